@@ -1,0 +1,129 @@
+/**
+ * Express 4 and 5. Typed by shape, so that neither version's types are needed, and never an async function: in
+ * Express 4 a rejected one ends the process. Refusals go to `next(error)`, with their header fields already set.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import {
+  type Access,
+  type Awaitable,
+  isPromise,
+  type Requirement,
+  type ResourceServer,
+  ResourceServerError
+} from '../src/index.js'
+import {
+  findAccess,
+  mergeHeaders,
+  metadataAnswer,
+  NodeRequest,
+  requireAccess,
+  requireRootMount,
+  setAll,
+  surface
+} from './node-request.js'
+
+/** What is read of an Express request, beside `node:http`'s part of it. */
+export interface ExpressRequest extends IncomingMessage {
+  originalUrl?: string
+  baseUrl?: string
+  auth?: unknown
+}
+
+export type ExpressHandler = (
+  request: ExpressRequest,
+  response: ServerResponse,
+  next: (error?: unknown) => void
+) => void
+
+export type ExpressErrorHandler = (
+  error: unknown,
+  request: IncomingMessage,
+  response: ServerResponse,
+  next: (error?: unknown) => void
+) => void
+
+/**
+ * Lets a request through only if it carries an access token that satisfies every requirement, and leaves the
+ * {@link Access} on `req.auth`: for an app, a router or a route. Mount it before any body parser.
+ *
+ * @throws {TypeError} at once, for a requirement that is none
+ */
+export function protect<Scope extends string>(
+  api: ResourceServer<Scope>,
+  ...requirements: readonly Requirement<NoInfer<Scope>>[]
+): ExpressHandler {
+  const protection = api.protect(...requirements)
+  const { headers } = protection
+  return (request, response, next) => {
+    const existing = (name: string): unknown => response.getHeader(name)
+    const set = (name: string, value: string | string[]): void => void response.setHeader(name, value)
+    const refuse = (error: unknown): void => {
+      surface(error, existing, set)
+      next(error)
+    }
+    const pass = (access: Access | undefined): void => {
+      request.auth = access
+      next()
+    }
+    setAll(mergeHeaders(headers, existing), set)
+    let access: Awaitable<Access | undefined>
+    try {
+      access = protection.authorize(new NodeRequest(request, request.originalUrl), findAccess(request.auth))
+    } catch (error) {
+      refuse(error)
+      return
+    }
+    if (isPromise(access)) access.then(pass, refuse)
+    else pass(access)
+  }
+}
+
+/**
+ * Serves the RFC 9728 metadata of these servers, each at its own well-known path, to anybody. Mount it on the
+ * outermost app, without a path and before any `protect`.
+ */
+export function protectedResourceMetadata(...apis: readonly ResourceServer<never>[]): ExpressHandler {
+  return (request, response, next) => {
+    const answer = metadataAnswer(apis, new NodeRequest(request, request.originalUrl))
+    if (answer) {
+      response.writeHead(answer.status, answer.headers).end(answer.body)
+      return
+    }
+    try {
+      requireRootMount(apis, new NodeRequest(request), request.baseUrl ?? '')
+    } catch (error) {
+      next(error)
+      return
+    }
+    next()
+  }
+}
+
+/**
+ * The access that `protect` granted to this request.
+ *
+ * @throws {Error} `protect` did not run, or let the request through without a token
+ */
+export function getAuth(request: object): Access {
+  return requireAccess((request as ExpressRequest).auth, 'this request')
+}
+
+/** The access that `protect` granted to this request, or undefined where it let it through without a token. */
+export function getOptionalAuth(request: object): Access | undefined {
+  return findAccess((request as ExpressRequest).auth)
+}
+
+/** Answers this package's errors with their JSON body; passes all others on. Mount it last. */
+export function errorHandler(): ExpressErrorHandler {
+  return (error, _request, response, next) => {
+    if (!(error instanceof ResourceServerError) || response.headersSent) {
+      next(error)
+      return
+    }
+    const body = error.toJSON()
+    setAll(error.headers, (name, value) => void response.setHeader(name, value))
+    response.statusCode = error.status
+    if (body) response.setHeader('Content-Type', 'application/json')
+    response.end(body && JSON.stringify(body))
+  }
+}

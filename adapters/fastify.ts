@@ -1,0 +1,179 @@
+/**
+ * Fastify 5: a plugin whose `onRequest` hook protects every route by its own `config.auth`, routes declared before the
+ * plugin and their HEAD included; or `protect` as a hook of one route. Everything runs before a body is parsed.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
+import {
+  type Access,
+  type Awaitable,
+  isPromise,
+  type Protection,
+  type Requirement,
+  type ResourceServer,
+  ResourceServerError
+} from '../src/index.js'
+import { findAccess, mergeHeaders, NodeRequest, requireAccess, setAll, surface } from './node-request.js'
+
+/**
+ * What a route asks for: `true` any good access token, one requirement or several; `false` or nothing: no token, unless
+ * the plugin protects all routes, where only `false` opens one.
+ */
+export type RouteAuth<Scope extends string = string> = boolean | Requirement<Scope> | readonly Requirement<Scope>[]
+
+export interface FastifyResourceServerOptions {
+  readonly api: ResourceServer<never>
+  /** `'declared'`: routes with a `config.auth` (default). `'all'`: every route but those with `config: { auth: false }`. */
+  readonly protect?: 'declared' | 'all'
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The access granted to this request; null before, and where a route asks for none. */
+    auth: Access | null
+  }
+  interface FastifyContextConfig {
+    auth?: RouteAuth
+  }
+}
+
+/**
+ * The plugin. It reaches the whole instance that it is registered on, wherever in the file, and serves the RFC 9728
+ * metadata of `api` at its well-known path.
+ *
+ * @throws {TypeError} at boot: a route whose `config.auth` is no requirement; a prefix, where metadata cannot be (RFC 8615 §3)
+ */
+export async function fastifyResourceServer(
+  app: FastifyInstance,
+  { api, protect: which = 'declared' }: FastifyResourceServerOptions
+): Promise<void> {
+  if (api.metadata && app.prefix !== '') {
+    throw new TypeError(
+      `oauth-resource-server is registered under ${app.prefix}, but its metadata is at the root of the origin (RFC 8615 §3): register it on the outermost instance`
+    )
+  }
+  app.decorateRequest('auth', null)
+  const protections = new WeakMap<object, Protection<Access | undefined> | undefined>()
+  const protectionOf = (config: { auth?: RouteAuth }): Protection<Access | undefined> | undefined => {
+    if (!protections.has(config))
+      protections.set(config, compile(api, 'auth' in config ? config.auth : which === 'all'))
+    return protections.get(config)
+  }
+  // At boot, so that a mistake in a route's config stops the start and not a request, and metadata knows all scopes.
+  app.addHook('onRoute', (route) => {
+    if (route.config) protectionOf(route.config)
+  })
+  app.addHook('onRequest', (request, reply, done) => {
+    let protection: Protection<Access | undefined> | undefined
+    try {
+      protection = request.is404 ? undefined : protectionOf(request.routeOptions.config)
+    } catch (error) {
+      // A route from before the plugin, which no `onRoute` saw.
+      done(error as Error)
+      return
+    }
+    if (protection) run(protection, request, reply, done)
+    else done()
+  })
+  if (api.metadata) serveMetadata(app, api.metadata)
+}
+
+/** Registers on the instance itself, not on a child of it: what the package fastify-plugin would set. */
+Object.assign(fastifyResourceServer, {
+  [Symbol.for('skip-override')]: true,
+  [Symbol.for('fastify.display-name')]: 'oauth-resource-server',
+  [Symbol.for('plugin-meta')]: { name: 'oauth-resource-server', fastify: '5.x' }
+})
+
+export default fastifyResourceServer
+
+/**
+ * The same for one route or one plugin: `{ onRequest: protect(api, scope('orders:read')) }`.
+ *
+ * @throws {TypeError} at once, for a requirement that is none
+ */
+export function protect<Scope extends string>(
+  api: ResourceServer<Scope>,
+  ...requirements: readonly Requirement<NoInfer<Scope>>[]
+): onRequestHookHandler {
+  const protection = api.protect(...requirements)
+  return (request, reply, done) => run(protection, request, reply, done)
+}
+
+/**
+ * The access granted to this request.
+ *
+ * @throws {Error} nothing protects this route, or a waiver let the request through without a token
+ */
+export function getAuth(request: FastifyRequest): Access {
+  return requireAccess(request.auth, 'this request')
+}
+
+/** The access granted to this request, or undefined where it was let through without a token. */
+export function getOptionalAuth(request: FastifyRequest): Access | undefined {
+  return findAccess(request.auth)
+}
+
+/** For `app.setErrorHandler(errorHandler)`: answers this package's errors with their JSON body, and sends all others on. */
+export function errorHandler(error: unknown, _request: FastifyRequest, reply: FastifyReply): void {
+  if (!(error instanceof ResourceServerError)) {
+    void reply.send(error)
+    return
+  }
+  const body = error.toJSON()
+  setAll(error.headers, (name, value) => void reply.header(name, value))
+  void reply.code(error.status)
+  if (body) void reply.header('content-type', 'application/json').send(JSON.stringify(body))
+  else void reply.send()
+}
+
+function compile(api: ResourceServer<never>, auth: RouteAuth | undefined): Protection<Access | undefined> | undefined {
+  if (auth === false) return undefined
+  // A mistyped variable must not open a route.
+  if (auth === undefined)
+    throw new TypeError('config.auth is undefined: write a requirement, true or false, or leave it out')
+  const requirements = auth === true ? [] : [auth].flat()
+  return api.protect(...(requirements as Requirement<never>[]))
+}
+
+function run(
+  protection: Protection<Access | undefined>,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  done: (error?: Error) => void
+): void {
+  const existing = (name: string): unknown => reply.getHeader(name)
+  const set = (name: string, value: string | string[]): void => void reply.header(name, value)
+  const pass = (access: Access | undefined): void => {
+    request.auth = access ?? null
+    done()
+  }
+  const refuse = (error: unknown): void => {
+    surface(error, existing, set)
+    done(error as Error)
+  }
+  setAll(mergeHeaders(protection.headers, existing), set)
+  let access: Awaitable<Access | undefined>
+  try {
+    access = protection.authorize(new NodeRequest(request.raw, request.originalUrl), findAccess(request.auth))
+  } catch (error) {
+    refuse(error)
+    return
+  }
+  if (isPromise(access)) access.then(pass, refuse)
+  else pass(access)
+}
+
+function serveMetadata(app: FastifyInstance, metadata: NonNullable<ResourceServer['metadata']>): void {
+  const [url = ''] = metadata.path.split('?')
+  app.route({
+    method: ['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE'],
+    url,
+    config: { auth: false },
+    handler: async (request, reply) => {
+      const answer = metadata.respond(new NodeRequest(request.raw, request.originalUrl))
+      // Only a query that the identifier does not have leads here.
+      if (!answer) return reply.callNotFound()
+      return reply.code(answer.status).headers(answer.headers).send(answer.body)
+    }
+  })
+}

@@ -1,0 +1,61 @@
+/** Any host that speaks WHATWG `Request` and `Response`. A decision is a value: an access, or the response that refuses. */
+import {
+  type Granted,
+  type Requirement,
+  type ResourceRequest,
+  type ResourceServer,
+  ResourceServerError
+} from '../src/index.js'
+import { metadataAnswer } from './node-request.js'
+
+/** A `Request` as the core reads it. `Headers` joins repeated fields with a comma, which the core knows to look for. */
+export class FetchRequest implements ResourceRequest {
+  readonly #headers: Headers
+  readonly method: string
+  readonly url: string
+
+  constructor(request: Pick<Request, 'method' | 'url' | 'headers'>) {
+    this.#headers = request.headers
+    this.method = request.method
+    const { pathname, search } = new URL(request.url)
+    this.url = pathname + search
+  }
+
+  fieldLines(name: string): readonly string[] {
+    const value = this.#headers.get(name)
+    return value === null ? [] : [value]
+  }
+}
+
+/**
+ * Decides about requests: the {@link Access}, or the `Response` to answer with instead. On a route with `optional` or
+ * `skipPreflight` also undefined, for a request let through without a token.
+ *
+ * An error that is not this package's (of a check of yours) is rejected, for the host to make a 500 of.
+ *
+ * @throws {TypeError} at once, for a requirement that is none
+ */
+export function protect<Scope extends string, const R extends readonly Requirement<NoInfer<Scope>>[]>(
+  api: ResourceServer<Scope>,
+  ...requirements: R
+): (request: Request) => Promise<Granted<R> | Response> {
+  const protection = api.protect(...requirements)
+  return async (request) => {
+    try {
+      return await protection.authorize(new FetchRequest(request))
+    } catch (error) {
+      if (error instanceof ResourceServerError) return error.toResponse()
+      throw error
+    }
+  }
+}
+
+/** The RFC 9728 metadata of these servers: the `Response` to a request for one of them, or undefined for any other request. */
+export function protectedResourceMetadata(
+  ...apis: readonly ResourceServer<never>[]
+): (request: Request) => Response | undefined {
+  return (request) => {
+    const answer = metadataAnswer(apis, new FetchRequest(request))
+    return answer && new Response(answer.body ?? null, { status: answer.status, headers: answer.headers })
+  }
+}

@@ -1,0 +1,72 @@
+/** Hono. Typed by shape. Refusals are thrown; Hono's own error handling answers with their `getResponse()`. */
+import type { Access, Requirement, ResourceServer } from '../src/index.js'
+import { FetchRequest } from './fetch.js'
+import { findAccess, mergeHeaders, metadataAnswer, requireAccess, setAll, surface } from './node-request.js'
+
+/** What is used of a Hono context. */
+export interface HonoContext {
+  readonly req: { readonly raw: Request }
+  readonly res: Response
+  get(key: 'auth'): unknown
+  set(key: 'auth', value: Access | undefined): void
+  header(name: string, value?: string): void
+}
+
+/** For `new Hono<{ Variables: AuthVariables }>()`: types `c.var.auth`. */
+export interface AuthVariables {
+  auth: Access | undefined
+}
+
+// biome-ignore lint/suspicious/noConfusingVoidType: Hono's own signature
+export type HonoMiddleware = (context: HonoContext, next: () => Promise<void>) => Promise<Response | void>
+
+/**
+ * Lets a request through only if it carries an access token that satisfies every requirement, and leaves the
+ * {@link Access} as `c.var.auth`.
+ *
+ * @throws {TypeError} at once, for a requirement that is none
+ */
+export function protect<Scope extends string>(
+  api: ResourceServer<Scope>,
+  ...requirements: readonly Requirement<NoInfer<Scope>>[]
+): HonoMiddleware {
+  const protection = api.protect(...requirements)
+  return async (context, next) => {
+    const existing = (name: string): unknown => context.res.headers.get(name) ?? undefined
+    const set = (name: string, value: string | string[]): void => context.header(name, [value].flat().join(', '))
+    setAll(mergeHeaders(protection.headers, existing), set)
+    try {
+      context.set(
+        'auth',
+        await protection.authorize(new FetchRequest(context.req.raw), findAccess(context.get('auth')))
+      )
+    } catch (error) {
+      surface(error, existing, () => undefined)
+      throw error
+    }
+    return next()
+  }
+}
+
+/** Serves the RFC 9728 metadata of these servers, each at its own well-known path, to anybody. Use it before any `protect`. */
+export function protectedResourceMetadata(...apis: readonly ResourceServer<never>[]): HonoMiddleware {
+  return async (context, next) => {
+    const answer = metadataAnswer(apis, new FetchRequest(context.req.raw))
+    if (answer === undefined) return next()
+    return new Response(answer.body ?? null, { status: answer.status, headers: answer.headers })
+  }
+}
+
+/**
+ * The access that `protect` granted to this request.
+ *
+ * @throws {Error} `protect` did not run, or let the request through without a token
+ */
+export function getAuth(context: Pick<HonoContext, 'get'>): Access {
+  return requireAccess(context.get('auth'), 'this context')
+}
+
+/** The access that `protect` granted to this request, or undefined where it let it through without a token. */
+export function getOptionalAuth(context: Pick<HonoContext, 'get'>): Access | undefined {
+  return findAccess(context.get('auth'))
+}

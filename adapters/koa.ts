@@ -1,0 +1,115 @@
+/** Koa 2 and 3. Typed by shape. Refusals are thrown, which is how Koa passes errors on; each carries its header fields. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type Access, isPromise, type Requirement, type ResourceServer, ResourceServerError } from '../src/index.js'
+import {
+  findAccess,
+  mergeHeaders,
+  metadataAnswer,
+  NodeRequest,
+  requireAccess,
+  requireRootMount,
+  setAll,
+  surface
+} from './node-request.js'
+
+/** What is used of a Koa context. */
+export interface KoaContext {
+  readonly req: IncomingMessage
+  readonly res: ServerResponse
+  readonly originalUrl: string
+  readonly url: string
+  status: number
+  body: unknown
+  readonly state: object
+  set(name: string, value: string | string[]): unknown
+}
+
+/** For `new Koa<AuthState>()`: types `ctx.state.auth`. */
+export interface AuthState {
+  auth?: Access | undefined
+}
+
+export type KoaMiddleware = (context: KoaContext, next: () => Promise<unknown>) => Promise<unknown>
+
+/**
+ * Lets a request through only if it carries an access token that satisfies every requirement, and leaves the
+ * {@link Access} on `ctx.state.auth`: for an app, a router or a route. Mount it before any body parser.
+ *
+ * @throws {TypeError} at once, for a requirement that is none
+ */
+export function protect<Scope extends string>(
+  api: ResourceServer<Scope>,
+  ...requirements: readonly Requirement<NoInfer<Scope>>[]
+): KoaMiddleware {
+  const protection = api.protect(...requirements)
+  return async (context, next) => {
+    const existing = (name: string): unknown => context.res.getHeader(name)
+    const set = (name: string, value: string | string[]): void => void context.set(name, value)
+    const state = context.state as AuthState
+    setAll(mergeHeaders(protection.headers, existing), set)
+    try {
+      const access = protection.authorize(new NodeRequest(context.req, context.originalUrl), findAccess(state.auth))
+      state.auth = isPromise(access) ? await access : access
+    } catch (error) {
+      surface(error, existing, set)
+      throw error
+    }
+    return next()
+  }
+}
+
+/**
+ * Serves the RFC 9728 metadata of these servers, each at its own well-known path, to anybody. Use it on the outermost
+ * app, before any `protect`.
+ */
+export function protectedResourceMetadata(...apis: readonly ResourceServer<never>[]): KoaMiddleware {
+  return async (context, next) => {
+    const answer = metadataAnswer(apis, new NodeRequest(context.req, context.originalUrl))
+    if (answer === undefined) {
+      const { originalUrl, url } = context
+      requireRootMount(
+        apis,
+        new NodeRequest(context.req, url),
+        originalUrl.endsWith(url) ? originalUrl.slice(0, -url.length) : ''
+      )
+      return next()
+    }
+    // Koa counts the bytes itself, of the body that HEAD does not send too.
+    context.body = answer.body ?? null
+    context.status = answer.status
+    for (const [name, value] of Object.entries(answer.headers)) context.set(name, value)
+    return undefined
+  }
+}
+
+/**
+ * The access that `protect` granted to this request.
+ *
+ * @throws {Error} `protect` did not run, or let the request through without a token
+ */
+export function getAuth(context: { readonly state: object }): Access {
+  return requireAccess((context.state as AuthState).auth, 'ctx.state.auth')
+}
+
+/** The access that `protect` granted to this request, or undefined where it let it through without a token. */
+export function getOptionalAuth(context: { readonly state: object }): Access | undefined {
+  return findAccess((context.state as AuthState).auth)
+}
+
+/** Answers this package's errors with their JSON body; leaves all others alone. Use it first. */
+export function errorHandler(): KoaMiddleware {
+  return async (context, next) => {
+    try {
+      return await next()
+    } catch (error) {
+      if (!(error instanceof ResourceServerError)) throw error
+      const body = error.toJSON()
+      context.status = error.status
+      // null would be 204 without a status; an empty text keeps the status and sends nothing.
+      context.body = body === undefined ? '' : JSON.stringify(body)
+      if (body) context.set('Content-Type', 'application/json')
+      setAll(error.headers, (name, value) => void context.set(name, value))
+      return undefined
+    }
+  }
+}

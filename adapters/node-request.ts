@@ -1,0 +1,124 @@
+/** What the adapters over `node:http` share: a request as the core reads it, and header fields onto a response. */
+import type { IncomingMessage } from 'node:http'
+import type { Access, HeaderFields, MetadataAnswer, ResourceRequest, ResourceServer } from '../src/index.js'
+import { isAccess, Misconfigured, ResourceServerError } from '../src/index.js'
+
+/**
+ * A `node:http` (or HTTP/2 compatibility) request. Reads `rawHeaders`, because `headers` keeps the first of two
+ * `Authorization` lines and says nothing of the other.
+ */
+export class NodeRequest implements ResourceRequest {
+  readonly #rawHeaders: readonly string[]
+  readonly method: string
+  readonly url: string
+
+  /** @param url the target before any router cut it, where the framework keeps it elsewhere than in `request.url` */
+  constructor(request: Pick<IncomingMessage, 'method' | 'url' | 'rawHeaders'>, url?: string) {
+    this.#rawHeaders = request.rawHeaders
+    this.method = request.method ?? ''
+    this.url = url ?? request.url ?? ''
+  }
+
+  fieldLines(name: string): readonly string[] {
+    const lines: string[] = []
+    const raw = this.#rawHeaders
+    for (let i = 0; i < raw.length; i += 2) {
+      const field = raw[i] as string
+      if (field.length === name.length && field.toLowerCase() === name) lines.push(raw[i + 1] as string)
+    }
+    return lines
+  }
+}
+
+/** Fields whose lines add up; of any other, the last one counts. */
+const LISTS: ReadonlySet<string> = new Set(['vary', 'access-control-expose-headers'])
+
+/**
+ * Header fields together with those a response already has: challenges become further lines, lists are joined, and
+ * nothing that other middleware set is lost (RFC 9110 §5.3).
+ *
+ * @param existing the value a response has for a field name
+ */
+export function mergeHeaders(fields: HeaderFields, existing: (name: string) => unknown): HeaderFields {
+  const merged: Record<string, string | readonly string[]> = {}
+  for (const [name, value] of Object.entries(fields)) {
+    const present = [existing(name) ?? []].flat().map(String)
+    if (name === 'WWW-Authenticate') merged[name] = [...new Set([...present, ...[value].flat()])]
+    else if (LISTS.has(name.toLowerCase())) merged[name] = joinLists([...present, ...[value].flat()])
+    else merged[name] = value
+  }
+  return merged
+}
+
+function joinLists(lines: readonly string[]): string {
+  const byLowerCase = new Map<string, string>()
+  for (const one of lines.join(',').split(',')) {
+    const name = one.trim()
+    if (name !== '' && !byLowerCase.has(name.toLowerCase())) byLowerCase.set(name.toLowerCase(), name)
+  }
+  return [...byLowerCase.values()].join(', ')
+}
+
+/**
+ * Puts a refusal's header fields on the response *and* leaves them, merged, on the error: Koa's default handler drops
+ * the first, a custom handler in Express or Fastify loses the second.
+ */
+export function surface(
+  error: unknown,
+  existing: (name: string) => unknown,
+  set: (name: string, value: string | string[]) => void
+): void {
+  if (!(error instanceof ResourceServerError)) return
+  const merged = mergeHeaders(error.headers, existing)
+  // An outage is one error for all who wait: only what belongs to this request alone is written to it.
+  if ('WWW-Authenticate' in merged) error.headers = merged
+  setAll(merged, set)
+}
+
+export function setAll(fields: HeaderFields, set: (name: string, value: string | string[]) => void): void {
+  for (const [name, value] of Object.entries(fields)) set(name, typeof value === 'string' ? value : [...value])
+}
+
+/** The access that `protect` left, or undefined; what another package put there does not count. */
+export function findAccess(value: unknown): Access | undefined {
+  return isAccess(value) ? value : undefined
+}
+
+/** @throws {Error} telling what to mount, where there is none */
+export function requireAccess(value: unknown, where: string): Access {
+  if (isAccess(value)) return value
+  throw new Error(
+    `getAuth(): there is no access on ${where}. Mount protect(api, …) before this handler; ` +
+      'where `optional` or `skipPreflight` lets requests through without a token, use getOptionalAuth().'
+  )
+}
+
+/** The answer of the first of these servers whose metadata is asked for. */
+export function metadataAnswer(
+  apis: readonly ResourceServer<never>[],
+  request: ResourceRequest
+): MetadataAnswer | undefined {
+  for (const { metadata } of apis) {
+    const answer = metadata?.respond(request)
+    if (answer) return answer
+  }
+  return undefined
+}
+
+/**
+ * Mounted under a prefix, the handler never sees the requests it is for: RFC 8615 §3 wants well-known paths at the root
+ * of the origin. Found when somebody asks for the document where it would be by mistake.
+ *
+ * @param request with the target as the mounted handler sees it
+ * @throws {Misconfigured}
+ */
+export function requireRootMount(
+  apis: readonly ResourceServer<never>[],
+  request: ResourceRequest,
+  prefix: string
+): void {
+  if (prefix === '' || prefix === '/' || !metadataAnswer(apis, request)) return
+  throw new Misconfigured(
+    `protectedResourceMetadata() is mounted under ${prefix}, but its path is at the root of the origin (RFC 8615 §3): mount it on the outermost app, without a path`
+  )
+}

@@ -1,0 +1,15 @@
+/**
+ * Going on with a value that may not be there yet. What is already known is handled in the same tick: only what must
+ * be fetched or computed elsewhere costs a promise.
+ */
+import type { Awaitable } from './types.js'
+
+/** True for a promise, or for a thenable as an async function of another realm returns. */
+export function isPromise<T>(value: T | PromiseLike<T> | undefined): value is Promise<T> {
+  return typeof (value as { then?: unknown } | undefined)?.then === 'function'
+}
+
+/** `next(value)`, now or when the value arrives. */
+export function andThen<T, R>(value: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R> {
+  return isPromise(value) ? value.then(next) : next(value)
+}

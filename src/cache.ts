@@ -1,0 +1,86 @@
+/**
+ * Bounded memory of facts: "this token was verified, and says this". Never of decisions: what may change (time, keys,
+ * policy, the sender) is checked by the caller on every hit. Time is the caller's too, so that one clock rules.
+ */
+import { hash } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+
+export interface CacheStats {
+  readonly entries: number
+  readonly maxEntries: number
+  /** Approximate, where the cache is bounded in bytes too. */
+  readonly bytes?: number
+  readonly maxBytes?: number
+}
+
+/** Characters of a token's end by which it is found. */
+const TAIL = 32
+const MAX_TOKENS = 10_000
+const MAX_TOKEN_BYTES = 16 * 1024 * 1024
+/** A longer token is verified each time. */
+const MAX_CACHED_LENGTH = 4096
+/** Claims, scopes and bookkeeping, beside the token itself. */
+const ENTRY_OVERHEAD = 512
+
+/**
+ * Values by whole token. Found by the token's last characters, because hashing a fresh string of 900 characters costs
+ * more than everything else on a hit; then the *whole* token is compared, so a collision can only be a miss.
+ */
+export interface TokenCache<V> {
+  get(token: string): V | undefined
+  set(token: string, value: V): void
+  clear(): void
+  stats(): CacheStats
+}
+
+export function createTokenCache<V extends object>(): TokenCache<V> {
+  const entries = new LRUCache<string, { readonly token: string; readonly value: V }>({
+    max: MAX_TOKENS,
+    maxSize: MAX_TOKEN_BYTES,
+    sizeCalculation: ({ token }) => 2 * token.length + ENTRY_OVERHEAD
+  })
+  return {
+    get: (token) => {
+      const entry = entries.get(token.slice(-TAIL))
+      return entry !== undefined && entry.token === token ? entry.value : undefined
+    },
+    set: (token, value) => {
+      if (token.length <= MAX_CACHED_LENGTH) entries.set(token.slice(-TAIL), { token, value })
+    },
+    clear: () => entries.clear(),
+    stats: () => ({
+      entries: entries.size,
+      maxEntries: MAX_TOKENS,
+      bytes: entries.calculatedSize,
+      maxBytes: MAX_TOKEN_BYTES
+    })
+  }
+}
+
+/** Values by key, each until a time (seconds since the epoch). A clock set back beyond `since` ends them too. */
+export interface TimedCache<V> {
+  get(key: string, now: number): V | undefined
+  set(key: string, value: V, now: number, until: number): void
+  clear(): void
+  stats(): CacheStats
+}
+
+export function createTimedCache<V>(max: number): TimedCache<V> {
+  const entries = new LRUCache<string, { readonly value: V; readonly since: number; readonly until: number }>({ max })
+  return {
+    get: (key, now) => {
+      const entry = entries.get(key)
+      return entry !== undefined && entry.since <= now && now < entry.until ? entry.value : undefined
+    },
+    set: (key, value, now, until) => {
+      if (until > now) entries.set(key, { value, since: now, until })
+    },
+    clear: () => entries.clear(),
+    stats: () => ({ entries: entries.size, maxEntries: max })
+  }
+}
+
+/** A cache key that gives nothing away, and that no two lists of parts share. */
+export function digestKey(...parts: readonly string[]): string {
+  return hash('sha256', JSON.stringify(parts), 'base64url')
+}

@@ -1,0 +1,142 @@
+/**
+ * The rules about what a token says, one set for JWT claims (RFC 7519 §4, RFC 9068 §4) and introspection members
+ * (RFC 7662 §2.2). The order is the document: presence and type, issuer, audience, time.
+ *
+ * Does NOT look at signatures, scopes required by a route, or the sender.
+ */
+import { isScopeToken } from './challenge.js'
+import { InvalidToken } from './errors.js'
+import type { IssuerSettings } from './issuer-settings.js'
+import type { Claims } from './types.js'
+
+/** Seconds that `iat` may lie ahead: a clock that far off should be noticed, not worked around. */
+const MAX_IAT_AHEAD = 60
+
+export interface ClaimRules {
+  /** Claims that must be there. */
+  readonly required: readonly string[]
+  /** Accept a missing `aud` (introspection only). */
+  readonly allowMissingAudience: boolean
+  /** Seconds. */
+  readonly clockTolerance: number
+}
+
+const STRINGS = ['iss', 'sub', 'jti']
+const DATES = ['exp', 'nbf', 'iat', 'auth_time']
+
+/** @throws {InvalidToken} the first rule that is broken */
+export function verifyClaims(claims: Claims, issuer: IssuerSettings, rules: ClaimRules, now: number): void {
+  requirePresence(claims, rules.required, issuer.clientIdClaims)
+  requireTypes(claims, issuer.clientIdClaims)
+  if (claims['iss'] !== undefined) requireIssuer(claims['iss'], issuer)
+  requireAudience(claims['aud'], issuer.audience, rules.allowMissingAudience)
+  requireTime(claims, now, rules.clockTolerance)
+}
+
+function requirePresence(claims: Claims, required: readonly string[], clientIdClaims: readonly string[]): void {
+  for (const name of required) {
+    const present =
+      name === 'client_id' ? clientIdClaims.some((one) => claims[one] !== undefined) : claims[name] !== undefined
+    if (!present) throw new InvalidToken('claim', { expected: `a claim ${name}` })
+  }
+}
+
+function requireTypes(claims: Claims, clientIdClaims: readonly string[]): void {
+  for (const name of [...STRINGS, ...clientIdClaims]) {
+    const value = claims[name]
+    if (value !== undefined && (typeof value !== 'string' || value === ''))
+      throw new InvalidToken('claim', { expected: `${name}: a string`, received: value })
+  }
+  for (const name of DATES) {
+    const value = claims[name]
+    if (value !== undefined && !Number.isFinite(value))
+      throw new InvalidToken('claim', { expected: `${name}: a number of seconds`, received: value })
+  }
+  const { cnf } = claims
+  if (cnf !== undefined && (typeof cnf !== 'object' || cnf === null || Array.isArray(cnf)))
+    throw new InvalidToken('claim', { expected: 'cnf: an object', received: cnf })
+}
+
+/** Code point by code point: no slash, case, port or percent encoding is folded (RFC 9068 §4, RFC 8414 §4). */
+function requireIssuer(iss: unknown, { acceptedIssuers }: IssuerSettings): void {
+  if (!acceptedIssuers.has(iss as string))
+    throw new InvalidToken('issuer', { expected: [...acceptedIssuers], received: iss })
+}
+
+function requireAudience(aud: unknown, expected: ReadonlySet<string> | null, allowMissing: boolean): void {
+  const audience = readAudience(aud)
+  if (expected === null || (aud === undefined && allowMissing)) return
+  if (!audience.some((one) => expected.has(one)))
+    throw new InvalidToken('audience', { expected: [...expected], received: aud })
+}
+
+/** `aud` as a list: a string, or an array of strings (RFC 7519 §4.1.3). */
+export function readAudience(aud: unknown): readonly string[] {
+  if (aud === undefined) return []
+  if (typeof aud === 'string') return [aud]
+  if (Array.isArray(aud) && aud.every((one) => typeof one === 'string')) return aud
+  throw new InvalidToken('claim', { expected: 'aud: a string or an array of strings', received: aud })
+}
+
+function requireTime(claims: Claims, now: number, tolerance: number): void {
+  const { exp, nbf, iat } = claims as Readonly<Record<'exp' | 'nbf' | 'iat', number | undefined>>
+  if (exp !== undefined && hasExpired(exp, now, tolerance))
+    throw new InvalidToken('expired', { expected: `exp after ${now - tolerance}`, received: exp })
+  if (nbf !== undefined && nbf > now + tolerance)
+    throw new InvalidToken('not_yet_valid', { expected: `nbf up to ${now + tolerance}`, received: nbf })
+  const latest = now + Math.max(MAX_IAT_AHEAD, tolerance)
+  if (iat !== undefined && iat > latest)
+    throw new InvalidToken('not_yet_valid', { expected: `iat up to ${latest}`, received: iat })
+}
+
+/** On or after `exp`, with leeway (RFC 7519 §4.1.4). */
+export function hasExpired(exp: number, now: number, tolerance: number): boolean {
+  return now >= exp + tolerance
+}
+
+/**
+ * Claims that give away another kind of token where `typ` does not: ID tokens (`nonce`, `at_hash`, `c_hash`), logout
+ * and security event tokens (`events`), and the payload `typ` or `token_use` with which some authorization servers
+ * tell their tokens apart (RFC 8725 §3.12).
+ *
+ * @throws {InvalidToken}
+ */
+export function requireAccessTokenClaims(claims: Claims): void {
+  const telltale = ['nonce', 'at_hash', 'c_hash', 'events'].find((name) => claims[name] !== undefined)
+  if (telltale !== undefined) throw new InvalidToken('type', { expected: `no claim ${telltale}` })
+  const { typ, token_use: use } = claims
+  if (typeof typ === 'string' && OTHER_KINDS.has(typ.toLowerCase()))
+    throw new InvalidToken('type', { expected: 'an access token', received: typ })
+  if (use !== undefined && use !== 'access')
+    throw new InvalidToken('type', { expected: 'token_use: access', received: use })
+}
+
+const OTHER_KINDS: ReadonlySet<string> = new Set(['id', 'refresh', 'offline', 'logout'])
+
+/**
+ * The granted scopes, each once. A string is space-delimited, runs of spaces tolerated (RFC 6749 §3.3); of an array
+ * each element is one scope and never split. No claim: no scope.
+ *
+ * @throws {InvalidToken} any other value, or a character that no scope has
+ */
+export function readScopes(claims: Claims, names: readonly string[]): readonly string[] {
+  const name = names.find((one) => claims[one] !== undefined)
+  if (name === undefined) return []
+  const value = claims[name]
+  if (typeof value === 'string') {
+    const scopes = value.split(' ').filter((one) => one !== '')
+    if (scopes.every(isScopeToken)) return [...new Set(scopes)]
+  } else if (Array.isArray(value) && value.every((one) => typeof one === 'string')) return [...new Set(value)]
+  throw new InvalidToken('claim', { expected: `${name}: space-delimited scopes or an array of them`, received: value })
+}
+
+/** Freezes a JSON value at every level, without recursion: a token may nest as deep as it is long. */
+export function deepFreeze<T>(value: T): T {
+  const pending: unknown[] = [value]
+  for (let one = pending.pop(); one !== undefined; one = pending.pop()) {
+    if (typeof one !== 'object' || one === null || Object.isFrozen(one)) continue
+    Object.freeze(one)
+    for (const member of Object.values(one)) if (typeof member === 'object' && member !== null) pending.push(member)
+  }
+  return value
+}

@@ -1,0 +1,108 @@
+/**
+ * How this API authenticates to the authorization server's introspection endpoint (RFC 7662 §2.1, RFC 6749 §2.3).
+ * Each function makes one of oauth4webapi's `ClientAuth` shape, so any of that library fits in its place.
+ */
+import type { KeyObject } from 'node:crypto'
+import type { ClientAuth } from './types.js'
+
+/** Seconds a client assertion may be used. */
+const ASSERTION_LIFETIME = 60
+
+/**
+ * `client_secret_basic`: identifier and secret form-urlencoded, joined and base64 encoded (RFC 6749 §2.3.1, appendix B).
+ *
+ * @throws {TypeError} at once, for an empty secret
+ */
+export function clientSecretBasic(clientSecret: string): ClientAuth {
+  requireText(clientSecret, 'clientSecretBasic')
+  return (_as, client, _body, headers) => {
+    const credentials = `${formEncode(requireClientId(client))}:${formEncode(clientSecret)}`
+    headers.set('authorization', `Basic ${Buffer.from(credentials).toString('base64')}`)
+  }
+}
+
+/** `client_secret_post`: identifier and secret in the form. Prefer {@link clientSecretBasic} (RFC 6749 §2.3.1). */
+export function clientSecretPost(clientSecret: string): ClientAuth {
+  requireText(clientSecret, 'clientSecretPost')
+  return (_as, client, body) => {
+    body.set('client_id', requireClientId(client))
+    body.set('client_secret', clientSecret)
+  }
+}
+
+/**
+ * `private_key_jwt`: a signed assertion (RFC 7523 §2.2) with a fresh `jti`, good for 60 seconds, whose audience is the
+ * issuer identifier and nothing else (FAPI 2.0 Security Profile §5.3.3).
+ *
+ * @param key  our private key
+ * @param options.algorithm default `PS256` for RSA, the curve's for EC, `EdDSA` for Ed25519
+ * @param options.keyId `kid` of the public key that the authorization server has
+ * @throws {TypeError} at once, for a key that is not private or of no supported kind
+ */
+export function privateKeyJwt(key: KeyObject, options: { algorithm?: string; keyId?: string } = {}): ClientAuth {
+  if (key?.type !== 'private')
+    throw new TypeError('privateKeyJwt() needs a private KeyObject: createPrivateKey(…) of node:crypto')
+  const algorithm = options.algorithm ?? defaultAlgorithm(key)
+  return async (as, client, body) => {
+    const { SignJWT } = await import('jose')
+    const clientId = requireClientId(client)
+    const assertion = await new SignJWT({ jti: crypto.randomUUID() })
+      .setProtectedHeader({ alg: algorithm, typ: 'JWT', ...(options.keyId !== undefined && { kid: options.keyId }) })
+      .setIssuer(clientId)
+      .setSubject(clientId)
+      .setAudience(as.issuer)
+      .setIssuedAt()
+      .setExpirationTime(`${ASSERTION_LIFETIME} seconds`)
+      .sign(key)
+    body.set('client_id', clientId)
+    body.set('client_assertion_type', 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer')
+    body.set('client_assertion', assertion)
+  }
+}
+
+/**
+ * An access token or API key of our own, as a Bearer credential (RFC 7662 §2.1).
+ *
+ * @param token the token, or a function that is asked for each call
+ */
+export function bearerToken(token: string | (() => string | Promise<string>)): ClientAuth {
+  if (typeof token !== 'function') requireText(token, 'bearerToken')
+  return async (_as, _client, _body, headers) => {
+    headers.set('authorization', `Bearer ${typeof token === 'function' ? await token() : token}`)
+  }
+}
+
+/** No authentication, for an endpoint that is protected otherwise. Sends `client_id` if there is one. */
+export function noClientAuth(): ClientAuth {
+  return (_as, client, body) => {
+    if (client.client_id !== '') body.set('client_id', client.client_id)
+  }
+}
+
+function requireText(value: unknown, name: string): void {
+  if (typeof value !== 'string' || value === '') throw new TypeError(`${name}() needs a text that is not empty`)
+}
+
+function requireClientId({ client_id: clientId }: { readonly client_id: string }): string {
+  if (clientId === '') throw new TypeError('this client authentication needs `introspection.clientId`')
+  return clientId
+}
+
+/** application/x-www-form-urlencoded, as `URLSearchParams` writes a value. */
+function formEncode(text: string): string {
+  return new URLSearchParams([['', text]]).toString().slice(1)
+}
+
+function defaultAlgorithm(key: KeyObject): string {
+  const { namedCurve } = key.asymmetricKeyDetails ?? {}
+  const byCurve: Readonly<Record<string, string>> = { prime256v1: 'ES256', secp384r1: 'ES384', secp521r1: 'ES512' }
+  const algorithm =
+    key.asymmetricKeyType === 'rsa'
+      ? 'PS256'
+      : key.asymmetricKeyType === 'ed25519'
+        ? 'EdDSA'
+        : byCurve[namedCurve ?? '']
+  if (algorithm === undefined)
+    throw new TypeError('privateKeyJwt(): an RSA, P-256, P-384, P-521 or Ed25519 key is needed')
+  return algorithm
+}

@@ -1,0 +1,58 @@
+/**
+ * RFC 6750 §2.1: the access token of a request, from the `Authorization` field and from nowhere else. The query, the
+ * body, cookies and `Proxy-Authorization` are not looked at. An unknown scheme counts as no credentials (RFC 6750 §3.1).
+ */
+import { InvalidRequest, InvalidToken } from './errors.js'
+import type { Credentials, ResourceRequest } from './types.js'
+
+/** Longer tokens are refused before a character of them is read. */
+export const MAX_TOKEN_LENGTH = 16_384
+
+const BEARER = 'bearer'
+const SPACE = 0x20
+
+/** `token68` of RFC 9110 §11.2, which is RFC 6750's `b64token`. */
+const TOKEN68 = /^[A-Za-z0-9\-._~+/]+=*$/
+/** `, Scheme token`: no token has a comma, so this was another field. */
+const JOINED_FIELD = /,[ \t]*[A-Za-z]+[ \t]+[^ \t]/
+const QUERY_TOKEN = /[?&]access_token=/
+
+/**
+ * The credentials of a request, or undefined where it has none for us.
+ *
+ * Does NOT check the token's characters: see {@link requireToken68}, which a token met before need not pass again.
+ *
+ * @throws {InvalidRequest} repeated or malformed `Authorization`; a token in the query, with `rejectQueryToken`
+ * @throws {InvalidToken} longer than {@link MAX_TOKEN_LENGTH}
+ */
+export function readCredentials(request: ResourceRequest, rejectQueryToken: boolean): Credentials | undefined {
+  if (rejectQueryToken && QUERY_TOKEN.test(request.url)) throw new InvalidRequest('multiple_credentials')
+  const lines = request.fieldLines('authorization')
+  if (lines.length === 0) return undefined
+  if (lines.length > 1) throw new InvalidRequest('multiple_credentials')
+  const line = lines[0] as string
+  const space = line.indexOf(' ')
+  const scheme = space < 0 ? line : line.slice(0, space)
+  if (scheme.toLowerCase() !== BEARER) {
+    if (scheme === '') throw new InvalidRequest('malformed_authorization')
+    return undefined
+  }
+  let start = scheme.length
+  while (line.charCodeAt(start) === SPACE) start++
+  if (start === line.length) throw new InvalidRequest('malformed_authorization')
+  if (line.length - start > MAX_TOKEN_LENGTH) throw new InvalidToken('malformed')
+  return { scheme: 'Bearer', token: line.slice(start) }
+}
+
+/**
+ * Holds a token to the characters of RFC 6750 §2.1.
+ *
+ * @throws {InvalidRequest} a second part; a second credential, as a recipient writes when it joins two fields into one
+ * @throws {InvalidToken} any other character that no token has
+ */
+export function requireToken68(token: string): void {
+  if (TOKEN68.test(token)) return
+  if (JOINED_FIELD.test(token)) throw new InvalidRequest('multiple_credentials')
+  if (/[ \t]/.test(token)) throw new InvalidRequest('malformed_authorization')
+  throw new InvalidToken('malformed')
+}

@@ -1,0 +1,84 @@
+/**
+ * Authorization server metadata (RFC 8414; OpenID Connect Discovery 1.0 §4): where it may be, and which document may be
+ * believed. `signed_metadata` is not read (RFC 8414 §2.1 leaves that open), and no algorithm named for other tokens is
+ * taken to be about access tokens.
+ */
+import { Misconfigured } from './errors.js'
+import type { Answer, Http } from './http.js'
+import type { IssuerSettings } from './issuer-settings.js'
+import { isLoopback } from './problems.js'
+import type { AuthorizationServerMetadata } from './types.js'
+
+/** Where an issuer's metadata may be: RFC 8414 inserted, then OpenID Connect inserted and appended. */
+export function metadataLocations({
+  issuer,
+  metadataUrl
+}: Pick<IssuerSettings, 'issuer' | 'metadataUrl'>): readonly string[] {
+  if (metadataUrl !== undefined) return [metadataUrl]
+  const [, origin, path] = /^([^/]*\/\/[^/]*)(.*?)\/?$/.exec(issuer) as unknown as [string, string, string]
+  return [
+    ...new Set([
+      `${origin}/.well-known/oauth-authorization-server${path}`,
+      `${origin}/.well-known/openid-configuration${path}`,
+      `${origin}${path}/.well-known/openid-configuration`
+    ])
+  ]
+}
+
+/**
+ * Asks each location in turn. A 4xx, another content type or a document of another issuer means "not here"; a 5xx or
+ * silence means that nothing can be known now, and ends the search (RFC 8414 §3, §5).
+ *
+ * @throws {Unavailable} a location did not answer
+ * @throws {Misconfigured} all answered, none with this issuer's metadata
+ */
+export async function discover(settings: IssuerSettings, http: Http): Promise<AuthorizationServerMetadata> {
+  const findings: string[] = []
+  for (const url of metadataLocations(settings)) {
+    const answer = await http({ url, method: 'GET', headers: { accept: 'application/json' }, dependency: 'metadata' })
+    const found = readMetadata(answer, settings.expectedMetadataIssuer)
+    if (typeof found !== 'string') return found
+    findings.push(`${url} ${found}`)
+  }
+  throw new Misconfigured(
+    `no metadata of the issuer ${settings.issuer} was found: ${findings.join('; ')}. ` +
+      'Set `issuer` to exactly what the metadata names, or give `metadataUrl` or `jwksUri`.'
+  )
+}
+
+/** The document, or what is wrong with it. */
+function readMetadata({ status, contentType, body }: Answer, issuer: string): AuthorizationServerMetadata | string {
+  if (status !== 200) return `answered ${status}`
+  if (!/^application\/(?:[\w.-]+\+)?json$/.test(contentType))
+    return `answered with ${contentType || 'no content type'}, not JSON`
+  let document: unknown
+  try {
+    document = JSON.parse(body)
+  } catch {
+    return 'answered with broken JSON'
+  }
+  if (typeof document !== 'object' || document === null || Array.isArray(document))
+    return 'answered with JSON that is no object'
+  const named = (document as Record<string, unknown>)['issuer']
+  // RFC 8414 §3.3: identical, code point by code point, or the document must not be used.
+  if (named !== issuer) return `names the issuer ${String(JSON.stringify(named)).slice(0, 200)}`
+  return document as AuthorizationServerMetadata
+}
+
+/** An endpoint from metadata: https, or plain http where the issuer itself is on this machine. */
+export function requireEndpoint(
+  document: AuthorizationServerMetadata,
+  name: 'jwks_uri' | 'introspection_endpoint',
+  issuer: string
+): string {
+  const value = document[name]
+  const option = name === 'jwks_uri' ? 'jwksUri' : 'introspection.endpoint'
+  const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined
+  if (!url) throw new Misconfigured(`the metadata of ${issuer} has no ${name}: set \`${option}\``)
+  const local = url.protocol === 'http:' && isLoopback(url) && isLoopback(new URL(issuer))
+  if (url.protocol !== 'https:' && !local)
+    throw new Misconfigured(
+      `the metadata of ${issuer} has a ${name} that is not https: set \`${option}\` to one that is`
+    )
+  return url.href
+}

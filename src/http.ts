@@ -1,0 +1,176 @@
+/**
+ * One bounded exchange with the authorization server: time for each attempt and for all of them, bytes, no redirects,
+ * no cookies, TLS verified. One retry, jittered, on network errors, 408, 429 and 5xx, which honours `Retry-After`
+ * (RFC 9110 §10.2.3) as far as the deadline allows.
+ *
+ * undici is imported on the first exchange, not before: an API with its keys in its settings never loads it.
+ * Does NOT look inside the answer.
+ */
+import { isUtf8 } from 'node:buffer'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Dependency, Unavailable } from './errors.js'
+import type { HttpSettings } from './settings.js'
+
+/** Bytes of a body that are read; a longer one is a failure. */
+const MAX_BODY = 256 * 1024
+/** Seconds before the retry, when nothing says otherwise: this much and up to twice. */
+const RETRY_DELAY = 0.15
+
+export interface Exchange {
+  readonly url: string
+  readonly method: 'GET' | 'POST'
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: string
+  /** What is asked for, should it be unavailable. */
+  readonly dependency: Dependency
+}
+
+export interface Answer {
+  readonly status: number
+  /** Media type, lower case, without parameters; `''` where there is none. */
+  readonly contentType: string
+  readonly cacheControl: string
+  readonly body: string
+}
+
+/** @throws {Unavailable} network error, time, bytes, 408, 429 or 5xx, on the last attempt too */
+export type Http = (exchange: Exchange) => Promise<Answer>
+
+/** The part of undici's Dispatcher that is used. */
+interface Dispatcher {
+  request(options: {
+    origin: string
+    path: string
+    method: string
+    headers: Readonly<Record<string, string>>
+    body: string | null
+    signal: AbortSignal
+  }): Promise<RawAnswer>
+  destroy?(): Promise<void>
+}
+
+interface RawAnswer {
+  readonly statusCode: number
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>
+  readonly body: AsyncIterable<Uint8Array> & {
+    destroy?(error?: Error): unknown
+    on?(event: 'error', listener: () => void): unknown
+  }
+}
+
+export function createHttp(settings: HttpSettings): { exchange: Http; close(): Promise<void> } {
+  let own: Promise<Dispatcher> | undefined
+  let closed = false
+  const dispatcher = (): Dispatcher | Promise<Dispatcher> => {
+    if (settings.dispatcher) return settings.dispatcher as unknown as Dispatcher
+    own ??= import('undici').then(
+      ({ Agent }) => new Agent({ connect: { timeout: settings.timeout * 1000 } }) as unknown as Dispatcher
+    )
+    return own
+  }
+  return {
+    exchange: async (exchange) => {
+      if (closed) throw new Unavailable(exchange.dependency, 'the resource server was closed')
+      const deadline = performance.now() + settings.deadline * 1000
+      const to = await dispatcher()
+      const first = await attempt(to, exchange, settings.timeout * 1000)
+      if ('answer' in first) return first.answer
+      const pause = 1000 * (first.retryAfter ?? RETRY_DELAY * (1 + Math.random()))
+      const left = deadline - performance.now() - pause
+      // No time for another attempt: say so now, and let the client come back when the server asked it to.
+      if (left <= 0) throw unavailable(exchange, first)
+      await sleep(pause, undefined, { ref: false })
+      const second = await attempt(to, exchange, Math.min(left, settings.timeout * 1000))
+      if ('answer' in second) return second.answer
+      throw unavailable(exchange, second)
+    },
+    close: async () => {
+      closed = true
+      await (await own)?.destroy?.()
+    }
+  }
+}
+
+interface Failure {
+  readonly failure: string
+  readonly retryAfter?: number | undefined
+  readonly cause?: unknown
+}
+
+function unavailable({ dependency, url }: Exchange, { failure, retryAfter, cause }: Failure): Unavailable {
+  return new Unavailable(dependency, `${new URL(url).host} ${failure}`, {
+    cause,
+    ...(retryAfter !== undefined && { retryAfter })
+  })
+}
+
+async function attempt(
+  to: Dispatcher,
+  { url, method, headers, body }: Exchange,
+  milliseconds: number
+): Promise<{ readonly answer: Answer } | Failure> {
+  // A timer over the whole attempt: a body that drips never trips an idle timeout.
+  const abort = new AbortController()
+  const timer = setTimeout(() => abort.abort(), milliseconds)
+  timer.unref()
+  try {
+    const { origin, pathname, search } = new URL(url)
+    const answer = await to.request({
+      origin,
+      path: pathname + search,
+      method,
+      headers: { ...headers, 'accept-encoding': 'identity' },
+      body: body ?? null,
+      signal: abort.signal
+    })
+    const { statusCode: status } = answer
+    if (status === 408 || status === 429 || status >= 500) {
+      discard(answer.body)
+      return { failure: `answered ${status}`, retryAfter: readRetryAfter(answer.headers['retry-after']) }
+    }
+    if (field(answer, 'content-encoding', 'identity') !== 'identity') {
+      discard(answer.body)
+      return { failure: 'sent a compressed body, which was not asked for' }
+    }
+    const bytes = await readBody(answer.body)
+    if (bytes === undefined) return { failure: `sent a body of more than ${MAX_BODY} bytes` }
+    if (!isUtf8(bytes)) return { failure: 'sent a body that is not UTF-8' }
+    const contentType = (field(answer, 'content-type', '').split(';')[0] as string).trim()
+    return { answer: { status, contentType, cacheControl: field(answer, 'cache-control', ''), body: bytes.toString() } }
+  } catch (cause) {
+    return {
+      failure: abort.signal.aborted ? `did not answer within ${milliseconds / 1000} s` : 'could not be reached',
+      cause
+    }
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+async function readBody(body: RawAnswer['body']): Promise<Buffer | undefined> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of body) {
+    bytes += chunk.byteLength
+    if (bytes > MAX_BODY) return undefined
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+function discard(body: RawAnswer['body']): void {
+  body.on?.('error', () => undefined)
+  body.destroy?.()
+}
+
+function field({ headers }: RawAnswer, name: string, absent: string): string {
+  return String([headers[name] ?? absent].flat().join(', ')).toLowerCase()
+}
+
+/** Seconds, from either form of the field; undefined where it has neither. */
+function readRetryAfter(value: string | string[] | undefined): number | undefined {
+  const text = String([value].flat()[0] ?? '')
+  if (/^\d{1,9}$/.test(text)) return Number(text)
+  const date = Date.parse(text)
+  return Number.isNaN(date) ? undefined : Math.max(0, (date - Date.now()) / 1000)
+}

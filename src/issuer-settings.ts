@@ -1,0 +1,187 @@
+/** One entry of `issuers` → frozen settings. Also what an issuer resolver answers goes through here. */
+import { type KeySet, readKeySet } from './key-set.js'
+import type { Problems } from './problems.js'
+import { SIGNATURE_ALGORITHMS } from './signature.js'
+import type { ClientAuth, IntrospectionOptions, IssuerOptions, SignatureAlgorithm } from './types.js'
+
+export interface IssuerSettings {
+  /** The issuer identifier, byte for byte. */
+  readonly issuer: string
+  /** Every `iss` whose tokens this issuer's keys may sign; holds `issuer`. */
+  readonly acceptedIssuers: ReadonlySet<string>
+  /** null: not checked. */
+  readonly audience: ReadonlySet<string> | null
+  readonly profile: 'rfc9068' | 'legacy'
+  readonly algorithms: ReadonlySet<SignatureAlgorithm>
+  readonly jwks: KeySet | undefined
+  readonly jwksUri: string | undefined
+  readonly metadataUrl: string | undefined
+  readonly expectedMetadataIssuer: string
+  readonly introspection: IntrospectionSettings | undefined
+  readonly tokens: 'jwt' | 'opaque' | 'both'
+  readonly scopeClaims: readonly string[]
+  readonly clientIdClaims: readonly string[]
+  readonly requiredClaims: readonly string[]
+}
+
+export interface IntrospectionSettings {
+  readonly endpoint: string | undefined
+  readonly clientId: string
+  readonly auth: ClientAuth
+  /** Seconds. */
+  readonly cacheFor: number
+  readonly allowMissingAudience: boolean
+  /** `''`: every opaque token that no other issuer's prefix claims. */
+  readonly tokenPrefix: string
+}
+
+const OPTIONS: Readonly<Record<keyof IssuerOptions, true>> = {
+  issuer: true,
+  audience: true,
+  profile: true,
+  algorithms: true,
+  jwks: true,
+  jwksUri: true,
+  metadataUrl: true,
+  expectedMetadataIssuer: true,
+  acceptedIssuers: true,
+  introspection: true,
+  tokens: true,
+  scopeClaim: true,
+  clientIdClaim: true,
+  requiredClaims: true
+}
+
+const INTROSPECTION_OPTIONS: Readonly<Record<keyof IntrospectionOptions, true>> = {
+  endpoint: true,
+  clientId: true,
+  auth: true,
+  cacheFor: true,
+  allowMissingAudience: true,
+  tokenPrefix: true
+}
+
+/** Claims that RFC 9068 §2.2 requires, besides `iss`, `exp` and `aud`, which are always required. */
+const RFC9068_CLAIMS = ['sub', 'client_id', 'iat', 'jti']
+
+/**
+ * @param path where the entry stands, for messages: `issuers[0]`
+ * @param resource the default audience
+ */
+export function readIssuerOptions(
+  entry: string | IssuerOptions,
+  path: string,
+  resource: string,
+  problems: Problems
+): IssuerSettings {
+  const given = typeof entry === 'string' ? { issuer: entry } : entry
+  const options = problems.object(given, path) ? (given as unknown as IssuerOptions) : { issuer: '' }
+  problems.unknownKeys(options, `${path}.`, Object.keys(OPTIONS))
+  requireIssuer(options.issuer, typeof entry === 'string' ? path : `${path}.issuer`, problems)
+  const at = (option: keyof IssuerOptions): string => `${path}.${option}`
+  for (const option of ['jwksUri', 'metadataUrl'] as const) {
+    if (options[option] !== undefined) problems.url(options[option], at(option), 'an https URL')
+  }
+  if (options.jwks !== undefined && options.jwksUri !== undefined) {
+    problems.add(at('jwksUri'), 'contradicts `jwks`', 'give the keys or the place to fetch them, not both')
+  }
+  const profile = problems.oneOf(options.profile, at('profile'), ['rfc9068', 'legacy']) ?? 'rfc9068'
+  const introspection = readIntrospection(options.introspection, at('introspection'), problems)
+  const tokens =
+    problems.oneOf(options.tokens, at('tokens'), ['jwt', 'opaque', 'both']) ?? (introspection ? 'both' : 'jwt')
+  if (tokens !== 'jwt' && !introspection) {
+    problems.add(
+      at('tokens'),
+      `is '${tokens}' without \`introspection\``,
+      'opaque tokens can only be introspected: configure it'
+    )
+  }
+  const accepted = problems.arrayOf<string>(options.acceptedIssuers ?? [], at('acceptedIssuers'), 'string') ?? []
+  const required = options.requiredClaims ?? (profile === 'legacy' ? [] : RFC9068_CLAIMS)
+  return Object.freeze({
+    issuer: options.issuer,
+    acceptedIssuers: new Set([options.issuer, ...accepted]),
+    audience: readAudience(options.audience === undefined ? resource : options.audience, at('audience'), problems),
+    profile,
+    algorithms: readAlgorithms(options.algorithms ?? SIGNATURE_ALGORITHMS, at('algorithms'), problems),
+    jwks: readKeys(options.jwks, at('jwks'), problems),
+    jwksUri: options.jwksUri,
+    metadataUrl: options.metadataUrl,
+    expectedMetadataIssuer:
+      problems.optional<string>(options.expectedMetadataIssuer, at('expectedMetadataIssuer'), 'string') ??
+      options.issuer,
+    introspection,
+    tokens,
+    scopeClaims: readNames(options.scopeClaim ?? ['scope', 'scp'], at('scopeClaim'), problems),
+    clientIdClaims: readNames(options.clientIdClaim ?? 'client_id', at('clientIdClaim'), problems),
+    requiredClaims: problems.arrayOf<string>(required, at('requiredClaims'), 'string') ?? []
+  })
+}
+
+function requireIssuer(issuer: unknown, path: string, problems: Problems): void {
+  const url = problems.url(issuer, path, 'an issuer identifier, such as https://as.example.com')
+  if (url && /[?#]/.test(issuer as string)) {
+    problems.add(path, 'has a query or a fragment', 'an issuer identifier has neither (RFC 8414 §2)')
+  }
+}
+
+function readKeys(jwks: unknown, path: string, problems: Problems): KeySet | undefined {
+  if (jwks === undefined) return undefined
+  try {
+    const set = readKeySet(jwks)
+    for (const why of set.skipped) problems.add(path, `${why}`, 'give public signature keys only')
+    if (set.size === 0) problems.add(path, 'holds no usable key', 'no token could ever be verified')
+    return set
+  } catch (error) {
+    problems.add(path, `is ${(error as Error).message}`, 'give a JSON Web Key Set: { keys: […] } (RFC 7517 §5)')
+    return undefined
+  }
+}
+
+function readAudience(audience: unknown, path: string, problems: Problems): ReadonlySet<string> | null {
+  if (audience === null) return null
+  const list = readNames(audience, path, problems)
+  if (list.length === 0)
+    problems.add(path, 'is empty', 'name an identifier of this API, or write null to accept tokens for any API')
+  return new Set(list)
+}
+
+function readNames(names: unknown, path: string, problems: Problems): readonly string[] {
+  if (typeof names === 'string') return [names]
+  return problems.arrayOf<string>(names, path, 'string') ?? []
+}
+
+function readAlgorithms(algorithms: unknown, path: string, problems: Problems): ReadonlySet<SignatureAlgorithm> {
+  const list = problems.arrayOf<SignatureAlgorithm>(algorithms, path, 'string') ?? []
+  if (list.length === 0) problems.add(path, 'names no algorithm', `choose from ${SIGNATURE_ALGORITHMS.join(', ')}`)
+  for (const one of list) problems.oneOf(one, path, SIGNATURE_ALGORITHMS)
+  return new Set(list)
+}
+
+function readIntrospection(
+  options: IntrospectionOptions | undefined,
+  path: string,
+  problems: Problems
+): IntrospectionSettings | undefined {
+  if (options === undefined || !problems.object(options, path)) return undefined
+  problems.unknownKeys(options, `${path}.`, Object.keys(INTROSPECTION_OPTIONS))
+  const { endpoint, clientId, auth, cacheFor, allowMissingAudience, tokenPrefix }: IntrospectionOptions = options
+  if (endpoint !== undefined) problems.url(endpoint, `${path}.endpoint`, 'an https URL')
+  if (typeof auth !== 'function') {
+    // No guess from the metadata: how we authenticate is ours to know (RFC 8414 §2).
+    problems.add(
+      `${path}.auth`,
+      'is missing',
+      'say how this API authenticates: clientSecretBasic(…), privateKeyJwt(…), bearerToken(…), noClientAuth()'
+    )
+  }
+  return Object.freeze({
+    endpoint,
+    clientId: problems.optional<string>(clientId, `${path}.clientId`, 'string') ?? '',
+    auth,
+    cacheFor: problems.number(cacheFor, `${path}.cacheFor`, { default: 30, min: 0, max: 300, unit: 'seconds' }),
+    allowMissingAudience:
+      problems.optional<boolean>(allowMissingAudience, `${path}.allowMissingAudience`, 'boolean') ?? false,
+    tokenPrefix: problems.optional<string>(tokenPrefix, `${path}.tokenPrefix`, 'string') ?? ''
+  })
+}

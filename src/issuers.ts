@@ -1,0 +1,135 @@
+/**
+ * The trusted issuers: a fixed list, or a resolver that knows them, asked before any network. A token selects exactly
+ * one, by its unverified `iss` or, if opaque, by its prefix; that issuer's keys and rules alone then decide (RFC 8725 §3.8).
+ */
+import { LRUCache } from 'lru-cache'
+import { isPromise } from './awaitable.js'
+import { createTimedCache } from './cache.js'
+import { Misconfigured, ResourceServerError, Unavailable } from './errors.js'
+import type { Issuer } from './issuer.js'
+import { type IssuerSettings, readIssuerOptions } from './issuer-settings.js'
+import { Problems } from './problems.js'
+import type { Awaitable, IssuerOptions, IssuerResolver } from './types.js'
+
+export interface Issuers {
+  /** The issuer for every token, whatever it looks like: a single one that introspects all. */
+  readonly only: Issuer | undefined
+  /** The issuer that this `iss` selects, or undefined if it is not trusted. */
+  named(unverifiedIssuer: string): Awaitable<Issuer | undefined>
+  /** The issuer to ask about this opaque token, or undefined if there is none. */
+  forOpaque(token: string): Awaitable<Issuer | undefined>
+  /** Seconds since the epoch until when an issuer is trusted without asking again. */
+  trustedUntil(issuer: Issuer): number
+  /** Those known now: all of a list, of a resolver those that tokens have named lately. */
+  known(): readonly Issuer[]
+}
+
+export function createStaticIssuers(
+  settings: readonly IssuerSettings[],
+  create: (settings: IssuerSettings) => Issuer
+): Issuers {
+  const issuers = settings.map(create)
+  const byName = new Map(
+    issuers.flatMap((issuer) => [...issuer.settings.acceptedIssuers].map((name) => [name, issuer] as const))
+  )
+  const introspecting = issuers.filter((issuer) => issuer.settings.tokens !== 'jwt')
+  const prefix = (issuer: Issuer): string => issuer.settings.introspection?.tokenPrefix ?? ''
+  // The one without a prefix, which fits everything, comes last.
+  introspecting.sort((a, b) => prefix(b).length - prefix(a).length)
+  const [first] = issuers
+  return {
+    only: issuers.length === 1 && first?.settings.tokens === 'opaque' && prefix(first) === '' ? first : undefined,
+    named: (unverifiedIssuer) => byName.get(unverifiedIssuer),
+    forOpaque: (token) => introspecting.find((issuer) => token.startsWith(prefix(issuer))),
+    trustedUntil: () => Number.POSITIVE_INFINITY,
+    known: () => issuers
+  }
+}
+
+const MAX_ISSUERS = 1000
+/** Seconds an answer of the resolver is remembered. */
+const TRUSTED_FOR = 300
+const REFUSED_FOR = 30
+/** A longer `iss` is not put to the resolver. */
+const MAX_NAME_LENGTH = 2048
+
+interface Resolved {
+  readonly answer: string | IssuerOptions
+  readonly issuer: Issuer
+}
+
+export function createDynamicIssuers(
+  resolve: IssuerResolver,
+  create: (settings: IssuerSettings) => Issuer,
+  { resource, now }: { readonly resource: string; readonly now: () => number }
+): Issuers {
+  const trusted = createTimedCache<Issuer>(MAX_ISSUERS)
+  const refused = createTimedCache<true>(MAX_ISSUERS)
+  // Outlives `trusted`: an issuer that is confirmed again keeps its keys.
+  const running = new LRUCache<string, Resolved>({ max: MAX_ISSUERS })
+  const trustedUntil = new WeakMap<Issuer, number>()
+  const pending = new Map<string, Promise<Issuer | undefined>>()
+
+  const keep = (name: string, answer: string | IssuerOptions | undefined): Issuer | undefined => {
+    const time = now()
+    if (answer === undefined) {
+      running.delete(name)
+      refused.set(name, true, time, time + REFUSED_FOR)
+      return undefined
+    }
+    const before = running.get(name)
+    const issuer = before?.answer === answer ? before.issuer : create(readAnswer(answer, resource))
+    running.set(name, { answer, issuer })
+    trusted.set(name, issuer, time, time + TRUSTED_FOR)
+    trustedUntil.set(issuer, time + TRUSTED_FOR)
+    return issuer
+  }
+
+  const ask = (name: string, unverifiedIssuer: string | undefined): Awaitable<Issuer | undefined> => {
+    const time = now()
+    const known = trusted.get(name, time)
+    if (known) return known
+    if (refused.get(name, time)) return undefined
+    const under = pending.get(name)
+    if (under) return under
+    try {
+      const answer = resolve(unverifiedIssuer)
+      if (!isPromise(answer)) return keep(name, answer)
+      const result = answer
+        .then(
+          (value) => keep(name, value),
+          (cause: unknown) => {
+            throw resolverFailure(cause)
+          }
+        )
+        .finally(() => pending.delete(name))
+      pending.set(name, result)
+      return result
+    } catch (cause) {
+      throw resolverFailure(cause)
+    }
+  }
+
+  return {
+    only: undefined,
+    named: (unverifiedIssuer) =>
+      unverifiedIssuer.length > MAX_NAME_LENGTH ? undefined : ask(`iss ${unverifiedIssuer}`, unverifiedIssuer),
+    forOpaque: () => ask('opaque', undefined),
+    trustedUntil: (issuer) => trustedUntil.get(issuer) ?? Number.NEGATIVE_INFINITY,
+    known: () => [...new Set([...running.values()].map(({ issuer }) => issuer))]
+  }
+}
+
+/** @throws {Misconfigured} listing every problem of the answer */
+function readAnswer(answer: string | IssuerOptions, resource: string): IssuerSettings {
+  const problems = new Problems('the issuer resolver')
+  const settings = readIssuerOptions(answer, 'answer', resource, problems)
+  if (problems.any) throw new Misconfigured(problems.error().message)
+  return settings
+}
+
+function resolverFailure(cause: unknown): ResourceServerError {
+  return cause instanceof ResourceServerError
+    ? cause
+    : new Unavailable('issuer', 'the issuer resolver failed', { cause })
+}

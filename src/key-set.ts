@@ -1,0 +1,106 @@
+/**
+ * A JSON Web Key Set (RFC 7517 §5) as a set of signature keys: which of an issuer's published keys may verify which
+ * token. Keys that are of no use here are left out one by one and the rest stays usable; a private or symmetric key in
+ * a published set is never used (RFC 7517 §9).
+ *
+ * Does NOT fetch, and does NOT decide when a set is too old.
+ */
+import { createPublicKey, type JsonWebKeyInput, type KeyObject } from 'node:crypto'
+import { algorithmsFor, createSignatureKey, type SignatureKey } from './signature.js'
+import type { JsonWebKeySet, SignatureAlgorithm } from './types.js'
+
+/** Keys of one set that are read; a longer list is refused whole. */
+export const MAX_KEYS = 100
+/** A key identifier beyond this many characters is no key of ours. */
+export const MAX_KID_LENGTH = 256
+/** Keys with one `kid` that are tried for one token. */
+const MAX_CANDIDATES = 4
+const MIN_RSA_BITS = 2048
+/** A check with an 8192-bit key already takes ten times that of a 2048-bit one. */
+const MAX_RSA_BITS = 8192
+
+const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
+
+interface Entry {
+  readonly kid: string | undefined
+  readonly algorithm: SignatureAlgorithm
+  readonly key: SignatureKey
+}
+
+export interface KeySet {
+  /** Keys that fit a token's `alg` and `kid`; without `kid`, the only key that fits `alg` (RFC 7515 §4.1.4). */
+  find(algorithm: SignatureAlgorithm, kid: string | undefined): readonly SignatureKey[]
+  /** True if some key of the set has this `kid`, whatever its algorithm. */
+  has(kid: string): boolean
+  /** What identifies each usable key: its `kid` and its material. For comparing sets. */
+  readonly fingerprints: ReadonlySet<string>
+  /** How many published keys are usable. */
+  readonly size: number
+  /** Why the others are not: for the operator. */
+  readonly skipped: readonly string[]
+}
+
+/** @throws {TypeError} not a key set, or more than {@link MAX_KEYS} keys */
+export function readKeySet(document: unknown): KeySet {
+  const keys = (document as Partial<JsonWebKeySet> | null)?.keys
+  if (!Array.isArray(keys)) throw new TypeError('not a JSON Web Key Set: it has no list `keys`')
+  if (keys.length > MAX_KEYS) throw new TypeError(`a key set of ${keys.length} keys; at most ${MAX_KEYS} are read`)
+  const byKid = new Map<string | undefined, Entry[]>()
+  const fingerprints = new Set<string>()
+  const skipped: string[] = []
+  for (const [i, jwk] of keys.entries()) {
+    const result = readKey(jwk)
+    if (typeof result === 'string') skipped.push(`keys[${i}] ${result}`)
+    else {
+      fingerprints.add(result.fingerprint)
+      for (const entry of result.entries) byKid.set(entry.kid, [...(byKid.get(entry.kid) ?? []), entry])
+    }
+  }
+  const all = [...byKid.values()].flat()
+  return {
+    find: (algorithm, kid) => {
+      const candidates = kid === undefined ? all : (byKid.get(kid) ?? [])
+      const fitting = candidates.filter((entry) => entry.algorithm === algorithm).map((entry) => entry.key)
+      if (kid === undefined) return fitting.length === 1 ? fitting : []
+      return fitting.slice(0, MAX_CANDIDATES)
+    },
+    has: (kid) => byKid.has(kid),
+    fingerprints,
+    size: fingerprints.size,
+    skipped
+  }
+}
+
+/** The key's entries, one an algorithm, or why it is left out. */
+function readKey(jwk: unknown): { entries: Entry[]; fingerprint: string } | string {
+  if (typeof jwk !== 'object' || jwk === null) return 'is not an object'
+  const { kty, crv, kid, use, key_ops: operations, alg } = jwk as Record<string, unknown>
+  if (PRIVATE_MEMBERS.some((member) => Object.hasOwn(jwk, member)))
+    return 'is a private or symmetric key: it must not be published'
+  if (kid !== undefined && (typeof kid !== 'string' || kid.length > MAX_KID_LENGTH)) return 'has an unusable kid'
+  if (use !== undefined && use !== 'sig') return 'is not for signatures (use)'
+  if (operations !== undefined && !(Array.isArray(operations) && operations.includes('verify')))
+    return 'is not for verifying (key_ops)'
+  // One key, one algorithm, where the publisher says which (RFC 8725 §3.1).
+  const algorithms = algorithmsFor(kty, crv).filter((name) => alg === undefined || alg === name)
+  if (algorithms.length === 0) return 'is of no supported kty, crv and alg'
+  const key = importKey(jwk)
+  if (typeof key === 'string') return key
+  const entries = algorithms.map((algorithm) => ({ kid, algorithm, key: createSignatureKey(algorithm, key) }))
+  const material = key.export({ type: 'spki', format: 'der' }).toString('base64')
+  return { entries, fingerprint: JSON.stringify([kid, alg, material]) }
+}
+
+function importKey(jwk: object): KeyObject | string {
+  let key: KeyObject
+  try {
+    key = createPublicKey({ key: jwk as JsonWebKeyInput['key'], format: 'jwk' })
+  } catch {
+    return 'has missing or invalid members'
+  }
+  const { modulusLength: bits, publicExponent: exponent } = key.asymmetricKeyDetails ?? {}
+  if (bits !== undefined && (bits < MIN_RSA_BITS || bits > MAX_RSA_BITS))
+    return `has ${bits} bits; RSA keys need ${MIN_RSA_BITS} to ${MAX_RSA_BITS}`
+  if (exponent !== undefined && (exponent < 3n || exponent % 2n === 0n)) return 'has an unusable RSA exponent'
+  return key
+}

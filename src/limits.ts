@@ -1,0 +1,98 @@
+/**
+ * What keeps a slow or failing introspection endpoint from taking this API down with it, and this API from keeping it
+ * down: a bound on calls under way, a bounded queue, and a circuit breaker.
+ */
+import { Unavailable } from './errors.js'
+
+/** Calls under way at once. */
+const CONCURRENT = 64
+/** Calls that wait for a place; one more is refused. */
+const QUEUED = 256
+/** The breaker looks at this many seconds. */
+const PERIOD = 10
+/** … and needs this many outcomes in them, half of them failures, to open. */
+const MINIMUM = 20
+/** Seconds it stays open before one call may try. */
+const OPEN_FOR = 5
+
+export type BreakerState = 'closed' | 'open' | 'half-open'
+
+export interface Limits {
+  /** @throws {Unavailable} at once, when the queue is full or the breaker open; else what the call throws */
+  run<T>(call: () => Promise<T>): Promise<T>
+  readonly state: BreakerState
+  readonly underWay: number
+  readonly queued: number
+}
+
+export function createLimits(now: () => number): Limits {
+  const waiting: (() => void)[] = []
+  let underWay = 0
+  let openedAt: number | undefined
+  let probing = false
+  let period = { from: now(), calls: 0, failures: 0 }
+
+  const record = (failed: boolean): void => {
+    const time = now()
+    if (time >= period.from + PERIOD || time < period.from) period = { from: time, calls: 0, failures: 0 }
+    period.calls++
+    if (failed) period.failures++
+    if (openedAt !== undefined && probing) openedAt = failed ? time : undefined
+    else if (period.calls >= MINIMUM && period.failures * 2 >= period.calls) openedAt ??= time
+    if (openedAt === undefined && probing) period = { from: time, calls: 0, failures: 0 }
+  }
+  const wait = (): number => (openedAt === undefined ? 0 : Math.min(OPEN_FOR, openedAt + OPEN_FOR - now()))
+  const place = async (): Promise<void> => {
+    if (underWay < CONCURRENT) {
+      underWay++
+      return
+    }
+    if (waiting.length >= QUEUED)
+      throw new Unavailable('introspection', 'too many introspections are waiting', { retryAfter: 1 })
+    // The place is handed over, not given back and taken again: nobody can slip in between.
+    await new Promise<void>((resolve) => waiting.push(resolve))
+  }
+  const leave = (): void => {
+    const next = waiting.shift()
+    if (next) next()
+    else underWay--
+  }
+
+  return {
+    async run(call) {
+      const mayProbe = openedAt !== undefined && wait() <= 0 && !probing
+      if (openedAt !== undefined && !mayProbe) {
+        throw new Unavailable('introspection', 'it failed repeatedly and is given time to recover', {
+          retryAfter: wait()
+        })
+      }
+      if (mayProbe) probing = true
+      try {
+        await place()
+        try {
+          const result = await call()
+          record(false)
+          return result
+        } catch (error) {
+          // Only an outage counts: an answer, whatever it says, shows that the endpoint is up.
+          record(error instanceof Unavailable)
+          throw error
+        } finally {
+          leave()
+        }
+      } finally {
+        if (mayProbe) probing = false
+      }
+    },
+    get state() {
+      if (openedAt === undefined) return 'closed'
+      return probing || wait() <= 0 ? 'half-open' : 'open'
+    },
+    get underWay() {
+      return underWay
+    },
+    get queued() {
+      return waiting.length
+    }
+  }
+}

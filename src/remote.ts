@@ -1,0 +1,156 @@
+/**
+ * Remote documents (metadata, key sets): `staleOnError(fresh(coalesced(cooled(load))))`. Each decorator is one promise
+ * to the caller; the order is the semantics. A source answers synchronously what it already knows.
+ *
+ * `butNot` names the document that disappointed the caller ("*this* set did not have my key"), so fifty misses on one
+ * set cause one fetch.
+ */
+import { isPromise } from './awaitable.js'
+import type { Awaitable } from './types.js'
+
+/** A document with the times (seconds since the epoch) at which it came, should be renewed, and ceases to be fresh. */
+export interface Dated {
+  readonly fetchedAt: number
+  readonly refreshAt: number
+  readonly freshUntil: number
+}
+
+export type Source<T> = (butNot?: T) => Awaitable<T>
+
+type Clock = () => number
+
+export interface CooledOptions {
+  readonly now: Clock
+  /** Seconds between two attempts for the same purpose. */
+  readonly window: number
+  /** Seconds to wait after the first failure in a row; doubled with each further one, up to `window`. */
+  readonly firstBackoff: number
+  /** 0 ≤ x < 1. */
+  readonly random: () => number
+}
+
+/**
+ * Bounds how often the document is fetched, whatever is asked: in each window one attempt for a document that
+ * disappointed and one for renewal, so that a flood of unknown keys never uses up the renewal. It remembers how its
+ * last attempt ended. After a success a further miss gets the same document: what is not in it does not exist. After
+ * a failure it gets the same error until a back-off with jitter has passed.
+ *
+ * @param load `again`: the last document was not enough, so no cache on the way should answer
+ */
+export function cooled<T>(
+  load: (again: boolean) => Promise<T>,
+  { now, window, firstBackoff, random }: CooledOptions
+): Source<T> {
+  const attemptedAt = { miss: Number.NEGATIVE_INFINITY, renewal: Number.NEGATIVE_INFINITY }
+  let last: T | undefined
+  let failures = 0
+  let failure: { error: unknown; at: number; backoff: number } | undefined
+  return (butNot) => {
+    const time = now()
+    if (failure && isWithin(time, failure.at, failure.at + failure.backoff)) throw failure.error
+    const purpose = butNot === undefined ? 'renewal' : 'miss'
+    const at = attemptedAt[purpose]
+    if (last !== undefined && failure === undefined && isWithin(time, at, at + window)) return last
+    attemptedAt[purpose] = time
+    return load(butNot !== undefined).then(
+      (document) => {
+        failures = 0
+        failure = undefined
+        last = document
+        return document
+      },
+      (error: unknown) => {
+        const backoff = Math.min(window, firstBackoff * 2 ** failures++)
+        // Full jitter would let a fleet in step retry at once; half keeps a floor under it.
+        failure = { error, at: now(), backoff: backoff * (0.5 + random() / 2) }
+        throw error
+      }
+    )
+  }
+}
+
+/** A clock that was set back must not stretch any period, so a time before its beginning is outside of it too. */
+function isWithin(time: number, from: number, until: number): boolean {
+  return from <= time && time < until
+}
+
+/** Callers who ask while an attempt is under way share it. It belongs to none of them: no caller's abort ends it. */
+export function coalesced<T>(source: Source<T>): Source<T> {
+  let pending: Promise<T> | undefined
+  return (butNot) => {
+    if (pending) return pending
+    const result = source(butNot)
+    if (!isPromise(result)) return result
+    pending = result.finally(() => {
+      pending = undefined
+    })
+    return pending
+  }
+}
+
+/**
+ * Answers from memory while the document is fresh. Past `refreshAt` the first caller sets off a renewal that nobody
+ * waits for. No timer runs: a process without traffic asks nothing.
+ */
+export function fresh<T extends Dated>(source: Source<T>, now: Clock): Source<T> {
+  let held: T | undefined
+  const hold = (document: T): T => {
+    held = document
+    return document
+  }
+  return (butNot) => {
+    const time = now()
+    if (held === undefined || held === butNot || !isWithin(time, held.fetchedAt, held.freshUntil)) {
+      const result = source(butNot)
+      return isPromise(result) ? result.then(hold) : hold(result)
+    }
+    if (time >= held.refreshAt) inBackground(source, hold)
+    return held
+  }
+}
+
+function inBackground<T>(source: Source<T>, then: (document: T) => void): void {
+  try {
+    const result = source()
+    // Its failure is remembered by `cooled`, shown by health(), and nobody's to wait for.
+    if (isPromise(result)) result.then(then, () => undefined)
+    else then(result)
+  } catch {
+    // The same, within the back-off.
+  }
+}
+
+/**
+ * In an outage the last good document goes on serving for `staleFor` seconds past its freshness, without making
+ * anybody wait for the attempts to renew it. It is never returned to a caller it disappointed: in an outage an unknown
+ * key is unknowable, which is an error and not a no.
+ */
+export function staleOnError<T extends Dated>(source: Source<T>, now: Clock, staleFor: number): Source<T> {
+  let good: T | undefined
+  let outage = false
+  const succeed = (document: T): T => {
+    good = document
+    outage = false
+    return document
+  }
+  const fail = (error: unknown, butNot: T | undefined): T => {
+    outage = true
+    if (good !== undefined && good !== butNot && now() < good.freshUntil + staleFor) return good
+    throw error
+  }
+  return (butNot) => {
+    let result: Awaitable<T>
+    try {
+      result = source(butNot)
+    } catch (error) {
+      return fail(error, butNot)
+    }
+    if (!isPromise(result)) return succeed(result)
+    const settled = result.then(succeed, (error: unknown) => fail(error, butNot))
+    if (outage && good !== undefined && good !== butNot && now() < good.freshUntil + staleFor) {
+      settled.catch(() => undefined)
+      return good
+    }
+    return settled
+  }
+}

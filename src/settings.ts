@@ -1,0 +1,236 @@
+/**
+ * Options → frozen settings: every default, every unit, every error of configuration. All problems are reported at
+ * once, in one TypeError that names the option, what it holds and what to do. Nothing is fetched here.
+ */
+import { isQuotable, isScopeToken } from './challenge.js'
+import { type IssuerSettings, readIssuerOptions } from './issuer-settings.js'
+import { Problems } from './problems.js'
+import type { Check, HttpOptions, IssuerResolver, ResourceServerOptions } from './types.js'
+
+export interface Settings {
+  readonly resource: string
+  /** The static issuers, or the function that knows the dynamic ones. */
+  readonly issuers: readonly IssuerSettings[] | IssuerResolver
+  readonly scopes: ReadonlySet<string> | undefined
+  /** A scope → every scope it includes, at any depth. */
+  readonly impliedScopes: ReadonlyMap<string, readonly string[]>
+  readonly checks: readonly Check[]
+  /** Seconds. */
+  readonly clockTolerance: number
+  readonly now: () => number
+  readonly realm: string | undefined
+  readonly metadata: Readonly<Record<string, unknown>> | false
+  readonly rejectQueryToken: boolean
+  readonly http: HttpSettings
+}
+
+export interface HttpSettings {
+  readonly dispatcher: HttpOptions['dispatcher']
+  /** Seconds. */
+  readonly timeout: number
+  /** Seconds. */
+  readonly deadline: number
+}
+
+const OPTIONS: Readonly<Record<keyof ResourceServerOptions, true>> = {
+  resource: true,
+  issuers: true,
+  scopes: true,
+  scopeHierarchy: true,
+  checks: true,
+  clockTolerance: true,
+  now: true,
+  realm: true,
+  metadata: true,
+  rejectQueryToken: true,
+  http: true
+}
+
+/** @throws {TypeError} listing every problem */
+export function readSettings(options: ResourceServerOptions): Settings {
+  const problems = new Problems()
+  if (!problems.object(options, 'options')) throw problems.error()
+  problems.unknownKeys(options, '', Object.keys(OPTIONS))
+  const settings: Settings = {
+    resource: readResource(options.resource, problems),
+    issuers: readIssuers(options, problems),
+    scopes: readScopes(options.scopes, problems),
+    impliedScopes: readHierarchy(options.scopeHierarchy, problems),
+    checks: Object.freeze([...(problems.arrayOf<Check>(options.checks ?? [], 'checks', 'function') ?? [])]),
+    clockTolerance: problems.number(options.clockTolerance, 'clockTolerance', {
+      default: 30,
+      min: 0,
+      max: 300,
+      unit: 'seconds'
+    }),
+    now: problems.optional(options.now, 'now', 'function') ?? (() => Date.now() / 1000),
+    realm: readRealm(options.realm, problems),
+    metadata: readMetadata(options.metadata ?? {}, problems),
+    rejectQueryToken: problems.optional(options.rejectQueryToken, 'rejectQueryToken', 'boolean') ?? false,
+    http: readHttp(options.http ?? {}, problems)
+  }
+  if (problems.any) throw problems.error()
+  return Object.freeze(settings)
+}
+
+function readResource(resource: unknown, problems: Problems): string {
+  const url = problems.url(resource, 'resource', 'this API’s identifier, such as https://api.example.com')
+  if (url?.hash) problems.add('resource', 'must have no fragment (RFC 9728 §1.2)', 'remove everything from the #')
+  return String(resource)
+}
+
+function readIssuers(options: ResourceServerOptions, problems: Problems): Settings['issuers'] {
+  const { issuers, resource } = options
+  if (typeof issuers === 'function') return issuers
+  if (!Array.isArray(issuers) || issuers.length === 0) {
+    problems.add(
+      'issuers',
+      'must be a list of at least one issuer, or a function',
+      "write issuers: ['https://as.example.com']"
+    )
+    return []
+  }
+  const read = issuers.map((one, i) => readIssuerOptions(one, `issuers[${i}]`, String(resource), problems))
+  requireDistinct(read, problems)
+  requireOneIntrospectionEach(read, problems)
+  return Object.freeze(read)
+}
+
+function requireDistinct(issuers: readonly IssuerSettings[], problems: Problems): void {
+  const seen = new Set<string>()
+  for (const [i, { acceptedIssuers }] of issuers.entries()) {
+    for (const name of acceptedIssuers) {
+      if (seen.has(name))
+        problems.add(
+          `issuers[${i}]`,
+          `accepts ${name}, as an earlier entry does`,
+          'list each issuer once: a token must belong to exactly one'
+        )
+      seen.add(name)
+    }
+  }
+}
+
+/** An opaque token goes to exactly one authorization server, never to one after another (RFC 9700 §4.9.1). */
+function requireOneIntrospectionEach(issuers: readonly IssuerSettings[], problems: Problems): void {
+  const prefixes: string[] = []
+  for (const [i, { introspection, tokens }] of issuers.entries()) {
+    if (!introspection || tokens === 'jwt') continue
+    const { tokenPrefix } = introspection
+    const clash = prefixes.find((other) =>
+      other === ''
+        ? tokenPrefix === ''
+        : tokenPrefix !== '' && (other.startsWith(tokenPrefix) || tokenPrefix.startsWith(other))
+    )
+    if (clash !== undefined) {
+      problems.add(
+        `issuers[${i}].introspection.tokenPrefix`,
+        'cannot tell this issuer’s opaque tokens from another’s',
+        'give each introspecting issuer (but one) its own tokenPrefix'
+      )
+    }
+    prefixes.push(tokenPrefix)
+  }
+}
+
+function readScopes(scopes: unknown, problems: Problems): ReadonlySet<string> | undefined {
+  if (scopes === undefined) return undefined
+  const list = problems.arrayOf<string>(scopes, 'scopes', 'string') ?? []
+  for (const one of list) requireScope(one, 'scopes', problems)
+  return new Set(list)
+}
+
+function requireScope(value: unknown, option: string, problems: Problems): void {
+  if (typeof value !== 'string' || !isScopeToken(value)) {
+    problems.add(
+      option,
+      `holds ${JSON.stringify(value)}, which is no scope`,
+      'a scope is printable ASCII without space, quote or backslash (RFC 6749 §3.3)'
+    )
+  }
+}
+
+function readHierarchy(hierarchy: unknown, problems: Problems): ReadonlyMap<string, readonly string[]> {
+  const direct = new Map<string, readonly string[]>()
+  if (hierarchy === undefined || !problems.object(hierarchy, 'scopeHierarchy')) return direct
+  for (const [name, implied] of Object.entries(hierarchy)) {
+    requireScope(name, 'scopeHierarchy', problems)
+    const list = problems.arrayOf<string>(implied, `scopeHierarchy.${name}`, 'string') ?? []
+    for (const one of list) requireScope(one, `scopeHierarchy.${name}`, problems)
+    direct.set(name, list)
+  }
+  return new Map([...direct.keys()].map((name) => [name, reachable(name, direct)]))
+}
+
+function reachable(start: string, edges: ReadonlyMap<string, readonly string[]>): readonly string[] {
+  const found = new Set<string>([start])
+  for (const name of found) for (const next of edges.get(name) ?? []) found.add(next)
+  found.delete(start)
+  return Object.freeze([...found])
+}
+
+function readRealm(realm: unknown, problems: Problems): string | undefined {
+  const text = problems.optional<string>(realm, 'realm', 'string')
+  if (text !== undefined && !isQuotable(text)) {
+    problems.add('realm', 'has a character that no header field may carry', 'use printable ASCII (RFC 9110 §5.6.4)')
+  }
+  return text
+}
+
+/** Members that say what this server does are not for the user to say otherwise. */
+const OWN_MEMBERS: Readonly<Record<string, string>> = {
+  resource: 'it is the option `resource`',
+  bearer_methods_supported: 'tokens are read from the Authorization field only'
+}
+const LISTS = [
+  'authorization_servers',
+  'scopes_supported',
+  'resource_signing_alg_values_supported',
+  'authorization_details_types_supported'
+]
+const URLS = ['jwks_uri', 'resource_documentation', 'resource_policy_uri', 'resource_tos_uri']
+
+function readMetadata(metadata: unknown, problems: Problems): Settings['metadata'] {
+  if (metadata === false) return false
+  if (!problems.object(metadata, 'metadata')) return {}
+  for (const [member, why] of Object.entries(OWN_MEMBERS)) {
+    if (member in metadata) problems.add(`metadata.${member}`, 'cannot be set', why)
+  }
+  for (const member of LISTS) {
+    if (member in metadata) problems.arrayOf(metadata[member], `metadata.${member}`, 'string')
+  }
+  for (const member of URLS) {
+    if (member in metadata) problems.url(metadata[member], `metadata.${member}`, 'a URL (RFC 9728 §2)')
+  }
+  if ([metadata['resource_signing_alg_values_supported']].flat().includes('none')) {
+    problems.add('metadata.resource_signing_alg_values_supported', 'must not hold `none` (RFC 9728 §2)', 'remove it')
+  }
+  if ('signed_metadata' in metadata) readSignedMetadata(metadata['signed_metadata'], problems)
+  return Object.freeze({ ...metadata })
+}
+
+function readSignedMetadata(jwt: unknown, problems: Problems): void {
+  const where = 'metadata.signed_metadata'
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(String(jwt).split('.')[1] ?? '', 'base64url').toString())
+    if (!problems.object(claims, where)) return
+    if (typeof claims['iss'] !== 'string') problems.add(where, 'has no `iss` claim', 'RFC 9728 §2.2 requires it')
+    if ('signed_metadata' in claims) problems.add(where, 'holds another `signed_metadata`', 'RFC 9728 §2.2 forbids it')
+  } catch {
+    problems.add(where, 'is not a JWT', 'give the compact serialization (RFC 9728 §2.2)')
+  }
+}
+
+function readHttp(http: unknown, problems: Problems): HttpSettings {
+  const empty: HttpOptions = {}
+  const options = problems.object(http, 'http') ? (http as HttpOptions) : empty
+  problems.unknownKeys(options, 'http.', ['dispatcher', 'timeout', 'deadline'])
+  if (options.dispatcher !== undefined && typeof options.dispatcher?.request !== 'function') {
+    problems.add('http.dispatcher', 'is not an undici Dispatcher', 'pass a new Agent(…) of undici, or leave it out')
+  }
+  return Object.freeze({
+    dispatcher: options.dispatcher,
+    timeout: problems.number(options.timeout, 'http.timeout', { default: 3, min: 0.01, max: 60, unit: 'seconds' }),
+    deadline: problems.number(options.deadline, 'http.deadline', { default: 5, min: 0.01, max: 120, unit: 'seconds' })
+  })
+}

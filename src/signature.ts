@@ -1,0 +1,108 @@
+/**
+ * Checks a JWS signature (RFC 7515 §5.2, RFC 7518 §3, RFC 8037) with `crypto.verify` on keys imported once. The
+ * algorithm comes from a fixed table and the key, never from a token's header alone. Symmetric algorithms and `none`
+ * are not in the table, so no configuration can admit them.
+ *
+ * Does NOT parse tokens, choose keys or know issuers.
+ */
+import { constants, type KeyObject, type VerifyKeyObjectInput, verify } from 'node:crypto'
+import type { Awaitable, SignatureAlgorithm } from './types.js'
+
+interface Algorithm {
+  readonly kty: 'RSA' | 'EC' | 'OKP'
+  readonly crv?: string
+  /** Digest for `crypto.verify`; null where the scheme has its own. */
+  readonly digest: string | null
+  readonly options: Omit<VerifyKeyObjectInput, 'key'>
+  /** Exact signature length in bytes; undefined for RSA, where the modulus says it. */
+  readonly signatureLength?: number
+}
+
+const rsa = (digest: string): Algorithm => ({ kty: 'RSA', digest, options: { padding: constants.RSA_PKCS1_PADDING } })
+/** The salt is as long as the digest (RFC 7518 §3.5): any other length is refused. */
+const pss = (digest: string, saltLength: number): Algorithm => ({
+  kty: 'RSA',
+  digest,
+  options: { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength }
+})
+/** R and S as two fixed-length numbers (RFC 7518 §3.4), never DER. */
+const ecdsa = (digest: string, crv: string, signatureLength: number): Algorithm => ({
+  kty: 'EC',
+  crv,
+  digest,
+  options: { dsaEncoding: 'ieee-p1363' },
+  signatureLength
+})
+/** `EdDSA` means Ed25519 here, as RFC 9864's fully-specified name does. */
+const ed25519: Algorithm = { kty: 'OKP', crv: 'Ed25519', digest: null, options: {}, signatureLength: 64 }
+
+const ALGORITHMS: Readonly<Record<SignatureAlgorithm, Algorithm>> = {
+  RS256: rsa('sha256'),
+  RS384: rsa('sha384'),
+  RS512: rsa('sha512'),
+  PS256: pss('sha256', 32),
+  PS384: pss('sha384', 48),
+  PS512: pss('sha512', 64),
+  ES256: ecdsa('sha256', 'P-256', 64),
+  ES384: ecdsa('sha384', 'P-384', 96),
+  ES512: ecdsa('sha512', 'P-521', 132),
+  EdDSA: ed25519,
+  Ed25519: ed25519
+}
+
+export const SIGNATURE_ALGORITHMS: readonly SignatureAlgorithm[] = Object.freeze(
+  Object.keys(ALGORITHMS) as SignatureAlgorithm[]
+)
+
+/** The algorithms that a key of this type and curve can be used with; empty for one that is of no use. */
+export function algorithmsFor(kty: unknown, crv: unknown): readonly SignatureAlgorithm[] {
+  return SIGNATURE_ALGORITHMS.filter((name) => ALGORITHMS[name].kty === kty && (ALGORITHMS[name].crv ?? crv) === crv)
+}
+
+/** A key bound to one algorithm, with everything `crypto.verify` wants, made once. */
+export interface SignatureKey {
+  readonly digest: string | null
+  readonly input: VerifyKeyObjectInput
+  readonly signatureLength: number
+}
+
+export function createSignatureKey(algorithm: SignatureAlgorithm, key: KeyObject): SignatureKey {
+  const { digest, options, signatureLength } = ALGORITHMS[algorithm]
+  const modulusBytes = Math.ceil((key.asymmetricKeyDetails?.modulusLength ?? 0) / 8)
+  return { digest, input: { key, ...options }, signatureLength: signatureLength ?? modulusBytes }
+}
+
+/** True if the signature over `signingInput` is by this key. */
+export type VerifySignature = (key: SignatureKey, signingInput: Buffer, signature: Buffer) => Awaitable<boolean>
+
+/** Checks in one turn of the event loop that run at once on this thread. */
+const SYNCHRONOUS_PER_TURN = 2
+/** Checks given to libuv's pool and not back yet; more would keep DNS and file system waiting behind them. */
+const POOLED_AT_MOST = 16
+
+/**
+ * One check at a time is synchronous: a hop to another thread costs more than the check. A burst goes to libuv's
+ * thread pool, which uses the other cores and lets other requests through; when the pool is busy, back to this thread.
+ */
+export function createVerifySignature(): VerifySignature {
+  let thisTurn = 0
+  let pooled = 0
+  const nextTurn = (): void => {
+    thisTurn = 0
+  }
+  return (key, signingInput, signature) => {
+    if (signature.length !== key.signatureLength) return false
+    if (thisTurn === 0) setImmediate(nextTurn)
+    if (thisTurn++ < SYNCHRONOUS_PER_TURN || pooled >= POOLED_AT_MOST) {
+      return verify(key.digest, signingInput, key.input, signature)
+    }
+    pooled++
+    return new Promise((resolve, reject) => {
+      verify(key.digest, signingInput, key.input, signature, (error, valid) => {
+        pooled--
+        if (error) reject(error)
+        else resolve(valid)
+      })
+    })
+  }
+}
