@@ -12,7 +12,15 @@ import {
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
-import { findAccess, mergeHeaders, NodeRequest, requireAccess, setAll, surface } from './node-request.js'
+import {
+  findAccess,
+  mergeHeaders,
+  metadataAnswer,
+  NodeRequest,
+  requireAccess,
+  setAll,
+  surface
+} from './node-request.js'
 
 /**
  * What a route asks for: `true` any good access token, one requirement or several; `false` or nothing: no token, unless
@@ -46,11 +54,7 @@ export async function fastifyResourceServer(
   app: FastifyInstance,
   { api, protect: which = 'declared' }: FastifyResourceServerOptions
 ): Promise<void> {
-  if (api.metadata && app.prefix !== '') {
-    throw new TypeError(
-      `oauth-resource-server is registered under ${app.prefix}, but its metadata is at the root of the origin (RFC 8615 §3): register it on the outermost instance`
-    )
-  }
+  serveMetadata(app, [api])
   app.decorateRequest('auth', null)
   const protections = new WeakMap<object, Protection<Access | undefined> | undefined>()
   const protectionOf = (config: { auth?: RouteAuth }): Protection<Access | undefined> | undefined => {
@@ -74,17 +78,31 @@ export async function fastifyResourceServer(
     if (protection) run(protection, request, reply, done)
     else done()
   })
-  if (api.metadata) serveMetadata(app, api.metadata)
 }
 
 /** Registers on the instance itself, not on a child of it: what the package fastify-plugin would set. */
-Object.assign(fastifyResourceServer, {
-  [Symbol.for('skip-override')]: true,
-  [Symbol.for('fastify.display-name')]: 'oauth-resource-server',
-  [Symbol.for('plugin-meta')]: { name: 'oauth-resource-server', fastify: '5.x' }
-})
+function onInstanceItself<Plugin extends object>(name: string, plugin: Plugin): Plugin {
+  return Object.assign(plugin, {
+    [Symbol.for('skip-override')]: true,
+    [Symbol.for('fastify.display-name')]: name,
+    [Symbol.for('plugin-meta')]: { name, fastify: '5.x' }
+  })
+}
+onInstanceItself('oauth-resource-server', fastifyResourceServer)
 
 export default fastifyResourceServer
+
+/**
+ * A plugin that only serves the RFC 9728 metadata of these servers, each at its own well-known path, to anybody: for
+ * an app that protects with {@link protect}, or hosts several resources. Register it before any `protect`.
+ *
+ * @throws {TypeError} at boot, under a prefix
+ */
+export function protectedResourceMetadata(
+  ...apis: readonly ResourceServer<never>[]
+): (app: FastifyInstance) => Promise<void> {
+  return onInstanceItself('oauth-resource-server-metadata', async (app: FastifyInstance) => serveMetadata(app, apis))
+}
 
 /**
  * The same for one route or one plugin: `{ onRequest: protect(api, scope('orders:read')) }`.
@@ -122,7 +140,7 @@ export function errorHandler(error: unknown, _request: FastifyRequest, reply: Fa
   const body = error.toJSON()
   setAll(error.headers, (name, value) => void reply.header(name, value))
   void reply.code(error.status)
-  if (body) void reply.header('content-type', 'application/json').send(JSON.stringify(body))
+  if (body) void reply.header('content-type', 'application/json').send(bytes(JSON.stringify(body)))
   else void reply.send()
 }
 
@@ -163,17 +181,21 @@ function run(
   else pass(access)
 }
 
-function serveMetadata(app: FastifyInstance, metadata: NonNullable<ResourceServer['metadata']>): void {
-  const [url = ''] = metadata.path.split('?')
-  app.route({
-    method: ['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE'],
-    url,
-    config: { auth: false },
-    handler: async (request, reply) => {
-      const answer = metadata.respond(new NodeRequest(request.raw, request.originalUrl))
-      // Only a query that the identifier does not have leads here.
-      if (!answer) return reply.callNotFound()
-      return reply.code(answer.status).headers(answer.headers).send(answer.body)
-    }
+function serveMetadata(app: FastifyInstance, apis: readonly ResourceServer<never>[]): void {
+  if (app.prefix !== '' && apis.some(({ metadata }) => metadata)) {
+    throw new TypeError(
+      `oauth-resource-server is registered under ${app.prefix}, but its metadata is at the root of the origin (RFC 8615 §3): register it on the outermost instance`
+    )
+  }
+  // Not a route: a router decodes the path and reads a body before its handler runs.
+  app.addHook('onRequest', (request, reply, done) => {
+    const answer = metadataAnswer(apis, new NodeRequest(request.raw, request.originalUrl))
+    if (answer === undefined) done()
+    else void reply.code(answer.status).headers(answer.headers).send(bytes(answer.body))
   })
+}
+
+/** Fastify adds a charset to a text that is JSON; JSON has none (RFC 8259 §11). */
+function bytes(body: string | undefined): Buffer | undefined {
+  return body === undefined ? undefined : Buffer.from(body)
 }

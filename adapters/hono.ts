@@ -41,7 +41,7 @@ export function protect<Scope extends string>(
         await protection.authorize(new FetchRequest(context.req.raw), findAccess(context.get('auth')))
       )
     } catch (error) {
-      surface(error, existing, () => undefined)
+      surface(error, existing, set)
       throw error
     }
     return next()

@@ -35,6 +35,10 @@ export type KoaMiddleware = (context: KoaContext, next: () => Promise<unknown>) 
  * Lets a request through only if it carries an access token that satisfies every requirement, and leaves the
  * {@link Access} on `ctx.state.auth`: for an app, a router or a route. Mount it before any body parser.
  *
+ * With @koa/router, `router.use(protect(…))` on a router with a `prefix` compares the prefix case-sensitively, while its
+ * routes do not: `/V1/items` would reach a handler past it. Protect each route, or the app, or write
+ * `router.use('', protect(…))`.
+ *
  * @throws {TypeError} at once, for a requirement that is none
  */
 export function protect<Scope extends string>(
@@ -104,9 +108,9 @@ export function errorHandler(): KoaMiddleware {
     } catch (error) {
       if (!(error instanceof ResourceServerError)) throw error
       const body = error.toJSON()
+      // null sends nothing, and no Content-Type; it makes the status 204, so the status comes after.
+      context.body = body === undefined ? null : JSON.stringify(body)
       context.status = error.status
-      // null would be 204 without a status; an empty text keeps the status and sends nothing.
-      context.body = body === undefined ? '' : JSON.stringify(body)
       if (body) context.set('Content-Type', 'application/json')
       setAll(error.headers, (name, value) => void context.set(name, value))
       return undefined

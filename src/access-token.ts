@@ -69,7 +69,9 @@ export function createAccessTokenVerifier(settings: Settings, issuers: Issuers, 
   const isCurrent = ({ since, until, issuer, keySetVersion }: Verified): boolean => {
     const time = now()
     if (time < since || time >= until) return false
-    return !isPromise(issuer.keySet()) && keySetVersion === issuer.keySetVersion()
+    // Past that time the set may want renewing, which is seen to here: it must not outlive itself under warm tokens.
+    if (time >= issuer.keySetSettledUntil() && isPromise(issuer.keySet())) return false
+    return keySetVersion === issuer.keySetVersion()
   }
 
   const verifyHere = (token: string, jwt: UnverifiedJwt, issuer: Issuer): Awaitable<AccessToken> => {

@@ -8,7 +8,6 @@ import type { Credentials, ResourceRequest } from './types.js'
 /** Longer tokens are refused before a character of them is read. */
 export const MAX_TOKEN_LENGTH = 16_384
 
-const BEARER = 'bearer'
 const SPACE = 0x20
 
 /** `token68` of RFC 9110 §11.2, which is RFC 6750's `b64token`. */
@@ -33,7 +32,7 @@ export function readCredentials(request: ResourceRequest, rejectQueryToken: bool
   const line = lines[0] as string
   const space = line.indexOf(' ')
   const scheme = space < 0 ? line : line.slice(0, space)
-  if (scheme.toLowerCase() !== BEARER) {
+  if (scheme !== 'Bearer' && scheme.toLowerCase() !== 'bearer') {
     if (scheme === '') throw new InvalidRequest('malformed_authorization')
     return undefined
   }

@@ -48,7 +48,7 @@ export abstract class ResourceServerError extends Error {
 
   protected constructor(answer: Answer) {
     super(answer.description, answer.cause === undefined ? undefined : { cause: answer.cause })
-    this.name = new.target.name
+    Object.defineProperty(this, 'name', { value: new.target.name, configurable: true, writable: true })
     this.status = answer.status
     this.code = answer.code
     this.reason = answer.reason

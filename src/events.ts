@@ -21,18 +21,18 @@ export interface WarningEvent {
 }
 
 export interface Events {
-  refusal(error: ResourceServerError): void
-  warning(issuer: string, message: string): void
+  readonly refusal: (error: ResourceServerError) => void
+  readonly warning: (issuer: string, message: string) => void
 }
 
 export function createEvents(resource: string): Events {
   const refusals: Channel = channel('oauth-resource-server:refusal')
   const warnings: Channel = channel('oauth-resource-server:warning')
   return {
-    refusal(error) {
+    refusal: (error) => {
       if (refusals.hasSubscribers) refusals.publish({ resource, error } satisfies RefusalEvent)
     },
-    warning(issuer, message) {
+    warning: (issuer, message) => {
       if (warnings.hasSubscribers) warnings.publish({ resource, issuer, message } satisfies WarningEvent)
     }
   }

@@ -73,14 +73,15 @@ export function createHttp(settings: HttpSettings): { exchange: Http; close(): P
       if (closed) throw new Unavailable(exchange.dependency, 'the resource server was closed')
       const deadline = performance.now() + settings.deadline * 1000
       const to = await dispatcher()
-      const first = await attempt(to, exchange, settings.timeout * 1000)
+      const timeout = 1000 * Math.min(settings.timeout, settings.deadline)
+      const first = await attempt(to, exchange, timeout)
       if ('answer' in first) return first.answer
       const pause = 1000 * (first.retryAfter ?? RETRY_DELAY * (1 + Math.random()))
       const left = deadline - performance.now() - pause
       // No time for another attempt: say so now, and let the client come back when the server asked it to.
       if (left <= 0) throw unavailable(exchange, first)
-      await sleep(pause, undefined, { ref: false })
-      const second = await attempt(to, exchange, Math.min(left, settings.timeout * 1000))
+      await sleep(pause)
+      const second = await attempt(to, exchange, Math.min(left, timeout))
       if ('answer' in second) return second.answer
       throw unavailable(exchange, second)
     },

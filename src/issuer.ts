@@ -51,6 +51,8 @@ export interface IssuerHealth {
 export interface Issuer {
   readonly settings: IssuerSettings
   readonly keySet: Source<DatedKeySet>
+  /** Seconds since the epoch until when the key set needs no second look: before, asking `keySet` changes nothing. */
+  keySetSettledUntil(): number
   /** Raised whenever a key leaves the set or changes: what was verified with an older version is verified again. */
   keySetVersion(): number
   metadata(): Awaitable<AuthorizationServerMetadata>
@@ -117,11 +119,13 @@ export function createIssuer(settings: IssuerSettings, { resource, http, now, wa
 
   const limits = createLimits(now)
   const needsMetadata =
-    settings.tokens === 'opaque' ? !settings.introspection?.endpoint : !settings.jwks && !settings.jwksUri
+    (settings.tokens !== 'opaque' && !settings.jwks && settings.jwksUri === undefined) ||
+    (settings.tokens !== 'jwt' && settings.introspection?.endpoint === undefined)
 
   const issuer: Issuer = {
     settings,
     keySet: keys.source,
+    keySetSettledUntil: () => keys.held()?.refreshAt ?? Number.NEGATIVE_INFINITY,
     keySetVersion: () => version,
     metadata: () => andThen(metadata.source(), ({ document }) => document),
     introspectionEndpoint: () =>
@@ -181,7 +185,7 @@ function watch<T extends Dated>(load: (again: boolean) => Promise<T>, now: () =>
   }
   const attempts = cooled(observed, { now, window: ATTEMPT_WINDOW, firstBackoff: FIRST_BACKOFF, random: Math.random })
   return {
-    source: staleOnError(fresh(coalesced(attempts), now), now, staleFor),
+    source: staleOnError(fresh(coalesced(attempts), now), { now, staleFor, failing: () => error !== undefined }),
     held: () => held,
     error: () => error,
     usableUntil: () => (held ? held.freshUntil + staleFor : Number.NEGATIVE_INFINITY),

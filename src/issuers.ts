@@ -70,9 +70,9 @@ export function createDynamicIssuers(
   const trustedUntil = new WeakMap<Issuer, number>()
   const pending = new Map<string, Promise<Issuer | undefined>>()
 
-  const keep = (name: string, answer: string | IssuerOptions | undefined): Issuer | undefined => {
+  const keep = (name: string, answer: string | IssuerOptions | null | undefined): Issuer | undefined => {
     const time = now()
-    if (answer === undefined) {
+    if (answer === undefined || answer === null) {
       running.delete(name)
       refused.set(name, true, time, time + REFUSED_FOR)
       return undefined

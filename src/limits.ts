@@ -32,14 +32,16 @@ export function createLimits(now: () => number): Limits {
   let probing = false
   let period = { from: now(), calls: 0, failures: 0 }
 
-  const record = (failed: boolean): void => {
+  const record = (failed: boolean, probe: boolean): void => {
     const time = now()
     if (time >= period.from + PERIOD || time < period.from) period = { from: time, calls: 0, failures: 0 }
     period.calls++
     if (failed) period.failures++
-    if (openedAt !== undefined && probing) openedAt = failed ? time : undefined
-    else if (period.calls >= MINIMUM && period.failures * 2 >= period.calls) openedAt ??= time
-    if (openedAt === undefined && probing) period = { from: time, calls: 0, failures: 0 }
+    if (probe) {
+      // The one call that was let through decides; the period before the outage says nothing any more.
+      openedAt = failed ? time : undefined
+      period = { from: time, calls: 0, failures: 0 }
+    } else if (period.calls >= MINIMUM && period.failures * 2 >= period.calls) openedAt ??= time
   }
   const wait = (): number => (openedAt === undefined ? 0 : Math.min(OPEN_FOR, openedAt + OPEN_FOR - now()))
   const place = async (): Promise<void> => {
@@ -71,11 +73,11 @@ export function createLimits(now: () => number): Limits {
         await place()
         try {
           const result = await call()
-          record(false)
+          record(false, mayProbe)
           return result
         } catch (error) {
           // Only an outage counts: an answer, whatever it says, shows that the endpoint is up.
-          record(error instanceof Unavailable)
+          record(error instanceof Unavailable, mayProbe)
           throw error
         } finally {
           leave()

@@ -46,8 +46,9 @@ function scopeCheck<Scope extends string>(name: string, mode: 'all' | 'any', sco
   }
   const needed = Object.freeze([...new Set(scopes)])
   const check = (access: Access): void => {
-    const granted = (one: string): boolean => access.hasScope(one)
-    if (mode === 'all' ? needed.every(granted) : needed.some(granted)) return
+    let found = 0
+    for (const one of needed) if (access.hasScope(one)) found++
+    if (found === needed.length || (mode === 'any' && found > 0)) return
     throw new InsufficientScope(mode === 'all' ? needed : needed.slice(0, 1), {
       expected: needed,
       received: access.scopes

@@ -121,36 +121,41 @@ function inBackground<T>(source: Source<T>, then: (document: T) => void): void {
 }
 
 /**
- * In an outage the last good document goes on serving for `staleFor` seconds past its freshness, without making
- * anybody wait for the attempts to renew it. It is never returned to a caller it disappointed: in an outage an unknown
- * key is unknowable, which is an error and not a no.
+ * In an outage the last good document goes on serving for `staleFor` seconds past its freshness, and while attempts to
+ * renew it fail nobody waits for the next one. It is never returned to a caller it disappointed: in an outage an
+ * unknown key is unknowable, which is an error and not a no.
+ *
+ * @param failing  whether the last attempt failed, of a renewal in the background too
  */
-export function staleOnError<T extends Dated>(source: Source<T>, now: Clock, staleFor: number): Source<T> {
+export function staleOnError<T extends Dated>(
+  source: Source<T>,
+  { now, staleFor, failing }: { readonly now: Clock; readonly staleFor: number; readonly failing: () => boolean }
+): Source<T> {
   let good: T | undefined
-  let outage = false
-  const succeed = (document: T): T => {
+  const keep = (document: T): T => {
     good = document
-    outage = false
     return document
   }
-  const fail = (error: unknown, butNot: T | undefined): T => {
-    outage = true
-    if (good !== undefined && good !== butNot && now() < good.freshUntil + staleFor) return good
-    throw error
-  }
+  const stale = (butNot: T | undefined): T | undefined =>
+    good !== undefined && good !== butNot && now() < good.freshUntil + staleFor ? good : undefined
   return (butNot) => {
+    const instead = (error: unknown): T => {
+      const document = stale(butNot)
+      if (document === undefined) throw error
+      return document
+    }
+    const wasFailing = failing()
     let result: Awaitable<T>
     try {
       result = source(butNot)
     } catch (error) {
-      return fail(error, butNot)
+      return instead(error)
     }
-    if (!isPromise(result)) return succeed(result)
-    const settled = result.then(succeed, (error: unknown) => fail(error, butNot))
-    if (outage && good !== undefined && good !== butNot && now() < good.freshUntil + staleFor) {
-      settled.catch(() => undefined)
-      return good
-    }
-    return settled
+    if (!isPromise(result)) return keep(result)
+    const settled = result.then(keep, instead)
+    const document = wasFailing ? stale(butNot) : undefined
+    if (document === undefined) return settled
+    settled.catch(() => undefined)
+    return document
   }
 }

@@ -69,6 +69,7 @@ export function readSettings(options: ResourceServerOptions): Settings {
     rejectQueryToken: problems.optional(options.rejectQueryToken, 'rejectQueryToken', 'boolean') ?? false,
     http: readHttp(options.http ?? {}, problems)
   }
+  requireOwnKeys(settings, problems)
   if (problems.any) throw problems.error()
   return Object.freeze(settings)
 }
@@ -207,6 +208,18 @@ function readMetadata(metadata: unknown, problems: Problems): Settings['metadata
   }
   if ('signed_metadata' in metadata) readSignedMetadata(metadata['signed_metadata'], problems)
   return Object.freeze({ ...metadata })
+}
+
+/** `jwks_uri` of a resource is for keys of the resource itself, never for its authorization server's (RFC 9728 §2). */
+function requireOwnKeys({ issuers, metadata }: Settings, problems: Problems): void {
+  if (metadata === false || typeof issuers === 'function' || metadata['jwks_uri'] === undefined) return
+  if (issuers.some(({ jwksUri }) => jwksUri === metadata['jwks_uri'])) {
+    problems.add(
+      'metadata.jwks_uri',
+      'is where an issuer has its keys',
+      'leave it out, unless this API signs with keys of its own'
+    )
+  }
 }
 
 function readSignedMetadata(jwt: unknown, problems: Problems): void {

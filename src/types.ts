@@ -15,7 +15,7 @@ export interface ResourceRequest {
   /** The request target as received, before any router cut it: path and query, `/items?page=2`. */
   readonly url: string
   /**
-   * Every field line with this name, in order, untrimmed of nothing but HTTP's own whitespace.
+   * Every field line with this name, in order.
    * Two lines must come as two elements: Node's `req.headers` hides a second `Authorization`.
    *
    * @param name lower-case field name
@@ -153,12 +153,15 @@ export interface AuthorizationServerMetadata {
  * Authenticates this resource server to the authorization server by adding to the form or the header fields of a
  * request (RFC 6749 §2.3). The same shape as `ClientAuth` of oauth4webapi, whose functions fit here.
  */
-export type ClientAuth = (
-  as: AuthorizationServerMetadata,
-  client: { readonly client_id: string; readonly [member: string]: unknown },
-  body: URLSearchParams,
-  headers: Headers
-) => void | Promise<void>
+export type ClientAuth = {
+  // Written as a method, whose parameters compare both ways: other libraries type the metadata more narrowly.
+  authenticate(
+    as: AuthorizationServerMetadata,
+    client: { readonly client_id: string; readonly [member: string]: unknown },
+    body: URLSearchParams,
+    headers: Headers
+  ): void | Promise<void>
+}['authenticate']
 
 /** Introspection of opaque tokens at one issuer (RFC 7662). */
 export interface IntrospectionOptions {
@@ -209,10 +212,12 @@ export interface IssuerOptions {
 
 /**
  * Names the issuer for a token, before any network: dynamic tenants.
- * Asked with the token's *unverified* `iss`, or with undefined for an opaque token. Answer undefined to refuse.
+ * Asked with the token's *unverified* `iss`, or with undefined for an opaque token. Answer undefined or null to refuse.
  * Answers are remembered: 1000 issuers for 300 s, refusals for 30 s.
  */
-export type IssuerResolver = (unverifiedIssuer: string | undefined) => Awaitable<string | IssuerOptions | undefined>
+export type IssuerResolver = (
+  unverifiedIssuer: string | undefined
+) => Awaitable<string | IssuerOptions | null | undefined>
 
 /** What `http` needs of an undici `Dispatcher`, by shape, so that any version of it fits. */
 export interface HttpDispatcher {
