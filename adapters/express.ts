@@ -6,6 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import {
   type Access,
   type Awaitable,
+  type Check,
   isPromise,
   type Requirement,
   type ResourceServer,
@@ -27,6 +28,7 @@ export interface ExpressRequest extends IncomingMessage {
   originalUrl?: string
   baseUrl?: string
   auth?: unknown
+  res?: ServerResponse
 }
 
 export type ExpressHandler = (
@@ -75,6 +77,31 @@ export function protect<Scope extends string>(
     }
     if (isPromise(access)) access.then(pass, refuse)
     else pass(access)
+  }
+}
+
+/**
+ * Applies further checks inside a handler, before its response starts: where only the body says which scopes an
+ * operation needs. A refusal carries the same challenge as one of {@link protect}.
+ *
+ * @throws {ResourceServerError} the refusal, for the framework's error handling
+ * @throws {Error} `protect` did not run, or let the request through without a token
+ */
+export async function enforce<Scope extends string>(
+  api: ResourceServer<Scope>,
+  request: IncomingMessage,
+  ...checks: readonly Check<NoInfer<Scope>>[]
+): Promise<void> {
+  const { originalUrl, res: response } = request as ExpressRequest
+  try {
+    await api.enforce(getAuth(request), new NodeRequest(request, originalUrl), ...checks)
+  } catch (error) {
+    surface(
+      error,
+      (name) => response?.getHeader(name),
+      (name, value) => void response?.setHeader(name, value)
+    )
+    throw error
   }
 }
 

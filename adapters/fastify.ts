@@ -6,6 +6,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandle
 import {
   type Access,
   type Awaitable,
+  type Check,
   isPromise,
   type Protection,
   type Requirement,
@@ -115,6 +116,21 @@ export function protect<Scope extends string>(
 ): onRequestHookHandler {
   const protection = api.protect(...requirements)
   return (request, reply, done) => run(protection, request, reply, done)
+}
+
+/**
+ * Applies further checks inside a handler, before its response starts: where only the body says which scopes an
+ * operation needs. A refusal carries the same challenge as one of {@link protect}.
+ *
+ * @throws {ResourceServerError} the refusal, for the framework's error handling
+ * @throws {Error} `protect` did not run, or let the request through without a token
+ */
+export async function enforce<Scope extends string>(
+  api: ResourceServer<Scope>,
+  request: FastifyRequest,
+  ...checks: readonly Check<NoInfer<Scope>>[]
+): Promise<void> {
+  await api.enforce(getAuth(request), new NodeRequest(request.raw, request.originalUrl), ...checks)
 }
 
 /**

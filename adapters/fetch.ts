@@ -1,6 +1,7 @@
 /** Any host that speaks WHATWG `Request` and `Response`. A decision is a value: an access, or the response that refuses. */
 import {
   type Granted,
+  type HeaderFields,
   type Requirement,
   type ResourceRequest,
   type ResourceServer,
@@ -27,6 +28,12 @@ export class FetchRequest implements ResourceRequest {
   }
 }
 
+export interface FetchProtection<Decision> {
+  (request: Request): Promise<Decision | Response>
+  /** Header fields that belong on every answer of the route: `Vary`, where a token makes a difference but is optional. */
+  readonly headers: HeaderFields
+}
+
 /**
  * Decides about requests: the {@link Access}, or the `Response` to answer with instead. On a route with `optional` or
  * `skipPreflight` also undefined, for a request let through without a token.
@@ -38,9 +45,9 @@ export class FetchRequest implements ResourceRequest {
 export function protect<Scope extends string, const R extends readonly Requirement<NoInfer<Scope>>[]>(
   api: ResourceServer<Scope>,
   ...requirements: R
-): (request: Request) => Promise<Granted<R> | Response> {
+): FetchProtection<Granted<R>> {
   const protection = api.protect(...requirements)
-  return async (request) => {
+  const decide = async (request: Request): Promise<Granted<R> | Response> => {
     try {
       return await protection.authorize(new FetchRequest(request))
     } catch (error) {
@@ -48,6 +55,7 @@ export function protect<Scope extends string, const R extends readonly Requireme
       throw error
     }
   }
+  return Object.assign(decide, { headers: protection.headers })
 }
 
 /** The RFC 9728 metadata of these servers: the `Response` to a request for one of them, or undefined for any other request. */

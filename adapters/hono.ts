@@ -1,5 +1,5 @@
 /** Hono. Typed by shape. Refusals are thrown; Hono's own error handling answers with their `getResponse()`. */
-import type { Access, Requirement, ResourceServer } from '../src/index.js'
+import type { Access, Check, Requirement, ResourceServer } from '../src/index.js'
 import { FetchRequest } from './fetch.js'
 import { findAccess, mergeHeaders, metadataAnswer, requireAccess, setAll, surface } from './node-request.js'
 
@@ -45,6 +45,30 @@ export function protect<Scope extends string>(
       throw error
     }
     return next()
+  }
+}
+
+/**
+ * Applies further checks inside a handler, before its response starts: where only the body says which scopes an
+ * operation needs. A refusal carries the same challenge as one of {@link protect}.
+ *
+ * @throws {ResourceServerError} the refusal, for the framework's error handling
+ * @throws {Error} `protect` did not run, or let the request through without a token
+ */
+export async function enforce<Scope extends string>(
+  api: ResourceServer<Scope>,
+  context: HonoContext,
+  ...checks: readonly Check<NoInfer<Scope>>[]
+): Promise<void> {
+  try {
+    await api.enforce(getAuth(context), new FetchRequest(context.req.raw), ...checks)
+  } catch (error) {
+    surface(
+      error,
+      (name) => context.res.headers.get(name) ?? undefined,
+      (name, value) => context.header(name, [value].flat().join(', '))
+    )
+    throw error
   }
 }
 

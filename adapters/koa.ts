@@ -1,6 +1,13 @@
 /** Koa 2 and 3. Typed by shape. Refusals are thrown, which is how Koa passes errors on; each carries its header fields. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type Access, isPromise, type Requirement, type ResourceServer, ResourceServerError } from '../src/index.js'
+import {
+  type Access,
+  type Check,
+  isPromise,
+  type Requirement,
+  type ResourceServer,
+  ResourceServerError
+} from '../src/index.js'
 import {
   findAccess,
   mergeHeaders,
@@ -59,6 +66,30 @@ export function protect<Scope extends string>(
       throw error
     }
     return next()
+  }
+}
+
+/**
+ * Applies further checks inside a handler, before its response starts: where only the body says which scopes an
+ * operation needs. A refusal carries the same challenge as one of {@link protect}.
+ *
+ * @throws {ResourceServerError} the refusal, for the framework's error handling
+ * @throws {Error} `protect` did not run, or let the request through without a token
+ */
+export async function enforce<Scope extends string>(
+  api: ResourceServer<Scope>,
+  context: KoaContext,
+  ...checks: readonly Check<NoInfer<Scope>>[]
+): Promise<void> {
+  try {
+    await api.enforce(getAuth(context), new NodeRequest(context.req, context.originalUrl), ...checks)
+  } catch (error) {
+    surface(
+      error,
+      (name) => context.res.getHeader(name),
+      (name, value) => void context.set(name, value)
+    )
+    throw error
   }
 }
 

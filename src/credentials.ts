@@ -14,6 +14,8 @@ const SPACE = 0x20
 const TOKEN68 = /^[A-Za-z0-9\-._~+/]+=*$/
 /** `, Scheme token`: no token has a comma, so this was another field. */
 const JOINED_FIELD = /,[ \t]*[A-Za-z]+[ \t]+[^ \t]/
+/** A bearer token behind another scheme's credentials: two fields that became one on the way. */
+const JOINED_BEARER = /,[ \t]*bearer[ \t]/i
 const QUERY_TOKEN = /[?&]access_token=/
 
 /**
@@ -34,6 +36,7 @@ export function readCredentials(request: ResourceRequest, rejectQueryToken: bool
   const scheme = space < 0 ? line : line.slice(0, space)
   if (scheme !== 'Bearer' && scheme.toLowerCase() !== 'bearer') {
     if (scheme === '') throw new InvalidRequest('malformed_authorization')
+    if (JOINED_BEARER.test(line)) throw new InvalidRequest('multiple_credentials')
     return undefined
   }
   let start = scheme.length

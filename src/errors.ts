@@ -3,8 +3,9 @@
  * adapter needs to look inside. Where it is thrown it states facts only; what the server advertises about itself
  * (realm, scopes of the route, `resource_metadata`) is added once, by `advertise`, on the way out.
  *
- * The message and the body are fixed words: nothing from a token or a request is in them. What was received is on
- * `received`, which is not enumerable, so that an error logged whole does not carry it.
+ * The message and the body are fixed words: nothing from a token or a request is in them. What went wrong on our side
+ * is in `hint`; what was received is on `received`, which is not enumerable, so that an error logged whole does not
+ * carry it.
  */
 import { type ChallengeParameters, formatChallenge, reduceErrorText } from './challenge.js'
 import { REQUEST_REASONS, type RequestReason, TOKEN_REASONS, type TokenReason } from './reasons.js'
@@ -47,7 +48,12 @@ export abstract class ResourceServerError extends Error {
   declare readonly received: unknown
 
   protected constructor(answer: Answer) {
-    super(answer.description, answer.cause === undefined ? undefined : { cause: answer.cause })
+    // The stack begins with the hint, for the operator's log; the message stays fixed, since frameworks may send it.
+    super(
+      answer.status < 500 ? answer.description : answer.hint,
+      answer.cause === undefined ? undefined : { cause: answer.cause }
+    )
+    this.message = answer.description
     Object.defineProperty(this, 'name', { value: new.target.name, configurable: true, writable: true })
     this.status = answer.status
     this.code = answer.code
@@ -238,13 +244,14 @@ export class Unavailable extends ResourceServerError {
   /** Seconds after which a retry may help, rounded up. */
   readonly retryAfter: number
 
+  /** @param problem what happened: for the operator, not sent */
   constructor(dependency: Dependency, problem: string, options: { retryAfter?: number; cause?: unknown } = {}) {
     super({
       status: 503,
       code: 'temporarily_unavailable',
       reason: `${dependency}_unavailable`,
-      description: `The authorization server cannot be asked: ${problem}`,
-      hint: 'Look at the authorization server and the network between; `cause` has the failure. Known keys and cached answers keep working meanwhile.',
+      description: 'The authorization server cannot be asked now',
+      hint: `${problem}. Look at the authorization server and the network between; \`cause\` has the failure.`,
       cause: options.cause
     })
     this.dependency = dependency
@@ -264,7 +271,7 @@ export class Misconfigured extends ResourceServerError {
       status: 500,
       code: 'server_error',
       reason: 'misconfigured',
-      description: problem,
+      description: 'The resource server is misconfigured',
       hint: problem,
       cause: options.cause
     })

@@ -4,7 +4,7 @@
  */
 import { andThen } from './awaitable.js'
 import { discover, requireEndpoint } from './discovery.js'
-import { Unavailable } from './errors.js'
+import { ResourceServerError, Unavailable } from './errors.js'
 import type { Answer, Http } from './http.js'
 import type { IssuerSettings } from './issuer-settings.js'
 import { type KeySet, readKeySet } from './key-set.js'
@@ -185,16 +185,26 @@ function watch<T extends Dated>(load: (again: boolean) => Promise<T>, now: () =>
   }
   const attempts = cooled(observed, { now, window: ATTEMPT_WINDOW, firstBackoff: FIRST_BACKOFF, random: Math.random })
   return {
-    source: staleOnError(fresh(coalesced(attempts), now), { now, staleFor, failing: () => error !== undefined }),
+    source: staleOnError(fresh(coalesced(attempts), now), {
+      now,
+      staleFor,
+      last: () => held,
+      failing: () => error !== undefined
+    }),
     held: () => held,
     error: () => error,
     usableUntil: () => (held ? held.freshUntil + staleFor : Number.NEGATIVE_INFINITY),
     health: () => ({
       age: held && now() - held.fetchedAt,
       freshFor: held && held.freshUntil - now(),
-      error: error === undefined ? undefined : String((error as Error)?.message ?? error)
+      error: error === undefined ? undefined : describe(error)
     })
   }
+}
+
+/** What happened, for the operator. */
+function describe(error: unknown): string {
+  return error instanceof ResourceServerError ? error.hint : String(error)
 }
 
 function status(keys: Observed[], metadata: Observed[], time: number, breakerOpen: boolean): IssuerHealth['status'] {

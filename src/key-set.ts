@@ -18,6 +18,8 @@ const MAX_CANDIDATES = 4
 const MIN_RSA_BITS = 2048
 /** A check with an 8192-bit key already takes ten times that of a 2048-bit one. */
 const MAX_RSA_BITS = 8192
+/** A longer exponent makes every check as slow as a signature. */
+const MAX_RSA_EXPONENT = 0xffff_ffffn
 
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
 
@@ -101,6 +103,28 @@ function importKey(jwk: object): KeyObject | string {
   const { modulusLength: bits, publicExponent: exponent } = key.asymmetricKeyDetails ?? {}
   if (bits !== undefined && (bits < MIN_RSA_BITS || bits > MAX_RSA_BITS))
     return `has ${bits} bits; RSA keys need ${MIN_RSA_BITS} to ${MAX_RSA_BITS}`
-  if (exponent !== undefined && (exponent < 3n || exponent % 2n === 0n)) return 'has an unusable RSA exponent'
+  if (exponent !== undefined && (exponent < 3n || exponent % 2n === 0n || exponent > MAX_RSA_EXPONENT))
+    return 'has an unusable RSA exponent'
+  if (bits !== undefined && isRoca(String((jwk as { n?: unknown }).n)))
+    return 'has a modulus whose factors can be computed (CVE-2017-15361)'
   return key
+}
+
+/** Moduli of the flawed generator are powers of 65537 modulo every one of these primes; others hardly ever are. */
+const ROCA_PRIMES = [
+  3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113,
+  127, 131, 137, 139, 149, 151, 157, 163, 167
+]
+
+/** The private key to such a modulus ("ROCA") can be computed from the public one, by anybody. */
+function isRoca(n: string): boolean {
+  const modulus = BigInt(`0x${Buffer.from(n, 'base64url').toString('hex')}`)
+  return ROCA_PRIMES.every((prime) => {
+    const rest = Number(modulus % BigInt(prime))
+    for (let exponent = 0, power = 1; exponent < prime; exponent++) {
+      if (power === rest) return true
+      power = (power * 65_537) % prime
+    }
+    return false
+  })
 }

@@ -43,7 +43,11 @@ export function createLimits(now: () => number): Limits {
       period = { from: time, calls: 0, failures: 0 }
     } else if (period.calls >= MINIMUM && period.failures * 2 >= period.calls) openedAt ??= time
   }
-  const wait = (): number => (openedAt === undefined ? 0 : Math.min(OPEN_FOR, openedAt + OPEN_FOR - now()))
+  /** Seconds until a call may try; none where the clock was set back, which must not keep the breaker open. */
+  const wait = (): number => {
+    const left = openedAt === undefined ? 0 : openedAt + OPEN_FOR - now()
+    return left > OPEN_FOR ? 0 : left
+  }
   const place = async (): Promise<void> => {
     if (underWay < CONCURRENT) {
       underWay++

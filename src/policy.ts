@@ -93,7 +93,7 @@ export const skipPreflight: Waiver = Object.freeze({ waives: 'CORS preflight' })
 
 /** The requirements of a route, taken apart once. */
 export interface Policy {
-  readonly checks: readonly Check[]
+  readonly checks: readonly Check<string>[]
   readonly optional: boolean
   readonly skipPreflight: boolean
   /** The scopes to ask a client for that has no token yet (MCP's "scope selection"). */
@@ -102,7 +102,7 @@ export interface Policy {
 
 /** @throws {TypeError} for what is neither a check nor a waiver, or a scope that is not among `declared` */
 export function readPolicy(requirements: readonly Requirement[], declared: ReadonlySet<string> | undefined): Policy {
-  const checks: Check[] = []
+  const checks: Check<string>[] = []
   for (const one of requirements) {
     if (one === optional || one === skipPreflight) continue
     if (typeof one !== 'function') {
@@ -122,7 +122,7 @@ export function readPolicy(requirements: readonly Requirement[], declared: Reado
 }
 
 /** All scopes that these checks need; of alternatives the one that `access` has, else the preferred one. */
-export function scopesNeeded(checks: readonly Check[], access?: Access): readonly string[] {
+export function scopesNeeded(checks: readonly Check<string>[], access?: Access): readonly string[] {
   const needed = new Set<string>()
   for (const { scopes = [], mode } of checks) {
     if (mode !== 'any') for (const name of scopes) needed.add(name)
@@ -139,7 +139,7 @@ export function scopesNeeded(checks: readonly Check[], access?: Access): readonl
  * scopes asks for all that the operation needs at once (RFC 6750 §3.1), so that a client is not sent back twice.
  */
 export function enforce(
-  checks: readonly Check[],
+  checks: readonly Check<string>[],
   access: Access,
   request: ResourceRequest,
   from: number = 0
@@ -152,7 +152,7 @@ export function enforce(
   for (let i = from; i < checks.length; i++) {
     let result: void | Promise<void>
     try {
-      result = (checks[i] as Check)(access, request)
+      result = (checks[i] as Check<string>)(access, request)
     } catch (error) {
       return refuse(error)
     }

@@ -125,19 +125,19 @@ function inBackground<T>(source: Source<T>, then: (document: T) => void): void {
  * renew it fail nobody waits for the next one. It is never returned to a caller it disappointed: in an outage an
  * unknown key is unknowable, which is an error and not a no.
  *
+ * @param last  the document that was loaded last, in the background too: an older one must not come back
  * @param failing  whether the last attempt failed, of a renewal in the background too
  */
 export function staleOnError<T extends Dated>(
   source: Source<T>,
-  { now, staleFor, failing }: { readonly now: Clock; readonly staleFor: number; readonly failing: () => boolean }
+  { now, staleFor, last, failing }: StaleOptions<T>
 ): Source<T> {
-  let good: T | undefined
-  const keep = (document: T): T => {
-    good = document
-    return document
+  const stale = (butNot: T | undefined): T | undefined => {
+    const document = last()
+    return document !== butNot && document !== undefined && now() < document.freshUntil + staleFor
+      ? document
+      : undefined
   }
-  const stale = (butNot: T | undefined): T | undefined =>
-    good !== undefined && good !== butNot && now() < good.freshUntil + staleFor ? good : undefined
   return (butNot) => {
     const instead = (error: unknown): T => {
       const document = stale(butNot)
@@ -151,11 +151,19 @@ export function staleOnError<T extends Dated>(
     } catch (error) {
       return instead(error)
     }
-    if (!isPromise(result)) return keep(result)
-    const settled = result.then(keep, instead)
+    if (!isPromise(result)) return result
+    const settled = result.catch(instead)
     const document = wasFailing ? stale(butNot) : undefined
     if (document === undefined) return settled
     settled.catch(() => undefined)
     return document
   }
+}
+
+export interface StaleOptions<T> {
+  readonly now: Clock
+  /** Seconds. */
+  readonly staleFor: number
+  readonly last: () => T | undefined
+  readonly failing: () => boolean
 }

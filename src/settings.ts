@@ -14,7 +14,7 @@ export interface Settings {
   readonly scopes: ReadonlySet<string> | undefined
   /** A scope → every scope it includes, at any depth. */
   readonly impliedScopes: ReadonlyMap<string, readonly string[]>
-  readonly checks: readonly Check[]
+  readonly checks: readonly Check<string>[]
   /** Seconds. */
   readonly clockTolerance: number
   readonly now: () => number
@@ -56,7 +56,7 @@ export function readSettings(options: ResourceServerOptions): Settings {
     issuers: readIssuers(options, problems),
     scopes: readScopes(options.scopes, problems),
     impliedScopes: readHierarchy(options.scopeHierarchy, problems),
-    checks: Object.freeze([...(problems.arrayOf<Check>(options.checks ?? [], 'checks', 'function') ?? [])]),
+    checks: Object.freeze([...(problems.arrayOf<Check<string>>(options.checks ?? [], 'checks', 'function') ?? [])]),
     clockTolerance: problems.number(options.clockTolerance, 'clockTolerance', {
       default: 30,
       min: 0,

@@ -82,7 +82,7 @@ export interface Access extends AccessToken {
  *
  * A check runs after every cache, on every request.
  */
-export interface Check<Scope extends string = string> {
+export interface Check<Scope extends string = never> {
   (access: Access, request: ResourceRequest): void | Promise<void>
   /** The scopes this check requires, where it knows them: they are advertised in challenges and in the metadata. */
   readonly scopes?: readonly Scope[]
