@@ -25,10 +25,11 @@ import {
 
 /** What is read of an Express request, beside `node:http`'s part of it. */
 export interface ExpressRequest extends IncomingMessage {
-  originalUrl?: string
-  baseUrl?: string
+  originalUrl?: string | undefined
+  baseUrl?: string | undefined
   auth?: unknown
-  res?: ServerResponse
+  /** Set by Express. */
+  res?: ServerResponse | undefined
 }
 
 export type ExpressHandler = (

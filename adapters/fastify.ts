@@ -122,15 +122,26 @@ export function protect<Scope extends string>(
  * Applies further checks inside a handler, before its response starts: where only the body says which scopes an
  * operation needs. A refusal carries the same challenge as one of {@link protect}.
  *
+ * @param reply of the request, which it knows; the challenge is put on it, for error handlers that look at nothing else
  * @throws {ResourceServerError} the refusal, for the framework's error handling
  * @throws {Error} `protect` did not run, or let the request through without a token
  */
 export async function enforce<Scope extends string>(
   api: ResourceServer<Scope>,
-  request: FastifyRequest,
+  reply: FastifyReply,
   ...checks: readonly Check<NoInfer<Scope>>[]
 ): Promise<void> {
-  await api.enforce(getAuth(request), new NodeRequest(request.raw, request.originalUrl), ...checks)
+  const { request } = reply
+  try {
+    await api.enforce(getAuth(request), new NodeRequest(request.raw, request.originalUrl), ...checks)
+  } catch (error) {
+    surface(
+      error,
+      (name) => reply.getHeader(name),
+      (name, value) => void reply.header(name, value)
+    )
+    throw error
+  }
 }
 
 /**

@@ -43,10 +43,11 @@ export function createLimits(now: () => number): Limits {
       period = { from: time, calls: 0, failures: 0 }
     } else if (period.calls >= MINIMUM && period.failures * 2 >= period.calls) openedAt ??= time
   }
-  /** Seconds until a call may try; none where the clock was set back, which must not keep the breaker open. */
+  /** Seconds until a call may try. A clock that was set back starts the wait again, and no longer one. */
   const wait = (): number => {
-    const left = openedAt === undefined ? 0 : openedAt + OPEN_FOR - now()
-    return left > OPEN_FOR ? 0 : left
+    if (openedAt === undefined) return 0
+    openedAt = Math.min(openedAt, now())
+    return openedAt + OPEN_FOR - now()
   }
   const place = async (): Promise<void> => {
     if (underWay < CONCURRENT) {
