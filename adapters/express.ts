@@ -61,6 +61,8 @@ export function protect<Scope extends string>(
     const existing = (name: string): unknown => response.getHeader(name)
     const set = (name: string, value: string | string[]): void => void response.setHeader(name, value)
     const refuse = (error: unknown): void => {
+      // Answered meanwhile, by a timeout middleware: there is nobody left to refuse.
+      if (response.headersSent) return
       surface(error, existing, set)
       next(error)
     }
@@ -97,11 +99,13 @@ export async function enforce<Scope extends string>(
   try {
     await api.enforce(getAuth(request), new NodeRequest(request, originalUrl), ...checks)
   } catch (error) {
-    surface(
-      error,
-      (name) => response?.getHeader(name),
-      (name, value) => void response?.setHeader(name, value)
-    )
+    if (response && !response.headersSent) {
+      surface(
+        error,
+        (name) => response.getHeader(name),
+        (name, value) => void response.setHeader(name, value)
+      )
+    }
     throw error
   }
 }

@@ -29,7 +29,7 @@ export interface Metadata extends Dated {
 
 export interface DatedKeySet extends KeySet, Dated {}
 
-/** What is known of a remote document: ages in seconds, undefined where it was never loaded. */
+/** What is known of a remote document: ages in seconds, undefined where it was never loaded; `freshFor` also where it is for ever. */
 export interface DocumentHealth {
   readonly age: number | undefined
   readonly freshFor: number | undefined
@@ -196,7 +196,7 @@ function watch<T extends Dated>(load: (again: boolean) => Promise<T>, now: () =>
     usableUntil: () => (held ? held.freshUntil + staleFor : Number.NEGATIVE_INFINITY),
     health: () => ({
       age: held && now() - held.fetchedAt,
-      freshFor: held && held.freshUntil - now(),
+      freshFor: held && Number.isFinite(held.freshUntil) ? held.freshUntil - now() : undefined,
       error: error === undefined ? undefined : describe(error)
     })
   }

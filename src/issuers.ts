@@ -2,6 +2,7 @@
  * The trusted issuers: a fixed list, or a resolver that knows them, asked before any network. A token selects exactly
  * one, by its unverified `iss` or, if opaque, by its prefix; that issuer's keys and rules alone then decide (RFC 8725 §3.8).
  */
+import { isDeepStrictEqual } from 'node:util'
 import { LRUCache } from 'lru-cache'
 import { isPromise } from './awaitable.js'
 import { createTimedCache } from './cache.js'
@@ -78,7 +79,9 @@ export function createDynamicIssuers(
       return undefined
     }
     const before = running.get(name)
-    const issuer = before?.answer === answer ? before.issuer : create(readAnswer(answer, resource))
+    // Made anew by a database, the answer is another object that says the same.
+    const issuer =
+      before && isDeepStrictEqual(before.answer, answer) ? before.issuer : create(readAnswer(answer, resource))
     running.set(name, { answer, issuer })
     trusted.set(name, issuer, time, time + TRUSTED_FOR)
     trustedUntil.set(issuer, time + TRUSTED_FOR)
