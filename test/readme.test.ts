@@ -1,0 +1,237 @@
+/**
+ * The documents say what is true. Every block of code is a part of an example that is run (`test/examples.test.ts`) or
+ * compiles; links lead somewhere; the tables of options are complete; every reason can be looked up.
+ *
+ * A block from an example is marked on the line before: `<!-- examples/koa.mjs -->` for a whole file, with a fragment
+ * (`#api`) for what is between its `// #region api` and `// #endregion`.
+ */
+import { execFile } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterAll, describe, expect, test } from 'vitest'
+import {
+  CredentialsMissing,
+  type Dependency,
+  Forbidden,
+  InsufficientScope,
+  Misconfigured,
+  Unavailable
+} from '../src/index.js'
+import { REQUEST_REASONS, TOKEN_REASONS } from '../src/reasons.js'
+
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+/** Inside the repository, so that the package is found by its own name, as a reader's program finds it. */
+const WORK = join(ROOT, 'test/.tmp/readme')
+
+const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
+const markdownIn = (folder: string): string[] =>
+  readdirSync(join(ROOT, folder))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => join(folder, name))
+const DOCUMENTS = [...markdownIn('.'), ...markdownIn('docs'), ...markdownIn('examples')]
+/** Written by a script, and far too long to be read for links. */
+const WRITTEN_BY_HAND = DOCUMENTS.filter((path) => path !== 'docs/conformance.md')
+
+interface Block {
+  readonly where: string
+  readonly language: string
+  readonly code: string
+  /** The example it says it is from: path, and region. */
+  readonly example: string | undefined
+}
+
+function blocksOf(path: string): Block[] {
+  const text = read(path)
+  const fence = /(?:^<!-- (examples\/\S+) -->\n)?^( *)```(\w*)\n([\s\S]*?)^\2```$/gm
+  return [...text.matchAll(fence)].map(({ 1: example, 2: indent = '', 3: language = '', 4: code = '', index }) => ({
+    where: `${path}:${text.slice(0, index).split('\n').length}`,
+    language,
+    // A block within a list is indented.
+    code: code.replace(new RegExp(`^${indent}`, 'gm'), ''),
+    example
+  }))
+}
+
+const BLOCKS = WRITTEN_BY_HAND.flatMap(blocksOf)
+const CODE = BLOCKS.filter(({ language }) => /^(js|mjs|javascript|ts|mts|typescript)$/.test(language))
+
+/** An example as a reader is shown it: without what is there for the editor and for this test. */
+function shown(reference: string): string {
+  const [path = '', region] = reference.split('#')
+  const lines = read(path).split('\n')
+  const from = region === undefined ? 0 : lines.indexOf(`// #region ${region}`) + 1
+  const to = region === undefined ? lines.length : lines.indexOf('// #endregion', from)
+  if (region !== undefined && (from === 0 || to < 0)) throw new Error(`${path} has no region ${region}`)
+  return lines
+    .slice(from, to)
+    .filter((line) => !/^\/\/ (@ts-check|#region|#endregion)/.test(line))
+    .concat(region === undefined ? [] : [''])
+    .join('\n')
+}
+
+/** What a block may use without saying where it comes from: it is clear from the text around it. */
+const AMBIENT = `
+import type { Express, RequestHandler } from 'express'
+import type { Access, ResourceRequest, ResourceServer } from 'oauth-resource-server'
+
+declare global {
+  const app: Express
+  const api: ResourceServer
+  const access: Access
+  const request: ResourceRequest
+  const listOrders: RequestHandler
+  const readBody: RequestHandler
+  function findOrder(id: unknown): Promise<{ owner: string }>
+}
+`
+
+/** One program of all blocks, each a module: `tsc` is started once. */
+async function compile(blocks: readonly Block[]): Promise<string> {
+  rmSync(WORK, { recursive: true, force: true })
+  mkdirSync(WORK, { recursive: true })
+  const name = ({ where, language }: Block): string =>
+    `${where.replace(/[^\w]+/g, '_')}.${language.startsWith('t') || language === 'mts' ? 'mts' : 'mjs'}`
+  for (const block of blocks) writeFileSync(join(WORK, name(block)), block.code)
+  writeFileSync(join(WORK, 'ambient.mts'), AMBIENT)
+  const config = {
+    extends: relative(WORK, join(ROOT, 'tsconfig.json')),
+    compilerOptions: {
+      allowJs: true,
+      checkJs: true,
+      declaration: false,
+      isolatedDeclarations: false,
+      noUnusedLocals: false,
+      noUnusedParameters: false
+    },
+    include: ['*', relative(WORK, join(ROOT, 'examples/*.mjs'))]
+  }
+  writeFileSync(join(WORK, 'tsconfig.json'), JSON.stringify(config))
+  const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
+  return promisify(execFile)(process.execPath, [tsc, '-p', WORK]).then(
+    () => '',
+    (error: { stdout: string; stderr: string }) => error.stdout + error.stderr
+  )
+}
+
+afterAll(() => rmSync(WORK, { recursive: true, force: true }))
+
+describe('code', () => {
+  test('there are blocks of both kinds, so that the tests here test something', () => {
+    expect(CODE.filter(({ example }) => example).length).toBeGreaterThan(3)
+    expect(CODE.filter(({ example }) => !example).length).toBeGreaterThan(3)
+  })
+
+  test.each(CODE.filter(({ example }) => example !== undefined))('$where shows $example as it is', (block) => {
+    expect(block.code).toBe(shown(block.example as string))
+  })
+
+  test('every other block of the documents compiles, and so do the examples', async () => {
+    expect(await compile(CODE.filter(({ example }) => example === undefined))).toBe('')
+  })
+
+  test('the mark of an example stands right before a block', () => {
+    const marks = WRITTEN_BY_HAND.flatMap((path) => [...read(path).matchAll(/^<!-- examples\/\S+ -->$/gm)])
+    expect(BLOCKS.filter(({ example }) => example !== undefined)).toHaveLength(marks.length)
+  })
+})
+
+/** The anchor that GitHub gives to a heading. */
+function anchor(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+    .replace(/\s/g, '-')
+}
+
+const withoutCode = (text: string): string => text.replace(/^( *)```[\s\S]*?^\1```$/gm, '')
+
+function anchorsOf(path: string): string[] {
+  return [...withoutCode(read(path)).matchAll(/^#{1,6} (.+)$/gm)].map(([, heading = '']) => anchor(heading))
+}
+
+describe('links', () => {
+  test.each(WRITTEN_BY_HAND)('%s links to files and headings that exist', (path) => {
+    const broken = [...withoutCode(read(path)).matchAll(/\]\(([^)\s]+)\)/g)]
+      .map(([, link = '']) => link)
+      .filter((link) => !/^(https?|mailto):/.test(link))
+      .filter((link) => {
+        const [file = '', fragment] = link.split('#')
+        const target = file === '' ? path : join(dirname(path), file)
+        if (!existsSync(join(ROOT, target))) return true
+        return fragment !== undefined && !anchorsOf(target).includes(fragment)
+      })
+    expect(broken).toEqual([])
+  })
+})
+
+/** The names of an interface's members in src/types.ts. */
+function membersOf(name: string): string[] {
+  const body = new RegExp(`^export interface ${name}\\b.*\\{$([\\s\\S]*?)^\\}$`, 'm').exec(read('src/types.ts'))?.[1]
+  if (body === undefined) throw new Error(`src/types.ts has no interface ${name}`)
+  return [...body.matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, member = '']) => member)
+}
+
+/** The first cells of the table under a heading of README.md. */
+function rowsUnder(heading: string): string[] {
+  const section = read('README.md')
+    .split(`\n### ${heading}\n`)[1]
+    ?.split(/\n#{1,6} /)[0]
+  if (section === undefined) throw new Error(`README.md has no section ${heading}`)
+  return [...section.matchAll(/^\| `(\w+)` \|/gm)].map(([, name = '']) => name)
+}
+
+describe('the tables of options in README.md name every option, in the order of the types', () => {
+  test.each([
+    ['ResourceServerOptions', 'resourceServer(options)'],
+    ['IssuerOptions', 'An issuer'],
+    ['IntrospectionOptions', 'introspection'],
+    ['HttpOptions', 'http']
+  ])('%s', (type, heading) => {
+    const members = membersOf(type)
+    expect(members.length).toBeGreaterThan(2)
+    expect(rowsUnder(heading)).toEqual(members)
+  })
+})
+
+describe('docs/troubleshooting.md', () => {
+  const dependencies: Readonly<Record<Dependency, true>> = {
+    issuer: true,
+    metadata: true,
+    jwks: true,
+    introspection: true
+  }
+  const unavailable = Object.keys(dependencies).map((name) => new Unavailable(name as Dependency, ''))
+  const others = [
+    new CredentialsMissing(),
+    new InsufficientScope(['a']),
+    new Forbidden(),
+    new Misconfigured(''),
+    ...unavailable
+  ]
+  const entries: (readonly [reason: string, status: number, wire: string])[] = [
+    ...Object.entries(REQUEST_REASONS).map(([reason, { description }]) => [reason, 400, description] as const),
+    ...Object.entries(TOKEN_REASONS).map(([reason, { description }]) => [reason, 401, description] as const),
+    ...others.map(({ reason, status, code, description, expose }) => {
+      const wire = code === undefined ? '' : expose ? description : code
+      return [reason, status, wire] as const
+    })
+  ]
+  const document = read('docs/troubleshooting.md')
+
+  test.each(entries)(
+    'has an entry for the reason %s, with its status and what the client is told',
+    (reason, status, wire) => {
+      const entry = document.split(`\n### \`${reason}\`\n`)[1]?.split(/\n#{1,3} /)[0]
+      expect(entry, `a heading for ${reason}`).toBeDefined()
+      expect(entry).toContain(String(status))
+      expect(entry).toContain(wire)
+    }
+  )
+
+  test('has no entry for a reason that does not exist', () => {
+    const headings = [...document.matchAll(/^### `(\w+)`$/gm)].map(([, reason]) => reason)
+    expect(headings.sort()).toEqual(entries.map(([reason]) => reason).sort())
+  })
+})
