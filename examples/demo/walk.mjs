@@ -1,0 +1,152 @@
+// @ts-check
+/** Sends what the cases say to every API, compares, and tells what happened. */
+import { isDeepStrictEqual } from 'node:util'
+import { heading, mark, NO_BREAK, paint, paintStatus, print, redact, wrap } from './print.mjs'
+import { send } from './send.mjs'
+
+/** @typedef {import('./apis.mjs').RunningApi} RunningApi */
+/** @typedef {import('./send.mjs').Answer} Answer */
+
+/**
+ * Everything that the cases can use and change.
+ * @typedef {object} World
+ * @property {Awaited<ReturnType<typeof import('./authorization-server.mjs').startAuthorizationServer>>} as
+ * @property {Awaited<ReturnType<typeof import('./oauth-client.mjs').createOAuthClient>>} client
+ * @property {readonly RunningApi[]} apis
+ * @property {{ ahead: number }} clock of the APIs, in seconds
+ * @property {Awaited<ReturnType<typeof import('./tokens.mjs').getTokens>>} tokens
+ */
+
+/**
+ * What must come back. A refusal's challenge and body are compared to the letter, made of these parts.
+ * @typedef {object} Expected
+ * @property {number} status
+ * @property {string} [error]
+ * @property {string} [description]
+ * @property {string} [scope]
+ * @property {(answer: Answer, api: RunningApi) => boolean | Promise<boolean>} [check] of a success
+ */
+
+/**
+ * @typedef {object} Case
+ * @property {string} title
+ * @property {string} why
+ * @property {string} method
+ * @property {string} path
+ * @property {string[] | (() => Promise<string[]>)} [authorization] the field lines; a function does first what must
+ *   have happened before
+ * @property {(api: RunningApi) => Promise<Answer>} [answer] instead of that to one request
+ * @property {Expected} expect
+ */
+
+/** @typedef {{ title: string, cases: readonly Case[] }} Group */
+/** @typedef {{ api: RunningApi, answer: Answer, problem: string | undefined }} Outcome */
+
+/**
+ * @param {readonly RunningApi[]} apis
+ * @param {readonly Group[]} groups
+ * @returns {Promise<{ title: string, results: boolean[] }[]>} of each case, whether each API answered as it must
+ */
+export async function walk(apis, groups) {
+  const rows = []
+  for (const { title, cases } of groups) {
+    heading(title)
+    for (const one of cases) {
+      const lines = typeof one.authorization === 'function' ? await one.authorization() : one.authorization
+      /** @type {Outcome[]} */
+      const outcomes = []
+      for (const api of apis) {
+        const answer = await (one.answer?.(api) ?? send(one.method, api.origin + one.path, lines))
+        outcomes.push({ api, answer, problem: await findProblem(one, answer, api) })
+      }
+      rows.push({ title: one.title, results: outcomes.map(({ problem }) => problem === undefined) })
+      tell(one, rows.length, lines, outcomes)
+    }
+  }
+  return rows
+}
+
+/**
+ * @param {Case} one
+ * @param {Answer} answer
+ * @param {RunningApi} api
+ * @returns {Promise<string | undefined>} the first thing that is not as it must be
+ */
+async function findProblem({ expect }, answer, api) {
+  const { status, error, description, scope, check } = expect
+  if (answer.status !== status) return `expected ${status}`
+  const challenge = [
+    error && `error="${error}"`,
+    description && `error_description="${description}"`,
+    scope && `scope="${scope}"`,
+    `resource_metadata="${api.origin}/.well-known/oauth-protected-resource"`
+  ]
+  const challenges = status >= 400 && status < 500 ? [`Bearer ${challenge.filter(Boolean).join(', ')}`] : []
+  if (!isDeepStrictEqual(answer.lines('www-authenticate'), challenges)) {
+    return `expected ${challenges[0] ?? 'no challenge'}`
+  }
+  if (status < 400) {
+    return (await (check?.(answer, api) ?? true)) === true ? undefined : 'another body was expected'
+  }
+  const body =
+    status === 503 ? { error: 'temporarily_unavailable' } : error && { error, error_description: description }
+  if (answer.body !== (body ? JSON.stringify(body) : '')) return `expected the body ${JSON.stringify(body)}`
+  if (answer.lines('cache-control').join() !== 'no-store') return 'expected Cache-Control: no-store'
+  if (status === 503 && !/^\d+$/.test(answer.lines('retry-after').join())) return 'expected Retry-After'
+  return undefined
+}
+
+const INDENT = ' '.repeat(4)
+
+/**
+ * @param {Case} one
+ * @param {number} number
+ * @param {readonly string[] | undefined} lines
+ * @param {readonly Outcome[]} outcomes
+ */
+function tell(one, number, lines = [], outcomes) {
+  print(`\n${paint('dim', String(number).padStart(3))} ${paint('bold', one.title)}`)
+  print(wrap(`${one.method} ${hideTokens(one.path)}`, `${INDENT}> `))
+  for (const line of lines) print(wrap(`Authorization: ${hideTokens(line)}`, `${INDENT}> `))
+  // The three say the same but for their own address: one of them is shown, unless they differ.
+  const shown = new Map(outcomes.toReversed().map((outcome) => [normalized(outcome), outcome]))
+  for (const { api, answer, problem } of [...shown.values()].toReversed()) {
+    if (shown.size > 1) print(`${INDENT}${paint('red', `${api.name}:`)}`)
+    tellAnswer(answer)
+    if (problem !== undefined) print(paint('red', wrap(problem, INDENT)))
+  }
+  print(paint('cyan', wrap(one.why, INDENT)))
+  print(INDENT + outcomes.map(({ api, problem }) => `${mark(problem === undefined)} ${api.name}`).join('   '))
+}
+
+/** @param {Answer} answer */
+function tellAnswer(answer) {
+  const times = answer.times === undefined ? '' : `${answer.times} × `
+  print(`${INDENT}< ${paintStatus(answer.status, `${times}${answer.status} ${answer.reason}`)}`)
+  for (const name of ['WWW-Authenticate', 'Retry-After']) {
+    for (const line of answer.lines(name)) print(wrap(`${name}: ${keepTogether(line)}`, `${INDENT}< `, `${INDENT}<   `))
+  }
+  if (answer.status < 300) {
+    const room = 80 - INDENT.length - 2
+    const body = answer.body.length > room ? `${answer.body.slice(0, room - 1)}…` : answer.body
+    print(paint('dim', `${INDENT}< ${body}`))
+  }
+}
+
+/** @param {Outcome} outcome */
+function normalized({ api, answer, problem }) {
+  const lines = ['www-authenticate', 'retry-after'].map(answer.lines)
+  return JSON.stringify([answer.status, lines, answer.body, problem])
+    .replaceAll(api.origin, '')
+    .replaceAll(api.name, '')
+}
+
+/** A quoted value stays on one line, if it fits. @param {string} line */
+function keepTogether(line) {
+  return line.replace(/"[^"]*"/g, (quoted) => quoted.replaceAll(' ', NO_BREAK))
+}
+
+/** @param {string} text */
+function hideTokens(text) {
+  return text.replace(/(?<=Bearer |access_token=)\S+/g, redact)
+}
