@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { LRUCache } from 'lru-cache'
 import { isPromise } from './awaitable.js'
 import { createTimedCache } from './cache.js'
-import { Misconfigured, ResourceServerError, Unavailable } from './errors.js'
+import { Misconfigured, Refusal, ResourceServerError, Unavailable } from './errors.js'
 import type { Issuer } from './issuer.js'
 import { type IssuerSettings, readIssuerOptions } from './issuer-settings.js'
 import { Problems } from './problems.js'
@@ -98,18 +98,11 @@ export function createDynamicIssuers(
     try {
       const answer = resolve(unverifiedIssuer)
       if (!isPromise(answer)) return keep(name, answer)
-      const result = answer
-        .then(
-          (value) => keep(name, value),
-          (cause: unknown) => {
-            throw resolverFailure(cause)
-          }
-        )
-        .finally(() => pending.delete(name))
+      const result = answer.then((value) => keep(name, value), refuse).finally(() => pending.delete(name))
       pending.set(name, result)
       return result
     } catch (cause) {
-      throw resolverFailure(cause)
+      return refuse(cause)
     }
   }
 
@@ -131,8 +124,12 @@ function readAnswer(answer: string | IssuerOptions, resource: string): IssuerSet
   return settings
 }
 
-function resolverFailure(cause: unknown): ResourceServerError {
-  return cause instanceof ResourceServerError
-    ? cause
-    : new Unavailable('issuer', 'the issuer resolver failed', { cause })
+/**
+ * A resolver that throws. A refusal is no more than "not trusted": each request makes its own of it, since it is given
+ * what that request's route advertises.
+ */
+function refuse(cause: unknown): undefined {
+  if (cause instanceof Refusal) return undefined
+  if (cause instanceof ResourceServerError) throw cause
+  throw new Unavailable('issuer', 'the issuer resolver failed', { cause })
 }
