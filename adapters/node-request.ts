@@ -3,6 +3,9 @@ import type { IncomingMessage } from 'node:http'
 import type { Access, HeaderFields, MetadataAnswer, ResourceRequest, ResourceServer } from '../src/index.js'
 import { isAccess, Misconfigured, ResourceServerError } from '../src/index.js'
 
+/** `GET http://host/path`: every server must accept it (RFC 9112 §3.2.2), and its host is not ours to believe. */
+const ABSOLUTE_FORM = /^https?:\/\/[^/?#]*/i
+
 /**
  * A `node:http` (or HTTP/2 compatibility) request. Reads `rawHeaders`, because `headers` keeps the first of two
  * `Authorization` lines and says nothing of the other.
@@ -16,7 +19,7 @@ export class NodeRequest implements ResourceRequest {
   constructor(request: Pick<IncomingMessage, 'method' | 'url' | 'rawHeaders'>, url?: string) {
     this.#rawHeaders = request.rawHeaders
     this.method = request.method ?? ''
-    this.url = url ?? request.url ?? ''
+    this.url = (url ?? request.url ?? '').replace(ABSOLUTE_FORM, '')
   }
 
   fieldLines(name: string): readonly string[] {

@@ -90,7 +90,7 @@ function requireTime(claims: Claims, now: number, tolerance: number): void {
 }
 
 /** On or after `exp`, with leeway (RFC 7519 §4.1.4). */
-export function hasExpired(exp: number, now: number, tolerance: number): boolean {
+function hasExpired(exp: number, now: number, tolerance: number): boolean {
   return now >= exp + tolerance
 }
 

@@ -6,7 +6,7 @@ import { InvalidRequest, InvalidToken } from './errors.js'
 import type { Credentials, ResourceRequest } from './types.js'
 
 /** Longer tokens are refused before a character of them is read. */
-export const MAX_TOKEN_LENGTH = 16_384
+const MAX_TOKEN_LENGTH = 16_384
 
 const SPACE = 0x20
 

@@ -10,10 +10,7 @@ import { isLoopback } from './problems.js'
 import type { AuthorizationServerMetadata } from './types.js'
 
 /** Where an issuer's metadata may be: RFC 8414 inserted, then OpenID Connect inserted and appended. */
-export function metadataLocations({
-  issuer,
-  metadataUrl
-}: Pick<IssuerSettings, 'issuer' | 'metadataUrl'>): readonly string[] {
+function metadataLocations({ issuer, metadataUrl }: Pick<IssuerSettings, 'issuer' | 'metadataUrl'>): readonly string[] {
   if (metadataUrl !== undefined) return [metadataUrl]
   const [, origin, path] = /^([^/]*\/\/[^/]*)(.*?)\/?$/.exec(issuer) as unknown as [string, string, string]
   return [

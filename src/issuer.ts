@@ -23,11 +23,11 @@ const FIRST_BACKOFF = 1
 const REFRESH_AT = 0.8
 const MAX_WARNINGS = 10
 
-export interface Metadata extends Dated {
+interface Metadata extends Dated {
   readonly document: AuthorizationServerMetadata
 }
 
-export interface DatedKeySet extends KeySet, Dated {}
+interface DatedKeySet extends KeySet, Dated {}
 
 /** What is known of a remote document: ages in seconds, undefined where it was never loaded; `freshFor` also where it is for ever. */
 export interface DocumentHealth {

@@ -15,7 +15,7 @@ const MINIMUM = 20
 /** Seconds it stays open before one call may try. */
 const OPEN_FOR = 5
 
-export type BreakerState = 'closed' | 'open' | 'half-open'
+type BreakerState = 'closed' | 'open' | 'half-open'
 
 export interface Limits {
   /** @throws {Unavailable} at once, when the queue is full or the breaker open; else what the call throws */

@@ -122,7 +122,7 @@ export function readPolicy(requirements: readonly Requirement[], declared: Reado
 }
 
 /** All scopes that these checks need; of alternatives the one that `access` has, else the preferred one. */
-export function scopesNeeded(checks: readonly Check<string>[], access?: Access): readonly string[] {
+function scopesNeeded(checks: readonly Check<string>[], access?: Access): readonly string[] {
   const needed = new Set<string>()
   for (const { scopes = [], mode } of checks) {
     if (mode !== 'any') for (const name of scopes) needed.add(name)

@@ -1,0 +1,371 @@
+import { once } from 'node:events'
+import { connect } from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import fastify, { type FastifyInstance } from 'fastify'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import resourceServerPlugin, {
+  enforce,
+  errorHandler,
+  getAuth,
+  getOptionalAuth,
+  protect,
+  protectedResourceMetadata
+} from '../../adapters/fastify.js'
+import { anyScope, optional, type ResourceServer, resourceServer, scope } from '../../src/index.js'
+import { createClock, fault, startIssuer, type TestIssuer } from '../support/issuer.js'
+import { describeAdapter, type Plan, RESOURCE, type Route } from './contract.js'
+import { type Lines, type Reply, type Served, send } from './wire.js'
+
+const METADATA = `resource_metadata="${RESOURCE}/.well-known/oauth-protected-resource"`
+
+/** `hook`: `protect` everywhere. `plugin`: routes say in `config.auth` what they ask for. */
+async function build(kind: 'hook' | 'plugin', plan: Plan): Promise<FastifyInstance> {
+  const { api, group, onBody } = plan
+  const app = fastify({ routerOptions: { ignoreTrailingSlash: true, caseSensitive: false } })
+  if (plan.errors === 'json') app.setErrorHandler(errorHandler)
+  if (plan.errors === 'own') {
+    app.setErrorHandler((error: { statusCode?: number }, _request, reply) =>
+      reply.code(error.statusCode ?? 500).send({ message: 'own' })
+    )
+  }
+  app.addHook('onRequest', async (_request, reply) => {
+    for (const [name, value] of plan.prior ?? []) reply.header(name, value)
+  })
+  if (plan.impatient) {
+    app.addHook('onRequest', (request, reply, done) => {
+      done()
+      if (!request.url.includes('patiently')) reply.raw.writeHead(504).end()
+    })
+  }
+  if (kind === 'plugin') await app.register(resourceServerPlugin, { api })
+  if (plan.metadata) await app.register(protectedResourceMetadata(...plan.metadata))
+  if (onBody) {
+    app.addHook('preParsing', async () => {
+      onBody()
+    })
+  }
+  const add = (router: FastifyInstance, route: Route): void => {
+    const { requires } = route
+    const byConfig = kind === 'plugin' && route.api === undefined
+    router.route({
+      method: route.method ?? 'GET',
+      url: route.path,
+      ...(requires &&
+        (byConfig ? { config: { auth: requires } } : { onRequest: protect(route.api ?? api, ...requires) })),
+      handler: async (request, reply) =>
+        route.answer({
+          getAuth: () => getAuth(request),
+          getOptionalAuth: () => getOptionalAuth(request),
+          enforce: (...checks) => enforce(api, reply, ...checks)
+        })
+    })
+  }
+  if (plan.whole) app.addHook('onRequest', protect(api, ...plan.whole))
+  if (group) {
+    await app.register(
+      async (child) => {
+        child.addHook('onRequest', protect(api, ...group.requires))
+        for (const route of group.routes) add(child, route)
+      },
+      { prefix: group.path }
+    )
+  }
+  for (const route of plan.routes ?? []) add(app, route)
+  return app
+}
+
+async function serve(app: FastifyInstance): Promise<Served> {
+  await app.listen({ host: '127.0.0.1', port: 0 })
+  return { port: (app.server.address() as { port: number }).port, close: () => app.close() }
+}
+
+for (const kind of ['hook', 'plugin'] as const) {
+  describeAdapter({
+    name: `Fastify 5, by ${kind}`,
+    matches: { slash: true, case: true },
+    serve: async (plan) => serve(await build(kind, plan))
+  })
+}
+
+describe('Fastify 5 alone', () => {
+  const { now } = createClock()
+  let issuer: TestIssuer
+  let api: ResourceServer
+
+  beforeAll(async () => {
+    issuer = await startIssuer({ now })
+    api = resourceServer({ resource: RESOURCE, issuers: [issuer.issuer], now })
+  })
+  afterAll(async () => {
+    await api.close()
+    await issuer.close()
+  })
+
+  const handler = async (): Promise<object> => ({ handled: true })
+
+  /** Starts the app, and asks it without a token or with one. */
+  async function start(
+    app: FastifyInstance
+  ): Promise<(path: string, headers?: Lines, method?: string) => Promise<Reply>> {
+    const served = await serve(app)
+    onTestFinished(() => served.close())
+    return (path, headers = [], method = 'GET') => send(served.port, { method, path, headers })
+  }
+  const bearer = (granted = 'read'): Lines => [
+    ['Authorization', `Bearer ${issuer.token({ claims: { scope: granted } })}`]
+  ]
+
+  test('each route says in config.auth what it asks for', async () => {
+    const app = fastify()
+    await app.register(resourceServerPlugin, { api })
+    app.get('/none', handler)
+    app.get('/false', { config: { auth: false } }, handler)
+    app.get('/true', { config: { auth: true } }, handler)
+    app.get('/one', { config: { auth: scope('write') } }, handler)
+    app.get('/several', { config: { auth: [scope('write'), anyScope('x', 'y')] } }, handler)
+    app.get('/waived', { config: { auth: [optional, scope('write')] } }, handler)
+    const ask = await start(app)
+    const statuses = async (headers?: Lines): Promise<number[]> => {
+      const paths = ['/none', '/false', '/true', '/one', '/several', '/waived']
+      return Promise.all(paths.map(async (path) => (await ask(path, headers)).status))
+    }
+    expect(await statuses()).toEqual([200, 200, 401, 401, 401, 200])
+    expect(await statuses(bearer('read'))).toEqual([200, 200, 200, 403, 403, 403])
+    expect(await statuses(bearer('write'))).toEqual([200, 200, 200, 200, 403, 200])
+    expect(await statuses(bearer('write y'))).toEqual([200, 200, 200, 200, 200, 200])
+    expect((await ask('/several')).values('www-authenticate')).toEqual([`Bearer scope="write x", ${METADATA}`])
+  })
+
+  test("protect: 'all' closes every route that does not open itself", async () => {
+    const app = fastify()
+    await app.register(resourceServerPlugin, { api, protect: 'all' })
+    app.get('/none', handler)
+    app.get('/configured', { config: { other: 1 } as object }, handler)
+    app.get('/one', { config: { auth: scope('write') } }, handler)
+    app.get('/open', { config: { auth: false } }, handler)
+    await app.register(async (child) => child.get('/none', handler), { prefix: '/child' })
+    const ask = await start(app)
+    for (const path of ['/none', '/configured', '/one', '/child/none']) {
+      expect((await ask(path)).status, path).toBe(401)
+      expect((await ask(path, [], 'HEAD')).status, path).toBe(401)
+    }
+    expect((await ask('/open')).status).toBe(200)
+    expect((await ask('/none', bearer())).status).toBe(200)
+    expect((await ask('/one', bearer())).status).toBe(403)
+    expect((await ask('/nowhere')).status).toBe(404)
+  })
+
+  test('ADP-04, ADP-05: routes of before the plugin, their HEAD, and routes of children are protected too', async () => {
+    const app = fastify()
+    const protectedRoute = { config: { auth: scope('read') } }
+    app.get('/before', protectedRoute, handler)
+    await app.register(async (child) => child.get('/items', protectedRoute, handler), { prefix: '/before-child' })
+    await app.register(resourceServerPlugin, { api })
+    app.get('/after', protectedRoute, handler)
+    await app.register(
+      async (child) => {
+        child.get('/items', protectedRoute, handler)
+        await child.register(async (deeper) => deeper.get('/items', protectedRoute, handler), { prefix: '/deeper' })
+      },
+      { prefix: '/child' }
+    )
+    const ask = await start(app)
+    for (const path of ['/before', '/before-child/items', '/after', '/child/items', '/child/deeper/items']) {
+      expect((await ask(path)).values('www-authenticate'), path).toEqual([`Bearer scope="read", ${METADATA}`])
+      expect((await ask(path, [], 'HEAD')).status, path).toBe(401)
+      expect((await ask(path, bearer())).status, path).toBe(200)
+    }
+  })
+
+  test('the plugin need not be awaited', async () => {
+    const app = fastify()
+    void app.register(resourceServerPlugin, { api, protect: 'all' })
+    app.get('/items', handler)
+    app.get('/open', { config: { auth: false } }, handler)
+    const ask = await start(app)
+    expect([(await ask('/items')).status, (await ask('/open')).status]).toEqual([401, 200])
+  })
+
+  test.each([
+    ['a scope by its name alone', 'read'],
+    ['undefined, as of a misspelt variable', undefined],
+    ['null', null],
+    ['a list with something else in it', [scope('read'), 'write']],
+    ['an object of options', { scopes: ['read'] }]
+  ])('a config.auth that is %s stops the start', async (_what, auth) => {
+    const app = fastify()
+    onTestFinished(() => app.close())
+    await app.register(resourceServerPlugin, { api })
+    expect(() => app.get('/items', { config: { auth: auth as never } }, handler)).toThrow(TypeError)
+  })
+
+  test('a config.auth with a scope that the API does not list stops the start', async () => {
+    const listed = resourceServer({ resource: RESOURCE, issuers: [issuer.issuer], scopes: ['read'] })
+    const app = fastify()
+    onTestFinished(() => app.close())
+    await app.register(resourceServerPlugin, { api: listed })
+    expect(() => app.get('/items', { config: { auth: scope('raed') } }, handler)).toThrow('"raed"')
+  })
+
+  test('a mistaken config.auth of before the plugin never opens its route', async () => {
+    const app = fastify()
+    const handled = vi.fn(handler)
+    app.get('/items', { config: { auth: 'read' as never } }, handled)
+    await app.register(resourceServerPlugin, { api })
+    const ask = await start(app)
+    expect([(await ask('/items')).status, (await ask('/items', bearer())).status]).toEqual([500, 500])
+    expect(handled).not.toHaveBeenCalled()
+  })
+
+  test('PRM-20 (RFC 8615 §3): under a prefix the plugin does not start', async () => {
+    for (const plugin of [
+      async (child: FastifyInstance) => {
+        await child.register(resourceServerPlugin, { api })
+      },
+      async (child: FastifyInstance) => {
+        await child.register(protectedResourceMetadata(api))
+      }
+    ]) {
+      const app = fastify()
+      onTestFinished(() => app.close())
+      void app.register(plugin, { prefix: '/v1' })
+      await expect(app.ready()).rejects.toThrow('registered under /v1')
+    }
+    const quiet = resourceServer({ resource: RESOURCE, issuers: [issuer.issuer], now, metadata: false })
+    const app = fastify()
+    await app.register(
+      async (child) => {
+        await child.register(resourceServerPlugin, { api: quiet, protect: 'all' })
+        child.get('/items', handler)
+      },
+      { prefix: '/v1' }
+    )
+    app.get('/open', handler)
+    const ask = await start(app)
+    const refused = await ask('/v1/items')
+    expect([refused.status, refused.values('www-authenticate')]).toEqual([401, [`Bearer realm="${RESOURCE}"`]])
+    expect((await ask('/open')).status).toBe(200)
+  })
+
+  test('request.auth is the access in handlers and null where none was asked for', async () => {
+    const app = fastify()
+    await app.register(resourceServerPlugin, { api })
+    app.get('/items', { config: { auth: true } }, async (request) => ({
+      subject: request.auth?.subject,
+      same: request.auth === getAuth(request)
+    }))
+    app.get('/open', async (request) => ({ auth: request.auth }))
+    const ask = await start(app)
+    expect((await ask('/items', bearer())).body).toBe('{"subject":"u1","same":true}')
+    expect((await ask('/open', bearer())).body).toBe('{"auth":null}')
+  })
+
+  test('what another plugin left on request.auth is neither access nor taken for it', async () => {
+    const app = fastify()
+    app.addHook('onRequest', async (request) => {
+      request.auth = { subject: 'u1' } as never
+      expect(getOptionalAuth(request)).toBeUndefined()
+      expect(() => getAuth(request)).toThrow('there is no access on this request')
+    })
+    app.get('/items', { onRequest: protect(api) }, handler)
+    app.get('/some', { onRequest: protect(api, optional) }, async ({ auth }) => ({ auth }))
+    const ask = await start(app)
+    expect((await ask('/items')).status).toBe(401)
+    expect((await ask('/some')).body).toBe('{"auth":null}')
+  })
+
+  test('ADP-04: challenges set before are kept, one a line, and those of a route hook run before its body is parsed', async () => {
+    const app = fastify()
+    const parsed = vi.fn()
+    app.addHook('onRequest', async (_request, reply) => {
+      reply.header('www-authenticate', ['Basic realm="a"', 'Digest realm="b"'])
+    })
+    app.addContentTypeParser('text/x', (_request, payload, done) => {
+      parsed()
+      payload.resume().on('end', () => done(null, 'parsed'))
+    })
+    app.post('/items', { onRequest: protect(api) }, handler)
+    const served = await serve(app)
+    onTestFinished(() => served.close())
+    const post = (headers: Lines): Promise<Reply> =>
+      send(served.port, {
+        method: 'POST',
+        path: '/items',
+        body: 'x',
+        headers: [['Content-Type', 'text/x'], ...headers]
+      })
+    const refused = await post([])
+    expect([refused.status, refused.values('www-authenticate')]).toEqual([
+      401,
+      ['Basic realm="a"', 'Digest realm="b"', `Bearer ${METADATA}`]
+    ])
+    expect(parsed).not.toHaveBeenCalled()
+    expect((await post(bearer())).status).toBe(200)
+    expect(parsed).toHaveBeenCalledTimes(1)
+  })
+
+  test('the JSON error handler leaves other errors to Fastify', async () => {
+    const app = fastify()
+    app.setErrorHandler(errorHandler)
+    app.get('/teapot', async () => {
+      throw Object.assign(new Error('short and stout'), { statusCode: 418 })
+    })
+    const ask = await start(app)
+    const reply = await ask('/teapot')
+    expect([reply.status, JSON.parse(reply.body)]).toMatchObject([418, { message: 'short and stout' }])
+  })
+
+  test("SEC-04: Fastify's own error answer tells a client nothing of the authorization server", async () => {
+    const down = await startIssuer({ now })
+    down.always('metadata', fault.status(500))
+    const broken = resourceServer({ resource: RESOURCE, issuers: [down.issuer], now })
+    onTestFinished(async () => {
+      await broken.close()
+      await down.close()
+    })
+    const app = fastify()
+    app.get('/items', { onRequest: protect(broken) }, handler)
+    const ask = await start(app)
+    const reply = await ask('/items', [['Authorization', `Bearer ${down.token()}`]])
+    expect([reply.status, JSON.parse(reply.body)]).toEqual([
+      503,
+      {
+        statusCode: 503,
+        code: 'temporarily_unavailable',
+        error: 'Service Unavailable',
+        message: 'The authorization server cannot be asked now'
+      }
+    ])
+  })
+
+  test('HTTP/2 requests are read alike', async () => {
+    const app = fastify({ http2: true })
+    await app.register(resourceServerPlugin, { api, protect: 'all' })
+    app.get('/items', handler)
+    await app.listen({ host: '127.0.0.1', port: 0 })
+    const session = connect(`http://127.0.0.1:${(app.server.address() as AddressInfo).port}`)
+    onTestFinished(async () => {
+      session.close()
+      await app.close()
+    })
+    const ask = async (headers: Record<string, string>): Promise<unknown[]> => {
+      const stream = session.request({ ':path': '/items', ...headers })
+      stream.resume()
+      const [fields] = (await once(stream, 'response')) as [Record<string, unknown>]
+      return [fields[':status'], fields['www-authenticate']]
+    }
+    expect(await ask({})).toEqual([401, `Bearer ${METADATA}`])
+    expect(await ask({ authorization: `Bearer ${issuer.token()}` })).toEqual([200, undefined])
+  })
+
+  test('the same server may not be registered twice', async () => {
+    const app = fastify()
+    onTestFinished(() => app.close())
+    await app.register(resourceServerPlugin, { api })
+    await expect(async () => app.register(resourceServerPlugin, { api })).rejects.toThrow()
+  })
+
+  test('SCP-08: a requirement that is none stops the start', () => {
+    expect(() => protect(api, 'read' as never)).toThrow(TypeError)
+  })
+})

@@ -1,0 +1,379 @@
+/** Which issuer a token belongs to: a fixed list, or a resolver for dynamic tenants. */
+import { describe, expect, test } from 'vitest'
+import {
+  Forbidden,
+  InvalidToken,
+  type IssuerOptions,
+  type IssuerResolver,
+  Misconfigured,
+  scope,
+  Unavailable
+} from '../src/index.js'
+import {
+  ask,
+  authorize,
+  createBed,
+  denial,
+  granted,
+  introspecting,
+  refusal,
+  strangeKey,
+  until
+} from './support/exchange.js'
+import { fault, type TestIssuer } from './support/issuer.js'
+
+const bed = createBed()
+
+/** A resolver that knows some issuers, and what it was asked. */
+function tenants(...issuers: readonly TestIssuer[]) {
+  const asked: (string | undefined)[] = []
+  const known = new Map<string | undefined, string | IssuerOptions>(issuers.map(({ issuer }) => [issuer, issuer]))
+  const resolve: IssuerResolver = (unverifiedIssuer) => {
+    asked.push(unverifiedIssuer)
+    return known.get(unverifiedIssuer)
+  }
+  return { asked, known, resolve }
+}
+
+describe('a list of issuers', () => {
+  test('each is asked for its own keys, once, and one that is down does not touch the others', async () => {
+    const [a, b, c] = [await bed.issuer(), await bed.issuer(), await bed.issuer()]
+    const api = bed.api({ issuers: [a, b, c].map(({ issuer }) => issuer) })
+    b.always('metadata', fault.retryAfter(60, 503))
+    expect(await ask(api, a.token())).toEqual(granted)
+    expect(await ask(api, b.token())).toMatchObject({ status: 503 })
+    expect(await ask(api, c.token())).toEqual(granted)
+    expect([a, b, c].map((one) => one.count('jwks'))).toEqual([1, 0, 1])
+    expect(api.health().issuers.map(({ status }) => status)).toEqual(['ok', 'failed', 'ok'])
+    expect(api.health().status).toBe('failed')
+  })
+
+  test('rules are per issuer: audience, algorithms and profile of one say nothing of another', async () => {
+    const [a, b] = [
+      await bed.issuer({ algorithms: ['ES256', 'RS256'] }),
+      await bed.issuer({ algorithms: ['ES256', 'RS256'] })
+    ]
+    const api = bed.api({
+      issuers: [
+        { issuer: a.issuer, algorithms: ['ES256'], audience: 'urn:a' },
+        { issuer: b.issuer, profile: 'legacy' }
+      ]
+    })
+    expect(await ask(api, a.token({ claims: { aud: 'urn:a' } }))).toEqual(granted)
+    expect(await ask(api, b.token({ claims: { aud: 'urn:a' } }))).toEqual(denial.audience)
+    expect(await ask(api, a.token({ claims: { aud: 'urn:a' }, alg: 'RS256' }))).toEqual(denial.signature)
+    expect(await ask(api, b.token({ alg: 'RS256' }))).toEqual(granted)
+    expect(await ask(api, a.token({ claims: { aud: 'urn:a' }, header: { typ: 'JWT' } }))).toEqual(denial.type)
+    expect(await ask(api, b.token({ header: { typ: 'JWT' } }))).toEqual(granted)
+  })
+
+  test('an issuer that introspects everything beside one that signs: a JWT goes by its iss', async () => {
+    const [signing, opaque] = [await bed.issuer(), await bed.issuer()]
+    const api = bed.api({ issuers: [signing.issuer, introspecting(opaque, {}, { tokens: 'opaque' })] })
+    expect(await ask(api, signing.token())).toEqual(granted)
+    expect(await ask(api, opaque.opaque())).toEqual(granted)
+    const jwt = opaque.token()
+    opaque.opaque({}, jwt)
+    expect(await ask(api, jwt)).toEqual(granted)
+    expect([signing.count('introspection'), opaque.count('jwks'), opaque.count('introspection')]).toEqual([0, 0, 2])
+  })
+
+  test('the longest prefix wins, in whatever order the issuers are listed', async () => {
+    const [rest, one] = [await bed.issuer(), await bed.issuer()]
+    const api = bed.api({
+      issuers: [introspecting(rest, { tokenPrefix: '' }), introspecting(one, { tokenPrefix: 'at_' })]
+    })
+    expect(await ask(api, one.opaque({}, 'at_1'))).toEqual(granted)
+    expect(await ask(api, rest.opaque({}, 'xt_1'))).toEqual(granted)
+    expect([rest.count('introspection'), one.count('introspection')]).toEqual([1, 1])
+  })
+})
+
+describe('a resolver', () => {
+  test('is asked with the unverified iss, before any network, and its answer is remembered for 300 s', async () => {
+    const issuer = await bed.issuer()
+    const { resolve, asked } = tenants(issuer)
+    const api = bed.api({
+      issuers: (name) => {
+        expect(issuer.requests.filter(({ endpoint }) => endpoint !== 'jwks').length).toBeLessThanOrEqual(1)
+        return resolve(name)
+      }
+    })
+    expect(issuer.requests).toEqual([])
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    bed.clock.advance(299)
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    expect(asked).toEqual([issuer.issuer])
+    bed.clock.advance(1)
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    expect(asked).toEqual([issuer.issuer, issuer.issuer])
+    // Confirmed, it keeps its keys.
+    expect(issuer.count('metadata')).toBe(1)
+    expect(issuer.count('jwks')).toBe(1)
+  })
+
+  test('ORD-03 (RFC 8725 §3.10): an issuer it does not know is refused, and nothing is fetched; that is remembered for 30 s', async () => {
+    const [issuer, stranger] = [await bed.issuer(), await bed.issuer()]
+    const { resolve, asked, known } = tenants(issuer)
+    const api = bed.api({ issuers: resolve })
+    const token = stranger.token({ claims: { exp: bed.clock.now() + 3600 } })
+    expect(await ask(api, token)).toEqual(denial.issuer)
+    known.set(stranger.issuer, stranger.issuer)
+    bed.clock.advance(29)
+    expect(await ask(api, token)).toEqual(denial.issuer)
+    expect(asked).toEqual([stranger.issuer])
+    expect(stranger.requests).toEqual([])
+    bed.clock.advance(1)
+    expect(await ask(api, token)).toEqual(granted)
+  })
+
+  test('null, as databases answer, means unknown too', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: (() => null) as unknown as IssuerResolver })
+    expect(await ask(api, issuer.token())).toEqual(denial.issuer)
+    expect(issuer.requests).toEqual([])
+  })
+
+  test('a tenant that is withdrawn is refused when its 300 s are over, its remembered tokens included', async () => {
+    const issuer = await bed.issuer()
+    const { resolve, known } = tenants(issuer)
+    const api = bed.api({ issuers: resolve })
+    const token = issuer.token({ claims: { exp: bed.clock.now() + 3600 } })
+    expect(await ask(api, token)).toEqual(granted)
+    known.clear()
+    bed.clock.advance(299)
+    expect(await ask(api, token)).toEqual(granted)
+    // Verified this late, it is still not remembered for longer than its issuer is trusted.
+    const late = issuer.token({ claims: { exp: bed.clock.now() + 3600 } })
+    expect(await ask(api, late)).toEqual(granted)
+    bed.clock.advance(1)
+    expect(await ask(api, token)).toEqual(denial.issuer)
+    expect(await ask(api, late)).toEqual(denial.issuer)
+  })
+
+  test('a withdrawn tenant that introspects is not asked any more', async () => {
+    const issuer = await bed.issuer()
+    const { resolve, known } = tenants()
+    known.set(undefined, introspecting(issuer, { cacheFor: 300 }, { tokens: 'opaque' }))
+    const api = bed.api({ issuers: resolve })
+    const token = issuer.opaque({ exp: bed.clock.now() + 3600 })
+    expect(await ask(api, token)).toEqual(granted)
+    known.clear()
+    bed.clock.advance(300)
+    expect(await ask(api, token)).toEqual(denial.malformed)
+    expect(issuer.count('introspection')).toBe(1)
+  })
+
+  test('many requests for one unknown name are one question, also where the answer is a promise', async () => {
+    const issuer = await bed.issuer()
+    let asked = 0
+    let open = (): void => {}
+    const opened = new Promise<void>((resolve) => {
+      open = resolve
+    })
+    const api = bed.api({
+      issuers: async () => {
+        asked += 1
+        await opened
+        return issuer.issuer
+      }
+    })
+    const answers = Array.from({ length: 50 }, () => ask(api, issuer.token()))
+    await until(() => asked > 0)
+    open()
+    expect(await Promise.all(answers)).toEqual(answers.map(() => granted))
+    expect(asked).toBe(1)
+    expect(issuer.requests.map(({ endpoint }) => endpoint)).toEqual(['metadata', 'jwks'])
+  })
+
+  test('once known, a token is answered in the same tick', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: async () => issuer.issuer })
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    expect(authorize(api, issuer.token())).not.toBeInstanceOf(Promise)
+  })
+
+  test.each([
+    [
+      'throws',
+      (): never => {
+        throw new Error('the database is down')
+      }
+    ],
+    [
+      'rejects',
+      async (): Promise<never> => {
+        throw new Error('the database is down')
+      }
+    ]
+  ])('that %s is an outage: 503 with its cause, asked again at the next request', async (_, failing) => {
+    const issuer = await bed.issuer()
+    let down = true
+    const api = bed.api({ issuers: () => (down ? failing() : issuer.issuer) })
+    const token = issuer.token()
+    expect(await ask(api, token)).toEqual(denial.unavailable)
+    const error = await refusal(() => authorize(api, token))
+    expect(error).toMatchObject({ dependency: 'issuer', cause: { message: 'the database is down' } })
+    expect(error).toBeInstanceOf(Unavailable)
+    down = false
+    expect(await ask(api, token)).toEqual(granted)
+  })
+
+  test('may refuse in its own words', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({
+      issuers: () => {
+        throw new Forbidden('This tenant has not paid')
+      }
+    })
+    const error = await refusal(() => authorize(api, issuer.token()))
+    expect(error).toMatchObject({ status: 403, description: 'This tenant has not paid' })
+  })
+
+  test('that refuses two requests at once gives each its own challenge, with the scope of its own route', async () => {
+    const issuer = await bed.issuer()
+    let reject = (): void => {}
+    const refused = new Promise<never>((_, fail) => {
+      reject = () => fail(new InvalidToken('issuer'))
+    })
+    const api = bed.api({ issuers: () => refused })
+    const challenges = ['a', 'b'].map(async (one) => {
+      const error = await refusal(() => authorize(api, issuer.token(), scope(one)))
+      return /scope="(.*?)"/.exec(String(error.headers['WWW-Authenticate']))?.[1]
+    })
+    reject()
+    expect(await Promise.all(challenges)).toEqual(['a', 'b'])
+  })
+
+  const invalid: readonly [string, unknown, RegExp][] = [
+    ['a URL that is plain http', 'http://as.example.com', /`answer` is "http:\/\/as\.example\.com": use https/],
+    ['no URL', 'tenant-1', /`answer` is "tenant-1"/],
+    ['a number', 42, /`answer` is 42/],
+    ['an unknown option', { issuer: 'https://as.example.com', jwksUrl: 'x' }, /`answer\.jwksUrl` is not an option/],
+    ['no issuer', { audience: 'x' }, /`answer\.issuer` is missing/]
+  ]
+  for (const [name, answer, problem] of invalid) {
+    for (const [how, wrap] of [
+      ['', (value: unknown) => value],
+      [', promised', async (value: unknown) => value]
+    ] as const) {
+      test(`an answer that is ${name}${how} is our mistake: 500, and the log says which`, async () => {
+        const issuer = await bed.issuer()
+        const api = bed.api({ issuers: (() => wrap(answer)) as IssuerResolver })
+        expect(await ask(api, issuer.token())).toEqual(denial.misconfigured)
+        const error = await refusal(() => authorize(api, issuer.token()))
+        expect(error).toBeInstanceOf(Misconfigured)
+        expect(error.hint).toMatch(/^the issuer resolver found/)
+        expect(error.hint).toMatch(problem)
+      })
+    }
+  }
+
+  test('an answer that is another issuer’s is refused: the token still names the first', async () => {
+    const [a, b] = [await bed.issuer(), await bed.issuer()]
+    const api = bed.api({ issuers: () => b.issuer })
+    expect(await ask(api, a.token({ key: b.key() }))).toEqual(denial.issuer)
+    expect(await ask(api, b.token())).toEqual(granted)
+    expect(a.requests).toEqual([])
+  })
+
+  test('is not asked about an iss that is no text, is empty or longer than 2048 characters', async () => {
+    const issuer = await bed.issuer()
+    const { resolve, asked } = tenants(issuer)
+    const api = bed.api({ issuers: resolve })
+    for (const iss of [undefined, 1, null, ['x'], {}]) {
+      expect(await ask(api, issuer.token({ claims: { iss } }))).toEqual(denial.claim)
+    }
+    expect(await ask(api, issuer.token({ claims: { iss: `https://${'x'.repeat(2041)}` } }))).toEqual(denial.issuer)
+    expect(asked).toEqual([])
+    expect(await ask(api, issuer.token({ claims: { iss: `https://${'x'.repeat(2040)}` } }))).toEqual(denial.issuer)
+    expect(asked).toHaveLength(1)
+  })
+
+  test('is asked with undefined for an opaque token, and the answer must introspect', async () => {
+    const issuer = await bed.issuer()
+    const { resolve, asked, known } = tenants(issuer)
+    const api = bed.api({ issuers: resolve })
+    expect(await ask(api, issuer.opaque())).toEqual(denial.malformed)
+    bed.clock.advance(30)
+    known.set(undefined, introspecting(issuer))
+    expect(await ask(api, issuer.opaque())).toEqual(granted)
+    bed.clock.advance(300)
+    known.set(undefined, issuer.issuer)
+    expect(await ask(api, issuer.opaque())).toEqual(denial.malformed)
+    expect(asked).toEqual([undefined, undefined, undefined])
+  })
+
+  test('1000 names are remembered, and a flood of unknown ones pushes out none that is known', async () => {
+    const issuer = await bed.issuer()
+    const { resolve, asked } = tenants(issuer)
+    const api = bed.api({ issuers: resolve })
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    const key = strangeKey('x')
+    const stranger = (i: number) => issuer.token({ key, claims: { iss: `https://t${i}.example` } })
+    for (let i = 0; i < 1001; i++) expect(await ask(api, stranger(i))).toEqual(denial.issuer)
+    expect(asked).toHaveLength(1002)
+    // The latest 1000 refusals are remembered, the first one is not.
+    expect(await ask(api, stranger(1000))).toEqual(denial.issuer)
+    expect(asked).toHaveLength(1002)
+    expect(await ask(api, stranger(0))).toEqual(denial.issuer)
+    expect(asked).toHaveLength(1003)
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    expect(asked).toHaveLength(1003)
+    expect(api.stats().issuers).toBe(1)
+  })
+
+  test('1000 issuers run at most: the one used longest ago is asked for again', async () => {
+    const issuer = await bed.issuer()
+    const asked: (string | undefined)[] = []
+    const jwks = { keys: [...issuer.jwks.keys] }
+    const api = bed.api({
+      issuers: (name) => {
+        asked.push(name)
+        return { issuer: name as string, jwks }
+      }
+    })
+    const tenant = (i: number) => issuer.token({ claims: { iss: `https://t${i}.example` } })
+    for (let i = 0; i < 1001; i++) expect(await ask(api, tenant(i))).toEqual(granted)
+    expect(api.stats().issuers).toBe(1000)
+    expect(api.health().issuers).toHaveLength(1000)
+    expect(asked).toHaveLength(1001)
+    expect(await ask(api, tenant(0))).toEqual(granted)
+    expect(asked).toHaveLength(1002)
+  })
+
+  test('new settings of a tenant are used when its 300 s are over', async () => {
+    const issuer = await bed.issuer()
+    const { resolve, known } = tenants()
+    known.set(issuer.issuer, { issuer: issuer.issuer, audience: 'urn:one' })
+    const api = bed.api({ issuers: resolve })
+    const token = (aud: string) => issuer.token({ claims: { aud, exp: bed.clock.now() + 3600 } })
+    const one = token('urn:one')
+    expect(await ask(api, one)).toEqual(granted)
+    known.set(issuer.issuer, { issuer: issuer.issuer, audience: 'urn:two' })
+    expect(await ask(api, token('urn:two'))).toEqual(denial.audience)
+    bed.clock.advance(300)
+    expect(await ask(api, token('urn:two'))).toEqual(granted)
+    expect(await ask(api, one)).toEqual(denial.audience)
+  })
+
+  test('ready() has nothing to load before a token names an issuer, and health() nothing to tell', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: tenants(issuer).resolve })
+    await api.ready()
+    expect(issuer.requests).toEqual([])
+    expect(api.health()).toEqual({ status: 'ok', issuers: [] })
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    expect(api.health()).toMatchObject({ status: 'ok', issuers: [{ issuer: issuer.issuer, status: 'ok' }] })
+  })
+
+  test('a clock that is set back does not make an answer last', async () => {
+    const issuer = await bed.issuer()
+    const { resolve, asked } = tenants(issuer)
+    const api = bed.api({ issuers: resolve })
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    bed.clock.advance(-1)
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    expect(asked).toHaveLength(2)
+  })
+})

@@ -1,0 +1,782 @@
+/** SPEC of keys: RFC 7517, and what RFC 8725 and OpenID Connect Core say of where keys come from and when they go. */
+import { once } from 'node:events'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { Agent } from 'undici'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { resourceServer } from '../../src/index.js'
+import {
+  ask,
+  authorize,
+  createBed,
+  createSelfSignedCertificate,
+  denial,
+  granted,
+  RESOURCE,
+  refusal,
+  strangeKey,
+  unavailableFor,
+  until
+} from '../support/exchange.js'
+import { type Behaviour, createSigningKey, fault, type SigningKey, type TestIssuer } from '../support/issuer.js'
+
+const bed = createBed()
+
+/** Loaded beforehand, so that no test with a short deadline pays for the import. */
+beforeAll(() => import('undici'))
+
+/** Seconds after which a key set of the default life is certainly due for renewal, and not yet expired. */
+const DUE = 599
+/** … and is expired. */
+const EXPIRED = 601
+
+function publish(issuer: TestIssuer, ...keys: readonly unknown[]): void {
+  issuer.jwks.keys = keys as TestIssuer['jwks']['keys']
+}
+
+function privateJwk(key: SigningKey): Record<string, unknown> {
+  return { ...key.privateKey.export({ format: 'jwk' }), kid: key.kid, alg: key.alg }
+}
+
+describe('KEY-01 (RFC 8725 §3.8): keys belong to the issuer that a token names', () => {
+  test('KEY-01 (RFC 8725 §3.8): a token signed with the same kid of another trusted issuer is refused', async () => {
+    const [a, b] = [await bed.issuer(), await bed.issuer()]
+    const api = bed.api({ issuers: [a.issuer, b.issuer] })
+    expect(a.key().kid).toBe(b.key().kid)
+    expect(await ask(api, b.token({ claims: { iss: a.issuer } }))).toEqual(denial.signature)
+    expect(await ask(api, a.token({ claims: { iss: b.issuer } }))).toEqual(denial.signature)
+    expect(await ask(api, a.token())).toEqual(granted)
+    expect(await ask(api, b.token())).toEqual(granted)
+  })
+
+  test('KEY-01 (RFC 8725 §3.8): a kid that only another trusted issuer has is unknown', async () => {
+    const [a, b] = [await bed.issuer(), await bed.issuer()]
+    const key = strangeKey('only-b')
+    b.jwks.keys.push(key.publicJwk)
+    const api = bed.api({ issuers: [a.issuer, b.issuer] })
+    expect(await ask(api, b.token({ key }))).toEqual(granted)
+    expect(await ask(api, a.token({ key }))).toEqual(denial.signature)
+  })
+
+  test('KEY-01 (RFC 8725 §3.8): a token asks for the keys of its own issuer and of no other', async () => {
+    const [a, b] = [await bed.issuer(), await bed.issuer()]
+    const api = bed.api({ issuers: [a.issuer, b.issuer] })
+    expect(await ask(api, a.token({ key: strangeKey('nobody') }))).toEqual(denial.signature)
+    expect(a.count('jwks')).toBe(2)
+    expect(b.requests).toEqual([])
+  })
+})
+
+describe('KEY-02 (RFC 7517 §5): a key of no use is passed over, and the others stay usable', () => {
+  const rsa1024 = createSigningKey('RS256', { modulusLength: 1024, kid: 'short' }).publicJwk
+  const ec = createSigningKey('ES256', { kid: 'ec' }).publicJwk
+  const rows: readonly [string, unknown][] = [
+    ['an unknown kty', { kty: 'AKP', alg: 'ML-DSA-44', kid: 'x', pub: 'AAAA' }],
+    ['no kty', { kid: 'x', crv: 'P-256', x: ec.x, y: ec.y }],
+    ['a missing member', { ...ec, y: undefined }],
+    ['a point that is not on the curve', { ...ec, y: ec.x }],
+    ['an unknown curve', { ...ec, crv: 'P-192' }],
+    ['an alg of another kty', { ...ec, alg: 'RS256' }],
+    ['an alg of another curve', { ...ec, alg: 'ES384' }],
+    ['an algorithm for encryption', { ...ec, alg: 'ECDH-ES', use: undefined }],
+    ['too small an RSA modulus', rsa1024],
+    ['an RSA exponent of 1', { ...createSigningKey('RS256').publicJwk, e: 'AQ' }],
+    ['a kid that is a number', { ...ec, kid: 1 }],
+    ['a kid of 257 characters', { ...ec, kid: 'k'.repeat(257) }],
+    ['null', null],
+    ['a string', 'key'],
+    ['an array', []]
+  ]
+
+  test.each(rows)('KEY-02 (RFC 7517 §5): beside %s', async (_, junk) => {
+    const issuer = await bed.issuer()
+    publish(issuer, junk, issuer.key().publicJwk)
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    expect(api.health().issuers[0]?.jwks.keys).toBe(1)
+    expect(api.health().issuers[0]?.warnings).toEqual([expect.stringMatching(/^key set: keys\[0\] \S/)])
+  })
+
+  test('KEY-02 (RFC 7518 §3.3): a token by an RSA key of less than 2048 bits is refused', async () => {
+    const issuer = await bed.issuer()
+    const short = createSigningKey('RS256', { modulusLength: 1024, kid: 'short' })
+    issuer.jwks.keys.push(short.publicJwk)
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token({ key: short }))).toEqual(denial.signature)
+  })
+
+  test('KEY-02 (RFC 7517 §4.4): members that nobody knows, and x5c, change nothing', async () => {
+    const issuer = await bed.issuer()
+    publish(issuer, { ...issuer.key().publicJwk, x5c: ['junk'], x5t: 'junk', 'x-vendor': { a: 1 } })
+    expect(await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token())).toEqual(granted)
+  })
+})
+
+describe('KEY-03 (RFC 7517 §9): private and symmetric keys in a published set', () => {
+  test('KEY-03 (RFC 7517 §9): a key published with its private part verifies nothing, and is warned about', async () => {
+    const issuer = await bed.issuer({ algorithms: ['ES256', 'RS256'] })
+    const [leaked, good] = issuer.keys as [SigningKey, SigningKey]
+    publish(issuer, privateJwk(leaked), good.publicJwk)
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token({ key: leaked }))).toEqual(denial.signature)
+    expect(await ask(api, issuer.token({ key: good }))).toEqual(granted)
+    expect(api.health().issuers[0]?.warnings).toEqual([
+      'key set: keys[0] is a private or symmetric key: it must not be published'
+    ])
+  })
+
+  test.each(['RS256', 'EdDSA'] as const)(
+    'KEY-03 (RFC 7517 §9): a private %s key in the set is passed over',
+    async (alg) => {
+      const issuer = await bed.issuer({ algorithms: [alg, 'ES256'] })
+      const [leaked, good] = issuer.keys as [SigningKey, SigningKey]
+      publish(issuer, privateJwk(leaked), good.publicJwk)
+      const api = bed.api({ issuers: [issuer.issuer] })
+      expect(await ask(api, issuer.token({ key: leaked }))).toEqual(denial.signature)
+    }
+  )
+
+  test('KEY-03 (RFC 7517 §9, RFC 8725 §3.1): an oct key in the set verifies nothing', async () => {
+    const issuer = await bed.issuer()
+    issuer.jwks.keys.push({ kty: 'oct', kid: 'shared', alg: 'HS256', k: 'c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0' })
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token({ key: strangeKey('shared') }))).toEqual(denial.signature)
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    expect(api.health().issuers[0]?.warnings).toEqual([
+      'key set: keys[1] is a private or symmetric key: it must not be published'
+    ])
+  })
+})
+
+describe('KEY-04 (RFC 7517 §4.5): keys that share a kid', () => {
+  test('KEY-04 (RFC 7517 §4.5): an RSA and an EC key with one kid are told apart by the algorithm', async () => {
+    const issuer = await bed.issuer({ algorithms: ['RS256', 'ES256'] })
+    const [rsa, ec] = issuer.keys.map((key) => ({ ...key, kid: 'same' })) as [SigningKey, SigningKey]
+    publish(issuer, { ...rsa.publicJwk, kid: 'same' }, { ...ec.publicJwk, kid: 'same' })
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token({ key: ec }))).toEqual(granted)
+    expect(await ask(api, issuer.token({ key: rsa }))).toEqual(granted)
+  })
+
+  test('KEY-04 (RFC 7517 §4.5): of keys with one kid and one algorithm each of the first four is tried, and no more', async () => {
+    const issuer = await bed.issuer()
+    const keys = [1, 2, 3, 4, 5].map(() => strangeKey('same'))
+    publish(issuer, ...keys.map((key) => key.publicJwk))
+    const api = bed.api({ issuers: [issuer.issuer] })
+    const answers = await Promise.all(keys.map((key) => ask(api, issuer.token({ key }))))
+    expect(answers).toEqual([granted, granted, granted, granted, denial.signature])
+  })
+
+  test('KEY-04 (RFC 7517 §4.2): one for encryption beside it does not take the place of the one for signatures', async () => {
+    const issuer = await bed.issuer()
+    const other = strangeKey(issuer.key().kid)
+    publish(issuer, { ...other.publicJwk, use: 'enc' }, issuer.key().publicJwk)
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    expect(await ask(api, issuer.token({ key: other }))).toEqual(denial.signature)
+  })
+})
+
+describe('KEY-05 (RFC 7515 §4.1.4): a token without kid', () => {
+  const withoutKid = { header: { kid: undefined } }
+
+  test('KEY-05 (RFC 7515 §4.1.4): is verified by the only key there is', async () => {
+    const issuer = await bed.issuer()
+    expect(await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token(withoutKid))).toEqual(granted)
+  })
+
+  test('KEY-05 (RFC 7515 §4.1.4): is verified by the only key that fits its algorithm', async () => {
+    const issuer = await bed.issuer({ algorithms: ['ES256', 'RS256', 'ES384'] })
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token({ ...withoutKid, alg: 'RS256' }))).toEqual(granted)
+  })
+
+  test('KEY-05 (RFC 7515 §4.1.4): is verified by a published key that has no kid either', async () => {
+    const issuer = await bed.issuer()
+    publish(issuer, { ...issuer.key().publicJwk, kid: undefined })
+    expect(await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token(withoutKid))).toEqual(granted)
+  })
+
+  test('KEY-05 (RFC 7515 §4.1.4): is refused where two keys fit', async () => {
+    const issuer = await bed.issuer()
+    issuer.rotate('publish')
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token(withoutKid))).toEqual(denial.signature)
+    expect(await ask(api, issuer.token())).toEqual(granted)
+  })
+
+  test('KEY-05 (RFC 7515 §4.1.4): is refused where no key fits', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    const key = strangeKey('r', 'ES384')
+    expect(await ask(api, issuer.token({ ...withoutKid, key }))).toEqual(denial.signature)
+  })
+})
+
+describe('KEY-06 (RFC 7517 §4.2-4.3): keys that are not for verifying signatures', () => {
+  const rows: readonly [string, Record<string, unknown>][] = [
+    ['use enc', { use: 'enc' }],
+    ['an unknown use', { use: 'tls' }],
+    ['key_ops without verify', { use: undefined, key_ops: ['encrypt', 'wrapKey'] }],
+    ['key_ops sign only', { use: undefined, key_ops: ['sign'] }],
+    ['empty key_ops', { use: undefined, key_ops: [] }],
+    ['key_ops that is a string', { use: undefined, key_ops: 'verify' }],
+    ['use sig, but key_ops without verify', { use: 'sig', key_ops: ['sign'] }]
+  ]
+  test.each(rows)('KEY-06 (RFC 7517 §4.2-4.3): a key with %s does not match', async (_, members) => {
+    const issuer = await bed.issuer({ algorithms: ['ES256', 'ES384'] })
+    const [one, other] = issuer.keys as [SigningKey, SigningKey]
+    publish(issuer, { ...one.publicJwk, ...members }, other.publicJwk)
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token({ key: one }))).toEqual(denial.signature)
+    expect(await ask(api, issuer.token({ key: other }))).toEqual(granted)
+  })
+
+  test('KEY-06 (RFC 7517 §4.3): key_ops that holds verify, and neither use nor alg, do match', async () => {
+    const issuer = await bed.issuer()
+    publish(issuer, { ...issuer.key().publicJwk, use: undefined, alg: undefined, key_ops: ['verify', 'sign'] })
+    expect(await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token())).toEqual(granted)
+  })
+
+  test('KEY-06 (RFC 8725 §3.1): a key that names its algorithm verifies no other', async () => {
+    const issuer = await bed.issuer({ algorithms: ['RS256', 'PS256'] })
+    const [rs, ps] = issuer.keys as [SigningKey, SigningKey]
+    const api = bed.api({ issuers: [issuer.issuer] })
+    // Both are of one RSA pair, so the signature itself is good.
+    expect(await ask(api, issuer.token({ key: { ...ps, kid: rs.kid } }))).toEqual(denial.signature)
+    expect(await ask(api, issuer.token({ key: ps }))).toEqual(granted)
+  })
+})
+
+describe('KEY-07 (OIDC Core §10.1.1): an unknown kid', () => {
+  test('KEY-07 (OIDC Core §10.1.1): causes one more fetch, which finds a key that was just published', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    issuer.rotate('switch')
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    expect(issuer.count('jwks')).toBe(2)
+  })
+
+  test('KEY-07 (RFC 9111 §5.2.1.4): asks no cache on the way, the first fetch any', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    await ask(api, issuer.token({ key: strangeKey('x') }))
+    const fetches = issuer.requests.filter(({ endpoint }) => endpoint === 'jwks')
+    expect(fetches.map(({ headers }) => headers['cache-control'])).toEqual([undefined, 'no-cache'])
+  })
+
+  test('KEY-07, SEC-05, DEF-10 (OIDC Core §10.1.1): in 100 parallel requests causes one fetch, and within 30 s no other', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    await api.ready()
+    issuer.reset()
+    const tokens = Array.from({ length: 100 }, (_, i) => issuer.token({ key: strangeKey(`x${i}`) }))
+    expect(await Promise.all(tokens.map((token) => ask(api, token)))).toEqual(tokens.map(() => denial.signature))
+    expect(issuer.count('jwks')).toBe(1)
+    bed.clock.advance(29)
+    expect(await ask(api, issuer.token({ key: strangeKey('y') }))).toEqual(denial.signature)
+    expect(issuer.count('jwks')).toBe(1)
+    bed.clock.advance(1)
+    expect(await ask(api, issuer.token({ key: strangeKey('y') }))).toEqual(denial.signature)
+    expect(issuer.count('jwks')).toBe(2)
+  })
+
+  test('KEY-07, SEC-05 (OIDC Core §10.1.1): a flood of them does not use up the scheduled renewal', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    bed.clock.advance(DUE)
+    // The set is due and misses come in: the first of them finds the renewal under way and shares it.
+    const flood = await Promise.all(
+      Array.from({ length: 20 }, (_, i) => ask(api, issuer.token({ key: strangeKey(`x${i}`) })))
+    )
+    expect(flood).toEqual(flood.map(() => denial.signature))
+    expect(issuer.count('jwks')).toBe(2)
+    // The miss of this window is still to be had: a key that was published since is found.
+    issuer.rotate('switch')
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    expect(issuer.count('jwks')).toBe(3)
+  })
+
+  test('KEY-07 (OIDC Core §10.1.1): requests with known keys do not wait for the fetch', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    await api.ready()
+    const gate = issuer.hold('jwks')
+    const unknown = ask(api, issuer.token({ key: strangeKey('x') }))
+    await issuer.received('jwks', 2)
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    gate.release()
+    expect(await unknown).toEqual(denial.signature)
+  })
+
+  test('KEY-07 (RFC 8725 §3.10): a token that could not pass anyway causes no fetch at all', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    const key = strangeKey('x')
+    const { now } = bed.clock
+    expect(await ask(api, issuer.token({ key, claims: { exp: now() - 60 } }))).toEqual(denial.expired)
+    expect(await ask(api, issuer.token({ key, claims: { aud: 'https://other.example' } }))).toEqual(denial.audience)
+    expect(await ask(api, issuer.token({ key, claims: { iss: 'https://evil.example' } }))).toEqual(denial.issuer)
+    expect(await ask(api, issuer.token({ key, header: { typ: 'JWT' } }))).toEqual(denial.type)
+    expect(await ask(api, issuer.token({ key, header: { alg: 'none' } }))).toEqual(denial.signature)
+    expect(issuer.requests).toEqual([])
+  })
+
+  test('KEY-07 (RFC 7515 §4.1.4): a kid of 257 characters is nobody’s, and causes no fetch', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token({ key: strangeKey('k'.repeat(257)) }))).toEqual(denial.signature)
+    expect(issuer.requests).toEqual([])
+  })
+
+  test('KEY-07 (RFC 8725 §3.1): a known kid with another algorithm causes no further fetch', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token({ key: strangeKey(issuer.key().kid, 'ES384') }))).toEqual(denial.signature)
+    expect(issuer.count('jwks')).toBe(1)
+  })
+})
+
+describe('rotation', () => {
+  test('KEY-07 (OIDC Core §10.1.1): publish, switch, retire: no good token is ever refused', async () => {
+    const issuer = await bed.issuer({ algorithms: ['ES256', 'EdDSA'] })
+    const api = bed.api({ issuers: [issuer.issuer] })
+    for (let generation = 0; generation < 3; generation++) {
+      for (const step of ['publish', 'switch', 'retire'] as const) {
+        const before = issuer.keys.map((key) => issuer.token({ key }))
+        issuer.rotate(step)
+        const tokens = [...(step === 'retire' ? [] : before), ...issuer.keys.map((key) => issuer.token({ key }))]
+        for (const token of tokens) expect(await ask(api, token)).toEqual(granted)
+        bed.clock.advance(60)
+      }
+    }
+  })
+
+  test('KEY-09 (RFC 8414 §2): a retired key stops working when its set expires', async () => {
+    const issuer = await bed.issuer()
+    const retired = issuer.key()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    issuer.rotate('publish')
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    issuer.rotate('switch')
+    issuer.rotate('retire')
+    bed.clock.advance(EXPIRED)
+    expect(await ask(api, issuer.token({ key: retired }))).toEqual(denial.signature)
+    expect(await ask(api, issuer.token())).toEqual(granted)
+  })
+
+  test('KEY-09 (RFC 8414 §2): a verified token is refused as soon as a refresh shows that its key was retired', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    const remembered = issuer.token({ claims: { exp: bed.clock.now() + 3600 } })
+    expect(await ask(api, remembered)).toEqual(granted)
+    // Remembered: answered in the same tick.
+    expect(authorize(api, remembered)).not.toBeInstanceOf(Promise)
+    issuer.rotate('switch')
+    issuer.rotate('retire')
+    // Any token with the new key makes the set current.
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    expect(await ask(api, remembered)).toEqual(denial.signature)
+  })
+
+  test('KEY-09 (RFC 8414 §2): a retired key does not come back in an outage, also if the set without it was never used', async () => {
+    const issuer = await bed.issuer()
+    const retired = issuer.key()
+    issuer.rotate('publish')
+    const api = bed.api({ issuers: [issuer.issuer] })
+    await api.ready()
+    issuer.rotate('switch')
+    issuer.rotate('retire')
+    bed.clock.advance(DUE)
+    // This request sets off the renewal, and is the last one before the outage.
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    await until(() => api.health().issuers[0]?.jwks.age === 0)
+    issuer.always('jwks', fault.status(404))
+    bed.clock.advance(EXPIRED)
+    expect(await ask(api, issuer.token({ key: retired }))).toEqual(denial.unavailable)
+    expect(await ask(api, issuer.token())).toEqual(granted)
+  })
+
+  test('KEY-09 (RFC 8414 §2): new material under an old kid ends what the old one verified', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    const remembered = issuer.token()
+    expect(await ask(api, remembered)).toEqual(granted)
+    const replacement = strangeKey(issuer.key().kid)
+    publish(issuer, replacement.publicJwk)
+    bed.clock.advance(DUE - 400)
+    expect(await ask(api, issuer.token({ key: strangeKey('x') }))).toEqual(denial.signature)
+    expect(await ask(api, remembered)).toEqual(denial.signature)
+    expect(await ask(api, issuer.token({ key: replacement }))).toEqual(granted)
+  })
+
+  test('KEY-09 (RFC 8414 §2): a key that stays keeps what it verified, in whatever order the set is published', async () => {
+    const issuer = await bed.issuer({ algorithms: ['ES256', 'ES384'] })
+    const api = bed.api({ issuers: [issuer.issuer] })
+    const remembered = issuer.token()
+    expect(await ask(api, remembered)).toEqual(granted)
+    issuer.jwks.keys.reverse()
+    issuer.rotate('publish')
+    issuer.jwks.keys.reverse()
+    await ask(api, issuer.token({ key: strangeKey('x') }))
+    expect(issuer.count('jwks')).toBe(2)
+    expect(authorize(api, remembered)).not.toBeInstanceOf(Promise)
+  })
+})
+
+describe('renewal', () => {
+  test('KEY-09, DEF-10 (RFC 9111 §4.2): a set is fetched once, and again when its 600 s are over', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    bed.clock.advance(400)
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    expect(issuer.count('jwks')).toBe(1)
+    bed.clock.advance(EXPIRED - 400)
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    expect(issuer.count('jwks')).toBe(2)
+  })
+
+  test('KEY-09 (RFC 9111 §4.2): shortly before that it is renewed in the background, and nobody waits', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    await api.ready()
+    bed.clock.advance(DUE)
+    const gate = issuer.hold('jwks')
+    const token = issuer.token()
+    // The check is synchronous: it cannot have waited for anything.
+    expect(authorize(api, token)).not.toBeInstanceOf(Promise)
+    await issuer.received('jwks', 2)
+    expect(await Promise.all([token, issuer.token(), issuer.token()].map((one) => ask(api, one)))).toEqual([
+      granted,
+      granted,
+      granted
+    ])
+    expect(issuer.count('jwks')).toBe(2)
+    gate.release()
+    await until(() => api.health().issuers[0]?.jwks.age === 0)
+    expect(issuer.count('jwks')).toBe(2)
+  })
+
+  test('KEY-09 (RFC 9111 §4.2): a renewal that fails in the background is nobody’s error', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    await api.ready()
+    bed.clock.advance(DUE)
+    issuer.always('jwks', fault.invalidJson())
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    await until(() => api.health().status === 'degraded')
+    expect(await ask(api, issuer.token())).toEqual(granted)
+  })
+
+  // [max-age, seconds without a fetch (before the earliest renewal), seconds after which there was one]
+  const lives: readonly [string, number, number][] = [
+    ['max-age=1', 41, 61],
+    ['max-age=0, must-revalidate', 41, 61],
+    ['public, max-age=120', 83, 121],
+    ['max-age="120"', 83, 121],
+    ['max-age=86400', 2510, 3601],
+    ['max-age=999999999', 2510, 3601],
+    ['s-maxage=60', 415, 601],
+    ['no-store', 415, 601],
+    ['max-age=-5', 415, 601]
+  ]
+  test.each(lives)(
+    'KEY-09, DEF-10 (RFC 9111 §5.2.2.1): Cache-Control: %s is honoured between 60 and 3600 s',
+    async (field, before, after) => {
+      const issuer = await bed.issuer()
+      issuer.always('jwks', fault.headers({ 'cache-control': field }))
+      const api = bed.api({ issuers: [issuer.issuer] })
+      expect(await ask(api, issuer.token())).toEqual(granted)
+      bed.clock.advance(before)
+      expect(await ask(api, issuer.token())).toEqual(granted)
+      expect(issuer.count('jwks')).toBe(1)
+      bed.clock.advance(after - before)
+      expect(await ask(api, issuer.token())).toEqual(granted)
+      expect(issuer.count('jwks')).toBe(2)
+    }
+  )
+
+  test('KEY-09 (RFC 9111 §4.2): a clock set back makes a set due, not eternal', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    await api.ready()
+    bed.clock.advance(-3600)
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    expect(issuer.count('jwks')).toBe(2)
+  })
+})
+
+/** Every way in which a key set can fail to come. */
+const brief = { timeout: 0.5, deadline: 0.5 }
+const outages: readonly [string, Behaviour, { timeout: number; deadline: number }?][] = [
+  ['500', fault.status(500)],
+  ['502 with a page', fault.status(502, { headers: { 'content-type': 'text/html' }, body: '<h1>Bad gateway</h1>' })],
+  ['503', fault.status(503)],
+  ['404', fault.status(404)],
+  ['401', fault.status(401)],
+  ['204', fault.status(204, { body: '' })],
+  ['206', fault.status(206)],
+  ['no answer', fault.hang(), brief],
+  ['half an answer and silence', fault.stall(), brief],
+  ['an answer that drips', fault.drip(), brief],
+  ['a reset connection', fault.reset()],
+  ['a body cut short', fault.cut()],
+  ['a body of 10 MiB', fault.oversize(10 * 1024 * 1024)],
+  ['a body one byte too long', fault.oversize(256 * 1024)],
+  ['a compressed body', fault.gzipBomb(10 * 1024 * 1024)],
+  ['a redirect', fault.redirect()],
+  ['a permanent redirect', fault.redirect('/elsewhere', 308)],
+  ['a page with 200', fault.html200()],
+  ['broken JSON', fault.invalidJson()],
+  ['an empty set', fault.emptySet()],
+  ['no set', fault.body({})],
+  ['keys that is an object', fault.body({ keys: {} })],
+  ['null', fault.body(null)],
+  ['a string', fault.body('keys')],
+  ['101 keys', fault.body({ keys: Array.from({ length: 101 }, () => createSigningKey('ES256').publicJwk) })],
+  ['only keys of no use', fault.body({ keys: [{ kty: 'AKP' }, { kty: 'oct', k: 'AAAA' }] })]
+]
+
+describe('KEY-08 (RFC 9111 §4.2.4): an outage', () => {
+  test.each(outages)(
+    'KEY-08 (RFC 9111 §4.2.4, RFC 9110 §15.6.4): %s: known keys keep verifying, an unknown kid is 503, and it heals',
+    async (_, behaviour, http) => {
+      const issuer = await bed.issuer()
+      const api = bed.api({ issuers: [issuer.issuer], ...(http && { http }) })
+      expect(await ask(api, issuer.token())).toEqual(granted)
+      issuer.always('jwks', behaviour)
+      bed.clock.advance(EXPIRED)
+      expect(await ask(api, issuer.token())).toEqual(granted)
+      expect(await ask(api, issuer.token({ key: strangeKey('x') }))).toEqual(denial.unavailable)
+      expect(api.health().status).toBe('degraded')
+      expect(issuer.count('other')).toBe(0)
+      issuer.always('jwks', undefined)
+      bed.clock.advance(30)
+      issuer.rotate('switch')
+      expect(await ask(api, issuer.token())).toEqual(granted)
+      expect(await ask(api, issuer.token({ key: strangeKey('x') }))).toEqual(denial.signature)
+      expect(api.health().status).toBe('ok')
+    }
+  )
+
+  test.each(outages)(
+    'KEY-08, DEF-11 (RFC 9110 §15.6.4): %s in place of the first set is 503, and it heals',
+    async (_, behaviour, http) => {
+      const issuer = await bed.issuer()
+      issuer.always('jwks', behaviour)
+      const api = bed.api({ issuers: [issuer.issuer], ...(http && { http }) })
+      expect(await ask(api, issuer.token())).toEqual(denial.unavailable)
+      expect(api.health().status).toBe('failed')
+      issuer.always('jwks', undefined)
+      bed.clock.advance(1)
+      expect(await ask(api, issuer.token())).toEqual(granted)
+      expect(api.health().status).toBe('ok')
+    }
+  )
+
+  test('KEY-08, DEF-10 (RFC 9111 §4.2.4): a server that is gone: known keys serve for an hour past their life, and no longer', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    await issuer.close()
+    bed.clock.advance(600 + 3599)
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    bed.clock.advance(31)
+    expect(await ask(api, issuer.token())).toEqual(denial.unavailable)
+    expect(api.health().status).toBe('failed')
+  })
+
+  test('KEY-08 (RFC 9111 §4.2.4): once it is known, nobody waits for the attempts to end it', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    issuer.always('jwks', fault.status(404))
+    bed.clock.advance(EXPIRED)
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    bed.clock.advance(31)
+    const gate = issuer.hold('jwks')
+    const attempts = issuer.count('jwks')
+    expect(authorize(api, issuer.token())).not.toBeInstanceOf(Promise)
+    await issuer.received('jwks', attempts + 1)
+    gate.release()
+  })
+
+  test('KEY-08 (RFC 9110 §15.6.4): attempts back off, 1 s at first, 30 s at most', async () => {
+    const issuer = await bed.issuer()
+    issuer.always('jwks', fault.status(404))
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token())).toEqual(denial.unavailable)
+    expect(await ask(api, issuer.token())).toEqual(denial.unavailable)
+    expect(issuer.count('jwks')).toBe(1)
+    for (const [attempt, pause] of [1, 2, 4, 8, 16, 30, 30, 30].entries()) {
+      bed.clock.advance(pause / 2 - 0.01)
+      expect(await ask(api, issuer.token())).toEqual(denial.unavailable)
+      expect(issuer.count('jwks')).toBe(attempt + 1)
+      bed.clock.advance(pause / 2 + 0.01)
+      expect(await ask(api, issuer.token())).toEqual(denial.unavailable)
+      expect(issuer.count('jwks')).toBe(attempt + 2)
+    }
+  })
+
+  test('KEY-08 (RFC 9110 §15.6.4): 500 and then the set is no outage: one retry, unseen', async () => {
+    const issuer = await bed.issuer()
+    issuer.script('jwks', fault.status(500))
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    expect(issuer.count('jwks')).toBe(2)
+  })
+
+  test('KEY-08 (RFC 9110 §15.6.4): 500 twice is an outage: no second retry', async () => {
+    const issuer = await bed.issuer()
+    issuer.always('jwks', fault.status(500))
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token())).toEqual(denial.unavailable)
+    expect(issuer.count('jwks')).toBe(2)
+  })
+
+  test('KEY-08 (RFC 9110 §10.2.3): 429 with a Retry-After within the deadline is retried then', async () => {
+    const issuer = await bed.issuer()
+    issuer.script('jwks', fault.retryAfter(0))
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    expect(issuer.count('jwks')).toBe(2)
+  })
+
+  test('KEY-08 (RFC 9110 §10.2.3): 429 with a Retry-After beyond the deadline is not retried, and passed on', async () => {
+    const issuer = await bed.issuer()
+    issuer.script('jwks', fault.retryAfter(77))
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token())).toEqual(unavailableFor(77))
+    expect(issuer.count('jwks')).toBe(1)
+  })
+
+  test('KEY-08 (RFC 9110 §15.6.4): the error names the dependency and keeps the cause, the answer neither', async () => {
+    const issuer = await bed.issuer()
+    issuer.always('jwks', fault.invalidJson())
+    const api = bed.api({ issuers: [issuer.issuer] })
+    const error = await refusal(() => authorize(api, issuer.token()))
+    expect(error).toMatchObject({ dependency: 'jwks', reason: 'jwks_unavailable', code: 'temporarily_unavailable' })
+    expect(error.cause).toBeInstanceOf(SyntaxError)
+    expect(error.expose).toBe(false)
+  })
+})
+
+describe('KEY-09 (RFC 8414 §2): what never replaces a good set', () => {
+  test('KEY-09 (RFC 8414 §2): an empty set neither ends known keys nor what they verified', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    const remembered = issuer.token()
+    expect(await ask(api, remembered)).toEqual(granted)
+    issuer.always('jwks', fault.emptySet())
+    expect(await ask(api, issuer.token({ key: strangeKey('x') }))).toEqual(denial.unavailable)
+    expect(authorize(api, remembered)).not.toBeInstanceOf(Promise)
+    expect(await ask(api, issuer.token())).toEqual(granted)
+  })
+})
+
+describe('KEY-10 (RFC 8414 §2): where keys come from', () => {
+  test('KEY-10 (RFC 8414 §2): a jwksUri that is plain http does not start', () => {
+    const start = (jwksUri: string) => () =>
+      resourceServer({ resource: RESOURCE, issuers: [{ issuer: 'https://as.example.com', jwksUri }] })
+    expect(start('http://as.example.com/jwks')).toThrow(TypeError)
+    expect(start('http://as.example.com/jwks')).toThrow(/issuers\[0\]\.jwksUri/)
+    expect(start('ftp://as.example.com/jwks')).toThrow(TypeError)
+    expect(start('https://user:secret@as.example.com/jwks')).toThrow(/user name or password/)
+    expect(start('http://127.0.0.1.example.com/jwks')).toThrow(TypeError)
+    expect(start('http://127.0.0.1:8080/jwks')).not.toThrow()
+    expect(start('http://localhost/jwks')).not.toThrow()
+    expect(start('http://[::1]/jwks')).not.toThrow()
+  })
+
+  test.each([
+    ['plain http', 'http://as.example.com/jwks'],
+    ['another scheme', 'ftp://127.0.0.1/jwks'],
+    ['relative', '/jwks'],
+    ['missing', undefined],
+    ['a list', ['https://as.example.com/jwks']]
+  ])('KEY-10 (RFC 8414 §2): a jwks_uri in metadata that is %s is 500 and never fetched', async (_, jwksUri) => {
+    const issuer = await bed.issuer()
+    issuer.metadata.jwks_uri = jwksUri
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token())).toEqual(denial.misconfigured)
+    expect(issuer.count('jwks')).toBe(0)
+  })
+
+  test('KEY-10 (RFC 9110 §4.3.4): a certificate that nobody vouches for is an outage; with its authority trusted it works', async () => {
+    const issuer = await bed.issuer()
+    const { key, cert } = createSelfSignedCertificate()
+    const server = createServer({ key, cert }, (_, response) => response.end(JSON.stringify(issuer.jwks)))
+    bed.closing({ close: async () => server.close().closeAllConnections() })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const jwksUri = `https://127.0.0.1:${(server.address() as AddressInfo).port}/jwks`
+    const issuers = [{ issuer: issuer.issuer, jwksUri }]
+    const error = await refusal(() => authorize(bed.api({ issuers }), issuer.token()))
+    expect(error).toMatchObject({ status: 503, dependency: 'jwks', cause: { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' } })
+    const dispatcher = bed.closing(new Agent({ connect: { ca: cert, checkServerIdentity: () => undefined } }))
+    expect(await ask(bed.api({ issuers, http: { dispatcher } }), issuer.token())).toEqual(granted)
+  })
+})
+
+describe('KEY-11 (RFC 8725 §3.10): the bounds of a fetch', () => {
+  test('KEY-11 (RFC 8725 §3.10): 100 keys are read', async () => {
+    const issuer = await bed.issuer()
+    const others = Array.from({ length: 99 }, (_, i) => strangeKey(`x${i}`).publicJwk)
+    publish(issuer, ...others, issuer.key().publicJwk)
+    expect(await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token())).toEqual(granted)
+  })
+
+  test('KEY-11 (RFC 8725 §3.10): 256 KiB are read, and not a byte more', async () => {
+    const issuer = await bed.issuer()
+    const length = JSON.stringify(issuer.jwks).length
+    issuer.script('jwks', fault.oversize(256 * 1024 - length))
+    expect(await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token())).toEqual(granted)
+    issuer.always('jwks', fault.oversize(256 * 1024 - length + 1))
+    expect(await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token())).toEqual(denial.unavailable)
+  })
+
+  test('KEY-11 (RFC 8725 §3.10): a redirect is not followed, on this host or to another', async () => {
+    const [issuer, other] = [await bed.issuer(), await bed.issuer()]
+    issuer.script('jwks', fault.redirect(`${other.origin}/jwks`), fault.redirect('/jwks?again', 307))
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token())).toEqual(denial.unavailable)
+    expect(other.requests).toEqual([])
+    expect(issuer.count('jwks')).toBe(1)
+  })
+
+  test('KEY-11 (RFC 8725 §3.10): cookies are not kept, and compression is not asked for', async () => {
+    const issuer = await bed.issuer()
+    issuer.always('jwks', fault.headers({ 'set-cookie': 'session=1; Path=/' }))
+    await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token({ key: strangeKey('x') }))
+    expect(issuer.count('jwks')).toBe(2)
+    for (const { headers } of issuer.requests) {
+      expect(headers.cookie).toBeUndefined()
+      expect(headers.authorization).toBeUndefined()
+      expect(headers['accept-encoding']).toBe('identity')
+    }
+  })
+})
+
+describe('KEY-12 (RFC 7517 §8.5): media types', () => {
+  test('KEY-12 (RFC 7517 §8.5): both are asked for', async () => {
+    const issuer = await bed.issuer()
+    await bed.api({ issuers: [issuer.issuer] }).ready()
+    expect(issuer.requests.at(-1)).toMatchObject({
+      method: 'GET',
+      path: '/jwks',
+      headers: { accept: 'application/json, application/jwk-set+json' }
+    })
+  })
+
+  test.each(['application/jwk-set+json', 'application/json; charset=utf-8', 'application/octet-stream', undefined])(
+    'KEY-12 (RFC 7517 §8.5): a set that comes as %s is read: what counts is what it holds',
+    async (type) => {
+      const issuer = await bed.issuer()
+      issuer.always('jwks', fault.contentType(type))
+      expect(await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token())).toEqual(granted)
+    }
+  )
+})
