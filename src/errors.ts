@@ -48,13 +48,17 @@ export abstract class ResourceServerError extends Error {
   declare readonly received: unknown
 
   protected constructor(answer: Answer) {
-    // The stack begins with the hint, for the operator's log; the message stays fixed, since frameworks may send it.
     super(
       answer.status < 500 ? answer.description : answer.hint,
       answer.cause === undefined ? undefined : { cause: answer.cause }
     )
-    this.message = answer.description
     Object.defineProperty(this, 'name', { value: new.target.name, configurable: true, writable: true })
+    if (answer.status >= 500) {
+      // The stack, which goes to logs, begins with the hint; it is formatted when first read, so before the message
+      // becomes fixed words, since frameworks may send that.
+      Object.defineProperty(this, 'stack', { value: this.stack, configurable: true, writable: true })
+      this.message = answer.description
+    }
     this.status = answer.status
     this.code = answer.code
     this.reason = answer.reason
