@@ -33,7 +33,8 @@ export function formatChallenge(scheme: string, parameters: ChallengeParameters)
   if (realm !== undefined) parts.push(`realm="${realm.replace(/["\\]/g, '\\$&')}"`)
   if (error !== undefined) parts.push(`error="${reduceErrorText(error)}"`)
   if (errorDescription !== undefined) parts.push(`error_description="${reduceErrorText(errorDescription)}"`)
-  if (scope !== undefined && scope.length > 0) parts.push(`scope="${scope.join(' ')}"`)
+  const scopes = scope?.filter(isScopeToken) ?? []
+  if (scopes.length > 0) parts.push(`scope="${scopes.join(' ')}"`)
   if (resourceMetadata !== undefined) parts.push(`resource_metadata="${resourceMetadata}"`)
   if (parts.length === 0) throw new TypeError(`a ${scheme} challenge needs a parameter`)
   return `${scheme} ${parts.join(', ')}`

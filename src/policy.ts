@@ -108,6 +108,9 @@ export function readPolicy(requirements: readonly Requirement[], declared: Reado
     if (typeof one !== 'function') {
       throw new TypeError('a requirement is scope(…), anyScope(…), claims(…), a function, optional or skipPreflight')
     }
+    const invalid = one.scopes?.find((name) => !isScopeToken(name))
+    if (invalid !== undefined)
+      throw new TypeError(`a check names ${JSON.stringify(invalid)}, which is no scope (RFC 6749 §3.3)`)
     const unknown = declared && one.scopes?.find((name) => !declared.has(name))
     if (unknown !== undefined)
       throw new TypeError(`the scope ${JSON.stringify(unknown)} is not in the option \`scopes\``)
