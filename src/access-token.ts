@@ -68,7 +68,7 @@ export function createAccessTokenVerifier(settings: Settings, issuers: Issuers, 
   /** Time, and the issuer's keys: a key that left its set takes with it all that was verified by it. */
   const isCurrent = ({ since, until, issuer, keySetVersion }: Verified): boolean => {
     const time = now()
-    if (time < since || time >= until) return false
+    if (!(since <= time && time < until)) return false
     // Past that time the set may want renewing, which is seen to here: it must not outlive itself under warm tokens.
     if (time >= issuer.keySetSettledUntil() && isPromise(issuer.keySet())) return false
     return keySetVersion === issuer.keySetVersion()

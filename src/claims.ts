@@ -78,20 +78,19 @@ export function readAudience(aud: unknown): readonly string[] {
   throw new InvalidToken('claim', { expected: 'aud: a string or an array of strings', received: aud })
 }
 
+/**
+ * `exp`: not on or after, with leeway (RFC 7519 §4.1.4); `nbf`; `iat`. Each says what must hold, not what must not: a
+ * clock that answers no number lets nothing in.
+ */
 function requireTime(claims: Claims, now: number, tolerance: number): void {
   const { exp, nbf, iat } = claims as Readonly<Record<'exp' | 'nbf' | 'iat', number | undefined>>
-  if (exp !== undefined && hasExpired(exp, now, tolerance))
+  if (exp !== undefined && !(now < exp + tolerance))
     throw new InvalidToken('expired', { expected: `exp after ${now - tolerance}`, received: exp })
-  if (nbf !== undefined && nbf > now + tolerance)
+  if (nbf !== undefined && !(nbf <= now + tolerance))
     throw new InvalidToken('not_yet_valid', { expected: `nbf up to ${now + tolerance}`, received: nbf })
   const latest = now + Math.max(MAX_IAT_AHEAD, tolerance)
-  if (iat !== undefined && iat > latest)
+  if (iat !== undefined && !(iat <= latest))
     throw new InvalidToken('not_yet_valid', { expected: `iat up to ${latest}`, received: iat })
-}
-
-/** On or after `exp`, with leeway (RFC 7519 §4.1.4). */
-function hasExpired(exp: number, now: number, tolerance: number): boolean {
-  return now >= exp + tolerance
 }
 
 /**

@@ -7,7 +7,8 @@ interface Primitives {
   function: (...args: any[]) => any
 }
 
-const LOOPBACK = /^(localhost|.+\.localhost|127(\.\d{1,3}){3}|\[::1\])$/
+/** Not `*.localhost`: what a resolver makes of such a name is not certain. */
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
 
 /** True for a URL that stays on this machine, where plain http is no risk. */
 export function isLoopback(url: URL): boolean {

@@ -357,6 +357,19 @@ describe('a resolver', () => {
     expect(await ask(api, one)).toEqual(denial.audience)
   })
 
+  test('an answer that is made anew and says the same keeps the keys of its tenant', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({
+      issuers: async (name) => ({ issuer: name as string, audience: ['https://api.example.com'] })
+    })
+    for (let i = 0; i < 3; i++) {
+      expect(await ask(api, issuer.token())).toEqual(granted)
+      bed.clock.advance(150)
+    }
+    expect(issuer.count('jwks')).toBe(1)
+    expect(api.stats().issuers).toBe(1)
+  })
+
   test('ready() has nothing to load before a token names an issuer, and health() nothing to tell', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: tenants(issuer).resolve })

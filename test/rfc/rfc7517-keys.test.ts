@@ -1,4 +1,4 @@
-/** SPEC of keys: RFC 7517, and what RFC 8725 and OpenID Connect Core say of where keys come from and when they go. */
+/** The rules about keys: RFC 7517, and what RFC 8725 and OpenID Connect Core say of where keys come from and when they go. */
 import { once } from 'node:events'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'

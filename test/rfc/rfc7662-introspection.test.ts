@@ -1,4 +1,4 @@
-/** SPEC of introspection: RFC 7662, with RFC 6749 §2.3 and RFC 7523 for how this API authenticates. */
+/** The rules about introspection: RFC 7662, with RFC 6749 §2.3 and RFC 7523 for how this API authenticates. */
 import type { webcrypto } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:https'

@@ -1,4 +1,4 @@
-/** SPEC of discovery: RFC 8414 and OpenID Connect Discovery 1.0, as far as a resource server is concerned. */
+/** The rules about discovery: RFC 8414 and OpenID Connect Discovery 1.0, as far as a resource server is concerned. */
 import { beforeAll, describe, expect, test } from 'vitest'
 import { clientSecretBasic, type IssuerOptions, Misconfigured, resourceServer } from '../../src/index.js'
 import {

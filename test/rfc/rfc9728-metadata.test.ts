@@ -1,4 +1,4 @@
-/** SPEC of protected resource metadata: RFC 9728, as `api.metadata` answers, whatever serves it. */
+/** The rules about protected resource metadata: RFC 9728, as `api.metadata` answers, whatever serves it. */
 import { describe, expect, test } from 'vitest'
 import {
   anyScope,

@@ -9,7 +9,6 @@
  */
 import {
   type Access,
-  type Awaitable,
   type IssuerOptions,
   type Requirement,
   type ResourceRequest,
@@ -143,10 +142,12 @@ export async function refusal(attempt: () => unknown): Promise<ResourceServerErr
 }
 
 /** The access that a token gives. */
-export function access(server: ResourceServer, token: string, ...requirements: readonly Requirement[]): Access {
-  const result = server.authorize(bearer(token), ...requirements) as Awaitable<Access>
-  if (result instanceof Promise) throw new Error('nothing had to be waited for')
-  return result
+export async function access(
+  server: Pick<ResourceServer, 'authorize'>,
+  token: string,
+  ...requirements: readonly Requirement[]
+): Promise<Access> {
+  return (await server.authorize(bearer(token), ...requirements)) as Access
 }
 
 const INVALID_TOKEN = {
