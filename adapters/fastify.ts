@@ -49,12 +49,15 @@ declare module 'fastify' {
  * The plugin. It reaches the whole instance that it is registered on, wherever in the file, and serves the RFC 9728
  * metadata of `api` at its well-known path.
  *
- * @throws {TypeError} at boot: a route whose `config.auth` is no requirement; a prefix, where metadata cannot be (RFC 8615 §3)
+ * @throws {TypeError} at boot: an option or a route's `config.auth` that is none; a prefix, where metadata cannot be (RFC 8615 §3)
  */
 export async function fastifyResourceServer(
   app: FastifyInstance,
   { api, protect: which = 'declared' }: FastifyResourceServerOptions
 ): Promise<void> {
+  // A misspelt 'all' must not mean 'declared'.
+  if (!['declared', 'all'].includes(which))
+    throw new TypeError(`oauth-resource-server: the option \`protect\` is '${which}', not 'declared' or 'all'`)
   serveMetadata(app, [api])
   app.decorateRequest('auth', null)
   const protections = new WeakMap<object, Protection<Access | undefined> | undefined>()

@@ -199,6 +199,14 @@ describe('Fastify 5 alone', () => {
     expect(() => app.get('/items', { config: { auth: auth as never } }, handler)).toThrow(TypeError)
   })
 
+  test("a misspelt protect: 'all' stops the start, and does not leave routes open", async () => {
+    const app = fastify()
+    onTestFinished(() => app.close())
+    await expect(app.register(resourceServerPlugin, { api, protect: 'All' as never })).rejects.toThrow(
+      "`protect` is 'All'"
+    )
+  })
+
   test('a config.auth with a scope that the API does not list stops the start', async () => {
     const listed = resourceServer({ resource: RESOURCE, issuers: [issuer.issuer], scopes: ['read'] })
     const app = fastify()
