@@ -158,7 +158,9 @@ function stringLiterals(source) {
 
 /** `UTF-16` in the middle of a sentence is no rule; a misspelt rule has one of our prefixes, or begins its title. */
 function unknownIds({ ids, text }) {
-  return ids.filter((id) => !known.has(id) && (prefixes.has(id.split('-')[0]) || text.startsWith(id)))
+  return ids.filter(
+    (id) => !known.has(id) && (prefixes.has(id.split('-')[0]) || text.startsWith(id)) && !id.startsWith('UTF-')
+  )
 }
 
 /** Titles that begin with the rule come before those that only mention it. */

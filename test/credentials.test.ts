@@ -1,0 +1,80 @@
+/** The Authorization field as text: what is read from it, and what never is. */
+import { describe, expect, test } from 'vitest'
+import { readCredentials, requireToken68 } from '../src/credentials.js'
+import { InvalidRequest, InvalidToken } from '../src/errors.js'
+import { get } from './support/refusals.js'
+
+const MAX_TOKEN_LENGTH = 16_384
+const read = (...authorization: string[]): unknown => readCredentials(get({ authorization }), false)
+
+describe('readCredentials', () => {
+  test('gives scheme and token, as sent', () => {
+    expect(read('Bearer abc')).toEqual({ scheme: 'Bearer', token: 'abc' })
+    expect(read('bearer   AbC==')).toEqual({ scheme: 'Bearer', token: 'AbC==' })
+  })
+
+  test('gives nothing for no field, and for another scheme', () => {
+    for (const lines of [[], ['Basic eDp5'], ['DPoP abc'], ['Bearer-ish abc'], ['Token']]) {
+      expect(read(...lines)).toBeUndefined()
+    }
+  })
+
+  test('a list in another scheme’s credentials is not a second credential', () => {
+    expect(read('Digest username="bearer", realm="x", uri="/a, b"')).toBeUndefined()
+  })
+
+  test('a token as long as allowed is read, a longer one refused by its length alone', () => {
+    expect(read(`Bearer ${'a'.repeat(MAX_TOKEN_LENGTH)}`)).toMatchObject({ scheme: 'Bearer' })
+    expect(() => read(`Bearer ${'a'.repeat(MAX_TOKEN_LENGTH + 1)}`)).toThrow(InvalidToken)
+    expect(() => read(`Bearer ${'a b'.repeat(MAX_TOKEN_LENGTH)}`)).toThrow(InvalidToken)
+  })
+
+  test('spaces before a token do not count to its length', () => {
+    expect(read(`Bearer${' '.repeat(20_000)}abc`)).toEqual({ scheme: 'Bearer', token: 'abc' })
+  })
+
+  test('does not look at the query unless told to', () => {
+    const request = get({ authorization: 'Bearer abc' }, { url: '/?access_token=x' })
+    expect(readCredentials(request, false)).toEqual({ scheme: 'Bearer', token: 'abc' })
+    expect(() => readCredentials(request, true)).toThrow(InvalidRequest)
+  })
+})
+
+describe('requireToken68', () => {
+  test.each(['a', 'a=', 'a==', 'a.b.c', '-._~+/', 'A'.repeat(5000)])(
+    '%j has only the characters of a token',
+    (token) => {
+      expect(requireToken68(token)).toBeUndefined()
+    }
+  )
+
+  const others: readonly [string, string, string][] = [
+    ['a b', 'malformed_authorization', 'a second part'],
+    ['a\tb', 'malformed_authorization', 'a second part behind a tab'],
+    ['a, b', 'malformed_authorization', 'a comma and a word'],
+    ['a, Basic b', 'multiple_credentials', 'another scheme with its credentials'],
+    ['a,Basic b', 'multiple_credentials', 'the same without a space'],
+    ['a,b', 'malformed', 'a comma'],
+    ['=a', 'malformed', 'padding in front'],
+    ['a=b', 'malformed', 'padding in between'],
+    ['a"', 'malformed', 'a quote'],
+    ['\u212A', 'malformed', 'a Kelvin sign, which is no K'],
+    ['a\n', 'malformed', 'a line feed at the end'],
+    ['', 'malformed', 'nothing']
+  ]
+  test.each(others)('%j is refused as %s: %s', (token, reason) => {
+    expect(() => requireToken68(token)).toThrow(expect.objectContaining({ reason }))
+  })
+
+  test('takes no longer for a token made to be slow', () => {
+    // Each would take years if the expressions could backtrack.
+    for (const token of [
+      `${'a'.repeat(16_000)}!`,
+      `a${'='.repeat(16_000)}!`,
+      `a${', a'.repeat(5000)}`,
+      `a,${' '.repeat(16_000)}`
+    ]) {
+      expect(() => requireToken68(token)).toThrow()
+    }
+  })
+})

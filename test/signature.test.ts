@@ -1,0 +1,158 @@
+/** Signatures: the same decision on this thread and on another, and nothing but the exact form of each algorithm. */
+import { constants, createPublicKey, type KeyObject, sign } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import { isPromise } from '../src/awaitable.js'
+import { algorithmsFor, createSignatureKey, createVerifySignature, SIGNATURE_ALGORITHMS } from '../src/signature.js'
+import type { SignatureAlgorithm } from '../src/types.js'
+import { createSigningKey, type SigningKey, signature } from './support/issuer.js'
+import { accessToken, api, bearer, keySet, outcome } from './support/refusals.js'
+
+const input = Buffer.from('header.payload')
+const rsa = createSigningKey('RS256')
+const keys = new Map<SignatureAlgorithm, SigningKey>(
+  SIGNATURE_ALGORITHMS.map((alg) => [alg, /^[RP]S/.test(alg) ? { ...rsa, alg } : createSigningKey(alg)])
+)
+
+/** Lets every check of this turn be one that is not synchronous, or one that is. */
+async function decide(alg: SignatureAlgorithm, bytes: Buffer, burst: boolean): Promise<boolean> {
+  const verify = createVerifySignature()
+  const key = createSignatureKey(alg, (keys.get(alg) as SigningKey).publicKey)
+  if (burst) for (const _ of [1, 2]) void verify(key, input, Buffer.alloc(key.signatureLength))
+  const result = verify(key, input, bytes)
+  if (bytes.length === key.signatureLength) expect(isPromise(result)).toBe(burst)
+  return await result
+}
+
+function good(alg: SignatureAlgorithm): Buffer {
+  return Buffer.from(signature(input.toString(), keys.get(alg) as SigningKey))
+}
+
+describe.each([
+  ['on this thread', false],
+  ['on the pool', true]
+] as const)('%s', (_, burst) => {
+  test.each(SIGNATURE_ALGORITHMS)(
+    'ATV-05 JOS-12: %s accepts its signature, and not with a bit flipped or a byte more or less',
+    async (alg) => {
+      const bytes = good(alg)
+      expect(await decide(alg, bytes, burst)).toBe(true)
+      const flipped = Buffer.from(bytes)
+      flipped[flipped.length - 1] = (flipped.at(-1) as number) ^ 1
+      const others = [
+        flipped,
+        bytes.subarray(1),
+        bytes.subarray(0, -1),
+        Buffer.concat([bytes, Buffer.alloc(1)]),
+        Buffer.alloc(0)
+      ]
+      for (const one of others) expect(await decide(alg, one, burst)).toBe(false)
+      expect(await decide(alg, Buffer.alloc(bytes.length), burst)).toBe(false)
+      expect(await decide(alg, Buffer.alloc(bytes.length, 0xff), burst)).toBe(false)
+    }
+  )
+
+  test('JOS-12 (RFC 7518 §3.4): ECDSA in DER is refused, whatever its length', async () => {
+    const key = (keys.get('ES256') as SigningKey).privateKey
+    for (let i = 0; i < 8; i++) expect(await decide('ES256', sign('sha256', input, key), burst)).toBe(false)
+  })
+
+  test('JOS-12 (RFC 7518 §3.5): a PSS salt of another length than the digest is refused', async () => {
+    const key = rsa.privateKey
+    const padding = constants.RSA_PKCS1_PSS_PADDING
+    for (const [saltLength, accepted] of [
+      [32, true],
+      [0, false],
+      [20, false],
+      [31, false],
+      [33, false],
+      [64, false]
+    ] as const) {
+      const bytes = sign('sha256', input, { key, padding, saltLength })
+      expect(await decide('PS256', bytes, burst)).toBe(accepted)
+    }
+  })
+
+  test('JOS-07: one RSA padding is not the other, and one digest not another', async () => {
+    for (const [made, taken] of [
+      ['RS256', 'PS256'],
+      ['PS256', 'RS256'],
+      ['RS256', 'RS384'],
+      ['PS512', 'PS256']
+    ] as const) {
+      expect(await decide(taken, good(made), burst)).toBe(false)
+    }
+  })
+})
+
+describe('a burst', () => {
+  test('two checks in a turn are synchronous, the next ones are given to the pool, and all decide the same', async () => {
+    const verify = createVerifySignature()
+    const key = createSignatureKey('ES256', (keys.get('ES256') as SigningKey).publicKey)
+    const bytes = good('ES256')
+    const wrong = Buffer.from(bytes)
+    wrong[0] = (wrong[0] as number) ^ 1
+    const results = Array.from({ length: 40 }, (_, i) => verify(key, input, i % 2 ? wrong : bytes))
+    const where = results.map((one) => (isPromise(one) ? 'pool' : 'here'))
+    expect(where.slice(0, 2)).toEqual(['here', 'here'])
+    // 16 at most wait for the pool; what comes on top is done here.
+    expect(where.slice(2, 18)).toEqual(Array.from({ length: 16 }, () => 'pool'))
+    expect(where.slice(18)).toEqual(Array.from({ length: 22 }, () => 'here'))
+    expect(await Promise.all(results)).toEqual(results.map((_, i) => i % 2 === 0))
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(isPromise(verify(key, input, bytes))).toBe(false)
+  })
+
+  test('of requests decides each by itself', async () => {
+    const server = api()
+    const tokens = Array.from({ length: 60 }, (_, i) => {
+      const token = accessToken({ claims: { jti: `t${i}` } })
+      return i % 3 ? token : `${token.slice(0, -8)}${token.slice(-8) === 'AAAAAAAA' ? 'BBBBBBBA' : 'AAAAAAAA'}`
+    })
+    const statuses = await Promise.all(tokens.map(async (token) => (await outcome(server, bearer(token))).status))
+    expect(statuses).toEqual(tokens.map((_, i) => (i % 3 ? 200 : 401)))
+  })
+})
+
+describe('keys', () => {
+  test('JOS-07 DEF-03: a type and a curve have their algorithms, and others none', () => {
+    expect(algorithmsFor('RSA', undefined)).toEqual(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'])
+    expect([algorithmsFor('EC', 'P-256'), algorithmsFor('EC', 'P-384'), algorithmsFor('EC', 'P-521')]).toEqual([
+      ['ES256'],
+      ['ES384'],
+      ['ES512']
+    ])
+    expect(algorithmsFor('OKP', 'Ed25519')).toEqual(['EdDSA', 'Ed25519'])
+    for (const [kty, crv] of [
+      ['EC', 'secp256k1'],
+      ['EC', undefined],
+      ['OKP', 'Ed448'],
+      ['OKP', 'X25519'],
+      ['oct', undefined],
+      [1, 2]
+    ]) {
+      expect(algorithmsFor(kty, crv)).toEqual([])
+    }
+  })
+
+  test('JOS-12 (RFC 7518 §3.3): RSA keys below 2048 bits stop the start where they are configured', () => {
+    const weak = createSigningKey('RS256', { modulusLength: 1024 })
+    expect(() => api({}, { jwks: keySet(weak) })).toThrow('keys[0] has 1024 bits; RSA keys need 2048 to 8192')
+  })
+
+  test('an odd modulus length has signatures of as many bytes as it needs', () => {
+    const odd = createSigningKey('RS256', { modulusLength: 2052 })
+    expect(createSignatureKey('RS256', odd.publicKey).signatureLength).toBe(257)
+    const verify = createVerifySignature()
+    const bytes = Buffer.from(signature(input.toString(), odd))
+    expect(verify(createSignatureKey('RS256', odd.publicKey), input, bytes)).toBe(true)
+  })
+
+  test('a key is made once, from public parts only', () => {
+    const { publicKey } = keys.get('ES256') as SigningKey
+    const { input: made } = createSignatureKey(
+      'ES256',
+      createPublicKey(publicKey.export({ type: 'spki', format: 'pem' }))
+    )
+    expect((made.key as KeyObject).type).toBe('public')
+  })
+})
