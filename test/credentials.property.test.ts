@@ -11,7 +11,7 @@ const route = server.protect(scope('read', 'write'))
 const good = accessToken()
 const text = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 80 }),
-  fc.string({ unit: fc.constantFrom(...'Bearer ,.=ab0-_~+/"\\\t\u00e9{}') }),
+  fc.string({ unit: fc.constantFrom(...Array.from('Bearer ,.=ab0-_~+/"\\\t\u00e9{}')) }),
   fc.string({ unit: 'binary' }).map((rest) => `Bearer ${rest}`),
   // A good token with something done to it.
   fc

@@ -61,7 +61,10 @@ describe('checks', () => {
   test('get the access and the request', () => {
     const request = get({}, { url: '/items/1' })
     let seen: unknown[] = []
-    enforce([(...given) => void (seen = given)], one, request)
+    const check: Check = (...given) => {
+      seen = given
+    }
+    expect(enforce([check], one, request)).toBeUndefined()
     expect(seen).toEqual([one, request])
     expect(seen[0]).toBe(one)
   })

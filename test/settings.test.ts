@@ -51,17 +51,14 @@ describe('what must be there', () => {
       colour: 'blue',
       http: { timeout: 0 }
     })
-    expect(lines.map((line) => line.split(' ', 1)[0])).toEqual(
-      [
-        '`colour`',
-        '`resource`',
-        '`issuers[0].introspection.auth`',
-        '`issuers[0].profile`',
-        '`clockTolerance`',
-        '`http.timeout`'
-      ].sort((a, b) => lines.findIndex((line) => line.startsWith(a)) - lines.findIndex((line) => line.startsWith(b)))
-    )
-    expect(lines).toHaveLength(6)
+    expect(lines.map((line) => line.split(' ', 1)[0])).toEqual([
+      '`colour`',
+      '`resource`',
+      '`issuers[0].profile`',
+      '`issuers[0].introspection.auth`',
+      '`clockTolerance`',
+      '`http.timeout`'
+    ])
   })
 })
 

@@ -1,0 +1,242 @@
+/** How the source hangs together: who may import whom, and what no file may do. Read from the files themselves. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { builtinModules } from 'node:module'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+
+const root = join(import.meta.dirname, '..')
+
+interface Import {
+  /** As written; a path within the project as `src/errors` or `adapters/fetch`. */
+  readonly from: string
+  /** Erased by the compiler: of types alone. */
+  readonly typeOnly: boolean
+  readonly dynamic: boolean
+}
+
+interface Source {
+  readonly name: string
+  readonly lines: number
+  /** Without comments. */
+  readonly code: string
+  readonly imports: readonly Import[]
+}
+
+const STATIC = /^(?:import|export)\s+(type\s)?([^'"`;]*?)\s*from\s*'([^']+)'/gm
+const BARE = /^import\s+'([^']+)'/gm
+const DYNAMIC = /\bimport\(\s*'([^']+)'\s*\)/g
+
+function read(folder: 'src' | 'adapters'): Source[] {
+  return readdirSync(join(root, folder))
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => {
+      const text = readFileSync(join(root, folder, file), 'utf8')
+      const code = text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '')
+      const resolve = (from: string): string =>
+        from.startsWith('.') ? join(folder, from).replaceAll('\\', '/').replace(/\.js$/, '') : from
+      return {
+        name: `${folder}/${file.slice(0, -3)}`,
+        lines: text.split('\n').length - 1,
+        code,
+        imports: [
+          ...[...code.matchAll(STATIC)].map(([, type, names = '', from = '']) => ({
+            from: resolve(from),
+            typeOnly: type !== undefined || hasOnlyTypes(names),
+            dynamic: false
+          })),
+          ...[...code.matchAll(BARE)].map(([, from = '']) => ({
+            from: resolve(from),
+            typeOnly: false,
+            dynamic: false
+          })),
+          ...[...code.matchAll(DYNAMIC)].map(([, from = '']) => ({
+            from: resolve(from),
+            typeOnly: false,
+            dynamic: true
+          }))
+        ]
+      }
+    })
+}
+
+/** `{ type A, type B }`. */
+function hasOnlyTypes(names: string): boolean {
+  const list = /^\{([^}]*)\}$/.exec(names.trim())?.[1]
+  return list?.split(',').every((one) => one.trim() === '' || one.trim().startsWith('type ')) ?? false
+}
+
+const src = read('src')
+const adapters = read('adapters')
+const all = [...src, ...adapters]
+
+const importersOf = (from: string, files = all): readonly string[] =>
+  files.filter(({ imports }) => imports.some((one) => one.from === from)).map(({ name }) => name)
+
+describe('layers', () => {
+  /** From the bottom up. What a file uses of the project stands above it in this list: never up, never in a circle. */
+  const ORDER = [
+    'types',
+    'awaitable',
+    'challenge',
+    'problems',
+    'reasons',
+    'errors',
+    'cache',
+    'events',
+    'limits',
+    'remote',
+    'http',
+    'signature',
+    'client-auth',
+    'protected-resource',
+    'key-set',
+    'claims',
+    'credentials',
+    'confirmation',
+    'policy',
+    'issuer-settings',
+    'settings',
+    'discovery',
+    'jwt',
+    'issuer',
+    'introspection',
+    'issuers',
+    'access-token',
+    'resource-server',
+    'index'
+  ].map((name) => `src/${name}`)
+
+  test('every file has its place', () => {
+    expect(src.map(({ name }) => name).sort()).toEqual([...ORDER].sort())
+  })
+
+  test.each(src.map((file) => [file.name, file] as const))('%s uses only what is below it', (name, { imports }) => {
+    const below = ORDER.slice(0, ORDER.indexOf(name))
+    const used = imports.filter(({ from, typeOnly }) => from.startsWith('src/') && !typeOnly).map(({ from }) => from)
+    expect(used.filter((from) => !below.includes(from))).toEqual([])
+  })
+
+  test('nobody but the adapters imports index, and nobody but index the wiring', () => {
+    expect(importersOf('src/index', src)).toEqual([])
+    expect(importersOf('src/resource-server')).toEqual(['src/index'])
+  })
+
+  test('src knows no adapter and no framework', () => {
+    for (const { imports } of src) {
+      for (const { from } of imports) {
+        expect(from).not.toMatch(/^adapters\//)
+        expect(from).not.toMatch(/^(express|koa|fastify|hono|@hono|@koa|@types)\b/)
+      }
+    }
+  })
+
+  test('the stations do not know one another: only the wiring puts them in order', () => {
+    const stations = ['credentials', 'access-token', 'confirmation', 'policy'].map((name) => `src/${name}`)
+    const between = src
+      .filter(({ name }) => stations.includes(name))
+      .flatMap(({ name, imports }) =>
+        imports.filter(({ from }) => stations.includes(from)).map(({ from }) => `${name} → ${from}`)
+      )
+    // A token met before need not have its characters looked at again, so that is asked for behind the cache.
+    expect(between).toEqual(['src/access-token → src/credentials'])
+  })
+
+  test('AccessToken and Access are each made in one place', () => {
+    const makers = (pattern: RegExp): readonly string[] =>
+      src.filter(({ code }) => pattern.test(code)).map(({ name }) => name)
+    expect(makers(/implements AccessToken\b/)).toEqual(['src/access-token'])
+    expect(makers(/implements Access\b/)).toEqual(['src/confirmation'])
+    expect(makers(/\.advertise\(/)).toEqual(['src/resource-server'])
+  })
+})
+
+describe('what comes from outside', () => {
+  const dependencies = Object.keys(
+    (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { dependencies: object }).dependencies
+  )
+
+  test('three packages, each imported by few files', () => {
+    expect(dependencies).toEqual(['jose', 'lru-cache', 'undici'])
+    expect(importersOf('jose')).toEqual(['src/client-auth'])
+    expect(importersOf('undici')).toEqual(['src/http'])
+    expect(importersOf('lru-cache')).toEqual(['src/cache', 'src/issuers'])
+  })
+
+  test('jose and undici are loaded when they are needed, not before', () => {
+    for (const { imports } of all) {
+      for (const { from, dynamic, typeOnly } of imports) {
+        if (from === 'jose' || from === 'undici') expect(dynamic || typeOnly).toBe(true)
+      }
+    }
+  })
+
+  test('in src nothing else but built-ins, by their full names', () => {
+    for (const { imports } of src) {
+      for (const { from } of imports) {
+        if (from.startsWith('src/') || dependencies.includes(from)) continue
+        expect(from).toMatch(/^node:/)
+        expect(builtinModules).toContain(from.replace('node:', ''))
+      }
+    }
+  })
+
+  test('signatures are checked in one file, and keys imported in another', () => {
+    const using = (pattern: RegExp): readonly string[] =>
+      src.filter(({ code }) => pattern.test(code)).map(({ name }) => name)
+    expect(using(/\bverify\(key\./)).toEqual(['src/signature'])
+    expect(using(/\bcreatePublicKey\(/)).toEqual(['src/key-set'])
+    expect(using(/\bfetch\(/)).toEqual([])
+  })
+})
+
+describe('adapters', () => {
+  const FRAMEWORK: Readonly<Record<string, readonly string[]>> = {
+    'adapters/express': [],
+    'adapters/express-augment': [],
+    'adapters/koa': [],
+    'adapters/fastify': ['fastify'],
+    'adapters/fetch': [],
+    'adapters/hono': ['hono', 'adapters/fetch'],
+    'adapters/node-request': []
+  }
+
+  test.each(adapters.map((file) => [file.name, file] as const))(
+    '%s translates, and knows nothing else',
+    (name, { imports }) => {
+      const allowed = ['src/index', 'adapters/node-request', ...(FRAMEWORK[name] ?? [])]
+      expect(FRAMEWORK[name]).toBeDefined()
+      for (const { from } of imports) expect(from.startsWith('node:') || allowed.includes(from)).toBe(true)
+    }
+  )
+
+  test('a framework is a peer: of it only types are imported, so that one build serves its versions', () => {
+    for (const { imports } of adapters) {
+      for (const { from, typeOnly } of imports) {
+        if (!/^(src|adapters)\//.test(from)) expect(typeOnly).toBe(true)
+      }
+    }
+  })
+
+  test('have no words of their own for a refusal', () => {
+    for (const { code } of adapters) {
+      expect(code).not.toMatch(/invalid_token|insufficient_scope|invalid_request|error_description|resource_metadata/)
+    }
+  })
+})
+
+describe('every file', () => {
+  test.each(all.map((file) => [file.name, file] as const))('%s keeps the rules of the house', (_, { code, lines }) => {
+    expect(lines).toBeLessThanOrEqual(300)
+    // A library is configured by its user, not by the process; and it does not talk.
+    expect(code).not.toMatch(/\bprocess\.(env|exit|on)\b/)
+    expect(code).not.toMatch(/\bconsole\./)
+    // State lives in what resourceServer() returns, so that two of them share none.
+    expect(code).not.toMatch(/^(export\s+)?(let|var)\s/m)
+    // Types must be erasable; and a cast to any would end them.
+    expect(code.replace('namespace Express', '')).not.toMatch(
+      /^\s*(export\s+)?(declare\s+)?(const\s+)?(enum|namespace)\s/m
+    )
+    expect(code).not.toMatch(/\bas any\b|@ts-ignore|@ts-nocheck/)
+    expect(code).not.toMatch(/^export default\s(?!fastifyResourceServer)/m)
+  })
+})
