@@ -63,7 +63,13 @@ export function protect<Scope extends string>(
     const refuse = (error: unknown): void => {
       // Answered meanwhile, by a timeout middleware: there is nobody left to refuse.
       if (response.headersSent) return
-      surface(error, existing, set)
+      try {
+        surface(error, existing, set)
+      } catch (fault) {
+        // In a promise nobody holds, this would end the process.
+        next(fault)
+        return
+      }
       next(error)
     }
     const pass = (access: Access | undefined): void => {

@@ -70,7 +70,14 @@ export function createAccessTokenVerifier(settings: Settings, issuers: Issuers, 
     const time = now()
     if (!(since <= time && time < until)) return false
     // Past that time the set may want renewing, which is seen to here: it must not outlive itself under warm tokens.
-    if (time >= issuer.keySetSettledUntil() && isPromise(issuer.keySet())) return false
+    if (time >= issuer.keySetSettledUntil()) {
+      const set = issuer.keySet()
+      if (isPromise(set)) {
+        // Verifying afresh asks again, and shares this attempt and its failure; here nobody waits for it.
+        set.catch(() => undefined)
+        return false
+      }
+    }
     return keySetVersion === issuer.keySetVersion()
   }
 

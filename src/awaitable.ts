@@ -9,7 +9,10 @@ export function isPromise<T>(value: T | PromiseLike<T> | undefined): value is Pr
   return typeof (value as { then?: unknown } | undefined)?.then === 'function'
 }
 
-/** `next(value)`, now or when the value arrives. */
+/**
+ * `next(value)`, now or when the value arrives. What a `then` of somebody else's returns is not relied on: a promise of
+ * our own stands in, so that nothing goes on before `next` has.
+ */
 export function andThen<T, R>(value: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R> {
-  return isPromise(value) ? value.then(next) : next(value)
+  return isPromise(value) ? Promise.resolve(value).then(next) : next(value)
 }

@@ -77,7 +77,7 @@ export function readIssuerOptions(
   const given = typeof entry === 'string' ? { issuer: entry } : entry
   const options = problems.object(given, path) ? (given as unknown as IssuerOptions) : { issuer: '' }
   problems.unknownKeys(options, `${path}.`, Object.keys(OPTIONS))
-  requireIssuer(options.issuer, typeof entry === 'string' ? path : `${path}.issuer`, problems)
+  if (options === given) requireIssuer(options.issuer, typeof entry === 'string' ? path : `${path}.issuer`, problems)
   const at = (option: keyof IssuerOptions): string => `${path}.${option}`
   for (const option of ['jwksUri', 'metadataUrl'] as const) {
     if (options[option] !== undefined) problems.url(options[option], at(option), 'an https URL')
@@ -96,7 +96,7 @@ export function readIssuerOptions(
       'opaque tokens can only be introspected: configure it'
     )
   }
-  const accepted = problems.arrayOf<string>(options.acceptedIssuers ?? [], at('acceptedIssuers'), 'string') ?? []
+  const accepted = problems.names(options.acceptedIssuers ?? [], at('acceptedIssuers'))
   const required = options.requiredClaims ?? (profile === 'legacy' ? [] : RFC9068_CLAIMS)
   return Object.freeze({
     issuer: options.issuer,
@@ -114,7 +114,7 @@ export function readIssuerOptions(
     tokens,
     scopeClaims: readNames(options.scopeClaim ?? ['scope', 'scp'], at('scopeClaim'), problems),
     clientIdClaims: readNames(options.clientIdClaim ?? 'client_id', at('clientIdClaim'), problems),
-    requiredClaims: problems.arrayOf<string>(required, at('requiredClaims'), 'string') ?? []
+    requiredClaims: problems.names(required, at('requiredClaims'))
   })
 }
 
@@ -140,15 +140,17 @@ function readKeys(jwks: unknown, path: string, problems: Problems): KeySet | und
 
 function readAudience(audience: unknown, path: string, problems: Problems): ReadonlySet<string> | null {
   if (audience === null) return null
-  const list = readNames(audience, path, problems)
-  if (list.length === 0)
+  const list = problems.names(typeof audience === 'string' ? [audience] : audience, path)
+  if (list.length === 0 && Array.isArray(audience))
     problems.add(path, 'is empty', 'name an identifier of this API, or write null to accept tokens for any API')
   return new Set(list)
 }
 
+/** A list that must say something. */
 function readNames(names: unknown, path: string, problems: Problems): readonly string[] {
-  if (typeof names === 'string') return [names]
-  return problems.arrayOf<string>(names, path, 'string') ?? []
+  const list = problems.names(typeof names === 'string' ? [names] : names, path)
+  if (list.length === 0 && Array.isArray(names)) problems.add(path, 'is empty', 'name at least one, or leave it out')
+  return list
 }
 
 function readAlgorithms(algorithms: unknown, path: string, problems: Problems): ReadonlySet<SignatureAlgorithm> {

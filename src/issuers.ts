@@ -98,7 +98,9 @@ export function createDynamicIssuers(
     try {
       const answer = resolve(unverifiedIssuer)
       if (!isPromise(answer)) return keep(name, answer)
-      const result = answer.then((value) => keep(name, value), refuse).finally(() => pending.delete(name))
+      const result = Promise.resolve(answer)
+        .then((value) => keep(name, value), refuse)
+        .finally(() => pending.delete(name))
       pending.set(name, result)
       return result
     } catch (cause) {

@@ -155,12 +155,22 @@ export function enforce(
   for (let i = from; i < checks.length; i++) {
     let result: void | Promise<void>
     try {
-      result = (checks[i] as Check<string>)(access, request)
+      result = requireNotFalse((checks[i] as Check<string>)(access, request))
     } catch (error) {
       return refuse(error)
     }
-    if (isPromise(result)) return result.then(() => enforce(checks, access, request, i + 1), refuse)
+    if (isPromise(result)) {
+      return Promise.resolve(result)
+        .then(requireNotFalse)
+        .then(() => enforce(checks, access, request, i + 1), refuse)
+    }
   }
+}
+
+/** A check throws to refuse. One written like a predicate answers false, which must not let anybody in. */
+function requireNotFalse<T>(result: T): T {
+  if ((result as unknown) === false) throw new Forbidden()
+  return result
 }
 
 const PREFLIGHT_FIELDS = ['origin', 'access-control-request-method']

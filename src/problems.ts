@@ -7,6 +7,8 @@ interface Primitives {
   function: (...args: any[]) => any
 }
 
+/** The characters of RFC 3986, after a scheme and an authority. */
+const URI = /^https?:\/\/[\w\-.~:?#[\]@!$&'()*+,;=%][\w\-.~:/?#[\]@!$&'()*+,;=%]*$/i
 /** Not `*.localhost`: what a resolver makes of such a name is not certain. */
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
 
@@ -74,14 +76,24 @@ export class Problems {
 
   arrayOf<T>(value: unknown, option: string, type: keyof Primitives): readonly T[] | undefined {
     if (Array.isArray(value) && value.every((one) => typeof one === type)) return value as T[]
-    this.add(option, `is ${describe(value)}`, `it must be an array of ${type}s`)
+    const other = Array.isArray(value) ? value.find((one) => typeof one !== type) : undefined
+    const problem = Array.isArray(value) ? `holds ${describe(other)}` : `is ${describe(value)}`
+    this.add(option, problem, `it must be an array of ${type}s`)
     return undefined
+  }
+
+  /** Several names, none of them empty. */
+  names(value: unknown, option: string): readonly string[] {
+    const list = this.arrayOf<string>(value, option, 'string') ?? []
+    if (list.includes('')) this.add(option, 'holds an empty name', 'is a variable unset?')
+    return list
   }
 
   /** An absolute https URL; http only on the loopback interface. The text is kept by the caller as it is. */
   url(value: unknown, option: string, meaning: string): URL | undefined {
     const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined
-    if (!url || !/^https?:\/\/[^/]/i.test(value as string)) {
+    // What a URL parser mends (blanks, tabs, backslashes, other alphabets) would be one thing here and another on the wire.
+    if (!url || !URI.test(value as string)) {
       this.add(option, `is ${describe(value)}`, `it must be ${meaning}`)
       return undefined
     }
@@ -98,5 +110,5 @@ function describe(value: unknown): string {
   if (value === null) return 'null'
   if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
-  return Array.isArray(value) ? 'an array' : `a ${typeof value}`
+  return Array.isArray(value) ? 'an array' : typeof value === 'object' ? 'an object' : `a ${typeof value}`
 }

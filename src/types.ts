@@ -78,7 +78,7 @@ export interface Access extends AccessToken {
 
 /**
  * One rule about a verified access token. Throw a {@link ResourceServerError} (`Forbidden`, `InsufficientScope`)
- * to refuse; any other error is a fault of the check and becomes the framework's 500.
+ * to refuse; any other error is a fault of the check and becomes the framework's 500. `false` refuses too (403).
  *
  * A check runs after every cache, on every request.
  */
