@@ -7,7 +7,7 @@
  */
 import { andThen, isPromise } from './awaitable.js'
 import { type CacheStats, createTimedCache, createTokenCache, digestKey } from './cache.js'
-import { deepFreeze, readAudience, readScopes, verifyClaims } from './claims.js'
+import { deepFreeze, readAudience, readScopes, requireAccessTokenKind, verifyClaims } from './claims.js'
 import { requireToken68 } from './credentials.js'
 import { InvalidToken } from './errors.js'
 import type { Http } from './http.js'
@@ -104,7 +104,7 @@ export function createAccessTokenVerifier(settings: Settings, issuers: Issuers, 
   }
 
   const ask = async (key: string, token: string, issuer: Issuer): Promise<Active | undefined> => {
-    const members = await introspect(token, issuer, http)
+    const members = await introspect(token, issuer, { http, deadline: settings.http.deadline })
     const time = now()
     if (members === undefined) {
       inactive.set(key, true, time, time + INACTIVE_FOR)
@@ -112,18 +112,14 @@ export function createAccessTokenVerifier(settings: Settings, issuers: Issuers, 
     }
     const answer: Active = { members }
     const cacheUntil = time + (issuer.settings.introspection?.cacheFor ?? 0)
-    active.set(
-      key,
-      answer,
-      time,
-      typeof members['exp'] === 'number' ? Math.min(members['exp'], cacheUntil) : cacheUntil
-    )
+    const until = typeof members['exp'] === 'number' ? Math.min(members['exp'], cacheUntil) : cacheUntil
+    active.set(key, answer, time, until, 2 * (token.length + JSON.stringify(members).length))
     return answer
   }
 
   const verifyThere = (token: string, issuer: Issuer): Awaitable<AccessToken> => {
-    const { issuer: name, introspection } = issuer.settings
-    const key = digestKey(name, introspection?.endpoint ?? '', introspection?.clientId ?? '', token)
+    const { introspection } = issuer.settings
+    const key = digestKey(String(issuer.serial), token)
     const time = now()
     if (inactive.get(key, time)) throw new InvalidToken('inactive')
     let answer: Awaitable<Active | undefined> | undefined = active.get(key, time) ?? introspecting.get(key)
@@ -135,6 +131,7 @@ export function createAccessTokenVerifier(settings: Settings, issuers: Issuers, 
     return andThen(answer, (known) => {
       if (known === undefined) throw new InvalidToken('inactive')
       const rules = { required: [], allowMissingAudience: introspection?.allowMissingAudience ?? false, clockTolerance }
+      requireAccessTokenKind(known.members)
       verifyClaims(known.members, issuer.settings, rules, now())
       known.accessToken ??= createAccessToken(token, known.members, issuer.settings, impliedScopes)
       return known.accessToken

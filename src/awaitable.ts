@@ -16,3 +16,20 @@ export function isPromise<T>(value: T | PromiseLike<T> | undefined): value is Pr
 export function andThen<T, R>(value: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R> {
   return isPromise(value) ? Promise.resolve(value).then(next) : next(value)
 }
+
+/**
+ * A function of the user's may never answer; what waits for it must all the same be told.
+ *
+ * @param seconds after which `late` is thrown instead of waiting on
+ */
+export async function withDeadline<T>(value: Awaitable<T>, seconds: number, late: () => Error): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(late()), seconds * 1000)
+  })
+  try {
+    return await Promise.race([value, deadline])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -8,15 +8,15 @@ import { LRUCache } from 'lru-cache'
 export interface CacheStats {
   readonly entries: number
   readonly maxEntries: number
-  /** Approximate, where the cache is bounded in bytes too. */
-  readonly bytes?: number
-  readonly maxBytes?: number
+  /** Approximate. */
+  readonly bytes: number
+  readonly maxBytes: number
 }
 
 /** Characters of a token's end by which it is found. */
 const TAIL = 32
 const MAX_TOKENS = 10_000
-const MAX_TOKEN_BYTES = 16 * 1024 * 1024
+const MAX_BYTES = 16 * 1024 * 1024
 /** A longer token is verified each time. */
 const MAX_CACHED_LENGTH = 4096
 /** Claims, scopes and bookkeeping, beside the token itself. */
@@ -36,7 +36,7 @@ export interface TokenCache<V> {
 export function createTokenCache<V extends object>(): TokenCache<V> {
   const entries = new LRUCache<string, { readonly token: string; readonly value: V }>({
     max: MAX_TOKENS,
-    maxSize: MAX_TOKEN_BYTES,
+    maxSize: MAX_BYTES,
     sizeCalculation: ({ token }) => 2 * token.length + ENTRY_OVERHEAD
   })
   return {
@@ -52,7 +52,7 @@ export function createTokenCache<V extends object>(): TokenCache<V> {
       entries: entries.size,
       maxEntries: MAX_TOKENS,
       bytes: entries.calculatedSize,
-      maxBytes: MAX_TOKEN_BYTES
+      maxBytes: MAX_BYTES
     })
   }
 }
@@ -60,23 +60,27 @@ export function createTokenCache<V extends object>(): TokenCache<V> {
 /** Values by key, each until a time (seconds since the epoch). A clock set back beyond `since` ends them too. */
 export interface TimedCache<V> {
   get(key: string, now: number): V | undefined
-  set(key: string, value: V, now: number, until: number): void
+  /** @param bytes about how much the value holds */
+  set(key: string, value: V, now: number, until: number, bytes?: number): void
   clear(): void
   stats(): CacheStats
 }
 
 export function createTimedCache<V>(max: number): TimedCache<V> {
-  const entries = new LRUCache<string, { readonly value: V; readonly since: number; readonly until: number }>({ max })
+  const entries = new LRUCache<string, { readonly value: V; readonly since: number; readonly until: number }>({
+    max,
+    maxSize: MAX_BYTES
+  })
   return {
     get: (key, now) => {
       const entry = entries.get(key)
       return entry !== undefined && entry.since <= now && now < entry.until ? entry.value : undefined
     },
-    set: (key, value, now, until) => {
-      if (until > now) entries.set(key, { value, since: now, until })
+    set: (key, value, now, until, bytes = 0) => {
+      if (until > now) entries.set(key, { value, since: now, until }, { size: bytes + ENTRY_OVERHEAD })
     },
     clear: () => entries.clear(),
-    stats: () => ({ entries: entries.size, maxEntries: max })
+    stats: () => ({ entries: entries.size, maxEntries: max, bytes: entries.calculatedSize, maxBytes: MAX_BYTES })
   }
 }
 

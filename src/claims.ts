@@ -94,23 +94,36 @@ function requireTime(claims: Claims, now: number, tolerance: number): void {
 }
 
 /**
- * Claims that give away another kind of token where `typ` does not: ID tokens (`nonce`, `at_hash`, `c_hash`), logout
- * and security event tokens (`events`), and the payload `typ` or `token_use` with which some authorization servers
- * tell their tokens apart (RFC 8725 §3.12).
+ * Claims that give away another kind of JWT where its `typ` does not: those of ID tokens (`nonce`, `at_hash`, `c_hash`)
+ * and of logout and security event tokens (`events`) (RFC 8725 §3.12).
  *
  * @throws {InvalidToken}
  */
 export function requireAccessTokenClaims(claims: Claims): void {
   const telltale = ['nonce', 'at_hash', 'c_hash', 'events'].find((name) => claims[name] !== undefined)
   if (telltale !== undefined) throw new InvalidToken('type', { expected: `no claim ${telltale}` })
-  const { typ, token_use: use } = claims
-  if (typeof typ === 'string' && OTHER_KINDS.has(typ.toLowerCase()))
-    throw new InvalidToken('type', { expected: 'an access token', received: typ })
-  if (use !== undefined && use !== 'access')
+  requireAccessTokenKind(claims)
+}
+
+/**
+ * Members in which some authorization servers say what kind of token theirs is, in JWTs and introspection answers.
+ *
+ * @throws {InvalidToken}
+ */
+export function requireAccessTokenKind(claims: Claims): void {
+  const { typ, token_use: use, token_type: type } = claims
+  if (isOneOf(OTHER_KINDS, typ)) throw new InvalidToken('type', { expected: 'an access token', received: typ })
+  if (isOneOf(OTHER_KINDS, type)) throw new InvalidToken('type', { expected: 'an access token', received: type })
+  if (use !== undefined && !isOneOf(ACCESS_TOKEN_USES, use))
     throw new InvalidToken('type', { expected: 'token_use: access', received: use })
 }
 
-const OTHER_KINDS: ReadonlySet<string> = new Set(['id', 'refresh', 'offline', 'logout'])
+const OTHER_KINDS: ReadonlySet<string> = new Set(['id', 'id_token', 'refresh', 'refresh_token', 'offline', 'logout'])
+const ACCESS_TOKEN_USES: ReadonlySet<string> = new Set(['access', 'access_token'])
+
+function isOneOf(words: ReadonlySet<string>, value: unknown): boolean {
+  return typeof value === 'string' && words.has(value.toLowerCase())
+}
 
 /**
  * The granted scopes, each once. A string is space-delimited, runs of spaces tolerated (RFC 6749 §3.3); of an array

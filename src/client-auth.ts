@@ -68,7 +68,11 @@ export function privateKeyJwt(key: KeyObject, options: { algorithm?: string; key
 export function bearerToken(token: string | (() => string | Promise<string>)): ClientAuth {
   if (typeof token !== 'function') requireText(token, 'bearerToken')
   return async (_as, _client, _body, headers) => {
-    headers.set('authorization', `Bearer ${typeof token === 'function' ? await token() : token}`)
+    const value = typeof token === 'function' ? await token() : token
+    // Checked here, because whatever refuses it later may quote it, and it is a secret of ours.
+    if (!/^[\x21-\x7E]+$/.test(value))
+      throw new TypeError('bearerToken(): the token is empty or has a blank or line break')
+    headers.set('authorization', `Bearer ${value}`)
   }
 }
 

@@ -16,6 +16,8 @@ const TOKEN68 = /^[A-Za-z0-9\-._~+/]+=*$/
 const JOINED_FIELD = /,[ \t]*[A-Za-z]+[ \t]+[^ \t]/
 /** A bearer token behind another scheme's credentials: two fields that became one on the way. */
 const JOINED_BEARER = /,[ \t]*bearer[ \t]/i
+/** Only a space may stand there (RFC 9110 §11.4). */
+const TAB_AFTER_BEARER = /^bearer\t/i
 const QUERY_TOKEN = /[?&]access_token=/
 
 /**
@@ -36,6 +38,7 @@ export function readCredentials(request: ResourceRequest, rejectQueryToken: bool
   const scheme = space < 0 ? line : line.slice(0, space)
   if (scheme !== 'Bearer' && scheme.toLowerCase() !== 'bearer') {
     if (scheme === '') throw new InvalidRequest('malformed_authorization')
+    if (TAB_AFTER_BEARER.test(line)) throw new InvalidRequest('malformed_authorization')
     if (JOINED_BEARER.test(line)) throw new InvalidRequest('multiple_credentials')
     return undefined
   }

@@ -11,6 +11,9 @@ import { type ChallengeParameters, formatChallenge, reduceErrorText } from './ch
 import { REQUEST_REASONS, type RequestReason, TOKEN_REASONS, type TokenReason } from './reasons.js'
 import type { HeaderFields } from './types.js'
 
+/** Seconds: what a server asks for beyond, it may ask again. */
+const MAX_RETRY_AFTER = 3600
+
 /** What the authorization server side of an {@link Unavailable} was asked for. */
 export type Dependency = 'issuer' | 'metadata' | 'jwks' | 'introspection'
 
@@ -245,7 +248,7 @@ export class Forbidden extends ResourceServerError {
  */
 export class Unavailable extends ResourceServerError {
   readonly dependency: Dependency
-  /** Seconds after which a retry may help, rounded up. */
+  /** Seconds after which a retry may help, rounded up, at most an hour. */
   readonly retryAfter: number
 
   /** @param problem what happened: for the operator, not sent */
@@ -259,7 +262,7 @@ export class Unavailable extends ResourceServerError {
       cause: options.cause
     })
     this.dependency = dependency
-    this.retryAfter = Math.max(1, Math.ceil(options.retryAfter ?? 5))
+    this.retryAfter = Math.min(MAX_RETRY_AFTER, Math.max(1, Math.ceil(options.retryAfter ?? 5)))
   }
 
   protected ownHeaders(): HeaderFields {

@@ -4,28 +4,37 @@
  * Does NOT check issuer, audience and time, which an active token must satisfy all the same (RFC 7662 §4), and does
  * NOT cache: see `access-token.ts`. Never sends a token to a second server.
  */
+import { withDeadline } from './awaitable.js'
 import { deepFreeze } from './claims.js'
-import { Misconfigured } from './errors.js'
+import { Misconfigured, Unavailable } from './errors.js'
 import type { Answer, Http } from './http.js'
 import type { Issuer } from './issuer.js'
 import type { IntrospectionSettings } from './issuer-settings.js'
-import type { Claims } from './types.js'
+import type { Awaitable, Claims } from './types.js'
 
 /**
+ * @param deadline  seconds that `introspection.auth` may take
  * @returns the members of the answer, frozen; or undefined for a token that is not active
  * @throws {Unavailable} the server did not answer, or asked for patience
  * @throws {Misconfigured} it refused *our* credentials, or does not speak RFC 7662
  */
-export async function introspect(token: string, issuer: Issuer, http: Http): Promise<Claims | undefined> {
+export async function introspect(
+  token: string,
+  issuer: Issuer,
+  { http, deadline }: { readonly http: Http; readonly deadline: number }
+): Promise<Claims | undefined> {
   const settings = issuer.settings.introspection as IntrospectionSettings
-  const answer = await issuer.limits.run(async () => http(await introspectionRequest(token, issuer, settings)))
+  const answer = await issuer.limits.run(async () =>
+    http(await introspectionRequest(token, issuer, settings, deadline))
+  )
   return readAnswer(answer, issuer.settings.issuer)
 }
 
 async function introspectionRequest(
   token: string,
   issuer: Issuer,
-  { clientId, auth, endpoint }: IntrospectionSettings
+  { clientId, auth, endpoint }: IntrospectionSettings,
+  deadline: number
 ): Promise<Parameters<Http>[0]> {
   const url = await issuer.introspectionEndpoint()
   // With an endpoint in the settings nothing needs to be discovered: the issuer identifier is all that most methods read.
@@ -36,8 +45,11 @@ async function introspectionRequest(
   const body = new URLSearchParams({ token, token_type_hint: 'access_token' })
   const headers = new Headers({ accept: 'application/json', 'content-type': 'application/x-www-form-urlencoded' })
   try {
-    await auth(as, { client_id: clientId }, body, headers)
+    await withDeadline(auth(as, { client_id: clientId }, body, headers) as Awaitable<void>, deadline, () => {
+      return new Unavailable('introspection', `\`introspection.auth\` did not finish within ${deadline} s`)
+    })
   } catch (cause) {
+    if (cause instanceof Unavailable) throw cause
     throw new Misconfigured(`the \`introspection.auth\` of ${issuer.settings.issuer} failed`, { cause })
   }
   return {

@@ -49,6 +49,8 @@ export interface IssuerHealth {
 }
 
 export interface Issuer {
+  /** Distinguishes it from every other issuer of the server, also from one of the same name and other settings. */
+  readonly serial: number
   readonly settings: IssuerSettings
   readonly keySet: Source<DatedKeySet>
   /** Seconds since the epoch until when the key set needs no second look: before, asking `keySet` changes nothing. */
@@ -64,13 +66,17 @@ export interface Issuer {
 }
 
 export interface IssuerContext {
+  readonly serial: number
   readonly resource: string
   readonly http: Http
   readonly now: () => number
   readonly warning: (issuer: string, message: string) => void
 }
 
-export function createIssuer(settings: IssuerSettings, { resource, http, now, warning }: IssuerContext): Issuer {
+export function createIssuer(
+  settings: IssuerSettings,
+  { serial, resource, http, now, warning }: IssuerContext
+): Issuer {
   const warnings: string[] = []
   const warn = (message: string): void => {
     if (warnings.includes(message)) return
@@ -123,6 +129,7 @@ export function createIssuer(settings: IssuerSettings, { resource, http, now, wa
     (settings.tokens !== 'jwt' && settings.introspection?.endpoint === undefined)
 
   const issuer: Issuer = {
+    serial,
     settings,
     keySet: keys.source,
     keySetSettledUntil: () => keys.held()?.refreshAt ?? Number.NEGATIVE_INFINITY,

@@ -4,7 +4,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { LRUCache } from 'lru-cache'
-import { isPromise } from './awaitable.js'
+import { isPromise, withDeadline } from './awaitable.js'
 import { createTimedCache } from './cache.js'
 import { Misconfigured, Refusal, ResourceServerError, Unavailable } from './errors.js'
 import type { Issuer } from './issuer.js'
@@ -51,6 +51,8 @@ const MAX_ISSUERS = 1000
 /** Seconds an answer of the resolver is remembered. */
 const TRUSTED_FOR = 300
 const REFUSED_FOR = 30
+/** Names that are asked about at once: anybody can make one up. */
+const MAX_PENDING = 256
 /** A longer `iss` is not put to the resolver. */
 const MAX_NAME_LENGTH = 2048
 
@@ -62,7 +64,7 @@ interface Resolved {
 export function createDynamicIssuers(
   resolve: IssuerResolver,
   create: (settings: IssuerSettings) => Issuer,
-  { resource, now }: { readonly resource: string; readonly now: () => number }
+  { resource, now, deadline }: { readonly resource: string; readonly now: () => number; readonly deadline: number }
 ): Issuers {
   const trusted = createTimedCache<Issuer>(MAX_ISSUERS)
   const refused = createTimedCache<true>(MAX_ISSUERS)
@@ -95,10 +97,13 @@ export function createDynamicIssuers(
     if (refused.get(name, time)) return undefined
     const under = pending.get(name)
     if (under) return under
+    if (pending.size >= MAX_PENDING)
+      throw new Unavailable('issuer', 'too many issuers are being looked up', { retryAfter: 1 })
     try {
       const answer = resolve(unverifiedIssuer)
       if (!isPromise(answer)) return keep(name, answer)
-      const result = Promise.resolve(answer)
+      const late = (): Error => new Unavailable('issuer', `the issuer resolver did not answer within ${deadline} s`)
+      const result = withDeadline(answer, deadline, late)
         .then((value) => keep(name, value), refuse)
         .finally(() => pending.delete(name))
       pending.set(name, result)

@@ -49,6 +49,11 @@ export function createLimits(now: () => number): Limits {
     openedAt = Math.min(openedAt, now())
     return openedAt + OPEN_FOR - now()
   }
+  const requireClosed = (): void => {
+    if (openedAt === undefined) return
+    const problem = 'it failed repeatedly and is given time to recover'
+    throw new Unavailable('introspection', problem, { retryAfter: wait() })
+  }
   const place = async (): Promise<void> => {
     if (underWay < CONCURRENT) {
       underWay++
@@ -65,25 +70,29 @@ export function createLimits(now: () => number): Limits {
     else underWay--
   }
 
+  const recorded = async <T>(call: () => Promise<T>, probe: boolean): Promise<T> => {
+    try {
+      const result = await call()
+      record(false, probe)
+      return result
+    } catch (error) {
+      // Only an outage counts: an answer, whatever it says, shows that the endpoint is up.
+      record(error instanceof Unavailable, probe)
+      throw error
+    }
+  }
+
   return {
     async run(call) {
       const mayProbe = openedAt !== undefined && wait() <= 0 && !probing
-      if (openedAt !== undefined && !mayProbe) {
-        throw new Unavailable('introspection', 'it failed repeatedly and is given time to recover', {
-          retryAfter: wait()
-        })
-      }
+      if (!mayProbe) requireClosed()
       if (mayProbe) probing = true
       try {
         await place()
         try {
-          const result = await call()
-          record(false, mayProbe)
-          return result
-        } catch (error) {
-          // Only an outage counts: an answer, whatever it says, shows that the endpoint is up.
-          record(error instanceof Unavailable, mayProbe)
-          throw error
+          // What waited in the queue while the breaker opened does not go out any more.
+          if (!mayProbe) requireClosed()
+          return await recorded(call, mayProbe)
         } finally {
           leave()
         }

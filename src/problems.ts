@@ -100,7 +100,8 @@ export class Problems {
     if (url.protocol === 'http:' && !isLoopback(url)) {
       this.add(option, `is ${describe(value)}`, 'use https; http is accepted for localhost, 127.0.0.0/8 and [::1] only')
     }
-    if (url.username || url.password) this.add(option, 'holds a user name or password', 'take it out of the URL')
+    if (/^[^/]*\/\/[^/?#]*@/.test(value as string))
+      this.add(option, 'holds a user name or password', 'take it out of the URL')
     return url
   }
 }

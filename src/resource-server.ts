@@ -57,7 +57,8 @@ export interface ResourceServer<Scope extends string = string> {
   ): Awaitable<Granted<R>>
   /**
    * Applies further checks to a request that was let in already: inside a handler, before its response starts, when
-   * only the body says which scopes the operation needs.
+   * only the body says which scopes the operation needs. The challenge of a refusal names the scopes of these checks:
+   * name all that the operation needs, since a client may ask for just those.
    *
    * @throws {ResourceServerError} as {@link Protection.authorize} does
    */
@@ -92,11 +93,12 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
   const { resource, now } = settings
   const events = createEvents(resource)
   const http = createHttp(settings.http)
+  let serial = 0
   const create = (issuer: Issuer['settings']): Issuer =>
-    createIssuer(issuer, { resource, http: http.exchange, now, warning: events.warning })
+    createIssuer(issuer, { serial: serial++, resource, http: http.exchange, now, warning: events.warning })
   const issuers =
     typeof settings.issuers === 'function'
-      ? createDynamicIssuers(settings.issuers, create, { resource, now })
+      ? createDynamicIssuers(settings.issuers, create, { resource, now, deadline: settings.http.deadline })
       : createStaticIssuers(settings.issuers, create)
   const accessTokens = createAccessTokenVerifier(settings, issuers, http.exchange)
   const confirm = createConfirm()
@@ -185,6 +187,7 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
       return answered(() => decide(policy, request, undefined), request, policy.scopes) as Awaitable<never>
     },
     enforce: (access, request, ...checks) => {
+      if (!granted.has(access)) throw new TypeError('enforce() needs an access that this resource server granted')
       const policy = readPolicy(checks, settings.scopes)
       return answered(() => enforce(policy.checks, access, request), request, policy.scopes)
     },

@@ -213,7 +213,8 @@ export interface IssuerOptions {
 /**
  * Names the issuer for a token, before any network: dynamic tenants.
  * Asked with the token's *unverified* `iss`, or with undefined for an opaque token. Answer undefined or null to refuse.
- * Answers are remembered: 1000 issuers for 300 s, refusals for 30 s.
+ * Answers are remembered: 1000 issuers for 300 s, refusals for 30 s. It has `http.deadline` seconds; anybody can make
+ * up a name, so an unknown one should cost little.
  */
 export type IssuerResolver = (
   unverifiedIssuer: string | undefined

@@ -112,6 +112,26 @@ describe('a token that was verified', () => {
     expect(await ask(of, old)).toEqual(denial.signature)
   })
 
+  test('KEY-08 DEN-16 OPS-01: is unknowable once its key set is past all use, and no promise is left to reject', async () => {
+    const issuer = await bed.issuer()
+    const of = bed.api({ issuers: [issuer.issuer], http: { timeout: 0.5, deadline: 0.5 } })
+    const claims = { exp: bed.clock.now() + 100_000 }
+    expect(await ask(of, issuer.token({ claims }))).toMatchObject({ status: 200 })
+    await issuer.close()
+    const unhandled: unknown[] = []
+    const note = (reason: unknown): void => void unhandled.push(reason)
+    process.on('unhandledRejection', note)
+    // Fresh for 600 s and stale for 3600 s more; the token is verified shortly before the end of that.
+    bed.clock.advance(4100)
+    const token = issuer.token({ claims })
+    expect(await ask(of, token)).toMatchObject({ status: 200 })
+    bed.clock.advance(200)
+    for (const _ of [1, 2]) expect(await ask(of, token)).toMatchObject({ status: 503, challenge: null })
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off('unhandledRejection', note)
+    expect(unhandled).toEqual([])
+  })
+
   test('KEY-09: stays while its key does, whatever else comes and goes', async () => {
     const issuer = await bed.issuer({ algorithms: ['ES256'] })
     const of = bed.api({ issuers: [issuer.issuer] })

@@ -140,7 +140,7 @@ describe('what is said to whom', () => {
     for (const error of all) expect(error.hint).not.toBe('')
   })
 
-  test('an unavailability names what did not answer, and when to ask again: whole seconds, at least one', () => {
+  test('an unavailability names what did not answer, and when to ask again: whole seconds, from one to an hour', () => {
     const dependencies = ['issuer', 'metadata', 'jwks', 'introspection'] as const
     for (const dependency of dependencies) {
       const error = new Unavailable(dependency, 'x')
@@ -148,8 +148,8 @@ describe('what is said to whom', () => {
       expect(error.headers['Retry-After']).toBe('5')
     }
     expect(
-      [0, 0.1, 4.1, 60].map((retryAfter) => new Unavailable('jwks', 'x', { retryAfter }).headers['Retry-After'])
-    ).toEqual(['1', '1', '5', '60'])
+      [0, 0.1, 4.1, 60, 1e9].map((retryAfter) => new Unavailable('jwks', 'x', { retryAfter }).headers['Retry-After'])
+    ).toEqual(['1', '1', '5', '60', '3600'])
   })
 
   test('what the application forbids is in its own words, or in ours', () => {

@@ -203,8 +203,8 @@ describe('stats()', () => {
     expect(api.stats()).toEqual({
       cache: {
         verified: { entries: 0, maxEntries: 10_000, bytes: 0, maxBytes: 16 * 1024 * 1024 },
-        active: { entries: 0, maxEntries: 10_000 },
-        inactive: { entries: 0, maxEntries: 1000 },
+        active: { entries: 0, maxEntries: 10_000, bytes: 0, maxBytes: 16 * 1024 * 1024 },
+        inactive: { entries: 0, maxEntries: 1000, bytes: 0, maxBytes: 16 * 1024 * 1024 },
         introspecting: 0
       },
       issuers: 1

@@ -70,6 +70,30 @@ describe('checks', () => {
   })
 })
 
+describe('a check that does not throw', () => {
+  const refusedHere = { status: 403, code: 'access_denied', headers: { 'Cache-Control': 'no-store' } }
+
+  test('ORD-02: written like a predicate, it lets nobody in by answering false', async () => {
+    const no: Check[] = [() => false as never, () => Promise.resolve(false) as never]
+    for (const check of no) expect(await outcome(server, bearer(accessToken()), check)).toMatchObject(refusedHere)
+    const yes: Check[] = [() => true as never, () => Promise.resolve(true) as never, () => 0 as never]
+    for (const check of yes) expect(await outcome(server, bearer(accessToken()), check)).toEqual(granted)
+  })
+
+  test('ORD-02: a promise of another library’s making is waited for like ours', async () => {
+    // Its then() gives nothing back, as old ones do.
+    const foreign = (then: (resolve: () => void, reject: (error: Error) => void) => void): Check =>
+      // oxlint-disable-next-line unicorn/no-thenable -- that is what is tried here
+      (() => Object.defineProperty({}, 'then', { value: then })) as never
+    const late = foreign((resolve) => void setImmediate(resolve))
+    const order: string[] = []
+    expect(await outcome(server, bearer(accessToken()), late, () => void order.push('next'))).toEqual(granted)
+    expect(order).toEqual(['next'])
+    const refusing = foreign((_, reject) => void setImmediate(() => reject(new Forbidden())))
+    expect(await outcome(server, bearer(accessToken()), refusing)).toMatchObject(refusedHere)
+  })
+})
+
 describe('scope and anyScope', () => {
   test('are frozen checks that know their scopes, each once', () => {
     const check = scope('a', 'b', 'a')

@@ -99,6 +99,20 @@ describe('resource', () => {
     expect(withOption('resource', resource)).toEqual([line])
   })
 
+  test.each([
+    'https://api.example.com/a b',
+    ' https://api.example.com',
+    'https://api.example.com\n',
+    'https:\\\\api.example.com',
+    'https://api.example.com/\u00e9',
+    'https://api.ex\u00e4mple.com',
+    'https://api.example.com/<a>',
+    'https:api.example.com',
+    'https:///api.example.com'
+  ])('%j, which a URL parser would mend, does not start', (resource) => {
+    expect(withOption('resource', resource)).toEqual([expect.stringMatching(/^`resource` is .*: it must be /)])
+  })
+
   test('a URL object is not a text, whose every character counts', () => {
     expect(withOption('resource', new URL(RESOURCE))).toHaveLength(1)
   })

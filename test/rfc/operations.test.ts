@@ -59,6 +59,22 @@ describe('the order of checks', () => {
     expect(await outcome(of, bearer(issuer.opaque()), scope('write'))).toEqual(insufficient('write'))
   })
 
+  test('ATV-12 DEN-12 (RFC 7662 §2.2): an answer that says it is about a refresh or an ID token is about no access token', async () => {
+    const issuer = await bed.issuer()
+    const of = bed.api({ issuers: [introspecting(issuer)] })
+    for (const members of [
+      { token_type: 'refresh_token' },
+      { token_use: 'refresh_token' },
+      { typ: 'Refresh' },
+      { token_use: 'id' }
+    ]) {
+      expect(await outcome(of, bearer(issuer.opaque(members)))).toEqual(refused('DEN-12', 'type'))
+    }
+    for (const members of [{ token_type: 'access_token' }, { token_use: 'access' }, { token_type: undefined }]) {
+      expect(await outcome(of, bearer(issuer.opaque(members)))).toEqual(granted)
+    }
+  })
+
   test('ORD-02 CCH-03: an access of another server, or one made by hand, is no earlier grant', async () => {
     const route = server.protect(scope('read'))
     const foreign = (await api().authorize(bearer(accessToken()))) as Access

@@ -275,6 +275,8 @@ describe('ATV-12: the legacy profile', () => {
     ['the payload typ id, in small letters', { typ: 'id' }],
     ['the token_use id', { token_use: 'id' }],
     ['the token_use refresh', { token_use: 'refresh' }],
+    ['the token_use id_token', { token_use: 'id_token' }],
+    ['the token_type refresh_token', { token_type: 'refresh_token' }],
     ['a token_use that is no string', { token_use: ['access'] }]
   ]
   test.each(telltales)('ATV-12 DEN-12 (RFC 8725 §3.12): refuses a token with %s', async (_, claims) => {
@@ -283,7 +285,7 @@ describe('ATV-12: the legacy profile', () => {
   })
 
   test('ATV-12: takes the payload typ Bearer and the token_use access for what they say', async () => {
-    for (const claims of [{ typ: 'Bearer' }, { token_use: 'access' }]) {
+    for (const claims of [{ typ: 'Bearer' }, { token_use: 'access' }, { token_type: 'access_token' }]) {
       expect(await answerTo({ header: { typ: 'JWT' }, claims }, legacy)).toEqual(granted)
     }
   })

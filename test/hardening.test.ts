@@ -1,0 +1,240 @@
+/**
+ * What must not happen whatever goes wrong around this package: a process that ends, a wait without end, a door left
+ * open by somebody else's object. Each of these happened once.
+ */
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { describe, expect, test } from 'vitest'
+import { bearerToken, type Check, claims, type resourceServer, scope } from '../src/index.js'
+import { createLimits } from '../src/limits.js'
+import {
+  ask,
+  authorize,
+  createBed,
+  denial,
+  granted,
+  introspecting,
+  RESOURCE,
+  request,
+  unavailableFor
+} from './support/exchange.js'
+import { createClock, fault } from './support/issuer.js'
+
+const bed = createBed()
+const run = promisify(execFile)
+
+describe('a key set that stays unreachable', () => {
+  test('OPS-01: past its stale time a remembered token is refused with 503, and no rejection is left over', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    const long = () => issuer.token({ claims: { exp: bed.clock.now() + 90_000 } })
+    expect(await ask(api, long())).toEqual(granted)
+    issuer.always('jwks', fault.status(500))
+    bed.clock.advance(600 + 3500)
+    const token = long()
+    expect(await ask(api, token)).toEqual(granted)
+    bed.clock.advance(200)
+    // vitest fails a run in which a rejection is left unhandled.
+    expect((await ask(api, token)).status).toBe(503)
+  })
+})
+
+describe('the functions of the user', () => {
+  test.each([
+    [
+      'auth of introspection',
+      {
+        issuer: 'https://as.example.com',
+        introspection: { endpoint: 'http://127.0.0.1:1', auth: () => new Promise<void>(() => {}) }
+      }
+    ]
+  ])('%s that never finishes gives 503 when the deadline is over, and its place back', async (_what, issuer) => {
+    const api = bed.api({ issuers: [issuer], http: { deadline: 0.05 } })
+    expect(await ask(api, 'opaque')).toEqual(denial.unavailable)
+    expect(api.health().issuers[0]?.introspection).toMatchObject({ underWay: 0, queued: 0 })
+  })
+
+  test('an issuer resolver that never answers gives 503 when the deadline is over', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: () => new Promise<string>(() => {}), http: { deadline: 0.05 } })
+    expect(await ask(api, issuer.token())).toEqual(denial.unavailable)
+  })
+
+  test('an issuer resolver is asked about 256 names at once, and no more', async () => {
+    const issuer = await bed.issuer()
+    let asked = 0
+    const api = bed.api({
+      issuers: () => {
+        asked++
+        return new Promise<string>(() => {})
+      },
+      http: { deadline: 0.2 }
+    })
+    const answers = Array.from({ length: 300 }, (_, i) =>
+      ask(api, issuer.token({ claims: { iss: `https://as.example.com/${i}` } }))
+    )
+    expect((await Promise.all(answers)).filter(({ retryAfter }) => retryAfter === '1')).toHaveLength(44)
+    expect(asked).toBe(256)
+  })
+
+  test('ORD-02: a check that is written like a predicate lets nobody in by answering false', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    const forbidden = {
+      status: 403,
+      challenge: null,
+      retryAfter: null,
+      body: expect.objectContaining({ error: 'access_denied' })
+    }
+    const no = (() => false) as unknown as Check
+    const noLater = (async () => false) as unknown as Check
+    expect(await ask(api, issuer.token(), no)).toEqual(forbidden)
+    expect(await ask(api, issuer.token(), noLater)).toEqual(forbidden)
+  })
+
+  test('ORD-02: a thenable whose then() answers nothing is waited for', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    const later = (value: unknown): never => foreign((resolve) => setImmediate(() => resolve(value)))
+    expect(
+      (
+        await ask(
+          api,
+          issuer.token(),
+          claims(() => later(false))
+        )
+      ).status
+    ).toBe(403)
+    expect(
+      await ask(
+        api,
+        issuer.token(),
+        claims(() => later(true))
+      )
+    ).toEqual(granted)
+    const refusing = (): never => foreign((_resolve, reject) => setImmediate(() => reject(new Error('no'))))
+    await expect(authorize(api, issuer.token(), refusing)).rejects.toThrow('no')
+  })
+
+  test('ORD-02: a clock that answers no number lets nothing in', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer], now: () => Number.NaN })
+    expect(await ask(api, issuer.token())).toEqual(denial.expired)
+  })
+
+  test('SEC-01: a secret that cannot be sent is not quoted by what refuses it', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [introspecting(issuer, { auth: bearerToken(() => 'se\ncret') })] })
+    const error = await Promise.resolve(authorize(api, 'opaque')).catch((cause: unknown) => cause as Error)
+    expect(error).toMatchObject({ status: 500 })
+    expect(`${(error as Error).stack} ${String((error as Error).cause)}`).not.toContain('cret\n')
+    expect(String((error as Error).cause)).not.toContain('se\ncret')
+  })
+
+  test('enforce() takes no access but those that the same server granted', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    const other = bed.api({ issuers: [issuer.issuer] })
+    const access = await authorize(other, issuer.token())
+    expect(() => api.enforce({ ...access, hasScope: () => true }, request(), scope('write'))).toThrow(TypeError)
+    expect(() => api.enforce(access, request(), scope('read'))).toThrow('this resource server granted')
+  })
+})
+
+describe('introspection', () => {
+  test.each([
+    { typ: 'ID' },
+    { typ: 'Refresh' },
+    { token_use: 'id' },
+    { token_use: 'refresh_token' },
+    { token_type: 'refresh_token' }
+  ])('ATV-12 (RFC 8725 §3.12): an answer that says %j is not about an access token', async (members) => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [introspecting(issuer)] })
+    expect(await ask(api, issuer.opaque(members))).toEqual(denial.type)
+  })
+
+  test.each([{ typ: 'Bearer' }, { token_use: 'access' }, { token_use: 'access_token' }, { token_type: 'Bearer' }])(
+    'RFC 7662 §2.2: an answer that says %j is',
+    async (members) => {
+      const issuer = await bed.issuer()
+      const api = bed.api({ issuers: [introspecting(issuer)] })
+      expect(await ask(api, issuer.opaque(members))).toEqual(granted)
+    }
+  )
+
+  test('what waits in the queue while the breaker opens does not go out any more', async () => {
+    const clock = createClock()
+    const limits = createLimits(clock.now)
+    const unavailable = await refusalOf(bed.api({ issuers: ['http://127.0.0.1:1'], http: { deadline: 0.05 } }))
+    let calls = 0
+    const fail = async (): Promise<never> => {
+      calls++
+      await Promise.resolve()
+      throw unavailable
+    }
+    const all = await Promise.allSettled(Array.from({ length: 320 }, () => limits.run(fail)))
+    expect(all.every(({ status }) => status === 'rejected')).toBe(true)
+    expect(calls).toBe(64)
+    expect(limits).toMatchObject({ state: 'open', underWay: 0, queued: 0 })
+  })
+
+  test('Retry-After is passed on up to an hour', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [introspecting(issuer)] })
+    issuer.always('introspection', fault.retryAfter(999_999_999))
+    expect(await ask(api, 'opaque')).toEqual(unavailableFor(3600))
+  })
+
+  test('answers are remembered up to so many bytes, however few they are', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [introspecting(issuer)] })
+    for (let i = 0; i < 50; i++) expect(await ask(api, issuer.opaque({ junk: 'x'.repeat(200_000) }))).toEqual(granted)
+    const { entries, bytes, maxBytes } = api.stats().cache.active
+    expect(bytes).toBeLessThanOrEqual(maxBytes)
+    expect(entries).toBeGreaterThan(10)
+    expect(entries).toBeLessThan(50)
+  })
+
+  test('a tenant whose settings changed has none of its answers remembered under the old ones', async () => {
+    const issuer = await bed.issuer()
+    let scopeClaim = 'scope'
+    const api = bed.api({ issuers: () => introspecting(issuer, { cacheFor: 300 }, { scopeClaim }) })
+    const token = issuer.opaque({ exp: bed.clock.now() + 900, roles: ['other'] })
+    expect(await ask(api, token)).toEqual(granted)
+    scopeClaim = 'roles'
+    bed.clock.advance(299)
+    expect(await ask(api, token)).toEqual(granted)
+    bed.clock.advance(2)
+    expect((await ask(api, token)).status).toBe(403)
+  })
+})
+
+test('OPS-01: the package as built exits by itself after a refusal in an outage', async () => {
+  const index = fileURLToPath(new URL('../dist/src/index.js', import.meta.url))
+  const program = `
+    const { resourceServer } = await import(${JSON.stringify(index)})
+    const api = resourceServer({ resource: '${RESOURCE}', issuers: ['http://127.0.0.1:1'] })
+    const line = 'Bearer ' + [{ alg: 'ES256', typ: 'at+jwt' }, { iss: 'http://127.0.0.1:1', aud: '${RESOURCE}', sub: 'a', client_id: 'c', jti: 'j', iat: 1, exp: 9e9 }]
+      .map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.') + '.' + 'A'.repeat(86)
+    const request = { method: 'GET', url: '/', fieldLines: (name) => (name === 'authorization' ? [line] : []) }
+    try { await api.authorize(request) } catch (error) { console.log(error.status) }`
+  const { stdout, stderr } = await run(process.execPath, ['--input-type=module', '-e', program])
+  expect([stdout, stderr]).toEqual(['503\n', ''])
+})
+
+async function refusalOf(api: ReturnType<typeof resourceServer>): Promise<Error> {
+  try {
+    await api.ready()
+  } catch (error) {
+    return error as Error
+  }
+  throw new Error('it was ready')
+}
+
+/** An object that `await` takes for a promise, and whose `then` answers nothing. */
+function foreign(settle: (resolve: (value: unknown) => void, reject: (error: Error) => void) => void): never {
+  const then = (resolve: (value: unknown) => void, reject: (error: Error) => void): void => settle(resolve, reject)
+  return Object.defineProperty({}, 'then', { value: then }) as never
+}
