@@ -230,7 +230,7 @@ export interface HttpOptions {
   readonly dispatcher?: HttpDispatcher
   /** Seconds one attempt may take, from connect to the last byte. Default 3. */
   readonly timeout?: number
-  /** Seconds all attempts may take together. Default 5. */
+  /** Seconds all attempts may take together; also what `introspection.auth` and an issuer resolver may take. Default 5. */
   readonly deadline?: number
 }
 
