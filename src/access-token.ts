@@ -8,7 +8,6 @@
 import { andThen, isPromise } from './awaitable.js'
 import { type CacheStats, createTimedCache, createTokenCache, digestKey } from './cache.js'
 import { deepFreeze, readAudience, readScopes, requireAccessTokenKind, verifyClaims } from './claims.js'
-import { requireToken68 } from './credentials.js'
 import { InvalidToken } from './errors.js'
 import type { Http } from './http.js'
 import { introspect } from './introspection.js'
@@ -18,6 +17,7 @@ import type { Issuers } from './issuers.js'
 import { isJwe, readUnverifiedJwt, type UnverifiedJwt, verifyJwt } from './jwt.js'
 import type { Settings } from './settings.js'
 import { createVerifySignature } from './signature.js'
+import { requireToken68 } from './token68.js'
 import type { AccessToken, Awaitable, Claims, Confirmation } from './types.js'
 
 /** Seconds a verified JWT is remembered at most. */
@@ -39,7 +39,6 @@ export interface AccessTokenVerifier {
     readonly inactive: CacheStats
     readonly introspecting: number
   }
-  clear(): void
 }
 
 /** The fact that a JWT was verified: by which keys, and for how long that may be believed. */
@@ -161,12 +160,7 @@ export function createAccessTokenVerifier(settings: Settings, issuers: Issuers, 
       active: active.stats(),
       inactive: inactive.stats(),
       introspecting: introspecting.size
-    }),
-    clear: () => {
-      verified.clear()
-      active.clear()
-      inactive.clear()
-    }
+    })
   }
 }
 

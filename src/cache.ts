@@ -29,7 +29,6 @@ const ENTRY_OVERHEAD = 512
 export interface TokenCache<V> {
   get(token: string): V | undefined
   set(token: string, value: V): void
-  clear(): void
   stats(): CacheStats
 }
 
@@ -47,7 +46,6 @@ export function createTokenCache<V extends object>(): TokenCache<V> {
     set: (token, value) => {
       if (token.length <= MAX_CACHED_LENGTH) entries.set(token.slice(-TAIL), { token, value })
     },
-    clear: () => entries.clear(),
     stats: () => ({
       entries: entries.size,
       maxEntries: MAX_TOKENS,
@@ -62,7 +60,6 @@ export interface TimedCache<V> {
   get(key: string, now: number): V | undefined
   /** @param bytes about how much the value holds */
   set(key: string, value: V, now: number, until: number, bytes?: number): void
-  clear(): void
   stats(): CacheStats
 }
 
@@ -79,7 +76,6 @@ export function createTimedCache<V>(max: number): TimedCache<V> {
     set: (key, value, now, until, bytes = 0) => {
       if (until > now) entries.set(key, { value, since: now, until }, { size: bytes + ENTRY_OVERHEAD })
     },
-    clear: () => entries.clear(),
     stats: () => ({ entries: entries.size, maxEntries: max, bytes: entries.calculatedSize, maxBytes: MAX_BYTES })
   }
 }

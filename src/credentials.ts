@@ -10,10 +10,6 @@ const MAX_TOKEN_LENGTH = 16_384
 
 const SPACE = 0x20
 
-/** `token68` of RFC 9110 §11.2, which is RFC 6750's `b64token`. */
-const TOKEN68 = /^[A-Za-z0-9\-._~+/]+=*$/
-/** `, Scheme token`: no token has a comma, so this was another field. */
-const JOINED_FIELD = /,[ \t]*[A-Za-z]+[ \t]+[^ \t]/
 /** A bearer token behind another scheme's credentials: two fields that became one on the way. */
 const JOINED_BEARER = /,[ \t]*bearer[ \t]/i
 /** Only a space may stand there (RFC 9110 §11.4). */
@@ -23,7 +19,7 @@ const QUERY_TOKEN = /[?&]access_token=/
 /**
  * The credentials of a request, or undefined where it has none for us.
  *
- * Does NOT check the token's characters: see {@link requireToken68}, which a token met before need not pass again.
+ * Does NOT check the token's characters: see `token68.ts`. A token met before need not be looked at again.
  *
  * @throws {InvalidRequest} repeated or malformed `Authorization`; a token in the query, with `rejectQueryToken`
  * @throws {InvalidToken} longer than {@link MAX_TOKEN_LENGTH}
@@ -47,17 +43,4 @@ export function readCredentials(request: ResourceRequest, rejectQueryToken: bool
   if (start === line.length) throw new InvalidRequest('malformed_authorization')
   if (line.length - start > MAX_TOKEN_LENGTH) throw new InvalidToken('malformed')
   return { scheme: 'Bearer', token: line.slice(start) }
-}
-
-/**
- * Holds a token to the characters of RFC 6750 §2.1.
- *
- * @throws {InvalidRequest} a second part; a second credential, as a recipient writes when it joins two fields into one
- * @throws {InvalidToken} any other character that no token has
- */
-export function requireToken68(token: string): void {
-  if (TOKEN68.test(token)) return
-  if (JOINED_FIELD.test(token)) throw new InvalidRequest('multiple_credentials')
-  if (/[ \t]/.test(token)) throw new InvalidRequest('malformed_authorization')
-  throw new InvalidToken('malformed')
 }

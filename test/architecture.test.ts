@@ -17,6 +17,7 @@ interface Import {
 interface Source {
   readonly name: string
   readonly lines: number
+  readonly text: string
   /** Without comments. */
   readonly code: string
   readonly imports: readonly Import[]
@@ -37,6 +38,7 @@ function read(folder: 'src' | 'adapters'): Source[] {
       return {
         name: `${folder}/${file.slice(0, -3)}`,
         lines: text.split('\n').length - 1,
+        text,
         code,
         imports: [
           ...[...code.matchAll(STATIC)].map(([, type, names = '', from = '']) => ({
@@ -91,6 +93,7 @@ describe('layers', () => {
     'protected-resource',
     'key-set',
     'claims',
+    'token68',
     'credentials',
     'confirmation',
     'policy',
@@ -105,6 +108,10 @@ describe('layers', () => {
     'resource-server',
     'index'
   ].map((name) => `src/${name}`)
+
+  test('every file opens by saying what it is', () => {
+    for (const { name, text } of [...src, ...adapters]) expect(text.startsWith('/**'), name).toBe(true)
+  })
 
   test('every file has its place', () => {
     expect(src.map(({ name }) => name).sort()).toEqual([...ORDER].sort())
@@ -137,8 +144,7 @@ describe('layers', () => {
       .flatMap(({ name, imports }) =>
         imports.filter(({ from }) => stations.includes(from)).map(({ from }) => `${name} → ${from}`)
       )
-    // A token met before need not have its characters looked at again, so that is asked for behind the cache.
-    expect(between).toEqual(['src/access-token → src/credentials'])
+    expect(between).toEqual([])
   })
 
   test('AccessToken and Access are each made in one place', () => {

@@ -1,7 +1,8 @@
 /** The Authorization field as text: what is read from it, and what never is. */
 import { describe, expect, test } from 'vitest'
-import { readCredentials, requireToken68 } from '../src/credentials.js'
+import { readCredentials } from '../src/credentials.js'
 import { InvalidRequest, InvalidToken } from '../src/errors.js'
+import { requireToken68 } from '../src/token68.js'
 import { get } from './support/refusals.js'
 
 const MAX_TOKEN_LENGTH = 16_384
