@@ -236,5 +236,6 @@ async function refusalOf(api: ReturnType<typeof resourceServer>): Promise<Error>
 /** An object that `await` takes for a promise, and whose `then` answers nothing. */
 function foreign(settle: (resolve: (value: unknown) => void, reject: (error: Error) => void) => void): never {
   const then = (resolve: (value: unknown) => void, reject: (error: Error) => void): void => settle(resolve, reject)
+  // oxlint-disable-next-line unicorn/no-thenable -- that is what is tested
   return Object.defineProperty({}, 'then', { value: then }) as never
 }
