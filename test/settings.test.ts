@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { type IssuerOptions, type ResourceServerOptions, resourceServer, scope } from '../src/index.js'
 import { readSettings } from '../src/settings.js'
-import { createSigningKey } from './support/issuer.js'
+import { ALGORITHMS, createSigningKey } from './support/issuer.js'
 import { ISSUER, issuerKey, keySet, RESOURCE } from './support/refusals.js'
 
 type Options = Record<string, unknown>
@@ -347,19 +347,7 @@ describe('settings', () => {
           acceptedIssuers: new Set([ISSUER]),
           audience: new Set([RESOURCE]),
           profile: 'rfc9068',
-          algorithms: new Set([
-            'RS256',
-            'RS384',
-            'RS512',
-            'PS256',
-            'PS384',
-            'PS512',
-            'ES256',
-            'ES384',
-            'ES512',
-            'EdDSA',
-            'Ed25519'
-          ]),
+          algorithms: new Set(ALGORITHMS),
           expectedMetadataIssuer: ISSUER,
           introspection: undefined,
           tokens: 'jwt',

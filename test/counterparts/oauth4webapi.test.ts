@@ -11,21 +11,8 @@ import {
   type ProtectedApiOptions,
   startProtectedApi
 } from '../support/authorization-server.js'
-import { type Algorithm, createSigningKey, startIssuer, type TestIssuer } from '../support/issuer.js'
+import { ALGORITHMS, createSigningKey, startIssuer, type TestIssuer } from '../support/issuer.js'
 
-const ALGORITHMS: readonly Algorithm[] = [
-  'RS256',
-  'RS384',
-  'RS512',
-  'PS256',
-  'PS384',
-  'PS512',
-  'ES256',
-  'ES384',
-  'ES512',
-  'EdDSA',
-  'Ed25519'
-]
 const loopback = { [oauth.allowInsecureRequests]: true } as const
 
 let issuer: TestIssuer

@@ -12,13 +12,15 @@ import {
   createSelfSignedCertificate,
   denial,
   granted,
+  OUTAGES,
+  type Outage,
   RESOURCE,
   refusal,
   strangeKey,
   unavailableFor,
   until
 } from '../support/exchange.js'
-import { type Behaviour, createSigningKey, fault, type SigningKey, type TestIssuer } from '../support/issuer.js'
+import { createSigningKey, fault, type SigningKey, type TestIssuer } from '../support/issuer.js'
 
 const bed = createBed()
 
@@ -510,23 +512,12 @@ describe('renewal', () => {
 })
 
 /** Every way in which a key set can fail to come. */
-const brief = { timeout: 0.5, deadline: 0.5 }
-const outages: readonly [string, Behaviour, { timeout: number; deadline: number }?][] = [
-  ['500', fault.status(500)],
-  ['502 with a page', fault.status(502, { headers: { 'content-type': 'text/html' }, body: '<h1>Bad gateway</h1>' })],
-  ['503', fault.status(503)],
+const outages: readonly Outage[] = [
+  ...OUTAGES,
   ['404', fault.status(404)],
   ['401', fault.status(401)],
   ['204', fault.status(204, { body: '' })],
   ['206', fault.status(206)],
-  ['no answer', fault.hang(), brief],
-  ['half an answer and silence', fault.stall(), brief],
-  ['an answer that drips', fault.drip(), brief],
-  ['a reset connection', fault.reset()],
-  ['a body cut short', fault.cut()],
-  ['a body of 10 MiB', fault.oversize(10 * 1024 * 1024)],
-  ['a body one byte too long', fault.oversize(256 * 1024)],
-  ['a compressed body', fault.gzipBomb(10 * 1024 * 1024)],
   ['a redirect', fault.redirect()],
   ['a permanent redirect', fault.redirect('/elsewhere', 308)],
   ['a page with 200', fault.html200()],

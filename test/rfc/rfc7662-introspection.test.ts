@@ -28,6 +28,7 @@ import {
   denial,
   granted,
   introspecting,
+  OUTAGES,
   RESOURCE,
   refusal,
   request,
@@ -44,7 +45,6 @@ import {
 } from '../support/issuer.js'
 
 const bed = createBed()
-const brief = { timeout: 0.5, deadline: 0.5 }
 
 beforeAll(() => import('undici'))
 
@@ -420,22 +420,7 @@ describe('INT-07 (RFC 7662 §2.3): answers that are not about the token', () => 
     expect(issuer.count('introspection')).toBe(0)
   })
 
-  const outages: readonly [string, Behaviour, { timeout: number; deadline: number }?][] = [
-    ['500', fault.status(500)],
-    ['502', fault.status(502)],
-    ['503', fault.status(503)],
-    ['504', fault.status(504)],
-    ['408', fault.status(408)],
-    ['429', fault.status(429)],
-    ['no answer', fault.hang(), brief],
-    ['half an answer and silence', fault.stall(), brief],
-    ['an answer that drips', fault.drip(), brief],
-    ['a reset connection', fault.reset()],
-    ['a body cut short', fault.cut()],
-    ['a body of 10 MiB', fault.oversize(10 * 1024 * 1024)],
-    ['a compressed body', fault.gzipBomb(10 * 1024 * 1024)]
-  ]
-  test.each(outages)(
+  test.each(OUTAGES)(
     'INT-07, DEF-11 (RFC 9110 §15.6.4): %s is 503, no challenge, not remembered',
     async (_, behaviour, http) => {
       const issuer = await bed.issuer()

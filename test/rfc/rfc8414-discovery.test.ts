@@ -8,6 +8,7 @@ import {
   denial,
   granted,
   introspecting,
+  OUTAGES,
   RESOURCE,
   redirectingAgent,
   refusal,
@@ -19,7 +20,6 @@ import {
 import { type Behaviour, type Discovery, fault, type TestIssuer } from '../support/issuer.js'
 
 const bed = createBed()
-const brief = { timeout: 0.5, deadline: 0.5 }
 
 beforeAll(() => import('undici'))
 
@@ -119,21 +119,7 @@ describe('ASM-03 (RFC 8414 §5): the order of the places', () => {
     expect(asked(issuer)).toEqual([places.rfc8414, places['openid-append']])
   })
 
-  const stop: readonly [string, Behaviour, { timeout: number; deadline: number }?][] = [
-    ['500', fault.status(500)],
-    ['502', fault.status(502)],
-    ['503', fault.status(503)],
-    ['408', fault.status(408)],
-    ['429', fault.status(429)],
-    ['no answer', fault.hang(), brief],
-    ['half an answer and silence', fault.stall(), brief],
-    ['an answer that drips', fault.drip(), brief],
-    ['a reset connection', fault.reset()],
-    ['a body cut short', fault.cut()],
-    ['a body of 10 MiB', fault.oversize(10 * 1024 * 1024)],
-    ['a compressed body', fault.gzipBomb(10 * 1024 * 1024)]
-  ]
-  test.each(stop)(
+  test.each(OUTAGES)(
     'ASM-03 (RFC 8414 §5): %s ends the search: 503, no probing, and it heals',
     async (_, behaviour, http) => {
       const issuer = await bed.issuer({ discovery: ['rfc8414', 'openid-append'] })

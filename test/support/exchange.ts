@@ -17,6 +17,7 @@ import { afterEach } from 'vitest'
 import {
   type Access,
   type Awaitable,
+  type HttpOptions,
   type IssuerOptions,
   type Requirement,
   type ResourceRequest,
@@ -27,9 +28,11 @@ import {
   scope
 } from '../../src/index.js'
 import {
+  type Behaviour,
   type Clock,
   createClock,
   createSigningKey,
+  fault,
   type IssuerSettings,
   type SigningKey,
   startIssuer,
@@ -100,6 +103,29 @@ export function request(
   }
   return { method: 'GET', url, fieldLines: (name) => (lines[name] === undefined ? [] : [lines[name]]) }
 }
+
+/** Limits under which a server that says nothing is soon given up. */
+const brief = { timeout: 0.5, deadline: 0.5 }
+
+export type Outage = [what: string, behaviour: Behaviour, http?: HttpOptions]
+
+/** Every way in which a server can fail to answer at all, with the `http` options that a test of it wants. */
+export const OUTAGES: readonly Outage[] = [
+  ['500', fault.status(500)],
+  ['502 with a page', fault.status(502, { headers: { 'content-type': 'text/html' }, body: '<h1>Bad gateway</h1>' })],
+  ['503', fault.status(503)],
+  ['504', fault.status(504)],
+  ['408', fault.status(408)],
+  ['429', fault.status(429)],
+  ['no answer', fault.hang(), brief],
+  ['half an answer and silence', fault.stall(), brief],
+  ['an answer that drips', fault.drip(), brief],
+  ['a reset connection', fault.reset()],
+  ['a body cut short', fault.cut()],
+  ['a body of 10 MiB', fault.oversize(10 * 1024 * 1024)],
+  ['a body one byte too long', fault.oversize(256 * 1024)],
+  ['a compressed body', fault.gzipBomb(10 * 1024 * 1024)]
+]
 
 /** What the API answers to a request with this token. Any error that is not an answer is thrown on. */
 export async function ask(
