@@ -20,6 +20,7 @@ import {
   requireAccess,
   requireRootMount,
   setAll,
+  setResponseHeaders,
   surface
 } from './node-request.js'
 
@@ -74,6 +75,7 @@ export function protect<Scope extends string>(
     }
     const pass = (access: Access | undefined): void => {
       request.auth = access
+      if (!response.headersSent) setResponseHeaders(access, existing, set)
       next()
     }
     setAll(mergeHeaders(headers, existing), set)

@@ -20,6 +20,7 @@ import {
   NodeRequest,
   requireAccess,
   setAll,
+  setResponseHeaders,
   surface
 } from './node-request.js'
 
@@ -193,6 +194,7 @@ function run(
   const set = (name: string, value: string | string[]): void => void reply.header(name, value)
   const pass = (access: Access | undefined): void => {
     request.auth = access ?? null
+    if (!reply.sent) setResponseHeaders(access, existing, set)
     done()
   }
   const refuse = (error: unknown): void => {

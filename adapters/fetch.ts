@@ -7,16 +7,21 @@ import {
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
-import { metadataAnswer } from './node-request.js'
+import { type Connection, metadataAnswer } from './node-request.js'
+
+export type { Connection } from './node-request.js'
 
 /** A `Request` as the core reads it. `Headers` joins repeated fields with a comma, which the core knows to look for. */
 export class FetchRequest implements ResourceRequest {
   readonly #headers: Headers
+  readonly #connection: Connection | undefined
   readonly method: string
   readonly url: string
 
-  constructor(request: Pick<Request, 'method' | 'url' | 'headers'>) {
+  /** @param connection what the request came on, where the host can tell */
+  constructor(request: Pick<Request, 'method' | 'url' | 'headers'>, connection?: Connection) {
     this.#headers = request.headers
+    this.#connection = connection
     this.method = request.method
     const { pathname, search } = new URL(request.url)
     this.url = pathname + search
@@ -26,17 +31,30 @@ export class FetchRequest implements ResourceRequest {
     const value = this.#headers.get(name)
     return value === null ? [] : [value]
   }
+
+  certificate(): Uint8Array | undefined {
+    return this.#connection?.getPeerX509Certificate?.()?.raw
+  }
+
+  get peerAddress(): string | undefined {
+    return this.#connection?.remoteAddress
+  }
 }
 
 export interface FetchProtection<Decision> {
-  (request: Request): Promise<Decision | Response>
+  /**
+   * @param connection the socket that the request came on, where client certificates or `trustedProxies` matter: a
+   *   `Request` does not tell
+   */
+  (request: Request, connection?: Connection): Promise<Decision | Response>
   /** Header fields that belong on every answer of the route: `Vary`, where a token makes a difference but is optional. */
   readonly headers: HeaderFields
 }
 
 /**
  * Decides about requests: the {@link Access}, or the `Response` to answer with instead. On a route with `optional` or
- * `skipPreflight` also undefined, for a request let through without a token.
+ * `skipPreflight` also undefined, for a request let through without a token. Put the access's `responseHeaders` on the
+ * answer: with DPoP nonces there is something in them.
  *
  * An error that is not this package's (of a check of yours) is rejected, for the host to make a 500 of.
  *
@@ -47,9 +65,9 @@ export function protect<Scope extends string, const R extends readonly Requireme
   ...requirements: R
 ): FetchProtection<Granted<R>> {
   const protection = api.protect(...requirements)
-  const decide = async (request: Request): Promise<Granted<R> | Response> => {
+  const decide = async (request: Request, connection?: Connection): Promise<Granted<R> | Response> => {
     try {
-      return await protection.authorize(new FetchRequest(request))
+      return await protection.authorize(new FetchRequest(request, connection))
     } catch (error) {
       if (error instanceof ResourceServerError) return error.toResponse()
       throw error

@@ -1,12 +1,23 @@
 /** Hono. Typed by shape. Refusals are thrown; Hono's own error handling answers with their `getResponse()`. */
 import type { Access, Check, Requirement, ResourceServer } from '../src/index.js'
 import { FetchRequest } from './fetch.js'
-import { findAccess, mergeHeaders, metadataAnswer, requireAccess, setAll, surface } from './node-request.js'
+import {
+  type Connection,
+  findAccess,
+  mergeHeaders,
+  metadataAnswer,
+  requireAccess,
+  setAll,
+  setResponseHeaders,
+  surface
+} from './node-request.js'
 
 /** What is used of a Hono context. */
 export interface HonoContext {
   readonly req: { readonly raw: Request }
   readonly res: Response
+  /** With `@hono/node-server`, `incoming` is Node's request. */
+  readonly env?: unknown
   get(key: 'auth'): unknown
   set(key: 'auth', value: Access | undefined): void
   header(name: string, value?: string): void
@@ -36,10 +47,9 @@ export function protect<Scope extends string>(
     const set = (name: string, value: string | string[]): void => context.header(name, [value].flat().join(', '))
     setAll(mergeHeaders(protection.headers, existing), set)
     try {
-      context.set(
-        'auth',
-        await protection.authorize(new FetchRequest(context.req.raw), findAccess(context.get('auth')))
-      )
+      const access = await protection.authorize(createRequest(context), findAccess(context.get('auth')))
+      context.set('auth', access)
+      setResponseHeaders(access, existing, set)
     } catch (error) {
       surface(error, existing, set)
       throw error
@@ -61,7 +71,7 @@ export async function enforce<Scope extends string>(
   ...checks: readonly Check<NoInfer<Scope>>[]
 ): Promise<void> {
   try {
-    await api.enforce(getAuth(context), new FetchRequest(context.req.raw), ...checks)
+    await api.enforce(getAuth(context), createRequest(context), ...checks)
   } catch (error) {
     surface(
       error,
@@ -70,6 +80,11 @@ export async function enforce<Scope extends string>(
     )
     throw error
   }
+}
+
+function createRequest({ req, env }: HonoContext): FetchRequest {
+  const { incoming } = (env ?? {}) as { readonly incoming?: { readonly socket?: Connection } }
+  return new FetchRequest(req.raw, incoming?.socket)
 }
 
 /** Serves the RFC 9728 metadata of these servers, each at its own well-known path, to anybody. Use it before any `protect`. */

@@ -16,6 +16,7 @@ import {
   requireAccess,
   requireRootMount,
   setAll,
+  setResponseHeaders,
   surface
 } from './node-request.js'
 
@@ -59,8 +60,10 @@ export function protect<Scope extends string>(
     const state = context.state as AuthState
     setAll(mergeHeaders(protection.headers, existing), set)
     try {
-      const access = protection.authorize(new NodeRequest(context.req, context.originalUrl), findAccess(state.auth))
-      state.auth = isPromise(access) ? await access : access
+      const decision = protection.authorize(new NodeRequest(context.req, context.originalUrl), findAccess(state.auth))
+      const access = isPromise(decision) ? await decision : decision
+      state.auth = access
+      setResponseHeaders(access, existing, set)
     } catch (error) {
       surface(error, existing, set)
       throw error

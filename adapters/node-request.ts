@@ -3,6 +3,13 @@ import type { IncomingMessage } from 'node:http'
 import type { Access, HeaderFields, MetadataAnswer, ResourceRequest, ResourceServer } from '../src/index.js'
 import { isAccess, Misconfigured, ResourceServerError } from '../src/index.js'
 
+/** What is read of a connection: a socket of `node:net` or `node:tls` is one. */
+export interface Connection {
+  readonly remoteAddress?: string | undefined
+  /** The certificate that the client authenticated with, on a TLS server with `requestCert`. */
+  getPeerX509Certificate?(): { readonly raw: Uint8Array } | undefined
+}
+
 /** `GET http://host/path`: every server must accept it (RFC 9112 §3.2.2), and its host is not ours to believe. */
 const ABSOLUTE_FORM = /^https?:\/\/[^/?#]*/i
 
@@ -12,11 +19,16 @@ const ABSOLUTE_FORM = /^https?:\/\/[^/?#]*/i
  */
 export class NodeRequest implements ResourceRequest {
   readonly #rawHeaders: readonly string[]
+  readonly #request: { readonly socket?: Connection | null | undefined }
   readonly method: string
   readonly url: string
 
   /** @param url the target before any router cut it, where the framework keeps it elsewhere than in `request.url` */
-  constructor(request: Pick<IncomingMessage, 'method' | 'url' | 'rawHeaders'>, url?: string) {
+  constructor(
+    request: Pick<IncomingMessage, 'method' | 'url' | 'rawHeaders'> & { readonly socket?: Connection | null },
+    url?: string
+  ) {
+    this.#request = request
     this.#rawHeaders = request.rawHeaders
     this.method = request.method ?? ''
     this.url = (url ?? request.url ?? '').replace(ABSOLUTE_FORM, '')
@@ -30,6 +42,14 @@ export class NodeRequest implements ResourceRequest {
       if (field.length === name.length && field.toLowerCase() === name) lines.push(raw[i + 1] as string)
     }
     return lines
+  }
+
+  certificate(): Uint8Array | undefined {
+    return this.#request.socket?.getPeerX509Certificate?.()?.raw
+  }
+
+  get peerAddress(): string | undefined {
+    return this.#request.socket?.remoteAddress
   }
 }
 
@@ -76,6 +96,15 @@ export function surface(
   // An outage is one error for all who wait: only what belongs to this request alone is written to it.
   if ('WWW-Authenticate' in merged) error.headers = merged
   setAll(merged, set)
+}
+
+/** Puts what belongs on the answer of a granted request (`DPoP-Nonce`) on its response. */
+export function setResponseHeaders(
+  access: Access | undefined,
+  existing: (name: string) => unknown,
+  set: (name: string, value: string | string[]) => void
+): void {
+  if (access !== undefined) setAll(mergeHeaders(access.responseHeaders, existing), set)
 }
 
 export function setAll(fields: HeaderFields, set: (name: string, value: string | string[]) => void): void {

@@ -1,31 +1,30 @@
 /**
- * An access token as text → {@link AccessToken}: which issuer it belongs to, whether to verify it here (RFC 9068) or
- * to ask (RFC 7662), and what is remembered of that. The only place that makes an AccessToken; no later code can tell
- * how it was verified.
+ * An access token as text → {@link AccessToken}: which issuer it belongs to, whether to decrypt it, to verify it here
+ * (RFC 9068) or to ask (RFC 7662), and what is remembered of that. The only place that makes an AccessToken; no later
+ * code can tell how it was verified.
  *
  * Does NOT confirm the sender or apply policy: both come after, on every request, past every cache.
  */
+import { isDeepStrictEqual } from 'node:util'
 import { andThen, isPromise } from './awaitable.js'
-import { type CacheStats, createTimedCache, createTokenCache, digestKey } from './cache.js'
+import { type CacheStats, createTokenCache } from './cache.js'
 import { deepFreeze, readAudience, readScopes, requireAccessTokenKind, verifyClaims } from './claims.js'
-import { InvalidToken } from './errors.js'
+import { createDecrypt } from './decryption.js'
+import { InvalidToken, Misconfigured } from './errors.js'
 import type { Http } from './http.js'
-import { introspect } from './introspection.js'
+import { type Active, createIntrospectionCache } from './introspection-cache.js'
 import type { Issuer } from './issuer.js'
 import type { IssuerSettings } from './issuer-settings.js'
 import type { Issuers } from './issuers.js'
-import { isJwe, readUnverifiedJwt, type UnverifiedJwt, verifyJwt } from './jwt.js'
+import { isJwe } from './jws.js'
+import { readUnverifiedJwt, type UnverifiedJwt, verifyJwt } from './jwt.js'
 import type { Settings } from './settings.js'
-import { createVerifySignature } from './signature.js'
+import { createVerifySignature, type VerifySignature } from './signature.js'
 import { requireToken68 } from './token68.js'
 import type { AccessToken, Awaitable, Claims, Confirmation } from './types.js'
 
 /** Seconds a verified JWT is remembered at most. */
 const REMEMBER_FOR = 300
-const MAX_ACTIVE = 10_000
-const MAX_INACTIVE = 1000
-/** Seconds that "not active" is remembered. */
-const INACTIVE_FOR = 10
 
 export interface AccessTokenVerifier {
   /**
@@ -33,6 +32,17 @@ export interface AccessTokenVerifier {
    * @throws {Unavailable | Misconfigured} whether it is good cannot be known
    */
   verify(token: string): Awaitable<AccessToken>
+  /**
+   * Asks the authorization server about a token *now*, past everything that is remembered (RFC 7662 §4). Of an opaque
+   * token the answer is all there is; of a JWT its claims stand, with no more scopes than the answer still grants, and
+   * with the answer's `authorization_details`, `acr` and `auth_time` where it has them.
+   *
+   * @param accessToken one that this verifier returned
+   * @returns the same one where nothing changed, or another one of the same token
+   * @throws {InvalidToken} it is not active any more, which is remembered of an opaque token; or the answer contradicts what was confirmed
+   * @throws {Unavailable | Misconfigured} nothing can be known, or the issuer has no `introspection`
+   */
+  verifyFresh(accessToken: AccessToken): Promise<AccessToken>
   stats(): {
     readonly verified: CacheStats
     readonly active: CacheStats
@@ -50,19 +60,41 @@ interface Verified {
   readonly until: number
 }
 
-/** The fact that a server called a token active, and what it said of it; the token made of it, once its claims passed. */
-interface Active {
-  readonly members: Claims
-  accessToken?: AccessToken
+/** A JWT as it came: itself, or inside a JWE. */
+interface Received {
+  /** What the client sent. */
+  readonly token: string
+  readonly jwt: UnverifiedJwt
+  readonly wrapping: 'none' | 'encrypted'
 }
 
-export function createAccessTokenVerifier(settings: Settings, issuers: Issuers, http: Http): AccessTokenVerifier {
-  const { now, clockTolerance, impliedScopes } = settings
-  const verifySignature = createVerifySignature()
+/** How a token came to be known, which nothing on it says. */
+interface Origin {
+  readonly issuer: Issuer
+  readonly by: 'signature' | 'introspection'
+}
+
+export function createAccessTokenVerifier(
+  settings: Settings,
+  issuers: Issuers,
+  http: Http,
+  verifySignature: VerifySignature = createVerifySignature()
+): AccessTokenVerifier {
+  const { resource, now, clockTolerance, impliedScopes } = settings
+  const { deadline } = settings.http
+  const decrypt = createDecrypt(settings.decryptionKeys)
   const verified = createTokenCache<Verified>()
-  const active = createTimedCache<Active>(MAX_ACTIVE)
-  const inactive = createTimedCache<true>(MAX_INACTIVE)
-  const introspecting = new Map<string, Promise<Active | undefined>>()
+  const answers = createIntrospectionCache({
+    http,
+    deadline,
+    resource,
+    now,
+    clockTolerance,
+    verifySignature,
+    // Places of its own: a flood of tokens keeps nobody from reading what the authorization server says.
+    decrypt: createDecrypt(settings.decryptionKeys)
+  })
+  const origins = new WeakMap<AccessToken, Origin>()
 
   /** Time, and the issuer's keys: a key that left its set takes with it all that was verified by it. */
   const isCurrent = ({ since, until, issuer, keySetVersion }: Verified): boolean => {
@@ -80,7 +112,17 @@ export function createAccessTokenVerifier(settings: Settings, issuers: Issuers, 
     return keySetVersion === issuer.keySetVersion()
   }
 
-  const verifyHere = (token: string, jwt: UnverifiedJwt, issuer: Issuer): Awaitable<AccessToken> => {
+  const create = (token: string, claims: Claims, origin: Origin, scopes?: readonly string[]): AccessToken => {
+    const granted = scopes ?? withImplied(readScopes(claims, origin.issuer.settings.scopeClaims), impliedScopes)
+    const accessToken = Object.freeze(
+      new VerifiedAccessToken(token, claims, origin.issuer.settings, Object.freeze(granted))
+    )
+    origins.set(accessToken, origin)
+    return accessToken
+  }
+
+  const verifyHere = ({ token, jwt, wrapping }: Received, issuer: Issuer): Awaitable<AccessToken> => {
+    if (issuer.settings.requireEncrypted && wrapping === 'none') throw new InvalidToken('not_encrypted')
     const since = now()
     // Read before the keys are: should a key leave meanwhile, what is remembered is outdated already.
     const keySetVersion = issuer.keySetVersion()
@@ -91,7 +133,7 @@ export function createAccessTokenVerifier(settings: Settings, issuers: Issuers, 
       now: since
     }
     return andThen(verifyJwt(jwt, issuer.settings, issuer.keySet, verifySignature, rules), (claims) => {
-      const accessToken = createAccessToken(token, deepFreeze(claims), issuer.settings, impliedScopes)
+      const accessToken = create(token, deepFreeze(claims), { issuer, by: 'signature' })
       const until = Math.min(
         (accessToken.expiresAt as number) + clockTolerance,
         since + REMEMBER_FOR,
@@ -102,39 +144,36 @@ export function createAccessTokenVerifier(settings: Settings, issuers: Issuers, 
     })
   }
 
-  const ask = async (key: string, token: string, issuer: Issuer): Promise<Active | undefined> => {
-    const members = await introspect(token, issuer, { http, deadline: settings.http.deadline })
-    const time = now()
-    if (members === undefined) {
-      inactive.set(key, true, time, time + INACTIVE_FOR)
-      return undefined
-    }
-    const answer: Active = { members }
-    const cacheUntil = time + (issuer.settings.introspection?.cacheFor ?? 0)
-    const until = typeof members['exp'] === 'number' ? Math.min(members['exp'], cacheUntil) : cacheUntil
-    active.set(key, answer, time, until, 2 * (token.length + JSON.stringify(members).length))
-    return answer
+  /** An active token must satisfy the rules all the same (RFC 7662 §4), at every use of the answer. */
+  const requireGood = ({ members }: Active, { settings: rules }: Issuer, missingAudience = false): void => {
+    const allowMissingAudience = missingAudience || (rules.introspection?.allowMissingAudience ?? false)
+    requireAccessTokenKind(members)
+    verifyClaims(members, rules, { required: [], allowMissingAudience, clockTolerance }, now())
   }
 
-  const verifyThere = (token: string, issuer: Issuer): Awaitable<AccessToken> => {
-    const { introspection } = issuer.settings
-    const key = digestKey(String(issuer.serial), token)
-    const time = now()
-    if (inactive.get(key, time)) throw new InvalidToken('inactive')
-    let answer: Awaitable<Active | undefined> | undefined = active.get(key, time) ?? introspecting.get(key)
-    if (answer === undefined) {
-      const asked = ask(key, token, issuer).finally(() => introspecting.delete(key))
-      introspecting.set(key, asked)
-      answer = asked
-    }
-    return andThen(answer, (known) => {
+  const verifyThere = (token: string, issuer: Issuer): Awaitable<AccessToken> =>
+    andThen(answers.recall(token, issuer), (known) => {
       if (known === undefined) throw new InvalidToken('inactive')
-      const rules = { required: [], allowMissingAudience: introspection?.allowMissingAudience ?? false, clockTolerance }
-      requireAccessTokenKind(known.members)
-      verifyClaims(known.members, issuer.settings, rules, now())
-      known.accessToken ??= createAccessToken(token, known.members, issuer.settings, impliedScopes)
+      requireGood(known, issuer)
+      known.accessToken ??= create(token, known.members, { issuer, by: 'introspection' })
       return known.accessToken
     })
+
+  const verifyJwtOf = (received: Received): Awaitable<AccessToken> => {
+    const iss = received.jwt.unverifiedClaims()['iss']
+    if (typeof iss !== 'string') throw new InvalidToken('claim', { expected: 'iss: a string', received: iss })
+    return andThen(issuers.named(iss), (issuer) => {
+      if (issuer === undefined) throw new InvalidToken('issuer', { received: iss })
+      return issuer.settings.tokens === 'opaque' ? verifyThere(received.token, issuer) : verifyHere(received, issuer)
+    })
+  }
+
+  /** What is encrypted to us is nobody else's to judge: from here on there is no way to introspection but by `iss`. */
+  const verifyEncrypted = async (token: string): Promise<AccessToken> => {
+    const jwt = readUnverifiedJwt(await decrypt(token))
+    // Encrypted alone, claims are anybody's who has our public key (RFC 8725 §3.3).
+    if (jwt === undefined) throw new InvalidToken('type', { expected: 'a signed JWT inside the encrypted one' })
+    return verifyJwtOf({ token, jwt, wrapping: 'encrypted' })
   }
 
   const verify = (token: string): Awaitable<AccessToken> => {
@@ -142,47 +181,78 @@ export function createAccessTokenVerifier(settings: Settings, issuers: Issuers, 
     if (known !== undefined && isCurrent(known)) return known.accessToken
     requireToken68(token)
     if (issuers.only) return verifyThere(token, issuers.only)
+    if (settings.decryptionKeys.length > 0 && decrypt.isForUs(token)) return verifyEncrypted(token)
     const jwt = readUnverifiedJwt(token)
-    if (jwt === undefined)
-      return andThen(issuers.forOpaque(token), (issuer) => verifyThere(token, requireIntrospection(issuer, token)))
-    const iss = jwt.unverifiedClaims()['iss']
-    if (typeof iss !== 'string') throw new InvalidToken('claim', { expected: 'iss: a string', received: iss })
-    return andThen(issuers.named(iss), (issuer) => {
-      if (issuer === undefined) throw new InvalidToken('issuer', { received: iss })
-      return issuer.settings.tokens === 'opaque' ? verifyThere(token, issuer) : verifyHere(token, jwt, issuer)
+    if (jwt !== undefined) return verifyJwtOf({ token, jwt, wrapping: 'none' })
+    return andThen(issuers.forOpaque(token), (issuer) => {
+      if (issuer?.settings.introspection && issuer.settings.tokens !== 'jwt') return verifyThere(token, issuer)
+      // Nobody can be asked about it.
+      if (!isJwe(token)) throw new InvalidToken('malformed')
+      throw new InvalidToken(settings.decryptionKeys.length > 0 ? 'decryption' : 'type')
     })
+  }
+
+  const verifyFresh = async (accessToken: AccessToken): Promise<AccessToken> => {
+    const origin = origins.get(accessToken)
+    if (origin === undefined) throw new TypeError('verifyFresh() needs an access token that was verified here')
+    const { issuer, by } = origin
+    const { token, confirmation, scopes } = accessToken
+    if (issuer.settings.introspection === undefined)
+      throw new Misconfigured(
+        `a token of ${issuer.settings.issuer} is to be fresh, and nobody can be asked: give this issuer \`introspection\``
+      )
+    const answer = await answers.ask(token, issuer)
+    if (answer === undefined) {
+      verified.delete(token)
+      throw new InvalidToken('inactive')
+    }
+    // A JWT's own `aud` was checked.
+    requireGood(answer, issuer, by === 'signature')
+    const { cnf } = answer.members
+    // The sender was confirmed by the one that was known: another one was not.
+    if (cnf !== undefined && !isDeepStrictEqual(cnf, confirmation))
+      throw new InvalidToken('claim', { expected: 'cnf: as it was', received: cnf })
+    if (by === 'introspection') {
+      answer.accessToken = create(token, answer.members, origin)
+      return answer.accessToken
+    }
+    const left = stillGranted(scopes, answer, issuer)
+    const claims = withAnswer(accessToken.claims, answer.members)
+    const isSame = left.length === scopes.length && claims === accessToken.claims
+    return isSame ? accessToken : create(token, claims, origin, left)
+  }
+
+  /** Where the answer names scopes: those of the token that it still has, and no others. */
+  const stillGranted = (
+    scopes: readonly string[],
+    { members }: Active,
+    { settings: { scopeClaims } }: Issuer
+  ): readonly string[] => {
+    if (scopeClaims.every((name) => members[name] === undefined)) return scopes
+    const granted = new Set(withImplied(readScopes(members, scopeClaims), impliedScopes))
+    return scopes.filter((one) => granted.has(one))
   }
 
   return {
     verify,
-    stats: () => ({
-      verified: verified.stats(),
-      active: active.stats(),
-      inactive: inactive.stats(),
-      introspecting: introspecting.size
-    })
+    verifyFresh,
+    stats: () => ({ verified: verified.stats(), ...answers.stats() })
   }
 }
 
-/** An opaque token that nobody may be asked about is malformed, or (encrypted) nothing we can tell to be an access token. */
-function requireIntrospection(issuer: Issuer | undefined, token: string): Issuer {
-  if (issuer?.settings.introspection && issuer.settings.tokens !== 'jwt') return issuer
-  throw new InvalidToken(isJwe(token) ? 'type' : 'malformed')
+/** What may have changed since a JWT was issued, and what checks of a route read. */
+const CHANGEABLE = ['authorization_details', 'acr', 'auth_time']
+
+/** A JWT's claims, with what the authorization server says otherwise now (RFC 9396 §9.2, RFC 9470 §6.2). */
+function withAnswer(claims: Claims, members: Claims): Claims {
+  const changed = CHANGEABLE.filter((name) => members[name] !== undefined).map((name) => [name, members[name]])
+  return changed.length === 0 ? claims : Object.freeze({ ...claims, ...Object.fromEntries(changed) })
 }
 
-/** @param claims verified and frozen */
-function createAccessToken(
-  token: string,
-  claims: Claims,
-  issuer: IssuerSettings,
-  impliedScopes: Settings['impliedScopes']
-): AccessToken {
-  const granted = readScopes(claims, issuer.scopeClaims)
-  const scopes =
-    impliedScopes.size === 0
-      ? granted
-      : [...new Set(granted.flatMap((one) => [one, ...(impliedScopes.get(one) ?? [])]))]
-  return Object.freeze(new VerifiedAccessToken(token, claims, issuer, Object.freeze(scopes)))
+/** Scopes with those they include. */
+function withImplied(granted: readonly string[], implied: Settings['impliedScopes']): readonly string[] {
+  if (implied.size === 0) return granted
+  return [...new Set(granted.flatMap((one) => [one, ...(implied.get(one) ?? [])]))]
 }
 
 class VerifiedAccessToken implements AccessToken {
@@ -201,7 +271,7 @@ class VerifiedAccessToken implements AccessToken {
   readonly claims: Claims
 
   constructor(token: string, claims: Claims, issuer: IssuerSettings, scopes: readonly string[]) {
-    const { iss, sub, aud, iat, exp, cnf, auth_time: authTime } = claims
+    const { iss, sub, iat, exp, cnf, auth_time: authTime } = claims
     const clientId = issuer.clientIdClaims.map((name) => claims[name]).find((value) => value !== undefined)
     this.#token = token
     this.#scopes = new Set(scopes)
@@ -209,7 +279,7 @@ class VerifiedAccessToken implements AccessToken {
     this.subject = sub as string | undefined
     this.clientId = clientId as string | undefined
     this.subjectType = sub !== undefined && sub === clientId && authTime === undefined ? 'client' : 'unknown'
-    this.audience = Object.freeze([...readAudience(aud)])
+    this.audience = Object.freeze([...readAudience(claims[issuer.audienceClaim])])
     this.scopes = scopes
     this.issuedAt = iat as number | undefined
     this.expiresAt = exp as number | undefined

@@ -29,6 +29,7 @@ const ENTRY_OVERHEAD = 512
 export interface TokenCache<V> {
   get(token: string): V | undefined
   set(token: string, value: V): void
+  delete(token: string): void
   stats(): CacheStats
 }
 
@@ -38,13 +39,17 @@ export function createTokenCache<V extends object>(): TokenCache<V> {
     maxSize: MAX_BYTES,
     sizeCalculation: ({ token }) => 2 * token.length + ENTRY_OVERHEAD
   })
+  const get = (token: string): V | undefined => {
+    const entry = entries.get(token.slice(-TAIL))
+    return entry !== undefined && entry.token === token ? entry.value : undefined
+  }
   return {
-    get: (token) => {
-      const entry = entries.get(token.slice(-TAIL))
-      return entry !== undefined && entry.token === token ? entry.value : undefined
-    },
+    get,
     set: (token, value) => {
       if (token.length <= MAX_CACHED_LENGTH) entries.set(token.slice(-TAIL), { token, value })
+    },
+    delete: (token) => {
+      if (get(token) !== undefined) entries.delete(token.slice(-TAIL))
     },
     stats: () => ({
       entries: entries.size,
@@ -55,11 +60,26 @@ export function createTokenCache<V extends object>(): TokenCache<V> {
   }
 }
 
+/** Values that never change, by the text they were made of. */
+export interface Memo<V> {
+  get(text: string): V | undefined
+  set(text: string, value: V): unknown
+}
+
+export function createMemo<V extends object>(maxEntries: number): Memo<V> {
+  return new LRUCache<string, V>({
+    max: maxEntries,
+    maxSize: MAX_BYTES,
+    sizeCalculation: (_value, text) => text.length + ENTRY_OVERHEAD
+  })
+}
+
 /** Values by key, each until a time (seconds since the epoch). A clock set back beyond `since` ends them too. */
 export interface TimedCache<V> {
   get(key: string, now: number): V | undefined
   /** @param bytes about how much the value holds */
   set(key: string, value: V, now: number, until: number, bytes?: number): void
+  delete(key: string): void
   stats(): CacheStats
 }
 
@@ -75,6 +95,9 @@ export function createTimedCache<V>(max: number): TimedCache<V> {
     },
     set: (key, value, now, until, bytes = 0) => {
       if (until > now) entries.set(key, { value, since: now, until }, { size: bytes + ENTRY_OVERHEAD })
+    },
+    delete: (key) => {
+      entries.delete(key)
     },
     stats: () => ({ entries: entries.size, maxEntries: max, bytes: entries.calculatedSize, maxBytes: MAX_BYTES })
   }

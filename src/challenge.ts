@@ -10,6 +10,12 @@ export interface ChallengeParameters {
   readonly error?: string | undefined
   readonly errorDescription?: string | undefined
   readonly scope?: readonly string[] | undefined
+  /** RFC 9470 §3, in order of preference. */
+  readonly acrValues?: readonly string[] | undefined
+  /** RFC 9470 §3, seconds. */
+  readonly maxAge?: number | undefined
+  /** RFC 9449 §7.1. */
+  readonly algs?: readonly string[] | undefined
   readonly resourceMetadata?: string | undefined
 }
 
@@ -29,12 +35,16 @@ const QUOTABLE = /^[\x20-\x7E]*$/
  */
 export function formatChallenge(scheme: string, parameters: ChallengeParameters): string {
   const parts: string[] = []
-  const { realm, error, errorDescription, scope, resourceMetadata } = parameters
+  const { realm, error, errorDescription, scope, acrValues, maxAge, algs, resourceMetadata } = parameters
   if (realm !== undefined) parts.push(`realm="${realm.replace(/["\\]/g, '\\$&')}"`)
   if (error !== undefined) parts.push(`error="${reduceErrorText(error)}"`)
   if (errorDescription !== undefined) parts.push(`error_description="${reduceErrorText(errorDescription)}"`)
   const scopes = scope?.filter(isScopeToken) ?? []
   if (scopes.length > 0) parts.push(`scope="${scopes.join(' ')}"`)
+  const acrs = acrValues?.filter(isScopeToken) ?? []
+  if (acrs.length > 0) parts.push(`acr_values="${acrs.join(' ')}"`)
+  if (maxAge !== undefined) parts.push(`max_age="${maxAge}"`)
+  if (algs !== undefined) parts.push(`algs="${algs.join(' ')}"`)
   if (resourceMetadata !== undefined) parts.push(`resource_metadata="${resourceMetadata}"`)
   if (parts.length === 0) throw new TypeError(`a ${scheme} challenge needs a parameter`)
   return `${scheme} ${parts.join(', ')}`
@@ -45,7 +55,7 @@ export function reduceErrorText(text: string): string {
   return text.replace(NOT_ERROR_TEXT, ' ').trim()
 }
 
-/** True for one scope of RFC 6749 §3.3: no space, no quote, no backslash, ASCII. */
+/** True for one scope of RFC 6749 §3.3: no space, no quote, no backslash, ASCII. An `acr` in a list is held to the same. */
 export function isScopeToken(value: string): boolean {
   return SCOPE_TOKEN.test(value)
 }

@@ -29,7 +29,7 @@ export function verifyClaims(claims: Claims, issuer: IssuerSettings, rules: Clai
   requirePresence(claims, rules.required, issuer.clientIdClaims)
   requireTypes(claims, issuer.clientIdClaims)
   if (claims['iss'] !== undefined) requireIssuer(claims['iss'], issuer)
-  requireAudience(claims['aud'], issuer.audience, rules.allowMissingAudience)
+  requireAudience(claims, issuer, rules.allowMissingAudience)
   requireTime(claims, now, rules.clockTolerance)
 }
 
@@ -63,19 +63,24 @@ function requireIssuer(iss: unknown, { acceptedIssuers }: IssuerSettings): void 
     throw new InvalidToken('issuer', { expected: [...acceptedIssuers], received: iss })
 }
 
-function requireAudience(aud: unknown, expected: ReadonlySet<string> | null, allowMissing: boolean): void {
-  const audience = readAudience(aud)
-  if (expected === null || (aud === undefined && allowMissing)) return
+function requireAudience(
+  claims: Claims,
+  { audience: expected, audienceClaim }: IssuerSettings,
+  allowMissing: boolean
+): void {
+  const received = claims[audienceClaim]
+  const audience = readAudience(received, audienceClaim)
+  if (expected === null || (received === undefined && allowMissing)) return
   if (!audience.some((one) => expected.has(one)))
-    throw new InvalidToken('audience', { expected: [...expected], received: aud })
+    throw new InvalidToken('audience', { expected: [...expected], received })
 }
 
-/** `aud` as a list: a string, or an array of strings (RFC 7519 §4.1.3). */
-export function readAudience(aud: unknown): readonly string[] {
+/** `aud` (or what stands for it) as a list: a string, or an array of strings (RFC 7519 §4.1.3). */
+export function readAudience(aud: unknown, name = 'aud'): readonly string[] {
   if (aud === undefined) return []
   if (typeof aud === 'string') return [aud]
   if (Array.isArray(aud) && aud.every((one) => typeof one === 'string')) return aud
-  throw new InvalidToken('claim', { expected: 'aud: a string or an array of strings', received: aud })
+  throw new InvalidToken('claim', { expected: `${name}: a string or an array of strings`, received: aud })
 }
 
 /**
@@ -103,6 +108,19 @@ export function requireAccessTokenClaims(claims: Claims): void {
   const telltale = ['nonce', 'at_hash', 'c_hash', 'events'].find((name) => claims[name] !== undefined)
   if (telltale !== undefined) throw new InvalidToken('type', { expected: `no claim ${telltale}` })
   requireAccessTokenKind(claims)
+}
+
+/**
+ * Claims in which the issuer is configured to say what kind of token it is.
+ *
+ * @throws {InvalidToken}
+ */
+export function requireClaimValues(claims: Claims, required: IssuerSettings['requiredClaimValues']): void {
+  for (const [name, values] of Object.entries(required)) {
+    const received = claims[name]
+    if (!values.has(received as string))
+      throw new InvalidToken('type', { expected: `${name}: one of ${[...values].join(', ')}`, received })
+  }
 }
 
 /**

@@ -83,6 +83,29 @@ export function noClientAuth(): ClientAuth {
   }
 }
 
+/** What {@link tlsClientAuth} made: other endpoints are for it, and it needs a connection with a certificate. */
+const byCertificate = new WeakSet<ClientAuth>()
+
+/**
+ * `tls_client_auth` and `self_signed_tls_client_auth` (RFC 8705 §2): sends `client_id`; the certificate of the
+ * connection proves it. Endpoints of `mtls_endpoint_aliases` are preferred (RFC 8705 §5).
+ *
+ * Does NOT hold the certificate: that is the option `http.dispatcher`, an undici `Agent` with `connect: { cert, key }`,
+ * without which nothing starts.
+ */
+export function tlsClientAuth(): ClientAuth {
+  const auth: ClientAuth = (_as, client, body) => {
+    body.set('client_id', requireClientId(client))
+  }
+  byCertificate.add(auth)
+  return auth
+}
+
+/** @internal True for what {@link tlsClientAuth} made. */
+export function usesClientCertificate(auth: ClientAuth): boolean {
+  return byCertificate.has(auth)
+}
+
 function requireText(value: unknown, name: string): void {
   if (typeof value !== 'string' || value === '') throw new TypeError(`${name}() needs a text that is not empty`)
 }

@@ -2,36 +2,124 @@
  * Confirms that a token came from whom it was issued to: `cnf` (RFC 7800 §3.1) × the scheme × what was presented. The
  * only place that makes an {@link Access}.
  *
- * A token that is bound to a key is refused as a plain bearer token: with DPoP (`jkt`, RFC 9449 §7.2), a certificate
- * (`x5t#S256`, RFC 8705 §3), or anything else that cannot be confirmed here.
+ * The token's own word decides, whatever a route asks for: a token with `jkt` needs a DPoP proof (RFC 9449 §7), one with
+ * `x5t#S256` its client certificate (RFC 8705 §3), one with both needs both, and one bound in a way that nobody here can
+ * confirm is of no use.
  */
+import { andThen } from './awaitable.js'
+import type { VerifyProof } from './dpop.js'
 import { InvalidToken } from './errors.js'
-import type { Access, AccessToken, Claims, Confirmation, Credentials } from './types.js'
+import { isBoundTo, type ReadCertificate } from './mtls.js'
+import type {
+  Access,
+  AccessToken,
+  Awaitable,
+  Claims,
+  Confirmation,
+  Credentials,
+  HeaderFields,
+  ResourceRequest,
+  Scheme
+} from './types.js'
+
+export interface ConfirmationSettings {
+  readonly readCertificate: ReadCertificate
+  /** The field by which a proxy tells the certificate; undefined: none does. */
+  readonly certificateField: string | undefined
+  readonly verifyProof: VerifyProof
+  /** `cnf` must have a member of this kind. */
+  readonly require: 'certificate' | 'any' | undefined
+}
 
 /** Confirms the sender and returns what a handler may rely on. */
-export type Confirm = (accessToken: AccessToken, credentials: Credentials) => Access
+export interface Confirm {
+  (accessToken: AccessToken, credentials: Credentials, request: ResourceRequest): Awaitable<Access>
+  /** The same sender, confirmed already, with facts about the same token that were asked for anew. */
+  renew(access: Access, accessToken: AccessToken): Access
+}
 
-/** The same unbound token gives the same `Access`: it holds nothing of the request. */
-export function createConfirm(): Confirm {
-  const known = new WeakMap<AccessToken, Access>()
-  return (accessToken, credentials) => {
-    let access = known.get(accessToken)
+type Key = Access['confirmedBy'][number]
+
+const NO_FIELDS: HeaderFields = Object.freeze({})
+const NO_KEYS: readonly Key[] = Object.freeze([])
+
+export function createConfirm(settings: ConfirmationSettings): Confirm {
+  const { readCertificate, certificateField, verifyProof } = settings
+  /** The same unbound token gives the same `Access`: it holds nothing of the request. */
+  const unbound = new WeakMap<AccessToken, Access>()
+  const byCertificate: HeaderFields =
+    certificateField === undefined ? NO_FIELDS : Object.freeze({ Vary: certificateField })
+
+  const confirm = (accessToken: AccessToken, credentials: Credentials, request: ResourceRequest): Awaitable<Access> => {
+    const { confirmation } = accessToken
+    const { scheme } = credentials
+    if (scheme === 'Bearer' && confirmation === undefined) return confirmUnbound(accessToken)
+    const jkt = confirmation?.['jkt']
+    const thumbprint = confirmation?.['x5t#S256']
+    requireScheme(accessToken, scheme, jkt)
+    if (
+      thumbprint !== undefined ? !isBoundTo(readCertificate(request), thumbprint) : settings.require === 'certificate'
+    )
+      throw new InvalidToken('certificate_binding')
+    if (jkt === undefined && thumbprint === undefined)
+      throw new InvalidToken('confirmation_unknown', { received: Object.keys(confirmation ?? {}) })
+    const fields = thumbprint === undefined ? NO_FIELDS : byCertificate
+    if (jkt === undefined) return createAccess(accessToken, scheme, ['certificate'], fields)
+    const expected = {
+      method: request.method,
+      target: request.url,
+      token: credentials.token,
+      jkt: typeof jkt === 'string' ? jkt : ''
+    }
+    return andThen(verifyProof(credentials.proofs, expected), (nonce) => {
+      const keys: readonly Key[] = thumbprint === undefined ? ['dpop'] : ['dpop', 'certificate']
+      return createAccess(accessToken, scheme, keys, nonce === undefined ? fields : withNonce(fields, nonce, request))
+    })
+  }
+
+  const confirmUnbound = (accessToken: AccessToken): Access => {
+    let access = unbound.get(accessToken)
     if (access === undefined) {
-      requireUnbound(accessToken)
-      access = Object.freeze(new ConfirmedAccess(accessToken, credentials.scheme))
-      known.set(accessToken, access)
+      requireScheme(accessToken, 'Bearer', undefined)
+      if (settings.require !== undefined) throw new InvalidToken('certificate_binding')
+      access = createAccess(accessToken, 'Bearer', NO_KEYS, NO_FIELDS)
+      unbound.set(accessToken, access)
     }
     return access
   }
+
+  return Object.assign(confirm, {
+    renew: (access: Access, accessToken: AccessToken) =>
+      createAccess(accessToken, access.scheme, access.confirmedBy, access.responseHeaders)
+  })
 }
 
-/** @throws {InvalidToken} the token is bound to a key */
-function requireUnbound({ confirmation, claims }: AccessToken): void {
-  const isDpop = typeof claims['token_type'] === 'string' && claims['token_type'].toLowerCase() === 'dpop'
-  if (isDpop || confirmation?.['jkt'] !== undefined) throw new InvalidToken('dpop_downgrade')
-  if (confirmation?.['x5t#S256'] !== undefined) throw new InvalidToken('certificate_binding')
-  if (confirmation !== undefined)
-    throw new InvalidToken('confirmation_unknown', { received: Object.keys(confirmation) })
+/**
+ * The scheme and the token must agree, both ways (RFC 9449 §7.1, §7.2). An introspection answer may say so too, in
+ * `token_type` (RFC 9449 §6.2).
+ *
+ * @throws {InvalidToken}
+ */
+function requireScheme({ claims }: AccessToken, scheme: Scheme, jkt: unknown): void {
+  const { token_type: type } = claims
+  const says = typeof type === 'string' ? type.toLowerCase() : undefined
+  if (scheme === 'Bearer') {
+    if (jkt !== undefined || says === 'dpop') throw new InvalidToken('dpop_downgrade')
+    return
+  }
+  if (jkt === undefined) throw new InvalidToken('dpop_unbound')
+  if (says === 'bearer') throw new InvalidToken('claim', { expected: 'token_type: DPoP', received: type })
+}
+
+/** An answer with a nonce is for one client (RFC 9449 §8.2), whose script may be of another origin. */
+function withNonce(fields: HeaderFields, nonce: string, request: ResourceRequest): HeaderFields {
+  const crossOrigin = request.fieldLines('origin').length > 0
+  return Object.freeze({
+    ...fields,
+    'DPoP-Nonce': nonce,
+    'Cache-Control': 'no-store',
+    ...(crossOrigin && { 'Access-Control-Expose-Headers': 'DPoP-Nonce' })
+  })
 }
 
 /** True for an {@link Access} made by this package: another one may have put something else under the same name. */
@@ -39,9 +127,21 @@ export function isAccess(value: unknown): value is Access {
   return ConfirmedAccess.isOne(value)
 }
 
+function createAccess(
+  accessToken: AccessToken,
+  scheme: Scheme,
+  confirmedBy: readonly Key[],
+  responseHeaders: HeaderFields
+): Access {
+  return Object.freeze(new ConfirmedAccess(accessToken, scheme, Object.freeze(confirmedBy), responseHeaders))
+}
+
 class ConfirmedAccess implements Access {
+  // Private, so that nothing that prints, copies or serializes the object prints the token.
   readonly #accessToken: AccessToken
-  readonly scheme: 'Bearer'
+  readonly #responseHeaders: HeaderFields
+  readonly scheme: Scheme
+  readonly confirmedBy: readonly Key[]
   readonly issuer: string
   readonly subject: string | undefined
   readonly subjectType: 'client' | 'unknown'
@@ -53,9 +153,11 @@ class ConfirmedAccess implements Access {
   readonly confirmation: Confirmation | undefined
   readonly claims: Claims
 
-  constructor(accessToken: AccessToken, scheme: 'Bearer') {
+  constructor(accessToken: AccessToken, scheme: Scheme, confirmedBy: readonly Key[], responseHeaders: HeaderFields) {
     this.#accessToken = accessToken
+    this.#responseHeaders = responseHeaders
     this.scheme = scheme
+    this.confirmedBy = confirmedBy
     this.issuer = accessToken.issuer
     this.subject = accessToken.subject
     this.subjectType = accessToken.subjectType
@@ -72,11 +174,25 @@ class ConfirmedAccess implements Access {
     return typeof value === 'object' && value !== null && #accessToken in value
   }
 
+  /** Of an Access that {@link isAccess} knows: the token it was made of. */
+  static accessTokenOf(access: ConfirmedAccess): AccessToken {
+    return access.#accessToken
+  }
+
   get token(): string {
     return this.#accessToken.token
+  }
+
+  get responseHeaders(): HeaderFields {
+    return this.#responseHeaders
   }
 
   hasScope(scope: string): boolean {
     return this.#accessToken.hasScope(scope)
   }
+}
+
+/** The verified access token that an access was made of. */
+export function accessTokenOf(access: Access): AccessToken {
+  return ConfirmedAccess.accessTokenOf(access as ConfirmedAccess)
 }

@@ -1,20 +1,32 @@
 /**
- * RFC 6750 §2.1: the access token of a request, from the `Authorization` field and from nowhere else. The query, the
- * body, cookies and `Proxy-Authorization` are not looked at. An unknown scheme counts as no credentials (RFC 6750 §3.1).
+ * RFC 6750 §2.1, RFC 9449 §7.1: the access token of a request, from the `Authorization` field and from nowhere else. The
+ * query, the body, cookies and `Proxy-Authorization` are not looked at. An unknown scheme counts as no credentials
+ * (RFC 6750 §3.1).
  */
-import { InvalidRequest, InvalidToken } from './errors.js'
-import type { Credentials, ResourceRequest } from './types.js'
+import { CredentialsMissing, InvalidRequest, InvalidToken } from './errors.js'
+import type { Credentials, ResourceRequest, Scheme } from './types.js'
 
 /** Longer tokens are refused before a character of them is read. */
 const MAX_TOKEN_LENGTH = 16_384
 
 const SPACE = 0x20
 
-/** A bearer token behind another scheme's credentials: two fields that became one on the way. */
-const JOINED_BEARER = /,[ \t]*bearer[ \t]/i
+/** One of our schemes behind another scheme's credentials: two fields that became one on the way. */
+const JOINED_TOKEN = /,[ \t]*(?:bearer|dpop)[ \t]/i
+/** Any credentials behind others. */
+const JOINED_FIELD = /,[ \t]*[A-Za-z]+[ \t]+[^ \t]/
 /** Only a space may stand there (RFC 9110 §11.4). */
-const TAB_AFTER_BEARER = /^bearer\t/i
+const TAB_AFTER_SCHEME = /^(?:bearer|dpop)\t/i
 const QUERY_TOKEN = /[?&]access_token=/
+
+const NONE: readonly string[] = Object.freeze([])
+
+export interface CredentialRules {
+  /** The schemes that are accepted. */
+  readonly accepted: readonly Scheme[]
+  /** Refuse a request with a token in its query. */
+  readonly rejectQueryToken: boolean
+}
 
 /**
  * The credentials of a request, or undefined where it has none for us.
@@ -23,24 +35,50 @@ const QUERY_TOKEN = /[?&]access_token=/
  *
  * @throws {InvalidRequest} repeated or malformed `Authorization`; a token in the query, with `rejectQueryToken`
  * @throws {InvalidToken} longer than {@link MAX_TOKEN_LENGTH}
+ * @throws {CredentialsMissing} a token under a scheme that this server has switched off: it is not *absent*, so no waiver
+ *   for absent credentials applies
  */
-export function readCredentials(request: ResourceRequest, rejectQueryToken: boolean): Credentials | undefined {
+export function readCredentials(
+  request: ResourceRequest,
+  { accepted, rejectQueryToken }: CredentialRules
+): Credentials | undefined {
   if (rejectQueryToken && QUERY_TOKEN.test(request.url)) throw new InvalidRequest('multiple_credentials')
   const lines = request.fieldLines('authorization')
   if (lines.length === 0) return undefined
   if (lines.length > 1) throw new InvalidRequest('multiple_credentials')
   const line = lines[0] as string
   const space = line.indexOf(' ')
-  const scheme = space < 0 ? line : line.slice(0, space)
-  if (scheme !== 'Bearer' && scheme.toLowerCase() !== 'bearer') {
-    if (scheme === '') throw new InvalidRequest('malformed_authorization')
-    if (TAB_AFTER_BEARER.test(line)) throw new InvalidRequest('malformed_authorization')
-    if (JOINED_BEARER.test(line)) throw new InvalidRequest('multiple_credentials')
+  const name = space < 0 ? line : line.slice(0, space)
+  const scheme = schemeNamed(name)
+  if (scheme === undefined) {
+    if (name === '' || TAB_AFTER_SCHEME.test(line)) throw new InvalidRequest('malformed_authorization')
+    if (JOINED_TOKEN.test(line)) throw new InvalidRequest('multiple_credentials')
     return undefined
   }
-  let start = scheme.length
+  if (!accepted.includes(scheme)) {
+    throw JOINED_TOKEN.test(line) ? new InvalidRequest('multiple_credentials') : new CredentialsMissing()
+  }
+  let start = name.length
   while (line.charCodeAt(start) === SPACE) start++
   if (start === line.length) throw new InvalidRequest('malformed_authorization')
   if (line.length - start > MAX_TOKEN_LENGTH) throw new InvalidToken('malformed')
-  return { scheme: 'Bearer', token: line.slice(start) }
+  return { scheme, token: line.slice(start), proofs: scheme === 'DPoP' ? request.fieldLines('dpop') : NONE }
+}
+
+/**
+ * The one accepted scheme that a refused request used, or undefined where it used none or nobody can tell which: for the
+ * challenge, which has the error under that scheme.
+ */
+export function readUsedScheme(request: ResourceRequest, accepted: readonly Scheme[]): Scheme | undefined {
+  const [line, another] = request.fieldLines('authorization')
+  if (line === undefined || another !== undefined || JOINED_FIELD.test(line)) return undefined
+  const scheme = schemeNamed(/^[^ \t]*/.exec(line)?.[0] ?? '')
+  return scheme !== undefined && accepted.includes(scheme) ? scheme : undefined
+}
+
+/** Schemes are case-insensitive (RFC 9110 §11.1). */
+function schemeNamed(name: string): Scheme | undefined {
+  if (name === 'Bearer' || name === 'DPoP') return name
+  if (name.length === 6 && name.toLowerCase() === 'bearer') return 'Bearer'
+  return name.length === 4 && name.toLowerCase() === 'dpop' ? 'DPoP' : undefined
 }

@@ -3,6 +3,7 @@
  * believed. `signed_metadata` is not read (RFC 8414 §2.1 leaves that open), and no algorithm named for other tokens is
  * taken to be about access tokens.
  */
+import { usesClientCertificate } from './client-auth.js'
 import { Misconfigured } from './errors.js'
 import type { Answer, Http } from './http.js'
 import type { IssuerSettings } from './issuer-settings.js'
@@ -60,6 +61,20 @@ function readMetadata({ status, contentType, body }: Answer, issuer: string): Au
   // RFC 8414 §3.3: identical, code point by code point, or the document must not be used.
   if (named !== issuer) return `names the issuer ${String(JSON.stringify(named)).slice(0, 200)}`
   return document as AuthorizationServerMetadata
+}
+
+/**
+ * `introspection_endpoint` of the metadata; for a client that shows a certificate the one of `mtls_endpoint_aliases`,
+ * where that has one (RFC 8705 §5).
+ */
+export function requireIntrospectionEndpoint(
+  document: AuthorizationServerMetadata,
+  { issuer, introspection }: IssuerSettings
+): string {
+  const aliases = document['mtls_endpoint_aliases'] as { readonly introspection_endpoint?: string } | null | undefined
+  const alias = introspection && usesClientCertificate(introspection.auth) ? aliases?.introspection_endpoint : undefined
+  const own = alias === undefined ? document : { issuer, introspection_endpoint: alias }
+  return requireEndpoint(own, 'introspection_endpoint', issuer)
 }
 
 /** An endpoint from metadata: https, or plain http where the issuer itself is on this machine. */

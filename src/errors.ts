@@ -1,170 +1,28 @@
 /**
- * Every way this package says no. An error carries its whole HTTP answer: status, body and header fields, so that no
- * adapter needs to look inside. Where it is thrown it states facts only; what the server advertises about itself
- * (realm, scopes of the route, `resource_metadata`) is added once, by `advertise`, on the way out.
- *
- * The message and the body are fixed words: nothing from a token or a request is in them. What went wrong on our side
- * is in `hint`; what was received is on `received`, which is not enumerable, so that an error logged whole does not
- * carry it.
+ * Every way this package says no. Where an error is thrown it states facts only; what the server advertises about itself
+ * (realm, schemes, scopes of the route, `resource_metadata`) is added once, by `advertise`, on the way out.
  */
-import { type ChallengeParameters, formatChallenge, reduceErrorText } from './challenge.js'
-import { REQUEST_REASONS, type RequestReason, TOKEN_REASONS, type TokenReason } from './reasons.js'
-import type { HeaderFields } from './types.js'
+import type { ChallengeParameters } from './challenge.js'
+import {
+  PROOF_REASONS,
+  type ProofReason,
+  REQUEST_REASONS,
+  type RequestReason,
+  TOKEN_REASONS,
+  type TokenReason
+} from './reasons.js'
+import { Refusal } from './refusal.js'
+import { type Evidence, ResourceServerError } from './resource-server-error.js'
+import type { AuthenticationRequirement, HeaderFields } from './types.js'
+
+export { Refusal } from './refusal.js'
+export { ResourceServerError } from './resource-server-error.js'
 
 /** Seconds: what a server asks for beyond, it may ask again. */
 const MAX_RETRY_AFTER = 3600
 
-/** What the authorization server side of an {@link Unavailable} was asked for. */
-export type Dependency = 'issuer' | 'metadata' | 'jwks' | 'introspection'
-
-/** What a refusal may tell the operator: never sent, never enumerable. */
-export interface Evidence {
-  readonly expected?: unknown
-  readonly received?: unknown
-}
-
-interface Answer extends Evidence {
-  readonly status: number
-  /** OAuth error code of the body (and of the challenge, for a {@link Refusal}). */
-  readonly code?: string
-  readonly reason: string
-  readonly description: string
-  readonly hint: string
-  readonly cause?: unknown
-}
-
-/** Common to all: a status, a body, header fields, and a reason for the log. */
-export abstract class ResourceServerError extends Error {
-  /** HTTP status code. */
-  readonly status: number
-  /** `error` of the answer's body, or undefined where RFC 6750 §3.1 wants none. */
-  readonly code: string | undefined
-  /** A stable, low-cardinality name for logs and metrics. */
-  readonly reason: string
-  /** One sentence for the client: fixed words. */
-  readonly description: string
-  /** What the operator should look at or change. Not sent to the client. */
-  readonly hint: string
-  /** What would have been accepted, where that helps. Not enumerable. */
-  declare readonly expected: unknown
-  /** What came instead: from the token, so for careful eyes only. Not enumerable. */
-  declare readonly received: unknown
-
-  protected constructor(answer: Answer) {
-    super(
-      answer.status < 500 ? answer.description : answer.hint,
-      answer.cause === undefined ? undefined : { cause: answer.cause }
-    )
-    Object.defineProperty(this, 'name', { value: new.target.name, configurable: true, writable: true })
-    if (answer.status >= 500) {
-      // The stack, which goes to logs, begins with the hint; it is formatted when first read, so before the message
-      // becomes fixed words, since frameworks may send that.
-      Object.defineProperty(this, 'stack', { value: this.stack, configurable: true, writable: true })
-      this.message = answer.description
-    }
-    this.status = answer.status
-    this.code = answer.code
-    this.reason = answer.reason
-    this.description = answer.description
-    this.hint = answer.hint
-    Object.defineProperty(this, 'expected', { value: answer.expected })
-    Object.defineProperty(this, 'received', { value: answer.received })
-  }
-
-  #headers: HeaderFields | undefined
-
-  /**
-   * The answer's header fields; a list is one line each. An adapter sets them to what they are together with the
-   * response's own: frameworks disagree on whether an error's fields or the response's survive.
-   */
-  get headers(): HeaderFields {
-    this.#headers ??= this.ownHeaders()
-    return this.#headers
-  }
-
-  set headers(fields: HeaderFields) {
-    this.#headers = fields
-  }
-
-  /** The header fields that this error asks for by itself. */
-  protected abstract ownHeaders(): HeaderFields
-
-  /** True if the client may read `message` (the convention of http-errors, which Koa follows). */
-  get expose(): boolean {
-    return this.status < 500
-  }
-
-  /** The same as `status`, by the name that Express and Fastify read. */
-  get statusCode(): number {
-    return this.status
-  }
-
-  /** The answer's body as a JSON value, or undefined where the answer has no body. */
-  toJSON(): { error: string; error_description?: string } | undefined {
-    if (this.code === undefined) return undefined
-    return this.expose
-      ? { error: this.code, error_description: reduceErrorText(this.description) }
-      : { error: this.code }
-  }
-
-  /** The whole answer as a WHATWG `Response`. */
-  toResponse(): Response {
-    const body = this.toJSON()
-    const headers = new Headers()
-    for (const [name, value] of Object.entries(this.headers)) {
-      for (const line of typeof value === 'string' ? [value] : value) headers.append(name, line)
-    }
-    if (body === undefined) return new Response(null, { status: this.status, headers })
-    headers.set('Content-Type', 'application/json')
-    return new Response(JSON.stringify(body), { status: this.status, headers })
-  }
-
-  /** {@link toResponse}, by the name that Hono's error handler calls. */
-  getResponse(): Response {
-    return this.toResponse()
-  }
-}
-
-/** What a server says about itself in a challenge. */
-export interface Advertisement {
-  readonly realm?: string | undefined
-  /** The scopes that the route needs, all of them once. */
-  readonly scope?: readonly string[] | undefined
-  readonly resourceMetadata?: string | undefined
-  /** True for a request from another origin, whose script may read a field only if it is exposed (RFC 9449 §7.1). */
-  readonly crossOrigin?: boolean
-}
-
-/** The request's fault: its answer has a challenge (RFC 6750 §3, RFC 9110 §11.6.1). */
-export abstract class Refusal extends ResourceServerError {
-  protected ownHeaders(): HeaderFields {
-    // Thrown where no server advertises: a challenge all the same, of what the error itself knows.
-    return this.#answer({ realm: this.code === undefined ? 'api' : undefined })
-  }
-
-  /** @internal The one place where a refusal learns what the server advertises. */
-  advertise(advertisement: Advertisement): this {
-    this.headers = this.#answer(advertisement)
-    return this
-  }
-
-  /** The scopes to ask for, where they differ from those the route advertises; undefined leaves those. */
-  protected requiredScopes(advertised: readonly string[] | undefined): readonly string[] | undefined {
-    return advertised
-  }
-
-  #answer({ realm, scope, resourceMetadata, crossOrigin }: Advertisement): HeaderFields {
-    const parameters: ChallengeParameters = {
-      realm,
-      error: this.code,
-      errorDescription: this.code === undefined ? undefined : this.description,
-      scope: this.requiredScopes(scope),
-      resourceMetadata
-    }
-    const fields = { 'WWW-Authenticate': [formatChallenge('Bearer', parameters)], 'Cache-Control': 'no-store' }
-    return crossOrigin ? { ...fields, 'Access-Control-Expose-Headers': 'WWW-Authenticate' } : fields
-  }
-}
+/** What an {@link Unavailable} would have needed. `replay` is the store of used DPoP proofs, `decryption` this process. */
+export type Dependency = 'issuer' | 'metadata' | 'jwks' | 'introspection' | 'replay' | 'decryption'
 
 /** 401 without an error code: the request lacks any authentication information (RFC 6750 §3.1). */
 export class CredentialsMissing extends Refusal {
@@ -173,7 +31,7 @@ export class CredentialsMissing extends Refusal {
       status: 401,
       reason: 'credentials_missing',
       description: 'An access token is required',
-      hint: 'The request has no `Authorization: Bearer` field. Tokens in the query, the body or a cookie are not read.'
+      hint: 'The request has no `Authorization` field with a scheme that is accepted here. Tokens in the query, the body or a cookie are not read.'
     })
   }
 }
@@ -198,6 +56,95 @@ export class InvalidToken extends Refusal {
 
   constructor(reason: TokenReason, evidence?: Evidence) {
     super({ status: 401, code: 'invalid_token', reason, ...TOKEN_REASONS[reason], ...evidence })
+  }
+}
+
+/** 401 `invalid_dpop_proof`: the token is good, the proof that came with it is not (RFC 9449 §7.1). */
+export class InvalidProof extends Refusal {
+  declare readonly reason: ProofReason
+
+  constructor(reason: ProofReason, evidence?: Evidence) {
+    super({ status: 401, code: 'invalid_dpop_proof', reason, ...PROOF_REASONS[reason], ...evidence })
+  }
+}
+
+/** 401 `use_dpop_nonce`: the client is to make another proof with this nonce (RFC 9449 §9). */
+export class ProofNonceRequired extends Refusal {
+  /** For `DPoP-Nonce`. */
+  readonly nonce: string
+
+  constructor(nonce: string) {
+    super({
+      status: 401,
+      code: 'use_dpop_nonce',
+      reason: 'proof_nonce',
+      description: 'Resource server requires nonce in DPoP proof',
+      hint: 'The proof has no nonce of this server, or one that is too old. A client repeats the request with the nonce it is given; one that never does cannot do RFC 9449 §9. If all processes refuse each other’s nonces, give them one `dpop.nonceSecret`.'
+    })
+    this.nonce = nonce
+  }
+
+  // The token is as good as it was: no scopes are asked for.
+  protected override requiredScopes(): undefined {
+    return undefined
+  }
+
+  protected override ownFields(): HeaderFields {
+    return { 'DPoP-Nonce': this.nonce }
+  }
+}
+
+/** 401 `insufficient_user_authentication`: the user is to authenticate better, or again (RFC 9470 §3). */
+export class InsufficientAuthentication extends Refusal {
+  /** What the challenge names. */
+  readonly requirement: AuthenticationRequirement
+  /** Scopes that are missing as well: all that the operation needs, or none. */
+  scopes: readonly string[]
+
+  /** @param more.lacking  which part was not met, where both are named; default: `acr`, if it is */
+  constructor(
+    requirement: AuthenticationRequirement,
+    scopes: readonly string[] = [],
+    more: Evidence & { readonly lacking?: 'acr' | 'maxAge' } = {}
+  ) {
+    const { lacking = requirement.acr === undefined ? 'maxAge' : 'acr', ...evidence } = more
+    super({
+      status: 401,
+      code: 'insufficient_user_authentication',
+      reason: 'insufficient_authentication',
+      description:
+        lacking === 'acr' ? 'A different authentication level is required' : 'More recent authentication is required',
+      hint: 'The client must send its user to the authorization server with the `acr_values` or `max_age` of the challenge. If it did: does the token say so in `acr` and `auth_time` (RFC 9470 §6)?',
+      ...evidence
+    })
+    this.requirement = requirement
+    this.scopes = scopes
+  }
+
+  protected override requiredScopes(): readonly string[] {
+    return this.scopes
+  }
+
+  protected override ownParameters(): ChallengeParameters {
+    return { acrValues: this.requirement.acr, maxAge: this.requirement.maxAge }
+  }
+}
+
+/** 403 `insufficient_scope` without `scope`: the authorization details granted are not enough (RFC 9396 has no error of its own). */
+export class InsufficientAuthorizationDetails extends Refusal {
+  constructor(evidence?: Evidence) {
+    super({
+      status: 403,
+      code: 'insufficient_scope',
+      reason: 'insufficient_authorization_details',
+      description: 'The access token lacks a required authorization detail',
+      hint: 'No entry of `authorization_details` is of a required type, for this API (`locations`), and as the route wants it. The client must ask for one (RFC 9396 §2).',
+      ...evidence
+    })
+  }
+
+  protected override requiredScopes(): undefined {
+    return undefined
   }
 }
 
@@ -242,6 +189,11 @@ export class Forbidden extends ResourceServerError {
   }
 }
 
+const UNAVAILABLE: Partial<Readonly<Record<Dependency, string>>> = {
+  replay: 'The proof cannot be checked now',
+  decryption: 'The token cannot be decrypted now'
+}
+
 /**
  * 503 with Retry-After and no challenge: whether the token is good cannot be known now, because the authorization
  * server (or what stands for it) did not answer. Never the client's fault.
@@ -257,8 +209,8 @@ export class Unavailable extends ResourceServerError {
       status: 503,
       code: 'temporarily_unavailable',
       reason: `${dependency}_unavailable`,
-      description: 'The authorization server cannot be asked now',
-      hint: `${problem}. Look at the authorization server and the network between; \`cause\` has the failure.`,
+      description: UNAVAILABLE[dependency] ?? 'The authorization server cannot be asked now',
+      hint: `${problem}. ${dependency in UNAVAILABLE ? '' : 'Look at the authorization server and the network between; '}\`cause\` has the failure.`,
       cause: options.cause
     })
     this.dependency = dependency

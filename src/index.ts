@@ -2,48 +2,84 @@
 
 export { isPromise } from './awaitable.js'
 export type { CacheStats } from './cache.js'
-export { bearerToken, clientSecretBasic, clientSecretPost, noClientAuth, privateKeyJwt } from './client-auth.js'
+export {
+  type AuthorizationDetail,
+  anyScope,
+  authentication,
+  authorizationDetails,
+  claims,
+  fresh,
+  optional,
+  type ScopeCheck,
+  type StandardSchema,
+  scope,
+  skipPreflight
+} from './checks.js'
+export {
+  bearerToken,
+  clientSecretBasic,
+  clientSecretPost,
+  noClientAuth,
+  privateKeyJwt,
+  tlsClientAuth
+} from './client-auth.js'
 export { isAccess } from './confirmation.js'
 export {
   CredentialsMissing,
   type Dependency,
   Forbidden,
+  InsufficientAuthentication,
+  InsufficientAuthorizationDetails,
   InsufficientScope,
+  InvalidProof,
   InvalidRequest,
   InvalidToken,
   Misconfigured,
+  ProofNonceRequired,
   Refusal,
   ResourceServerError,
   Unavailable
 } from './errors.js'
 export type { RefusalEvent, WarningEvent } from './events.js'
 export type { DocumentHealth, IssuerHealth } from './issuer.js'
-export { anyScope, claims, optional, type ScopeCheck, type StandardSchema, scope, skipPreflight } from './policy.js'
+export { forwardedClientCert, urlEncodedPem } from './mtls.js'
+export type {
+  ClientCertificateOptions,
+  DecryptionKey,
+  DpopOptions,
+  HttpDispatcher,
+  HttpOptions,
+  IntrospectionDialect,
+  IntrospectionOptions,
+  IssuerOptions,
+  IssuerResolver,
+  KeyManagementAlgorithm,
+  ResourceServerOptions
+} from './options.js'
 export type { MetadataAnswer, ProtectedResourceMetadata } from './protected-resource.js'
-export type { RequestReason, TokenReason } from './reasons.js'
+export type { ProofReason, RequestReason, TokenReason } from './reasons.js'
 export { type Health, type ResourceServer, resourceServer, type ScopeTypes, type Stats } from './resource-server.js'
+export { type MemoryOnceStoreOptions, memoryOnceStore, type OnceStoreStats } from './store.js'
 export type {
   Access,
   AccessToken,
+  AuthenticationRequirement,
   AuthorizationServerMetadata,
   Awaitable,
   Check,
+  CheckContext,
   Claims,
   ClientAuth,
   Confirmation,
   Credentials,
   Granted,
   HeaderFields,
-  HttpDispatcher,
-  HttpOptions,
-  IntrospectionOptions,
-  IssuerOptions,
-  IssuerResolver,
   JsonWebKeySet,
+  OnceStore,
   Protection,
   Requirement,
   ResourceRequest,
-  ResourceServerOptions,
+  Scheme,
   SignatureAlgorithm,
   Waiver
 } from './types.js'

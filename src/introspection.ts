@@ -1,39 +1,51 @@
 /**
- * RFC 7662: asks the authorization server whether an opaque token is active, and reads the answer.
+ * RFC 7662: asks the authorization server whether a token is active, and reads the answer: as JSON, signed (RFC 9701),
+ * or in a dialect of the server's own.
  *
  * Does NOT check issuer, audience and time, which an active token must satisfy all the same (RFC 7662 §4), and does
- * NOT cache: see `access-token.ts`. Never sends a token to a second server.
+ * NOT cache: see `introspection-cache.ts`. Never sends a token to a second server.
  */
-import { withDeadline } from './awaitable.js'
+import { isPromise, withDeadline } from './awaitable.js'
 import { deepFreeze } from './claims.js'
 import { Misconfigured, Unavailable } from './errors.js'
 import type { Answer, Http } from './http.js'
+import type { IntrospectionSettings } from './introspection-settings.js'
 import type { Issuer } from './issuer.js'
-import type { IntrospectionSettings } from './issuer-settings.js'
+import type { IntrospectionDialect } from './options.js'
+import { readSignedAnswer, SIGNED_ANSWER, type SignedAnswerMeans } from './signed-introspection.js'
 import type { Awaitable, Claims } from './types.js'
 
+export interface IntrospectionMeans extends SignedAnswerMeans {
+  readonly http: Http
+  /** Seconds that `introspection.auth` may take. */
+  readonly deadline: number
+}
+
 /**
- * @param deadline  seconds that `introspection.auth` may take
  * @returns the members of the answer, frozen; or undefined for a token that is not active
  * @throws {Unavailable} the server did not answer, or asked for patience
- * @throws {Misconfigured} it refused *our* credentials, or does not speak RFC 7662
+ * @throws {Misconfigured} it refused *our* credentials, or does not speak RFC 7662, or RFC 9701 where that was asked for
  */
 export async function introspect(
   token: string,
   issuer: Issuer,
-  { http, deadline }: { readonly http: Http; readonly deadline: number }
+  means: IntrospectionMeans
 ): Promise<Claims | undefined> {
   const settings = issuer.settings.introspection as IntrospectionSettings
   const answer = await issuer.limits.run(async () =>
-    http(await introspectionRequest(token, issuer, settings, deadline))
+    means.http(await introspectionRequest(token, issuer, settings, means.deadline))
   )
-  return readAnswer(answer, issuer.settings.issuer)
+  const about = `the introspection endpoint of ${issuer.settings.issuer}`
+  if (settings.dialect) return readDialect(answer, settings.dialect, about)
+  requireSuccess(answer.status, about)
+  const members = settings.signedResponse ? await readSignedAnswer(answer, issuer, means) : readJson(answer)
+  return readActive(members, about)
 }
 
 async function introspectionRequest(
   token: string,
   issuer: Issuer,
-  { clientId, auth, endpoint }: IntrospectionSettings,
+  { clientId, auth, endpoint, signedResponse, dialect }: IntrospectionSettings,
   deadline: number
 ): Promise<Parameters<Http>[0]> {
   const url = await issuer.introspectionEndpoint()
@@ -42,8 +54,11 @@ async function introspectionRequest(
     endpoint === undefined
       ? await issuer.metadata()
       : { issuer: issuer.settings.issuer, introspection_endpoint: endpoint }
-  const body = new URLSearchParams({ token, token_type_hint: 'access_token' })
-  const headers = new Headers({ accept: 'application/json', 'content-type': 'application/x-www-form-urlencoded' })
+  const headers = new Headers({
+    accept: signedResponse ? SIGNED_ANSWER : 'application/json',
+    'content-type': 'application/x-www-form-urlencoded'
+  })
+  const body = dialect ? dialectForm(token, dialect) : new URLSearchParams({ token, token_type_hint: 'access_token' })
   try {
     await withDeadline(auth(as, { client_id: clientId }, body, headers) as Awaitable<void>, deadline, () => {
       return new Unavailable('introspection', `\`introspection.auth\` did not finish within ${deadline} s`)
@@ -61,32 +76,67 @@ async function introspectionRequest(
   }
 }
 
-function readAnswer({ status, contentType, body }: Answer, issuer: string): Claims | undefined {
-  const refusal = `the introspection endpoint of ${issuer}`
-  if (status === 401 || status === 403 || status === 400) {
-    throw new Misconfigured(
-      `${refusal} answered ${status} to our request: check \`introspection.auth\` and \`clientId\`, and that this client may introspect`
-    )
-  }
-  if (status !== 200)
-    throw new Misconfigured(
-      `${refusal} answered ${status}, which RFC 7662 does not provide for: check \`introspection.endpoint\``
-    )
-  const members = contentType.endsWith('json') ? parseObject(body) : undefined
-  const active = members?.['active']
-  if (active === false) return undefined
-  if (members === undefined || active !== true)
-    throw new Misconfigured(
-      `${refusal} did not answer with a JSON object whose \`active\` is a boolean (RFC 7662 §2.2)`
-    )
-  return deepFreeze(members)
+function requireSuccess(status: number, about: string): void {
+  if (status === 200) return
+  throw new Misconfigured(
+    status === 401 || status === 403 || status === 400
+      ? `${about} answered ${status} to our request: check \`introspection.auth\` and \`clientId\`, and that this client may introspect`
+      : `${about} answered ${status}, which RFC 7662 does not provide for: check \`introspection.endpoint\``
+  )
 }
 
-function parseObject(text: string): Claims | undefined {
+function readJson({ contentType, body }: Answer): unknown {
+  return contentType.endsWith('json') ? parse(body) : undefined
+}
+
+/** `active` decides, and is a boolean (RFC 7662 §2.2): nothing that is merely like one. */
+function readActive(answer: unknown, about: string): Claims | undefined {
+  const active = isObject(answer) ? answer['active'] : undefined
+  if (active === false) return undefined
+  if (active !== true)
+    throw new Misconfigured(`${about} did not answer with a JSON object whose \`active\` is a boolean (RFC 7662 §2.2)`)
+  return deepFreeze(answer as Claims)
+}
+
+function dialectForm(token: string, { form }: IntrospectionDialect): URLSearchParams {
+  let fields: unknown
   try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Claims) : undefined
+    fields = form(token)
+  } catch (cause) {
+    throw new Misconfigured('`introspection.dialect.form` failed', { cause })
+  }
+  if (!isObject(fields) || isPromise(fields))
+    throw new Misconfigured('`introspection.dialect.form` must return an object of texts, and no promise')
+  return new URLSearchParams(fields as Readonly<Record<string, string>>)
+}
+
+/** What the user's `read` makes of it, which must be an object or undefined, and come at once. */
+function readDialect({ status, body }: Answer, { read }: IntrospectionDialect, about: string): Claims | undefined {
+  if (status > 200 && status < 300)
+    throw new Misconfigured(`${about} answered ${status}, which says nothing of a token`)
+  let members: unknown
+  try {
+    members = read(status, parse(body))
+  } catch (cause) {
+    throw new Misconfigured(`${about} answered ${status}, of which \`introspection.dialect.read\` made nothing`, {
+      cause
+    })
+  }
+  if (members === undefined) return undefined
+  if (!isObject(members) || isPromise(members))
+    throw new Misconfigured('`introspection.dialect.read` must return an object or undefined, and no promise')
+  // It may have handed on an answer of RFC 7662, whose own word then counts.
+  return readActive({ active: true, ...members }, about)
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
   } catch {
     return undefined
   }
+}
+
+function isObject(value: unknown): value is Claims {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,8 +1,12 @@
 /** One entry of `issuers` → frozen settings. Also what an issuer resolver answers goes through here. */
+import { type IntrospectionSettings, type Means, readIntrospection } from './introspection-settings.js'
 import { type KeySet, readKeySet } from './key-set.js'
+import type { IssuerOptions } from './options.js'
 import type { Problems } from './problems.js'
 import { SIGNATURE_ALGORITHMS } from './signature.js'
-import type { ClientAuth, IntrospectionOptions, IssuerOptions, SignatureAlgorithm } from './types.js'
+import type { SignatureAlgorithm } from './types.js'
+
+export type { IntrospectionSettings, Means } from './introspection-settings.js'
 
 export interface IssuerSettings {
   /** The issuer identifier, byte for byte. */
@@ -11,6 +15,8 @@ export interface IssuerSettings {
   readonly acceptedIssuers: ReadonlySet<string>
   /** null: not checked. */
   readonly audience: ReadonlySet<string> | null
+  /** The claim that is compared with `audience`. */
+  readonly audienceClaim: string
   readonly profile: 'rfc9068' | 'legacy'
   readonly algorithms: ReadonlySet<SignatureAlgorithm>
   readonly jwks: KeySet | undefined
@@ -22,17 +28,10 @@ export interface IssuerSettings {
   readonly scopeClaims: readonly string[]
   readonly clientIdClaims: readonly string[]
   readonly requiredClaims: readonly string[]
-}
-
-export interface IntrospectionSettings {
-  readonly endpoint: string | undefined
-  readonly clientId: string
-  readonly auth: ClientAuth
-  /** Seconds. */
-  readonly cacheFor: number
-  readonly allowMissingAudience: boolean
-  /** `''`: every opaque token that no other issuer's prefix claims. */
-  readonly tokenPrefix: string
+  /** A claim → the values of which it must have one. */
+  readonly requiredClaimValues: Readonly<Record<string, ReadonlySet<string>>>
+  /** Refuse a JWT that came as a plain JWS. */
+  readonly requireEncrypted: boolean
 }
 
 const OPTIONS: Readonly<Record<keyof IssuerOptions, true>> = {
@@ -49,16 +48,10 @@ const OPTIONS: Readonly<Record<keyof IssuerOptions, true>> = {
   tokens: true,
   scopeClaim: true,
   clientIdClaim: true,
-  requiredClaims: true
-}
-
-const INTROSPECTION_OPTIONS: Readonly<Record<keyof IntrospectionOptions, true>> = {
-  endpoint: true,
-  clientId: true,
-  auth: true,
-  cacheFor: true,
-  allowMissingAudience: true,
-  tokenPrefix: true
+  requiredClaims: true,
+  audienceClaim: true,
+  requiredClaimValues: true,
+  requireEncrypted: true
 }
 
 /** Claims that RFC 9068 §2.2 requires, besides `iss`, `exp` and `aud`, which are always required. */
@@ -67,12 +60,14 @@ const RFC9068_CLAIMS = ['sub', 'client_id', 'iat', 'jti']
 /**
  * @param path where the entry stands, for messages: `issuers[0]`
  * @param resource the default audience
+ * @param means     default: neither, so that an option that needs one does not start
  */
 export function readIssuerOptions(
   entry: string | IssuerOptions,
   path: string,
   resource: string,
-  problems: Problems
+  problems: Problems,
+  means: Means = { decrypts: false, dispatches: false }
 ): IssuerSettings {
   const given = typeof entry === 'string' ? { issuer: entry } : entry
   const options = problems.object(given, path) ? (given as unknown as IssuerOptions) : { issuer: '' }
@@ -86,7 +81,7 @@ export function readIssuerOptions(
     problems.add(at('jwksUri'), 'contradicts `jwks`', 'give the keys or the place to fetch them, not both')
   }
   const profile = problems.oneOf(options.profile, at('profile'), ['rfc9068', 'legacy']) ?? 'rfc9068'
-  const introspection = readIntrospection(options.introspection, at('introspection'), problems)
+  const introspection = readIntrospection(options.introspection, at('introspection'), problems, means)
   const tokens =
     problems.oneOf(options.tokens, at('tokens'), ['jwt', 'opaque', 'both']) ?? (introspection ? 'both' : 'jwt')
   if (tokens !== 'jwt' && !introspection) {
@@ -102,6 +97,7 @@ export function readIssuerOptions(
     issuer: options.issuer,
     acceptedIssuers: new Set([options.issuer, ...accepted]),
     audience: readAudience(options.audience === undefined ? resource : options.audience, at('audience'), problems),
+    audienceClaim: readAudienceClaim(options, at('audienceClaim'), problems),
     profile,
     algorithms: readAlgorithms(options.algorithms ?? SIGNATURE_ALGORITHMS, at('algorithms'), problems),
     jwks: readKeys(options.jwks, at('jwks'), problems),
@@ -114,7 +110,9 @@ export function readIssuerOptions(
     tokens,
     scopeClaims: readNames(options.scopeClaim ?? ['scope', 'scp'], at('scopeClaim'), problems),
     clientIdClaims: readNames(options.clientIdClaim ?? 'client_id', at('clientIdClaim'), problems),
-    requiredClaims: problems.names(required, at('requiredClaims'))
+    requiredClaims: Object.freeze([...problems.names(required, at('requiredClaims'))]),
+    requiredClaimValues: readClaimValues(options.requiredClaimValues, at('requiredClaimValues'), problems),
+    requireEncrypted: readRequireEncrypted(options.requireEncrypted, tokens, means, at('requireEncrypted'), problems)
   })
 }
 
@@ -146,11 +144,44 @@ function readAudience(audience: unknown, path: string, problems: Problems): Read
   return new Set(list)
 }
 
+function readAudienceClaim({ audienceClaim, audience }: IssuerOptions, path: string, problems: Problems): string {
+  if (audienceClaim === undefined) return 'aud'
+  if (audience === null) problems.add(path, 'is never read with `audience: null`', 'leave one of them out')
+  return problems.names([audienceClaim], path)[0] ?? 'aud'
+}
+
+function readClaimValues(
+  values: unknown,
+  path: string,
+  problems: Problems
+): Readonly<Record<string, ReadonlySet<string>>> {
+  if (values === undefined || !problems.object(values, path)) return Object.freeze({})
+  const read = Object.entries(values).map(([claim, list]) => {
+    return [claim, new Set(readNames(list, `${path}.${claim}`, problems))] as const
+  })
+  return Object.freeze(Object.fromEntries(read))
+}
+
+function readRequireEncrypted(
+  value: unknown,
+  tokens: IssuerSettings['tokens'],
+  { decrypts }: Means,
+  path: string,
+  problems: Problems
+): boolean {
+  const required = problems.optional<boolean>(value, path, 'boolean') ?? false
+  if (required && !decrypts)
+    problems.add(path, 'is true without `decryptionKeys`', 'no token could ever be read: configure them')
+  if (required && tokens === 'opaque')
+    problems.add(path, "says nothing where `tokens` is 'opaque'", 'leave one of them out: no JWT is verified here')
+  return required
+}
+
 /** A list that must say something. */
 function readNames(names: unknown, path: string, problems: Problems): readonly string[] {
   const list = problems.names(typeof names === 'string' ? [names] : names, path)
   if (list.length === 0 && Array.isArray(names)) problems.add(path, 'is empty', 'name at least one, or leave it out')
-  return list
+  return Object.freeze([...list])
 }
 
 function readAlgorithms(algorithms: unknown, path: string, problems: Problems): ReadonlySet<SignatureAlgorithm> {
@@ -158,32 +189,4 @@ function readAlgorithms(algorithms: unknown, path: string, problems: Problems): 
   if (list.length === 0) problems.add(path, 'names no algorithm', `choose from ${SIGNATURE_ALGORITHMS.join(', ')}`)
   for (const one of list) problems.oneOf(one, path, SIGNATURE_ALGORITHMS)
   return new Set(list)
-}
-
-function readIntrospection(
-  options: IntrospectionOptions | undefined,
-  path: string,
-  problems: Problems
-): IntrospectionSettings | undefined {
-  if (options === undefined || !problems.object(options, path)) return undefined
-  problems.unknownKeys(options, `${path}.`, Object.keys(INTROSPECTION_OPTIONS))
-  const { endpoint, clientId, auth, cacheFor, allowMissingAudience, tokenPrefix }: IntrospectionOptions = options
-  if (endpoint !== undefined) problems.url(endpoint, `${path}.endpoint`, 'an https URL')
-  if (typeof auth !== 'function') {
-    // No guess from the metadata: how we authenticate is ours to know (RFC 8414 §2).
-    problems.add(
-      `${path}.auth`,
-      'is missing',
-      'say how this API authenticates: clientSecretBasic(…), privateKeyJwt(…), bearerToken(…), noClientAuth()'
-    )
-  }
-  return Object.freeze({
-    endpoint,
-    clientId: problems.optional<string>(clientId, `${path}.clientId`, 'string') ?? '',
-    auth,
-    cacheFor: problems.number(cacheFor, `${path}.cacheFor`, { default: 30, min: 0, max: 300, unit: 'seconds' }),
-    allowMissingAudience:
-      problems.optional<boolean>(allowMissingAudience, `${path}.allowMissingAudience`, 'boolean') ?? false,
-    tokenPrefix: problems.optional<string>(tokenPrefix, `${path}.tokenPrefix`, 'string') ?? ''
-  })
 }

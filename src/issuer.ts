@@ -3,7 +3,7 @@
  * nothing is fetched before it is needed, and what settings give is never fetched.
  */
 import { andThen } from './awaitable.js'
-import { discover, requireEndpoint } from './discovery.js'
+import { discover, requireEndpoint, requireIntrospectionEndpoint } from './discovery.js'
 import { ResourceServerError, Unavailable } from './errors.js'
 import type { Answer, Http } from './http.js'
 import type { IssuerSettings } from './issuer-settings.js'
@@ -124,8 +124,10 @@ export function createIssuer(
   }
 
   const limits = createLimits(now)
+  // Also to verify what it signs about opaque tokens (RFC 9701).
+  const needsKeys = settings.tokens !== 'opaque' || settings.introspection?.signedResponse === true
   const needsMetadata =
-    (settings.tokens !== 'opaque' && !settings.jwks && settings.jwksUri === undefined) ||
+    (needsKeys && !settings.jwks && settings.jwksUri === undefined) ||
     (settings.tokens !== 'jwt' && settings.introspection?.endpoint === undefined)
 
   const issuer: Issuer = {
@@ -137,12 +139,10 @@ export function createIssuer(
     metadata: () => andThen(metadata.source(), ({ document }) => document),
     introspectionEndpoint: () =>
       settings.introspection?.endpoint ??
-      andThen(metadata.source(), ({ document }) =>
-        requireEndpoint(document, 'introspection_endpoint', settings.issuer)
-      ),
+      andThen(metadata.source(), ({ document }) => requireIntrospectionEndpoint(document, settings)),
     limits,
     ready: async () => {
-      if (settings.tokens !== 'opaque') await keys.source()
+      if (needsKeys) await keys.source()
       if (settings.tokens !== 'jwt') await issuer.introspectionEndpoint()
     },
     health: () => {
@@ -150,7 +150,7 @@ export function createIssuer(
       return {
         issuer: settings.issuer,
         status: status(
-          settings.tokens === 'opaque' ? [] : [keys],
+          needsKeys ? [keys] : [],
           needsMetadata ? [metadata] : [],
           now(),
           settings.tokens !== 'jwt' && limits.state === 'open'

@@ -8,9 +8,10 @@ import { isPromise, withDeadline } from './awaitable.js'
 import { createTimedCache } from './cache.js'
 import { Misconfigured, Refusal, ResourceServerError, Unavailable } from './errors.js'
 import type { Issuer } from './issuer.js'
-import { type IssuerSettings, readIssuerOptions } from './issuer-settings.js'
+import { type IssuerSettings, type Means, readIssuerOptions } from './issuer-settings.js'
+import type { IssuerOptions, IssuerResolver } from './options.js'
 import { Problems } from './problems.js'
-import type { Awaitable, IssuerOptions, IssuerResolver } from './types.js'
+import type { Awaitable } from './types.js'
 
 export interface Issuers {
   /** The issuer for every token, whatever it looks like: a single one that introspects all. */
@@ -61,10 +62,18 @@ interface Resolved {
   readonly issuer: Issuer
 }
 
+export interface DynamicIssuersContext {
+  readonly resource: string
+  readonly now: () => number
+  /** Seconds that the resolver may take. */
+  readonly deadline: number
+  readonly means?: Means
+}
+
 export function createDynamicIssuers(
   resolve: IssuerResolver,
   create: (settings: IssuerSettings) => Issuer,
-  { resource, now, deadline }: { readonly resource: string; readonly now: () => number; readonly deadline: number }
+  { resource, now, deadline, means }: DynamicIssuersContext
 ): Issuers {
   const trusted = createTimedCache<Issuer>(MAX_ISSUERS)
   const refused = createTimedCache<true>(MAX_ISSUERS)
@@ -83,7 +92,7 @@ export function createDynamicIssuers(
     const before = running.get(name)
     // Made anew by a database, the answer is another object that says the same.
     const issuer =
-      before && isDeepStrictEqual(before.answer, answer) ? before.issuer : create(readAnswer(answer, resource))
+      before && isDeepStrictEqual(before.answer, answer) ? before.issuer : create(readAnswer(answer, resource, means))
     running.set(name, { answer, issuer })
     trusted.set(name, issuer, time, time + TRUSTED_FOR)
     trustedUntil.set(issuer, time + TRUSTED_FOR)
@@ -124,9 +133,9 @@ export function createDynamicIssuers(
 }
 
 /** @throws {Misconfigured} listing every problem of the answer */
-function readAnswer(answer: string | IssuerOptions, resource: string): IssuerSettings {
+function readAnswer(answer: string | IssuerOptions, resource: string, means: Means | undefined): IssuerSettings {
   const problems = new Problems('the issuer resolver')
-  const settings = readIssuerOptions(answer, 'answer', resource, problems)
+  const settings = readIssuerOptions(answer, 'answer', resource, problems, means)
   if (problems.any) throw new Misconfigured(problems.error().message)
   return settings
 }

@@ -4,11 +4,11 @@
  *
  * Does NOT fall back to anything: a JWT that fails here has failed.
  */
-import { isUtf8 } from 'node:buffer'
 import { andThen } from './awaitable.js'
-import { type ClaimRules, requireAccessTokenClaims, verifyClaims } from './claims.js'
+import { type ClaimRules, requireAccessTokenClaims, requireClaimValues, verifyClaims } from './claims.js'
 import { InvalidToken } from './errors.js'
 import type { IssuerSettings } from './issuer-settings.js'
+import { decodeBase64url, decodeObject, isMediaType, splitJws } from './jws.js'
 import { type KeySet, MAX_KID_LENGTH } from './key-set.js'
 import type { Source } from './remote.js'
 import type { SignatureKey, VerifySignature } from './signature.js'
@@ -24,63 +24,25 @@ export interface UnverifiedJwt {
   readonly signature: string
 }
 
-/** Three segments of base64url, the last one perhaps empty. */
-const COMPACT = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)$/
-
 /**
  * A token as a JWT, or undefined if it is not built like one: three base64url segments, of which the first decodes to
  * a JSON object with an `alg`. That alone decides between verifying here and introspection.
  */
 export function readUnverifiedJwt(token: string): UnverifiedJwt | undefined {
-  const parts = COMPACT.exec(token)
-  if (!parts) return undefined
-  const [, header, payload, signature] = parts as unknown as [string, string, string, string]
-  const unverifiedHeader = decodeObject(header)
-  if (typeof unverifiedHeader?.['alg'] !== 'string') return undefined
+  const jws = splitJws(token)
+  const unverifiedHeader = jws && decodeObject(jws.header)
+  if (!jws || typeof unverifiedHeader?.['alg'] !== 'string') return undefined
   let claims: Claims | undefined
   return {
     unverifiedHeader,
     unverifiedClaims: () => {
-      claims ??= decodeObject(payload)
+      claims ??= decodeObject(jws.payload)
       if (!claims) throw new InvalidToken('malformed', { expected: 'a JSON object as payload' })
       return claims
     },
-    signingInput: token.slice(0, header.length + 1 + payload.length),
-    signature
+    signingInput: jws.signingInput,
+    signature: jws.signature
   }
-}
-
-/** True for the compact serialization of a JWE (RFC 7516 §7.1): five segments, whose content nobody here can read. */
-export function isJwe(token: string): boolean {
-  return /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*){4}$/.test(token)
-}
-
-/** Segment → JSON object, or undefined: canonical base64url, UTF-8, an object (RFC 7515 §2, RFC 7519 §7.2). */
-function decodeObject(segment: string): Claims | undefined {
-  const bytes = decodeBase64url(segment)
-  if (!bytes || !isUtf8(bytes)) return undefined
-  try {
-    const value: unknown = JSON.parse(bytes.toString())
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Claims) : undefined
-  } catch {
-    return undefined
-  }
-}
-
-const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
-
-/**
- * Bytes of one segment, or undefined if another text would decode to the same bytes: Node's decoder drops a lone last
- * character and unused bits without a word, so they are looked at first.
- */
-function decodeBase64url(segment: string): Buffer | undefined {
-  const rest = segment.length % 4
-  if (rest === 1) return undefined
-  if (rest > 1) {
-    const unused = rest === 2 ? 0b1111 : 0b11
-    if (ALPHABET.indexOf(segment.at(-1) as string) & unused) return undefined
-  }
-  return Buffer.from(segment, 'base64url')
 }
 
 export interface JwtRules extends ClaimRules {
@@ -102,25 +64,51 @@ export function verifyJwt<Keys extends KeySet>(
   verifySignature: VerifySignature,
   rules: JwtRules
 ): Awaitable<Claims> {
-  const { algorithm, kid } = readHeader(jwt.unverifiedHeader, issuer.algorithms)
+  const header = readHeader(jwt.unverifiedHeader, issuer.algorithms)
   const claims = jwt.unverifiedClaims()
   requireType(jwt.unverifiedHeader['typ'], issuer.profile)
   if (issuer.profile === 'legacy') requireAccessTokenClaims(claims)
+  requireClaimValues(claims, issuer.requiredClaimValues)
   verifyClaims(claims, issuer, rules, rules.now)
+  return andThen(requireSignature(jwt, header, keySet, verifySignature), () => claims)
+}
+
+/**
+ * Verifies that one of the issuer's keys signed this JWT. Only that: what it says is the caller's to check.
+ *
+ * @throws {InvalidToken} an `alg` that is not allowed, an extension, no key, wrong signature
+ * @throws whatever `keySet` throws
+ */
+export function verifyIssuerSignature<Keys extends KeySet>(
+  jwt: UnverifiedJwt,
+  allowed: ReadonlySet<SignatureAlgorithm>,
+  keySet: Source<Keys>,
+  verifySignature: VerifySignature
+): Awaitable<void> {
+  return requireSignature(jwt, readHeader(jwt.unverifiedHeader, allowed), keySet, verifySignature)
+}
+
+function requireSignature<Keys extends KeySet>(
+  jwt: UnverifiedJwt,
+  { algorithm, kid }: Header,
+  keySet: Source<Keys>,
+  verifySignature: VerifySignature
+): Awaitable<void> {
   const signature = decodeBase64url(jwt.signature)
   if (!signature) throw new InvalidToken('malformed', { expected: 'a signature in base64url' })
   return andThen(findKeys(keySet, algorithm, kid), (keys) =>
     andThen(verifyAny(keys, Buffer.from(jwt.signingInput, 'latin1'), signature, verifySignature), (valid) => {
       if (!valid) throw new InvalidToken('signature')
-      return claims
     })
   )
 }
 
-function readHeader(
-  header: Claims,
-  allowed: ReadonlySet<SignatureAlgorithm>
-): { algorithm: SignatureAlgorithm; kid: string | undefined } {
+interface Header {
+  readonly algorithm: SignatureAlgorithm
+  readonly kid: string | undefined
+}
+
+function readHeader(header: Claims, allowed: ReadonlySet<SignatureAlgorithm>): Header {
   const { alg, crit, b64, kid } = header
   if (!allowed.has(alg as SignatureAlgorithm))
     throw new InvalidToken('algorithm', { expected: [...allowed], received: alg })
@@ -131,15 +119,10 @@ function readHeader(
   return { algorithm: alg as SignatureAlgorithm, kid: kid as string | undefined }
 }
 
-const ACCESS_TOKEN_TYPES: ReadonlySet<string> = new Set(['application/at+jwt'])
-const LEGACY_TYPES: ReadonlySet<string> = new Set(['application/at+jwt', 'application/jwt'])
-
-/** `typ` is a media type: case-insensitive, `application/` understood where there is no slash (RFC 7515 §4.1.9). */
 function requireType(typ: unknown, profile: 'rfc9068' | 'legacy'): void {
-  if (typ === undefined && profile === 'legacy') return
-  const mediaType = typeof typ === 'string' ? (typ.includes('/') ? typ : `application/${typ}`).toLowerCase() : ''
-  const accepted = profile === 'legacy' ? LEGACY_TYPES : ACCESS_TOKEN_TYPES
-  if (!accepted.has(mediaType)) throw new InvalidToken('type', { expected: [...accepted], received: typ })
+  if (isMediaType(typ, 'application/at+jwt')) return
+  if (profile === 'legacy' && (typ === undefined || isMediaType(typ, 'application/jwt'))) return
+  throw new InvalidToken('type', { expected: profile === 'legacy' ? 'at+jwt, JWT or none' : 'at+jwt', received: typ })
 }
 
 function findKeys<Keys extends KeySet>(

@@ -5,7 +5,7 @@
  *
  * Does NOT fetch, and does NOT decide when a set is too old.
  */
-import { createPublicKey, type JsonWebKeyInput, type KeyObject } from 'node:crypto'
+import { createPublicKey, hash, type JsonWebKeyInput, type KeyObject } from 'node:crypto'
 import { algorithmsFor, createSignatureKey, type SignatureKey } from './signature.js'
 import type { JsonWebKeySet, SignatureAlgorithm } from './types.js'
 
@@ -77,8 +77,7 @@ export function readKeySet(document: unknown): KeySet {
 function readKey(jwk: unknown): { entries: Entry[]; fingerprint: string } | string {
   if (typeof jwk !== 'object' || jwk === null) return 'is not an object'
   const { kty, crv, kid, use, key_ops: operations, alg } = jwk as Record<string, unknown>
-  if (PRIVATE_MEMBERS.some((member) => Object.hasOwn(jwk, member)))
-    return 'is a private or symmetric key: it must not be published'
+  if (isPrivate(jwk)) return 'is a private or symmetric key: it must not be published'
   if (kid !== undefined && (typeof kid !== 'string' || kid.length > MAX_KID_LENGTH)) return 'has an unusable kid'
   if (use !== undefined && use !== 'sig') return 'is not for signatures (use)'
   if (operations !== undefined && !(Array.isArray(operations) && operations.includes('verify')))
@@ -86,14 +85,32 @@ function readKey(jwk: unknown): { entries: Entry[]; fingerprint: string } | stri
   // One key, one algorithm, where the publisher says which (RFC 8725 §3.1).
   const algorithms = algorithmsFor(kty, crv).filter((name) => alg === undefined || alg === name)
   if (algorithms.length === 0) return 'is of no supported kty, crv and alg'
-  const key = importKey(jwk)
+  const key = importPublicKey(jwk)
   if (typeof key === 'string') return key
   const entries = algorithms.map((algorithm) => ({ kid, algorithm, key: createSignatureKey(algorithm, key) }))
   const material = key.export({ type: 'spki', format: 'der' }).toString('base64')
   return { entries, fingerprint: JSON.stringify([kid, alg, material]) }
 }
 
-function importKey(jwk: object): KeyObject | string {
+/** True for a JWK with a private part, or a symmetric one: no member of either may travel (RFC 9449 §4.2, RFC 7517 §9). */
+export function isPrivate(jwk: object): boolean {
+  return PRIVATE_MEMBERS.some((member) => Object.hasOwn(jwk, member))
+}
+
+/** The RFC 7638 thumbprint of a public RSA, EC or OKP key: base64url SHA-256, 43 characters. */
+export function thumbprint(key: KeyObject): string {
+  const { crv, e, kty, n, x, y } = key.export({ format: 'jwk' })
+  // The required members in the order of their names (RFC 7638 §3.2); the others are undefined and left out.
+  return sha256(JSON.stringify({ crv, e, kty, n, x, y }))
+}
+
+/** Base64url SHA-256 of a text's UTF-8 or of bytes. */
+export function sha256(data: string | Uint8Array): string {
+  return hash('sha256', data, 'base64url')
+}
+
+/** The key of a public JWK, or why it is of no use: words that follow "a key that". */
+export function importPublicKey(jwk: object): KeyObject | string {
   let key: KeyObject
   try {
     key = createPublicKey({ key: jwk as JsonWebKeyInput['key'], format: 'jwk' })

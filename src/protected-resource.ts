@@ -1,9 +1,9 @@
 /**
- * Protected resource metadata (RFC 9728): the document, its well-known place, and the answer to a request for it.
- * Everything comes from the settings; nothing from `Host` or any other field of the request.
+ * Protected resource metadata (RFC 9728): the document, its well-known place, and the answer to a request for it; and
+ * the public keys of the resource, to which tokens are encrypted, at a place of the same kind. Everything comes from the settings; nothing from `Host` or any other field of the request.
  */
 import { hash } from 'node:crypto'
-import type { ResourceRequest } from './types.js'
+import type { JsonWebKeySet, ResourceRequest } from './types.js'
 
 /** The answer to a request for the metadata. */
 export interface MetadataAnswer {
@@ -19,7 +19,7 @@ export interface ProtectedResourceMetadata {
   readonly url: string
   /** The document as it is now: scopes of routes protected later are added later. */
   document(): Readonly<Record<string, unknown>>
-  /** The answer to GET, HEAD, OPTIONS or another method, or undefined if the request is for another path. */
+  /** The answer to GET, HEAD, OPTIONS or another method for the document or the keys; undefined for another path. */
   respond(request: ResourceRequest): MetadataAnswer | undefined
 }
 
@@ -27,70 +27,74 @@ export interface ProtectedResourceSettings {
   readonly resource: string
   /** Issuer identifiers, verbatim. */
   readonly authorizationServers: readonly string[]
-  /** The scopes that routes require, as known now. */
-  readonly scopes: () => readonly string[]
+  /** Members that follow from what this server and its routes do, as known now. */
+  readonly derived: () => Readonly<Record<string, unknown>>
   /** Members of the user's. */
   readonly members: Readonly<Record<string, unknown>>
+  /** Public keys of this resource. They are served beside the document, whose `jwks_uri` says where. */
+  readonly jwks?: JsonWebKeySet | undefined
 }
 
 const WELL_KNOWN = '/.well-known/oauth-protected-resource'
-/** Seconds a cache may keep the document. */
+const WELL_KNOWN_KEYS = '/.well-known/jwks.json'
+/** Seconds a cache may keep either. */
 const MAX_AGE = 3600
 
 export function createProtectedResourceMetadata(settings: ProtectedResourceSettings): ProtectedResourceMetadata {
-  const url = metadataUrl(settings.resource)
-  const { pathname, search } = new URL(url)
-  const path = pathname + search
-  let current: { scopes: string; body: string; etag: string } | undefined
+  const { resource, authorizationServers, derived, members, jwks } = settings
+  const url = metadataUrl(resource)
+  const keysUrl = wellKnownUrl(resource, WELL_KNOWN_KEYS)
 
   const document = (): Readonly<Record<string, unknown>> => {
-    const { resource, authorizationServers, scopes, members } = settings
-    const all = {
-      resource,
-      authorization_servers: authorizationServers,
-      scopes_supported: scopes(),
-      bearer_methods_supported: ['header'],
-      ...members
-    }
+    const own = jwks && { jwks_uri: keysUrl }
+    const all = { resource, authorization_servers: authorizationServers, ...derived(), ...members, ...own }
     // An empty list says nothing, and RFC 9728 §3.2 forbids it.
     return Object.fromEntries(Object.entries(all).filter(([, value]) => !(Array.isArray(value) && value.length === 0)))
   }
 
-  const rendered = (): { body: string; etag: string } => {
-    const scopes = settings.scopes().join(' ')
-    if (current?.scopes !== scopes) {
-      const body = JSON.stringify(document())
-      current = { scopes, body, etag: `"${hash('sha256', body, 'base64url').slice(0, 22)}"` }
-    }
-    return current as { body: string; etag: string }
-  }
-
+  const respondWithDocument = serve(url, 'application/json', document)
+  const respondWithKeys = jwks && serve(keysUrl, 'application/jwk-set+json', () => jwks)
+  const { pathname, search } = new URL(url)
   return {
-    path,
+    path: pathname + search,
     url,
     document,
-    respond: (request) => {
-      if (!isForPath(request.url, pathname, search)) return undefined
-      // Public, and for scripts of any origin: a browser client finds its authorization server here.
-      const cors = { 'Access-Control-Allow-Origin': '*' }
-      switch (request.method) {
-        case 'GET':
-        case 'HEAD': {
-          const { body, etag } = rendered()
-          const headers = { ...cors, 'Cache-Control': `public, max-age=${MAX_AGE}`, ETag: etag }
-          if (hasEtag(request.fieldLines('if-none-match'), etag)) return { status: 304, headers, body: undefined }
-          const length = String(Buffer.byteLength(body))
-          return {
-            status: 200,
-            headers: { ...headers, 'Content-Type': 'application/json', 'Content-Length': length },
-            body: request.method === 'HEAD' ? undefined : body
-          }
+    respond: (request) => respondWithDocument(request) ?? respondWithKeys?.(request)
+  }
+}
+
+/** Answers requests for one place, with what is there now. */
+function serve(url: string, type: string, content: () => object): ProtectedResourceMetadata['respond'] {
+  const { pathname, search } = new URL(url)
+  let current: { body: string; etag: string } | undefined
+
+  const rendered = (): { body: string; etag: string } => {
+    const body = JSON.stringify(content())
+    if (current?.body !== body) current = { body, etag: `"${hash('sha256', body, 'base64url').slice(0, 22)}"` }
+    return current
+  }
+
+  return (request) => {
+    if (!isForPath(request.url, pathname, search)) return undefined
+    // Public, and for scripts of any origin: a browser client finds its authorization server here.
+    const cors = { 'Access-Control-Allow-Origin': '*' }
+    switch (request.method) {
+      case 'GET':
+      case 'HEAD': {
+        const { body, etag } = rendered()
+        const headers = { ...cors, 'Cache-Control': `public, max-age=${MAX_AGE}`, ETag: etag }
+        if (hasEtag(request.fieldLines('if-none-match'), etag)) return { status: 304, headers, body: undefined }
+        const length = String(Buffer.byteLength(body))
+        return {
+          status: 200,
+          headers: { ...headers, 'Content-Type': type, 'Content-Length': length },
+          body: request.method === 'HEAD' ? undefined : body
         }
-        case 'OPTIONS':
-          return { status: 204, headers: { ...cors, ...preflight(request) }, body: undefined }
-        default:
-          return { status: 405, headers: { ...cors, Allow: 'GET, HEAD, OPTIONS' }, body: undefined }
       }
+      case 'OPTIONS':
+        return { status: 204, headers: { ...cors, ...preflight(request) }, body: undefined }
+      default:
+        return { status: 405, headers: { ...cors, Allow: 'GET, HEAD, OPTIONS' }, body: undefined }
     }
   }
 }
@@ -100,8 +104,12 @@ export function createProtectedResourceMetadata(settings: ProtectedResourceSetti
  * all the path there is (RFC 9728 §3.1). Percent-encoded, so that it fits a header field.
  */
 export function metadataUrl(resource: string): string {
+  return wellKnownUrl(resource, WELL_KNOWN)
+}
+
+function wellKnownUrl(resource: string, wellKnown: string): string {
   const [, origin, rest] = /^([^/]*\/\/[^/?]*)(.*)$/.exec(resource) as unknown as [string, string, string]
-  return new URL(`${origin}${WELL_KNOWN}${rest.replace(/^\/(?=$|\?)/, '')}`).href
+  return new URL(`${origin}${wellKnown}${rest.replace(/^\/(?=$|\?)/, '')}`).href
 }
 
 /** A query is part of the place only where the resource identifier has one. */

@@ -28,6 +28,25 @@ export type TokenReason =
   | 'type'
   | 'certificate_binding'
   | 'dpop_downgrade'
+  | 'dpop_binding'
+  | 'dpop_unbound'
+  | 'decryption'
+  | 'not_encrypted'
+
+export type ProofReason =
+  | 'proof_missing'
+  | 'proof_multiple'
+  | 'proof_malformed'
+  | 'proof_claim'
+  | 'proof_type'
+  | 'proof_algorithm'
+  | 'proof_key'
+  | 'proof_signature'
+  | 'proof_method'
+  | 'proof_target'
+  | 'proof_freshness'
+  | 'proof_token'
+  | 'proof_replayed'
 
 const signature = 'The access token signature could not be verified'
 const claim = 'The access token has a missing or invalid claim'
@@ -100,10 +119,82 @@ export const TOKEN_REASONS: Readonly<Record<TokenReason, Entry>> = {
   },
   certificate_binding: {
     description: 'The access token is bound to a different client certificate',
-    hint: 'The token carries `cnf.x5t#S256` (RFC 8705 §3) and the client’s certificate was not confirmed.'
+    hint: 'Either the token carries `cnf.x5t#S256` (RFC 8705 §3) and the client’s certificate is another one, or did not arrive here: a server that ends TLS itself needs `requestCert: true, rejectUnauthorized: false`; behind a proxy that ends TLS, configure `clientCertificate`. Or the token is bound to no key, and `requireCertificateBound` or `requireSenderConstrained` asks for one.'
   },
   dpop_downgrade: {
     description: 'DPoP-bound access token used with the Bearer scheme',
-    hint: 'The token carries `cnf.jkt`: it is of use only with a DPoP proof (RFC 9449 §7.2).'
+    hint: 'The token carries `cnf.jkt`: it is of use only with a DPoP proof (RFC 9449 §7.2). The client must send `Authorization: DPoP <token>` and a `DPoP` field.'
+  },
+  dpop_binding: {
+    description: 'Invalid DPoP key binding',
+    hint: 'The key in the proof is not the one that the token is bound to (`cnf.jkt`, RFC 9449 §6.1): another client uses this token, or the client made itself a new key after it got the token.'
+  },
+  dpop_unbound: {
+    description: 'The access token is not DPoP-bound',
+    hint: 'The token came with the scheme DPoP and has no `cnf.jkt`: the client sent no proof to the token endpoint, or the authorization server ignored it (RFC 9449 §5).'
+  },
+  decryption: {
+    description: 'The access token could not be decrypted',
+    hint: 'The token is encrypted, and no key of `decryptionKeys` fits its `kid` and `alg`, or the decryption failed. Does the authorization server encrypt to a key that is published in this API’s `jwks_uri`?'
+  },
+  not_encrypted: {
+    description: 'The access token is not encrypted',
+    hint: 'The issuer has `requireEncrypted` and this token is only signed (RFC 9068 §4): let the authorization server encrypt to a key of `decryptionKeys`.'
+  }
+}
+
+/** Reasons of a 401 `invalid_dpop_proof`, in the order of RFC 9449 §4.3. */
+export const PROOF_REASONS: Readonly<Record<ProofReason, Entry>> = {
+  proof_missing: {
+    description: 'DPoP proof is required',
+    hint: 'The token came with the scheme DPoP and without a `DPoP` field (RFC 9449 §7.1). Does a proxy drop the field?'
+  },
+  proof_multiple: {
+    description: 'Multiple DPoP proofs are not allowed',
+    hint: 'The request has more than one `DPoP` field line (RFC 9449 §4.3). Look for an HTTP client or proxy that adds its own.'
+  },
+  proof_malformed: {
+    description: 'DPoP proof is malformed',
+    hint: 'The `DPoP` field is not one compact JWS of at most 4096 characters, has a header parameter `crit`, or a claim of the wrong type or length.'
+  },
+  proof_claim: {
+    description: 'DPoP proof lacks a required claim',
+    hint: 'A proof for a resource server needs `typ`, `alg` and `jwk` in its header, and `jti`, `htm`, `htu`, `iat` and `ath` (RFC 9449 §4.2). Without `ath` it was made for the token endpoint.'
+  },
+  proof_type: {
+    description: 'DPoP proof typ is not dpop+jwt',
+    hint: 'The header’s `typ` must be `dpop+jwt` (RFC 9449 §4.2).'
+  },
+  proof_algorithm: {
+    description: 'DPoP proof alg is not accepted',
+    hint: 'The proof’s `alg` is not in `dpop.algorithms`; the challenge names those that are.'
+  },
+  proof_key: {
+    description: 'DPoP proof jwk is not a public key',
+    hint: 'The header’s `jwk` has a private part, is of another type than `alg` needs, too short or too long for RSA (2048 to 8192 bits), or not on its curve.'
+  },
+  proof_signature: {
+    description: 'DPoP proof signature is invalid',
+    hint: 'The proof was not signed by the key in its own header.'
+  },
+  proof_method: {
+    description: 'DPoP proof htm mismatch',
+    hint: '`htm` must be the method of this very request, in upper case (RFC 9449 §4.2).'
+  },
+  proof_target: {
+    description: 'DPoP proof htu mismatch',
+    hint: '`htu` must be the URL that the client called, without query and fragment. This server takes its own from `publicUrl` (by default the origin of `resource`) and the path of the request: if a proxy has another host or cuts the path, set `publicUrl`.'
+  },
+  proof_freshness: {
+    description: 'DPoP proof is not fresh',
+    hint: '`iat` is more than `dpop.proofLifetime` seconds old or more than 10 ahead, or the proof’s own `exp` or `nbf` says no. Compare the clocks, or use `nonces: "required"`, which need none in the client.'
+  },
+  proof_token: {
+    description: 'DPoP proof ath mismatch',
+    hint: '`ath` must be the base64url SHA-256 of the access token that came with the proof (RFC 9449 §4.2).'
+  },
+  proof_replayed: {
+    description: 'DPoP proof has been used already',
+    hint: 'A proof is good for one request (RFC 9449 §11.1): the client must make a new one for each, retries included. If several middlewares or services check one request, let only the first one do it.'
   }
 }

@@ -3,9 +3,12 @@
  * once, in one TypeError that names the option, what it holds and what to do. Nothing is fetched here.
  */
 import { isQuotable, isScopeToken } from './challenge.js'
-import { type IssuerSettings, readIssuerOptions } from './issuer-settings.js'
+import { readSenderSettings, type SenderSettings } from './confirmation-settings.js'
+import { type DecryptionKeySettings, readDecryptionKeys } from './decryption.js'
+import { type IssuerSettings, type Means, readIssuerOptions } from './issuer-settings.js'
+import type { HttpOptions, IssuerResolver, ResourceServerOptions } from './options.js'
 import { Problems } from './problems.js'
-import type { Check, HttpOptions, IssuerResolver, ResourceServerOptions } from './types.js'
+import type { Check } from './types.js'
 
 export interface Settings {
   readonly resource: string
@@ -22,6 +25,8 @@ export interface Settings {
   readonly metadata: Readonly<Record<string, unknown>> | false
   readonly rejectQueryToken: boolean
   readonly http: HttpSettings
+  readonly sender: SenderSettings
+  readonly decryptionKeys: readonly DecryptionKeySettings[]
 }
 
 export interface HttpSettings {
@@ -43,7 +48,13 @@ const OPTIONS: Readonly<Record<keyof ResourceServerOptions, true>> = {
   realm: true,
   metadata: true,
   rejectQueryToken: true,
-  http: true
+  http: true,
+  dpop: true,
+  publicUrl: true,
+  clientCertificate: true,
+  requireCertificateBound: true,
+  requireSenderConstrained: true,
+  decryptionKeys: true
 }
 
 /** @throws {TypeError} listing every problem */
@@ -51,6 +62,7 @@ export function readSettings(options: ResourceServerOptions): Settings {
   const problems = new Problems()
   if (!problems.object(options, 'options')) throw problems.error()
   problems.unknownKeys(options, '', Object.keys(OPTIONS))
+  const now = problems.optional<() => number>(options.now, 'now', 'function') ?? (() => Date.now() / 1000)
   const settings: Settings = {
     resource: readResource(options.resource, problems),
     issuers: readIssuers(options, problems),
@@ -63,11 +75,13 @@ export function readSettings(options: ResourceServerOptions): Settings {
       max: 300,
       unit: 'seconds'
     }),
-    now: problems.optional(options.now, 'now', 'function') ?? (() => Date.now() / 1000),
+    now,
     realm: readRealm(options.realm, problems),
     metadata: readMetadata(options.metadata ?? {}, problems),
     rejectQueryToken: problems.optional(options.rejectQueryToken, 'rejectQueryToken', 'boolean') ?? false,
-    http: readHttp(options.http ?? {}, problems)
+    http: readHttp(options.http ?? {}, problems),
+    sender: readSenderSettings(options, problems),
+    decryptionKeys: readDecryptionKeys(options.decryptionKeys, problems)
   }
   requireOwnKeys(settings, problems)
   if (problems.any) throw problems.error()
@@ -78,6 +92,11 @@ function readResource(resource: unknown, problems: Problems): string {
   const url = problems.url(resource, 'resource', 'this API’s identifier, such as https://api.example.com')
   if (url?.hash) problems.add('resource', 'must have no fragment (RFC 9728 §1.2)', 'remove everything from the #')
   return String(resource)
+}
+
+/** What options of an issuer may build on. */
+export function meansOf({ decryptionKeys, http }: Pick<ResourceServerOptions, 'decryptionKeys' | 'http'>): Means {
+  return { decrypts: decryptionKeys !== undefined, dispatches: http?.dispatcher !== undefined }
 }
 
 function readIssuers(options: ResourceServerOptions, problems: Problems): Settings['issuers'] {
@@ -91,7 +110,9 @@ function readIssuers(options: ResourceServerOptions, problems: Problems): Settin
     )
     return []
   }
-  const read = issuers.map((one, i) => readIssuerOptions(one, `issuers[${i}]`, String(resource), problems))
+  const read = issuers.map((one, i) =>
+    readIssuerOptions(one, `issuers[${i}]`, String(resource), problems, meansOf(options))
+  )
   requireDistinct(read, problems)
   requireOneIntrospectionEach(read, problems)
   return Object.freeze(read)
@@ -181,7 +202,10 @@ function readRealm(realm: unknown, problems: Problems): string | undefined {
 /** Members that say what this server does are not for the user to say otherwise. */
 const OWN_MEMBERS: Readonly<Record<string, string>> = {
   resource: 'it is the option `resource`',
-  bearer_methods_supported: 'tokens are read from the Authorization field only'
+  bearer_methods_supported: 'tokens are read from the Authorization field only',
+  dpop_signing_alg_values_supported: 'it is the option `dpop.algorithms`',
+  dpop_bound_access_tokens_required: 'it is the option `dpop.required`',
+  tls_client_certificate_bound_access_tokens: 'it is the option `requireCertificateBound`'
 }
 const LISTS = [
   'authorization_servers',
@@ -211,7 +235,13 @@ function readMetadata(metadata: unknown, problems: Problems): Settings['metadata
 }
 
 /** `jwks_uri` of a resource is for keys of the resource itself, never for its authorization server's (RFC 9728 §2). */
-function requireOwnKeys({ issuers, metadata }: Settings, problems: Problems): void {
+function requireOwnKeys({ issuers, metadata, decryptionKeys }: Settings, problems: Problems): void {
+  if (metadata !== false && metadata['jwks_uri'] !== undefined && decryptionKeys.length > 0)
+    problems.add(
+      'metadata.jwks_uri',
+      'contradicts `decryptionKeys`',
+      'leave it out: their public keys are published for you'
+    )
   if (metadata === false || typeof issuers === 'function' || metadata['jwks_uri'] === undefined) return
   if (issuers.some(({ jwksUri }) => jwksUri === metadata['jwks_uri'])) {
     problems.add(

@@ -21,13 +21,25 @@ export interface ResourceRequest {
    * @param name lower-case field name
    */
   fieldLines(name: string): readonly string[]
+  /**
+   * DER of the certificate with which the client authenticated on this very TLS connection, or undefined. Whether
+   * somebody vouches for it does not matter (RFC 8705 §6.2). Leave it out where the host cannot know.
+   */
+  certificate?(): Uint8Array | undefined
+  /** IP address of the other end of the connection, not of anything that a field claims. Leave it out where unknown. */
+  readonly peerAddress?: string | undefined
 }
+
+/** How an access token is presented (RFC 6750 §2.1, RFC 9449 §7.1). */
+export type Scheme = 'Bearer' | 'DPoP'
 
 /** An unverified credential, well-formed by RFC 6750 §2.1 and no more than that. */
 export interface Credentials {
-  readonly scheme: 'Bearer'
+  readonly scheme: Scheme
   /** The token as sent: 1 to `16384` characters of token68. */
   readonly token: string
+  /** The lines of the `DPoP` field, with the scheme `DPoP`; else none. */
+  readonly proofs: readonly string[]
 }
 
 /** `cnf`, the key a token is bound to (RFC 7800 §3.1): member names to values, as the issuer wrote them. */
@@ -54,7 +66,7 @@ export interface AccessToken {
   readonly subjectType: 'client' | 'unknown'
   /** `client_id` (or the issuer's `clientIdClaim`), or undefined where the token has none. */
   readonly clientId: string | undefined
-  /** `aud` as a list. Holds an identifier of this resource, unless the issuer is configured with `audience: null`. */
+  /** `aud` (or the issuer's `audienceClaim`) as a list. Holds an identifier of this resource, unless the issuer is configured with `audience: null`. */
   readonly audience: readonly string[]
   /** Granted scopes, each once, with those implied by `scopeHierarchy`. Empty where the token names none. */
   readonly scopes: readonly string[]
@@ -73,7 +85,24 @@ export interface AccessToken {
 /** An {@link AccessToken} whose sender was confirmed: what a handler may rely on. */
 export interface Access extends AccessToken {
   /** The authentication scheme the token came with. */
-  readonly scheme: 'Bearer'
+  readonly scheme: Scheme
+  /** The keys by which the sender was confirmed: each member of `cnf` that is known here; empty for an unbound token. */
+  readonly confirmedBy: readonly ('dpop' | 'certificate')[]
+  /**
+   * Header fields that belong on the answer to this request: `DPoP-Nonce` (RFC 9449 §8.2), `Vary`. Adapters set them;
+   * of `fetch`, whose guard has no response, the caller does. Not enumerable.
+   */
+  readonly responseHeaders: HeaderFields
+}
+
+/** What a check may need besides the access and the request. */
+export interface CheckContext {
+  /** The identifier of this API. */
+  readonly resource: string
+  /** Seconds since the epoch, by the server's clock. */
+  readonly now: () => number
+  /** Seconds. */
+  readonly clockTolerance: number
 }
 
 /**
@@ -83,11 +112,25 @@ export interface Access extends AccessToken {
  * A check runs after every cache, on every request.
  */
 export interface Check<Scope extends string = never> {
-  (access: Access, request: ResourceRequest): void | Promise<void>
+  (access: Access, request: ResourceRequest, context: CheckContext): void | Promise<void>
   /** The scopes this check requires, where it knows them: they are advertised in challenges and in the metadata. */
   readonly scopes?: readonly Scope[]
   /** `'all'` of `scopes` (the default) or `'any'` one of them. */
   readonly mode?: 'all' | 'any'
+  /** The authentication this check requires (RFC 9470 §3), for a challenge that names it together with scopes. */
+  readonly authentication?: AuthenticationRequirement
+  /** The types of `authorization_details` this check reads (RFC 9396 §2), for the metadata. */
+  readonly authorizationDetailsTypes?: readonly string[]
+  /** True where the check is only good for facts asked of the authorization server just now: see `fresh()`. */
+  readonly fresh?: true
+}
+
+/** How a user must have authenticated (RFC 9470 §3). At least one of the two. */
+export interface AuthenticationRequirement {
+  /** Authentication context class references, any one of which will do; the preferred one first. */
+  readonly acr?: readonly string[]
+  /** Seconds that may have passed since the user actively authenticated. */
+  readonly maxAge?: number
 }
 
 /**
@@ -163,97 +206,16 @@ export type ClientAuth = {
   ): void | Promise<void>
 }['authenticate']
 
-/** Introspection of opaque tokens at one issuer (RFC 7662). */
-export interface IntrospectionOptions {
-  /** `https` URL of the endpoint; default: the issuer's `introspection_endpoint` metadata. */
-  readonly endpoint?: string
-  /** Our client identifier at the authorization server, for the methods of `auth` that need one. */
-  readonly clientId?: string
-  /** How we authenticate (RFC 7662 §2.1): `clientSecretBasic(…)`, `privateKeyJwt(…)`, `bearerToken(…)`, … */
-  readonly auth: ClientAuth
-  /** Seconds an `active: true` answer is reused, never past its `exp`: the time a revocation may go unseen. Default 30, 0 to 300. */
-  readonly cacheFor?: number
-  /** Accept answers without `aud` (RFC 7662 §2.2 makes it optional). Only where `auth` is itself limited to this resource, and the server calls nothing but access tokens active. Default false. */
-  readonly allowMissingAudience?: boolean
-  /** Opaque tokens of this issuer begin with this text. Needed where several issuers introspect: each token goes to exactly one. */
-  readonly tokenPrefix?: string
-}
-
-/** One trusted authorization server. */
-export interface IssuerOptions {
-  /** Issuer identifier (RFC 8414 §2): `https`, no query, no fragment; compared to `iss` code point by code point. */
-  readonly issuer: string
-  /** Identifiers of this resource that a token may name in `aud`. Default: `resource`. `null` skips the check: any token of the issuer is then good for this API. */
-  readonly audience?: string | readonly string[] | null
-  /** `'rfc9068'` (default) admits `typ` `at+jwt` only and requires RFC 9068 §2.2's claims; `'legacy'` also admits `JWT` or none, and refuses what looks like another kind of token. */
-  readonly profile?: 'rfc9068' | 'legacy'
-  /** Default: every {@link SignatureAlgorithm}. Metadata never widens it. */
-  readonly algorithms?: readonly SignatureAlgorithm[]
-  /** The issuer's keys, given here: nothing is fetched for JWTs. Excludes `jwksUri`. */
-  readonly jwks?: JsonWebKeySet
-  /** Where the issuer's keys are, instead of its metadata's `jwks_uri`. */
-  readonly jwksUri?: string
-  /** Where the issuer's metadata is, instead of its well-known places. Its `issuer` is still compared. */
-  readonly metadataUrl?: string
-  /** The `issuer` that the metadata names, where an authorization server is known to publish another one than its tokens carry. Default: `issuer`. */
-  readonly expectedMetadataIssuer?: string
-  /** Further exact `iss` values signed by the same keys. */
-  readonly acceptedIssuers?: readonly string[]
-  readonly introspection?: IntrospectionOptions
-  /** `'jwt'`: verified here, nothing else is accepted. `'opaque'`: every token is introspected. `'both'`: by structure. Default: `'both'` with `introspection`, else `'jwt'`. */
-  readonly tokens?: 'jwt' | 'opaque' | 'both'
-  /** Claim (or claims, the first present counts) that holds the scopes, as a space-delimited string or an array. Default: `['scope', 'scp']`. */
-  readonly scopeClaim?: string | readonly string[]
-  /** Claim (or claims) that holds the client identifier. Default: `client_id`. */
-  readonly clientIdClaim?: string | readonly string[]
-  /** Claims a JWT must have besides `iss`, `exp` and `aud`. Default: RFC 9068 §2.2's `sub`, `client_id` (as `clientIdClaim`), `iat`, `jti`; none with `profile: 'legacy'`. */
-  readonly requiredClaims?: readonly string[]
-}
-
 /**
- * Names the issuer for a token, before any network: dynamic tenants.
- * Asked with the token's *unverified* `iss`, or with undefined for an opaque token. Answer undefined or null to refuse.
- * Answers are remembered: 1000 issuers for 300 s, refusals for 30 s. It has `http.deadline` seconds; anybody can make
- * up a name, so an unknown one should cost little.
+ * Remembers what may be used once, for every process that must know. What stands behind it must add atomically: of two
+ * who add the same key at the same time, one is told that it was new (RFC 9449 §11.1).
  */
-export type IssuerResolver = (
-  unverifiedIssuer: string | undefined
-) => Awaitable<string | IssuerOptions | null | undefined>
-
-/** What `http` needs of an undici `Dispatcher`, by shape, so that any version of it fits. */
-export interface HttpDispatcher {
-  request(options: never): Promise<unknown>
-}
-
-export interface HttpOptions {
-  /** An undici `Agent`, `Pool`, `ProxyAgent` or `MockAgent` of yours: for a private CA, a proxy, a test. It is not closed by `close()`. */
-  readonly dispatcher?: HttpDispatcher
-  /** Seconds one attempt may take, from connect to the last byte. Default 3. */
-  readonly timeout?: number
-  /** Seconds all attempts may take together; also what `introspection.auth` and an issuer resolver may take. Default 5. */
-  readonly deadline?: number
-}
-
-export interface ResourceServerOptions<Scope extends string = string> {
-  /** This API's identifier (RFC 8707 §2, RFC 9728 §1.2): an `https` URL without fragment, kept byte for byte. The expected audience unless an issuer says otherwise. */
-  readonly resource: string
-  /** The authorization servers whose tokens are accepted, or a function that knows them. */
-  readonly issuers: readonly (string | IssuerOptions)[] | IssuerResolver
-  /** Every scope the routes use: a scope not in this list does not compile, and does not start. */
-  readonly scopes?: readonly Scope[]
-  /** A granted scope → the scopes it includes: `{ admin: ['read', 'write'] }`. Followed to any depth. */
-  readonly scopeHierarchy?: Readonly<Record<string, readonly string[]>>
-  /** Checks for every request, before a route's own. */
-  readonly checks?: readonly Check<Scope>[]
-  /** Seconds by which `exp` and `nbf` may be missed (RFC 7519 §4.1.4). Default 30, at most 300. */
-  readonly clockTolerance?: number
-  /** The current time in seconds since the epoch. Default: the system clock. */
-  readonly now?: () => number
-  /** `realm` of every challenge (RFC 9110 §11.5). Default: none, unless a challenge would be empty without. */
-  readonly realm?: string
-  /** Further members of the protected resource metadata (RFC 9728 §2), by their names on the wire; `false` publishes and advertises none. */
-  readonly metadata?: Readonly<Record<string, unknown>> | false
-  /** Refuse (400) a request whose query carries `access_token`, to find clients that leak tokens into logs. A query token is never read. Default false. */
-  readonly rejectQueryToken?: boolean
-  readonly http?: HttpOptions
+export interface OnceStore {
+  /**
+   * @param key  printable ASCII, at most 128 characters. What is before its first `.` names whose it is: a bound an owner
+   *   may be set by that
+   * @param ttl  seconds after which the key may be forgotten, not before
+   * @returns true if the key was not there, and is now; false if it was. Anything else, and whatever is thrown, is an outage: 503
+   */
+  add(key: string, ttl: number): Awaitable<boolean>
 }

@@ -2,8 +2,9 @@
 import { describe, expect, test } from 'vitest'
 import { deepFreeze, readAudience, readScopes, requireAccessTokenClaims, verifyClaims } from '../src/claims.js'
 import { readIssuerOptions } from '../src/issuer-settings.js'
+import type { IssuerOptions } from '../src/options.js'
 import { Problems } from '../src/problems.js'
-import type { Claims, IssuerOptions } from '../src/types.js'
+import type { Claims } from '../src/types.js'
 import { ISSUER, NOW, RESOURCE, refusal, validClaims } from './support/refusals.js'
 
 const settings = (options: Partial<IssuerOptions> = {}): ReturnType<typeof readIssuerOptions> =>

@@ -4,7 +4,16 @@ import fc from 'fast-check'
 import { decodeProtectedHeader, jwtVerify } from 'jose'
 import * as oauth4webapi from 'oauth4webapi'
 import { describe, expect, test } from 'vitest'
-import { bearerToken, clientSecretBasic, clientSecretPost, noClientAuth, privateKeyJwt } from '../src/client-auth.js'
+import {
+  bearerToken,
+  clientSecretBasic,
+  clientSecretPost,
+  noClientAuth,
+  privateKeyJwt,
+  tlsClientAuth,
+  usesClientCertificate
+} from '../src/client-auth.js'
+import { resourceServer } from '../src/index.js'
 import type { ClientAuth } from '../src/types.js'
 
 const as = { issuer: 'https://as.example.com' }
@@ -219,5 +228,35 @@ describe('what is refused at once', () => {
     for (const auth of [clientSecretBasic('s'), clientSecretPost('s'), privateKeyJwt(key)]) {
       await expect(apply(auth, '')).rejects.toThrow('needs `introspection.clientId`')
     }
+  })
+})
+
+describe('tlsClientAuth', () => {
+  test('sends the client identifier and nothing else, as oauth4webapi does (RFC 8705 §2)', async () => {
+    const ours = await apply(tlsClientAuth(), 'id')
+    const theirs = await apply(oauth4webapi.TlsClientAuth() as ClientAuth, 'id')
+    expect(ours.body.toString()).toBe('token=t&client_id=id')
+    expect(ours.body.toString()).toBe(theirs.body.toString())
+    expect(ours.authorization).toBeNull()
+  })
+
+  test('is known from every other', () => {
+    expect(usesClientCertificate(tlsClientAuth())).toBe(true)
+    for (const other of [noClientAuth(), clientSecretBasic('s'), oauth4webapi.TlsClientAuth() as ClientAuth]) {
+      expect(usesClientCertificate(other)).toBe(false)
+    }
+  })
+
+  const start = (introspection: object, http?: object) => () =>
+    resourceServer({
+      resource: 'https://api.example.com',
+      issuers: [{ issuer: as.issuer, introspection: { auth: tlsClientAuth(), clientId: 'id', ...introspection } }],
+      ...(http && { http: { dispatcher: { request: async () => undefined }, ...http } })
+    })
+
+  test('does not start without a dispatcher to present the certificate, or a client identifier', () => {
+    expect(start({})).toThrow('`issuers[0].introspection.auth` is `tlsClientAuth()` without `http.dispatcher`')
+    expect(start({ clientId: undefined }, {})).toThrow('`issuers[0].introspection.clientId` is missing')
+    expect(start({}, {})).not.toThrow()
   })
 })

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { createConfirm, isAccess } from '../src/confirmation.js'
 import type { AccessToken, Credentials } from '../src/types.js'
 import { createBed, introspecting } from './support/exchange.js'
-import { access, accessToken, api, bearer, granted, outcome, refused } from './support/refusals.js'
+import { access, accessToken, api, bearer, get, granted, outcome, refused } from './support/refusals.js'
 
 const bed = createBed()
 const server = api()
@@ -61,9 +61,16 @@ describe('the access', () => {
     const token = await access(server, accessToken())
     expect(isAccess(token)).toBe(true)
     expect(Object.isFrozen(token)).toBe(true)
-    const confirm = createConfirm()
-    const credentials: Credentials = { scheme: 'Bearer', token: 'x' }
-    expect(confirm(token as AccessToken, credentials)).toBe(confirm(token as AccessToken, credentials))
+    const confirm = createConfirm({
+      readCertificate: () => undefined,
+      certificateField: undefined,
+      verifyProof: () => undefined,
+      require: undefined
+    })
+    const credentials: Credentials = { scheme: 'Bearer', token: 'x', proofs: [] }
+    const once = confirm(token as AccessToken, credentials, get())
+    expect(once).toBe(confirm(token as AccessToken, credentials, get()))
+    expect(once).toMatchObject({ scheme: 'Bearer', confirmedBy: [], responseHeaders: {} })
   })
 
   test('is told from what another package may have put in its place', () => {

@@ -1,21 +1,24 @@
 /** The Authorization field as text: what is read from it, and what never is. */
 import { describe, expect, test } from 'vitest'
-import { readCredentials } from '../src/credentials.js'
-import { InvalidRequest, InvalidToken } from '../src/errors.js'
+import { type CredentialRules, readCredentials, readUsedScheme } from '../src/credentials.js'
+import { CredentialsMissing, InvalidRequest, InvalidToken } from '../src/errors.js'
 import { requireToken68 } from '../src/token68.js'
 import { get } from './support/refusals.js'
 
 const MAX_TOKEN_LENGTH = 16_384
-const read = (...authorization: string[]): unknown => readCredentials(get({ authorization }), false)
+const BOTH: CredentialRules = { accepted: ['Bearer', 'DPoP'], rejectQueryToken: false }
+const BEARER: CredentialRules = { accepted: ['Bearer'], rejectQueryToken: false }
+const DPOP: CredentialRules = { accepted: ['DPoP'], rejectQueryToken: false }
+const read = (...authorization: string[]): unknown => readCredentials(get({ authorization }), BOTH)
 
 describe('readCredentials', () => {
   test('gives scheme and token, as sent', () => {
-    expect(read('Bearer abc')).toEqual({ scheme: 'Bearer', token: 'abc' })
-    expect(read('bearer   AbC==')).toEqual({ scheme: 'Bearer', token: 'AbC==' })
+    expect(read('Bearer abc')).toEqual({ scheme: 'Bearer', token: 'abc', proofs: [] })
+    expect(read('bearer   AbC==')).toEqual({ scheme: 'Bearer', token: 'AbC==', proofs: [] })
   })
 
   test('gives nothing for no field, and for another scheme', () => {
-    for (const lines of [[], ['Basic eDp5'], ['DPoP abc'], ['Bearer-ish abc'], ['Token']]) {
+    for (const lines of [[], ['Basic eDp5'], ['Bearer-ish abc'], ['Token']]) {
       expect(read(...lines)).toBeUndefined()
     }
   })
@@ -31,13 +34,52 @@ describe('readCredentials', () => {
   })
 
   test('spaces before a token do not count to its length', () => {
-    expect(read(`Bearer${' '.repeat(20_000)}abc`)).toEqual({ scheme: 'Bearer', token: 'abc' })
+    expect(read(`Bearer${' '.repeat(20_000)}abc`)).toEqual({ scheme: 'Bearer', token: 'abc', proofs: [] })
   })
 
   test('does not look at the query unless told to', () => {
     const request = get({ authorization: 'Bearer abc' }, { url: '/?access_token=x' })
-    expect(readCredentials(request, false)).toEqual({ scheme: 'Bearer', token: 'abc' })
-    expect(() => readCredentials(request, true)).toThrow(InvalidRequest)
+    expect(readCredentials(request, BOTH)).toEqual({ scheme: 'Bearer', token: 'abc', proofs: [] })
+    expect(() => readCredentials(request, { ...BOTH, rejectQueryToken: true })).toThrow(InvalidRequest)
+  })
+})
+
+describe('the scheme DPoP', () => {
+  const request = get({ authorization: 'dpop abc', dpop: ['x', 'y'] })
+
+  test('comes with the lines of the DPoP field, which Bearer does not look at', () => {
+    expect(readCredentials(request, BOTH)).toEqual({ scheme: 'DPoP', token: 'abc', proofs: ['x', 'y'] })
+    expect(readCredentials(get({ authorization: 'Bearer abc', dpop: 'x' }), BOTH)).toMatchObject({ proofs: [] })
+  })
+
+  test('a token under a scheme that is switched off is not absent', () => {
+    expect(() => readCredentials(request, BEARER)).toThrow(CredentialsMissing)
+    expect(() => readCredentials(get({ authorization: 'Bearer abc' }), DPOP)).toThrow(CredentialsMissing)
+    expect(() => readCredentials(get({ authorization: 'Bearer abc, DPoP def' }), DPOP)).toThrow(InvalidRequest)
+  })
+
+  test('behind other credentials is a second credential, and behind a tab is malformed', () => {
+    for (const line of ['Basic eA==, DPoP abc', 'DPoP\tabc']) expect(() => read(line)).toThrow(InvalidRequest)
+  })
+})
+
+describe('readUsedScheme', () => {
+  test.each([
+    ['Bearer abc', 'Bearer'],
+    ['bEaReR', 'Bearer'],
+    ['DPoP\tabc', 'DPoP'],
+    ['dpop a b', 'DPoP'],
+    ['Basic eA==', undefined],
+    ['', undefined],
+    ['Bearer a, DPoP b', undefined]
+  ])('%j → %s', (authorization, scheme) => {
+    expect(readUsedScheme(get({ authorization }), BOTH.accepted)).toBe(scheme)
+  })
+
+  test('knows none for no field, for two, and for one that is switched off', () => {
+    expect(readUsedScheme(get(), BOTH.accepted)).toBeUndefined()
+    expect(readUsedScheme(get({ authorization: ['Bearer a', 'Bearer a'] }), BOTH.accepted)).toBeUndefined()
+    expect(readUsedScheme(get({ authorization: 'DPoP a' }), BEARER.accepted)).toBeUndefined()
   })
 })
 

@@ -3,16 +3,25 @@
  * the README shows works.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { hash, X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { afterEach, describe, expect, test } from 'vitest'
+import * as oauth from 'oauth4webapi'
+import { Agent, request } from 'undici'
+import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
+import { type CertificateAndKey, createCertificateAuthority } from './support/certificates.js'
 import { startIssuer, type TestIssuer } from './support/issuer.js'
 
 const EXAMPLES = new URL('../examples/', import.meta.url)
 const SERVERS = ['express.mjs', 'fastify.mjs', 'hono.mjs', 'introspection.mjs', 'koa.mjs']
+
+/** Those that take no bearer tokens, or ask for more than a scope, have tests of their own. */
+const OTHERS = ['dpop.mjs', 'mtls.mjs', 'step-up.mjs']
 
 let issuer: TestIssuer | undefined
 let child: ChildProcess | undefined
@@ -35,10 +44,10 @@ interface Running {
 }
 
 /** Starts an issuer, then the example against it, and waits for its first line. */
-async function run(example: string): Promise<Running> {
+async function run(example: string, env: Readonly<Record<string, string>> = {}, scheme = 'http'): Promise<Running> {
   issuer = await startIssuer()
   const port = await freePort()
-  const origin = `http://localhost:${port}`
+  const origin = `${scheme}://localhost:${port}`
   child = spawn(process.execPath, [fileURLToPath(new URL(example, EXAMPLES))], {
     env: {
       PATH: process.env.PATH,
@@ -46,7 +55,9 @@ async function run(example: string): Promise<Running> {
       RESOURCE: origin,
       PORT: String(port),
       CLIENT_ID: 'orders-api',
-      CLIENT_SECRET: 's3cret'
+      CLIENT_SECRET: 's3cret',
+      NONCE_SECRET: 'a secret of thirty-two characters',
+      ...env
     },
     stdio: ['ignore', 'pipe', 'inherit']
   })
@@ -87,7 +98,7 @@ test('every file of examples/ is run here', () => {
     readdirSync(EXAMPLES)
       .filter((name) => name.endsWith('.mjs'))
       .sort()
-  ).toEqual(SERVERS)
+  ).toEqual([...SERVERS, ...OTHERS].sort())
 })
 
 describe.each(SERVERS)('examples/%s', (example) => {
@@ -161,4 +172,145 @@ test('examples/introspection.mjs asks about opaque tokens with its client secret
     `Bearer error="invalid_token", error_description="The access token is not active", scope="orders:read", resource_metadata="${origin}/.well-known/oauth-protected-resource"`
   )
   expect(issuer.count('introspection')).toBe(2)
+})
+
+test('examples/dpop.mjs lets in a client that proves its key and repeats with a nonce, and no bearer token', async () => {
+  const { origin, line, issuer } = await run('dpop.mjs')
+  expect(line).toBe(`DPoP: ${origin}/orders`)
+  const client: oauth.Client = { client_id: 'c1' }
+  const DPoP = oauth.DPoP(client, await oauth.generateKeyPair('ES256'))
+  const bound = { ...claims(origin, 'orders:read'), cnf: { jkt: await DPoP.calculateThumbprint() } }
+  const token = issuer.token({ claims: bound })
+  const call = (): Promise<Response> =>
+    oauth.protectedResourceRequest(token, 'GET', new URL(`${origin}/orders`), undefined, undefined, {
+      DPoP,
+      [oauth.allowInsecureRequests]: true
+    })
+  const error: unknown = await call().catch((reason: unknown) => reason)
+  expect(oauth.isDPoPNonceError(error)).toBe(true)
+  for (const _ of [1, 2]) {
+    const response = await call()
+    expect(response.status).toBe(200)
+    expect(await response.json()).toEqual({ orders: [], subject: 'alice', confirmedBy: ['dpop'] })
+  }
+
+  const metadata = `resource_metadata="${origin}/.well-known/oauth-protected-resource"`
+  for (const unbound of [undefined, issuer.token({ claims: claims(origin, 'orders:read') })]) {
+    const refused = await get(`${origin}/orders`, unbound)
+    expect(refused.status).toBe(401)
+    expect(refused.headers.get('www-authenticate')).toBe(
+      `DPoP scope="orders:read", algs="ES256 EdDSA Ed25519 PS256 RS256", ${metadata}`
+    )
+  }
+  const document = await get(`${origin}/.well-known/oauth-protected-resource`)
+  expect(await document.json()).toMatchObject({ dpop_bound_access_tokens_required: true })
+
+  const exited = once(child as ChildProcess, 'exit')
+  child?.kill('SIGTERM')
+  expect(await exited).toEqual([0, null])
+})
+
+describe('examples/mtls.mjs', () => {
+  const authority = createCertificateAuthority()
+  const client = authority.issue({ commonName: 'client', client: true })
+  const other = authority.issue({ commonName: 'other', client: true })
+  const description = 'The access token is bound to a different client certificate'
+  const bound = (origin: string, from: TestIssuer): string => {
+    const thumbprint = hash('sha256', new X509Certificate(client.cert).raw, 'base64url')
+    return from.token({ claims: { ...claims(origin, 'orders:read'), cnf: { 'x5t#S256': thumbprint } } })
+  }
+  const challenge = (origin: string): string =>
+    `Bearer error="invalid_token", error_description="${description}", scope="orders:read", resource_metadata="${origin}/.well-known/oauth-protected-resource"`
+
+  test('takes a bound token on a TLS connection with its certificate, and on no other one', async () => {
+    const { key, cert } = authority.issue({ commonName: 'localhost', sans: ['localhost'] })
+    const folder = mkdtempSync(join(tmpdir(), 'mtls-'))
+    onTestFinished(() => rmSync(folder, { recursive: true }))
+    const [TLS_KEY, TLS_CERT] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+    writeFileSync(TLS_KEY, key)
+    writeFileSync(TLS_CERT, cert)
+    const { origin, line, issuer } = await run('mtls.mjs', { TLS_KEY, TLS_CERT }, 'https')
+    expect(line).toBe(`Mutual TLS: ${origin}/orders`)
+    const ask = async (token: string, one?: CertificateAndKey): Promise<unknown[]> => {
+      const dispatcher = new Agent({ connect: { ca: authority.cert, ...one } })
+      onTestFinished(() => dispatcher.close())
+      const headers = { authorization: `Bearer ${token}` }
+      const { statusCode, headers: fields, body } = await request(`${origin}/orders`, { dispatcher, headers })
+      return [statusCode, fields['www-authenticate'], await body.json()]
+    }
+    const refused = [401, challenge(origin), { error: 'invalid_token', error_description: description }]
+    const token = bound(origin, issuer)
+    expect(await ask(token, client)).toEqual([
+      200,
+      undefined,
+      { orders: [], subject: 'alice', confirmedBy: ['certificate'] }
+    ])
+    expect(await ask(token, other)).toEqual(refused)
+    expect(await ask(token)).toEqual(refused)
+    expect(await ask(issuer.token({ claims: claims(origin, 'orders:read') }), client)).toEqual(refused)
+  })
+
+  for (const [proxy, status] of [
+    ['127.0.0.1', 200],
+    ['10.0.0.7', 401]
+  ] as const) {
+    test(`behind a proxy at ${proxy} takes the certificate that nginx tells of from it alone`, async () => {
+      const { origin, issuer } = await run('mtls.mjs', { TRUSTED_PROXY: proxy })
+      const authorization = `Bearer ${bound(origin, issuer)}`
+      const headers = { authorization, 'x-ssl-cert': encodeURIComponent(client.cert) }
+      const reply = await fetch(`${origin.replace('localhost', '127.0.0.1')}/orders`, { headers })
+      expect([reply.status, reply.headers.get('www-authenticate')]).toEqual([
+        status,
+        status === 200 ? null : challenge(origin)
+      ])
+      const exited = once(child as ChildProcess, 'exit')
+      child?.kill('SIGTERM')
+      expect(await exited).toEqual([0, null])
+    })
+  }
+})
+
+test('examples/step-up.mjs asks for a login by route and by amount, and for what the user agreed to', async () => {
+  const { origin, issuer } = await run('step-up.mjs')
+  const metadata = `resource_metadata="${origin}/.well-known/oauth-protected-resource"`
+  const now = Math.floor(Date.now() / 1000)
+  const strong = { acr: 'urn:example:mfa', auth_time: now }
+  const ask = async (method: string, path: string, more: object, body?: object): Promise<unknown[]> => {
+    const token = issuer.token({ claims: { ...claims(origin, 'orders:read orders:write transfers'), ...more } })
+    const reply = await fetch(`${origin}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+      ...(body && { body: JSON.stringify(body) })
+    })
+    return [reply.status, reply.headers.get('www-authenticate')]
+  }
+  const challenge = (what: string, more = ''): string =>
+    `Bearer error="insufficient_user_authentication", error_description="${what}", ${more}acr_values="urn:example:mfa", max_age="300", ${metadata}`
+  const level = challenge('A different authentication level is required')
+
+  expect(await ask('GET', '/orders', {})).toEqual([200, null])
+  expect(await ask('DELETE', '/orders', {})).toEqual([401, level])
+  expect(await ask('DELETE', '/orders', { ...strong, auth_time: now - 3600 })).toEqual([
+    401,
+    challenge('More recent authentication is required')
+  ])
+  expect(await ask('DELETE', '/orders', { scope: 'orders:read' })).toEqual([
+    401,
+    challenge('A different authentication level is required', 'scope="orders:write", ')
+  ])
+  expect(await ask('DELETE', '/orders', strong)).toEqual([204, null])
+
+  expect(await ask('POST', '/transfers', {}, { amount: 100 })).toEqual([201, null])
+  for (const amount of [101, 'a lot', undefined])
+    expect(await ask('POST', '/transfers', {}, { amount })).toEqual([401, level])
+  const agreed = { ...strong, authorization_details: [{ type: 'transfer', maxAmount: 150 }] }
+  expect(await ask('POST', '/transfers', agreed, { amount: 150 })).toEqual([201, null])
+  expect(await ask('POST', '/transfers', agreed, { amount: 151 })).toEqual([
+    403,
+    `Bearer error="insufficient_scope", error_description="The access token lacks a required authorization detail", ${metadata}`
+  ])
+
+  const exited = once(child as ChildProcess, 'exit')
+  child?.kill('SIGTERM')
+  expect(await exited).toEqual([0, null])
 })

@@ -207,7 +207,8 @@ describe('stats()', () => {
         inactive: { entries: 0, maxEntries: 1000, bytes: 0, maxBytes: 16 * 1024 * 1024 },
         introspecting: 0
       },
-      issuers: 1
+      issuers: 1,
+      replay: { entries: 0, maxEntries: 250_000 }
     })
     const gate = issuer.hold('introspection')
     const pending = ask(api, issuer.opaque())

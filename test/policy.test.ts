@@ -4,31 +4,57 @@ import { z } from 'zod'
 import {
   type Access,
   anyScope,
+  authentication,
+  authorizationDetails,
   type Check,
   claims,
   Forbidden,
+  fresh,
+  InsufficientAuthentication,
   InsufficientScope,
   isPromise,
   optional,
   scope,
-  skipPreflight
+  skipPreflight,
+  Unavailable
 } from '../src/index.js'
-import { enforce, readPolicy } from '../src/policy.js'
-import { access, accessToken, api, bearer, get, granted, insufficient, outcome, refusal } from './support/refusals.js'
+import { type Enforcement, enforce, readPolicy } from '../src/policy.js'
+import type { CheckContext } from '../src/types.js'
+import {
+  access,
+  accessToken,
+  api,
+  bearer,
+  get,
+  granted,
+  insufficient,
+  NOW,
+  outcome,
+  RESOURCE,
+  RESOURCE_METADATA,
+  refusal
+} from './support/refusals.js'
 
 const server = api()
 const one = await access(server, accessToken({ claims: { tenant: 't1', scope: 'a b' } }))
+
+const enforcement: Enforcement = {
+  context: { resource: RESOURCE, now: () => NOW, clockTolerance: 30 },
+  renew: () => expect.unreachable()
+}
+const run = (checks: readonly Check<string>[], request = get()): ReturnType<typeof enforce> =>
+  enforce({ checks, fresh: false }, one, request, enforcement)
 
 describe('checks', () => {
   test('run in order, the first refusal ends it, and nothing waits where nothing need be waited for', () => {
     const order: number[] = []
     const checks: Check[] = [1, 2, 3].map((n) => () => void order.push(n))
-    expect(enforce(checks, one, get())).toBeUndefined()
+    expect(run(checks)).toBe(one)
     expect(order).toEqual([1, 2, 3])
     const stop: Check = () => {
       throw new Forbidden()
     }
-    expect(() => enforce([...checks, stop, ...checks], one, get())).toThrow(Forbidden)
+    expect(() => run([...checks, stop, ...checks])).toThrow(Forbidden)
     expect(order).toEqual([1, 2, 3, 1, 2, 3])
   })
 
@@ -38,35 +64,192 @@ describe('checks', () => {
       await new Promise((resolve) => setImmediate(resolve))
       order.push('slow')
     }
-    const result = enforce([slow, () => void order.push('next')], one, get())
+    const result = run([slow, () => void order.push('next')])
     expect(isPromise(result)).toBe(true)
     expect(order).toEqual([])
-    await result
+    expect(await result).toBe(one)
     expect(order).toEqual(['slow', 'next'])
   })
 
   test('a refusal that comes late is a refusal', async () => {
     const late: Check = () => Promise.reject(new InsufficientScope(['x']))
-    const error = await refusal(() => enforce([scope('a'), late, scope('b')], one, get()))
+    const error = await refusal(() => run([scope('a'), late, scope('b')]))
     expect(error).toBeInstanceOf(InsufficientScope)
     expect((error as InsufficientScope).scopes).toEqual(['a', 'b', 'x'])
   })
 
   test('a check that is done late does not spare the next ones', async () => {
     const slow: Check = () => Promise.resolve()
-    const error = await refusal(() => enforce([slow, scope('z'), () => expect.unreachable()], one, get()))
+    const error = await refusal(() => run([slow, scope('z'), () => expect.unreachable()]))
     expect(error).toBeInstanceOf(InsufficientScope)
   })
 
-  test('get the access and the request', () => {
+  test('get the access, the request, and what they may need of the server', () => {
     const request = get({}, { url: '/items/1' })
     let seen: unknown[] = []
     const check: Check = (...given) => {
       seen = given
     }
-    expect(enforce([check], one, request)).toBeUndefined()
-    expect(seen).toEqual([one, request])
+    expect(run([check], request)).toBe(one)
+    expect(seen).toEqual([one, request, enforcement.context])
     expect(seen[0]).toBe(one)
+  })
+
+  test('a server gives its own resource, clock and tolerance, which no check can change', async () => {
+    let seen: CheckContext | undefined
+    const check: Check = (_access, _request, context) => {
+      seen = context
+    }
+    const of = api({ clockTolerance: 7, now: () => NOW + 1 })
+    expect(await outcome(of, bearer(accessToken()), check)).toEqual(granted)
+    expect([seen?.resource, seen?.now(), seen?.clockTolerance]).toEqual([RESOURCE, NOW + 1, 7])
+    expect(Object.isFrozen(seen)).toBe(true)
+  })
+
+  test('of a route that needs a fresh answer see the renewed access, and so does the handler', async () => {
+    const renewed = await access(server, accessToken({ claims: { scope: 'a b c' } }))
+    const seen: unknown[] = []
+    const result = enforce({ checks: [scope('c'), (given) => void seen.push(given)], fresh: true }, one, get(), {
+      ...enforcement,
+      renew: (given) => {
+        seen.push(given)
+        return Promise.resolve(renewed)
+      }
+    })
+    expect(await result).toBe(renewed)
+    expect(seen).toEqual([one, renewed])
+  })
+
+  test('of a route that needs a fresh answer do not run where there is none', async () => {
+    const failing = { ...enforcement, renew: () => Promise.reject(new Unavailable('introspection', 'down')) }
+    const error = await refusal(() =>
+      enforce({ checks: [() => expect.unreachable()], fresh: true }, one, get(), failing)
+    )
+    expect(error).toBeInstanceOf(Unavailable)
+  })
+})
+
+describe('what checks lack between them is told at once', () => {
+  const METADATA = `resource_metadata="${RESOURCE_METADATA}"`
+  /** The challenge, or 200. */
+  const challenge = async (claims: Record<string, unknown>, ...checks: readonly Check<string>[]): Promise<unknown> => {
+    const { status, headers } = await outcome(server, bearer(accessToken({ claims })), ...checks)
+    return status === 200 ? 200 : [status, headers['WWW-Authenticate']]
+  }
+  const level =
+    'error="insufficient_user_authentication", error_description="A different authentication level is required"'
+  const age = 'error="insufficient_user_authentication", error_description="More recent authentication is required"'
+  const mfa = authentication({ acr: 'mfa' })
+  const recent = authentication({ maxAge: 300 })
+  const strong = { acr: 'mfa', auth_time: NOW }
+
+  test('ORD-05 (RFC 9470 §3): scope and level, whichever is asked for first', async () => {
+    const expected = [401, [`Bearer ${level}, scope="read write", acr_values="mfa", ${METADATA}`]]
+    expect(await challenge({}, scope('read', 'write'), mfa)).toEqual(expected)
+    expect(await challenge({}, mfa, scope('read', 'write'))).toEqual(expected)
+    expect(await challenge({}, scope('read'), scope('write'), mfa)).toEqual(expected)
+    expect(await challenge({}, mfa, scope('read'), scope('write'))).toEqual(expected)
+  })
+
+  test('ORD-05: a scope that is there is not asked for, nor a level that is', async () => {
+    expect(await challenge({}, scope('read'), mfa)).toEqual([401, [`Bearer ${level}, acr_values="mfa", ${METADATA}`]])
+    expect(await challenge(strong, scope('read', 'write'), mfa, recent)).toEqual([
+      403,
+      [
+        `Bearer error="insufficient_scope", error_description="The access token lacks a required scope", scope="read write", ${METADATA}`
+      ]
+    ])
+    expect(await challenge(strong, scope('read'), mfa, recent)).toBe(200)
+  })
+
+  test('ORD-05 SCP-07: of alternatives the one that is there is named, else the preferred one', async () => {
+    expect(await challenge({ scope: 'admin' }, anyScope('read', 'admin'), scope('write'), mfa)).toEqual([
+      401,
+      [`Bearer ${level}, scope="admin write", acr_values="mfa", ${METADATA}`]
+    ])
+    expect(await challenge({ scope: 'x' }, mfa, anyScope('read', 'admin'))).toEqual([
+      401,
+      [`Bearer ${level}, scope="read", acr_values="mfa", ${METADATA}`]
+    ])
+  })
+
+  test('ORD-05: of several times the shortest counts, in any order', async () => {
+    const hour = authentication({ maxAge: 3600 })
+    const expected = [401, [`Bearer ${age}, max_age="300", ${METADATA}`]]
+    expect(await challenge({ auth_time: NOW - 4000 }, hour, recent)).toEqual(expected)
+    expect(await challenge({ auth_time: NOW - 4000 }, recent, hour)).toEqual(expected)
+    expect(await challenge({ auth_time: NOW - 1000 }, hour, recent)).toEqual(expected)
+  })
+
+  test('ORD-05: level and time of two checks are in one challenge, which says what is wrong first with the level', async () => {
+    const expected = [401, [`Bearer ${level}, acr_values="mfa", max_age="300", ${METADATA}`]]
+    expect(await challenge({}, mfa, recent)).toEqual(expected)
+    expect(await challenge({}, recent, mfa)).toEqual(expected)
+  })
+
+  test('ORD-05 STP-02: a level that is there is named beside a time that is not: a new login may have another level, and the client is not sent back twice', async () => {
+    const expected = [401, [`Bearer ${age}, acr_values="mfa", max_age="300", ${METADATA}`]]
+    expect(await challenge({ acr: 'mfa', auth_time: NOW - 1000 }, mfa, recent)).toEqual(expected)
+    expect(await challenge({ acr: 'mfa', auth_time: NOW - 1000 }, recent, mfa)).toEqual(expected)
+    const both = authentication({ acr: 'mfa', maxAge: 300 })
+    expect(await challenge({ acr: 'mfa', auth_time: NOW - 1000 }, both)).toEqual(expected)
+  })
+
+  test('ORD-05 STP-02: of two lists of levels what is in both is named: the client is not sent back twice', async () => {
+    const [ab, bc] = [authentication({ acr: ['a', 'b'] }), authentication({ acr: ['b', 'c'] })]
+    expect(await challenge({ acr: 'x' }, ab, bc)).toEqual([401, [`Bearer ${level}, acr_values="b", ${METADATA}`]])
+    expect(await challenge({ acr: 'a' }, ab, bc)).toEqual([401, [`Bearer ${level}, acr_values="b", ${METADATA}`]])
+    expect(await challenge({ acr: 'b' }, ab, bc)).toBe(200)
+  })
+
+  test('ORD-05: of two lists without a common level the first is named: no token would do', async () => {
+    const [a, b] = [authentication({ acr: 'a' }), authentication({ acr: 'b' })]
+    const [, lines] = (await challenge({ acr: 'x' }, a, b)) as [number, string[]]
+    expect(lines[0]).toContain('acr_values="a"')
+  })
+
+  test('ORD-05: a refusal of another kind is not mixed with what else is lacking', async () => {
+    const no = claims(() => false)
+    expect(await challenge({}, no, scope('write'), mfa)).toEqual([403, undefined])
+    const details = authorizationDetails(() => true, { types: ['payment'] })
+    expect(await challenge({}, details, scope('write'), mfa)).toEqual([
+      403,
+      [
+        `Bearer error="insufficient_scope", error_description="The access token lacks a required authorization detail", ${METADATA}`
+      ]
+    ])
+  })
+
+  test('ORD-05: refusals of a check of one’s own are completed alike, late ones too', async () => {
+    const own: Check[] = [
+      () => {
+        throw new InsufficientAuthentication({ acr: ['own'] }, ['export'])
+      },
+      () => Promise.reject(new InsufficientAuthentication({ acr: ['own'] }, ['export']))
+    ]
+    for (const check of own) {
+      expect(await challenge({}, scope('read'), check, recent, scope('write'))).toEqual([
+        401,
+        [`Bearer ${level}, scope="read write export", acr_values="own", max_age="300", ${METADATA}`]
+      ])
+    }
+    const late: Check = () => Promise.reject(new InsufficientScope(['export']))
+    expect(await challenge({}, late, mfa)).toEqual([
+      401,
+      [`Bearer ${level}, scope="export", acr_values="mfa", ${METADATA}`]
+    ])
+  })
+
+  test('the log is told what was needed and what was there', async () => {
+    const error = await refusal(() => server.authorize(bearer(accessToken()), scope('write'), mfa))
+    expect(error).toBeInstanceOf(InsufficientAuthentication)
+    expect(error).toMatchObject({
+      reason: 'insufficient_authentication',
+      expected: ['write'],
+      received: ['read'],
+      requirement: { acr: ['mfa'] },
+      scopes: ['write']
+    })
   })
 })
 
@@ -106,7 +289,7 @@ describe('scope and anyScope', () => {
   test('the refusal has what was needed and what was granted, for the log', () => {
     const error = (() => {
       try {
-        return scope('z')(one, get())
+        return scope('z')(one, get(), enforcement.context)
       } catch (thrown) {
         return thrown as InsufficientScope
       }
@@ -201,7 +384,7 @@ describe('requirements', () => {
   test('SCP-08: what is neither a check nor a waiver does not start', () => {
     for (const bad of ['read', undefined, null, {}, ['read'], { waives: 'absent credentials' }, true]) {
       expect(() => server.protect(bad as never)).toThrow(
-        'a requirement is scope(…), anyScope(…), claims(…), a function, optional or skipPreflight'
+        'a requirement is scope(…), anyScope(…), claims(…), authentication(…), authorizationDetails(…), fresh(), a function, optional or skipPreflight'
       )
       expect(() => server.authorize(get(), bad as never)).toThrow(TypeError)
       expect(() => server.enforce(one, get(), bad as never)).toThrow(TypeError)
@@ -220,11 +403,42 @@ describe('requirements', () => {
     }
   })
 
+  test('SCP-08 STP-02: what a check of one’s own says of authentication is held to the same at the start', () => {
+    const unfit: unknown[] = [
+      {},
+      { acr: 'mfa' },
+      { acr: [] },
+      { acr: ['a b'] },
+      { acr: ['a"\r\nX: y'] },
+      { maxAge: Number.NaN },
+      { maxAge: -1 },
+      { maxAge: '5' },
+      null
+    ]
+    for (const needed of unfit) {
+      const check = Object.assign(() => {}, { authentication: needed }) as unknown as Check<string>
+      expect(() => server.protect(check), JSON.stringify(needed)).toThrow(TypeError)
+    }
+    const fit = Object.assign(() => {}, { authentication: { acr: ['mfa'], maxAge: 0 } })
+    expect(() => server.protect(fit)).not.toThrow()
+  })
+
   test('waivers are told apart from checks', () => {
     const policy = readPolicy([optional, scope('a'), skipPreflight], undefined)
     expect(policy).toMatchObject({ optional: true, skipPreflight: true, scopes: ['a'] })
     expect(policy.checks).toHaveLength(1)
-    expect(readPolicy([], undefined)).toEqual({ checks: [], optional: false, skipPreflight: false, scopes: [] })
+    expect(readPolicy([], undefined)).toEqual({
+      checks: [],
+      optional: false,
+      skipPreflight: false,
+      fresh: false,
+      scopes: []
+    })
+  })
+
+  test('fresh() is taken out of the checks, wherever it stands', () => {
+    const policy = readPolicy([fresh(), scope('a'), fresh()], undefined)
+    expect([policy.fresh, policy.checks.length, policy.scopes]).toEqual([true, 1, ['a']])
   })
 
   test('PRM-08: routes add up to the scopes that the metadata names; single uses do not', async () => {

@@ -8,7 +8,7 @@ function create(more: Partial<Parameters<typeof createProtectedResourceMetadata>
   return createProtectedResourceMetadata({
     resource: 'https://api.example.com',
     authorizationServers: ['https://as.example.com'],
-    scopes: () => [],
+    derived: () => ({}),
     members: {},
     ...more
   })
@@ -55,7 +55,7 @@ describe('metadataUrl', () => {
 describe('the document', () => {
   test('is made again only when the scopes change', () => {
     const scopes = ['read']
-    const metadata = create({ scopes: () => scopes })
+    const metadata = create({ derived: () => ({ scopes_supported: scopes }) })
     const [one, two] = [metadata.respond(get(metadata.path)), metadata.respond(get(metadata.path))]
     expect(one).toEqual(two)
     scopes.push('write')
@@ -84,5 +84,53 @@ describe('the document', () => {
     const document = metadata.document() as Record<string, unknown>
     document['resource'] = 'changed'
     expect(metadata.document().resource).toBe('https://api.example.com')
+  })
+})
+
+describe('the keys of the resource', () => {
+  const jwks = { keys: [{ kty: 'EC', kid: 'a', use: 'enc', crv: 'P-256', x: 'x', y: 'y' }] }
+
+  test.each([
+    ['https://api.example.com', 'https://api.example.com/.well-known/jwks.json'],
+    ['https://api.example.com/', 'https://api.example.com/.well-known/jwks.json'],
+    ['https://api.example.com/v1', 'https://api.example.com/.well-known/jwks.json/v1'],
+    ['https://api.example.com/v1/', 'https://api.example.com/.well-known/jwks.json/v1/'],
+    ['https://api.example.com?a=b', 'https://api.example.com/.well-known/jwks.json?a=b']
+  ])('of %s are at a place of its own, which the document names', (resource, uri) => {
+    const metadata = create({ resource, jwks })
+    expect(metadata.document()['jwks_uri']).toBe(uri)
+    const { pathname, search } = new URL(uri)
+    const answer = metadata.respond(get(pathname + search))
+    expect(answer).toEqual({
+      status: 200,
+      headers: {
+        'Access-Control-Allow-Origin': '*',
+        'Cache-Control': 'public, max-age=3600',
+        'Content-Length': String(JSON.stringify(jwks).length),
+        'Content-Type': 'application/jwk-set+json',
+        ETag: expect.stringMatching(/^"[\w-]{22}"$/)
+      },
+      body: JSON.stringify(jwks)
+    })
+    const again = { ...get(pathname + search), fieldLines: () => [answer?.headers['ETag'] as string] }
+    expect(metadata.respond(again)).toMatchObject({ status: 304, body: undefined })
+    expect(metadata.respond({ ...get(pathname + search), method: 'HEAD' })).toMatchObject({
+      status: 200,
+      headers: { 'Content-Length': answer?.headers['Content-Length'] },
+      body: undefined
+    })
+    expect(metadata.respond({ ...get(pathname + search), method: 'OPTIONS' })?.status).toBe(204)
+    expect(metadata.respond({ ...get(pathname + search), method: 'POST' })?.status).toBe(405)
+  })
+
+  test('are nowhere without keys, and the document is where it was', () => {
+    const without = create()
+    expect(without.respond(get('/.well-known/jwks.json'))).toBeUndefined()
+    expect(without.document()).not.toHaveProperty('jwks_uri')
+    const withKeys = create({ jwks })
+    expect(withKeys.respond(get('/.well-known/oauth-protected-resource'))?.headers['Content-Type']).toBe(
+      'application/json'
+    )
+    expect(withKeys.respond(get('/.well-known/jwks.json/v1'))).toBeUndefined()
   })
 })

@@ -4,6 +4,7 @@
  *
  *   GET /orders    needs orders:read          POST /orders   needs orders:write
  *   GET /me        needs any good token       GET /feed      works without one, too
+ *   GET /payouts   needs a user who logged in with a second factor
  */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
@@ -11,15 +12,22 @@ import Router from '@koa/router'
 import express from 'express'
 import Fastify from 'fastify'
 import Koa from 'koa'
-import { clientSecretBasic, optional, resourceServer, scope } from 'oauth-resource-server'
+import { authentication, clientSecretBasic, optional, resourceServer, scope } from 'oauth-resource-server'
 import * as onExpress from 'oauth-resource-server/express'
 import resourceServerPlugin, * as onFastify from 'oauth-resource-server/fastify'
 import * as onKoa from 'oauth-resource-server/koa'
+
+/** The authentication context class of a login with a password and a one-time password. */
+export const TWO_FACTORS = 'urn:example:otp'
 
 const orders = [
   { id: 1, item: 'umbrella' },
   { id: 2, item: 'lantern' }
 ]
+
+const payouts = [{ id: 7, amount: '120.00' }]
+/** RFC 9470: what a password alone is not enough for. */
+const twoFactors = authentication({ acr: TWO_FACTORS })
 
 /** @typedef {import('oauth-resource-server').Access} Access */
 /** @param {Access} access */
@@ -38,6 +46,7 @@ function createExpressApp(api) {
   app.get('/orders', protect(api, scope('orders:read')), (_req, res) => void res.json(orders))
   app.post('/orders', protect(api, scope('orders:write')), (_req, res) => void res.status(201).json({ id: 3 }))
   app.get('/me', protect(api), (req, res) => void res.json(me(getAuth(req))))
+  app.get('/payouts', protect(api, twoFactors), (_req, res) => void res.json(payouts))
   app.get('/feed', protect(api, optional), (req, res) => void res.json(feed(getOptionalAuth(req))))
   app.use(onExpress.errorHandler())
   return app
@@ -56,6 +65,9 @@ function createKoaApp(api) {
   })
   router.get('/me', protect(api), (ctx) => {
     ctx.body = me(getAuth(ctx))
+  })
+  router.get('/payouts', protect(api, twoFactors), (ctx) => {
+    ctx.body = payouts
   })
   router.get('/feed', protect(api, optional), (ctx) => {
     ctx.body = feed(getOptionalAuth(ctx))
@@ -82,6 +94,7 @@ async function createFastifyApp(api, server) {
     reply.code(201).send({ id: 3 })
   )
   app.get('/me', { config: { auth: true } }, async (request) => me(getAuth(request)))
+  app.get('/payouts', { config: { auth: twoFactors } }, async () => payouts)
   app.get('/feed', { config: { auth: optional } }, async (request) => feed(getOptionalAuth(request)))
   await app.ready()
 }

@@ -2,7 +2,8 @@
 /**
  * A real authorization server in this process: oidc-provider on 127.0.0.1, without a database. It has client
  * credentials, authorization code with PKCE, dynamic registration, resource indicators (RFC 8707) that choose between
- * JWT (RFC 9068) and opaque access tokens, introspection, revocation, and metadata at both well-known places.
+ * JWT (RFC 9068) and opaque access tokens, DPoP (RFC 9449), logins of two levels (RFC 9470), introspection, revocation,
+ * and metadata at both well-known places.
  *
  * Beyond that it can do what a demo and a test need: rotate its keys, revoke a token, stop and start again.
  */
@@ -68,6 +69,12 @@ export async function startAuthorizationServer({
         { ...SERVICE, grant_types: ['client_credentials'], redirect_uris: [], response_types: [] },
         { ...API, grant_types: [], redirect_uris: [], response_types: [] }
       ],
+      // What access tokens say of the login (RFC 9470 §6): only a code knows of one.
+      acrValues: ['urn:example:password', 'urn:example:otp'],
+      extraTokenClaims: (ctx) => {
+        const { AuthorizationCode: code } = ctx.oidc.entities
+        return code && { acr: code.acr, auth_time: code.authTime }
+      },
       clientDefaults: { id_token_signed_response_alg: signingAlgorithms[0] },
       cookies: { keys: cookieKeys },
       jwks: /** @type {any} */ ({ keys: keys.all() }),
@@ -91,6 +98,7 @@ export async function startAuthorizationServer({
       features: {
         clientCredentials: { enabled: true },
         devInteractions: { enabled: false },
+        dPoP: { enabled: true },
         introspection: {
           enabled: true,
           // Else any client could look into any other's tokens (RFC 7662 §4).
@@ -173,7 +181,9 @@ export async function startAuthorizationServer({
 async function interact(provider, request, response) {
   const { prompt, params, session, grantId } = await provider.interactionDetails(request, response)
   if (prompt.name === 'login') {
-    await provider.interactionFinished(request, response, { login: { accountId: ACCOUNT } })
+    const asked = typeof params.acr_values === 'string' ? params.acr_values : ''
+    const [acr = 'urn:example:password'] = asked.split(' ').filter(Boolean)
+    await provider.interactionFinished(request, response, { login: { accountId: ACCOUNT, acr } })
     return
   }
   const existing = grantId === undefined ? undefined : await provider.Grant.find(grantId)

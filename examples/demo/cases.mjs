@@ -1,6 +1,7 @@
 // @ts-check
 /** The walk, as long as the authorization server stays as it is: what is sent, what must come back, and why. */
 import * as oauth from 'oauth4webapi'
+import { TWO_FACTORS } from './apis.mjs'
 import { tamper, unsign } from './forge.mjs'
 import { BILLING, BRIEF, RESOURCES } from './resources.mjs'
 import { send } from './send.mjs'
@@ -18,6 +19,7 @@ const subjectIs =
 
 const orders = { method: 'GET', path: '/orders' }
 const write = { method: 'POST', path: '/orders' }
+const payouts = { method: 'GET', path: '/payouts' }
 const me = { method: 'GET', path: '/me' }
 const feed = { method: 'GET', path: '/feed' }
 
@@ -34,6 +36,15 @@ export function createCases({ as, client, apis, clock, tokens }) {
     authorization: bearer(tokens[algorithm]),
     expect: { status: 200 }
   })
+
+  /** One proof for each API, however often it is asked for. @type {Map<string, Promise<string>>} */
+  const proofs = new Map()
+  /** @param {import('./walk.mjs').RunningApi} api */
+  const proveOnce = ({ origin }) => {
+    const proof = proofs.get(origin) ?? tokens.dpop.prove('GET', `${origin}/orders`)
+    proofs.set(origin, proof)
+    return proof
+  }
 
   return [
     {
@@ -90,6 +101,64 @@ export function createCases({ as, client, apis, clock, tokens }) {
               return document.authorization_servers?.[0] === as.issuer
             }
           }
+        }
+      ]
+    },
+    {
+      title: 'Tokens that only their own client can use (DPoP, RFC 9449)',
+      cases: [
+        {
+          title: 'DPoP: the token and a proof by its key',
+          why: 'The proof is signed for this method, this URL, this token, and once.',
+          ...orders,
+          authorization: [`DPoP ${tokens.dpop.token}`],
+          proof: proveOnce,
+          expect: { status: 200 }
+        },
+        {
+          title: 'DPoP: the same proof again',
+          why: 'Somebody listened: what was used is of no use any more.',
+          ...orders,
+          authorization: [`DPoP ${tokens.dpop.token}`],
+          proof: proveOnce,
+          expect: {
+            status: 401,
+            error: 'invalid_dpop_proof',
+            description: 'DPoP proof has been used already',
+            scope: 'orders:read',
+            scheme: 'DPoP'
+          }
+        },
+        {
+          title: 'DPoP: the stolen token as Bearer',
+          why: 'The token says itself that it is bound (`cnf.jkt`); nothing was configured.',
+          ...orders,
+          authorization: bearer(tokens.dpop.token),
+          expect: invalid('DPoP-bound access token used with the Bearer scheme')
+        }
+      ]
+    },
+    {
+      title: 'A route that wants the user to log in better (step-up, RFC 9470)',
+      cases: [
+        {
+          title: 'Step-up: Alice logged in with a password',
+          why: 'The challenge says what to send her to the authorization server for.',
+          ...payouts,
+          authorization: bearer(tokens.alice.accessToken),
+          expect: {
+            status: 401,
+            error: 'insufficient_user_authentication',
+            description: 'A different authentication level is required',
+            acr: TWO_FACTORS
+          }
+        },
+        {
+          title: 'Step-up: Alice came back with a second factor',
+          why: 'The app asked for these `acr_values`, and the new token says so in `acr`.',
+          ...payouts,
+          authorization: bearer(tokens.aliceTwice.accessToken),
+          expect: { status: 200 }
         }
       ]
     },

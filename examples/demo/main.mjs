@@ -76,12 +76,13 @@ async function run({ as, apis, clock, client }) {
     ['', 'JWT, ES256', tokens.ES256],
     ['', 'JWT, EdDSA', tokens.EdDSA],
     ['', 'opaque', tokens.opaque],
+    ['', 'DPoP-bound JWT', tokens.dpop.token],
     ['code and PKCE', 'JWT, ES256', tokens.alice.accessToken],
     ['', 'opaque', tokens.aliceOpaque.accessToken],
     ['', 'ID token', tokens.alice.idToken]
   ]
   for (const [how = '', what = '', token = ''] of kinds) {
-    print(`  ${how.padEnd(22)}${what.padEnd(14)}${paint('dim', redact(token))}`)
+    print(`  ${how.padEnd(22)}${what.padEnd(16)}${paint('dim', redact(token))}`)
   }
 
   print('\nEach request goes to all three. One answer is shown; the others are compared to')

@@ -1,5 +1,6 @@
 // @ts-check
 /** The clients of the demo: a service with its own credentials, and an app that registers itself and asks its user. */
+import { createHash } from 'node:crypto'
 import * as oauth from 'oauth4webapi'
 
 const REDIRECT_URI = 'http://127.0.0.1/callback'
@@ -41,11 +42,29 @@ export async function createOAuthClient(issuer, service) {
     },
 
     /**
-     * A token for an app in the name of its user (RFC 6749 §4.1, RFC 7636), and an ID token with it.
+     * The same, bound to a key of its own (RFC 9449 §5), and what makes the proofs that must come with it.
      * @param {string} resource
      * @param {string} scope
      */
-    authorizationCode: async (resource, scope) => {
+    dpopBound: async (resource, scope) => {
+      const keys = await oauth.generateKeyPair('ES256', { extractable: true })
+      const options = { DPoP: oauth.DPoP(service, keys), ...http }
+      const parameters = { resource, scope }
+      const response = await oauth.clientCredentialsGrantRequest(as, service, serviceAuth, parameters, options)
+      const { access_token: token } = await oauth.processClientCredentialsResponse(as, service, response)
+      return {
+        token,
+        prove: (/** @type {string} */ method, /** @type {string} */ url) => prove(keys, token, method, url)
+      }
+    },
+
+    /**
+     * A token for an app in the name of its user (RFC 6749 §4.1, RFC 7636), and an ID token with it.
+     * @param {string} resource
+     * @param {string} scope
+     * @param {Record<string, string>} [more] parameters, such as `acr_values` (RFC 9470 §4)
+     */
+    authorizationCode: async (resource, scope, more = {}) => {
       const verifier = oauth.generateRandomCodeVerifier()
       const state = oauth.generateRandomState()
       const url = new URL(/** @type {string} */ (as.authorization_endpoint))
@@ -57,7 +76,8 @@ export async function createOAuthClient(issuer, service) {
         resource,
         state,
         code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
-        code_challenge_method: 'S256'
+        code_challenge_method: 'S256',
+        ...more
       }).toString()
       const parameters = oauth.validateAuthResponse(as, app, await browse(url), state)
       const none = oauth.None()
@@ -75,6 +95,31 @@ export async function createOAuthClient(issuer, service) {
       await oauth.processRevocationResponse(response)
     }
   }
+}
+
+/**
+ * A DPoP proof (RFC 9449 §4.2). oauth4webapi makes one by itself when it sends a request; here requests are also sent
+ * wrong on purpose, so the proof is made apart.
+ * @param {{ privateKey: CryptoKey, publicKey: CryptoKey }} keys
+ * @param {string} token
+ * @param {string} method
+ * @param {string} url
+ */
+async function prove({ privateKey, publicKey }, token, method, url) {
+  const { kty, crv, x, y } = await crypto.subtle.exportKey('jwk', publicKey)
+  const header = { typ: 'dpop+jwt', alg: 'ES256', jwk: { kty, crv, x, y } }
+  const claims = {
+    jti: crypto.randomUUID(),
+    htm: method,
+    htu: url,
+    iat: Math.floor(Date.now() / 1000),
+    ath: createHash('sha256').update(token).digest('base64url')
+  }
+  const encode = (/** @type {object} */ value) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  const input = `${encode(header)}.${encode(claims)}`
+  const algorithm = { name: 'ECDSA', hash: 'SHA-256' }
+  const signature = await crypto.subtle.sign(algorithm, privateKey, Buffer.from(input))
+  return `${input}.${Buffer.from(signature).toString('base64url')}`
 }
 
 /**

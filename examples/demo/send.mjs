@@ -17,10 +17,14 @@ import { text } from 'node:stream/consumers'
  * @param {string} method
  * @param {string} url
  * @param {readonly string[]} authorization one field line each
+ * @param {string} [proof] for the field `DPoP`
  * @returns {Promise<Answer>}
  */
-export async function send(method, url, authorization = []) {
-  const headers = authorization.length > 0 ? { Authorization: [...authorization] } : {}
+export async function send(method, url, authorization = [], proof) {
+  const headers = {
+    ...(authorization.length > 0 && { Authorization: [...authorization] }),
+    ...(proof !== undefined && { DPoP: proof })
+  }
   // No keep-alive: nothing of ours holds a connection open when a server ends.
   const outgoing = request(url, { method, headers, agent: false })
   outgoing.end()

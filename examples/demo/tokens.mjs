@@ -1,5 +1,6 @@
 // @ts-check
 /** The real tokens that the walk is made with. */
+import { TWO_FACTORS } from './apis.mjs'
 import { BILLING, RESOURCES } from './resources.mjs'
 
 /** @param {Awaited<ReturnType<typeof import('./oauth-client.mjs').createOAuthClient>>} client */
@@ -15,6 +16,8 @@ export async function getTokens(client) {
     writer: await client.clientCredentials(RESOURCES.EdDSA, `${read} orders:write`),
     billing: await client.clientCredentials(BILLING, 'bills:read'),
     alice: await client.authorizationCode(RESOURCES.ES256, read),
+    dpop: await client.dpopBound(RESOURCES.ES256, read),
+    aliceTwice: await client.authorizationCode(RESOURCES.ES256, read, { acr_values: TWO_FACTORS }),
     aliceOpaque: await client.authorizationCode(RESOURCES.opaque, read)
   }
 }

@@ -24,6 +24,8 @@ import { send } from './send.mjs'
  * @property {string} [error]
  * @property {string} [description]
  * @property {string} [scope]
+ * @property {string} [acr] that the user must have logged in with
+ * @property {'Bearer' | 'DPoP'} [scheme] of the challenge; default: Bearer
  * @property {(answer: Answer, api: RunningApi) => boolean | Promise<boolean>} [check] of a success
  */
 
@@ -35,12 +37,13 @@ import { send } from './send.mjs'
  * @property {string} path
  * @property {string[] | (() => Promise<string[]>)} [authorization] the field lines; a function does first what must
  *   have happened before
+ * @property {(api: RunningApi) => Promise<string>} [proof] for the field `DPoP`
  * @property {(api: RunningApi) => Promise<Answer>} [answer] instead of that to one request
  * @property {Expected} expect
  */
 
 /** @typedef {{ title: string, cases: readonly Case[] }} Group */
-/** @typedef {{ api: RunningApi, answer: Answer, problem: string | undefined }} Outcome */
+/** @typedef {{ api: RunningApi, answer: Answer, proof: string | undefined, problem: string | undefined }} Outcome */
 
 /**
  * @param {readonly RunningApi[]} apis
@@ -56,8 +59,9 @@ export async function walk(apis, groups) {
       /** @type {Outcome[]} */
       const outcomes = []
       for (const api of apis) {
-        const answer = await (one.answer?.(api) ?? send(one.method, api.origin + one.path, lines))
-        outcomes.push({ api, answer, problem: await findProblem(one, answer, api) })
+        const proof = await one.proof?.(api)
+        const answer = await (one.answer?.(api) ?? send(one.method, api.origin + one.path, lines, proof))
+        outcomes.push({ api, answer, proof, problem: await findProblem(one, answer, api) })
       }
       rows.push({ title: one.title, results: outcomes.map(({ problem }) => problem === undefined) })
       tell(one, rows.length, lines, outcomes)
@@ -73,15 +77,17 @@ export async function walk(apis, groups) {
  * @returns {Promise<string | undefined>} the first thing that is not as it must be
  */
 async function findProblem({ expect }, answer, api) {
-  const { status, error, description, scope, check } = expect
+  const { status, error, description, scope, acr, scheme = 'Bearer', check } = expect
   if (answer.status !== status) return `expected ${status}`
   const challenge = [
     error && `error="${error}"`,
     description && `error_description="${description}"`,
     scope && `scope="${scope}"`,
+    acr && `acr_values="${acr}"`,
+    scheme === 'DPoP' && 'algs="ES256 EdDSA Ed25519 PS256 RS256"',
     `resource_metadata="${api.origin}/.well-known/oauth-protected-resource"`
   ]
-  const challenges = status >= 400 && status < 500 ? [`Bearer ${challenge.filter(Boolean).join(', ')}`] : []
+  const challenges = status >= 400 && status < 500 ? [`${scheme} ${challenge.filter(Boolean).join(', ')}`] : []
   if (!isDeepStrictEqual(answer.lines('www-authenticate'), challenges)) {
     return `expected ${challenges[0] ?? 'no challenge'}`
   }
@@ -108,6 +114,8 @@ function tell(one, number, lines = [], outcomes) {
   print(`\n${paint('dim', String(number).padStart(3))} ${paint('bold', one.title)}`)
   print(wrap(`${one.method} ${hideTokens(one.path)}`, `${INDENT}> `))
   for (const line of lines) print(wrap(`Authorization: ${hideTokens(line)}`, `${INDENT}> `))
+  const proof = outcomes[0]?.proof
+  if (proof !== undefined) print(wrap(`DPoP: ${redact(proof)}`, `${INDENT}> `))
   // The three say the same but for their own address: one of them is shown, unless they differ.
   const shown = new Map(outcomes.toReversed().map((outcome) => [normalized(outcome), outcome]))
   for (const { api, answer, problem } of [...shown.values()].toReversed()) {
@@ -148,5 +156,5 @@ function keepTogether(line) {
 
 /** @param {string} text */
 function hideTokens(text) {
-  return text.replace(/(?<=Bearer |access_token=)\S+/g, redact)
+  return text.replace(/(?<=Bearer |DPoP |access_token=)\S+/g, redact)
 }

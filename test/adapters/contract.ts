@@ -3,6 +3,7 @@
  * protection of an app, a router and a route, and the same metadata (RFC 9728). An adapter's test file says how a
  * {@link Plan} is built in its framework; everything expected is here.
  */
+import type { TlsOptions } from 'node:tls'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import {
   type Access,
@@ -44,6 +45,8 @@ export interface Plan {
   }
   /** Who answers an error: the framework's default, our JSON handler, or a handler of the user's that only reads `status`. */
   readonly errors?: 'framework' | 'json' | 'own'
+  /** Served over TLS with these. Default: plain HTTP. */
+  readonly tls?: TlsOptions
 }
 
 export interface Route {

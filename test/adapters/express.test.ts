@@ -25,7 +25,10 @@ import {
   scope
 } from '../../src/index.js'
 import { createClock, startIssuer, type TestIssuer } from '../support/issuer.js'
-import { describeAdapter, type Plan, RESOURCE, type Route } from './contract.js'
+import { type Adapter, describeAdapter, type Plan, RESOURCE, type Route } from './contract.js'
+import { describeDpop } from './dpop-contract.js'
+import { describeMutualTls } from './mtls-contract.js'
+import { describeStepUp } from './step-up-contract.js'
 import { type Lines, listen, send } from './wire.js'
 
 const METADATA = `resource_metadata="${RESOURCE}/.well-known/oauth-protected-resource"`
@@ -87,11 +90,15 @@ function build(create: typeof express, plan: Plan): express.Express {
 }
 
 for (const [name, create] of versions) {
-  describeAdapter({
+  const adapter: Adapter = {
     name,
     matches: { slash: true, case: true },
-    serve: (plan) => listen(build(create, plan))
-  })
+    serve: (plan) => listen(build(create, plan), plan.tls)
+  }
+  describeAdapter(adapter)
+  describeDpop(adapter)
+  describeMutualTls(adapter)
+  describeStepUp(adapter)
 }
 
 describe.each(versions)('%s alone', (_name, create) => {

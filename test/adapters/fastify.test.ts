@@ -13,7 +13,10 @@ import resourceServerPlugin, {
 } from '../../adapters/fastify.js'
 import { anyScope, optional, type ResourceServer, resourceServer, scope } from '../../src/index.js'
 import { createClock, fault, startIssuer, type TestIssuer } from '../support/issuer.js'
-import { describeAdapter, type Plan, RESOURCE, type Route } from './contract.js'
+import { type Adapter, describeAdapter, type Plan, RESOURCE, type Route } from './contract.js'
+import { describeDpop } from './dpop-contract.js'
+import { describeMutualTls } from './mtls-contract.js'
+import { describeStepUp } from './step-up-contract.js'
 import { type Lines, type Reply, type Served, send } from './wire.js'
 
 const METADATA = `resource_metadata="${RESOURCE}/.well-known/oauth-protected-resource"`
@@ -21,7 +24,8 @@ const METADATA = `resource_metadata="${RESOURCE}/.well-known/oauth-protected-res
 /** `hook`: `protect` everywhere. `plugin`: routes say in `config.auth` what they ask for. */
 async function build(kind: 'hook' | 'plugin', plan: Plan): Promise<FastifyInstance> {
   const { api, group, onBody } = plan
-  const app = fastify({ routerOptions: { ignoreTrailingSlash: true, caseSensitive: false } })
+  const options = { routerOptions: { ignoreTrailingSlash: true, caseSensitive: false } }
+  const app = plan.tls ? (fastify({ ...options, https: plan.tls }) as unknown as FastifyInstance) : fastify(options)
   if (plan.errors === 'json') app.setErrorHandler(errorHandler)
   if (plan.errors === 'own') {
     app.setErrorHandler((error: { statusCode?: number }, _request, reply) =>
@@ -80,11 +84,15 @@ async function serve(app: FastifyInstance): Promise<Served> {
 }
 
 for (const kind of ['hook', 'plugin'] as const) {
-  describeAdapter({
+  const adapter: Adapter = {
     name: `Fastify 5, by ${kind}`,
     matches: { slash: true, case: true },
     serve: async (plan) => serve(await build(kind, plan))
-  })
+  }
+  describeAdapter(adapter)
+  describeDpop(adapter)
+  describeMutualTls(adapter)
+  describeStepUp(adapter)
 }
 
 describe('Fastify 5 alone', () => {

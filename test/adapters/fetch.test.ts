@@ -1,6 +1,6 @@
 import { getRequestListener } from '@hono/node-server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { FetchRequest, protect, protectedResourceMetadata } from '../../adapters/fetch.js'
+import { type Connection, FetchRequest, protect, protectedResourceMetadata } from '../../adapters/fetch.js'
 import {
   type Access,
   optional,
@@ -11,12 +11,15 @@ import {
   skipPreflight
 } from '../../src/index.js'
 import { createClock, startIssuer, type TestIssuer } from '../support/issuer.js'
-import { describeAdapter, type Plan, RESOURCE, type Route } from './contract.js'
+import { type Adapter, describeAdapter, type Plan, RESOURCE, type Route } from './contract.js'
+import { describeDpop } from './dpop-contract.js'
+import { describeMutualTls } from './mtls-contract.js'
+import { describeStepUp } from './step-up-contract.js'
 import { listen } from './wire.js'
 
 const METADATA = `resource_metadata="${RESOURCE}/.well-known/oauth-protected-resource"`
 
-type Handler = (request: Request) => Promise<Response>
+type Handler = (request: Request, connection: Connection) => Promise<Response>
 
 /** A router as somebody would write it: exact paths, and HEAD as GET. */
 function build(plan: Plan): Handler {
@@ -28,8 +31,8 @@ function build(plan: Plan): Handler {
     const decide = requires && protect(route.api ?? api, ...requires)
     return [
       `${route.method ?? 'GET'} ${prefix}${route.path}`,
-      async (request) => {
-        const decision = await decide?.(request)
+      async (request, connection) => {
+        const decision = await decide?.(request, connection)
         if (decision instanceof Response) return decision
         if (onBody) {
           onBody()
@@ -40,9 +43,12 @@ function build(plan: Plan): Handler {
           const answer = await route.answer({
             getAuth: () => access as Access,
             getOptionalAuth: () => access,
-            enforce: async (...checks) => api.enforce(access as Access, new FetchRequest(request), ...checks)
+            enforce: async (...checks) =>
+              api.enforce(access as Access, new FetchRequest(request, connection), ...checks)
           })
-          return Response.json(answer, { headers: new Headers(decide?.headers as Record<string, string>) })
+          const headers = new Headers(decide?.headers as Record<string, string>)
+          for (const [name, value] of Object.entries(access?.responseHeaders ?? {})) headers.append(name, String(value))
+          return Response.json(answer, { headers })
         } catch (error) {
           if (error instanceof ResourceServerError) return error.toResponse()
           throw error
@@ -54,26 +60,34 @@ function build(plan: Plan): Handler {
     ...(group?.routes ?? []).map((route) => compile(group?.path ?? '', route, group?.requires)),
     ...(plan.routes ?? []).map((route) => compile('', route, undefined))
   ])
-  return async (request) => {
+  return async (request, connection) => {
     const document = metadata?.(request)
     if (document) return document
     if (wholeApp) {
-      const decision = await wholeApp(request)
+      const decision = await wholeApp(request, connection)
       if (decision instanceof Response) return decision
     }
     const method = request.method === 'HEAD' ? 'GET' : request.method
     const handler = routes.get(`${method} ${new URL(request.url).pathname}`)
-    return handler ? handler(request) : new Response(null, { status: 404 })
+    return handler ? handler(request, connection) : new Response(null, { status: 404 })
   }
 }
 
-describeAdapter({
+const adapter: Adapter = {
   name: 'fetch',
   matches: { slash: false, case: false },
   joinsLines: true,
   isFunction: true,
-  serve: (plan) => listen(getRequestListener(build(plan)))
-})
+  serve: (plan) => {
+    const handle = build(plan)
+    const listener = getRequestListener((request, { incoming }) => handle(request, incoming.socket))
+    return listen(listener, plan.tls)
+  }
+}
+describeAdapter(adapter)
+describeDpop(adapter)
+describeMutualTls(adapter)
+describeStepUp(adapter)
 
 describe('fetch alone', () => {
   const { now } = createClock()

@@ -11,7 +11,10 @@ import {
 } from '../../adapters/hono.js'
 import { optional, type ResourceServer, resourceServer, scope } from '../../src/index.js'
 import { createClock, startIssuer, type TestIssuer } from '../support/issuer.js'
-import { describeAdapter, type Plan, RESOURCE, type Route } from './contract.js'
+import { type Adapter, describeAdapter, type Plan, RESOURCE, type Route } from './contract.js'
+import { describeDpop } from './dpop-contract.js'
+import { describeMutualTls } from './mtls-contract.js'
+import { describeStepUp } from './step-up-contract.js'
 import { listen } from './wire.js'
 
 const METADATA = `resource_metadata="${RESOURCE}/.well-known/oauth-protected-resource"`
@@ -68,12 +71,16 @@ function build(plan: Plan): App {
   return app
 }
 
-describeAdapter({
+const adapter: Adapter = {
   name: 'Hono',
   matches: { slash: true, case: false },
   joinsLines: true,
-  serve: (plan) => listen(getRequestListener(build(plan).fetch))
-})
+  serve: (plan) => listen(getRequestListener(build(plan).fetch), plan.tls)
+}
+describeAdapter(adapter)
+describeDpop(adapter)
+describeMutualTls(adapter)
+describeStepUp(adapter)
 
 describe('Hono alone', () => {
   const { now } = createClock()

@@ -16,7 +16,10 @@ import {
 } from '../../adapters/koa.js'
 import { Misconfigured, type ResourceServer, resourceServer, scope } from '../../src/index.js'
 import { createClock, startIssuer, type TestIssuer } from '../support/issuer.js'
-import { describeAdapter, type Plan, RESOURCE, type Route } from './contract.js'
+import { type Adapter, describeAdapter, type Plan, RESOURCE, type Route } from './contract.js'
+import { describeDpop } from './dpop-contract.js'
+import { describeMutualTls } from './mtls-contract.js'
+import { describeStepUp } from './step-up-contract.js'
 import { listen, send } from './wire.js'
 
 const BARE_CHALLENGE = `Bearer resource_metadata="${RESOURCE}/.well-known/oauth-protected-resource"`
@@ -88,11 +91,15 @@ function build(Application: typeof Koa, plan: Plan): Koa<AuthState> {
 }
 
 for (const [name, Application] of versions) {
-  describeAdapter({
+  const adapter: Adapter = {
     name,
     matches: { slash: true, case: true },
-    serve: (plan) => listen(build(Application, plan).callback())
-  })
+    serve: (plan) => listen(build(Application, plan).callback(), plan.tls)
+  }
+  describeAdapter(adapter)
+  describeDpop(adapter)
+  describeMutualTls(adapter)
+  describeStepUp(adapter)
 }
 
 describe.each(versions)('%s alone', (_name, Application) => {

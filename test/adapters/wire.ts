@@ -4,7 +4,9 @@
  */
 import { once } from 'node:events'
 import { createServer, type RequestListener } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import { type AddressInfo, connect } from 'node:net'
+import { type ConnectionOptions, type TlsOptions, connect as tlsConnect } from 'node:tls'
 
 export type Lines = readonly (readonly [name: string, value: string])[]
 
@@ -26,8 +28,8 @@ export interface Reply {
   values(name: string): readonly string[]
 }
 
-/** Sends one request to `127.0.0.1` and reads its answer, as soon as that is complete. */
-export function send(port: number, request: RawRequest = {}): Promise<Reply> {
+/** Sends one request to `127.0.0.1`, over TLS if told how, and reads its answer, as soon as that is complete. */
+export function send(port: number, request: RawRequest = {}, tls?: ConnectionOptions): Promise<Reply> {
   const { method = 'GET', path = '/', headers = [], body = '', missing = 0 } = request
   const length = Buffer.byteLength(body) + missing
   const fields: Lines = [
@@ -38,7 +40,7 @@ export function send(port: number, request: RawRequest = {}): Promise<Reply> {
   ]
   const head = [`${method} ${path} HTTP/1.1`, ...fields.map(([name, value]) => `${name}: ${value}`)]
   return new Promise((resolve, reject) => {
-    const socket = connect(port, '127.0.0.1')
+    const socket = tls ? tlsConnect({ host: '127.0.0.1', port, ...tls }) : connect(port, '127.0.0.1')
     let received = Buffer.alloc(0)
     const read = (ended: boolean): void => {
       const reply = readReply(received, method === 'HEAD', ended)
@@ -97,9 +99,9 @@ export interface Served {
   close(): Promise<void>
 }
 
-/** Serves on a free port of 127.0.0.1. */
-export async function listen(listener: RequestListener): Promise<Served> {
-  const server = createServer(listener)
+/** Serves on a free port of 127.0.0.1, over TLS if told how. */
+export async function listen(listener: RequestListener, tls?: TlsOptions): Promise<Served> {
+  const server = tls ? createTlsServer(tls, listener) : createServer(listener)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return {

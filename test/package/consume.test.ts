@@ -26,6 +26,13 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
     'scope',
     'anyScope',
     'claims',
+    'authentication',
+    'authorizationDetails',
+    'fresh',
+    'memoryOnceStore',
+    'urlEncodedPem',
+    'forwardedClientCert',
+    'tlsClientAuth',
     'optional',
     'skipPreflight',
     'ResourceServerError',
@@ -36,7 +43,8 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
   '/koa': ['protect', 'protectedResourceMetadata', 'getAuth', 'getOptionalAuth', 'errorHandler'],
   '/fastify': ['default', 'fastifyResourceServer', 'protect', 'protectedResourceMetadata', 'getAuth', 'errorHandler'],
   '/fetch': ['protect', 'protectedResourceMetadata'],
-  '/hono': ['protect', 'protectedResourceMetadata', 'getAuth', 'getOptionalAuth']
+  '/hono': ['protect', 'protectedResourceMetadata', 'getAuth', 'getOptionalAuth'],
+  '/profiles': ['fapi2', 'mcp', 'auth0', 'entra', 'keycloak', 'cognito', 'okta', 'google', 'telnyx', 'duende']
 }
 const SUBPATHS = Object.keys(EXPORTS)
 const DEPENDENCIES = ['jose', 'lru-cache', 'undici']

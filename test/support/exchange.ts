@@ -10,7 +10,6 @@
  * expect(await ask(api, issuer.token({ claims: { exp: 1 } }))).toEqual(denial.expired)
  * ```
  */
-import { generateKeyPairSync, sign } from 'node:crypto'
 import { setImmediate } from 'node:timers/promises'
 import { Agent } from 'undici'
 import { afterEach } from 'vitest'
@@ -38,6 +37,8 @@ import {
   startIssuer,
   type TestIssuer
 } from './issuer.js'
+
+export { createSelfSignedCertificate } from './certificates.js'
 
 export const RESOURCE = 'https://api.example.com'
 export const RESOURCE_METADATA = 'https://api.example.com/.well-known/oauth-protected-resource'
@@ -74,6 +75,8 @@ export const denial = {
   audience: refused('The access token audience is not accepted'),
   claim: refused('The access token has a missing or invalid claim'),
   type: refused('The token is not an access token'),
+  decryption: refused('The access token could not be decrypted'),
+  notEncrypted: refused('The access token is not encrypted'),
   certificate: refused('The access token is bound to a different client certificate'),
   dpop: refused('DPoP-bound access token used with the Bearer scheme'),
   scope: {
@@ -239,30 +242,4 @@ export function redirectingAgent(origins: Readonly<Record<string, string>>): Age
   agent.dispatch = (options, handler) =>
     dispatch({ ...options, origin: origins[String(options.origin)] ?? String(options.origin) }, handler)
   return agent
-}
-
-/** A certificate that nobody vouches for, with its key, as PEM: all that a TLS server needs (RFC 5280 §4.1, version 1). */
-export function createSelfSignedCertificate(): { key: string; cert: string } {
-  const der = (tag: number, ...parts: readonly Uint8Array[]): Buffer => {
-    const content = Buffer.concat(parts)
-    const { length } = content
-    const lengthOctets = length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff]
-    return Buffer.concat([Buffer.from([tag, ...lengthOctets]), content])
-  }
-  const sequence = (...parts: readonly Uint8Array[]): Buffer => der(0x30, ...parts)
-  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  const ecdsaWithSha256 = sequence(der(0x06, Buffer.from('2a8648ce3d040302', 'hex')))
-  const commonName = sequence(der(0x06, Buffer.from('550403', 'hex')), der(0x0c, Buffer.from('localhost')))
-  const name = sequence(der(0x31, commonName))
-  const validity = sequence(der(0x17, Buffer.from('200101000000Z')), der(0x17, Buffer.from('491231235959Z')))
-  const serial = der(0x02, Buffer.from([1]))
-  const spki = publicKey.export({ type: 'spki', format: 'der' })
-  const toBeSigned = sequence(serial, ecdsaWithSha256, name, validity, name, spki)
-  const signature = der(0x03, Buffer.from([0]), sign('sha256', toBeSigned, privateKey))
-  const certificate = sequence(toBeSigned, ecdsaWithSha256, signature)
-  const lines = (certificate.toString('base64').match(/.{1,64}/g) as string[]).join('\n')
-  return {
-    key: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
-    cert: `-----BEGIN CERTIFICATE-----\n${lines}\n-----END CERTIFICATE-----\n`
-  }
 }

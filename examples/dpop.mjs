@@ -1,0 +1,32 @@
+// @ts-check
+import { randomBytes } from 'node:crypto'
+import express from 'express'
+import { resourceServer, scope } from 'oauth-resource-server'
+import { errorHandler, getAuth, protect, protectedResourceMetadata } from 'oauth-resource-server/express'
+
+const { ISSUER = 'https://as.example.com', RESOURCE = 'https://api.example.com', PORT = '3000' } = process.env
+const { NONCE_SECRET = randomBytes(32).toString('base64url') } = process.env
+
+// #region api
+const api = resourceServer({
+  resource: RESOURCE,
+  issuers: [ISSUER],
+  publicUrl: RESOURCE, // where clients call: a proof names that URL, whatever a proxy makes of it
+  dpop: {
+    required: true, // no bearer tokens; leave it out while some clients still send them
+    nonces: 'required', // how fresh a proof is, our own clock says
+    nonceSecret: NONCE_SECRET // the same for every process of this API
+  }
+})
+// #endregion
+
+const app = express()
+app.use(protectedResourceMetadata(api))
+app.get('/orders', protect(api, scope('orders:read')), (req, res) => {
+  const { subject, confirmedBy } = getAuth(req)
+  res.json({ orders: [], subject, confirmedBy })
+})
+app.use(errorHandler())
+
+const server = app.listen(Number(PORT), () => console.log(`DPoP: http://localhost:${PORT}/orders`))
+process.once('SIGTERM', () => server.close(() => api.close()))

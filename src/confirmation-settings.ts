@@ -1,0 +1,151 @@
+/** The options about who may send a token (DPoP, certificates) → frozen settings. Nothing is decided here. */
+import { randomBytes } from 'node:crypto'
+import { BlockList } from 'node:net'
+import type { DpopSettings } from './dpop.js'
+import { type CertificateSource, clientCert, readAddresses } from './mtls.js'
+import type { ClientCertificateOptions, DpopOptions, ResourceServerOptions } from './options.js'
+import type { Problems } from './problems.js'
+import { SIGNATURE_ALGORITHMS } from './signature.js'
+import { memoryOnceStore } from './store.js'
+import type { Scheme, SignatureAlgorithm } from './types.js'
+
+export interface SenderSettings {
+  /** The schemes under which a token is looked at. */
+  readonly accepted: readonly Scheme[]
+  /** The schemes that challenges name; DPoP is also in the metadata then. */
+  readonly advertised: readonly Scheme[]
+  readonly dpop: DpopSettings
+  /** Without a slash at the end, query and fragment. */
+  readonly publicUrls: readonly string[]
+  readonly certificate: CertificateSource
+  /** What every token must be bound to. */
+  readonly requireBound: 'certificate' | 'any' | undefined
+}
+
+const DPOP_OPTIONS: Readonly<Record<keyof DpopOptions, true>> = {
+  required: true,
+  algorithms: true,
+  proofLifetime: true,
+  nonces: true,
+  nonceSecret: true,
+  replayStore: true
+}
+
+const CERTIFICATE_OPTIONS: Readonly<Record<keyof ClientCertificateOptions, true>> = {
+  trustedProxies: true,
+  field: true,
+  parse: true
+}
+
+/** What clients use, the shortest signatures first. */
+const PROOF_ALGORITHMS: readonly SignatureAlgorithm[] = ['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256']
+const MIN_SECRET_LENGTH = 32
+
+export function readSenderSettings(options: ResourceServerOptions, problems: Problems): SenderSettings {
+  const { dpop, requireCertificateBound, requireSenderConstrained } = options
+  const certificateBound = problems.optional(requireCertificateBound, 'requireCertificateBound', 'boolean') ?? false
+  const constrained = problems.optional(requireSenderConstrained, 'requireSenderConstrained', 'boolean') ?? false
+  const settings = readDpop(dpop === false || dpop === undefined ? {} : dpop, problems)
+  return Object.freeze({
+    ...readSchemes(dpop, settings.required),
+    dpop: settings,
+    publicUrls: readPublicUrls(options, problems),
+    certificate: readCertificateSource(options.clientCertificate, problems),
+    requireBound: certificateBound ? 'certificate' : constrained ? 'any' : undefined
+  })
+}
+
+function readSchemes(
+  dpop: DpopOptions | false | undefined,
+  required: boolean
+): Pick<SenderSettings, 'accepted' | 'advertised'> {
+  if (dpop === false) return { accepted: ['Bearer'], advertised: ['Bearer'] }
+  if (required) return { accepted: ['DPoP'], advertised: ['DPoP'] }
+  return { accepted: ['Bearer', 'DPoP'], advertised: dpop === undefined ? ['Bearer'] : ['Bearer', 'DPoP'] }
+}
+
+function readDpop(value: unknown, problems: Problems): DpopSettings {
+  const options = problems.object(value, 'dpop') ? (value as DpopOptions) : {}
+  problems.unknownKeys(options, 'dpop.', Object.keys(DPOP_OPTIONS))
+  const { replayStore } = options
+  if (replayStore !== undefined && typeof replayStore?.add !== 'function') {
+    problems.add('dpop.replayStore', 'has no function `add`', 'pass an OnceStore, or leave it out')
+  }
+  return Object.freeze({
+    required: problems.optional<boolean>(options.required, 'dpop.required', 'boolean') ?? false,
+    algorithms: readProofAlgorithms(options.algorithms ?? PROOF_ALGORITHMS, problems),
+    proofLifetime: problems.number(options.proofLifetime, 'dpop.proofLifetime', {
+      default: 60,
+      min: 5,
+      max: 300,
+      unit: 'seconds'
+    }),
+    nonces: problems.oneOf(options.nonces, 'dpop.nonces', ['off', 'offered', 'required']) ?? 'off',
+    nonceSecrets: readSecrets(options.nonceSecret, problems),
+    replayStore: replayStore ?? memoryOnceStore()
+  })
+}
+
+function readProofAlgorithms(value: unknown, problems: Problems): readonly SignatureAlgorithm[] {
+  const list = problems.arrayOf<SignatureAlgorithm>(value, 'dpop.algorithms', 'string') ?? []
+  if (list.length === 0)
+    problems.add('dpop.algorithms', 'names no algorithm', `choose from ${SIGNATURE_ALGORITHMS.join(', ')}`)
+  for (const one of list) problems.oneOf(one, 'dpop.algorithms', SIGNATURE_ALGORITHMS)
+  return Object.freeze([...new Set(list)])
+}
+
+function readSecrets(value: unknown, problems: Problems): readonly (string | Uint8Array)[] {
+  if (value === undefined) return [randomBytes(MIN_SECRET_LENGTH)]
+  const list = Array.isArray(value) ? (value as unknown[]) : [value]
+  const fit = list.filter((one): one is string => typeof one === 'string' && one.length >= MIN_SECRET_LENGTH)
+  // Says nothing of what it holds.
+  if (fit.length !== list.length || fit.length < 1 || fit.length > 2)
+    problems.add(
+      'dpop.nonceSecret',
+      'is not one or two secrets',
+      `give a random text of at least ${MIN_SECRET_LENGTH} characters, or [current, previous]`
+    )
+  return fit
+}
+
+function readPublicUrls({ publicUrl, resource }: ResourceServerOptions, problems: Problems): readonly string[] {
+  if (publicUrl === undefined) return URL.canParse(resource) ? [new URL(resource).origin] : []
+  const list = problems.names(typeof publicUrl === 'string' ? [publicUrl] : publicUrl, 'publicUrl')
+  if (list.length === 0 && Array.isArray(publicUrl))
+    problems.add('publicUrl', 'is empty', 'name at least one, or leave it out')
+  return list.flatMap((one) => {
+    const url = problems.url(one, 'publicUrl', 'where this server is from outside, such as https://api.example.com')
+    if (!url) return []
+    if (url.search || url.hash) problems.add('publicUrl', 'has a query or a fragment', 'remove it')
+    return [url.origin + url.pathname.replace(/\/$/, '')]
+  })
+}
+
+function readCertificateSource(value: unknown, problems: Problems): CertificateSource {
+  if (value === undefined) return { field: undefined, parse: clientCert, trustedProxies: new BlockList() }
+  const options = problems.object(value, 'clientCertificate') ? (value as Partial<ClientCertificateOptions>) : {}
+  problems.unknownKeys(options, 'clientCertificate.', Object.keys(CERTIFICATE_OPTIONS))
+  const field = problems.optional<string>(options.field, 'clientCertificate.field', 'string') ?? 'Client-Cert'
+  if (!/^[\w!#$%&'*+.^`|~-]+$/.test(field))
+    problems.add('clientCertificate.field', 'is no field name', 'use the characters of RFC 9110 §5.6.2')
+  return Object.freeze({
+    field,
+    parse:
+      problems.optional<CertificateSource['parse']>(options.parse, 'clientCertificate.parse', 'function') ?? clientCert,
+    trustedProxies: readProxies(options.trustedProxies, problems)
+  })
+}
+
+function readProxies(value: unknown, problems: Problems): BlockList {
+  const where = 'clientCertificate.trustedProxies'
+  const list = problems.arrayOf<string>(value, where, 'string') ?? []
+  // Without one, anybody could name a certificate.
+  if (list.length === 0 && Array.isArray(value))
+    problems.add(where, 'is empty', 'name the proxies that end TLS: 10.0.0.7, 10.0.0.0/8, ::1')
+  try {
+    return readAddresses(list)
+  } catch (error) {
+    problems.add(where, `holds ${JSON.stringify((error as Error).message)}`, 'use IP addresses and CIDR ranges')
+    return new BlockList()
+  }
+}

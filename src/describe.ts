@@ -1,0 +1,62 @@
+/**
+ * The settings in effect, as plain JSON: what a reviewer asks for, and what a preset or a profile came to. Secrets, keys
+ * and functions are named, never shown.
+ */
+import type { IntrospectionSettings, IssuerSettings } from './issuer-settings.js'
+import type { Settings } from './settings.js'
+
+/** @param metadataUrl where the RFC 9728 document is; undefined where there is none */
+export function describe(settings: Settings, metadataUrl: string | undefined): Readonly<Record<string, unknown>> {
+  const { resource, issuers, scopes, impliedScopes, checks, clockTolerance, realm, rejectQueryToken, http } = settings
+  const { accepted, advertised, dpop, publicUrls, certificate, requireBound } = settings.sender
+  return plain({
+    resource,
+    metadataUrl,
+    realm,
+    clockTolerance,
+    rejectQueryToken,
+    scopes: scopes && [...scopes],
+    scopeHierarchy: Object.fromEntries(impliedScopes),
+    checks: checks.length,
+    schemes: { accepted, advertised },
+    requireBound: requireBound ?? 'nothing',
+    publicUrls,
+    dpop: accepted.includes('DPoP') && {
+      required: dpop.required,
+      algorithms: dpop.algorithms,
+      proofLifetime: dpop.proofLifetime,
+      nonces: dpop.nonces,
+      nonceSecrets: dpop.nonceSecrets.length
+    },
+    clientCertificate: certificate.field === undefined ? 'TLS connection' : { field: certificate.field },
+    decryptionKeys: settings.decryptionKeys.map(({ kid, algorithm }) => ({ kid, algorithm })),
+    http: { timeout: http.timeout, deadline: http.deadline, dispatcher: http.dispatcher ? 'yours' : 'default' },
+    issuers: typeof issuers === 'function' ? 'a function' : issuers.map(describeIssuer)
+  })
+}
+
+function describeIssuer({ jwks, introspection, ...settings }: IssuerSettings): Readonly<Record<string, unknown>> {
+  return {
+    ...settings,
+    audience: settings.audience === null ? 'not checked' : settings.audience,
+    jwks: jwks && `${jwks.size} keys`,
+    introspection: introspection && describeIntrospection(introspection)
+  }
+}
+
+function describeIntrospection({
+  auth: _auth,
+  dialect,
+  ...settings
+}: IntrospectionSettings): Readonly<Record<string, unknown>> {
+  return { ...settings, auth: 'a function', dialect: dialect ? 'its own' : 'RFC 7662' }
+}
+
+/** Sets as lists, maps as objects, undefined left out. */
+function plain(value: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
+  const text = JSON.stringify(value, (_name, member: unknown) => {
+    if (member instanceof Set) return [...member]
+    return member instanceof Map ? Object.fromEntries(member) : member
+  })
+  return JSON.parse(text) as Readonly<Record<string, unknown>>
+}

@@ -1,0 +1,121 @@
+/**
+ * The option `introspection` of an issuer → frozen settings (RFC 7662, RFC 9701): every default and error of it.
+ * Nothing is guessed from metadata, and nothing is fetched.
+ */
+import { usesClientCertificate } from './client-auth.js'
+import type { IntrospectionDialect, IntrospectionOptions } from './options.js'
+import type { Problems } from './problems.js'
+import type { ClientAuth } from './types.js'
+
+export interface IntrospectionSettings {
+  readonly endpoint: string | undefined
+  readonly clientId: string
+  readonly auth: ClientAuth
+  /** Seconds. */
+  readonly cacheFor: number
+  readonly allowMissingAudience: boolean
+  /** `''`: every opaque token that no other issuer's prefix claims. */
+  readonly tokenPrefix: string
+  /** Ask for a signed answer and take no other. */
+  readonly signedResponse: boolean
+  /** What else than `clientId` and the resource a signed answer may be for. */
+  readonly responseAudience: string | undefined
+  /** undefined: RFC 7662. */
+  readonly dialect: IntrospectionDialect | undefined
+}
+
+/** What the rest of the options offers, for those of an issuer that build on it. */
+export interface Means {
+  /** There are `decryptionKeys`. */
+  readonly decrypts: boolean
+  /** There is an `http.dispatcher`: the only thing that can present a client certificate. */
+  readonly dispatches: boolean
+}
+
+const OPTIONS: Readonly<Record<keyof IntrospectionOptions, true>> = {
+  endpoint: true,
+  clientId: true,
+  auth: true,
+  cacheFor: true,
+  allowMissingAudience: true,
+  tokenPrefix: true,
+  signedResponse: true,
+  responseAudience: true,
+  dialect: true
+}
+
+/** @param path where the option stands, for messages: `issuers[0].introspection` */
+export function readIntrospection(
+  options: IntrospectionOptions | undefined,
+  path: string,
+  problems: Problems,
+  { dispatches }: Means
+): IntrospectionSettings | undefined {
+  if (options === undefined || !problems.object(options, path)) return undefined
+  problems.unknownKeys(options, `${path}.`, Object.keys(OPTIONS))
+  const { endpoint, clientId, auth, cacheFor, allowMissingAudience, tokenPrefix }: IntrospectionOptions = options
+  if (endpoint !== undefined) problems.url(endpoint, `${path}.endpoint`, 'an https URL')
+  if (typeof auth !== 'function') {
+    // No guess from the metadata: how we authenticate is ours to know (RFC 8414 §2).
+    problems.add(
+      `${path}.auth`,
+      'is missing',
+      'say how this API authenticates: clientSecretBasic(…), privateKeyJwt(…), bearerToken(…), noClientAuth()'
+    )
+  } else if (usesClientCertificate(auth)) requireCertificateMeans(options, path, problems, dispatches)
+  return Object.freeze({
+    endpoint,
+    clientId: problems.optional<string>(clientId, `${path}.clientId`, 'string') ?? '',
+    auth,
+    cacheFor: problems.number(cacheFor, `${path}.cacheFor`, { default: 30, min: 0, max: 300, unit: 'seconds' }),
+    allowMissingAudience:
+      problems.optional<boolean>(allowMissingAudience, `${path}.allowMissingAudience`, 'boolean') ?? false,
+    tokenPrefix: problems.optional<string>(tokenPrefix, `${path}.tokenPrefix`, 'string') ?? '',
+    ...readSignedResponse(options, path, problems)
+  })
+}
+
+/** `tlsClientAuth()` says who we are in the form, and proves it by the certificate of the connection (RFC 8705 §2). */
+function requireCertificateMeans(
+  { clientId }: IntrospectionOptions,
+  path: string,
+  problems: Problems,
+  dispatches: boolean
+): void {
+  if (!clientId) problems.add(`${path}.clientId`, 'is missing', '`tlsClientAuth()` sends it (RFC 8705 §2)')
+  if (!dispatches)
+    problems.add(
+      `${path}.auth`,
+      'is `tlsClientAuth()` without `http.dispatcher`',
+      'pass a new Agent({ connect: { cert, key } }) of undici there: it presents the certificate'
+    )
+}
+
+function readSignedResponse(
+  options: IntrospectionOptions,
+  path: string,
+  problems: Problems
+): Pick<IntrospectionSettings, 'signedResponse' | 'responseAudience' | 'dialect'> {
+  const { signedResponse, responseAudience, dialect } = options
+  const signed = problems.optional<boolean>(signedResponse, `${path}.signedResponse`, 'boolean') ?? false
+  if (responseAudience !== undefined) {
+    problems.names([responseAudience], `${path}.responseAudience`)
+    if (!signed) problems.add(`${path}.responseAudience`, 'is never read without `signedResponse`', 'leave it out')
+  }
+  if (dialect !== undefined && signed)
+    problems.add(`${path}.dialect`, 'contradicts `signedResponse`', 'signed answers are RFC 9701’s: leave one out')
+  return { signedResponse: signed, responseAudience, dialect: readDialect(dialect, `${path}.dialect`, problems) }
+}
+
+function readDialect(dialect: unknown, path: string, problems: Problems): IntrospectionDialect | undefined {
+  if (dialect === undefined || !problems.object(dialect, path)) return undefined
+  problems.unknownKeys(dialect, `${path}.`, ['form', 'read'])
+  for (const name of ['form', 'read'] as const) {
+    if (typeof dialect[name] !== 'function') problems.add(`${path}.${name}`, 'is no function', 'give both of them')
+  }
+  const theirs = dialect as unknown as IntrospectionDialect
+  return Object.freeze({
+    form: (token: string) => theirs.form(token),
+    read: (status: number, body: unknown) => theirs.read(status, body)
+  })
+}

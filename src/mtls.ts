@@ -1,0 +1,144 @@
+/**
+ * The client's certificate (RFC 8705 §3, RFC 9440): from the TLS connection, or from a field that a trusted proxy wrote;
+ * and whether it is the one that an access token is bound to.
+ *
+ * Does NOT validate a certificate chain, a name or a date: the token says whose certificate it is (RFC 8705 §6.2).
+ */
+import { timingSafeEqual, X509Certificate } from 'node:crypto'
+import { BlockList, isIP, isIPv6 } from 'node:net'
+import { isPromise } from './awaitable.js'
+import { sha256 } from './key-set.js'
+import type { ResourceRequest } from './types.js'
+
+export interface CertificateSource {
+  /** Field to read; undefined: the TLS connection. */
+  readonly field: string | undefined
+  readonly parse: (value: string) => Uint8Array | undefined
+  readonly trustedProxies: BlockList
+}
+
+/** DER of the certificate that the client of a request has shown, or undefined. */
+export type ReadCertificate = (request: ResourceRequest) => Uint8Array | undefined
+
+/** A longer field value is no certificate: DER in base64 or percent-encoded PEM. */
+const MAX_FIELD_LENGTH = 32_768
+
+export function createReadCertificate(source: CertificateSource): ReadCertificate {
+  const { parse, trustedProxies } = source
+  const field = source.field?.toLowerCase()
+  if (field === undefined) return (request) => nonEmpty(request.certificate?.())
+  return (request) => {
+    if (!isTrusted(request.peerAddress, trustedProxies)) return undefined
+    const lines = request.fieldLines(field)
+    const [value] = lines
+    // Two lines: one of them is not the proxy's.
+    if (value === undefined || lines.length > 1 || value.length > MAX_FIELD_LENGTH) return undefined
+    try {
+      const bytes: unknown = parse(value)
+      // An async function is no parser; what it rejects with must not end the process.
+      if (isPromise(bytes)) bytes.then(undefined, () => undefined)
+      return nonEmpty(bytes)
+    } catch {
+      return undefined
+    }
+  }
+}
+
+/** True if this certificate is the one of `cnf["x5t#S256"]` (RFC 8705 §3.1). */
+export function isBoundTo(certificate: Uint8Array | undefined, thumbprint: unknown): boolean {
+  if (certificate === undefined || typeof thumbprint !== 'string') return false
+  const [expected, actual] = [Buffer.from(thumbprint), Buffer.from(sha256(certificate))]
+  return expected.length === actual.length && timingSafeEqual(expected, actual)
+}
+
+function nonEmpty(bytes: unknown): Uint8Array | undefined {
+  return bytes instanceof Uint8Array && bytes.length > 0 ? bytes : undefined
+}
+
+function isTrusted(address: string | undefined, proxies: BlockList): boolean {
+  if (address === undefined) return false
+  // A server that listens on IPv6 sees IPv4 peers like this.
+  const plain = address.replace(/^::ffff:(?=\d+\.)/i, '')
+  return isIP(plain) !== 0 && proxies.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4')
+}
+
+/**
+ * Addresses (`10.0.0.7`, `::1`) and ranges (`10.0.0.0/8`) as a list.
+ *
+ * @throws {RangeError} the first that is neither
+ */
+export function readAddresses(addresses: readonly string[]): BlockList {
+  const list = new BlockList()
+  for (const one of addresses) {
+    const [address = '', prefix, ...rest] = one.split('/')
+    const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
+    const bits = family === 'ipv6' ? 128 : 32
+    // Not 0: everybody is no proxy.
+    const inRange = prefix === undefined || (/^[1-9]\d{0,2}$/.test(prefix) && Number(prefix) <= bits)
+    if (isIP(address) === 0 || !inRange || rest.length > 0) throw new RangeError(one)
+    if (prefix === undefined) list.addAddress(address, family)
+    else list.addSubnet(address, Number(prefix), family)
+  }
+  return list
+}
+
+/** `Client-Cert` is one byte sequence, `:base64:` (RFC 9440 §2.2, RFC 8941 §3.3.5): no list, no parameters. */
+const BYTE_SEQUENCE = /^:((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?):$/
+
+/** RFC 9440 §2.2: the value of a `Client-Cert` field. */
+export function clientCert(value: string): Uint8Array | undefined {
+  const base64 = BYTE_SEQUENCE.exec(value.trim())?.[1]
+  return base64 === undefined ? undefined : toDer(Buffer.from(base64, 'base64'))
+}
+
+/**
+ * For `clientCertificate.parse`: one PEM certificate, percent-encoded. nginx: `proxy_set_header X-Client-Cert
+ * $ssl_client_escaped_cert`.
+ */
+export function urlEncodedPem(value: string): Uint8Array | undefined {
+  return readPem(decodeURIComponent(value))
+}
+
+/**
+ * For `clientCertificate.parse`: Envoy's `x-forwarded-client-cert` with one element, and its `Cert` key. Set
+ * `forward_client_cert_details: SANITIZE_SET` and `set_current_client_cert_details: { cert: true }`.
+ */
+export function forwardedClientCert(value: string): Uint8Array | undefined {
+  const pairs = readElement(value)
+  const [cert, another] = pairs?.filter(({ key }) => key === 'cert') ?? []
+  return cert === undefined || another !== undefined ? undefined : urlEncodedPem(cert.value)
+}
+
+/** `key=value` or `key="value"`, to the next `;` or the end. */
+const PAIR = /\s*([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^",;\s]*))\s*(?:;|$)/y
+
+/**
+ * The pairs of one element, or undefined for anything else: several elements are several proxies, or a client that wrote
+ * the first, and nobody said which to believe. Whatever is not understood makes the whole value useless, because a client
+ * could leave a quote open to hide what the proxy writes behind.
+ */
+function readElement(value: string): readonly { readonly key: string; readonly value: string }[] | undefined {
+  const pairs: { key: string; value: string }[] = []
+  const pair = new RegExp(PAIR)
+  while (pair.lastIndex < value.length) {
+    const match = pair.exec(value)
+    if (match === null) return undefined
+    const [, key = '', quoted, plain = ''] = match
+    pairs.push({ key: key.toLowerCase(), value: quoted ?? plain })
+  }
+  return pairs
+}
+
+const PEM = /^\s*-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*$/
+
+/** Exactly one certificate: of two, a proxy and this server could take different ones for the client's. */
+function readPem(text: string): Uint8Array | undefined {
+  const base64 = PEM.exec(text)?.[1]
+  return base64 === undefined ? undefined : toDer(Buffer.from(base64, 'base64'))
+}
+
+/** Bytes that are a certificate and nothing besides. */
+function toDer(bytes: Buffer): Uint8Array | undefined {
+  const { raw } = new X509Certificate(bytes)
+  return raw.equals(bytes) ? bytes : undefined
+}

@@ -1,0 +1,187 @@
+/** What a user may configure: types of options, and nothing else. Defaults and checks are in `settings.ts` and `issuer-settings.ts`. */
+import type { KeyObject } from 'node:crypto'
+import type { Awaitable, Check, Claims, ClientAuth, JsonWebKeySet, OnceStore, SignatureAlgorithm } from './types.js'
+
+/** Introspection of opaque tokens at one issuer (RFC 7662). */
+export interface IntrospectionOptions {
+  /** `https` URL of the endpoint; default: the issuer's `introspection_endpoint` metadata. */
+  readonly endpoint?: string
+  /** Our client identifier at the authorization server, for the methods of `auth` that need one. */
+  readonly clientId?: string
+  /** How we authenticate (RFC 7662 §2.1): `clientSecretBasic(…)`, `privateKeyJwt(…)`, `bearerToken(…)`, … */
+  readonly auth: ClientAuth
+  /** Seconds an `active: true` answer is reused, never past its `exp`: the time a revocation may go unseen. Default 30, 0 to 300. */
+  readonly cacheFor?: number
+  /** Accept answers without `aud` (RFC 7662 §2.2 makes it optional). Only where `auth` is itself limited to this resource, and the server calls nothing but access tokens active. Default false. */
+  readonly allowMissingAudience?: boolean
+  /** Opaque tokens of this issuer begin with this text. Needed where several issuers introspect: each token goes to exactly one. */
+  readonly tokenPrefix?: string
+  /** Ask for a signed answer (RFC 9701) and take no other: what a server once said can then be proved. Default false. */
+  readonly signedResponse?: boolean
+  /** `aud` of signed answers, where the server names neither `clientId` nor `resource` there (RFC 9701 §5). */
+  readonly responseAudience?: string
+  /** How a server is asked that has something else than RFC 7662. Default: RFC 7662. */
+  readonly dialect?: IntrospectionDialect
+}
+
+/** What stands for RFC 7662 where a server does not speak it. */
+export interface IntrospectionDialect {
+  /** The fields of the form that asks about a token. */
+  readonly form: (token: string) => Readonly<Record<string, string>>
+  /**
+   * The answer in RFC 7662's words: its members, without `active`; undefined for a token that is not active.
+   *
+   * @param status  HTTP status: 200, or any from 300 to 499 but 408 and 429
+   * @param body    the JSON of the answer, or undefined where it is none
+   * @throws where the answer is neither: it becomes a 500, our misconfiguration
+   */
+  readonly read: (status: number, body: unknown) => Claims | undefined
+}
+
+/** One trusted authorization server. */
+export interface IssuerOptions {
+  /** Issuer identifier (RFC 8414 §2): `https`, no query, no fragment; compared to `iss` code point by code point. */
+  readonly issuer: string
+  /** Identifiers of this resource that a token may name in `aud`. Default: `resource`. `null` skips the check: any token of the issuer is then good for this API. */
+  readonly audience?: string | readonly string[] | null
+  /** `'rfc9068'` (default) admits `typ` `at+jwt` only and requires RFC 9068 §2.2's claims; `'legacy'` also admits `JWT` or none, and refuses what looks like another kind of token. */
+  readonly profile?: 'rfc9068' | 'legacy'
+  /** Default: every {@link SignatureAlgorithm}. Metadata never widens it. */
+  readonly algorithms?: readonly SignatureAlgorithm[]
+  /** The issuer's keys, given here: nothing is fetched for JWTs. Excludes `jwksUri`. */
+  readonly jwks?: JsonWebKeySet
+  /** Where the issuer's keys are, instead of its metadata's `jwks_uri`. */
+  readonly jwksUri?: string
+  /** Where the issuer's metadata is, instead of its well-known places. Its `issuer` is still compared. */
+  readonly metadataUrl?: string
+  /** The `issuer` that the metadata names, where an authorization server is known to publish another one than its tokens carry. Default: `issuer`. */
+  readonly expectedMetadataIssuer?: string
+  /** The claim that must hold an identifier of `audience`. Default `aud`; only for servers whose access tokens have none. */
+  readonly audienceClaim?: string
+  /** Further exact `iss` values signed by the same keys. */
+  readonly acceptedIssuers?: readonly string[]
+  readonly introspection?: IntrospectionOptions
+  /** `'jwt'`: verified here, nothing else is accepted. `'opaque'`: every token is introspected. `'both'`: by structure. Default: `'both'` with `introspection`, else `'jwt'`. */
+  readonly tokens?: 'jwt' | 'opaque' | 'both'
+  /** Claim (or claims, the first present counts) that holds the scopes, as a space-delimited string or an array. Default: `['scope', 'scp']`. */
+  readonly scopeClaim?: string | readonly string[]
+  /** Claim (or claims) that holds the client identifier. Default: `client_id`. */
+  readonly clientIdClaim?: string | readonly string[]
+  /** Claims a JWT must have besides `iss`, `exp` and `aud`. Default: RFC 9068 §2.2's `sub`, `client_id` (as `clientIdClaim`), `iat`, `jti`; none with `profile: 'legacy'`. */
+  readonly requiredClaims?: readonly string[]
+  /** Claims a JWT must have, each with one of these values: where a server says what kind of token it is in a claim of its own. */
+  readonly requiredClaimValues?: Readonly<Record<string, readonly string[]>>
+  /** Refuse a JWT that is not encrypted (RFC 9068 §4): where encryption was agreed on. Needs `decryptionKeys`. Default false. */
+  readonly requireEncrypted?: boolean
+}
+
+/**
+ * Names the issuer for a token, before any network: dynamic tenants.
+ * Asked with the token's *unverified* `iss`, or with undefined for an opaque token. Answer undefined or null to refuse.
+ * Answers are remembered: 1000 issuers for 300 s, refusals for 30 s. It has `http.deadline` seconds; anybody can make
+ * up a name, so an unknown one should cost little.
+ */
+export type IssuerResolver = (
+  unverifiedIssuer: string | undefined
+) => Awaitable<string | IssuerOptions | null | undefined>
+
+/** What `http` needs of an undici `Dispatcher`, by shape, so that any version of it fits. */
+export interface HttpDispatcher {
+  request(options: never): Promise<unknown>
+}
+
+export interface HttpOptions {
+  /** An undici `Agent`, `Pool`, `ProxyAgent` or `MockAgent` of yours: for a private CA, a proxy, a test. It is not closed by `close()`. */
+  readonly dispatcher?: HttpDispatcher
+  /** Seconds one attempt may take, from connect to the last byte. Default 3. */
+  readonly timeout?: number
+  /** Seconds all attempts may take together; also what `introspection.auth`, an issuer resolver and `dpop.replayStore` may take. Default 5. */
+  readonly deadline?: number
+}
+
+/** DPoP (RFC 9449). */
+export interface DpopOptions {
+  /** Refuse the scheme Bearer: every token must be DPoP-bound. Default false. */
+  readonly required?: boolean
+  /** What proofs may be signed with, the same in challenges and in the metadata. Default `ES256 EdDSA Ed25519 PS256 RS256`. */
+  readonly algorithms?: readonly SignatureAlgorithm[]
+  /** Seconds since its `iat` for which a proof is fresh (RFC 9449 §11.1). Default 60, 5 to 300. 10 s ahead are forgiven. */
+  readonly proofLifetime?: number
+  /** `'required'`: every proof must have a nonce of ours (RFC 9449 §9). `'offered'`: nonces are handed out, and checked where a proof has one. Default `'off'`. */
+  readonly nonces?: 'off' | 'offered' | 'required'
+  /** What nonces are made with, at least 32 characters: the same for every process of this API. A second one, the one before, is still accepted. Default: random, known to this process alone. */
+  readonly nonceSecret?: string | readonly [current: string, previous: string]
+  /** Remembers which proofs were used. Default: this process's memory, `memoryOnceStore()`. */
+  readonly replayStore?: OnceStore
+}
+
+/**
+ * Reads the certificate from a field that a proxy wrote. Without it, the certificate is the TLS connection's.
+ */
+export interface ClientCertificateOptions {
+  /** IP addresses and CIDR ranges of the proxies that write the field. From anybody else it is not read. They must remove a field of this name that a client sent (RFC 9440 §4). */
+  readonly trustedProxies: readonly string[]
+  /** Name of the field. Default `Client-Cert` (RFC 9440 §2.2). */
+  readonly field?: string
+  /** The field's one value → DER of the client's certificate; undefined or an exception: none. Default: RFC 9440 §2.2. See `urlEncodedPem`, `forwardedClientCert`. */
+  readonly parse?: (value: string) => Uint8Array | undefined
+}
+
+/** A private key for encrypted access tokens (RFC 9068 §2.1) and introspection answers (RFC 9701 §5). */
+export interface DecryptionKey {
+  /** A private `KeyObject` of `node:crypto`: RSA, P-256, P-384, P-521 or X25519. */
+  readonly key: KeyObject
+  /** `kid` under which the public key is published. */
+  readonly kid: string
+  /** `alg` of the JWE. Default `RSA-OAEP-256` for RSA, `ECDH-ES+A256KW` for others. */
+  readonly algorithm?: KeyManagementAlgorithm
+}
+
+/** How the content encryption key may be encrypted (RFC 7518 §4.1). Without RSA1_5, `dir` and passwords. */
+export type KeyManagementAlgorithm =
+  | 'RSA-OAEP-256'
+  | 'RSA-OAEP-384'
+  | 'RSA-OAEP-512'
+  | 'ECDH-ES'
+  | 'ECDH-ES+A128KW'
+  | 'ECDH-ES+A192KW'
+  | 'ECDH-ES+A256KW'
+
+export interface ResourceServerOptions<Scope extends string = string> {
+  /** This API's identifier (RFC 8707 §2, RFC 9728 §1.2): an `https` URL without fragment, kept byte for byte. The expected audience unless an issuer says otherwise. */
+  readonly resource: string
+  /** The authorization servers whose tokens are accepted, or a function that knows them. */
+  readonly issuers: readonly (string | IssuerOptions)[] | IssuerResolver
+  /** Every scope the routes use: a scope not in this list does not compile, and does not start. */
+  readonly scopes?: readonly Scope[]
+  /** A granted scope → the scopes it includes: `{ admin: ['read', 'write'] }`. Followed to any depth. */
+  readonly scopeHierarchy?: Readonly<Record<string, readonly string[]>>
+  /** Checks for every request, before a route's own. */
+  readonly checks?: readonly Check<Scope>[]
+  /** Seconds by which `exp` and `nbf` may be missed (RFC 7519 §4.1.4). Default 30, at most 300. */
+  readonly clockTolerance?: number
+  /** The current time in seconds since the epoch. Default: the system clock. */
+  readonly now?: () => number
+  /** `realm` of every challenge (RFC 9110 §11.5). Default: none, unless a challenge would be empty without. */
+  readonly realm?: string
+  /** Further members of the protected resource metadata (RFC 9728 §2), by their names on the wire; `false` publishes and advertises none. */
+  readonly metadata?: Readonly<Record<string, unknown>> | false
+  /** Refuse (400) a request whose query carries `access_token`, to find clients that leak tokens into logs. A query token is never read. Default false. */
+  readonly rejectQueryToken?: boolean
+  readonly http?: HttpOptions
+  /**
+   * DPoP (RFC 9449). Without this option a token that is bound to a DPoP key is accepted with a proof, and DPoP is not
+   * advertised; an object advertises it in challenges and metadata; `false` takes the scheme DPoP for unknown.
+   */
+  readonly dpop?: DpopOptions | false
+  /** Where this server is reached from outside, `https://api.example.com`: what `/` of a request's target is put behind to compare a DPoP proof's `htu`. Several are alternatives. Default: the origin of `resource`. */
+  readonly publicUrl?: string | readonly string[]
+  /** The client's certificate, where a proxy ends its TLS. Default: the connection's own. */
+  readonly clientCertificate?: ClientCertificateOptions
+  /** Refuse tokens that are not bound to a client certificate (RFC 8705 §3). Default false; a bound one is always confirmed. */
+  readonly requireCertificateBound?: boolean
+  /** Refuse tokens that are bound to no key: neither DPoP nor certificate (RFC 9700 §2.2.1). Default false. */
+  readonly requireSenderConstrained?: boolean
+  /** Private keys for encrypted tokens, the current one first; those before it stay while tokens for them live. Their public keys are published. */
+  readonly decryptionKeys?: readonly DecryptionKey[]
+}

@@ -1,0 +1,208 @@
+/**
+ * Presets: options → options, tightened to a profile of OAuth: FAPI 2.0 Security Profile §5.3.4 and §5.4, and the
+ * authorization part of the Model Context Protocol. What they set is plain in the result, and in `describe()`; nothing
+ * else in this package asks whether a preset was used.
+ *
+ * Do NOT replace `resourceServer()`, which checks what they return: `resourceServer(fapi2({ resource, issuers }))`. What
+ * contradicts the profile is a TypeError listing all of it; what is only doubtful, a warning of the process.
+ */
+import { emitWarning } from 'node:process'
+import { andThen } from './awaitable.js'
+import { InvalidToken, Misconfigured } from './errors.js'
+import type { DpopOptions, IssuerOptions, IssuerResolver, ResourceServerOptions } from './options.js'
+import { Problems } from './problems.js'
+import type { Check, SignatureAlgorithm } from './types.js'
+
+/** FAPI 2.0 Security Profile §5.4.1: for tokens and for proofs. `Ed25519` is RFC 9864's name for what `EdDSA` meant. */
+const FAPI_ALGORITHMS: readonly SignatureAlgorithm[] = ['PS256', 'ES256', 'EdDSA', 'Ed25519']
+/** Seconds: for the age of a proof, and for clocks that differ. */
+const FAPI_TIME = 60
+/** A resolver may name any number of issuers. */
+const MAX_WARNED = 20
+
+/**
+ * FAPI 2.0 Security Profile, the resource server's part (§5.3.4, §5.4).
+ *
+ * - Each issuer: `algorithms` PS256, ES256, EdDSA, Ed25519; a list of yours may only narrow it. One that a resolver
+ *   answers is held to the same, when it is answered.
+ * - Tokens are bound to a key: `requireSenderConstrained`, unless `dpop.required` or `requireCertificateBound` says which.
+ * - `dpop`: proofs of the same algorithms, at most 60 s old. Without `dpop` and with `requireCertificateBound`: `false`.
+ * - `rejectQueryToken: true`. `clockTolerance` at most 60 s.
+ *
+ * An issuer without `introspection` has no source that knows of revoked tokens (§5.3.4 asks for one): a warning with the
+ * code `OAUTH_RS_FAPI_REVOCATION`, once for each. Let its tokens live for minutes, or configure it; JWTs are asked about
+ * with `tokens: 'opaque'`, or on routes with `fresh()`.
+ *
+ * Does NOT know how the API is reached (TLS 1.2, BCP 195) or how `introspection.auth` authenticates: §5.3.3 wants
+ * `privateKeyJwt` or mutual TLS. No HTTP signatures, no `x-fapi-interaction-id`.
+ *
+ * @throws {TypeError} listing every contradiction
+ */
+export function fapi2<const Scope extends string = string>(
+  options: ResourceServerOptions<Scope>
+): ResourceServerOptions<Scope> {
+  const problems = new Problems('fapi2()')
+  if (!problems.object(options, 'options')) throw problems.error()
+  const { issuers, requireCertificateBound, clockTolerance } = options as ResourceServerOptions<Scope>
+  const warned = new Set<string>()
+  const tightened: ResourceServerOptions<Scope> = {
+    ...(options as ResourceServerOptions<Scope>),
+    issuers: Array.isArray(issuers)
+      ? issuers.map((one, i) => fapiIssuer(one, `issuers[${i}]`, problems, warned))
+      : typeof issuers === 'function'
+        ? fapiResolver(issuers, warned)
+        : issuers,
+    dpop: fapiDpop(options as ResourceServerOptions<Scope>, problems),
+    rejectQueryToken: true
+  }
+  if (options.rejectQueryToken === false)
+    problems.add('rejectQueryToken', 'is false', 'a token in the query is refused (§5.3.4)')
+  if (typeof clockTolerance === 'number' && clockTolerance > FAPI_TIME)
+    problems.add('clockTolerance', `is ${clockTolerance}`, `at most ${FAPI_TIME} seconds`)
+  const says = requireCertificateBound === true || (tightened.dpop !== false && tightened.dpop?.required === true)
+  if (!says && options.requireSenderConstrained === false)
+    problems.add('requireSenderConstrained', 'is false', 'tokens must be bound to a key (§5.3.4)')
+  if (problems.any) throw problems.error()
+  return says ? tightened : { ...tightened, requireSenderConstrained: true }
+}
+
+function fapiIssuer(
+  entry: string | IssuerOptions,
+  path: string,
+  problems: Problems,
+  warned: Set<string>
+): string | IssuerOptions {
+  const issuer = typeof entry === 'string' ? { issuer: entry } : entry
+  if (!problems.object(issuer, path)) return entry
+  const { issuer: name, introspection, algorithms } = issuer as unknown as IssuerOptions
+  requireSubset(algorithms, `${path}.algorithms`, problems)
+  if (introspection === undefined && !warned.has(name) && warned.size < MAX_WARNED) {
+    warned.add(name)
+    emitWarning(`fapi2(): the issuer ${name} has no \`introspection\`, so a revoked token is good until it expires`, {
+      code: 'OAUTH_RS_FAPI_REVOCATION',
+      detail: 'FAPI 2.0 Security Profile §5.3.4 asks for the revocation status. See docs/profiles.md.'
+    })
+  }
+  return { ...(issuer as unknown as IssuerOptions), algorithms: algorithms ?? FAPI_ALGORITHMS }
+}
+
+/** @throws {Misconfigured} from the resolver, where its answer contradicts the profile: a 500, as other options there */
+function fapiResolver(resolve: IssuerResolver, warned: Set<string>): IssuerResolver {
+  return (unverifiedIssuer) =>
+    andThen(resolve(unverifiedIssuer), (answer) => {
+      if (answer === undefined || answer === null) return answer
+      const problems = new Problems('fapi2()')
+      const issuer = fapiIssuer(answer, 'answer', problems, warned)
+      if (problems.any) throw new Misconfigured(problems.error().message)
+      return issuer
+    })
+}
+
+function fapiDpop(
+  { dpop, requireCertificateBound }: ResourceServerOptions<string>,
+  problems: Problems
+): DpopOptions | false {
+  if (dpop === false || (dpop === undefined && requireCertificateBound === true)) {
+    if (requireCertificateBound !== true)
+      problems.add('dpop', 'is false', 'then tokens must be bound to a certificate: requireCertificateBound: true')
+    return false
+  }
+  if (dpop !== undefined && !problems.object(dpop, 'dpop')) return dpop
+  const { algorithms, proofLifetime }: DpopOptions = dpop ?? {}
+  requireSubset(algorithms, 'dpop.algorithms', problems)
+  if (typeof proofLifetime === 'number' && proofLifetime > FAPI_TIME)
+    problems.add('dpop.proofLifetime', `is ${proofLifetime}`, `at most ${FAPI_TIME} seconds`)
+  return { ...dpop, algorithms: algorithms ?? FAPI_ALGORITHMS, proofLifetime: proofLifetime ?? FAPI_TIME }
+}
+
+function requireSubset(algorithms: unknown, path: string, problems: Problems): void {
+  const given: unknown[] = Array.isArray(algorithms) ? algorithms : []
+  const others = given.filter((one) => !FAPI_ALGORITHMS.includes(one as SignatureAlgorithm))
+  if (others.length > 0)
+    problems.add(path, `holds ${others.map(String).join(', ')}`, `§5.4.1 allows ${FAPI_ALGORITHMS.join(', ')}`)
+}
+
+/**
+ * Model Context Protocol, authorization (revision 2026-07-28), for an MCP server as a resource server.
+ *
+ * - `issuers` must be a list, since the metadata must name at least one, and `metadata` may not be `false`.
+ * - Tokens must be for this server: no `audience: null`, and no `introspection.allowMissingAudience`.
+ * - `offline_access` is taken out of `scopes` and `metadata.scopes_supported`: it is between client and authorization
+ *   server. A warning says so (`OAUTH_RS_MCP_SCOPE`).
+ * - A `resource` that is not canonical (upper case in scheme or host, a final slash) is kept as it is, with a warning
+ *   (`OAUTH_RS_MCP_RESOURCE`): clients derive it from the URL they call, and tokens are compared with it to the letter.
+ * - With `dpop`, a proof may be 300 s old, as the DPoP extension has it, unless `dpop.proofLifetime` says otherwise.
+ * - A check refuses (401) tokens whose end is not known, which only introspection can bring about: the MCP SDK takes no
+ *   `AuthInfo` without `expiresAt`.
+ *
+ * Does NOT pass on a token to anybody, and needs no option for what holds anyway: challenges name scopes and metadata, and
+ * query tokens are not read.
+ *
+ * @throws {TypeError} listing every contradiction
+ */
+export function mcp<const Scope extends string = string>(
+  options: ResourceServerOptions<Scope>
+): ResourceServerOptions<Scope> {
+  const problems = new Problems('mcp()')
+  if (!problems.object(options, 'options')) throw problems.error()
+  const { issuers, metadata, resource, scopes, checks = [], dpop } = options as ResourceServerOptions<Scope>
+  if (!Array.isArray(issuers) || issuers.length === 0)
+    problems.add('issuers', 'is no list of at least one', 'the metadata must name an authorization server')
+  else for (const [i, one] of issuers.entries()) requireAudience(one, `issuers[${i}]`, problems)
+  if (metadata === false) problems.add('metadata', 'is false', 'clients find the authorization server by it')
+  const members = metadata === false ? {} : (metadata ?? {})
+  if (Array.isArray(members['authorization_servers']) && members['authorization_servers'].length === 0)
+    problems.add('metadata.authorization_servers', 'is empty', 'name at least one, or leave it out')
+  if (problems.any) throw problems.error()
+  warnAboutResource(resource)
+  const supported = members['scopes_supported']
+  return {
+    ...(options as ResourceServerOptions<Scope>),
+    ...(scopes && { scopes: withoutOfflineAccess(scopes, 'scopes') }),
+    ...(Array.isArray(supported) && {
+      metadata: { ...members, scopes_supported: withoutOfflineAccess(supported, 'metadata.scopes_supported') }
+    }),
+    ...(dpop && { dpop: { proofLifetime: MCP_PROOF_LIFETIME, ...dpop } }),
+    checks: [requireExpiry, ...checks]
+  }
+}
+
+/** A text alone means an audience of `resource`. What is no object, `resourceServer()` refuses. */
+function requireAudience(entry: string | IssuerOptions, path: string, problems: Problems): void {
+  if (typeof entry === 'string') return
+  if (entry?.audience === null)
+    problems.add(`${path}.audience`, 'is null', 'only tokens for this server may be accepted: name it')
+  if (entry?.introspection?.allowMissingAudience === true)
+    problems.add(`${path}.introspection.allowMissingAudience`, 'is true', 'only tokens for this server may be accepted')
+}
+
+/** Seconds. */
+const MCP_PROOF_LIFETIME = 300
+
+const requireExpiry: Check = ({ expiresAt }) => {
+  if (expiresAt === undefined) throw new InvalidToken('claim', { expected: 'exp, in the introspection answer' })
+}
+
+function warnAboutResource(resource: unknown): void {
+  if (typeof resource !== 'string') return // `resourceServer()` says so.
+  const [, origin = ''] = /^([^/]*\/\/[^/?#]*)/.exec(resource) ?? []
+  const oddity =
+    origin !== origin.toLowerCase()
+      ? 'has upper case in its scheme or host'
+      : resource.endsWith('/')
+        ? 'ends with /'
+        : ''
+  if (oddity !== '')
+    emitWarning(`mcp(): \`resource\` ${oddity}: the canonical URI of an MCP server has none`, {
+      code: 'OAUTH_RS_MCP_RESOURCE'
+    })
+}
+
+function withoutOfflineAccess<T>(scopes: readonly T[], option: string): readonly T[] {
+  const others = scopes.filter((one) => one !== 'offline_access')
+  if (others.length < scopes.length)
+    emitWarning(`mcp(): \`offline_access\` was taken out of \`${option}\`: no resource asks for it`, {
+      code: 'OAUTH_RS_MCP_SCOPE'
+    })
+  return others
+}

@@ -1,0 +1,45 @@
+/**
+ * What is wrong with the parameters of a vendor profile, all of it at once. They are looked at where they are given: the
+ * options that come of them might be right in form and still name another server than was meant.
+ */
+import { Problems } from './problems.js'
+
+/** One name or several. */
+export type Names = string | readonly string[]
+
+export class ProfileProblems extends Problems {
+  /**
+   * @param name   of the profile
+   * @param known  the names of its parameters
+   * @throws {TypeError} what was given is no object
+   */
+  constructor(name: string, options: object, known: readonly string[]) {
+    super(`${name}()`)
+    if (!this.object(options, 'options')) throw this.error()
+    this.unknownKeys(options, '', known)
+  }
+
+  /** Names as a list, at least one and none of them empty. */
+  list(value: unknown, option: string): readonly string[] {
+    if (Array.isArray(value) && value.length === 0) this.add(option, 'is empty', 'name at least one')
+    return this.names(typeof value === 'string' ? [value] : value, option)
+  }
+
+  /** @param meaning what it must be, with an example */
+  shape(value: unknown, option: string, shape: RegExp, meaning: string): void {
+    if (typeof value !== 'string' || !shape.test(value))
+      this.add(option, `is ${JSON.stringify(value)}`, `it must be ${meaning}`)
+  }
+
+  /** An https URL of that shape, as it is written; http on the loopback interface only. */
+  address(value: string, option: string, shape: RegExp, meaning: string): string {
+    if (this.url(value, option, meaning)) this.shape(value, option, shape, meaning)
+    return value
+  }
+
+  /** @throws {TypeError} listing every problem, if there are any */
+  cleared<T>(profile: T): T {
+    if (this.any) throw this.error()
+    return profile
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * The error that all others here are: it carries its whole HTTP answer (status, body, header fields), so that no adapter
+ * needs to look inside.
+ *
+ * The message and the body are fixed words: nothing from a token or a request is in them. What went wrong on our side is
+ * in `hint`; what was received is on `received`, which is not enumerable, so that an error logged whole does not carry it.
+ */
+import { reduceErrorText } from './challenge.js'
+import type { HeaderFields } from './types.js'
+
+/** What a refusal may tell the operator: never sent, never enumerable. */
+export interface Evidence {
+  readonly expected?: unknown
+  readonly received?: unknown
+}
+
+/** What an error is made of. */
+export interface Answer extends Evidence {
+  readonly status: number
+  /** OAuth error code of the body (and of the challenge, for a {@link Refusal}). */
+  readonly code?: string
+  readonly reason: string
+  readonly description: string
+  readonly hint: string
+  readonly cause?: unknown
+}
+
+/** Common to all: a status, a body, header fields, and a reason for the log. */
+export abstract class ResourceServerError extends Error {
+  /** HTTP status code. */
+  readonly status: number
+  /** `error` of the answer's body, or undefined where RFC 6750 §3.1 wants none. */
+  readonly code: string | undefined
+  /** A stable, low-cardinality name for logs and metrics. */
+  readonly reason: string
+  /** One sentence for the client: fixed words. */
+  readonly description: string
+  /** What the operator should look at or change. Not sent to the client. */
+  readonly hint: string
+  /** What would have been accepted, where that helps. Not enumerable. */
+  declare readonly expected: unknown
+  /** What came instead: from the token, so for careful eyes only. Not enumerable. */
+  declare readonly received: unknown
+
+  protected constructor(answer: Answer) {
+    super(
+      answer.status < 500 ? answer.description : answer.hint,
+      answer.cause === undefined ? undefined : { cause: answer.cause }
+    )
+    Object.defineProperty(this, 'name', { value: new.target.name, configurable: true, writable: true })
+    if (answer.status >= 500) {
+      // The stack, which goes to logs, begins with the hint; it is formatted when first read, so before the message
+      // becomes fixed words, since frameworks may send that.
+      Object.defineProperty(this, 'stack', { value: this.stack, configurable: true, writable: true })
+      this.message = answer.description
+    }
+    this.status = answer.status
+    this.code = answer.code
+    this.reason = answer.reason
+    this.description = answer.description
+    this.hint = answer.hint
+    Object.defineProperty(this, 'expected', { value: answer.expected })
+    Object.defineProperty(this, 'received', { value: answer.received })
+  }
+
+  #headers: HeaderFields | undefined
+
+  /**
+   * The answer's header fields; a list is one line each. An adapter sets them to what they are together with the
+   * response's own: frameworks disagree on whether an error's fields or the response's survive.
+   */
+  get headers(): HeaderFields {
+    this.#headers ??= this.ownHeaders()
+    return this.#headers
+  }
+
+  set headers(fields: HeaderFields) {
+    this.#headers = fields
+  }
+
+  /** The header fields that this error asks for by itself. */
+  protected abstract ownHeaders(): HeaderFields
+
+  /** True if the client may read `message` (the convention of http-errors, which Koa follows). */
+  get expose(): boolean {
+    return this.status < 500
+  }
+
+  /** The same as `status`, by the name that Express and Fastify read. */
+  get statusCode(): number {
+    return this.status
+  }
+
+  /** The answer's body as a JSON value, or undefined where the answer has no body. */
+  toJSON(): { error: string; error_description?: string } | undefined {
+    if (this.code === undefined) return undefined
+    return this.expose
+      ? { error: this.code, error_description: reduceErrorText(this.description) }
+      : { error: this.code }
+  }
+
+  /** The whole answer as a WHATWG `Response`. */
+  toResponse(): Response {
+    const body = this.toJSON()
+    const headers = new Headers()
+    for (const [name, value] of Object.entries(this.headers)) {
+      for (const line of typeof value === 'string' ? [value] : value) headers.append(name, line)
+    }
+    if (body === undefined) return new Response(null, { status: this.status, headers })
+    headers.set('Content-Type', 'application/json')
+    return new Response(JSON.stringify(body), { status: this.status, headers })
+  }
+
+  /** {@link toResponse}, by the name that Hono's error handler calls. */
+  getResponse(): Response {
+    return this.toResponse()
+  }
+}

@@ -1,0 +1,258 @@
+/** The rules about step-up authentication: RFC 9470, whole challenges of `api.authorize` and `api.enforce`. */
+import { describe, expect, test } from 'vitest'
+import { type Access, authentication, type Check, fresh, scope } from '../../src/index.js'
+import { createBed, introspecting } from '../support/exchange.js'
+import {
+  accessToken,
+  api,
+  bearer,
+  get,
+  granted,
+  issuerKey,
+  NOW,
+  type Outcome,
+  outcome,
+  outcomeOf,
+  RESOURCE_METADATA,
+  refused
+} from '../support/refusals.js'
+
+const bed = createBed()
+const server = api()
+const METADATA = `resource_metadata="${RESOURCE_METADATA}"`
+const LEVEL = 'A different authentication level is required'
+const AGE = 'More recent authentication is required'
+
+/** DEN-14, with these parameters between the description and the metadata. */
+function stepUp(description: string, parameters: string, scheme = 'Bearer'): Outcome {
+  return {
+    status: 401,
+    code: 'insufficient_user_authentication',
+    reason: 'insufficient_authentication',
+    headers: {
+      'WWW-Authenticate': [
+        `${scheme} error="insufficient_user_authentication", error_description="${description}", ${parameters}, ${METADATA}`
+      ],
+      'Cache-Control': 'no-store'
+    },
+    body: { error: 'insufficient_user_authentication', error_description: description }
+  }
+}
+
+const ask = (claims: Record<string, unknown>, ...checks: readonly Check<string>[]): Promise<Outcome> =>
+  outcome(server, bearer(accessToken({ claims })), ...checks)
+
+describe('STP-02 (RFC 9470 §3, §6): the level', () => {
+  const mfa = authentication({ acr: 'urn:example:mfa' })
+  const either = authentication({ acr: ['urn:example:hwk', 'urn:example:mfa'] })
+
+  test('STP-01 STP-02 DEN-14 (RFC 9470 §3): another level is 401 and not 403', async () => {
+    expect(await ask({ acr: 'pwd' }, mfa)).toEqual(stepUp(LEVEL, 'acr_values="urn:example:mfa"'))
+    expect(await ask({ acr: 'urn:example:mfa' }, mfa)).toEqual(granted)
+  })
+
+  test('STP-02 (RFC 9470 §3): any one of several will do, and all are named, the preferred first', async () => {
+    for (const acr of ['urn:example:hwk', 'urn:example:mfa']) expect(await ask({ acr }, either)).toEqual(granted)
+    expect(await ask({ acr: 'pwd' }, either)).toEqual(stepUp(LEVEL, 'acr_values="urn:example:hwk urn:example:mfa"'))
+  })
+
+  test('STP-02 DEN-14: no acr, or one that is not exactly the level, is another level', async () => {
+    const unfit: unknown[] = [
+      undefined,
+      null,
+      '',
+      'urn:example:MFA',
+      'urn:example:mf',
+      'urn:example:mfa ',
+      'urn:example:hwk urn:example:mfa',
+      ['urn:example:mfa'],
+      { value: 'urn:example:mfa' },
+      0,
+      true
+    ]
+    for (const acr of unfit) {
+      const expected = stepUp(LEVEL, 'acr_values="urn:example:mfa"')
+      expect(await ask({ acr }, mfa), JSON.stringify(acr)).toEqual(expected)
+    }
+  })
+})
+
+describe('STP-03 (RFC 9470 §3): the time since', () => {
+  const recent = authentication({ maxAge: 300 })
+  const old = stepUp(AGE, 'max_age="300"')
+
+  test('STP-03 DEN-14: a login of longer ago is told how long it may be', async () => {
+    expect(await ask({ auth_time: NOW - 400 }, recent)).toEqual(old)
+    expect(await ask({ auth_time: NOW - 10 }, recent)).toEqual(granted)
+  })
+
+  test('STP-03: the last second is within the clock tolerance, and the next one is not', async () => {
+    expect(await ask({ auth_time: NOW - 330 }, recent)).toEqual(granted)
+    expect(await ask({ auth_time: NOW - 331 }, recent)).toEqual(old)
+    expect(await ask({ auth_time: NOW - 330.5 }, recent)).toEqual(old)
+    const strict = api({ clockTolerance: 0 })
+    const at = (time: number): Promise<Outcome> =>
+      outcome(strict, bearer(accessToken({ claims: { auth_time: time } })), recent)
+    expect(await at(NOW - 300)).toEqual(granted)
+    expect(await at(NOW - 301)).toEqual(old)
+  })
+
+  test('STP-03: max_age 0 asks for a login now', async () => {
+    const now = authentication({ maxAge: 0 })
+    expect(await ask({ auth_time: NOW - 30 }, now)).toEqual(granted)
+    expect(await ask({ auth_time: NOW - 31 }, now)).toEqual(stepUp(AGE, 'max_age="0"'))
+  })
+
+  test('STP-03: without auth_time nothing is recent', async () => {
+    expect(await ask({}, recent)).toEqual(old)
+  })
+
+  test('STP-03: an auth_time that lies in the future is nobody’s login: milliseconds are not for ever recent', async () => {
+    for (const time of [NOW + 61, NOW + 86_400, NOW * 1000, Number.MAX_SAFE_INTEGER]) {
+      expect(await ask({ auth_time: time }, recent), String(time)).toEqual(old)
+    }
+    expect(await ask({ auth_time: NOW + 30 }, recent)).toEqual(granted)
+  })
+
+  test('STP-03 DEN-11: an auth_time that is no number makes the token bad', async () => {
+    for (const time of ['1750000000', null, true, [NOW], {}]) {
+      const { headers, status } = await ask({ auth_time: time }, recent)
+      expect([status, headers['WWW-Authenticate']], JSON.stringify(time)).toEqual([
+        401,
+        [
+          `Bearer error="invalid_token", error_description="The access token has a missing or invalid claim", ${METADATA}`
+        ]
+      ])
+    }
+  })
+
+  test('STP-03 SEC-01: a clock that answers no number lets nobody in', async () => {
+    for (const time of [Number.NaN, undefined, 'now'] as const) {
+      const broken = api({ now: () => time as number })
+      const { status } = await outcome(broken, bearer(accessToken({ claims: { auth_time: NOW } })), recent)
+      expect(status).toBe(401)
+    }
+  })
+})
+
+describe('STP-02 (RFC 9470 §3): all in one challenge', () => {
+  const both = authentication({ acr: 'mfa', maxAge: 300 })
+
+  test('STP-02 STP-03: level and time are named together, and the description says what is lacking', async () => {
+    const parameters = 'acr_values="mfa", max_age="300"'
+    expect(await ask({ acr: 'pwd', auth_time: NOW }, both)).toEqual(stepUp(LEVEL, parameters))
+    expect(await ask({ acr: 'mfa', auth_time: NOW - 400 }, both)).toEqual(stepUp(AGE, parameters))
+    expect(await ask({}, both)).toEqual(stepUp(LEVEL, parameters))
+    expect(await ask({ acr: 'mfa', auth_time: NOW }, both)).toEqual(granted)
+  })
+
+  test('ORD-05 DEN-14 (RFC 9470 §3): what is lacking of scopes is in it, and all that the operation needs', async () => {
+    const expected = stepUp(LEVEL, 'scope="read write", acr_values="mfa", max_age="300"')
+    expect(await ask({}, scope('read', 'write'), both)).toEqual(expected)
+    expect(await ask({}, both, scope('read', 'write'))).toEqual(expected)
+  })
+
+  test('ORD-05: with scopes enough none are named', async () => {
+    expect(await ask({}, scope('read'), both)).toEqual(stepUp(LEVEL, 'acr_values="mfa", max_age="300"'))
+  })
+})
+
+describe('STP-04 (RFC 9470 §9): strangers are not told', () => {
+  const both = authentication({ acr: 'mfa', maxAge: 300 })
+
+  test('STP-04: what the route needs of a login is not said before a token is verified', async () => {
+    const forged = accessToken({ sign: () => Buffer.alloc(64, 1) })
+    const bad = [
+      get(),
+      get({ authorization: 'Basic eA==' }),
+      get({ authorization: 'Bearer' }),
+      bearer('ab%cd'),
+      bearer(forged),
+      bearer(accessToken({ claims: { exp: NOW - 31 } })),
+      bearer(accessToken({ claims: { aud: 'https://other.example' } })),
+      bearer(accessToken({ claims: { cnf: { jkt: 'x' } } })),
+      bearer(accessToken({ claims: { cnf: { 'x5t#S256': 'x' } } }))
+    ]
+    for (const request of bad) {
+      const { status, headers } = await outcome(server, request, scope('read'), both)
+      expect([401, 400]).toContain(status)
+      expect(String(headers['WWW-Authenticate'])).not.toMatch(/acr_values|max_age|insufficient/)
+    }
+    expect(await outcome(server, bearer(forged), scope('read'), both)).toEqual(refused('DEN-05', 'signature'))
+  })
+})
+
+describe('STP-05 (RFC 9470 §3): where other schemes are', () => {
+  const mfa = authentication({ acr: 'mfa' })
+
+  test('STP-05 DEN-20: with DPoP beside, the error is under the scheme that was used', async () => {
+    const { headers } = await outcome(api({ dpop: { algorithms: ['ES256'] } }), bearer(accessToken()), mfa)
+    expect(headers['WWW-Authenticate']).toEqual([
+      `Bearer error="insufficient_user_authentication", error_description="${LEVEL}", acr_values="mfa", ${METADATA}`,
+      `DPoP algs="ES256", ${METADATA}`
+    ])
+  })
+
+  test('STP-05: without metadata the challenge has the rest', async () => {
+    const bare = api({ metadata: false })
+    const { headers } = await outcome(bare, bearer(accessToken()), mfa)
+    expect(headers['WWW-Authenticate']).toEqual([
+      `Bearer realm="https://api.example.com", error="insufficient_user_authentication", error_description="${LEVEL}", acr_values="mfa"`
+    ])
+  })
+})
+
+describe('who is asked', () => {
+  const mfa = authentication({ acr: 'mfa', maxAge: 300 })
+
+  test('STP-02 (RFC 9470 §6.2): an introspected token says its level and time alike', async () => {
+    const issuer = await bed.issuer()
+    const of = bed.api({ issuers: [introspecting(issuer)] })
+    const ofLevel = (members: Record<string, unknown>): Promise<Outcome> =>
+      outcome(of, bearer(issuer.opaque(members)), mfa)
+    expect(await ofLevel({ acr: 'mfa', auth_time: bed.clock.now() })).toEqual(granted)
+    expect(await ofLevel({ acr: 'pwd', auth_time: bed.clock.now() })).toEqual(
+      stepUp(LEVEL, 'acr_values="mfa", max_age="300"')
+    )
+    expect(await ofLevel({ acr: 'mfa' })).toEqual(stepUp(AGE, 'acr_values="mfa", max_age="300"'))
+  })
+
+  test('STP-02 STP-03 (RFC 9470 §6.2): of a JWT that must be fresh level and time are those that the answer has', async () => {
+    const issuer = await bed.issuer()
+    const of = bed.api({ issuers: [introspecting(issuer)] })
+    const now = bed.clock.now()
+    const token = issuer.token({ claims: { acr: 'mfa', auth_time: now } })
+    const ofNow = async (members: Record<string, unknown>): Promise<Outcome> => {
+      issuer.opaque(members, token)
+      return outcome(of, bearer(token), fresh(), mfa)
+    }
+    const parameters = 'acr_values="mfa", max_age="300"'
+    expect(await ofNow({})).toEqual(granted)
+    expect(await ofNow({ acr: 'pwd' })).toEqual(stepUp(LEVEL, parameters))
+    expect(await ofNow({ auth_time: now - 400 })).toEqual(stepUp(AGE, parameters))
+    expect(await outcome(of, bearer(token), mfa)).toEqual(granted)
+  })
+
+  test('CCH-03 STP-03: a token that is known ages like any other', async () => {
+    let now = NOW
+    const of = api({ now: () => now })
+    const token = accessToken({ claims: { auth_time: NOW - 300, acr: 'mfa', exp: NOW + 900 } })
+    expect(await outcome(of, bearer(token), mfa)).toEqual(granted)
+    now += 30
+    expect(await outcome(of, bearer(token), mfa)).toEqual(granted)
+    now += 1
+    expect(await outcome(of, bearer(token), mfa)).toEqual(stepUp(AGE, 'acr_values="mfa", max_age="300"'))
+  })
+
+  test('STP-01: enforce inside a handler refuses with the whole answer, and the option `checks` for all routes', async () => {
+    const access = (await server.authorize(bearer(accessToken()))) as Access
+    const refusal = async (): Promise<void> => server.enforce(access, get(), scope('read', 'write'), mfa)
+    const expected = stepUp(LEVEL, 'scope="read write", acr_values="mfa", max_age="300"')
+    await refusal().then(
+      () => expect.unreachable(),
+      async (error: unknown) => expect(await outcomeOf(error)).toEqual(expected)
+    )
+    const everywhere = api({ checks: [mfa] }, { jwks: { keys: [issuerKey.publicJwk] } })
+    expect(await outcome(everywhere, bearer(accessToken()), scope('read', 'write'))).toEqual(expected)
+  })
+})

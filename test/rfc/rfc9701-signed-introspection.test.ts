@@ -1,0 +1,336 @@
+/** The rules about signed introspection answers: RFC 9701. */
+import { generateKeyPairSync } from 'node:crypto'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { type IssuerOptions, type ResourceServer, resourceServer } from '../../src/index.js'
+import {
+  ask,
+  authorize,
+  createBed,
+  denial,
+  granted,
+  introspecting,
+  OUTAGES,
+  RESOURCE,
+  refusal,
+  strangeKey
+} from '../support/exchange.js'
+import { type Behaviour, base64url, fault, type Signer, signJws, type TestIssuer } from '../support/issuer.js'
+import { encryptJwe } from '../support/jwe.js'
+
+const bed = createBed()
+
+beforeAll(() => Promise.all([import('jose'), import('undici')]))
+
+const TYPE = 'application/token-introspection+jwt'
+const ours = { kid: 'ours', ...generateKeyPairSync('ec', { namedCurve: 'P-256' }) }
+const decryptionKeys = [{ kid: 'ours', key: ours.privateKey, algorithm: 'ECDH-ES' }] as const
+
+type JsonObject = Record<string, unknown>
+
+interface Flaw {
+  readonly header?: JsonObject
+  readonly claims?: JsonObject
+  readonly key?: Signer
+  readonly contentType?: string
+  readonly status?: number
+  /** What becomes of the finished JWT. */
+  readonly wrap?: (jwt: string) => string
+}
+
+/** The normal answer, as RFC 9701 §5 writes it, but for the flaw. */
+function signed(
+  issuer: TestIssuer,
+  { header, claims, key = issuer.key(), contentType, status = 200, wrap }: Flaw = {}
+): Behaviour {
+  return ({ response, normal }) => {
+    const payload = {
+      iss: issuer.issuer,
+      aud: 'api',
+      iat: bed.clock.now(),
+      token_introspection: JSON.parse(normal.body) as JsonObject,
+      ...claims
+    }
+    const jwt = signJws({ typ: 'token-introspection+jwt', alg: key.alg, kid: key.kid, ...header }, payload, key)
+    const body = wrap ? wrap(jwt) : jwt
+    response.writeHead(status, { 'content-type': contentType ?? TYPE, 'content-length': Buffer.byteLength(body) })
+    response.end(body)
+  }
+}
+
+/** An API that asks for signed answers, and an issuer that gives this one. */
+async function start(
+  flaw?: Flaw,
+  introspection: Partial<NonNullable<IssuerOptions['introspection']>> = {},
+  options: Partial<IssuerOptions> = {}
+): Promise<{ issuer: TestIssuer; api: ResourceServer }> {
+  const issuer = await bed.issuer()
+  issuer.always('introspection', signed(issuer, flaw))
+  const issuers = [introspecting(issuer, { signedResponse: true, ...introspection }, options)]
+  return { issuer, api: bed.api({ issuers, decryptionKeys }) }
+}
+
+describe('INT-18 (RFC 9701 §4): what is asked for', () => {
+  test('INT-18: a signed answer is asked for by name and read as any other', async () => {
+    const { issuer, api } = await start()
+    const token = issuer.opaque({ scope: 'read write' })
+    const access = await authorize(api, token)
+    expect(access).toMatchObject({ issuer: issuer.issuer, subject: 'u1', scopes: ['read', 'write'] })
+    expect(access.token).toBe(token)
+    const asked = issuer.requests.find(({ endpoint }) => endpoint === 'introspection')
+    expect(asked?.headers.accept).toBe(TYPE)
+    expect(asked?.body).toBe(`token=${token}&token_type_hint=access_token`)
+  })
+
+  test('INT-18: without the option JSON is asked for, and a signed answer is none', async () => {
+    const { issuer, api } = await start({}, { signedResponse: false })
+    expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
+    expect(issuer.requests.at(-1)?.headers.accept).toBe('application/json')
+  })
+
+  test('INT-18 (RFC 7662 §2.2): "not active" inside a signed answer is a refusal, and is remembered', async () => {
+    const { issuer, api } = await start()
+    expect(await ask(api, 'unknown')).toEqual(denial.inactive)
+    expect(await ask(api, 'unknown')).toEqual(denial.inactive)
+    expect(issuer.count('introspection')).toBe(1)
+  })
+
+  test.each([
+    ['active', { active: true }],
+    ['not active', { active: false }]
+  ])('INT-18 (RFC 9701 §8.2): JSON that says "%s" is not taken instead', async (_, body) => {
+    const { issuer, api } = await start()
+    issuer.always('introspection', fault.body(body))
+    expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
+  })
+
+  test.each(['application/json', 'application/jwt', 'text/plain', ''])(
+    'INT-18 (RFC 9701 §5): a signed answer as %j is not taken',
+    async (contentType) => {
+      const { issuer, api } = await start({ contentType })
+      expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
+    }
+  )
+
+  test.each([`${TYPE}; charset=utf-8`, 'Application/Token-Introspection+JWT'])(
+    'INT-18 (RFC 9110 §8.3.1): its media type may be written as %j',
+    async (contentType) => {
+      const { issuer, api } = await start({ contentType })
+      expect(await ask(api, issuer.opaque())).toEqual(granted)
+    }
+  )
+
+  test.each([201, 302, 400, 401, 403])('INT-18 (RFC 7662 §2.3): %i is our misconfiguration as ever', async (status) => {
+    const { issuer, api } = await start({ status })
+    expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
+  })
+})
+
+describe('INT-19 (RFC 9701 §5): what an answer must be', () => {
+  test.each([
+    ['aud: our client', { aud: 'api' }],
+    ['aud: this resource', { aud: RESOURCE }],
+    ['aud: one of several', { aud: ['https://other.example', 'api'] }],
+    ['iat a minute ahead', { iat: 1_750_000_060 }],
+    ['iat long ago', { iat: 1 }],
+    ['exp ahead', { exp: 1_750_000_001 }],
+    ['exp within the tolerance', { exp: 1_750_000_000 - 29 }],
+    ['nbf within the tolerance', { nbf: 1_750_000_030 }],
+    ['further claims', { jti: 'j', sub: 's', active: false, scope: 'admin' }]
+  ])('INT-19: %s is accepted', async (_, claims) => {
+    const { issuer, api } = await start({ claims })
+    expect(await ask(api, issuer.opaque())).toEqual(granted)
+  })
+
+  test.each(['Token-Introspection+JWT', 'application/token-introspection+jwt'])(
+    'INT-19 (RFC 7515 §4.1.9): typ may be written as %s',
+    async (typ) => {
+      const { issuer, api } = await start({ header: { typ } })
+      expect(await ask(api, issuer.opaque())).toEqual(granted)
+    }
+  )
+
+  test.each<[string, Flaw]>([
+    ['typ JWT', { header: { typ: 'JWT' } }],
+    ['typ at+jwt', { header: { typ: 'at+jwt' } }],
+    ['no typ', { header: { typ: undefined } }],
+    ['crit', { header: { crit: ['b64'], b64: true } }],
+    ['alg none', { header: { alg: 'none' } }],
+    ['an alg that is not how it was signed', { header: { alg: 'ES384' } }],
+    ['a kid that nobody has', { header: { kid: 'k9' } }],
+    ['the signature of a stranger', { key: strangeKey('k1') }],
+    ['another issuer', { claims: { iss: 'https://other.example' } }],
+    ['no issuer', { claims: { iss: undefined } }],
+    ['another audience', { claims: { aud: 'other' } }],
+    ['an audience that begins like ours', { claims: { aud: `${RESOURCE}/` } }],
+    ['no audience', { claims: { aud: undefined } }],
+    ['an empty audience', { claims: { aud: '' } }],
+    ['an audience that is an object', { claims: { aud: { api: true } } }],
+    ['no iat', { claims: { iat: undefined } }],
+    ['an iat that is a text', { claims: { iat: '1750000000' } }],
+    ['an iat more than a minute ahead', { claims: { iat: 1_750_000_061 } }],
+    ['an exp that has passed', { claims: { exp: 1_750_000_000 - 30 } }],
+    ['an exp that is a text', { claims: { exp: '1750000300' } }],
+    ['an nbf ahead', { claims: { nbf: 1_750_000_031 } }],
+    ['the members at the top', { claims: { token_introspection: undefined, active: true, sub: 'u1' } }],
+    ['members that are a text', { claims: { token_introspection: '{"active":true}' } }],
+    ['members that are a list', { claims: { token_introspection: [{ active: true }] } }],
+    ['members that are null', { claims: { token_introspection: null } }],
+    ['members without active', { claims: { token_introspection: {} } }],
+    ['active that is a text', { claims: { token_introspection: { active: 'true' } } }],
+    ['an empty body', { wrap: () => '' }],
+    ['a body that is JSON', { wrap: () => '{"active":true}' }],
+    ['a body cut short', { wrap: (jwt) => jwt.slice(0, -1) }],
+    ['an altered payload', { wrap: (jwt) => jwt.replace(/\.[^.]*\./, `.${base64url({ active: true })}.`) }],
+    ['a payload that is no object', { wrap: (jwt) => jwt.replace(/\.[^.]*\./, `.${base64url('[]')}.`) }],
+    ['a blank before it', { wrap: (jwt) => ` ${jwt}` }]
+  ])('INT-19: %s is a lie or a mistake: 500, and no challenge', async (_, flaw) => {
+    const { issuer, api } = await start(flaw)
+    expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
+  })
+
+  test('INT-19 (RFC 8725 §3.1): an algorithm that the issuer is not to use is refused', async () => {
+    const { issuer, api } = await start({}, {}, { algorithms: ['PS256'] })
+    expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
+  })
+
+  test('INT-19: one bad answer is not remembered', async () => {
+    const { issuer, api } = await start()
+    const token = issuer.opaque()
+    issuer.script('introspection', signed(issuer, { key: strangeKey('k1') }))
+    expect(await ask(api, token)).toEqual(denial.misconfigured)
+    expect(await ask(api, token)).toEqual(granted)
+  })
+
+  test.each([
+    ['expired', { exp: 1 }, denial.expired],
+    ['for another API', { aud: 'https://other.example' }, denial.audience],
+    ['of another issuer', { iss: 'https://other.example' }, denial.issuer],
+    ['of another kind', { token_type: 'refresh_token' }, denial.type]
+  ])('INT-19 (RFC 7662 §4): a token that is called active and is %s is refused', async (_, members, expected) => {
+    const { issuer, api } = await start()
+    expect(await ask(api, issuer.opaque(members))).toEqual(expected)
+  })
+
+  test('INT-19: no claim of the answer is taken for one of the token', async () => {
+    const { issuer, api } = await start({ claims: { sub: 'as', exp: 1_750_000_001, scope: 'admin' } })
+    const access = await authorize(api, issuer.opaque())
+    expect(access).toMatchObject({ subject: 'u1', expiresAt: 1_750_000_300, scopes: ['read'] })
+  })
+
+  test('INT-19 (ASQ-17): responseAudience is what a server writes that names neither client nor resource', async () => {
+    const flaw: Flaw = { claims: { aud: 'https://api.example.com/draft' } }
+    const { issuer, api } = await start(flaw, { responseAudience: 'https://api.example.com/draft' })
+    expect(await ask(api, issuer.opaque())).toEqual(granted)
+    const other = await start(flaw)
+    expect(await ask(other.api, other.issuer.opaque())).toEqual(denial.misconfigured)
+  })
+
+  test('INT-19: a client without an identifier has no audience of that name', async () => {
+    const issuer = await bed.issuer()
+    issuer.always('introspection', signed(issuer, { claims: { aud: [''] } }))
+    const api = bed.api({
+      issuers: [{ issuer: issuer.issuer, introspection: { auth: () => {}, signedResponse: true } }]
+    })
+    expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
+  })
+})
+
+describe('INT-19 (RFC 9701 §5): an encrypted answer', () => {
+  test('INT-19: is decrypted, and verified as any other', async () => {
+    const { issuer, api } = await start({ wrap: (jwt) => encryptJwe(jwt, ours) })
+    expect(await ask(api, issuer.opaque())).toEqual(granted)
+  })
+
+  test.each<[string, Flaw]>([
+    [
+      'claims that nobody signed',
+      { wrap: (jwt) => encryptJwe(Buffer.from(jwt.split('.')[1] as string, 'base64url'), ours) }
+    ],
+    ['what a stranger signed', { key: strangeKey('k1'), wrap: (jwt) => encryptJwe(jwt, ours) }],
+    ['an answer encrypted to another', { wrap: (jwt) => encryptJwe(jwt, { ...ours, kid: 'theirs' }) }],
+    ['an answer encrypted twice', { wrap: (jwt) => encryptJwe(encryptJwe(jwt, ours), ours) }],
+    ['a compressed answer', { wrap: (jwt) => encryptJwe(jwt, ours, { header: { zip: 'DEF' } }) }],
+    ['an altered answer', { wrap: (jwt) => `${encryptJwe(jwt, ours).slice(0, -4)}AAAA` }]
+  ])('INT-19: %s is not taken', async (_, flaw) => {
+    const { issuer, api } = await start(flaw)
+    expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
+  })
+
+  test('INT-19: without keys it is our misconfiguration', async () => {
+    const issuer = await bed.issuer()
+    issuer.always('introspection', signed(issuer, { wrap: (jwt) => encryptJwe(jwt, ours) }))
+    const api = bed.api({ issuers: [introspecting(issuer, { signedResponse: true })] })
+    expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
+  })
+})
+
+describe('INT-19: the keys', () => {
+  test('INT-19: a key that was published after the set was fetched is found', async () => {
+    const { issuer, api } = await start()
+    expect(await ask(api, issuer.opaque())).toEqual(granted)
+    issuer.rotate('switch')
+    issuer.always('introspection', signed(issuer))
+    expect(await ask(api, issuer.opaque())).toEqual(granted)
+    expect(issuer.count('jwks')).toBe(2)
+  })
+
+  test.each(OUTAGES)(
+    'INT-19: a key set that cannot be had (%s) is 503 and never a challenge',
+    async (_, behaviour, http) => {
+      const issuer = await bed.issuer()
+      issuer.always('introspection', signed(issuer))
+      issuer.always('jwks', behaviour)
+      const issuers = [introspecting(issuer, { signedResponse: true }, { tokens: 'opaque' })]
+      const api = bed.api({ issuers, ...(http && { http }) })
+      expect(await ask(api, issuer.opaque())).toEqual(denial.unavailable)
+      expect(((await refusal(() => authorize(api, issuer.opaque()))) as { reason?: string }).reason).toBe(
+        'jwks_unavailable'
+      )
+    }
+  )
+
+  test('INT-19: ready() loads them, also where every token is opaque; and health() counts them', async () => {
+    const { issuer, api } = await start({}, {}, { tokens: 'opaque' })
+    await api.ready()
+    expect(issuer.count('jwks')).toBe(1)
+    expect(api.health().issuers[0]?.jwks.keys).toBe(1)
+    issuer.script('jwks', fault.status(503), fault.status(503))
+    const other = await start({}, {}, { tokens: 'opaque' })
+    other.issuer.always('jwks', fault.status(500))
+    await expect(other.api.ready()).rejects.toMatchObject({ status: 503 })
+    expect(other.api.health().status).toBe('failed')
+  })
+})
+
+describe('INT-20 (RFC 9701 §8.1): no access token', () => {
+  test.each(['rfc9068', 'legacy'] as const)(
+    'INT-20: a signed answer presented as one is refused (%s)',
+    async (profile) => {
+      const issuer = await bed.issuer()
+      const api = bed.api({ issuers: [{ issuer: issuer.issuer, profile }] })
+      const answer = issuer.token({ header: { typ: 'token-introspection+jwt' } })
+      expect(await ask(api, answer)).toEqual(denial.type)
+    }
+  )
+})
+
+describe('the options', () => {
+  const starting = (introspection: object) => () =>
+    resourceServer({
+      resource: RESOURCE,
+      issuers: [{ issuer: 'https://as.example.com', introspection: { auth: () => {}, ...introspection } }]
+    })
+  const dialect = { form: () => ({}), read: () => ({}) }
+  test.each<[object, string]>([
+    [{ signedResponse: 'yes' }, 'signedResponse` is "yes"'],
+    [{ responseAudience: 'x' }, 'responseAudience` is never read'],
+    [{ signedResponse: true, responseAudience: '' }, 'responseAudience` holds an empty name'],
+    [{ signedResponse: true, responseAudience: ['x'] }, 'responseAudience` holds an array'],
+    [{ signedResponse: true, dialect }, 'dialect` contradicts'],
+    [{ dialect: {} }, 'dialect.form` is no function'],
+    [{ dialect: { ...dialect, write: 1 } }, 'dialect.write` is not an option'],
+    [{ dialect: 'google' }, 'dialect` is "google"']
+  ])('INT-18: %j does not start', (introspection, problem) => {
+    expect(starting(introspection)).toThrow(problem)
+  })
+})
