@@ -107,7 +107,7 @@ export interface DpopOptions {
   readonly algorithms?: readonly SignatureAlgorithm[]
   /** Seconds since its `iat` for which a proof is fresh (RFC 9449 §11.1). Default 60, 5 to 300. 10 s ahead are forgiven. */
   readonly proofLifetime?: number
-  /** `'required'`: every proof must have a nonce of ours (RFC 9449 §9). `'offered'`: nonces are handed out, and checked where a proof has one. Default `'off'`. */
+  /** `'required'`: every proof must have a nonce of ours (RFC 9449 §9). `'offered'`: nonces are handed out, and checked where a proof has one, which protects nobody yet: for changing over. Default `'off'`. */
   readonly nonces?: 'off' | 'offered' | 'required'
   /** What nonces are made with, at least 32 characters: the same for every process of this API. A second one, the one before, is still accepted. Default: random, known to this process alone. */
   readonly nonceSecret?: string | readonly [current: string, previous: string]

@@ -283,8 +283,8 @@ function senderMetadata({
   requireBound
 }: SenderSettings): Readonly<Record<string, unknown>> {
   return {
-    // RFC 9728 §2 has no empty list for "not as a bearer token".
-    bearer_methods_supported: accepted.includes('Bearer') ? ['header'] : [],
+    // An empty list would say it too, which RFC 9728 §3.2 forbids where §2 allows it.
+    ...(accepted.includes('Bearer') && { bearer_methods_supported: ['header'] }),
     ...(advertised.includes('DPoP') && { dpop_signing_alg_values_supported: dpop.algorithms }),
     ...(dpop.required && { dpop_bound_access_tokens_required: true }),
     ...(requireBound === 'certificate' && { tls_client_certificate_bound_access_tokens: true })

@@ -219,3 +219,19 @@ export interface OnceStore {
    */
   add(key: string, ttl: number): Awaitable<boolean>
 }
+
+/** Text by key, for a time, shared by processes. Best effort: what it has lost or cannot say is asked for again. */
+export interface Cache {
+  /** @returns the value, or nothing */
+  get(key: string): Awaitable<string | null | undefined>
+  /** @param ttl seconds, at least 1 */
+  set(key: string, value: string, ttl: number): Awaitable<unknown>
+  delete(key: string): Awaitable<unknown>
+}
+
+/** Tells every process something, once. Best effort: who is not there does not hear it. */
+export interface Channel {
+  publish(message: string): Awaitable<unknown>
+  /** @returns a function that ends it */
+  subscribe(listener: (message: string) => void): Awaitable<() => unknown>
+}

@@ -103,6 +103,22 @@ describe('DPP-20: bounds', () => {
     expect(() => store.add('a.5', TTL)).toThrow('one owner')
   })
 
+  test('DPP-20: as many of an owner’s places are free again as entries ended', () => {
+    const { clock, store } = create({ maxPerOwner: 3 })
+    for (const [key, ttl] of [
+      ['a.1', 10],
+      ['a.2', 20],
+      ['a.3', 20]
+    ] as const)
+      expect(store.add(key, ttl)).toBe(true)
+    clock.advance(11)
+    expect(store.add('a.4', TTL)).toBe(true)
+    expect(() => store.add('a.5', TTL)).toThrow('one owner')
+    clock.advance(10)
+    expect([store.add('a.5', TTL), store.add('a.6', TTL)]).toEqual([true, true])
+    expect(() => store.add('a.7', TTL)).toThrow('one owner')
+  })
+
   test('what was refused is not there', () => {
     const { clock, store } = create({ maxEntries: 1 })
     void store.add('a.1', 10)

@@ -542,6 +542,13 @@ describe('RFC 9449 §4.3 (9): the target URI', () => {
     }
   })
 
+  test('DPP-12: a request target that looks like another authority is a path', async () => {
+    const url = '//evil.example/items'
+    expect(await withProof(both, {}, { url })).toEqual(proofRefused('proof_target'))
+    expect(await withProof(both, { url: 'https://evil.example/items' }, { url })).toEqual(proofRefused('proof_target'))
+    expect(await withProof(both, { url: `https://api.example.com${url}` }, { url })).toEqual(granted)
+  })
+
   test('DPP-12: publicUrl has a path of its own, where a proxy cuts one', async () => {
     for (const publicUrl of ['https://gateway.example/shop', 'https://gateway.example/shop/']) {
       const server = api({ dpop: {}, publicUrl })
