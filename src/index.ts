@@ -66,6 +66,8 @@ export type {
   AuthenticationRequirement,
   AuthorizationServerMetadata,
   Awaitable,
+  Cache,
+  Channel,
   Check,
   CheckContext,
   Claims,

@@ -14,7 +14,15 @@ import {
   refusal,
   strangeKey
 } from '../support/exchange.js'
-import { type Behaviour, base64url, fault, type Signer, signJws, type TestIssuer } from '../support/issuer.js'
+import {
+  type Behaviour,
+  base64url,
+  createSigningKey,
+  fault,
+  type Signer,
+  signJws,
+  type TestIssuer
+} from '../support/issuer.js'
 import { encryptJwe } from '../support/jwe.js'
 
 const bed = createBed()
@@ -232,6 +240,42 @@ describe('INT-19 (RFC 9701 §5): what an answer must be', () => {
       issuers: [{ issuer: issuer.issuer, introspection: { auth: () => {}, signedResponse: true } }]
     })
     expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
+  })
+})
+
+test('INT-19 (RFC 9701 §5): the example of the RFC is read as what it says, once a known key has signed it', async () => {
+  // Its header and payload as printed there; the private key of its signature is not.
+  const header = 'eyJraWQiOiJ3RzZEIiwidHlwIjoidG9rZW4taW50cm9zcGVjdGlvbitqd3QiLCJhbGciOiJSUzI1NiJ9'
+  const payload =
+    'eyJpc3MiOiJodHRwczovL2FzLmV4YW1wbGUuY29tLyIsImF1ZCI6Imh0dHBzOi8vcnMuZXhhbXBsZS5jb20vcmVzb3VyY2UiLCJpYXQiOjE1MTQ3OTc4OTIsInRva2VuX2ludHJvc3BlY3Rpb24iOnsiYWN0aXZlIjp0cnVlLCJpc3MiOiJodHRwczovL2FzLmV4YW1wbGUuY29tLyIsImF1ZCI6Imh0dHBzOi8vcnMuZXhhbXBsZS5jb20vcmVzb3VyY2UiLCJpYXQiOjE1MTQ3OTc4MjIsImV4cCI6MTUxNDc5Nzk0MiwiY2xpZW50X2lkIjoicGFpQjJnb28wYSIsInNjb3BlIjoicmVhZCB3cml0ZSBkb2xwaGluIiwic3ViIjoiWjVPM3VwUEM4OFFyQWp4MDBkaXMiLCJiaXJ0aGRhdGUiOiIxOTgyLTAyLTAxIiwiZ2l2ZW5fbmFtZSI6IkpvaG4iLCJmYW1pbHlfbmFtZSI6IkRvZSIsImp0aSI6InQxRm9DQ2FaZDRYdjRPUkpVV1ZVZVRaZnNLaFczMENRQ3JXRERqd1h5NncifX0'
+  const key = createSigningKey('RS256', { kid: 'wG6D' })
+  const jwt = signJws(Buffer.from(header, 'base64url').toString(), Buffer.from(payload, 'base64url'), key)
+  expect(jwt.startsWith(`${header}.${payload}.`)).toBe(true)
+  const issuer = await bed.issuer()
+  issuer.always('introspection', ({ response }) => response.writeHead(200, { 'content-type': TYPE }).end(jwt))
+  const api = bed.api({
+    resource: 'https://rs.example.com/resource',
+    issuers: [
+      {
+        issuer: 'https://as.example.com/',
+        jwks: { keys: [key.publicJwk] },
+        introspection: {
+          endpoint: `${issuer.origin}/introspect`,
+          clientId: 'rs08',
+          auth: () => undefined,
+          signedResponse: true
+        }
+      }
+    ],
+    now: () => 1_514_797_892
+  })
+  expect(await authorize(api, '2YotnFZFEjr1zCsicMWpAA')).toMatchObject({
+    issuer: 'https://as.example.com/',
+    subject: 'Z5O3upPC88QrAjx00dis',
+    clientId: 'paiB2goo0a',
+    scopes: ['read', 'write', 'dolphin'],
+    audience: ['https://rs.example.com/resource'],
+    claims: { given_name: 'John', jti: 't1FoCCaZd4Xv4ORJUWVUeTZfsKhW30CQCrWDDjwXy6w' }
   })
 })
 
