@@ -198,6 +198,8 @@ function run(
     done()
   }
   const refuse = (error: unknown): void => {
+    // Answered meanwhile, by a timeout of the app's: there is nobody left to refuse.
+    if (reply.sent) return
     surface(error, existing, set)
     done(error as Error)
   }

@@ -8,20 +8,20 @@
 import { isDeepStrictEqual } from 'node:util'
 import { andThen, isPromise } from './awaitable.js'
 import { type CacheStats, createTokenCache } from './cache.js'
-import { deepFreeze, readAudience, readScopes, requireAccessTokenKind, verifyClaims } from './claims.js'
+import { deepFreeze, readScopes, requireAccessTokenKind, requireClaimValues, verifyClaims } from './claims.js'
 import { createDecrypt } from './decryption.js'
 import { InvalidToken, Misconfigured } from './errors.js'
 import type { Http } from './http.js'
 import { type Active, createIntrospectionCache } from './introspection-cache.js'
 import type { Issuer } from './issuer.js'
-import type { IssuerSettings } from './issuer-settings.js'
 import type { Issuers } from './issuers.js'
 import { isJwe } from './jws.js'
 import { readUnverifiedJwt, type UnverifiedJwt, verifyJwt } from './jwt.js'
 import type { Settings } from './settings.js'
 import { createVerifySignature, type VerifySignature } from './signature.js'
 import { requireToken68 } from './token68.js'
-import type { AccessToken, Awaitable, Claims, Confirmation } from './types.js'
+import type { AccessToken, Awaitable, Claims } from './types.js'
+import { VerifiedAccessToken } from './verified-access-token.js'
 
 /** Seconds a verified JWT is remembered at most. */
 const REMEMBER_FOR = 300
@@ -145,16 +145,18 @@ export function createAccessTokenVerifier(
   }
 
   /** An active token must satisfy the rules all the same (RFC 7662 §4), at every use of the answer. */
-  const requireGood = ({ members }: Active, { settings: rules }: Issuer, missingAudience = false): void => {
-    const allowMissingAudience = missingAudience || (rules.introspection?.allowMissingAudience ?? false)
+  const requireGood = ({ members }: Active, { settings: rules }: Issuer, by: Origin['by']): void => {
+    // A JWT's own audience and claims were checked, and an answer about it may be shorter.
+    const allowMissingAudience = by === 'signature' || (rules.introspection?.allowMissingAudience ?? false)
     requireAccessTokenKind(members)
+    if (by === 'introspection') requireClaimValues(members, rules.requiredClaimValues)
     verifyClaims(members, rules, { required: [], allowMissingAudience, clockTolerance }, now())
   }
 
   const verifyThere = (token: string, issuer: Issuer): Awaitable<AccessToken> =>
     andThen(answers.recall(token, issuer), (known) => {
       if (known === undefined) throw new InvalidToken('inactive')
-      requireGood(known, issuer)
+      requireGood(known, issuer, 'introspection')
       known.accessToken ??= create(token, known.members, { issuer, by: 'introspection' })
       return known.accessToken
     })
@@ -206,8 +208,7 @@ export function createAccessTokenVerifier(
       verified.delete(token)
       throw new InvalidToken('inactive')
     }
-    // A JWT's own `aud` was checked.
-    requireGood(answer, issuer, by === 'signature')
+    requireGood(answer, issuer, by)
     const { cnf } = answer.members
     // The sender was confirmed by the one that was known: another one was not.
     if (cnf !== undefined && !isDeepStrictEqual(cnf, confirmation))
@@ -253,45 +254,4 @@ function withAnswer(claims: Claims, members: Claims): Claims {
 function withImplied(granted: readonly string[], implied: Settings['impliedScopes']): readonly string[] {
   if (implied.size === 0) return granted
   return [...new Set(granted.flatMap((one) => [one, ...(implied.get(one) ?? [])]))]
-}
-
-class VerifiedAccessToken implements AccessToken {
-  // Private, so that nothing that prints, copies or serializes the object prints the token.
-  readonly #token: string
-  readonly #scopes: ReadonlySet<string>
-  readonly issuer: string
-  readonly subject: string | undefined
-  readonly subjectType: 'client' | 'unknown'
-  readonly clientId: string | undefined
-  readonly audience: readonly string[]
-  readonly scopes: readonly string[]
-  readonly issuedAt: number | undefined
-  readonly expiresAt: number | undefined
-  readonly confirmation: Confirmation | undefined
-  readonly claims: Claims
-
-  constructor(token: string, claims: Claims, issuer: IssuerSettings, scopes: readonly string[]) {
-    const { iss, sub, iat, exp, cnf, auth_time: authTime } = claims
-    const clientId = issuer.clientIdClaims.map((name) => claims[name]).find((value) => value !== undefined)
-    this.#token = token
-    this.#scopes = new Set(scopes)
-    this.issuer = (iss as string | undefined) ?? issuer.issuer
-    this.subject = sub as string | undefined
-    this.clientId = clientId as string | undefined
-    this.subjectType = sub !== undefined && sub === clientId && authTime === undefined ? 'client' : 'unknown'
-    this.audience = Object.freeze([...readAudience(claims[issuer.audienceClaim])])
-    this.scopes = scopes
-    this.issuedAt = iat as number | undefined
-    this.expiresAt = exp as number | undefined
-    this.confirmation = cnf as Confirmation | undefined
-    this.claims = claims
-  }
-
-  get token(): string {
-    return this.#token
-  }
-
-  hasScope(scope: string): boolean {
-    return this.#scopes.has(scope)
-  }
 }

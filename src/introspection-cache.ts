@@ -46,7 +46,7 @@ export function createIntrospectionCache(means: IntrospectionMeans): Introspecti
     }
     const { exp } = answer.members
     const until = time + (settings.introspection?.cacheFor ?? 0)
-    const bytes = 2 * (token.length + JSON.stringify(answer.members).length)
+    const bytes = 2 * (token.length + sizeOf(answer.members))
     inactive.delete(key)
     active.delete(key)
     active.set(key, answer, time, typeof exp === 'number' ? Math.min(exp, until) : until, bytes)
@@ -76,5 +76,14 @@ export function createIntrospectionCache(means: IntrospectionMeans): Introspecti
     },
     ask: (token, issuer) => start(keyOf(token, issuer), token, issuer),
     stats: () => ({ active: active.stats(), inactive: inactive.stats(), introspecting: asking.size })
+  }
+}
+
+/** Characters of a value's JSON; of one too deep to be written, more than anything that is remembered. */
+function sizeOf(value: unknown): number {
+  try {
+    return JSON.stringify(value).length
+  } catch {
+    return Number.MAX_SAFE_INTEGER
   }
 }

@@ -69,7 +69,7 @@ export interface IssuerOptions {
   readonly clientIdClaim?: string | readonly string[]
   /** Claims a JWT must have besides `iss`, `exp` and `aud`. Default: RFC 9068 §2.2's `sub`, `client_id` (as `clientIdClaim`), `iat`, `jti`; none with `profile: 'legacy'`. */
   readonly requiredClaims?: readonly string[]
-  /** Claims a JWT must have, each with one of these values: where a server says what kind of token it is in a claim of its own. */
+  /** Claims a token must have, in a JWT or an introspection answer, each with one of these values: where a server says in a claim of its own what kind of token it is, or whose. */
   readonly requiredClaimValues?: Readonly<Record<string, readonly string[]>>
   /** Refuse a JWT that is not encrypted (RFC 9068 §4): where encryption was agreed on. Needs `decryptionKeys`. Default false. */
   readonly requireEncrypted?: boolean

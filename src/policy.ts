@@ -5,10 +5,16 @@
 import { andThen, isPromise } from './awaitable.js'
 import { isScopeToken } from './challenge.js'
 import {
+  anyScope,
+  authentication,
+  authorizationDetails,
+  claims,
+  fresh,
   hasScopes,
   lackingAuthentication,
   optional,
   requireAuthenticationRequirement,
+  scope,
   skipPreflight
 } from './checks.js'
 import { Forbidden, InsufficientAuthentication, InsufficientScope } from './errors.js'
@@ -34,6 +40,9 @@ export interface Policy {
   readonly scopes: readonly string[]
 }
 
+/** Passed without parentheses, one would be called as a check, and answer a check. */
+const FACTORIES: ReadonlySet<unknown> = new Set([scope, anyScope, claims, authentication, authorizationDetails, fresh])
+
 /** @throws {TypeError} for what is neither a check nor a waiver, or a scope that is not among `declared` */
 export function readPolicy(requirements: readonly Requirement[], declared: ReadonlySet<string> | undefined): Policy {
   const checks: Check<string>[] = []
@@ -51,6 +60,7 @@ export function readPolicy(requirements: readonly Requirement[], declared: Reado
     const unknown = declared && one.scopes?.find((name) => !declared.has(name))
     if (unknown !== undefined)
       throw new TypeError(`the scope ${JSON.stringify(unknown)} is not in the option \`scopes\``)
+    if (FACTORIES.has(one)) throw new TypeError(`${one.name} is a requirement once it is called: write ${one.name}(…)`)
     if (one.authentication !== undefined) requireAuthenticationRequirement(one.authentication)
     if (one.fresh) isFresh = true
     else checks.push(one)
@@ -109,13 +119,13 @@ function run(
   for (let i = from; i < checks.length; i++) {
     let result: void | Promise<void>
     try {
-      result = requireNotFalse((checks[i] as Check<string>)(access, request, context))
+      result = requirePassed((checks[i] as Check<string>)(access, request, context))
     } catch (error) {
       throw combined(error, checks, access, context)
     }
     if (isPromise(result)) {
       return Promise.resolve(result)
-        .then(requireNotFalse)
+        .then(requirePassed)
         .then(
           () => run(checks, access, request, context, i + 1),
           (error: unknown) => {
@@ -126,9 +136,15 @@ function run(
   }
 }
 
-/** A check throws to refuse. One written like a predicate answers false, which must not let anybody in. */
-function requireNotFalse<T>(result: T): T {
-  if ((result as unknown) === false) throw new Forbidden()
+/**
+ * A check throws to refuse. One written like a predicate answers false, or something like it, which must not let anybody
+ * in. Undefined is what a check answers that passed.
+ *
+ * @throws {TypeError} a function: what makes a check was passed in place of the check
+ */
+function requirePassed<T>(result: T): T {
+  if (typeof result === 'function') throw new TypeError('a check returned a function: was it meant to be called?')
+  if (result !== undefined && !result) throw new Forbidden()
   return result
 }
 
@@ -142,11 +158,10 @@ function combined(error: unknown, checks: readonly Check<string>[], access: Acce
   const needed = checks.flatMap((check) => check.authentication ?? [])
   if (!isScope) needed.push(error.requirement)
   const lacking = needed.map((one) => lackingAuthentication(one, access, context))
-  if (isScope && !lacking.some((part) => part !== undefined)) {
-    error.scopes = scopes
-    return error
-  }
   const { expected, received } = error
+  // Not the error itself: a check may throw the same one for every request.
+  if (isScope && !lacking.some((part) => part !== undefined))
+    return new InsufficientScope(scopes, { expected, received })
   const part = lacking.includes('acr') ? 'acr' : lacking.find((one) => one !== undefined)
   return new InsufficientAuthentication(merged(needed), scopes, { expected, received, ...(part && { lacking: part }) })
 }

@@ -123,6 +123,7 @@ describe('layers', () => {
     'introspection',
     'introspection-cache',
     'issuers',
+    'verified-access-token',
     'access-token',
     'resource-server',
     'index'
@@ -169,7 +170,7 @@ describe('layers', () => {
   test('AccessToken and Access are each made in one place', () => {
     const makers = (pattern: RegExp): readonly string[] =>
       src.filter(({ code }) => pattern.test(code)).map(({ name }) => name)
-    expect(makers(/implements AccessToken\b/)).toEqual(['src/access-token'])
+    expect(makers(/new VerifiedAccessToken\(/)).toEqual(['src/access-token'])
     expect(makers(/implements Access\b/)).toEqual(['src/confirmation'])
     expect(makers(/\.advertise\(/)).toEqual(['src/resource-server'])
   })

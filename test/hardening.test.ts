@@ -239,3 +239,20 @@ function foreign(settle: (resolve: (value: unknown) => void, reject: (error: Err
   // oxlint-disable-next-line unicorn/no-thenable -- that is what is tested
   return Object.defineProperty({}, 'then', { value: then }) as never
 }
+
+describe('an introspection answer as deep as it is long', () => {
+  test('JOS-21 OPS-01: is an answer, which is too much to be remembered', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [introspecting(issuer)] })
+    const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`
+    issuer.always('introspection', ({ response, normal }) => {
+      const body = `${normal.body.slice(0, -1)},"authorization_details":${deep}}`
+      response.writeHead(200, { 'content-type': 'application/json' }).end(body)
+    })
+    const token = issuer.opaque()
+    for (const asked of [1, 2]) {
+      expect(await ask(api, token)).toEqual(granted)
+      expect(issuer.count('introspection')).toBe(asked)
+    }
+  })
+})

@@ -257,10 +257,36 @@ describe('a check that does not throw', () => {
   const refusedHere = { status: 403, code: 'access_denied', headers: { 'Cache-Control': 'no-store' } }
 
   test('ORD-02: written like a predicate, it lets nobody in by answering false', async () => {
-    const no: Check[] = [() => false as never, () => Promise.resolve(false) as never]
+    const no: Check[] = [false, null, 0, '', Number.NaN].flatMap((answer) => [
+      () => answer as never,
+      () => Promise.resolve(answer) as never
+    ])
     for (const check of no) expect(await outcome(server, bearer(accessToken()), check)).toMatchObject(refusedHere)
-    const yes: Check[] = [() => true as never, () => Promise.resolve(true) as never, () => 0 as never]
+    const yes: Check[] = [() => true as never, () => Promise.resolve(true) as never, () => new Set() as never]
     for (const check of yes) expect(await outcome(server, bearer(accessToken()), check)).toEqual(granted)
+  })
+
+  test('ORD-02: what makes a check is no check, ours at the start and anybody else’s at the first request', async () => {
+    const factories = { scope, anyScope, claims, authentication, authorizationDetails, fresh }
+    for (const [name, factory] of Object.entries(factories))
+      expect(() => server.protect(factory as never)).toThrow(`write ${name}(…)`)
+    const role = () => () => undefined
+    for (const own of [role, async () => role()])
+      await expect(outcome(server, bearer(accessToken()), own as never)).rejects.toThrow(/was it meant to be called/)
+  })
+
+  test('SCP-06: an error that a check throws every time is each route’s own', async () => {
+    const always = new InsufficientScope(['s'])
+    const check: Check = () => {
+      throw always
+    }
+    const scopesOf = async (...requirements: Requirement[]): Promise<string | undefined> => {
+      const { headers } = await outcome(server, bearer(accessToken()), ...requirements)
+      return /scope="([^"]*)"/.exec(String(headers['WWW-Authenticate']))?.[1]
+    }
+    expect(await scopesOf(scope('read'), check)).toBe('read s')
+    expect(await scopesOf(check)).toBe('s')
+    expect(always.scopes).toEqual(['s'])
   })
 
   test('ORD-02: a promise of another library’s making is waited for like ours', async () => {

@@ -113,10 +113,12 @@ describe('ASQ-05 ASQ-10: a claim of its own says what kind of token it is', () =
     expect(await ask(api, issuer.token({ claims: { toString: 'x' } }))).toEqual(granted)
   })
 
-  test('ASQ-10: introspection answers need none', async () => {
+  test('ASQ-10: introspection answers need it too', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer, {}, { requiredClaimValues })] })
-    expect(await ask(api, issuer.opaque())).toEqual(granted)
+    const good = { token_use: 'access', typ: 'DPoP', cnf: undefined }
+    expect(await ask(api, issuer.opaque(good))).toEqual(granted)
+    for (const typ of [undefined, 'other']) expect(await ask(api, issuer.opaque({ ...good, typ }))).toEqual(denial.type)
   })
 
   test.each([
