@@ -14,6 +14,7 @@ import {
   InsufficientScope,
   isPromise,
   optional,
+  type Requirement,
   scope,
   skipPreflight,
   Unavailable
