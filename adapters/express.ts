@@ -8,10 +8,12 @@ import {
   type Awaitable,
   type Check,
   isPromise,
+  type Receiver,
   type Requirement,
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
+import { receiveNode } from './events.js'
 import {
   findAccess,
   mergeHeaders,
@@ -167,3 +169,22 @@ export function errorHandler(): ExpressErrorHandler {
     response.end(body && JSON.stringify(body))
   }
 }
+
+/**
+ * Hands pushed events to their receiver, `securityEventReceiver(…)` or `logoutTokenReceiver(…)`, and answers the sender.
+ * Mount it on a path of its own, before or after a body parser, and behind no `protect`: what is sent there has a
+ * signature, and no access token.
+ */
+function mount(receiver: Receiver): ExpressHandler {
+  return (request, response, next) => {
+    // Not a member of our type of requests: it would take the place of what a handler knows of its body.
+    const { body: parsed } = request as { readonly body?: unknown }
+    receiveNode(receiver, request, parsed).then(({ status, headers, body }) => {
+      // Answered meanwhile, by a timeout middleware.
+      if (response.headersSent) return
+      response.writeHead(status, { ...headers, 'Content-Length': Buffer.byteLength(body) }).end(body)
+    }, next)
+  }
+}
+
+export { mount as backchannelLogout, mount as securityEvents }

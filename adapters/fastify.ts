@@ -2,6 +2,7 @@
  * Fastify 5: a plugin whose `onRequest` hook protects every route by its own `config.auth`, routes declared before the
  * plugin and their HEAD included; or `protect` as a hook of one route. Everything runs before a body is parsed.
  */
+import type { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
 import {
   type Access,
@@ -9,10 +10,12 @@ import {
   type Check,
   isPromise,
   type Protection,
+  type Receiver,
   type Requirement,
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
+import { receiveNode } from './events.js'
 import {
   findAccess,
   mergeHeaders,
@@ -233,3 +236,34 @@ function serveMetadata(app: FastifyInstance, apis: readonly ResourceServer<never
 function bytes(body: string | undefined): Buffer | undefined {
   return body === undefined ? undefined : Buffer.from(body)
 }
+
+/**
+ * A plugin that hands pushed events to their receiver, `securityEventReceiver(…)` or `logoutTokenReceiver(…)`, and
+ * answers the sender: `app.register(securityEvents(receiver), { prefix: '/security-events' })`. It reads bodies itself,
+ * whatever parsers the app has, and is never protected: what is sent there has a signature, and no access token.
+ *
+ * @throws {TypeError} at boot, without a prefix
+ */
+function mount(receiver: Receiver): (app: FastifyInstance) => Promise<void> {
+  return async (app) => {
+    if (app.prefix === '')
+      throw new TypeError('oauth-resource-server: events need a path: app.register(…, { prefix: "/security-events" })')
+    app.removeAllContentTypeParsers()
+    app.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
+    const hand = async (request: FastifyRequest, reply: FastifyReply, sent: unknown): Promise<unknown> => {
+      const { status, headers, body } = await receiveNode(receiver, request.raw, undefined, (sent as Readable) ?? [])
+      return reply
+        .code(status)
+        .headers(headers)
+        .send(body === '' ? undefined : bytes(body))
+    }
+    app.setErrorHandler<Error & { readonly statusCode?: number }>((error, request, reply) => {
+      if ((error.statusCode ?? 500) >= 500) throw error
+      // Fastify's own, of a content type that is none: the receiver has words for it.
+      return hand(request, reply, undefined)
+    })
+    app.all('/', { config: { auth: false } }, (request, reply) => hand(request, reply, request.body))
+  }
+}
+
+export { mount as backchannelLogout, mount as securityEvents }

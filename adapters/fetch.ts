@@ -2,11 +2,13 @@
 import {
   type Granted,
   type HeaderFields,
+  type Receiver,
   type Requirement,
   type ResourceRequest,
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
+import { receiveFetch } from './events.js'
 import { type Connection, metadataAnswer } from './node-request.js'
 
 export type { Connection } from './node-request.js'
@@ -85,3 +87,13 @@ export function protectedResourceMetadata(
     return answer && new Response(answer.body ?? null, { status: answer.status, headers: answer.headers })
   }
 }
+
+/**
+ * Hands pushed events to their receiver, `securityEventReceiver(…)` or `logoutTokenReceiver(…)`: the `Response` for the
+ * sender. For a path of its own, and behind no `protect`: what is sent there has a signature, and no access token.
+ */
+function mount(receiver: Receiver): (request: Request) => Promise<Response> {
+  return (request) => receiveFetch(receiver, request)
+}
+
+export { mount as backchannelLogout, mount as securityEvents }

@@ -1,5 +1,6 @@
 /** Hono. Typed by shape. Refusals are thrown; Hono's own error handling answers with their `getResponse()`. */
-import type { Access, Check, Requirement, ResourceServer } from '../src/index.js'
+import type { Access, Check, Receiver, Requirement, ResourceServer } from '../src/index.js'
+import { receiveFetch } from './events.js'
 import { FetchRequest } from './fetch.js'
 import {
   type Connection,
@@ -14,7 +15,13 @@ import {
 
 /** What is used of a Hono context. */
 export interface HonoContext {
-  readonly req: { readonly raw: Request }
+  readonly req: {
+    readonly raw: Request
+    /** The body as a form, also where it was read before. */
+    parseBody?(): Promise<unknown>
+    /** The body as text, also where it was read before. */
+    text?(): Promise<string>
+  }
   readonly res: Response
   /** With `@hono/node-server`, `incoming` is Node's request. */
   readonly env?: unknown
@@ -109,3 +116,16 @@ export function getAuth(context: Pick<HonoContext, 'get'>): Access {
 export function getOptionalAuth(context: Pick<HonoContext, 'get'>): Access | undefined {
   return findAccess(context.get('auth'))
 }
+
+/**
+ * Hands pushed events to their receiver, `securityEventReceiver(…)` or `logoutTokenReceiver(…)`, and answers the sender.
+ * For a path of its own, and behind no `protect`: what is sent there has a signature, and no access token.
+ */
+function mount(receiver: Receiver): (context: Pick<HonoContext, 'req'>) => Promise<Response> {
+  return ({ req }) => {
+    const isForm = req.raw.headers.get('content-type')?.toLowerCase().startsWith('application/x-www-form-urlencoded')
+    return receiveFetch(receiver, req.raw, async () => (isForm ? req.parseBody?.() : req.text?.()))
+  }
+}
+
+export { mount as backchannelLogout, mount as securityEvents }

@@ -4,10 +4,12 @@ import {
   type Access,
   type Check,
   isPromise,
+  type Receiver,
   type Requirement,
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
+import { receiveNode } from './events.js'
 import {
   findAccess,
   mergeHeaders,
@@ -29,6 +31,7 @@ export interface KoaContext {
   status: number
   body: unknown
   readonly state: object
+  readonly request?: object
   set(name: string, value: string | string[]): unknown
 }
 
@@ -151,3 +154,21 @@ export function errorHandler(): KoaMiddleware {
     }
   }
 }
+
+/**
+ * Hands pushed events to their receiver, `securityEventReceiver(…)` or `logoutTokenReceiver(…)`, and answers the sender.
+ * Mount it on a path of its own, before or after a body parser, and behind no `protect`: what is sent there has a
+ * signature, and no access token.
+ */
+function mount(receiver: Receiver): KoaMiddleware {
+  return async (context) => {
+    const { body: parsed } = (context.request ?? {}) as { readonly body?: unknown }
+    const { status, headers, body } = await receiveNode(receiver, context.req, parsed)
+    // null sends nothing, and no Content-Type; it makes the status 204, so the status comes after.
+    context.body = body === '' ? null : body
+    context.status = status
+    for (const [name, value] of Object.entries(headers)) context.set(name, value)
+  }
+}
+
+export { mount as backchannelLogout, mount as securityEvents }

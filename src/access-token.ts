@@ -19,6 +19,7 @@ import { isJwe } from './jws.js'
 import { readUnverifiedJwt, type UnverifiedJwt, verifyJwt } from './jwt.js'
 import type { Settings } from './settings.js'
 import { createVerifySignature, type VerifySignature } from './signature.js'
+import { createStatusLists, type StatusListStats } from './status-list.js'
 import { requireToken68 } from './token68.js'
 import type { AccessToken, Awaitable, Claims } from './types.js'
 import { VerifiedAccessToken } from './verified-access-token.js'
@@ -43,11 +44,19 @@ export interface AccessTokenVerifier {
    * @throws {Unavailable | Misconfigured} nothing can be known, or the issuer has no `introspection`
    */
   verifyFresh(accessToken: AccessToken): Promise<AccessToken>
+  /**
+   * Looks a JWT up in the status list that it names, where its issuer has `statusList`. Synchronous while the list is known.
+   *
+   * @param accessToken one that this verifier returned
+   * @throws {InvalidToken | Unavailable | Misconfigured} it is not valid any more, or nobody knows
+   */
+  requireStatus(accessToken: AccessToken): Awaitable<void>
   stats(): {
     readonly verified: CacheStats
     readonly active: CacheStats
     readonly inactive: CacheStats
     readonly introspecting: number
+    readonly statusLists: StatusListStats
   }
 }
 
@@ -91,9 +100,11 @@ export function createAccessTokenVerifier(
     now,
     clockTolerance,
     verifySignature,
+    shared: settings.shared,
     // Places of its own: a flood of tokens keeps nobody from reading what the authorization server says.
     decrypt: createDecrypt(settings.decryptionKeys)
   })
+  const statusLists = createStatusLists({ http, now, clockTolerance, verifySignature })
   const origins = new WeakMap<AccessToken, Origin>()
 
   /** Time, and the issuer's keys: a key that left its set takes with it all that was verified by it. */
@@ -237,7 +248,15 @@ export function createAccessTokenVerifier(
   return {
     verify,
     verifyFresh,
-    stats: () => ({ verified: verified.stats(), ...answers.stats() })
+    requireStatus: (accessToken) => {
+      const { status } = accessToken.claims
+      if (status === undefined) return undefined
+      const origin = origins.get(accessToken)
+      // Of an opaque token its issuer was asked, and said itself that it is active.
+      if (origin?.by !== 'signature' || origin.issuer.settings.statusList === undefined) return undefined
+      return statusLists.require(status, origin.issuer)
+    },
+    stats: () => ({ verified: verified.stats(), ...answers.stats(), statusLists: statusLists.stats() })
   }
 }
 

@@ -5,6 +5,7 @@ import type { DpopSettings } from './dpop.js'
 import { type CertificateSource, clientCert, readAddresses } from './mtls.js'
 import type { ClientCertificateOptions, DpopOptions, ResourceServerOptions } from './options.js'
 import type { Problems } from './problems.js'
+import type { Shared } from './shared.js'
 import { SIGNATURE_ALGORITHMS } from './signature.js'
 import { memoryOnceStore } from './store.js'
 import type { Scheme, SignatureAlgorithm } from './types.js'
@@ -41,11 +42,16 @@ const CERTIFICATE_OPTIONS: Readonly<Record<keyof ClientCertificateOptions, true>
 const PROOF_ALGORITHMS: readonly SignatureAlgorithm[] = ['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256']
 const MIN_SECRET_LENGTH = 32
 
-export function readSenderSettings(options: ResourceServerOptions, problems: Problems): SenderSettings {
+/** @param shared  what proofs and nonces are kept in and made with, unless the options say otherwise */
+export function readSenderSettings(
+  options: ResourceServerOptions,
+  shared: Shared | undefined,
+  problems: Problems
+): SenderSettings {
   const { dpop, requireCertificateBound, requireSenderConstrained } = options
   const certificateBound = problems.optional(requireCertificateBound, 'requireCertificateBound', 'boolean') ?? false
   const constrained = problems.optional(requireSenderConstrained, 'requireSenderConstrained', 'boolean') ?? false
-  const settings = readDpop(dpop === false || dpop === undefined ? {} : dpop, problems)
+  const settings = readDpop(dpop === false || dpop === undefined ? {} : dpop, shared, problems)
   return Object.freeze({
     ...readSchemes(dpop, settings.required),
     dpop: settings,
@@ -64,7 +70,7 @@ function readSchemes(
   return { accepted: ['Bearer', 'DPoP'], advertised: dpop === undefined ? ['Bearer'] : ['Bearer', 'DPoP'] }
 }
 
-function readDpop(value: unknown, problems: Problems): DpopSettings {
+function readDpop(value: unknown, shared: Shared | undefined, problems: Problems): DpopSettings {
   const options = problems.object(value, 'dpop') ? (value as DpopOptions) : {}
   problems.unknownKeys(options, 'dpop.', Object.keys(DPOP_OPTIONS))
   const { replayStore } = options
@@ -81,8 +87,8 @@ function readDpop(value: unknown, problems: Problems): DpopSettings {
       unit: 'seconds'
     }),
     nonces: problems.oneOf(options.nonces, 'dpop.nonces', ['off', 'offered', 'required']) ?? 'off',
-    nonceSecrets: readSecrets(options.nonceSecret, problems),
-    replayStore: replayStore ?? memoryOnceStore()
+    nonceSecrets: readSecrets(options.nonceSecret, shared, problems),
+    replayStore: replayStore ?? shared?.replayStore ?? memoryOnceStore()
   })
 }
 
@@ -94,8 +100,8 @@ function readProofAlgorithms(value: unknown, problems: Problems): readonly Signa
   return Object.freeze([...new Set(list)])
 }
 
-function readSecrets(value: unknown, problems: Problems): readonly (string | Uint8Array)[] {
-  if (value === undefined) return [randomBytes(MIN_SECRET_LENGTH)]
+function readSecrets(value: unknown, shared: Shared | undefined, problems: Problems): readonly (string | Uint8Array)[] {
+  if (value === undefined) return shared?.nonceSecrets ?? [randomBytes(MIN_SECRET_LENGTH)]
   const list = Array.isArray(value) ? (value as unknown[]) : [value]
   const fit = list.filter((one): one is string => typeof one === 'string' && one.length >= MIN_SECRET_LENGTH)
   // Says nothing of what it holds.

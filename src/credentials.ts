@@ -72,13 +72,14 @@ export function readCredentials(
 export function readUsedScheme(request: ResourceRequest, accepted: readonly Scheme[]): Scheme | undefined {
   const [line, another] = request.fieldLines('authorization')
   if (line === undefined || another !== undefined || JOINED_FIELD.test(line)) return undefined
-  const scheme = schemeNamed(/^[^ \t]*/.exec(line)?.[0] ?? '')
-  return scheme !== undefined && accepted.includes(scheme) ? scheme : undefined
+  const scheme = schemeNamed(line.split(/[ \t]/, 1)[0] as string)
+  return accepted.find((one) => one === scheme)
 }
 
 /** Schemes are case-insensitive (RFC 9110 §11.1). */
 function schemeNamed(name: string): Scheme | undefined {
   if (name === 'Bearer' || name === 'DPoP') return name
-  if (name.length === 6 && name.toLowerCase() === 'bearer') return 'Bearer'
-  return name.length === 4 && name.toLowerCase() === 'dpop' ? 'DPoP' : undefined
+  const lower = name.toLowerCase()
+  if (lower === 'bearer') return 'Bearer'
+  return lower === 'dpop' ? 'DPoP' : undefined
 }

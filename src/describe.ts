@@ -29,8 +29,10 @@ export function describe(settings: Settings, metadataUrl: string | undefined): R
       nonceSecrets: dpop.nonceSecrets.length
     },
     clientCertificate: certificate.field === undefined ? 'TLS connection' : { field: certificate.field },
+    revocation: settings.revocation,
+    shared: settings.shared && 'a store',
     decryptionKeys: settings.decryptionKeys.map(({ kid, algorithm }) => ({ kid, algorithm })),
-    http: { timeout: http.timeout, deadline: http.deadline, dispatcher: http.dispatcher ? 'yours' : 'default' },
+    http: { ...http, dispatcher: http.dispatcher ? 'yours' : 'default' },
     issuers: typeof issuers === 'function' ? 'a function' : issuers.map(describeIssuer)
   })
 }

@@ -34,7 +34,7 @@ export async function discover(settings: IssuerSettings, http: Http): Promise<Au
   const findings: string[] = []
   for (const url of metadataLocations(settings)) {
     const answer = await http({ url, method: 'GET', headers: { accept: 'application/json' }, dependency: 'metadata' })
-    const found = readMetadata(answer, settings.expectedMetadataIssuer)
+    const found = readAnswer(answer, settings.expectedMetadataIssuer)
     if (typeof found !== 'string') return found
     findings.push(`${url} ${found}`)
   }
@@ -45,10 +45,15 @@ export async function discover(settings: IssuerSettings, http: Http): Promise<Au
 }
 
 /** The document, or what is wrong with it. */
-function readMetadata({ status, contentType, body }: Answer, issuer: string): AuthorizationServerMetadata | string {
+function readAnswer({ status, contentType, body }: Answer, issuer: string): AuthorizationServerMetadata | string {
   if (status !== 200) return `answered ${status}`
   if (!/^application\/(?:[\w.-]+\+)?json$/.test(contentType))
     return `answered with ${contentType || 'no content type'}, not JSON`
+  return readMetadata(body, issuer)
+}
+
+/** The document of a text, or what is wrong with it. */
+export function readMetadata(body: string, issuer: string): AuthorizationServerMetadata | string {
   let document: unknown
   try {
     document = JSON.parse(body)

@@ -22,7 +22,7 @@ export { ResourceServerError } from './resource-server-error.js'
 const MAX_RETRY_AFTER = 3600
 
 /** What an {@link Unavailable} would have needed. `replay` is the store of used DPoP proofs, `decryption` this process. */
-export type Dependency = 'issuer' | 'metadata' | 'jwks' | 'introspection' | 'replay' | 'decryption'
+export type Dependency = 'issuer' | 'metadata' | 'jwks' | 'introspection' | 'status_list' | 'replay' | 'decryption'
 
 /** 401 without an error code: the request lacks any authentication information (RFC 6750 §3.1). */
 export class CredentialsMissing extends Refusal {
@@ -202,8 +202,13 @@ export class Unavailable extends ResourceServerError {
   readonly dependency: Dependency
   /** Seconds after which a retry may help, rounded up, at most an hour. */
   readonly retryAfter: number
+  readonly #problem: string
+  readonly #isAsked: boolean
 
-  /** @param problem what happened: for the operator, not sent */
+  /**
+   * @param problem  what happened: for the operator, not sent
+   * @param options.retryAfter  default 5
+   */
   constructor(dependency: Dependency, problem: string, options: { retryAfter?: number; cause?: unknown } = {}) {
     super({
       status: 503,
@@ -215,6 +220,18 @@ export class Unavailable extends ResourceServerError {
     })
     this.dependency = dependency
     this.retryAfter = Math.min(MAX_RETRY_AFTER, Math.max(1, Math.ceil(options.retryAfter ?? 5)))
+    this.#problem = problem
+    this.#isAsked = options.retryAfter !== undefined
+  }
+
+  /** The seconds for which the other side asked to be left alone; 0 where it did not. */
+  get askedFor(): number {
+    return this.#isAsked ? this.retryAfter : 0
+  }
+
+  /** The same outage, as it is told to somebody who comes later. @param retryAfter seconds from then */
+  later(retryAfter: number): Unavailable {
+    return new Unavailable(this.dependency, this.#problem, { retryAfter, cause: this.cause })
   }
 
   protected ownHeaders(): HeaderFields {

@@ -9,6 +9,7 @@
 import { isUtf8 } from 'node:buffer'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Dependency, Unavailable } from './errors.js'
+import { lookupPublic, NotPublic, requirePublicHost } from './public-addresses.js'
 import type { HttpSettings } from './settings.js'
 
 /** Bytes of a body that are read; a longer one is a failure. */
@@ -63,9 +64,7 @@ export function createHttp(settings: HttpSettings): { exchange: Http; close(): P
   let closed = false
   const dispatcher = (): Dispatcher | Promise<Dispatcher> => {
     if (settings.dispatcher) return settings.dispatcher as unknown as Dispatcher
-    own ??= import('undici').then(
-      ({ Agent }) => new Agent({ connect: { timeout: settings.timeout * 1000 } }) as unknown as Dispatcher
-    )
+    own ??= import('undici').then((undici) => createAgent(undici, settings))
     return own
   }
   return {
@@ -90,6 +89,22 @@ export function createHttp(settings: HttpSettings): { exchange: Http; close(): P
       await (await own)?.destroy?.()
     }
   }
+}
+
+function createAgent({ Agent, buildConnector }: typeof import('undici'), settings: HttpSettings): Dispatcher {
+  const timeout = settings.timeout * 1000
+  if (!settings.publicAddressesOnly) return new Agent({ connect: { timeout } }) as unknown as Dispatcher
+  const connect = buildConnector({ timeout, lookup: lookupPublic })
+  const guarded: typeof connect = (options, callback) => {
+    try {
+      requirePublicHost(options.hostname)
+    } catch (error) {
+      callback(error as Error, null)
+      return
+    }
+    connect(options, callback)
+  }
+  return new Agent({ connect: guarded }) as unknown as Dispatcher
 }
 
 interface Failure {
@@ -139,6 +154,8 @@ async function attempt(
     const contentType = (field(answer, 'content-type', '').split(';')[0] as string).trim()
     return { answer: { status, contentType, cacheControl: field(answer, 'cache-control', ''), body: bytes.toString() } }
   } catch (cause) {
+    if (cause instanceof NotPublic)
+      return { failure: 'is not at a public address, and `http.publicAddressesOnly` wants one', cause }
     return {
       failure: abort.signal.aborted ? `did not answer within ${milliseconds / 1000} s` : 'could not be reached',
       cause

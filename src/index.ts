@@ -41,7 +41,9 @@ export {
   Unavailable
 } from './errors.js'
 export type { RefusalEvent, WarningEvent } from './events.js'
+export type { ChannelHealth } from './fan-out.js'
 export type { DocumentHealth, IssuerHealth } from './issuer.js'
+export { type LogoutIssuerOptions, type LogoutTokenOptions, logoutTokenReceiver } from './logout-token.js'
 export { forwardedClientCert, urlEncodedPem } from './mtls.js'
 export type {
   ClientCertificateOptions,
@@ -54,12 +56,32 @@ export type {
   IssuerOptions,
   IssuerResolver,
   KeyManagementAlgorithm,
-  ResourceServerOptions
+  ResourceServerOptions,
+  RevocationOptions,
+  SharedOptions,
+  StatusListOptions
 } from './options.js'
 export type { MetadataAnswer, ProtectedResourceMetadata } from './protected-resource.js'
 export type { ProofReason, RequestReason, TokenReason } from './reasons.js'
-export { type Health, type ResourceServer, resourceServer, type ScopeTypes, type Stats } from './resource-server.js'
+export {
+  MAX_EVENT_LENGTH,
+  type ReceivedRequest,
+  type Receiver,
+  type ReceiverAnswer,
+  type SenderKeyOptions
+} from './receiver.js'
+export { resourceServer } from './resource-server.js'
+export { type RevocationStats, RevocationsFull } from './revocation.js'
+export {
+  type SecurityEvent,
+  type SecurityEventOptions,
+  securityEventReceiver
+} from './security-events.js'
+export type { Health, ResourceServer, ScopeTypes, SharedHealth, Stats } from './server.js'
+export type { SharedStats } from './shared.js'
+export type { StatusListStats } from './status-list.js'
 export { type MemoryOnceStoreOptions, memoryOnceStore, type OnceStoreStats } from './store.js'
+export type { TransmitterOptions } from './transmitters.js'
 export type {
   Access,
   AccessToken,
@@ -81,6 +103,7 @@ export type {
   Protection,
   Requirement,
   ResourceRequest,
+  Revocation,
   Scheme,
   SignatureAlgorithm,
   Waiver

@@ -1,12 +1,15 @@
 /**
  * What authorization servers lately said of tokens, each answer for a few seconds and never past the token's `exp`: the
- * time a revocation may go unseen. One question at a time about each token; a later one asks past all of it.
+ * time a revocation may go unseen. One question at a time about each token; a later one asks past all of it. Where
+ * processes share a store they share answers too, none of which lives longer for it.
  *
  * Does NOT check what an answer says: a token that was called active may be for another API.
  */
 import { type CacheStats, createTimedCache, digestKey } from './cache.js'
 import { type IntrospectionMeans, introspect } from './introspection.js'
 import type { Issuer } from './issuer.js'
+import type { Shared } from './shared.js'
+import { createSharedAnswers, type SharedAnswer } from './shared-answers.js'
 import type { AccessToken, Awaitable, Claims } from './types.js'
 
 const MAX_ACTIVE = 10_000
@@ -28,37 +31,65 @@ export interface IntrospectionCache {
   stats(): { readonly active: CacheStats; readonly inactive: CacheStats; readonly introspecting: number }
 }
 
-export function createIntrospectionCache(means: IntrospectionMeans): IntrospectionCache {
+export interface IntrospectionCacheMeans extends IntrospectionMeans {
+  /** Where processes share answers. */
+  readonly shared?: Shared | undefined
+}
+
+export function createIntrospectionCache({ shared, ...means }: IntrospectionCacheMeans): IntrospectionCache {
   const { now } = means
   const active = createTimedCache<Active>(MAX_ACTIVE)
   const inactive = createTimedCache<true>(MAX_INACTIVE)
+  const answers = shared && createSharedAnswers(shared, means)
   /** The latest question about each token. */
   const asking = new Map<string, Promise<Active | undefined>>()
 
   const keyOf = (token: string, issuer: Issuer): string => digestKey(String(issuer.serial), token)
+  const cacheFor = ({ settings }: Issuer): number => settings.introspection?.cacheFor ?? 0
 
-  const remember = (key: string, token: string, { settings }: Issuer, answer: Active | undefined): void => {
+  const remember = (key: string, token: string, answer: Active | undefined, until: number): void => {
     const time = now()
     if (answer === undefined) {
-      inactive.set(key, true, time, time + INACTIVE_FOR)
+      inactive.set(key, true, time, until)
       active.delete(key)
       return
     }
-    const { exp } = answer.members
-    const until = time + (settings.introspection?.cacheFor ?? 0)
-    const bytes = 2 * (token.length + sizeOf(answer.members))
     inactive.delete(key)
     active.delete(key)
-    active.set(key, answer, time, typeof exp === 'number' ? Math.min(exp, until) : until, bytes)
+    active.set(key, answer, time, until, 2 * (token.length + sizeOf(answer.members)))
   }
 
-  const start = (key: string, token: string, issuer: Issuer): Promise<Active | undefined> => {
-    const question = introspect(token, issuer, means)
-      .then((members) => {
-        const answer = members && { members }
+  /** Another process's answer, or the server's, which `publish` makes known to the others. */
+  const answer = async (
+    token: string,
+    issuer: Issuer,
+    known: Promise<SharedAnswer | undefined> | undefined
+  ): Promise<SharedAnswer & { publish?: () => void }> => {
+    const shared = known && (await known)
+    if (shared) return shared
+    const members = await introspect(token, issuer, means)
+    const since = now()
+    const exp = members?.['exp']
+    const most = since + (members ? cacheFor(issuer) : INACTIVE_FOR)
+    const given = { members, since, until: typeof exp === 'number' ? Math.min(exp, most) : most }
+    return { ...given, publish: () => answers?.set(token, issuer, given) }
+  }
+
+  const start = (
+    key: string,
+    token: string,
+    issuer: Issuer,
+    known: Promise<SharedAnswer | undefined> | undefined
+  ): Promise<Active | undefined> => {
+    const question = answer(token, issuer, known)
+      .then(({ members, until, publish }) => {
+        const fact = members && { members }
         // A question that was overtaken says what was so before: whoever waits for it is told, and nobody else.
-        if (asking.get(key) === question) remember(key, token, issuer, answer)
-        return answer
+        if (asking.get(key) === question) {
+          remember(key, token, fact, until)
+          publish?.()
+        }
+        return fact
       })
       .finally(() => {
         if (asking.get(key) === question) asking.delete(key)
@@ -72,9 +103,12 @@ export function createIntrospectionCache(means: IntrospectionMeans): Introspecti
       const key = keyOf(token, issuer)
       const time = now()
       if (inactive.get(key, time)) return undefined
-      return active.get(key, time) ?? asking.get(key) ?? start(key, token, issuer)
+      const known = active.get(key, time) ?? asking.get(key)
+      if (known) return known
+      const lifetime = { active: cacheFor(issuer), inactive: INACTIVE_FOR }
+      return start(key, token, issuer, answers?.get(token, issuer, lifetime))
     },
-    ask: (token, issuer) => start(keyOf(token, issuer), token, issuer),
+    ask: (token, issuer) => start(keyOf(token, issuer), token, issuer, undefined),
     stats: () => ({ active: active.stats(), inactive: inactive.stats(), introspecting: asking.size })
   }
 }

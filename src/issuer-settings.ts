@@ -1,7 +1,7 @@
 /** One entry of `issuers` → frozen settings. Also what an issuer resolver answers goes through here. */
 import { type IntrospectionSettings, type Means, readIntrospection } from './introspection-settings.js'
 import { type KeySet, readKeySet } from './key-set.js'
-import type { IssuerOptions } from './options.js'
+import type { IssuerOptions, StatusListOptions } from './options.js'
 import type { Problems } from './problems.js'
 import { SIGNATURE_ALGORITHMS } from './signature.js'
 import type { SignatureAlgorithm } from './types.js'
@@ -32,6 +32,14 @@ export interface IssuerSettings {
   readonly requiredClaimValues: Readonly<Record<string, ReadonlySet<string>>>
   /** Refuse a JWT that came as a plain JWS. */
   readonly requireEncrypted: boolean
+  /** undefined: the claim `status` is not read. */
+  readonly statusList: StatusListSettings | undefined
+}
+
+export interface StatusListSettings {
+  /** As `URL.origin` writes them. */
+  readonly origins: ReadonlySet<string>
+  readonly onUnavailable: 'refuse' | 'allow'
 }
 
 const OPTIONS: Readonly<Record<keyof IssuerOptions, true>> = {
@@ -51,7 +59,8 @@ const OPTIONS: Readonly<Record<keyof IssuerOptions, true>> = {
   requiredClaims: true,
   audienceClaim: true,
   requiredClaimValues: true,
-  requireEncrypted: true
+  requireEncrypted: true,
+  statusList: true
 }
 
 /** Claims that RFC 9068 §2.2 requires, besides `iss`, `exp` and `aud`, which are always required. */
@@ -112,7 +121,8 @@ export function readIssuerOptions(
     clientIdClaims: readNames(options.clientIdClaim ?? 'client_id', at('clientIdClaim'), problems),
     requiredClaims: Object.freeze([...problems.names(required, at('requiredClaims'))]),
     requiredClaimValues: readClaimValues(options.requiredClaimValues, at('requiredClaimValues'), problems),
-    requireEncrypted: readRequireEncrypted(options.requireEncrypted, tokens, means, at('requireEncrypted'), problems)
+    requireEncrypted: readRequireEncrypted(options.requireEncrypted, tokens, means, at('requireEncrypted'), problems),
+    statusList: readStatusList(options, tokens, at('statusList'), problems)
   })
 }
 
@@ -175,6 +185,36 @@ function readRequireEncrypted(
   if (required && tokens === 'opaque')
     problems.add(path, "says nothing where `tokens` is 'opaque'", 'leave one of them out: no JWT is verified here')
   return required
+}
+
+function readStatusList(
+  { issuer, statusList }: IssuerOptions,
+  tokens: IssuerSettings['tokens'],
+  path: string,
+  problems: Problems
+): StatusListSettings | undefined {
+  if (statusList === undefined || statusList === false) return undefined
+  if (tokens === 'opaque')
+    problems.add(path, "says nothing where `tokens` is 'opaque'", 'leave one of them out: no JWT is verified here')
+  const options: StatusListOptions = statusList !== true && problems.object(statusList, path) ? statusList : {}
+  problems.unknownKeys(options, `${path}.`, ['origins', 'onUnavailable'])
+  const origins = options.origins && problems.names(options.origins, `${path}.origins`)
+  if (origins?.length === 0 && Array.isArray(options.origins))
+    problems.add(`${path}.origins`, 'is empty', 'name at least one, or leave it out')
+  const own = URL.canParse(issuer) ? [new URL(issuer).origin] : []
+  return Object.freeze({
+    origins: new Set(origins?.flatMap((one) => readOrigin(one, `${path}.origins`, problems)) ?? own),
+    onUnavailable:
+      problems.oneOf(options.onUnavailable, `${path}.onUnavailable`, ['refuse', 'allow']) ?? ('refuse' as const)
+  })
+}
+
+function readOrigin(value: string, path: string, problems: Problems): readonly string[] {
+  const url = problems.url(value, path, 'an origin, such as https://status.example.com')
+  if (url === undefined) return []
+  if (url.pathname !== '/' || url.search || url.hash)
+    problems.add(path, 'has a path, a query or a fragment', 'give the origin only: all of its paths are allowed')
+  return [url.origin]
 }
 
 /** A list that must say something. */

@@ -3,24 +3,25 @@
  * nothing is fetched before it is needed, and what settings give is never fetched.
  */
 import { andThen } from './awaitable.js'
-import { discover, requireEndpoint, requireIntrospectionEndpoint } from './discovery.js'
-import { ResourceServerError, Unavailable } from './errors.js'
+import { discover, readMetadata, requireEndpoint, requireIntrospectionEndpoint } from './discovery.js'
+import { Unavailable } from './errors.js'
+import { createFleet } from './fleet.js'
 import type { Answer, Http } from './http.js'
 import type { IssuerSettings } from './issuer-settings.js'
 import { type KeySet, readKeySet } from './key-set.js'
 import { createLimits, type Limits } from './limits.js'
-import { coalesced, cooled, type Dated, fresh, type Source, staleOnError } from './remote.js'
+import type { Dated, Source } from './remote.js'
+import type { Shared } from './shared.js'
 import type { AuthorizationServerMetadata, Awaitable } from './types.js'
+import { type DocumentHealth, dates, type Observed, watch } from './watched.js'
+
+export type { DocumentHealth } from './watched.js'
 
 /** Seconds. */
 const KEYS_FRESH_FOR = { default: 600, min: 60, max: 3600 }
 const KEYS_STALE_FOR = 3600
 const METADATA_FRESH_FOR = 3600
 const METADATA_STALE_FOR = 24 * 3600
-const ATTEMPT_WINDOW = 30
-const FIRST_BACKOFF = 1
-/** Of the time a document is fresh, after which it is renewed in the background, ± 10 % so that a fleet spreads out. */
-const REFRESH_AT = 0.8
 const MAX_WARNINGS = 10
 
 interface Metadata extends Dated {
@@ -28,14 +29,6 @@ interface Metadata extends Dated {
 }
 
 interface DatedKeySet extends KeySet, Dated {}
-
-/** What is known of a remote document: ages in seconds, undefined where it was never loaded; `freshFor` also where it is for ever. */
-export interface DocumentHealth {
-  readonly age: number | undefined
-  readonly freshFor: number | undefined
-  /** Why the last attempt to load it failed; undefined after a success. */
-  readonly error: string | undefined
-}
 
 export interface IssuerHealth {
   readonly issuer: string
@@ -62,6 +55,8 @@ export interface Issuer {
   readonly limits: Limits
   /** Loads what verification will need. */
   ready(): Promise<void>
+  /** Loads metadata and keys now, those that are fetched at all, whatever was loaded a moment ago. @throws the first failure, after both were tried */
+  refresh(): Promise<void>
   health(): IssuerHealth
 }
 
@@ -71,11 +66,12 @@ export interface IssuerContext {
   readonly http: Http
   readonly now: () => number
   readonly warning: (issuer: string, message: string) => void
+  readonly shared?: Shared | undefined
 }
 
 export function createIssuer(
   settings: IssuerSettings,
-  { serial, resource, http, now, warning }: IssuerContext
+  { serial, resource, http, now, warning, shared }: IssuerContext
 ): Issuer {
   const warnings: string[] = []
   const warn = (message: string): void => {
@@ -85,42 +81,106 @@ export function createIssuer(
     warning(settings.issuer, message)
   }
 
-  const metadata = watch<Metadata>(
-    async () => {
+  const metadataFleet =
+    shared &&
+    createFleet<Metadata>(shared, {
+      purpose: 'metadata',
+      parts: partsOf(settings),
+      read: (text, fetchedAt, freshFor) => {
+        const document = readMetadata(text, settings.expectedMetadataIssuer)
+        if (typeof document === 'string') throw new TypeError(document)
+        return { document, ...dates(fetchedAt, freshFor) }
+      },
+      now,
+      maxFreshFor: METADATA_FRESH_FOR,
+      staleFor: METADATA_STALE_FOR
+    })
+  const metadata = watch<Metadata>({
+    load: async () => {
       const document = await discover(settings, http)
-      warnAboutMetadata(document, resource, warn)
-      return { document, ...dates(now(), METADATA_FRESH_FOR) }
+      const dated = { document, ...dates(now(), METADATA_FRESH_FOR) }
+      metadataFleet?.publish({
+        text: JSON.stringify(document),
+        fetchedAt: dated.fetchedAt,
+        freshUntil: dated.freshUntil
+      })
+      return dated
     },
+    accept: ({ document }) => warnAboutMetadata(document, resource, warn),
     now,
-    METADATA_STALE_FOR
-  )
+    staleFor: METADATA_STALE_FOR,
+    fleet: metadataFleet
+  })
 
   let version = 0
   let previous: ReadonlySet<string> = new Set()
-  const keys = watch<DatedKeySet>(
-    async (again) => {
-      const set = settings.jwks
-        ? { ...settings.jwks, ...dates(now(), Number.POSITIVE_INFINITY) }
-        : await fetchKeySet(again)
+  // Keys in the settings come from nowhere.
+  const keyFleet =
+    shared &&
+    (settings.jwks
+      ? undefined
+      : createFleet<DatedKeySet>(shared, {
+          purpose: 'jwks',
+          parts: partsOf(settings),
+          read: (text, fetchedAt, freshFor) => {
+            const set = readKeySet(JSON.parse(text))
+            if (set.size === 0) throw new TypeError('no usable key')
+            return { ...set, isSecondHand: true, ...dates(fetchedAt, freshFor) }
+          },
+          now,
+          maxFreshFor: KEYS_FRESH_FOR.max,
+          staleFor: KEYS_STALE_FOR
+        }))
+  const keys = watch<DatedKeySet>({
+    load: async (again) =>
+      settings.jwks ? { ...settings.jwks, ...dates(now(), Number.POSITIVE_INFINITY) } : fetchKeySet(again),
+    accept: (set) => {
       for (const why of set.skipped) warn(`key set: ${why}`)
       if ([...previous].some((fingerprint) => !set.fingerprints.has(fingerprint))) version++
       previous = set.fingerprints
-      return set
     },
     now,
-    KEYS_STALE_FOR
-  )
+    staleFor: KEYS_STALE_FOR,
+    fleet: keyFleet
+  })
 
   const fetchKeySet = async (again: boolean): Promise<DatedKeySet> => {
-    const url = settings.jwksUri ?? requireEndpoint((await metadata.source()).document, 'jwks_uri', settings.issuer)
-    const answer = await http({
+    const place = await locateKeySet(again)
+    const set = {
+      ...readPublishedKeySet(place.answer, place.url),
+      ...dates(now(), lifetime(place.answer.cacheControl))
+    }
+    keyFleet?.publish({ text: place.answer.body, fetchedAt: set.fetchedAt, freshUntil: set.freshUntil })
+    return set
+  }
+
+  const getKeySet = (url: string, again: boolean): Promise<Answer> =>
+    http({
       url,
       method: 'GET',
       headers: { accept: 'application/json, application/jwk-set+json', ...(again && { 'cache-control': 'no-cache' }) },
       dependency: 'jwks'
     })
-    const set = readPublishedKeySet(answer, url)
-    return { ...set, ...dates(now(), lifetime(answer.cacheControl)) }
+
+  /** The answer, and who gave it. Where the key set is no more, the metadata may say by now where it is. */
+  const locateKeySet = async (again: boolean): Promise<{ readonly url: string; readonly answer: Answer }> => {
+    if (settings.jwksUri !== undefined)
+      return { url: settings.jwksUri, answer: await getKeySet(settings.jwksUri, again) }
+    const known = await metadata.source()
+    const url = requireEndpoint(known.document, 'jwks_uri', settings.issuer)
+    const answer = await getKeySet(url, again)
+    if (answer.status < 400 || answer.status > 499) return { url, answer }
+    const moved = await currentJwksUri(known, url)
+    return moved === url ? { url, answer } : { url: moved, answer: await getKeySet(moved, again) }
+  }
+
+  /** Bounded as any question about the metadata is. Where they cannot be had, what is known stands. */
+  const currentJwksUri = async (known: Metadata, url: string): Promise<string> => {
+    try {
+      return requireEndpoint((await metadata.source(known)).document, 'jwks_uri', settings.issuer)
+    } catch {
+      return url
+    }
   }
 
   const limits = createLimits(now)
@@ -145,6 +205,14 @@ export function createIssuer(
       if (needsKeys) await keys.source()
       if (settings.tokens !== 'jwt') await issuer.introspectionEndpoint()
     },
+    refresh: async () => {
+      const failures: unknown[] = []
+      const failed = (error: unknown): unknown => failures.push(error)
+      // The metadata first, which say where the keys are.
+      if (needsMetadata || metadata.held() !== undefined) await metadata.refresh().catch(failed)
+      if (needsKeys && !settings.jwks) await keys.refresh().catch(failed)
+      if (failures.length > 0) throw failures[0]
+    },
     health: () => {
       const documents = { metadata: metadata.health(), jwks: { ...keys.health(), keys: keys.held()?.size ?? 0 } }
       return {
@@ -164,56 +232,6 @@ export function createIssuer(
   return issuer
 }
 
-/** A source with everything around it, and a window to look into it. */
-interface Watched<T extends Dated> extends Observed {
-  readonly source: Source<T>
-  held(): T | undefined
-}
-
-interface Observed {
-  error(): unknown
-  /** Until when the held document may serve. */
-  usableUntil(): number
-  health(): DocumentHealth
-}
-
-function watch<T extends Dated>(load: (again: boolean) => Promise<T>, now: () => number, staleFor: number): Watched<T> {
-  let held: T | undefined
-  let error: unknown
-  const observed = async (again: boolean): Promise<T> => {
-    try {
-      held = await load(again)
-      error = undefined
-      return held
-    } catch (cause) {
-      error = cause
-      throw cause
-    }
-  }
-  const attempts = cooled(observed, { now, window: ATTEMPT_WINDOW, firstBackoff: FIRST_BACKOFF, random: Math.random })
-  return {
-    source: staleOnError(fresh(coalesced(attempts), now), {
-      now,
-      staleFor,
-      last: () => held,
-      failing: () => error !== undefined
-    }),
-    held: () => held,
-    error: () => error,
-    usableUntil: () => (held ? held.freshUntil + staleFor : Number.NEGATIVE_INFINITY),
-    health: () => ({
-      age: held && now() - held.fetchedAt,
-      freshFor: held && Number.isFinite(held.freshUntil) ? held.freshUntil - now() : undefined,
-      error: error === undefined ? undefined : describe(error)
-    })
-  }
-}
-
-/** What happened, for the operator. */
-function describe(error: unknown): string {
-  return error instanceof ResourceServerError ? error.hint : String(error)
-}
-
 function status(keys: Observed[], metadata: Observed[], time: number, breakerOpen: boolean): IssuerHealth['status'] {
   const needed = [...keys, ...metadata]
   // Keys that are there verify without metadata; without keys, whatever failed is what is missing.
@@ -224,12 +242,14 @@ function status(keys: Observed[], metadata: Observed[], time: number, breakerOpe
   return breakerOpen || needed.some((one) => one.error() !== undefined) ? 'degraded' : 'ok'
 }
 
-function dates(fetchedAt: number, freshFor: number): Dated {
-  return {
-    fetchedAt,
-    refreshAt: fetchedAt + freshFor * (REFRESH_AT + (Math.random() - 0.5) / 5),
-    freshUntil: fetchedAt + freshFor
-  }
+/** What an issuer's documents are known by in a fleet: whose they are, and where the settings have them from. */
+function partsOf({
+  issuer,
+  expectedMetadataIssuer,
+  metadataUrl = '',
+  jwksUri = ''
+}: IssuerSettings): readonly string[] {
+  return [issuer, expectedMetadataIssuer, metadataUrl, jwksUri]
 }
 
 /** Seconds a key set is fresh: `max-age`, within bounds (RFC 9111 §5.2.2.1). */

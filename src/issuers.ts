@@ -90,13 +90,21 @@ export function createDynamicIssuers(
       return undefined
     }
     const before = running.get(name)
-    // Made anew by a database, the answer is another object that says the same.
-    const issuer =
-      before && isDeepStrictEqual(before.answer, answer) ? before.issuer : create(readAnswer(answer, resource, means))
+    const issuer = revised(before, answer) ?? create(readAnswer(answer, resource, means))
     running.set(name, { answer, issuer })
     trusted.set(name, issuer, time, time + TRUSTED_FOR)
     trustedUntil.set(issuer, time + TRUSTED_FOR)
     return issuer
+  }
+
+  /** The issuer of before, where the answer says the same: made anew by a database, it is another object all the same. */
+  const revised = (before: Resolved | undefined, answer: string | IssuerOptions): Issuer | undefined => {
+    if (before === undefined || !isDeepStrictEqual(withoutFunctions(before.answer), withoutFunctions(answer)))
+      return undefined
+    // Functions are not compared, since they cannot be: the new ones count from now on, and keys and metadata stay.
+    return isDeepStrictEqual(before.answer, answer)
+      ? before.issuer
+      : Object.freeze({ ...before.issuer, settings: readAnswer(answer, resource, means) })
   }
 
   const ask = (name: string, unverifiedIssuer: string | undefined): Awaitable<Issuer | undefined> => {
@@ -130,6 +138,14 @@ export function createDynamicIssuers(
     trustedUntil: (issuer) => trustedUntil.get(issuer) ?? Number.NEGATIVE_INFINITY,
     known: () => [...new Set([...running.values()].map(({ issuer }) => issuer))]
   }
+}
+
+/** The same, with each function in its place as such. */
+function withoutFunctions(value: unknown): unknown {
+  if (typeof value === 'function') return Function
+  if (Array.isArray(value)) return value.map(withoutFunctions)
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, withoutFunctions(member)]))
 }
 
 /** @throws {Misconfigured} listing every problem of the answer */

@@ -125,22 +125,24 @@ function requireType(typ: unknown, profile: 'rfc9068' | 'legacy'): void {
   throw new InvalidToken('type', { expected: profile === 'legacy' ? 'at+jwt, JWT or none' : 'at+jwt', received: typ })
 }
 
+/** Sets in which a key is looked for: the one known here, one of another process, one fetched anew. */
+const MAX_SETS = 3
+
 function findKeys<Keys extends KeySet>(
   keySet: Source<Keys>,
   algorithm: SignatureAlgorithm,
   kid: string | undefined
 ): Awaitable<readonly SignatureKey[]> {
-  return andThen(keySet(), (set) => {
+  const look = (set: Keys, further: number): Awaitable<readonly SignatureKey[]> => {
     const keys = set.find(algorithm, kid)
     if (keys.length > 0) return keys
     // The kid is there, with a key of another algorithm: fetching again would not make it fit.
     if (kid !== undefined && set.has(kid)) throw new InvalidToken('unknown_key', { expected: `a key for ${algorithm}` })
-    return andThen(keySet(set), (next) => {
-      const found = next.find(algorithm, kid)
-      if (found.length === 0) throw new InvalidToken('unknown_key', { received: kid })
-      return found
-    })
-  })
+    if (further === 0) throw new InvalidToken('unknown_key', { received: kid })
+    // Of one that another process fetched, it is not said that it is the latest.
+    return andThen(keySet(set), (next) => look(next, next !== set && next.isSecondHand ? further - 1 : 0))
+  }
+  return andThen(keySet(), (set) => look(set, MAX_SETS - 1))
 }
 
 function verifyAny(

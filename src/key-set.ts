@@ -40,6 +40,8 @@ export interface KeySet {
   readonly size: number
   /** Why the others are not: for the operator. */
   readonly skipped: readonly string[]
+  /** Fetched by another process than this. */
+  readonly isSecondHand?: boolean
 }
 
 /** @throws {TypeError} not a key set, or more than {@link MAX_KEYS} keys */

@@ -1,6 +1,16 @@
 /** What a user may configure: types of options, and nothing else. Defaults and checks are in `settings.ts` and `issuer-settings.ts`. */
 import type { KeyObject } from 'node:crypto'
-import type { Awaitable, Check, Claims, ClientAuth, JsonWebKeySet, OnceStore, SignatureAlgorithm } from './types.js'
+import type {
+  Awaitable,
+  Cache,
+  Channel,
+  Check,
+  Claims,
+  ClientAuth,
+  JsonWebKeySet,
+  OnceStore,
+  SignatureAlgorithm
+} from './types.js'
 
 /** Introspection of opaque tokens at one issuer (RFC 7662). */
 export interface IntrospectionOptions {
@@ -38,6 +48,14 @@ export interface IntrospectionDialect {
   readonly read: (status: number, body: unknown) => Claims | undefined
 }
 
+/** Token Status List (draft-ietf-oauth-status-list) for the JWTs of one issuer. */
+export interface StatusListOptions {
+  /** Where lists may be, `https://status.example.com`: nothing is fetched from elsewhere, whatever a token names. Default: the issuer's origin. */
+  readonly origins?: readonly string[]
+  /** A token whose list cannot be had: `'refuse'` is a 503; `'allow'` lets it in, unless it was not valid when last heard of. Default `'refuse'`. */
+  readonly onUnavailable?: 'refuse' | 'allow'
+}
+
 /** One trusted authorization server. */
 export interface IssuerOptions {
   /** Issuer identifier (RFC 8414 §2): `https`, no query, no fragment; compared to `iss` code point by code point. */
@@ -73,6 +91,8 @@ export interface IssuerOptions {
   readonly requiredClaimValues?: Readonly<Record<string, readonly string[]>>
   /** Refuse a JWT that is not encrypted (RFC 9068 §4): where encryption was agreed on. Needs `decryptionKeys`. Default false. */
   readonly requireEncrypted?: boolean
+  /** Look up JWTs that have a claim `status` in the status list it names (draft-ietf-oauth-status-list), on every request; lists are kept for the `ttl` they name. Default false: the claim is not read. */
+  readonly statusList?: boolean | StatusListOptions
 }
 
 /**
@@ -97,6 +117,8 @@ export interface HttpOptions {
   readonly timeout?: number
   /** Seconds all attempts may take together; also what `introspection.auth`, an issuer resolver and `dpop.replayStore` may take. Default 5. */
   readonly deadline?: number
+  /** Connect to no address that is private, local or reserved, whatever name has it: where the names of issuers come from elsewhere. Not together with `dispatcher`. Default false. */
+  readonly publicAddressesOnly?: boolean
 }
 
 /** DPoP (RFC 9449). */
@@ -109,9 +131,9 @@ export interface DpopOptions {
   readonly proofLifetime?: number
   /** `'required'`: every proof must have a nonce of ours (RFC 9449 §9). `'offered'`: nonces are handed out, and checked where a proof has one, which protects nobody yet: for changing over. Default `'off'`. */
   readonly nonces?: 'off' | 'offered' | 'required'
-  /** What nonces are made with, at least 32 characters: the same for every process of this API. A second one, the one before, is still accepted. Default: random, known to this process alone. */
+  /** What nonces are made with, at least 32 characters: the same for every process of this API. A second one, the one before, is still accepted. Default: random, known to this process alone, or derived from `shared.secret`. */
   readonly nonceSecret?: string | readonly [current: string, previous: string]
-  /** Remembers which proofs were used. Default: this process's memory, `memoryOnceStore()`. */
+  /** Remembers which proofs were used. Default: `shared.store`, else this process's memory, `memoryOnceStore()`. */
   readonly replayStore?: OnceStore
 }
 
@@ -146,6 +168,24 @@ export type KeyManagementAlgorithm =
   | 'ECDH-ES+A128KW'
   | 'ECDH-ES+A192KW'
   | 'ECDH-ES+A256KW'
+
+/** What the processes of one API share, so that they act as one. */
+export interface SharedOptions {
+  /** Where they share it: `redisStore(client)`. Of it come the answers of introspection, snapshots of metadata and keys, used DPoP proofs (`dpop.replayStore`) and whose turn it is to ask for keys again. */
+  readonly store: Cache & OnceStore
+  /** A random text of at least 32 characters, the same in every process. All that leaves a process is encrypted and authenticated with keys derived from it; DPoP nonces too are made with one (`dpop.nonceSecret`). A second one, the one before, is still accepted. */
+  readonly secret: string | readonly [current: string, previous: string]
+  /** Tells the other processes of revocations: `redisChannel(publisher, subscriber)`. Default: each process has its own. */
+  readonly channel?: Channel
+}
+
+/** What `api.revoke()` remembers. */
+export interface RevocationOptions {
+  /** Seconds a revocation is remembered that has no `until`: at least as long as any access token lives. Default 86400 (24 h), 60 to 2678400. */
+  readonly keepFor?: number
+  /** Entries in all; when there are as many, `revoke()` throws, and nothing is forgotten. Default 100000 (up to about 50 MB; about 40 MB where names have 32 characters), at most 1000000. */
+  readonly maxEntries?: number
+}
 
 export interface ResourceServerOptions<Scope extends string = string> {
   /** This API's identifier (RFC 8707 §2, RFC 9728 §1.2): an `https` URL without fragment, kept byte for byte. The expected audience unless an issuer says otherwise. */
@@ -184,4 +224,8 @@ export interface ResourceServerOptions<Scope extends string = string> {
   readonly requireSenderConstrained?: boolean
   /** Private keys for encrypted tokens, the current one first; those before it stay while tokens for them live. Their public keys are published. */
   readonly decryptionKeys?: readonly DecryptionKey[]
+  /** Tokens that are refused though they verify: see `api.revoke()`. */
+  readonly revocation?: RevocationOptions
+  /** What all processes of this API share, where there is more than one. Default: each keeps to itself. */
+  readonly shared?: SharedOptions
 }

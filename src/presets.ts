@@ -74,14 +74,17 @@ function fapiIssuer(
 ): string | IssuerOptions {
   const issuer = typeof entry === 'string' ? { issuer: entry } : entry
   if (!problems.object(issuer, path)) return entry
-  const { issuer: name, introspection, algorithms } = issuer as unknown as IssuerOptions
+  const { issuer: name, introspection, statusList, algorithms } = issuer as unknown as IssuerOptions
   requireSubset(algorithms, `${path}.algorithms`, problems)
-  if (introspection === undefined && !warned.has(name) && warned.size < MAX_WARNED) {
+  if (introspection === undefined && !statusList && !warned.has(name) && warned.size < MAX_WARNED) {
     warned.add(name)
-    emitWarning(`fapi2(): the issuer ${name} has no \`introspection\`, so a revoked token is good until it expires`, {
-      code: 'OAUTH_RS_FAPI_REVOCATION',
-      detail: 'FAPI 2.0 Security Profile §5.3.4 asks for the revocation status. See docs/profiles.md.'
-    })
+    emitWarning(
+      `fapi2(): the issuer ${name} has neither \`introspection\` nor \`statusList\`, so a revoked token is good until it expires`,
+      {
+        code: 'OAUTH_RS_FAPI_REVOCATION',
+        detail: 'FAPI 2.0 Security Profile §5.3.4 asks for the revocation status. See docs/profiles.md.'
+      }
+    )
   }
   return { ...(issuer as unknown as IssuerOptions), algorithms: algorithms ?? FAPI_ALGORITHMS }
 }

@@ -21,6 +21,8 @@ export type TokenReason =
   | 'expired'
   | 'not_yet_valid'
   | 'inactive'
+  | 'revoked'
+  | 'status'
   | 'issuer'
   | 'audience'
   | 'claim'
@@ -96,6 +98,14 @@ export const TOKEN_REASONS: Readonly<Record<TokenReason, Entry>> = {
   inactive: {
     description: 'The access token is not active',
     hint: 'The authorization server says the token is revoked, expired or unknown to it. Some also say so when this API is not in the token’s audience.'
+  },
+  revoked: {
+    description: 'The access token is not active',
+    hint: 'The token verifies, and was revoked here: by `api.revoke()`, a security event or a logout, perhaps in another process. The client should get a new token; one issued after the revocation is accepted.'
+  },
+  status: {
+    description: 'The access token is not active',
+    hint: 'The token verifies, and its issuer’s status list calls it invalid (1), suspended (2) or something that is not known here, or has no entry for it. The client should get a new token.'
   },
   issuer: {
     description: 'The access token issuer is not accepted',

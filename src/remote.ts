@@ -6,6 +6,7 @@
  * set cause one fetch.
  */
 import { isPromise } from './awaitable.js'
+import { Unavailable } from './errors.js'
 import type { Awaitable } from './types.js'
 
 /** A document with the times (seconds since the epoch) at which it came, should be renewed, and ceases to be fresh. */
@@ -23,50 +24,77 @@ export interface CooledOptions {
   readonly now: Clock
   /** Seconds between two attempts for the same purpose. */
   readonly window: number
-  /** Seconds to wait after the first failure in a row; doubled with each further one, up to `window`. */
+  /** The same for a document that disappointed. Default: `window`. */
+  readonly missWindow?: number
+  /** Seconds to wait at most after the first failure in a row; doubled with each further one, up to `window`. */
   readonly firstBackoff: number
   /** 0 ≤ x < 1. */
   readonly random: () => number
 }
 
+/** Of the longest wait after a failure, the part that is always waited: chance alone could make it nothing. */
+const FLOOR = 0.1
+/** Seconds that a server's `Retry-After` keeps us away at most. */
+const MAX_RETRY_AFTER = 300
+
+/** The document that was loaded last, where it may have come some other way than through the decorator. */
+type Last<T> = () => T | undefined
+
 /**
  * Bounds how often the document is fetched, whatever is asked: in each window one attempt for a document that
  * disappointed and one for renewal, so that a flood of unknown keys never uses up the renewal. It remembers how its
  * last attempt ended. After a success a further miss gets the same document: what is not in it does not exist. After
- * a failure it gets the same error until a back-off with jitter has passed.
+ * a failure it gets the same error until a back-off with full jitter has passed, or longer where the server asked for it
+ * (`Retry-After`, RFC 9110 §10.2.3); what is left of that, the error says.
  *
  * @param load `again`: the last document was not enough, so no cache on the way should answer
  */
 export function cooled<T>(
   load: (again: boolean) => Promise<T>,
-  { now, window, firstBackoff, random }: CooledOptions
+  { now, window, missWindow = window, firstBackoff, random }: CooledOptions,
+  latest?: Last<T>
 ): Source<T> {
   const attemptedAt = { miss: Number.NEGATIVE_INFINITY, renewal: Number.NEGATIVE_INFINITY }
-  let last: T | undefined
+  let loaded: T | undefined
   let failures = 0
-  let failure: { error: unknown; at: number; backoff: number } | undefined
+  let failure: Failure | undefined
   return (butNot) => {
     const time = now()
-    if (failure && isWithin(time, failure.at, failure.at + failure.backoff)) throw failure.error
+    if (failure && isWithin(time, failure.at, failure.at + failure.backoff)) throw stillFailing(failure, time)
     const purpose = butNot === undefined ? 'renewal' : 'miss'
     const at = attemptedAt[purpose]
-    if (last !== undefined && failure === undefined && isWithin(time, at, at + window)) return last
+    const last = latest ? latest() : loaded
+    const until = at + (butNot === undefined ? window : missWindow)
+    if (last !== undefined && failure === undefined && isWithin(time, at, until)) return last
     attemptedAt[purpose] = time
     return load(butNot !== undefined).then(
       (document) => {
         failures = 0
         failure = undefined
-        last = document
+        loaded = document
         return document
       },
       (error: unknown) => {
-        const backoff = Math.min(window, firstBackoff * 2 ** failures++)
-        // Full jitter would let a fleet in step retry at once; half keeps a floor under it.
-        failure = { error, at: now(), backoff: backoff * (0.5 + random() / 2) }
+        const most = Math.min(window, firstBackoff * 2 ** failures++)
+        const asked = error instanceof Unavailable ? Math.min(MAX_RETRY_AFTER, error.askedFor) : 0
+        // All of it is chance but a tenth, so that a fleet that failed in step does not come back in step.
+        failure = { error, at: now(), backoff: Math.max(asked, most * (FLOOR + (1 - FLOOR) * random())) }
         throw error
       }
     )
   }
+}
+
+interface Failure {
+  readonly error: unknown
+  readonly at: number
+  /** Seconds. */
+  readonly backoff: number
+}
+
+/** To whoever comes during the back-off: what is left of it. */
+function stillFailing({ error, at, backoff }: Failure, time: number): unknown {
+  return error instanceof Unavailable && error.askedFor > 0 ? error.later(at + backoff - time) : error
 }
 
 /** A clock that was set back must not stretch any period, so a time before its beginning is outside of it too. */
@@ -92,14 +120,15 @@ export function coalesced<T>(source: Source<T>): Source<T> {
  * Answers from memory while the document is fresh. Past `refreshAt` the first caller sets off a renewal that nobody
  * waits for. No timer runs: a process without traffic asks nothing.
  */
-export function fresh<T extends Dated>(source: Source<T>, now: Clock): Source<T> {
-  let held: T | undefined
+export function fresh<T extends Dated>(source: Source<T>, now: Clock, latest?: Last<T>): Source<T> {
+  let loaded: T | undefined
   const hold = (document: T): T => {
-    held = document
+    loaded = document
     return document
   }
   return (butNot) => {
     const time = now()
+    const held = latest ? latest() : loaded
     if (held === undefined || held === butNot || !isWithin(time, held.fetchedAt, held.freshUntil)) {
       const result = source(butNot)
       return isPromise(result) ? result.then(hold) : hold(result)

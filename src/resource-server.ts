@@ -2,93 +2,38 @@
  * `resourceServer(options)`: ties the stations together, and is the only place that does. Read `decide` with RFC 6750
  * §3.1 in hand: credentials, access token, sender, policy, in that order, each refusing in its own words.
  */
-import { type AccessTokenVerifier, createAccessTokenVerifier } from './access-token.js'
+import { createAccessTokenVerifier } from './access-token.js'
 import { andThen, isPromise } from './awaitable.js'
 import { accessTokenOf, createConfirm } from './confirmation.js'
-import type { SenderSettings } from './confirmation-settings.js'
 import { type CredentialRules, readCredentials, readUsedScheme } from './credentials.js'
-import { publicKeySet } from './decryption.js'
 import { describe } from './describe.js'
 import { createVerifyProof } from './dpop.js'
-import { CredentialsMissing, Refusal, ResourceServerError } from './errors.js'
+import { CredentialsMissing, InvalidToken, Refusal, ResourceServerError } from './errors.js'
 import { createEvents } from './events.js'
+import { createFanOut } from './fan-out.js'
 import { createHttp } from './http.js'
-import { createIssuer, type Issuer, type IssuerHealth } from './issuer.js'
-import { createDynamicIssuers, createStaticIssuers } from './issuers.js'
+import { lend } from './internals.js'
+import { createIssuer, type Issuer } from './issuer.js'
+import { createDynamicIssuers, createStaticIssuers, type Issuers } from './issuers.js'
 import { createReadCertificate } from './mtls.js'
 import type { ResourceServerOptions } from './options.js'
 import { type Enforcement, enforce, isPreflight, type Policy, readPolicy } from './policy.js'
-import { createProtectedResourceMetadata, type ProtectedResourceMetadata } from './protected-resource.js'
+import { createResourceMetadata } from './resource-metadata.js'
+import { createRevocations } from './revocation.js'
+import type { Health, ResourceServer, ScopeTypes, Stats } from './server.js'
 import { meansOf, readSettings } from './settings.js'
 import { createVerifySignature } from './signature.js'
 import type { OnceStoreStats } from './store.js'
 import type {
   Access,
+  AccessToken,
   Awaitable,
-  Check,
-  Granted,
   HeaderFields,
   Protection,
   Requirement,
-  ResourceRequest
+  ResourceRequest,
+  Revocation
 } from './types.js'
-
-/** The health of a resource server: of its issuers, each with ages. */
-export interface Health {
-  /** The worst of its issuers'. */
-  readonly status: IssuerHealth['status']
-  readonly issuers: readonly IssuerHealth[]
-}
-
-/** What is remembered and under way, with the bound of each. */
-export interface Stats {
-  readonly cache: ReturnType<AccessTokenVerifier['stats']>
-  readonly issuers: number
-  /** Used DPoP proofs, where they are kept in this process; undefined with a `replayStore` that does not count. */
-  readonly replay: OnceStoreStats | undefined
-}
-
-export interface ResourceServer<Scope extends string = string> {
-  /** The identifier of this API, byte for byte. */
-  readonly resource: string
-  /** RFC 9728 metadata of this API; undefined with `metadata: false`. */
-  readonly metadata: ProtectedResourceMetadata | undefined
-  /**
-   * Compiles the requirements of a route once. Adapters are made of this.
-   *
-   * @throws {TypeError} a requirement that is none, or a scope that is not in the option `scopes`
-   */
-  protect<const R extends readonly Requirement<NoInfer<Scope>>[]>(...requirements: R): Protection<Granted<R>>
-  /** Decides about one request: {@link protect} for a single use, where requirements are known only then. */
-  authorize<const R extends readonly Requirement<NoInfer<Scope>>[]>(
-    request: ResourceRequest,
-    ...requirements: R
-  ): Awaitable<Granted<R>>
-  /**
-   * Applies further checks to a request that was let in already: inside a handler, before its response starts, when
-   * only the body says which scopes the operation needs. The challenge of a refusal names the scopes of these checks:
-   * name all that the operation needs, since a client may ask for just those.
-   *
-   * @throws {ResourceServerError} as {@link Protection.authorize} does
-   */
-  enforce(access: Access, request: ResourceRequest, ...checks: readonly Check<NoInfer<Scope>>[]): void | Promise<void>
-  /** Loads metadata and keys of every listed issuer, so that no request waits for them. @throws the first failure */
-  ready(): Promise<void>
-  health(): Health
-  /**
-   * The settings in effect, defaults and presets included, as plain JSON: for a log at start, a review, a bug report. No
-   * secrets, no keys, no functions: those are named, not shown.
-   */
-  describe(): Readonly<Record<string, unknown>>
-  stats(): Stats
-  /** Ends connections to the authorization servers. What is known keeps verifying; nothing more is fetched. */
-  close(): Promise<void>
-}
-
-/** The scopes of an API as a type: `resourceServer<{ scopes: 'orders:read' | 'orders:write' }>(…)`. */
-export interface ScopeTypes {
-  readonly scopes: string
-}
 
 /**
  * A resource server: verifies the access tokens of requests to one API, and says no in the words of the RFCs.
@@ -109,7 +54,14 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
   const http = createHttp(settings.http)
   let serial = 0
   const create = (issuer: Issuer['settings']): Issuer =>
-    createIssuer(issuer, { serial: serial++, resource, http: http.exchange, now, warning: events.warning })
+    createIssuer(issuer, {
+      serial: serial++,
+      resource,
+      http: http.exchange,
+      now,
+      warning: events.warning,
+      shared: settings.shared
+    })
   const issuers =
     typeof settings.issuers === 'function'
       ? createDynamicIssuers(settings.issuers, create, {
@@ -129,33 +81,48 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
     verifyProof: createVerifyProof(dpop, { resource, publicUrls, now, deadline, verifySignature }),
     require: requireBound
   })
+  const revocations = createRevocations({ now, ...settings.revocation })
   const enforcement: Enforcement = {
     context: Object.freeze({ resource, now, clockTolerance: settings.clockTolerance }),
     renew: async (access) => {
       const before = accessTokenOf(access)
       const current = await accessTokens.verifyFresh(before)
+      requireNotRevoked(current)
       return current === before ? access : confirm.renew(access, current)
     }
   }
+  const accepts = (issuer: string): boolean =>
+    typeof settings.issuers === 'function' ||
+    settings.issuers.some(({ acceptedIssuers }) => acceptedIssuers.has(issuer))
+  /** Whoever may send events: known by their keys alone. */
+  const senders: Issuer[] = []
+  const createSender = (sender: Issuer['settings']): Issuer => {
+    const made = create(sender)
+    senders.push(made)
+    return made
+  }
+  const channel = settings.shared?.channel
+  const fanOut =
+    channel &&
+    createFanOut({ channel, resource, revocations, deadline, warn: (message) => events.warning('', message) })
+  const revoke = async (list: readonly Revocation[]): Promise<void> => {
+    const news = revocations.revoke(list)
+    await fanOut?.publish(news)
+  }
+  const requireNotRevoked = (accessToken: AccessToken): void => {
+    if (revocations.isRevoked(accessToken)) throw new InvalidToken('revoked')
+  }
+  /** Past every cache, what its issuer says of it since: by event, or in its status list. */
+  const requireLive = (access: Access): Awaitable<void> => {
+    requireNotRevoked(access)
+    if (access.claims['status'] === undefined) return undefined
+    const status = accessTokens.requireStatus(accessTokenOf(access))
+    // Revoked while the list was fetched, it is refused all the same.
+    return isPromise(status) ? status.then(() => requireNotRevoked(access)) : undefined
+  }
   /** What this server granted itself: nothing else on a request is taken for an earlier grant. */
   const granted = new WeakSet<Access>()
-  const routeScopes = new Set<string>()
-  const routeDetailsTypes = new Set<string>()
-  const metadata =
-    settings.metadata === false
-      ? undefined
-      : createProtectedResourceMetadata({
-          resource,
-          authorizationServers:
-            typeof settings.issuers === 'function' ? [] : settings.issuers.map(({ issuer }) => issuer),
-          derived: () => ({
-            scopes_supported: [...routeScopes],
-            authorization_details_types_supported: [...routeDetailsTypes],
-            ...senderMetadata(settings.sender)
-          }),
-          members: settings.metadata,
-          jwks: settings.decryptionKeys.length > 0 ? publicKeySet(settings.decryptionKeys) : undefined
-        })
+  const { metadata, add } = createResourceMetadata(settings)
   const credentialRules: CredentialRules = { accepted, rejectQueryToken: settings.rejectQueryToken }
   const isDpopAdvertised = advertised.includes('DPoP')
   const exposed = isDpopAdvertised ? ['WWW-Authenticate', 'DPoP-Nonce'] : ['WWW-Authenticate']
@@ -183,10 +150,13 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
   }
 
   function enforced(policy: Policy, access: Access, request: ResourceRequest): Awaitable<Access> {
-    return andThen(enforce(policy, access, request, enforcement), (current) => {
+    const live = requireLive(access)
+    const grant = (current: Access): Access => {
       granted.add(current)
       return current
-    })
+    }
+    if (isPromise(live)) return live.then(() => enforce(policy, access, request, enforcement)).then(grant)
+    return andThen(enforce(policy, access, request, enforcement), grant)
   }
 
   /** The one place where a refusal learns what this server advertises about itself. */
@@ -235,10 +205,7 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
     metadata,
     protect: (...requirements) => {
       const policy = compile([...settings.checks, ...requirements])
-      for (const { scopes = [], authorizationDetailsTypes = [] } of policy.checks) {
-        for (const scope of scopes) routeScopes.add(scope)
-        for (const type of authorizationDetailsTypes) routeDetailsTypes.add(type)
-      }
+      add(policy)
       return {
         authorize: (request, established) =>
           answered(() => decide(policy, request, established), request, policy.scopes),
@@ -253,42 +220,70 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
     enforce: (access, request, ...checks) => {
       if (!granted.has(access)) throw new TypeError('enforce() needs an access that this resource server granted')
       const policy = compile(checks)
-      const decision = (): Awaitable<void> => andThen(enforce(policy, access, request, enforcement), () => undefined)
+      const decision = (): Awaitable<void> =>
+        andThen(requireLive(access), () => andThen(enforce(policy, access, request, enforcement), () => undefined))
       return answered(decision, request, policy.scopes)
     },
+    revoke: async (one) => {
+      const list = Array.isArray(one) ? (one as readonly Revocation[]) : [one as Revocation]
+      // A name that no token has would revoke nothing, and nobody would notice.
+      if (!list.every((each) => accepts(each?.issuer)))
+        throw new TypeError(
+          'revoke(): `issuer` is none that this server accepts: give the `iss` of the tokens, to the letter'
+        )
+      await revoke(list)
+    },
+    refresh: (issuer) => refresh(issuers, senders, issuer),
     ready: async () => {
-      await Promise.all(issuers.known().map((issuer) => issuer.ready()))
+      await Promise.all([...issuers.known().map((issuer) => issuer.ready()), fanOut?.ready()])
     },
-    health: () => {
-      const each = issuers.known().map((issuer) => issuer.health())
-      const worst = (['failed', 'degraded'] as const).find((status) => each.some((one) => one.status === status))
-      return { status: worst ?? 'ok', issuers: each }
-    },
+    health: () =>
+      overall(
+        issuers.known().map((issuer) => issuer.health()),
+        fanOut?.health(),
+        settings.shared?.stats()
+      ),
     describe: () => describe(settings, metadata?.url),
     stats: () => ({
       cache: accessTokens.stats(),
       issuers: issuers.known().length,
-      replay: (dpop.replayStore as { stats?(): OnceStoreStats }).stats?.()
+      replay: (dpop.replayStore as { stats?(): OnceStoreStats }).stats?.(),
+      revocations: revocations.stats(),
+      shared: settings.shared?.stats()
     }),
-    close: () => http.close()
+    close: async () => {
+      await Promise.all([http.close(), fanOut?.close()])
+    }
   }
+  lend(server, {
+    resource,
+    now,
+    deadline,
+    createIssuer: createSender,
+    accepts,
+    verifySignature,
+    warning: events.warning,
+    revoke
+  })
   return Object.freeze(server)
 }
 
-/** What RFC 9728 §2 lets a server say about senders. */
-function senderMetadata({
-  accepted,
-  advertised,
-  dpop,
-  requireBound
-}: SenderSettings): Readonly<Record<string, unknown>> {
-  return {
-    // An empty list would say it too, which RFC 9728 §3.2 forbids where §2 allows it.
-    ...(accepted.includes('Bearer') && { bearer_methods_supported: ['header'] }),
-    ...(advertised.includes('DPoP') && { dpop_signing_alg_values_supported: dpop.algorithms }),
-    ...(dpop.required && { dpop_bound_access_tokens_required: true }),
-    ...(requireBound === 'certificate' && { tls_client_certificate_bound_access_tokens: true })
-  }
+async function refresh(issuers: Issuers, senders: readonly Issuer[], name: string | undefined): Promise<void> {
+  const heard = senders.filter(({ settings }) => name === undefined || settings.issuer === name)
+  const named = name === undefined ? issuers.known() : [await issuers.named(name)]
+  const chosen = [...named, ...heard].filter((issuer) => issuer !== undefined)
+  if (name !== undefined && chosen.length === 0)
+    throw new TypeError('refresh(): not an issuer that this server accepts')
+  const attempts = await Promise.allSettled(chosen.map((issuer) => issuer.refresh()))
+  const failure = attempts.find((one) => one.status === 'rejected')
+  if (failure) throw failure.reason
+}
+
+function overall(issuers: Health['issuers'], channel: Health['channel'], store: Stats['shared']): Health {
+  const shared = store && ({ status: store.state === 'paused' ? 'degraded' : 'ok', error: store.error } as const)
+  const each = [...issuers, channel, shared]
+  const worst = (['failed', 'degraded'] as const).find((status) => each.some((one) => one?.status === status))
+  return { status: worst ?? 'ok', issuers, channel, shared }
 }
 
 const NO_HEADERS: HeaderFields = Object.freeze({})

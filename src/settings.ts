@@ -8,6 +8,8 @@ import { type DecryptionKeySettings, readDecryptionKeys } from './decryption.js'
 import { type IssuerSettings, type Means, readIssuerOptions } from './issuer-settings.js'
 import type { HttpOptions, IssuerResolver, ResourceServerOptions } from './options.js'
 import { Problems } from './problems.js'
+import { type RevocationSettings, readRevocation } from './revocation.js'
+import { createShared, readShared, type Shared } from './shared.js'
 import type { Check } from './types.js'
 
 export interface Settings {
@@ -27,6 +29,8 @@ export interface Settings {
   readonly http: HttpSettings
   readonly sender: SenderSettings
   readonly decryptionKeys: readonly DecryptionKeySettings[]
+  readonly revocation: RevocationSettings
+  readonly shared: Shared | undefined
 }
 
 export interface HttpSettings {
@@ -35,6 +39,7 @@ export interface HttpSettings {
   readonly timeout: number
   /** Seconds. */
   readonly deadline: number
+  readonly publicAddressesOnly?: boolean
 }
 
 const OPTIONS: Readonly<Record<keyof ResourceServerOptions, true>> = {
@@ -54,7 +59,9 @@ const OPTIONS: Readonly<Record<keyof ResourceServerOptions, true>> = {
   clientCertificate: true,
   requireCertificateBound: true,
   requireSenderConstrained: true,
-  decryptionKeys: true
+  decryptionKeys: true,
+  revocation: true,
+  shared: true
 }
 
 /** @throws {TypeError} listing every problem */
@@ -63,6 +70,9 @@ export function readSettings(options: ResourceServerOptions): Settings {
   if (!problems.object(options, 'options')) throw problems.error()
   problems.unknownKeys(options, '', Object.keys(OPTIONS))
   const now = problems.optional<() => number>(options.now, 'now', 'function') ?? (() => Date.now() / 1000)
+  const sharing = readShared(options.shared, problems)
+  // Of a secret that is none, no keys can be made; and this is reported anyway.
+  const shared = sharing && !problems.any ? createShared(sharing, now) : undefined
   const settings: Settings = {
     resource: readResource(options.resource, problems),
     issuers: readIssuers(options, problems),
@@ -80,8 +90,10 @@ export function readSettings(options: ResourceServerOptions): Settings {
     metadata: readMetadata(options.metadata ?? {}, problems),
     rejectQueryToken: problems.optional(options.rejectQueryToken, 'rejectQueryToken', 'boolean') ?? false,
     http: readHttp(options.http ?? {}, problems),
-    sender: readSenderSettings(options, problems),
-    decryptionKeys: readDecryptionKeys(options.decryptionKeys, problems)
+    sender: readSenderSettings(options, shared, problems),
+    decryptionKeys: readDecryptionKeys(options.decryptionKeys, problems),
+    revocation: readRevocation(options.revocation, problems),
+    shared
   }
   requireOwnKeys(settings, problems)
   if (problems.any) throw problems.error()
@@ -267,12 +279,21 @@ function readSignedMetadata(jwt: unknown, problems: Problems): void {
 function readHttp(http: unknown, problems: Problems): HttpSettings {
   const empty: HttpOptions = {}
   const options = problems.object(http, 'http') ? (http as HttpOptions) : empty
-  problems.unknownKeys(options, 'http.', ['dispatcher', 'timeout', 'deadline'])
+  problems.unknownKeys(options, 'http.', ['dispatcher', 'timeout', 'deadline', 'publicAddressesOnly'])
   if (options.dispatcher !== undefined && typeof options.dispatcher?.request !== 'function') {
     problems.add('http.dispatcher', 'is not an undici Dispatcher', 'pass a new Agent(…) of undici, or leave it out')
   }
+  const publicAddressesOnly =
+    problems.optional<boolean>(options.publicAddressesOnly, 'http.publicAddressesOnly', 'boolean') ?? false
+  if (publicAddressesOnly && options.dispatcher !== undefined)
+    problems.add(
+      'http.publicAddressesOnly',
+      'has no say over `http.dispatcher`, which makes the connections',
+      'leave one of them out'
+    )
   return Object.freeze({
     dispatcher: options.dispatcher,
+    publicAddressesOnly,
     timeout: problems.number(options.timeout, 'http.timeout', { default: 3, min: 0.01, max: 60, unit: 'seconds' }),
     deadline: problems.number(options.deadline, 'http.deadline', { default: 5, min: 0.01, max: 120, unit: 'seconds' })
   })

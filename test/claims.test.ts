@@ -1,6 +1,14 @@
 /** The rules about what a token says, apart from how the token came. */
 import { describe, expect, test } from 'vitest'
-import { deepFreeze, readAudience, readScopes, requireAccessTokenClaims, verifyClaims } from '../src/claims.js'
+import {
+  deepFreeze,
+  readAudience,
+  readScopes,
+  requireAccessTokenClaims,
+  requireAccessTokenKind,
+  requireClaimValues,
+  verifyClaims
+} from '../src/claims.js'
 import { readIssuerOptions } from '../src/issuer-settings.js'
 import type { IssuerOptions } from '../src/options.js'
 import { Problems } from '../src/problems.js'
@@ -76,11 +84,55 @@ describe('verifyClaims', () => {
     const { expected, received } = await refusal(() => verify({ exp: NOW - 100 }))
     expect([expected, received]).toEqual([`exp after ${NOW - 30}`, NOW - 100])
   })
+
+  const strings = ['iss', 'sub', 'jti', 'client_id']
+  const dates = ['exp', 'nbf', 'iat', 'auth_time']
+  const told: readonly (readonly [claims: Record<string, unknown>, reason: string, expected: unknown])[] = [
+    ...strings.flatMap((name) =>
+      [7, '', null, ['x']].map((value) => [{ [name]: value }, 'claim', `${name}: a string`] as const)
+    ),
+    ...dates.flatMap((name) =>
+      ['1', null, Number.POSITIVE_INFINITY].map(
+        (value) => [{ [name]: value }, 'claim', `${name}: a number of seconds`] as const
+      )
+    ),
+    ...['x', 7, null, []].map((cnf) => [{ cnf }, 'claim', 'cnf: an object'] as const),
+    ...[7, [RESOURCE, 7], {}].map((aud) => [{ aud }, 'claim', 'aud: a string or an array of strings'] as const),
+    [{ iss: 'x' }, 'issuer', [ISSUER]],
+    [{ aud: ['x'] }, 'audience', [RESOURCE]],
+    [{ nbf: NOW + 31 }, 'not_yet_valid', `nbf up to ${NOW + 30}`],
+    [{ iat: NOW + 61 }, 'not_yet_valid', `iat up to ${NOW + 60}`]
+  ]
+  test.each(told)('ATV-08: %j is refused, and the log is told why', async (claims, reason, expected) => {
+    const [received] = Object.values(claims)
+    expect(await refusal(() => verify(claims))).toMatchObject({ reason, expected, received })
+  })
+
+  test('ATV-06 DEF-05: what begins within the leeway is valid, and so is what does not say when', () => {
+    for (const nbf of [NOW - 100, NOW, NOW + 30]) expect(verify({ nbf })).toBeUndefined()
+    for (const iat of [undefined, NOW - 100, NOW + 60]) expect(verify({ iat })).toBeUndefined()
+  })
+
+  test('an audience that nobody is to check may be any, and is one all the same', async () => {
+    const issuer = settings({ audience: null })
+    for (const aud of ['x', [], undefined]) expect(verify({ aud }, { issuer })).toBeUndefined()
+    expect(await reasonOf(() => verify({ aud: 7 }, { issuer }))).toBe('claim')
+  })
+
+  test('a claim cnf that is an object is whoever confirms it’s to judge', () => {
+    expect(verify({ cnf: { x: 1 } })).toBeUndefined()
+  })
 })
 
 describe('readAudience and readScopes', () => {
   test('an audience is a list, however it is written', () => {
     expect([readAudience(undefined), readAudience('a'), readAudience(['a', 'b'])]).toEqual([[], ['a'], ['a', 'b']])
+  })
+
+  test('an audience that is no list of texts is named in the log by its claim', async () => {
+    const expected = 'a string or an array of strings'
+    expect(await refusal(() => readAudience(7))).toMatchObject({ expected: `aud: ${expected}` })
+    expect(await refusal(() => readAudience(7, 'resource'))).toMatchObject({ expected: `resource: ${expected}` })
   })
 
   test('scopes are read from the first claim that is there', () => {
@@ -90,6 +142,23 @@ describe('readAudience and readScopes', () => {
     expect(readScopes(claims, ['permissions'])).toEqual([])
     expect(readScopes({ scope: '' }, ['scope', 'scp'])).toEqual([])
   })
+
+  test('SCP-03 (RFC 6749 §3.3): scopes are once each, of a text or of a list, whose elements are never split', () => {
+    expect(readScopes({ scope: ' a  b a ' }, ['scope'])).toEqual(['a', 'b'])
+    expect(readScopes({ scope: ['a b', 'c', 'c'] }, ['scope'])).toEqual(['a b', 'c'])
+    expect(readScopes({ scope: [] }, ['scope'])).toEqual([])
+  })
+
+  test.each([['a\tb'], ['a"'], ['é'], [7], [null], [['a', 7]], [[7, 'a']], [{ 0: 'a' }]])(
+    'SCP-03: the scopes %j are none',
+    async (scope) => {
+      expect(await refusal(() => readScopes({ scope }, ['scope']))).toMatchObject({
+        reason: 'claim',
+        expected: 'scope: space-delimited scopes or an array of them',
+        received: scope
+      })
+    }
+  )
 })
 
 describe('requireAccessTokenClaims', () => {
@@ -98,6 +167,54 @@ describe('requireAccessTokenClaims', () => {
       expect(requireAccessTokenClaims(claims)).toBeUndefined()
     }
   })
+
+  test.each(['nonce', 'at_hash', 'c_hash', 'events'])(
+    'ATV-12 (RFC 8725 §3.12): a claim %s is another token’s',
+    async (name) => {
+      const expected = `no claim ${name}`
+      for (const value of ['x', null, {}])
+        expect(await refusal(() => requireAccessTokenClaims({ [name]: value }))).toMatchObject({
+          reason: 'type',
+          expected
+        })
+    }
+  )
+
+  test('ATV-12: what a token says of its own kind counts as well', async () => {
+    expect(await reasonOf(() => requireAccessTokenClaims({ token_use: 'id' }))).toBe('type')
+  })
+
+  test('ATV-12: words for other kinds are refused, those for ours are not, in any case', async () => {
+    for (const word of ['id', 'ID_token', 'Refresh', 'refresh_token', 'Offline', 'logout']) {
+      const refused = { reason: 'type', expected: 'an access token', received: word }
+      expect(await refusal(() => requireAccessTokenKind({ typ: word }))).toMatchObject(refused)
+      expect(await refusal(() => requireAccessTokenKind({ token_type: word }))).toMatchObject(refused)
+    }
+    for (const use of ['id', 'refresh', '', 7, null, ['access']])
+      expect(await refusal(() => requireAccessTokenKind({ token_use: use }))).toMatchObject({
+        reason: 'type',
+        expected: 'token_use: access',
+        received: use
+      })
+    for (const use of ['access', 'Access_Token', undefined])
+      expect(requireAccessTokenKind({ token_use: use, typ: 'Bearer', token_type: 'Bearer' })).toBeUndefined()
+  })
+})
+
+describe('requireClaimValues', () => {
+  const required = { kind: new Set(['a', 'b']), tenant: new Set(['t1']) }
+
+  test('ATV-12: a claim has one of the values that were configured', async () => {
+    expect(requireClaimValues({ kind: 'b', tenant: 't1' }, required)).toBeUndefined()
+    expect(requireClaimValues({}, {})).toBeUndefined()
+    for (const received of ['c', undefined, ['a'], null])
+      expect(await refusal(() => requireClaimValues({ kind: received, tenant: 't1' }, required))).toMatchObject({
+        reason: 'type',
+        expected: 'kind: one of a, b',
+        received
+      })
+    expect(await reasonOf(() => requireClaimValues({ kind: 'a', tenant: 't2' }, required))).toBe('type')
+  })
 })
 
 describe('deepFreeze', () => {
@@ -105,6 +222,10 @@ describe('deepFreeze', () => {
     const value = { a: [{ b: { c: 1 } }], d: null, e: 'x' }
     expect(deepFreeze(value)).toBe(value)
     for (const one of [value, value.a, value.a[0], value.a[0]?.b]) expect(Object.isFrozen(one)).toBe(true)
+  })
+
+  test('lets what cannot be frozen be', () => {
+    for (const one of [null, 'x', 7, undefined]) expect(deepFreeze(one)).toBe(one)
   })
 
   test('as deep as a token of the greatest length may nest', () => {

@@ -1,10 +1,11 @@
 /** `cnf`: a token that is bound to a key is of no use to whoever merely has it. */
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
-import { createConfirm, isAccess } from '../src/confirmation.js'
-import type { AccessToken, Credentials } from '../src/types.js'
+import { accessTokenOf, type ConfirmationSettings, createConfirm, isAccess } from '../src/confirmation.js'
+import { sha256 } from '../src/key-set.js'
+import type { Access, AccessToken, Credentials, Scheme } from '../src/types.js'
 import { createBed, introspecting } from './support/exchange.js'
-import { access, accessToken, api, bearer, get, granted, outcome, refused } from './support/refusals.js'
+import { access, accessToken, api, bearer, get, granted, outcome, refusal, refused } from './support/refusals.js'
 
 const bed = createBed()
 const server = api()
@@ -53,6 +54,153 @@ describe('a token with cnf', () => {
   test('a bound token is refused as often as it comes, from the cache too', async () => {
     const token = accessToken({ claims: { cnf: { jkt } } })
     for (const _ of [1, 2, 3]) expect(await outcome(server, bearer(token))).toEqual(refused('DEN-21', 'dpop_downgrade'))
+  })
+})
+
+describe('createConfirm', () => {
+  const certificate = Buffer.from('a certificate')
+  const cnf = { jkt: { jkt }, x5t: { 'x5t#S256': sha256(certificate) } }
+  const both = { ...cnf.jkt, ...cnf.x5t }
+  interface Given {
+    readonly cnf?: Record<string, unknown>
+    readonly type?: unknown
+    readonly scheme?: Scheme
+    readonly settings?: Partial<ConfirmationSettings>
+    readonly fields?: Record<string, string>
+  }
+
+  /** What a token as an issuer may bind it becomes, with the client's certificate there and a proof that is good. */
+  async function confirmed({ cnf: confirmation, type, scheme = 'Bearer', settings, fields }: Given): Promise<Access> {
+    const token = {
+      token: 'the token',
+      scopes: ['a'],
+      claims: { token_type: type },
+      confirmation,
+      hasScope: () => true
+    }
+    const confirm = createConfirm({
+      readCertificate: () => certificate,
+      certificateField: 'Client-Cert',
+      verifyProof: () => undefined,
+      require: undefined,
+      ...settings
+    })
+    const credentials: Credentials = { scheme, token: 'the token', proofs: ['a proof'] }
+    const request = get(fields, { method: 'PUT', url: '/items/1?x' })
+    return confirm(token as unknown as AccessToken, credentials, request)
+  }
+  const reasonOf = async (given: Given): Promise<string> => (await refusal(() => confirmed(given))).reason
+
+  test('DEF-17 (RFC 7800 §3.1): each kind of binding is confirmed by its own means, both by both', async () => {
+    const expected: readonly (readonly [Given, Access['confirmedBy'], Access['responseHeaders']])[] = [
+      [{}, [], {}],
+      [{ cnf: cnf.x5t }, ['certificate'], { Vary: 'Client-Cert' }],
+      [{ cnf: cnf.jkt, scheme: 'DPoP' }, ['dpop'], {}],
+      [{ cnf: both, scheme: 'DPoP' }, ['dpop', 'certificate'], { Vary: 'Client-Cert' }]
+    ]
+    for (const [given, confirmedBy, responseHeaders] of expected) {
+      const one = await confirmed(given)
+      expect(one).toMatchObject({ scheme: given.scheme ?? 'Bearer', confirmedBy, responseHeaders })
+      expect(one.responseHeaders).toEqual(responseHeaders)
+      expect(Object.isFrozen(one) && Object.isFrozen(one.confirmedBy) && Object.isFrozen(one.responseHeaders)).toBe(
+        true
+      )
+    }
+  })
+
+  test('MTL-05: where the certificate is the connection’s, no field makes the answer vary', async () => {
+    const one = await confirmed({ cnf: cnf.x5t, settings: { certificateField: undefined } })
+    expect(Object.keys(one.responseHeaders)).toEqual([])
+  })
+
+  test('MTL-03 (RFC 8705 §3): without the certificate, or with another, nothing else helps', async () => {
+    for (const other of [undefined, Buffer.from('another')])
+      for (const [binding, scheme] of [
+        [cnf.x5t, 'Bearer'],
+        [both, 'DPoP']
+      ] as const)
+        expect(await reasonOf({ cnf: binding, scheme, settings: { readCertificate: () => other } })).toBe(
+          'certificate_binding'
+        )
+  })
+
+  test('DEN-21 DEN-23 (RFC 9449 §7.1, §7.2): the scheme and the token agree, both ways', async () => {
+    for (const binding of [cnf.jkt, both]) expect(await reasonOf({ cnf: binding })).toBe('dpop_downgrade')
+    expect(await reasonOf({ type: 'dPoP' })).toBe('dpop_downgrade')
+    expect(await reasonOf({ cnf: cnf.x5t, type: 'DPoP' })).toBe('dpop_downgrade')
+    for (const binding of [undefined, {}, { kid: 'x' }, cnf.x5t])
+      expect(await reasonOf({ ...(binding && { cnf: binding }), scheme: 'DPoP' })).toBe('dpop_unbound')
+  })
+
+  test('INT-13 (RFC 9449 §6.2): a bound token whose answer calls it a bearer token is of no use', async () => {
+    const error = await refusal(() => confirmed({ cnf: cnf.jkt, scheme: 'DPoP', type: 'Bearer' }))
+    expect(error).toMatchObject({ reason: 'claim', expected: 'token_type: DPoP', received: 'Bearer' })
+    for (const type of ['DPoP', 'dpop', 'access_token', 1, null])
+      expect((await confirmed({ cnf: cnf.jkt, scheme: 'DPoP', type })).confirmedBy).toEqual(['dpop'])
+  })
+
+  test('DEF-17: a binding that nobody here knows is refused, and the log is told its members', async () => {
+    for (const binding of [{}, { kid: 'x', jwe: 'y' }]) {
+      const error = await refusal(() => confirmed({ cnf: binding }))
+      expect(error).toMatchObject({ reason: 'confirmation_unknown', received: Object.keys(binding) })
+    }
+  })
+
+  test('MTL-04: where a certificate is required, a token that is not bound to one is refused, whatever else it is bound to', async () => {
+    const settings = { require: 'certificate' as const }
+    for (const given of [{}, { cnf: {} }, { cnf: cnf.jkt, scheme: 'DPoP' as const }])
+      expect(await reasonOf({ ...given, settings })).toBe('certificate_binding')
+    expect((await confirmed({ cnf: cnf.x5t, settings })).confirmedBy).toEqual(['certificate'])
+    expect((await confirmed({ cnf: both, scheme: 'DPoP', settings })).confirmedBy).toEqual(['dpop', 'certificate'])
+  })
+
+  test('DEF-17 (RFC 9700 §2.2.1): where any binding is required, an unbound token is refused', async () => {
+    const settings = { require: 'any' as const }
+    expect(await reasonOf({ settings })).toBe('certificate_binding')
+    expect(await reasonOf({ cnf: {}, settings })).toBe('confirmation_unknown')
+    expect((await confirmed({ cnf: cnf.x5t, settings })).confirmedBy).toEqual(['certificate'])
+    expect((await confirmed({ cnf: cnf.jkt, scheme: 'DPoP', settings })).confirmedBy).toEqual(['dpop'])
+  })
+
+  test('DPP-25: a proof is asked for what came: method, target, token and key', async () => {
+    const seen: unknown[] = []
+    const settings: Partial<ConfirmationSettings> = { verifyProof: (...given) => void seen.push(given) }
+    await confirmed({ cnf: cnf.jkt, scheme: 'DPoP', settings })
+    // What is no text is no key's thumbprint.
+    await confirmed({ cnf: { jkt: 7 }, scheme: 'DPoP', settings })
+    const expected = { method: 'PUT', target: '/items/1?x', token: 'the token' }
+    expect(seen).toEqual([
+      [['a proof'], { ...expected, jkt }],
+      [['a proof'], { ...expected, jkt: '' }]
+    ])
+  })
+
+  test('DEN-24 (RFC 9449 §8.2): a nonce goes out with the answer, which no cache keeps and a script may read', async () => {
+    const settings: Partial<ConfirmationSettings> = { verifyProof: async () => 'n1' }
+    const withNonce = { 'DPoP-Nonce': 'n1', 'Cache-Control': 'no-store' }
+    const given: Given = { cnf: cnf.jkt, scheme: 'DPoP', settings }
+    expect((await confirmed(given)).responseHeaders).toEqual(withNonce)
+    expect((await confirmed({ ...given, cnf: both })).responseHeaders).toEqual({ Vary: 'Client-Cert', ...withNonce })
+    const one = await confirmed({ ...given, fields: { origin: 'https://app.example.com' } })
+    expect(one.responseHeaders).toEqual({ ...withNonce, 'Access-Control-Expose-Headers': 'DPoP-Nonce' })
+    expect(Object.isFrozen(one.responseHeaders)).toBe(true)
+  })
+
+  test('the same sender with newer facts is the same sender', async () => {
+    const before = await confirmed({ cnf: both, scheme: 'DPoP', settings: { verifyProof: () => 'n1' } })
+    const other = createConfirm({
+      readCertificate: () => undefined,
+      certificateField: undefined,
+      verifyProof: () => expect.unreachable(),
+      require: 'certificate'
+    })
+    const token = { token: 'newer', scopes: ['b'], claims: {}, hasScope: (one: string) => one === 'b' }
+    const after = other.renew(before, token as unknown as AccessToken)
+    const { scheme, confirmedBy, responseHeaders } = before
+    expect(after).toMatchObject({ scheme, confirmedBy, responseHeaders, token: 'newer', scopes: ['b'] })
+    expect([after.hasScope('b'), after.hasScope('a')]).toEqual([true, false])
+    expect([accessTokenOf(before).token, accessTokenOf(after)]).toEqual(['the token', token])
+    expect(isAccess(after)).toBe(true)
   })
 })
 

@@ -18,7 +18,7 @@ describe('readCredentials', () => {
   })
 
   test('gives nothing for no field, and for another scheme', () => {
-    for (const lines of [[], ['Basic eDp5'], ['Bearer-ish abc'], ['Token']]) {
+    for (const lines of [[], ['Basic eDp5'], ['Bearer-ish abc'], ['Token'], ['HOBA abc'], ['Basic dpop\tx']]) {
       expect(read(...lines)).toBeUndefined()
     }
   })
@@ -26,6 +26,25 @@ describe('readCredentials', () => {
   test('a list in another scheme’s credentials is not a second credential', () => {
     expect(read('Digest username="bearer", realm="x", uri="/a, b"')).toBeUndefined()
   })
+
+  const refused: readonly [reason: string, status: number, ...lines: string[]][] = [
+    ['multiple_credentials', 400, 'Bearer abc', 'Bearer abc'],
+    ['multiple_credentials', 400, 'Basic eA==', 'Basic eA=='],
+    ['multiple_credentials', 400, 'Basic eA==, Bearer abc'],
+    ['malformed_authorization', 400, ''],
+    ['malformed_authorization', 400, ' Bearer abc'],
+    ['malformed_authorization', 400, 'Bearer'],
+    ['malformed_authorization', 400, 'dpop'],
+    ['malformed_authorization', 400, 'Bearer   '],
+    ['malformed_authorization', 400, 'Bearer\tabc'],
+    ['malformed', 401, `Bearer ${'a'.repeat(MAX_TOKEN_LENGTH + 1)}`]
+  ]
+  test.each(refused)(
+    'a request with a field that is no credentials is refused as %s, %i: %j',
+    (reason, status, ...lines) => {
+      expect(() => read(...lines)).toThrow(expect.objectContaining({ reason, status }))
+    }
+  )
 
   test('a token as long as allowed is read, a longer one refused by its length alone', () => {
     expect(read(`Bearer ${'a'.repeat(MAX_TOKEN_LENGTH)}`)).toMatchObject({ scheme: 'Bearer' })
@@ -40,7 +59,9 @@ describe('readCredentials', () => {
   test('does not look at the query unless told to', () => {
     const request = get({ authorization: 'Bearer abc' }, { url: '/?access_token=x' })
     expect(readCredentials(request, BOTH)).toEqual({ scheme: 'Bearer', token: 'abc', proofs: [] })
-    expect(() => readCredentials(request, { ...BOTH, rejectQueryToken: true })).toThrow(InvalidRequest)
+    expect(() => readCredentials(request, { ...BOTH, rejectQueryToken: true })).toThrow(
+      expect.objectContaining({ status: 400, reason: 'multiple_credentials' })
+    )
   })
 })
 
@@ -55,11 +76,14 @@ describe('the scheme DPoP', () => {
   test('a token under a scheme that is switched off is not absent', () => {
     expect(() => readCredentials(request, BEARER)).toThrow(CredentialsMissing)
     expect(() => readCredentials(get({ authorization: 'Bearer abc' }), DPOP)).toThrow(CredentialsMissing)
-    expect(() => readCredentials(get({ authorization: 'Bearer abc, DPoP def' }), DPOP)).toThrow(InvalidRequest)
+    expect(() => readCredentials(get({ authorization: 'Bearer abc, DPoP def' }), DPOP)).toThrow(
+      expect.objectContaining({ status: 400, reason: 'multiple_credentials' })
+    )
   })
 
   test('behind other credentials is a second credential, and behind a tab is malformed', () => {
-    for (const line of ['Basic eA==, DPoP abc', 'DPoP\tabc']) expect(() => read(line)).toThrow(InvalidRequest)
+    for (const line of ['Basic eA==, DPoP abc', 'Basic eA==,DPoP abc', 'Basic eA==, \tDPoP abc', 'DPoP\tabc'])
+      expect(() => read(line), line).toThrow(InvalidRequest)
   })
 })
 
@@ -71,7 +95,10 @@ describe('readUsedScheme', () => {
     ['dpop a b', 'DPoP'],
     ['Basic eA==', undefined],
     ['', undefined],
-    ['Bearer a, DPoP b', undefined]
+    ['Bearer a, DPoP b', undefined],
+    ['Bearer a,DPoP b', undefined],
+    ['Bearer a, DPoP  b', undefined],
+    ['Bearer a, bcd', 'Bearer']
   ])('%j → %s', (authorization, scheme) => {
     expect(readUsedScheme(get({ authorization }), BOTH.accepted)).toBe(scheme)
   })

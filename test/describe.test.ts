@@ -27,8 +27,9 @@ describe('describe()', () => {
         nonceSecrets: 1
       },
       clientCertificate: 'TLS connection',
+      revocation: { keepFor: 86_400, maxEntries: 100_000 },
       decryptionKeys: [],
-      http: { timeout: 3, deadline: 5, dispatcher: 'default' },
+      http: { timeout: 3, deadline: 5, dispatcher: 'default', publicAddressesOnly: false },
       issuers: [
         {
           issuer: 'https://as.example.com',

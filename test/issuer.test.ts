@@ -76,6 +76,61 @@ describe('ready()', () => {
   })
 })
 
+describe('a key set that is somewhere else now', () => {
+  /** What is at the old place answers as `fault`; the metadata names the new one. */
+  async function moved(status: number) {
+    const issuer = await bed.issuer()
+    const elsewhere = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    await api.ready()
+    elsewhere.jwks.keys.splice(0, 99, ...issuer.jwks.keys)
+    issuer.always('jwks', fault.status(status))
+    issuer.metadata.jwks_uri = `${elsewhere.origin}/jwks`
+    return { issuer, elsewhere, api }
+  }
+
+  test.each([404, 410, 403, 400])('is found by the metadata when its old place answers %i', async (status) => {
+    const { issuer, elsewhere, api } = await moved(status)
+    issuer.rotate('switch')
+    elsewhere.jwks.keys.splice(0, 99, ...issuer.jwks.keys)
+    bed.clock.advance(31)
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    expect([elsewhere.count('jwks'), issuer.count('jwks')]).toEqual([1, 2])
+    expect(healthOf(api)).toMatchObject({ status: 'ok', metadata: { age: 0 }, jwks: { age: 0 } })
+  })
+
+  test('is not looked for when the old place is merely down: 5xx says nothing about where it is', async () => {
+    const { issuer, elsewhere, api } = await moved(500)
+    issuer.rotate('switch')
+    bed.clock.advance(31)
+    expect(await ask(api, issuer.token())).toMatchObject({ status: 503 })
+    expect(elsewhere.count('jwks')).toBe(0)
+  })
+
+  test('is looked for as seldom as metadata may be asked for, and what the old place said stands', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    await api.ready()
+    const before = issuer.count('metadata')
+    issuer.always('jwks', fault.status(404))
+    for (let i = 0; i < 20; i++) {
+      bed.clock.advance(1)
+      expect(await ask(api, issuer.token({ key: strangeKey(`stranger${i}`) }))).toMatchObject({ status: 503 })
+    }
+    expect(issuer.count('metadata')).toBe(before + 1)
+    const error = expect.stringContaining('answered 404 for the key set')
+    expect(healthOf(api)).toMatchObject({ status: 'degraded', jwks: { error } })
+  })
+
+  test('is not looked for where the settings say where it is', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [{ issuer: issuer.issuer, jwksUri: `${issuer.origin}/jwks` }] })
+    issuer.always('jwks', fault.status(404))
+    expect(await ask(api, issuer.token())).toMatchObject({ status: 503 })
+    expect(issuer.count('metadata')).toBe(0)
+  })
+})
+
 describe('health()', () => {
   const nothing = { age: undefined, freshFor: undefined, error: undefined }
 
@@ -205,10 +260,13 @@ describe('stats()', () => {
         verified: { entries: 0, maxEntries: 10_000, bytes: 0, maxBytes: 16 * 1024 * 1024 },
         active: { entries: 0, maxEntries: 10_000, bytes: 0, maxBytes: 16 * 1024 * 1024 },
         inactive: { entries: 0, maxEntries: 1000, bytes: 0, maxBytes: 16 * 1024 * 1024 },
-        introspecting: 0
+        introspecting: 0,
+        statusLists: { entries: 0, maxEntries: 1000, bytes: 0, maxBytes: 64 * 1024 * 1024, failing: 0 }
       },
       issuers: 1,
-      replay: { entries: 0, maxEntries: 250_000 }
+      replay: { entries: 0, maxEntries: 250_000 },
+      revocations: { entries: 0, maxEntries: 100_000, bytes: 0, maxBytes: 51_200_000 },
+      shared: undefined
     })
     const gate = issuer.hold('introspection')
     const pending = ask(api, issuer.opaque())

@@ -1,7 +1,9 @@
 /** Which issuer a token belongs to: a fixed list, or a resolver for dynamic tenants. */
 import { describe, expect, test } from 'vitest'
 import {
+  bearerToken,
   Forbidden,
+  fresh,
   InvalidToken,
   type IssuerOptions,
   type IssuerResolver,
@@ -368,6 +370,43 @@ describe('a resolver', () => {
     }
     expect(issuer.count('jwks')).toBe(1)
     expect(api.stats().issuers).toBe(1)
+  })
+
+  test('one with functions made anew keeps the keys too, and the new functions count', async () => {
+    const issuer = await bed.issuer()
+    let credential = 'first'
+    const api = bed.api({
+      issuers: async (name) => ({
+        issuer: name as string,
+        introspection: { clientId: 'api', cacheFor: 0, auth: bearerToken(credential) }
+      })
+    })
+    const used = (): unknown => issuer.requests.at(-1)?.headers['authorization']
+    const asked = async (): Promise<void> => {
+      const access = authorize(api, issuer.token(), fresh())
+      await expect(access).rejects.toMatchObject({ reason: 'inactive' })
+    }
+    await asked()
+    expect(used()).toBe('Bearer first')
+    credential = 'second'
+    bed.clock.advance(300)
+    await asked()
+    expect(used()).toBe('Bearer second')
+    expect([issuer.count('jwks'), issuer.count('metadata')]).toEqual([1, 1])
+    expect(api.stats().issuers).toBe(1)
+  })
+
+  test('one with other members beside its functions is another issuer', async () => {
+    const issuer = await bed.issuer()
+    let clientId = 'one'
+    const api = bed.api({
+      issuers: async (name) => ({ issuer: name as string, introspection: { clientId, auth: bearerToken('x') } })
+    })
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    clientId = 'two'
+    bed.clock.advance(300)
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    expect(issuer.count('jwks')).toBe(2)
   })
 
   test('ready() has nothing to load before a token names an issuer, and health() nothing to tell', async () => {

@@ -1,5 +1,5 @@
 /** What a route asks for: checks in order, waivers by name, and nothing else. */
-import { describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import {
   type Access,
@@ -19,7 +19,7 @@ import {
   skipPreflight,
   Unavailable
 } from '../src/index.js'
-import { type Enforcement, enforce, readPolicy } from '../src/policy.js'
+import { type Enforcement, enforce, isPreflight, readPolicy } from '../src/policy.js'
 import type { CheckContext } from '../src/types.js'
 import {
   access,
@@ -37,7 +37,10 @@ import {
 } from './support/refusals.js'
 
 const server = api()
-const one = await access(server, accessToken({ claims: { tenant: 't1', scope: 'a b' } }))
+let one: Access
+beforeEach(async () => {
+  one = await access(server, accessToken({ claims: { tenant: 't1', scope: 'a b' } }))
+})
 
 const enforcement: Enforcement = {
   context: { resource: RESOURCE, now: () => NOW, clockTolerance: 30 },
@@ -241,6 +244,28 @@ describe('what checks lack between them is told at once', () => {
     ])
   })
 
+  test('ORD-05: level before time, whichever is asked for first, also where a scope is lacking', async () => {
+    const error = await refusal(() => run([scope('z'), recent, mfa]))
+    expect(error).toMatchObject({ description: 'A different authentication level is required', scopes: ['z'] })
+  })
+
+  test('ORD-05: scopes that only the refusal itself names are asked for', async () => {
+    const own: Check = () => {
+      throw new InsufficientAuthentication({ acr: ['own'] }, ['export'])
+    }
+    expect(await refusal(() => run([own]))).toMatchObject({ scopes: ['export'] })
+    expect(await refusal(() => run([scope('a'), own]))).toMatchObject({ scopes: ['a', 'export'] })
+  })
+
+  test('where no scope is lacking, none is asked for', async () => {
+    expect(await refusal(() => run([scope('a'), mfa]))).toMatchObject({ scopes: [] })
+  })
+
+  test('the log is told of scopes alone as well', async () => {
+    const error = await refusal(() => run([scope('a'), scope('z')]))
+    expect([error.expected, error.received]).toEqual([['z'], ['a', 'b']])
+  })
+
   test('the log is told what was needed and what was there', async () => {
     const error = await refusal(() => server.authorize(bearer(accessToken()), scope('write'), mfa))
     expect(error).toBeInstanceOf(InsufficientAuthentication)
@@ -426,8 +451,23 @@ describe('requirements', () => {
   test('SCP-08 HTTP-09: scopes of a check of one’s own are held to the grammar at the start', () => {
     for (const scopes of [['a b'], ['a"'], ['a\r\nb'], ['']]) {
       const check = Object.assign(() => {}, { scopes }) as unknown as Check<string>
-      expect(() => server.protect(check)).toThrow(TypeError)
+      expect(() => server.protect(check)).toThrow(
+        `a check names ${JSON.stringify(scopes[0])}, which is no scope (RFC 6749 §3.3)`
+      )
     }
+  })
+
+  test('SCP-08: where the scopes are declared, another one does not start', () => {
+    const declared = new Set(['a', 'b'])
+    const own: Check = () => undefined
+    expect(readPolicy([scope('a'), anyScope('b', 'a'), own, optional], declared).scopes).toEqual(['a', 'b'])
+    for (const bad of [scope('a', 'c'), anyScope('c')])
+      expect(() => readPolicy([bad], declared)).toThrow('the scope "c" is not in the option `scopes`')
+  })
+
+  test('a check of one’s own that takes any of no scopes asks for none', () => {
+    const check: Check = Object.assign(() => undefined, { scopes: [], mode: 'any' as const })
+    expect(readPolicy([check], undefined).scopes).toEqual([])
   })
 
   test('SCP-08 STP-02: what a check of one’s own says of authentication is held to the same at the start', () => {
@@ -474,6 +514,24 @@ describe('requirements', () => {
     of.protect(anyScope('b', 'c'))
     await refusal(() => of.authorize(get(), scope('z')))
     expect(of.metadata?.document()).toMatchObject({ scopes_supported: ['a', 'b', 'c'] })
+  })
+})
+
+describe('isPreflight', () => {
+  const fields = { origin: 'https://app.example.com', 'access-control-request-method': 'PUT' }
+  const ask = (given: Readonly<Record<string, string | string[]>>, method = 'OPTIONS'): boolean =>
+    isPreflight(get(given, { method }))
+
+  test('HTTP-15: is OPTIONS with the two fields that a browser sends, each once', () => {
+    expect(ask(fields)).toBe(true)
+    expect(ask(fields, 'GET')).toBe(false)
+    expect(ask(fields, 'options')).toBe(false)
+    expect(ask({})).toBe(false)
+    for (const name of ['origin', 'access-control-request-method'] as const) {
+      const { [name]: value, ...other } = fields
+      expect(ask(other), name).toBe(false)
+      expect(ask({ ...fields, [name]: [value, value] }), name).toBe(false)
+    }
   })
 })
 

@@ -149,9 +149,16 @@ describe('fapi2(options)', () => {
     expect(seen).toEqual(
       ['https://a.example', 'https://b.example'].map((name) => ({
         code: 'OAUTH_RS_FAPI_REVOCATION',
-        message: `fapi2(): the issuer ${name} has no \`introspection\`, so a revoked token is good until it expires`
+        message: `fapi2(): the issuer ${name} has neither \`introspection\` nor \`statusList\`, so a revoked token is good until it expires`
       }))
     )
+  })
+
+  test('FAP-02: an issuer with a status list is not warned of', async () => {
+    const withLists = (statusList: boolean): unknown =>
+      fapi2({ resource: RESOURCE, issuers: [{ issuer: 'https://a.example', statusList }] })
+    expect(await warningsOf(() => withLists(true))).toEqual([])
+    expect(await warningsOf(() => withLists(false))).toHaveLength(1)
   })
 
   test('FAP-02: of a resolver too, once for each issuer, and not without end', async () => {

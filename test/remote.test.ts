@@ -1,6 +1,7 @@
 /** Each decorator of a remote document by itself, and all of them together, by a clock that is moved. */
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
+import { Unavailable } from '../src/errors.js'
 import { coalesced, cooled, type Dated, fresh, type Source, staleOnError } from '../src/remote.js'
 import { createClock } from './support/issuer.js'
 
@@ -132,17 +133,63 @@ describe('cooled', () => {
     await expect(source()).rejects.toBe(error)
   })
 
-  test('the back-off is spread over its second half, so that a fleet does not come back in step', async () => {
+  test('the back-off is all chance but a tenth, so that a fleet does not come back in step', async () => {
     for (const random of [0, 0.5]) {
       const { source, calls, clock, fail } = start(() => random)
       fail(new Error('down'))
       await expect(source()).rejects.toThrow('down')
-      clock.advance(0.5 + random / 2 - 0.001)
+      clock.advance(0.1 + random * 0.9 - 0.001)
       expect(() => source()).toThrow('down')
       clock.advance(0.002)
       await expect(source()).rejects.toThrow('down')
       expect(calls).toHaveLength(2)
     }
+  })
+
+  test('a server that asks for more time gets it, and who comes meanwhile hears what is left', async () => {
+    const { source, calls, clock, fail } = start(() => 0)
+    fail(new Unavailable('jwks', 'as.example answered 429', { retryAfter: 120, cause: 'the answer' }))
+    await expect(source()).rejects.toMatchObject({ retryAfter: 120 })
+    clock.advance(99.5)
+    expect(() => source()).toThrow(
+      expect.objectContaining({
+        status: 503,
+        dependency: 'jwks',
+        retryAfter: 21,
+        cause: 'the answer',
+        hint: expect.stringMatching(/^as\.example answered 429\. /)
+      })
+    )
+    clock.advance(20.4)
+    expect(() => source()).toThrow(expect.objectContaining({ retryAfter: 1 }))
+    expect(calls).toHaveLength(1)
+    fail(undefined)
+    clock.advance(0.1)
+    await source()
+    expect(calls).toHaveLength(2)
+  })
+
+  test('… five minutes at most: it may ask again', async () => {
+    const { source, calls, clock, fail } = start(() => 0)
+    fail(new Unavailable('jwks', 'as.example answered 503', { retryAfter: 3600 }))
+    await expect(source()).rejects.toMatchObject({ retryAfter: 3600 })
+    clock.advance(299.9)
+    expect(() => source()).toThrow(expect.objectContaining({ retryAfter: 1 }))
+    clock.advance(0.1)
+    await expect(source()).rejects.toMatchObject({ retryAfter: 3600 })
+    expect(calls).toHaveLength(2)
+  })
+
+  test('a server that asks for less time than the back-off does not shorten it', async () => {
+    const { source, calls, clock, fail } = start()
+    fail(new Unavailable('jwks', 'as.example answered 503', { retryAfter: 1 }))
+    for (const pause of [1, 2, 4]) {
+      await expect(source()).rejects.toMatchObject({ retryAfter: 1 })
+      clock.advance(pause - 0.001)
+      expect(() => source()).toThrow(expect.objectContaining({ retryAfter: 1 }))
+      clock.advance(0.001)
+    }
+    expect(calls).toHaveLength(3)
   })
 
   test('after an outage the next attempt need not wait for the window', async () => {

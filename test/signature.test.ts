@@ -102,6 +102,43 @@ describe('a burst', () => {
     expect(isPromise(verify(key, input, bytes))).toBe(false)
   })
 
+  test('what came back from the pool has left its place to others', async () => {
+    const verify = createVerifySignature()
+    const key = createSignatureKey('ES256', (keys.get('ES256') as SigningKey).publicKey)
+    const bytes = good('ES256')
+    for (let round = 0; round < 3; round++) {
+      const results = Array.from({ length: 20 }, () => verify(key, input, bytes))
+      expect(results.filter(isPromise)).toHaveLength(16)
+      await Promise.all(results.map(async (one) => one))
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  })
+
+  test('each turn has two of its own, however few the one before had', async () => {
+    const verify = createVerifySignature()
+    const key = createSignatureKey('ES256', (keys.get('ES256') as SigningKey).publicKey)
+    const bytes = good('ES256')
+    expect(isPromise(verify(key, input, bytes))).toBe(false)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect([1, 2, 3].map(() => isPromise(verify(key, input, bytes)))).toEqual([false, false, true])
+  })
+
+  test('a signature of another length is not looked at, and takes nobody’s turn', () => {
+    const verify = createVerifySignature()
+    const key = createSignatureKey('ES256', (keys.get('ES256') as SigningKey).publicKey)
+    const bytes = good('ES256')
+    for (let i = 0; i < 10; i++) expect(verify(key, input, bytes.subarray(1))).toBe(false)
+    expect(verify(key, input, bytes)).toBe(true)
+  })
+
+  test('what the pool cannot do is an error, and no answer', async () => {
+    const verify = createVerifySignature()
+    const unfit = { digest: 'sha256', input: { key: (keys.get('EdDSA') as SigningKey).publicKey }, signatureLength: 64 }
+    const good256 = createSignatureKey('ES256', (keys.get('ES256') as SigningKey).publicKey)
+    for (const _ of [1, 2]) void verify(good256, input, good('ES256'))
+    await expect(verify(unfit, input, Buffer.alloc(64))).rejects.toThrow()
+  })
+
   test('of requests decides each by itself', async () => {
     const server = api()
     const tokens = Array.from({ length: 60 }, (_, i) => {

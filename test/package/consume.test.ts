@@ -44,6 +44,7 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
   '/fastify': ['default', 'fastifyResourceServer', 'protect', 'protectedResourceMetadata', 'getAuth', 'errorHandler'],
   '/fetch': ['protect', 'protectedResourceMetadata'],
   '/hono': ['protect', 'protectedResourceMetadata', 'getAuth', 'getOptionalAuth'],
+  '/redis': ['redisStore', 'redisChannel'],
   '/profiles': ['fapi2', 'mcp', 'auth0', 'entra', 'keycloak', 'cognito', 'okta', 'google', 'telnyx', 'duende']
 }
 const SUBPATHS = Object.keys(EXPORTS)

@@ -23,7 +23,7 @@ import {
 import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { gzipSync } from 'node:zlib'
+import { deflateSync, gzipSync } from 'node:zlib'
 
 /** What an access token may be signed with. */
 export const ALGORITHMS = [
@@ -57,7 +57,7 @@ export interface SigningKey extends Signer {
 }
 
 /** `other`: a path the issuer does not know, such as the target of a redirect; answered 404. */
-export type Endpoint = 'metadata' | 'jwks' | 'introspection' | 'other'
+export type Endpoint = 'metadata' | 'jwks' | 'introspection' | 'status' | 'other'
 
 export interface RecordedRequest {
   readonly endpoint: Endpoint
@@ -115,6 +115,12 @@ export interface TokenOverrides {
   readonly sign?: (input: string, key: Signer) => Uint8Array
 }
 
+/** `lst` as it is, or the bytes to compress. */
+export interface StatusListMembers {
+  readonly bits?: unknown
+  readonly lst: unknown
+}
+
 export interface TestIssuer {
   /** The issuer identifier: origin, and `path`. */
   readonly issuer: string
@@ -133,6 +139,13 @@ export interface TestIssuer {
   opaque(members?: JsonObject, token?: string): string
   /** Makes a registered token unknown: `{ "active": false }`. */
   revoke(token: string): void
+  /**
+   * Publishes a status list token (draft-ietf-oauth-status-list §5.1) with these members, altered by `overrides`; under
+   * the same name it takes the place of the one before.
+   *
+   * @returns its URI
+   */
+  statusList(list: StatusListMembers, overrides?: TokenOverrides, name?: string): string
   /** Whether an introspection request is authenticated; if not it is 401. Default: always. */
   introspectionAuth: (request: RecordedRequest) => boolean
   /**
@@ -196,9 +209,10 @@ export async function startIssuer(settings: IssuerSettings = {}): Promise<TestIs
   const jwks = { keys: keys.map((key) => key.publicJwk) }
 
   const answers = new Map<string, JsonObject>()
+  const statusLists = new Map<string, string>()
   const requests: RecordedRequest[] = []
   const waiting = new Set<() => void>()
-  const queued: Record<Endpoint, Behaviour[]> = { metadata: [], jwks: [], introspection: [], other: [] }
+  const queued: Record<Endpoint, Behaviour[]> = { metadata: [], jwks: [], introspection: [], status: [], other: [] }
   const lasting: Partial<Record<Endpoint, Behaviour | undefined>> = {}
   const gates = new Set<{ endpoint: Endpoint; opened: Promise<void>; release: () => void }>()
   let serial = 0
@@ -238,6 +252,7 @@ export async function startIssuer(settings: IssuerSettings = {}): Promise<TestIs
   function endpointOf(pathname: string): Endpoint {
     if (Object.values(wellKnown).includes(pathname)) return 'metadata'
     if (pathname === `${base}/jwks`) return 'jwks'
+    if (pathname.startsWith(`${base}/status/`)) return 'status'
     return pathname === `${base}/introspect` ? 'introspection' : 'other'
   }
 
@@ -245,6 +260,9 @@ export async function startIssuer(settings: IssuerSettings = {}): Promise<TestIs
     if (request.endpoint === 'introspection') return introspect(request)
     if (request.method !== 'GET') return json({ error: 'method_not_allowed' }, 405, { allow: 'GET' })
     if (request.endpoint === 'jwks') return json(jwks)
+    const list = statusLists.get(request.path)
+    if (list !== undefined)
+      return { status: 200, headers: { 'content-type': 'application/statuslist+jwt' }, body: list }
     return published.has(request.path) ? json(metadata) : json({ error: 'not_found' }, 404)
   }
 
@@ -297,6 +315,15 @@ export async function startIssuer(settings: IssuerSettings = {}): Promise<TestIs
     },
     revoke(token) {
       if (!answers.delete(token)) throw new Error('no such token is registered')
+    },
+    statusList({ bits = 1, lst }, overrides = {}, name = '1') {
+      const key = overrides.key ?? result.key(overrides.alg)
+      const path = `${base}/status/${name}`
+      const header = { typ: 'statuslist+jwt', alg: key.alg, kid: key.kid, ...overrides.header }
+      const list = { bits, lst: lst instanceof Uint8Array ? base64url(deflateSync(lst)) : lst }
+      const claims = { iss: issuer, sub: origin + path, iat: now(), status_list: list, ...overrides.claims }
+      statusLists.set(path, signJws(header, claims, key, overrides.sign))
+      return origin + path
     },
     introspectionAuth: () => true,
     rotate(step) {

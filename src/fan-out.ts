@@ -1,0 +1,287 @@
+/**
+ * Revocations told to every process of this API, and heard from them. Who joins asks ("hello") and is told what the
+ * others know; everybody asks again each minute, naming a digest of what it knows, so that what a broken connection
+ * swallowed is made up for.
+ *
+ * What came once more, late, or out of order changes nothing (see `revocation.ts`), and nothing that was heard is said
+ * again unasked. Best effort: with the channel down each process keeps what it has, says so, and tells the others when it
+ * is back. Does NOT keep anything: when no process is left, nothing is remembered. Does NOT encrypt or authenticate
+ * messages: the channel it is given does (`shared.ts`).
+ */
+import { randomUUID } from 'node:crypto'
+import { withDeadline } from './awaitable.js'
+import { type Revocations, RevocationsFull } from './revocation.js'
+import type { SealedChannel } from './shared.js'
+import type { Revocation } from './types.js'
+
+/** Whether revocations of other processes arrive here, and ours there. */
+export interface ChannelHealth {
+  readonly status: 'ok' | 'degraded'
+  /** What went wrong last; undefined while nothing is wrong. */
+  readonly error: string | undefined
+}
+
+export interface FanOut {
+  /** Tells the others. Never rejects: what could not be told is told later. */
+  publish(revocations: readonly Revocation[]): Promise<void>
+  /** Resolves when another process has told what it knows, or after a second, when there is none. Never rejects. */
+  ready(): Promise<void>
+  health(): ChannelHealth
+  close(): Promise<void>
+}
+
+export interface FanOutMeans {
+  /** One that only those hear and speak on who know `shared.secret`. */
+  readonly channel: SealedChannel
+  /** Whose revocations these are: another API on the same channel has its own. */
+  readonly resource: string
+  readonly revocations: Revocations
+  /** Seconds the channel may take for one message. */
+  readonly deadline: number
+  readonly warn: (message: string) => void
+}
+
+/** Seconds between two questions whether anybody knows more, ± 10 % so that a fleet spreads out. */
+const ASK_EVERY = 60
+/** Seconds within which an answer is given; who waits longer leaves out what others said meanwhile. */
+const ANSWER_WITHIN = 0.25
+/** Seconds that `ready()` waits for an answer. */
+const WAIT_FOR_ANSWER = 1
+/** Seconds after a failure until the next attempt, doubled each time. */
+const RETRY = { first: 1, most: 30 }
+/** Seconds between two warnings about messages of strangers: whoever can write on the channel could fill a log. */
+const WARN_EVERY = 60
+/** Characters of the entries in one message, about. */
+const CHUNK = 32 * 1024
+
+type Message = { readonly resource: string; readonly from: string } & (
+  | { readonly type: 'hello'; readonly digest: string; readonly joins: boolean }
+  | { readonly type: 'revoked'; readonly entries: readonly Revocation[] }
+  /** An answer to whoever said hello. */
+  | { readonly type: 'known'; readonly entries: readonly Revocation[]; readonly last: boolean }
+)
+type Content<M = Message> = M extends Message ? Omit<M, 'resource' | 'from'> : never
+
+export function createFanOut({ channel, resource, revocations, deadline, warn }: FanOutMeans): FanOut {
+  const from = randomUUID()
+  let error: string | undefined
+  /** Bytes that were taken when there was no room for what another process said. */
+  let fullAt: number | undefined
+  let isOddTold = false
+  /** Attempts in a row that failed. */
+  let failures = 0
+  let meeting = false
+  /** Something was said to nobody. */
+  let isBehind = false
+  let warnedAt = Number.NEGATIVE_INFINITY
+  let timer: NodeJS.Timeout | undefined
+  let closed = false
+  let unsubscribe: (() => unknown) | undefined
+  /** An answer about to be given, and what others said since it was asked for. */
+  let answer: { readonly timer: NodeJS.Timeout; readonly said: Set<string>; owed: boolean } | undefined
+  let join = (): void => undefined
+  const joined = new Promise<void>((resolve) => {
+    join = resolve
+  })
+
+  const send = async (content: Content): Promise<void> => {
+    const message = JSON.stringify({ resource, from, ...content })
+    // In a function of its own: what the channel throws at once is a rejection like any other.
+    const publish = async (): Promise<unknown> => channel.publish(message)
+    await withDeadline(publish(), deadline, () => new Error(`it did not answer within ${deadline} s`))
+  }
+  const sendAll = async (entries: readonly Revocation[]): Promise<void> => {
+    const chunks = inChunks(entries)
+    for (const [i, chunk] of chunks.entries())
+      await send({ type: 'known', entries: chunk, last: i === chunks.length - 1 })
+  }
+
+  const failed = (cause: unknown): void => {
+    const before = error
+    error = `the channel failed: ${cause instanceof Error ? cause.message : String(cause)}`
+    if (before === undefined) warn(`${error}. Revocations of other processes may not arrive, and ours not there`)
+    isBehind = true
+  }
+  const worked = (): void => {
+    error = undefined
+    failures = 0
+  }
+
+  /** Subscribes where that is still to be done, says what was left unsaid, and asks what others know. */
+  const meet = async (): Promise<void> => {
+    if (meeting) return
+    meeting = true
+    const joins = unsubscribe === undefined
+    try {
+      if (joins) {
+        const subscribe = async (): Promise<() => unknown> => channel.subscribe(hear, strange)
+        const under = subscribe()
+        // Late, it is not left behind: it is what the next attempt would have made.
+        under.then(keep, () => undefined)
+        await withDeadline(under, deadline, () => new Error(`it did not answer within ${deadline} s`))
+      }
+      if (isBehind) {
+        isBehind = false
+        await sendAll(revocations.entries())
+      }
+      await send({ type: 'hello', digest: revocations.digest(), joins })
+      worked()
+    } catch (cause) {
+      failures++
+      failed(cause)
+    }
+    meeting = false
+    again()
+  }
+  const keep = (end: () => unknown): void => {
+    if (closed || unsubscribe !== undefined) void quietly(end)
+    else unsubscribe = end
+  }
+  const again = (): void => {
+    clearTimeout(timer)
+    if (closed) return
+    const wait = isBehind
+      ? Math.min(RETRY.most, RETRY.first * 2 ** Math.max(0, failures - 1))
+      : ASK_EVERY * (0.9 + Math.random() / 5)
+    timer = setTimeout(() => void meet(), 1000 * wait)
+    timer.unref()
+  }
+
+  const hear = (text: string): void => {
+    const message = closed ? undefined : read(text)
+    if (message !== undefined && message.from !== from && message.resource === resource) heed(message)
+  }
+  const strange = (): void => {
+    const time = performance.now() / 1000
+    if (closed || time < warnedAt + WARN_EVERY) return
+    warnedAt = time
+    warn('a message on `shared.channel` was not made with `shared.secret`, and was dropped')
+  }
+  const heed = (message: Message): void => {
+    if (message.type === 'hello') {
+      if (message.joins || message.digest !== revocations.digest()) owe(message.joins)
+      return
+    }
+    remember(message.entries)
+    if (message.type !== 'known') return
+    for (const one of message.entries) answer?.said.add(JSON.stringify(one))
+    if (!message.last) return
+    if (answer !== undefined) answer.owed = false
+    join()
+  }
+  /** Each by itself: what is not understood of one, another release's, must not cost the others. */
+  const remember = (entries: readonly Revocation[]): void => {
+    for (const one of entries) {
+      try {
+        revocations.revoke([one])
+      } catch (cause) {
+        if (cause instanceof RevocationsFull) full(cause)
+        else odd(cause)
+      }
+    }
+  }
+  /** With room again, what was missed comes with the next answer. */
+  const isFull = (): boolean => fullAt !== undefined && revocations.stats().bytes >= fullAt
+  const full = ({ message }: Error): void => {
+    if (!isFull()) warn(`revocations of another process cannot be remembered: ${message}`)
+    fullAt = revocations.stats().bytes
+  }
+  const odd = (cause: unknown): void => {
+    if (!isOddTold) warn(`a revocation of another process is not understood, and is not heeded: ${String(cause)}`)
+    isOddTold = true
+  }
+
+  const owe = (joins: boolean): void => {
+    if (answer === undefined) {
+      const reply = setTimeout(() => void tell(), 1000 * ANSWER_WITHIN * Math.random())
+      reply.unref()
+      answer = { timer: reply, said: new Set(), owed: joins }
+      return
+    }
+    // Who asks now did not hear what was said before.
+    answer.said.clear()
+    answer.owed ||= joins
+  }
+  const tell = async (): Promise<void> => {
+    const { said = new Set(), owed = false } = answer ?? {}
+    answer = undefined
+    const entries = revocations.entries().filter((one) => !said.has(JSON.stringify(one)))
+    // Also "I know nothing" is an answer, once.
+    if (entries.length === 0 && !owed) return
+    try {
+      await sendAll(entries)
+    } catch (cause) {
+      failed(cause)
+      again()
+    }
+  }
+
+  const met = meet()
+  return {
+    publish: async (entries) => {
+      if (closed || entries.length === 0) return
+      if (error !== undefined) {
+        // Nobody waits for a channel that is known to be down; the next attempt says all of it.
+        isBehind = true
+        return
+      }
+      try {
+        for (const chunk of inChunks(entries)) await send({ type: 'revoked', entries: chunk })
+      } catch (cause) {
+        failed(cause)
+        again()
+      }
+    },
+    ready: async () => {
+      await met
+      if (error === undefined)
+        await withDeadline(joined, WAIT_FOR_ANSWER, () => new Error('nobody is there')).catch(() => undefined)
+    },
+    health: () => {
+      const problem = error ?? (isFull() ? 'there is no room for the revocations of other processes' : undefined)
+      return { status: problem === undefined ? 'ok' : 'degraded', error: problem }
+    },
+    close: async () => {
+      closed = true
+      clearTimeout(timer)
+      clearTimeout(answer?.timer)
+      if (unsubscribe !== undefined) await quietly(unsubscribe)
+    }
+  }
+}
+
+/** Ends a subscription; whoever cannot even do that is not listened to any more. */
+async function quietly(end: () => unknown): Promise<void> {
+  try {
+    await end()
+  } catch {
+    // Nothing depends on it.
+  }
+}
+
+/** At least one chunk, perhaps empty. */
+function inChunks(entries: readonly Revocation[]): readonly (readonly Revocation[])[] {
+  const chunks: Revocation[][] = [[]]
+  let length = 0
+  for (const one of entries) {
+    length += JSON.stringify(one).length
+    if (length > CHUNK) {
+      chunks.push([])
+      length = 0
+    }
+    chunks.at(-1)?.push(one)
+  }
+  return chunks
+}
+
+/** A message as this release makes them; undefined for one of another release that says what is not known here. */
+function read(text: string): Message | undefined {
+  try {
+    const message = JSON.parse(text) as Message | null
+    if (message?.type === 'hello') return message
+    const tells = message?.type === 'revoked' || message?.type === 'known'
+    return tells && Array.isArray(message.entries) ? message : undefined
+  } catch {
+    return undefined
+  }
+}

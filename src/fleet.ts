@@ -1,0 +1,157 @@
+/**
+ * What the processes of an API tell one another about a remote document: the latest that one of them fetched, so that
+ * another starts without the authorization server; and that one asks again on behalf of all when a key is unknown.
+ *
+ * A snapshot holds the document's text, which is read and judged again by whoever loads it, and the times of its fetch: it
+ * lives no longer for being passed on. Does NOT spare anybody a fetch that is due.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Unavailable } from './errors.js'
+import type { Dated, Source } from './remote.js'
+import type { Shared } from './shared.js'
+
+/** Seconds in which one process asks again for all. */
+const REFETCH_WINDOW = 15
+/** Seconds that the others give it before they look whether it has found something. */
+const PATIENCE = 0.5
+/** Seconds for which a process that has looked in vain does not look again. */
+const LOOK_AGAIN = 1
+/** Seconds by which another machine's clock may be ahead. */
+const MAX_AHEAD = 10
+
+/** A document as it came, with its times in seconds since the epoch. */
+interface Snapshot {
+  readonly text: string
+  readonly fetchedAt: number
+  readonly freshUntil: number
+}
+
+export interface Fleet<T> {
+  /** The latest document that any process fetched, if it may still serve. Never throws. */
+  latest(): Promise<T | undefined>
+  /** For the others. Nobody waits for it. */
+  publish(snapshot: Snapshot): void
+  /** Whether it is on this process to ask again; undefined where nobody can know. */
+  mayAskAgain(): Promise<boolean | undefined>
+}
+
+export interface FleetOptions<T> {
+  readonly purpose: 'metadata' | 'jwks'
+  /** Of which issuer, and where it is. */
+  readonly parts: readonly string[]
+  /** The document of a text, dated. @throws for one that is of no use */
+  readonly read: (text: string, fetchedAt: number, freshFor: number) => T
+  readonly now: () => number
+  /** Seconds that such a document is fresh at most, and may serve after that. */
+  readonly maxFreshFor: number
+  readonly staleFor: number
+}
+
+export function createFleet<T>(
+  shared: Shared,
+  { purpose, parts, read, now, maxFreshFor, staleFor }: FleetOptions<T>
+): Fleet<T> {
+  const cache = shared.cache(purpose)
+  const refetches = shared.once(`${purpose}-refetch`)
+
+  const latest = async (): Promise<Snapshot | undefined> => {
+    const snapshot = parse(await cache.get(parts))
+    if (snapshot === undefined) return undefined
+    const { fetchedAt, freshUntil } = snapshot
+    const time = now()
+    const inTime = fetchedAt <= time + MAX_AHEAD && freshUntil <= fetchedAt + maxFreshFor
+    return inTime && time < freshUntil + staleFor ? snapshot : undefined
+  }
+
+  const publish = async (snapshot: Snapshot): Promise<void> => {
+    const other = await latest()
+    // A process that was slow to say so does not undo what another has found since.
+    if (other !== undefined && other.fetchedAt > snapshot.fetchedAt) return
+    await cache.set(parts, JSON.stringify(snapshot), snapshot.freshUntil + staleFor - now())
+  }
+
+  return {
+    latest: async () => {
+      const snapshot = await latest()
+      if (snapshot === undefined) return undefined
+      try {
+        return read(snapshot.text, snapshot.fetchedAt, snapshot.freshUntil - snapshot.fetchedAt)
+      } catch {
+        // Another release may have found it good.
+        return undefined
+      }
+    },
+    publish: (snapshot) => void publish(snapshot),
+    mayAskAgain: () => refetches.claim(parts, REFETCH_WINDOW)
+  }
+}
+
+function parse(text: string | undefined): Snapshot | undefined {
+  if (text === undefined) return undefined
+  const { text: document, fetchedAt, freshUntil } = JSON.parse(text) as Partial<Snapshot>
+  return typeof document === 'string' && Number.isFinite(fetchedAt) && Number.isFinite(freshUntil)
+    ? { text: document, fetchedAt: fetchedAt as number, freshUntil: freshUntil as number }
+    : undefined
+}
+
+export interface ThrottledMeans<T> {
+  readonly now: () => number
+  readonly held: () => T | undefined
+  /** While attempts fail their back-off bounds them. */
+  readonly failing: () => boolean
+  /** What another process fetched since; it is held from then on. */
+  readonly newer: () => Promise<T | undefined>
+}
+
+/**
+ * When a document disappoints: first what another process has fetched since, then, for one process in {@link REFETCH_WINDOW}
+ * seconds, another fetch. For the others the document stands if it was fetched within that time by anybody: what is not
+ * in it does not exist. Else nobody knows yet: 503. Renewals pass untouched, also where the store does not answer.
+ */
+export function throttled<T extends Dated>(
+  source: Source<T>,
+  fleet: Pick<Fleet<T>, 'mayAskAgain'>,
+  { now, held, failing, newer }: ThrottledMeans<T>
+): Source<T> {
+  let verdict: { readonly at: number; readonly lasts: number; readonly error?: Unavailable } | undefined
+  const isWithin = (from: number, seconds: number): boolean => from <= now() && now() < from + seconds
+
+  const conclude = (): T => {
+    const document = held() as T
+    const settled = now() < document.fetchedAt + REFETCH_WINDOW
+    verdict = { at: now(), lasts: LOOK_AGAIN, ...(!settled && { error: unknowable() }) }
+    if (verdict.error) throw verdict.error
+    return document
+  }
+
+  const ask = async (butNot: T): Promise<T> => {
+    const document = await newer()
+    if (document !== undefined) return document
+    const mine = await fleet.mayAskAgain()
+    if (mine === true) {
+      verdict = { at: now(), lasts: REFETCH_WINDOW }
+      return source(butNot)
+    }
+    if (mine === false) {
+      await sleep(PATIENCE * 1000)
+      const found = await newer()
+      if (found !== undefined) return found
+    }
+    return conclude()
+  }
+
+  return (butNot) => {
+    if (butNot === undefined || failing()) return source(butNot)
+    if (verdict === undefined || !isWithin(verdict.at, verdict.lasts)) return ask(butNot)
+    if (verdict.error) throw verdict.error
+    return held() as T
+  }
+}
+
+function unknowable(): Unavailable {
+  return new Unavailable(
+    'jwks',
+    'the key set is not asked for again, which is another process’s turn (or the shared store does not say whose)',
+    { retryAfter: LOOK_AGAIN }
+  )
+}

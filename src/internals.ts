@@ -1,0 +1,37 @@
+/**
+ * What a resource server lends to the receivers of events that are made for it, so that they share its connections, its
+ * clock, its bounds and its warnings. Not part of the public interface, and not reachable from it.
+ */
+import type { Issuer } from './issuer.js'
+import type { IssuerSettings } from './issuer-settings.js'
+import type { VerifySignature } from './signature.js'
+import type { Revocation } from './types.js'
+
+export interface Internals {
+  readonly resource: string
+  readonly now: () => number
+  /** Seconds that a function of the user's may take. */
+  readonly deadline: number
+  /** One whose keys `refresh()` fetches too. */
+  readonly createIssuer: (settings: IssuerSettings) => Issuer
+  /** True for an `iss` that tokens may have here; where issuers are looked up, for any. */
+  readonly accepts: (issuer: string) => boolean
+  readonly verifySignature: VerifySignature
+  readonly warning: (issuer: string, message: string) => void
+  /** Without the guard against names that nobody here accepts: an event may be about other APIs too. */
+  readonly revoke: (revocations: readonly Revocation[]) => Promise<void>
+}
+
+const INTERNALS = new WeakMap<object, Internals>()
+
+export function lend(server: object, internals: Internals): void {
+  INTERNALS.set(server, internals)
+}
+
+/** @throws {TypeError} for what `resourceServer()` did not make */
+export function borrow(server: object, caller: string): Internals {
+  const internals = INTERNALS.get(server)
+  if (internals === undefined)
+    throw new TypeError(`${caller}: the first argument must be what resourceServer() returned`)
+  return internals
+}

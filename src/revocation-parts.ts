@@ -1,0 +1,69 @@
+/**
+ * What is a revocation, and what is none: it names one thing, or has a time; a member that is not known is refused, so that
+ * a misspelt one never comes to mean more than was meant. Does NOT remember it: see `revocation.ts`.
+ */
+import type { Revocation } from './types.js'
+
+export const NAMES = ['jti', 'subject', 'sessionId', 'clientId'] as const
+export type Name = (typeof NAMES)[number]
+
+/** Characters of a name, all of which are kept. */
+const MAX_NAME_LENGTH = 2048
+
+/** A revocation with all that it leaves out. */
+export interface Complete {
+  readonly issuer: string
+  readonly kind: Name | undefined
+  readonly name: string
+  /** Of a `jti`, +∞: it is one token, whenever it was issued. */
+  readonly before: number
+  readonly until: number
+}
+
+const MEMBERS: readonly string[] = ['issuer', 'until', 'before', ...NAMES]
+
+/**
+ * A revocation with its defaults: `before` now, `until` now + `keepFor`.
+ *
+ * @param time  now, seconds since the epoch
+ * @throws {TypeError} it is none; in words that hold nothing of it but the name of a member
+ */
+export function completed(revocation: Revocation, time: number, keepFor: number): Complete {
+  const given = revocation as unknown as Readonly<Record<string, unknown>> | null
+  if (typeof given !== 'object' || given === null) throw new TypeError('a revocation is an object')
+  const strange = Object.keys(given).find((member) => !MEMBERS.includes(member))
+  // A misspelt `subject` must not come to mean the whole issuer.
+  if (strange !== undefined) throw new TypeError(`a revocation has no member ${JSON.stringify(strange)}`)
+  const named = NAMES.filter((kind) => given[kind] !== undefined)
+  const [kind] = named
+  if (named.length > 1) throw new TypeError(`a revocation names one thing, not ${named.join(' and ')}`)
+  const issuer = readName(given['issuer'], 'issuer')
+  const name = kind === undefined ? '' : readName(given[kind], kind)
+  const before = readTime(given['before'], 'before')
+  if (kind === 'jti' && before !== undefined) throw new TypeError('a `jti` is one token: it takes no `before`')
+  if (kind === undefined && before === undefined)
+    throw new TypeError('a revocation names a `jti`, `subject`, `sessionId` or `clientId`, or has `before`')
+  return {
+    issuer,
+    kind,
+    name,
+    before: kind === 'jti' ? Number.POSITIVE_INFINITY : (before ?? time),
+    until: readTime(given['until'], 'until') ?? time + keepFor
+  }
+}
+
+function readName(value: unknown, member: string): string {
+  if (typeof value === 'string' && value !== '' && value.length <= MAX_NAME_LENGTH) return value
+  throw new TypeError(`\`${member}\` of a revocation is a text of 1 to ${MAX_NAME_LENGTH} characters`)
+}
+
+function readTime(value: unknown, member: string): number | undefined {
+  if (value === undefined || Number.isFinite(value)) return value as number | undefined
+  throw new TypeError(`\`${member}\` of a revocation is a number of seconds since the epoch`)
+}
+
+/** The same as anybody may have written it. */
+export function asRevocation({ issuer, kind, name, before, until }: Complete): Revocation {
+  if (kind === undefined) return { issuer, before, until }
+  return { issuer, [kind]: name, ...(kind !== 'jti' && { before }), until } as unknown as Revocation
+}

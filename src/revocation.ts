@@ -1,0 +1,250 @@
+/**
+ * Which verified access tokens are to be refused all the same: one by its `jti`, or all that were issued to a subject, a
+ * session or a client, or by an issuer, before a time. Asked on every request, past every cache; nothing on an entry is
+ * made of a token's bytes, of which there can be more than one text for one token (RFC 7515 §2).
+ *
+ * It never forgets an entry before its time to make room: when it is full, `revoke` throws, and what was revoked stays
+ * revoked. Does NOT outlive the process, and does NOT verify who says that something is revoked.
+ */
+import { hash } from 'node:crypto'
+import type { RevocationOptions } from './options.js'
+import type { Problems } from './problems.js'
+import { asRevocation, type Complete, completed, NAMES, type Name } from './revocation-parts.js'
+import type { AccessToken, Revocation } from './types.js'
+
+export interface RevocationSettings {
+  /** Seconds. */
+  readonly keepFor: number
+  readonly maxEntries: number
+}
+
+/** How full the memory of revocations is. */
+export interface RevocationStats {
+  readonly entries: number
+  readonly maxEntries: number
+  /** Approximate. */
+  readonly bytes: number
+  readonly maxBytes: number
+}
+
+export interface Revocations {
+  /**
+   * From now on. What is revoked already stays so at least as long, and at least up to the later `before`; in whatever
+   * order the same revocations come, and however often, the outcome is the same.
+   *
+   * @returns those that said something new, with their defaults filled in
+   * @throws {TypeError} one that is none; no other is heeded then
+   * @throws {RevocationsFull} those before it hold, and nothing was forgotten
+   */
+  readonly revoke: (revocations: readonly Revocation[]) => readonly Revocation[]
+  readonly isRevoked: (accessToken: RevocableToken) => boolean
+  /** All that is remembered, to tell somebody who was not there. */
+  readonly entries: () => readonly Revocation[]
+  /** The same for two that hold the same entries, in whatever order they came. */
+  readonly digest: () => string
+  readonly stats: () => RevocationStats
+}
+
+/** What is read of an access token. */
+export type RevocableToken = Pick<AccessToken, 'issuer' | 'subject' | 'clientId' | 'issuedAt' | 'claims'>
+
+/** There is no room, and nothing will be forgotten before its time to make some. */
+export class RevocationsFull extends Error {
+  override readonly name = 'RevocationsFull'
+}
+
+/** Bookkeeping of an entry, beside its name. */
+const ENTRY_OVERHEAD = 256
+/** The same of an issuer: who looks issuers up may revoke something of each. */
+const ISSUER_OVERHEAD = 1024
+/** Bytes that an entry may take, on average: names of 128 characters … */
+const BYTES_PER_ENTRY = 512
+/** … and all of them at least: room for one with the longest names. */
+const MIN_BYTES = 16 * 1024
+/** Seconds: what ends within one of these is forgotten together. */
+const PERIOD = 60
+
+/** All that is known about one name; `name` is undefined for the issuer itself. */
+interface Entry {
+  readonly issuer: string
+  readonly kind: Name | undefined
+  readonly name: string
+  before: number
+  until: number
+  /** Of the entry as it is, for comparing two memories. */
+  mark: number
+}
+
+type ByIssuer = Readonly<Record<Name, Map<string, Entry>>> & {
+  /** One text for all its entries, each of which came with its own. */
+  readonly issuer: string
+  everything: Entry | undefined
+}
+
+export function createRevocations({
+  now,
+  keepFor,
+  maxEntries
+}: RevocationSettings & { now: () => number }): Revocations {
+  const maxBytes = Math.max(MIN_BYTES, maxEntries * BYTES_PER_ENTRY)
+  const issuers = new Map<string, ByIssuer>()
+  /** By the period in which they end. Each is in one of these. */
+  const ending = new Map<number, Set<Entry>>()
+  let size = 0
+  let bytes = 0
+  let marks = 0
+  let sweepAt = Number.NEGATIVE_INFINITY
+
+  const endsIn = ({ until }: Entry): number => Math.ceil(until / PERIOD)
+
+  const remember = (entry: Entry, { before, until }: Pick<Entry, 'before' | 'until'>): void => {
+    const left = ending.get(endsIn(entry))
+    left?.delete(entry)
+    if (left?.size === 0) ending.delete(endsIn(entry))
+    marks ^= entry.mark
+    entry.before = before
+    entry.until = until
+    entry.mark = markOf(entry)
+    marks ^= entry.mark
+    const period = endsIn(entry)
+    const others = ending.get(period)
+    if (others) others.add(entry)
+    else ending.set(period, new Set([entry]))
+  }
+
+  const forget = (entry: Entry): void => {
+    const known = issuers.get(entry.issuer) as ByIssuer
+    if (entry.kind === undefined) known.everything = undefined
+    else known[entry.kind].delete(entry.name)
+    if (known.everything === undefined && NAMES.every((kind) => known[kind].size === 0)) {
+      issuers.delete(entry.issuer)
+      bytes -= weighIssuer(known)
+    }
+    marks ^= entry.mark
+    size--
+    bytes -= weigh(entry)
+  }
+
+  const sweep = (time: number): void => {
+    // Also for a time that is no number: then nothing is forgotten.
+    if (!(time >= sweepAt)) return
+    const current = Math.floor(time / PERIOD)
+    sweepAt = (current + 1) * PERIOD
+    for (const [period, entries] of ending) {
+      if (period > current) continue
+      for (const entry of entries) forget(entry)
+      ending.delete(period)
+    }
+  }
+
+  const heed = (revocation: Complete): boolean => {
+    const { issuer, kind, name } = revocation
+    const found = issuers.get(issuer)
+    const known = kind === undefined ? found?.everything : found?.[kind].get(name)
+    if (known !== undefined) {
+      const before = Math.max(known.before, revocation.before)
+      const until = Math.max(known.until, revocation.until)
+      if (before === known.before && until === known.until) return false
+      remember(known, { before, until })
+      return true
+    }
+    const into: ByIssuer = found ?? {
+      issuer,
+      everything: undefined,
+      jti: new Map(),
+      subject: new Map(),
+      sessionId: new Map(),
+      clientId: new Map()
+    }
+    const entry: Entry = { issuer: into.issuer, kind, name, before: 0, until: 0, mark: 0 }
+    const more = weigh(entry) + (found ? 0 : weighIssuer(into))
+    if (size >= maxEntries || bytes + more > maxBytes)
+      throw new RevocationsFull(`${size} revocations are remembered (${bytes} bytes), and none may be forgotten yet`)
+    issuers.set(into.issuer, into)
+    if (kind === undefined) into.everything = entry
+    else into[kind].set(name, entry)
+    size++
+    bytes += more
+    remember(entry, revocation)
+    return true
+  }
+
+  const isLive = (entry: Entry | undefined, time: number): entry is Entry => {
+    // A clock that answers no number ends nothing.
+    return entry !== undefined && !(time >= entry.until)
+  }
+
+  const applies = (entry: Entry | undefined, issuedAt: number | undefined, time: number): boolean =>
+    isLive(entry, time) && (issuedAt === undefined || issuedAt < entry.before)
+
+  return {
+    revoke: (revocations) => {
+      const time = now()
+      sweep(time)
+      // All are read before any is heeded: one that is none must not leave half of them done.
+      const complete = revocations.map((one) => completed(one, time, keepFor))
+      return complete.filter((one) => !(time >= one.until) && heed(one)).map(asRevocation)
+    },
+    isRevoked: ({ issuer, subject, clientId, issuedAt, claims }) => {
+      if (size === 0) return false
+      const time = now()
+      sweep(time)
+      const known = issuers.get(issuer)
+      if (known === undefined) return false
+      const { jti, sid } = claims
+      return (
+        applies(known.everything, issuedAt, time) ||
+        (typeof jti === 'string' && isLive(known.jti.get(jti), time)) ||
+        (subject !== undefined && applies(known.subject.get(subject), issuedAt, time)) ||
+        (typeof sid === 'string' && applies(known.sessionId.get(sid), issuedAt, time)) ||
+        (clientId !== undefined && applies(known.clientId.get(clientId), issuedAt, time))
+      )
+    },
+    entries: () => {
+      sweep(now())
+      return [...ending.values()].flatMap((entries) => [...entries].map(asRevocation))
+    },
+    digest: () => {
+      sweep(now())
+      return `${size}.${marks >>> 0}`
+    },
+    stats: () => {
+      sweep(now())
+      return { entries: size, maxEntries, bytes, maxBytes }
+    }
+  }
+}
+
+function weigh({ name }: Entry): number {
+  return ENTRY_OVERHEAD + 2 * name.length
+}
+
+function weighIssuer({ issuer }: ByIssuer): number {
+  return ISSUER_OVERHEAD + 2 * issuer.length
+}
+
+function markOf({ issuer, kind, name, before, until }: Entry): number {
+  return Number.parseInt(hash('sha256', JSON.stringify([issuer, kind, name, before, until]), 'hex').slice(0, 8), 16) | 0
+}
+
+/** The option `revocation`. */
+export function readRevocation(value: unknown, problems: Problems): RevocationSettings {
+  const options: RevocationOptions = value !== undefined && problems.object(value, 'revocation') ? value : {}
+  problems.unknownKeys(options, 'revocation.', ['keepFor', 'maxEntries'])
+  const maxEntries = problems.number(options.maxEntries, 'revocation.maxEntries', {
+    default: 100_000,
+    min: 1,
+    max: 1_000_000,
+    unit: 'entries'
+  })
+  if (!Number.isInteger(maxEntries)) problems.add('revocation.maxEntries', 'is no integer', 'round it')
+  return Object.freeze({
+    keepFor: problems.number(options.keepFor, 'revocation.keepFor', {
+      default: 24 * 3600,
+      min: 60,
+      max: 31 * 24 * 3600,
+      unit: 'seconds'
+    }),
+    maxEntries
+  })
+}

@@ -1,0 +1,79 @@
+/**
+ * Introspection answers (RFC 7662) for all processes of an API, so that each token is asked about once and not once a
+ * process. An answer lives as long as it does where it was given, by the shorter of two processes' settings, and never
+ * past the token's `exp`: passing it on lengthens nothing.
+ *
+ * Best effort: what the store does not say is asked of the authorization server. Does NOT check what an answer says.
+ */
+import { isDeepStrictEqual } from 'node:util'
+import { deepFreeze } from './claims.js'
+import type { IntrospectionSettings } from './introspection-settings.js'
+import type { Issuer } from './issuer.js'
+import type { Shared } from './shared.js'
+import type { Claims } from './types.js'
+
+/** Seconds by which another machine's clock may be ahead. */
+const MAX_AHEAD = 10
+
+/** An answer with its times, in seconds since the epoch. */
+export interface SharedAnswer {
+  /** undefined: not active. */
+  readonly members: Claims | undefined
+  /** When it was given. */
+  readonly since: number
+  /** Until when it may be believed. */
+  readonly until: number
+}
+
+export interface SharedAnswers {
+  /** @param lifetime seconds that an active answer, and an inactive one, live here. Never throws. */
+  get(token: string, issuer: Issuer, lifetime: Lifetime): Promise<SharedAnswer | undefined>
+  /** In place of whatever was said of the token before. Nobody waits for it. */
+  set(token: string, issuer: Issuer, answer: SharedAnswer): void
+}
+
+interface Lifetime {
+  readonly active: number
+  readonly inactive: number
+}
+
+export function createSharedAnswers(
+  shared: Shared,
+  { resource, now }: { readonly resource: string; readonly now: () => number }
+): SharedAnswers {
+  const cache = shared.cache('introspection')
+  return {
+    get: async (token, issuer, lifetime) => {
+      const text = await cache.get(partsOf(token, issuer, resource))
+      if (text === undefined) return undefined
+      const { members, since, until: end } = JSON.parse(text) as SharedAnswer
+      const time = now()
+      const most = members ? lifetime.active : lifetime.inactive
+      // Also by this process's own time, should another's be ahead.
+      const until = Math.min(end, since + most, time + most)
+      return since <= time + MAX_AHEAD && time < until ? { members: deepFreeze(members), since, until } : undefined
+    },
+    set: (token, issuer, { members, since, until }) => {
+      const text = stringify(members, { since, until })
+      void cache.set(partsOf(token, issuer, resource), text ?? '', text === undefined ? 0 : until - now())
+    }
+  }
+}
+
+/** Everything an answer depends on: two processes that differ in it share none. The token goes no further than its MAC. */
+function partsOf(token: string, { settings }: Issuer, resource: string): readonly string[] {
+  const { endpoint, clientId, signedResponse, responseAudience, dialect } =
+    settings.introspection as IntrospectionSettings
+  const manner = dialect ? 'dialect' : signedResponse ? `signed ${responseAudience ?? ''}` : 'plain'
+  return [settings.issuer, settings.metadataUrl ?? '', endpoint ?? '', clientId, manner, resource, token]
+}
+
+/** undefined for members that would not come back as they were: too deep, or of a dialect, whose values may be anything. */
+function stringify(members: Claims | undefined, times: Omit<SharedAnswer, 'members'>): string | undefined {
+  try {
+    const text = JSON.stringify({ ...times, members })
+    return isDeepStrictEqual((JSON.parse(text) as SharedAnswer).members, members) ? text : undefined
+  } catch {
+    return undefined
+  }
+}

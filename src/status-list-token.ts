@@ -1,0 +1,153 @@
+/**
+ * A Status List Token (draft-ietf-oauth-status-list §5.1): a JWT of the issuer in which each of many access tokens has a
+ * few bits, compressed. Its type, issuer, subject and times are looked at, then the signature, and only what is signed is
+ * inflated, up to a bound.
+ *
+ * Does NOT fetch, and does NOT know what a status means.
+ */
+import { promisify } from 'node:util'
+import { inflate } from 'node:zlib'
+import { InvalidToken, Misconfigured, Unavailable } from './errors.js'
+import type { Issuer } from './issuer.js'
+import { decodeBase64url, isMediaType } from './jws.js'
+import { readUnverifiedJwt, verifyIssuerSignature } from './jwt.js'
+import type { Dated } from './remote.js'
+import type { VerifySignature } from './signature.js'
+import type { Claims } from './types.js'
+import { dates } from './watched.js'
+
+export const STATUS_LIST_TOKEN = 'application/statuslist+jwt'
+
+/** Bytes of an inflated list: 16 million tokens of one bit, or 2 million of eight. */
+const MAX_LIST_BYTES = 2 * 1024 * 1024
+/** Seconds a list is kept: its `ttl`, within bounds. */
+const FRESH_FOR = { default: 300, min: 60, max: 3600 }
+/** Seconds that `iat` may lie ahead, as in access tokens. */
+const MAX_IAT_AHEAD = 60
+
+const BITS: readonly unknown[] = [1, 2, 4, 8]
+
+const inflated = promisify(inflate)
+
+/** A verified list, inflated. */
+export interface StatusList extends Dated {
+  /** The status of the token with this index; undefined where the list ends before it. */
+  statusOf(index: number): number | undefined
+  readonly bytes: number
+  /** Of the issuer's keys, as they were before the list was verified. */
+  readonly keySetVersion: number
+}
+
+export interface StatusListTokenMeans {
+  readonly now: () => number
+  /** Seconds. */
+  readonly clockTolerance: number
+  readonly verifySignature: VerifySignature
+}
+
+/**
+ * @param text  what was fetched from `uri`
+ * @param uri   as the access token has it; `sub` must be the same to the letter
+ * @returns the list, fresh for its `ttl` (60 to 3600 s, 300 s without) from now, and never past its `exp`
+ * @throws {Misconfigured} no such token, by another signer, of another URI, or with a list that cannot be read
+ * @throws {Unavailable} it has expired, or the keys to verify it with cannot be had
+ */
+export async function readStatusListToken(
+  text: string,
+  uri: string,
+  issuer: Issuer,
+  { now, clockTolerance, verifySignature }: StatusListTokenMeans
+): Promise<StatusList> {
+  const about = `the status list token of ${issuer.settings.issuer} at ${new URL(uri).host}`
+  const jwt = readUnverifiedJwt(text)
+  if (jwt === undefined) throw new Misconfigured(`${about} is no signed JWT`)
+  const keySetVersion = issuer.keySetVersion()
+  try {
+    const claims = jwt.unverifiedClaims()
+    const problem = findProblem(jwt.unverifiedHeader, claims, { uri, issuer, now: now(), clockTolerance })
+    if (problem) throw new Misconfigured(`${about} is not what draft-ietf-oauth-status-list §5.1 says: ${problem}`)
+    await verifyIssuerSignature(jwt, issuer.settings.algorithms, issuer.keySet, verifySignature)
+    const { exp, ttl, status_list: list } = claims as unknown as Verified
+    const time = now()
+    const left = exp === undefined ? Number.POSITIVE_INFINITY : exp + clockTolerance - time
+    if (!(left > 0)) throw new Unavailable('status_list', `${about} has expired`)
+    const bytes = await readList(list.lst, about)
+    const freshFor = Math.min(FRESH_FOR.max, Math.max(FRESH_FOR.min, ttl ?? FRESH_FOR.default), left)
+    return {
+      ...dates(time, freshFor),
+      statusOf: (index) => statusAt(bytes, list.bits, index),
+      bytes: bytes.length,
+      keySetVersion
+    }
+  } catch (cause) {
+    // A refusal would be about the client's token, which is as good as it was.
+    if (!(cause instanceof InvalidToken)) throw cause
+    throw new Misconfigured(`${about} cannot be relied on (${cause.reason}): ${cause.hint}`, { cause })
+  }
+}
+
+/** The claims that are read once the rest is known to be right. */
+interface Verified {
+  readonly exp: number | undefined
+  readonly ttl: number | undefined
+  readonly status_list: { readonly bits: 1 | 2 | 4 | 8; readonly lst: string }
+}
+
+interface Expected {
+  readonly uri: string
+  readonly issuer: Issuer
+  readonly now: number
+  readonly clockTolerance: number
+}
+
+/** All of §5.1 but the signature and the time it ends. */
+function findProblem(header: Claims, claims: Claims, { uri, issuer, now, clockTolerance }: Expected): string | false {
+  const { iss, sub, iat, exp, nbf, ttl, status_list: list } = claims
+  const ahead = Math.max(MAX_IAT_AHEAD, clockTolerance)
+  return (
+    (!isMediaType(header['typ'], STATUS_LIST_TOKEN) && 'its `typ` is not statuslist+jwt') ||
+    (iss !== undefined && !issuer.settings.acceptedIssuers.has(iss as string) && 'its `iss` is another issuer') ||
+    (sub !== uri && 'its `sub` is not the URI that the access token has, to the letter') ||
+    (!isUpTo(iat, now + ahead) && 'it has no `iat`, or one in the future') ||
+    (exp !== undefined && !Number.isFinite(exp) && 'its `exp` is no number') ||
+    (nbf !== undefined && !isUpTo(nbf, now + clockTolerance) && 'it is not valid yet') ||
+    (ttl !== undefined && !isPositive(ttl) && 'its `ttl` is no positive number') ||
+    (!isList(list) && 'its `status_list` lacks `bits` of 1, 2, 4 or 8, or `lst` in base64url')
+  )
+}
+
+function isUpTo(value: unknown, latest: number): boolean {
+  return Number.isFinite(value) && (value as number) <= latest
+}
+
+function isPositive(value: unknown): boolean {
+  return Number.isFinite(value) && (value as number) > 0
+}
+
+function isList(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const { bits, lst } = value as Partial<Record<string, unknown>>
+  return BITS.includes(bits) && typeof lst === 'string' && /^[\w-]+$/.test(lst)
+}
+
+/** §4.1: DEFLATE in ZLIB's format, on another thread, and no further than the bound. */
+async function readList(lst: string, about: string): Promise<Uint8Array> {
+  const compressed = decodeBase64url(lst)
+  if (compressed === undefined) throw new Misconfigured(`${about}: its \`lst\` is not base64url`)
+  try {
+    // A copy: what inflate answers may be a view into something larger.
+    return new Uint8Array(await inflated(compressed, { maxOutputLength: MAX_LIST_BYTES }))
+  } catch (cause) {
+    throw new Misconfigured(
+      `${about}: its \`lst\` cannot be inflated (ZLIB, RFC 1950), or to more than ${MAX_LIST_BYTES} bytes`,
+      { cause }
+    )
+  }
+}
+
+/** §4.1: the bits of a byte are counted from the least significant one. */
+function statusAt(list: Uint8Array, bits: number, index: number): number | undefined {
+  const perByte = 8 / bits
+  const byte = list[Math.floor(index / perByte)]
+  return byte === undefined ? undefined : (byte >> ((index % perByte) * bits)) & (2 ** bits - 1)
+}

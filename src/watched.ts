@@ -1,0 +1,131 @@
+/**
+ * A remote document with everything around it (`remote.ts`), and a window to look into it: what is held, how old it is,
+ * what went wrong last. With `fleet`, what other processes fetched stands in where this one could not, and of all
+ * processes one asks again on behalf of the others.
+ *
+ * Does NOT know what the document says.
+ */
+import { ResourceServerError } from './errors.js'
+import { type Fleet, throttled } from './fleet.js'
+import { coalesced, cooled, type Dated, fresh, type Source, staleOnError } from './remote.js'
+
+const ATTEMPT_WINDOW = 30
+const FIRST_BACKOFF = 1
+/** Of the time a document is fresh, after which it is renewed in the background, ± 10 % so that a fleet spreads out. */
+const REFRESH_AT = 0.8
+
+/** What is known of a remote document: ages in seconds, undefined where it was never loaded; `freshFor` also where it is for ever. */
+export interface DocumentHealth {
+  readonly age: number | undefined
+  readonly freshFor: number | undefined
+  /** Why the last attempt to load it failed; undefined after a success. */
+  readonly error: string | undefined
+}
+
+/** A source with everything around it, and a window to look into it. */
+export interface Watched<T extends Dated> extends Observed {
+  readonly source: Source<T>
+  held(): T | undefined
+  /** Loads it now, past everything that bounds `source`; who asks while it is under way shares the attempt. */
+  refresh(): Promise<T>
+}
+
+export interface Observed {
+  error(): unknown
+  /** Until when the held document may serve. */
+  usableUntil(): number
+  health(): DocumentHealth
+}
+
+export interface WatchOptions<T extends Dated> {
+  /** `again`: the last document was not enough. */
+  readonly load: (again: boolean) => Promise<T>
+  /** Told of every document that takes the place of another, however it came. */
+  readonly accept?: (document: T) => void
+  readonly now: () => number
+  /** Seconds. */
+  readonly staleFor: number
+  readonly fleet?: Fleet<T> | undefined
+}
+
+export function watch<T extends Dated>({ load, accept, now, staleFor, fleet }: WatchOptions<T>): Watched<T> {
+  let held: T | undefined
+  let error: unknown
+  let started = 0
+  let finished = 0
+  const last = (): T | undefined => held
+  const failing = (): boolean => error !== undefined
+  const hold = (document: T): T => {
+    accept?.(document)
+    held = document
+    return document
+  }
+  /** What another process fetched after this one did. */
+  const newer = async (): Promise<T | undefined> => {
+    const document = await fleet?.latest()
+    return document && (held === undefined || document.fetchedAt > held.fetchedAt) ? document : undefined
+  }
+  const observed = async (again: boolean): Promise<T> => {
+    const attempt = ++started
+    try {
+      const document = await load(again)
+      // Overtaken by one that began later: it says what was so before.
+      if (held !== undefined && attempt < finished) return held
+      finished = attempt
+      error = undefined
+      return hold(document)
+    } catch (cause) {
+      if (attempt > finished) error = cause
+      const document = await newer()
+      // Due at once: whoever uses it sees to it that it is not for long.
+      if (document) hold({ ...document, refreshAt: document.fetchedAt })
+      throw cause
+    }
+  }
+  const adopted = async (): Promise<T | undefined> => {
+    const document = await newer()
+    return document && hold(document)
+  }
+  const chain = (): Source<T> => {
+    const options = { now, window: ATTEMPT_WINDOW, firstBackoff: FIRST_BACKOFF, random: Math.random }
+    if (!fleet) return staleOnError(fresh(coalesced(cooled(observed, options, last)), now, last), stale)
+    // The bound of all processes stands in for that of each.
+    const attempts = cooled(observed, { ...options, missWindow: 0 }, last)
+    const bounded = throttled(attempts, fleet, { now, held: last, failing, newer: adopted })
+    return staleOnError(fresh(coalesced(bounded), now, last), stale)
+  }
+  const stale = { now, staleFor, last, failing }
+  let source = chain()
+  const refreshing = coalesced(async () => {
+    const document = await observed(true)
+    // What the one before remembers of misses and failures is about a document that is no more.
+    source = chain()
+    return document
+  })
+  return {
+    source: (butNot) => source(butNot),
+    refresh: async () => refreshing(),
+    held: last,
+    error: () => error,
+    usableUntil: () => (held ? held.freshUntil + staleFor : Number.NEGATIVE_INFINITY),
+    health: () => ({
+      age: held && now() - held.fetchedAt,
+      freshFor: held && Number.isFinite(held.freshUntil) ? held.freshUntil - now() : undefined,
+      error: error === undefined ? undefined : describe(error)
+    })
+  }
+}
+
+/** What happened, for the operator. */
+function describe(error: unknown): string {
+  return error instanceof ResourceServerError ? error.hint : String(error)
+}
+
+/** @param freshFor seconds */
+export function dates(fetchedAt: number, freshFor: number): Dated {
+  return {
+    fetchedAt,
+    refreshAt: fetchedAt + freshFor * (REFRESH_AT + (Math.random() - 0.5) / 5),
+    freshUntil: fetchedAt + freshFor
+  }
+}

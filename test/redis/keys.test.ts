@@ -1,0 +1,261 @@
+/** Metadata and keys that processes share over a real Redis: who fetches, who waits, and how long an old set may serve. */
+import { beforeEach, describe, expect, test } from 'vitest'
+import type { ResourceServer } from '../../src/index.js'
+import { ask, createBed, denial, granted, introspecting, strangeKey, unavailableFor } from '../support/exchange.js'
+import { fault, type TestIssuer } from '../support/issuer.js'
+import { changed, insider, kept, sharing } from '../support/processes.js'
+import { createRedis, hasRedis } from '../support/redis.js'
+
+const bed = createBed()
+/** Seconds after which a key set is renewed in the background, at the latest; is no longer fresh; may serve no longer. */
+const DUE = 599
+const FRESH = 600
+const STALE = 3600
+
+describe.skipIf(!hasRedis)('metadata and keys', () => {
+  const redis = createRedis()
+  let issuer: TestIssuer
+
+  beforeEach(async () => {
+    await redis.look.flushall()
+    issuer = await bed.issuer()
+  })
+
+  const process = async (options: Partial<Parameters<typeof bed.api>[0]> = {}): Promise<ResourceServer> =>
+    bed.api({ issuers: [issuer.issuer], shared: await sharing(redis), ...options })
+  /** The authorization server is there and cannot answer. */
+  const down = (isDown = true): void => {
+    for (const endpoint of ['metadata', 'jwks', 'introspection'] as const)
+      issuer.always(endpoint, isDown ? fault.status(404) : undefined)
+  }
+  /** A token that nobody signed with a key of the issuer's. */
+  const junk = (): string => issuer.token({ key: strangeKey(`x${Math.random()}`) })
+
+  describe('a new process, while the authorization server is down', () => {
+    test('KEY-08: verifies with what another one fetched, says so, and is well again afterwards', async () => {
+      const first = await process()
+      expect(await ask(first, issuer.token())).toEqual(granted)
+      await kept(redis, 'jwks')
+      await kept(redis, 'metadata')
+      await issuer.close()
+      const second = await process()
+      await second.ready()
+      expect(await ask(second, issuer.token())).toEqual(granted)
+      expect(await ask(second, issuer.token({ claims: { exp: 1 } }))).toEqual(denial.expired)
+      expect(await ask(second, junk())).toEqual({ ...denial.unavailable, retryAfter: expect.any(String) })
+      expect(second.health().status).toBe('degraded')
+      expect(second.health().issuers[0]).toMatchObject({
+        metadata: { age: 0, error: expect.any(String) },
+        jwks: { age: 0, keys: 1, error: expect.any(String) }
+      })
+    })
+
+    test('recovers by itself', async () => {
+      await ask(await process(), issuer.token())
+      await kept(redis, 'jwks')
+      down()
+      const second = await process()
+      expect(await ask(second, issuer.token())).toEqual(granted)
+      down(false)
+      bed.clock.advance(2)
+      issuer.reset()
+      expect(await ask(second, issuer.token())).toEqual(granted)
+      await issuer.received('jwks', 1)
+      while (second.health().status !== 'ok') await redis.look.ping()
+    })
+
+    test('finds the introspection endpoint', async () => {
+      const issuers = [introspecting(issuer)]
+      const token = issuer.opaque()
+      expect(await ask(await process({ issuers }), token)).toEqual(granted)
+      await kept(redis, 'metadata')
+      issuer.always('metadata', fault.status(500))
+      expect(await ask(await process({ issuers }), issuer.opaque())).toEqual(granted)
+    })
+
+    test('KEY-09: is served by the old set for an hour after its freshness, as any other, and then no more', async () => {
+      await ask(await process(), issuer.token())
+      await kept(redis, 'jwks')
+      await kept(redis, 'metadata')
+      down()
+      bed.clock.advance(FRESH + STALE - 1)
+      const late = await process()
+      expect(await ask(late, issuer.token())).toEqual(granted)
+      bed.clock.advance(1)
+      // The metadata may serve for longer than the keys: what is missing is the key set, which is an outage.
+      expect(await ask(late, issuer.token())).toEqual(denial.unavailable)
+      const later = await process()
+      expect(await ask(later, issuer.token())).toEqual(denial.unavailable)
+      expect(later.health().issuers[0]?.jwks.keys).toBe(0)
+      expect(late.health().status).toBe('failed')
+    })
+
+    test('… nor by one that is fresh for longer than any may be, or from the future', async () => {
+      const cache = (await insider(redis, bed.clock.now)).cache('jwks')
+      const parts = [issuer.issuer, issuer.issuer, '', `${issuer.origin}/jwks`]
+      const now = bed.clock.now()
+      const text = JSON.stringify(issuer.jwks)
+      const issuers = [{ issuer: issuer.issuer, jwksUri: `${issuer.origin}/jwks` }]
+      issuer.always('jwks', fault.status(500))
+      const verdictOf = async (snapshot: unknown): Promise<number> => {
+        await cache.set(parts, JSON.stringify(snapshot), 60)
+        return (await ask(await process({ issuers }), issuer.token())).status
+      }
+      expect(await verdictOf({ text, fetchedAt: now, freshUntil: now + 3600 })).toBe(200)
+      expect(await verdictOf({ text, fetchedAt: now, freshUntil: now + 3601 })).toBe(503)
+      expect(await verdictOf({ text, fetchedAt: now + 11, freshUntil: now + 100 })).toBe(503)
+      expect(await verdictOf({ text: '{"keys":[]}', fetchedAt: now, freshUntil: now + 3600 })).toBe(503)
+      expect(await verdictOf({ text: '{', fetchedAt: now, freshUntil: now + 3600 })).toBe(503)
+      expect(await verdictOf({ text, fetchedAt: 'now', freshUntil: now + 3600 })).toBe(503)
+    })
+
+    test('(RFC 8414 §3.3) metadata that name another issuer are not believed, wherever they come from', async () => {
+      const cache = (await insider(redis, bed.clock.now)).cache('metadata')
+      const now = bed.clock.now()
+      const write = (document: unknown): Promise<void> =>
+        cache.set(
+          [issuer.issuer, issuer.issuer, '', ''],
+          JSON.stringify({ text: JSON.stringify(document), fetchedAt: now, freshUntil: now + 60 }),
+          60
+        )
+      issuer.always('metadata', fault.status(500))
+      await write({ ...issuer.metadata, issuer: 'https://other.example.com' })
+      expect(await ask(await process(), issuer.token())).toEqual(denial.unavailable)
+      await write(issuer.metadata)
+      expect(await ask(await process(), issuer.token())).toEqual(granted)
+    })
+
+    test('KEY-01: has nothing of another issuer, or of the same at another place', async () => {
+      await ask(await process(), issuer.token())
+      await kept(redis, 'jwks')
+      down()
+      const issuers = [{ issuer: issuer.issuer, jwksUri: `${issuer.origin}/jwks` }]
+      expect(await ask(await process({ issuers }), issuer.token())).toEqual(denial.unavailable)
+      const other = await bed.issuer()
+      other.always('metadata', fault.status(500))
+      expect(await ask(await process({ issuers: [other.issuer] }), other.token())).toEqual(denial.unavailable)
+    })
+  })
+
+  test('KEY-09: a set that is put back does not bring back a key where its withdrawal is known', async () => {
+    const first = await process()
+    const withdrawn = issuer.token({ claims: { exp: bed.clock.now() + 3 * FRESH } })
+    expect(await ask(first, withdrawn)).toEqual(granted)
+    const [key = ''] = await kept(redis, 'jwks')
+    const before = await redis.look.get(key)
+    issuer.rotate('switch')
+    issuer.rotate('retire')
+    bed.clock.advance(FRESH)
+    expect(await ask(first, issuer.token())).toEqual(granted)
+    await changed(redis, key, before)
+    // Whoever can write to the store can put back what was there.
+    await redis.look.set(key, String(before))
+    down()
+    bed.clock.advance(FRESH)
+    expect(await ask(first, issuer.token())).toEqual(granted)
+    expect(await ask(first, issuer.token({ key: strangeKey('k1') }))).toEqual(denial.unavailable)
+    expect(await ask(first, withdrawn)).toEqual(denial.unavailable)
+  })
+
+  test('a slow process does not undo what another has found since', async () => {
+    const [slow, quick] = [await process(), await process()]
+    const cache = (await insider(redis, bed.clock.now)).cache('jwks')
+    const parts = [issuer.issuer, issuer.issuer, '', '']
+    await slow.ready()
+    await kept(redis, 'jwks')
+    const now = bed.clock.now()
+    const newer = JSON.stringify({ text: '{"keys":["newer"]}', fetchedAt: now + 5, freshUntil: now + 600 })
+    await cache.set(parts, newer, 60)
+    await quick.ready()
+    // One more exchange on the same connection: what was to be written would have been.
+    await ask(quick, junk())
+    expect(await cache.get(parts)).toBe(newer)
+  })
+
+  describe('KEY-07, SEC-05: an unknown kid', () => {
+    test('is fetched for by one process; the others find the key without asking', async () => {
+      const processes = [await process(), await process(), await process()]
+      for (const one of processes) await one.ready()
+      await kept(redis, 'jwks')
+      issuer.reset()
+      bed.clock.advance(1)
+      issuer.rotate('switch')
+      const answers = await Promise.all(processes.map((one) => ask(one, issuer.token())))
+      expect(answers).toEqual(processes.map(() => granted))
+      expect(issuer.count('jwks')).toBe(1)
+      for (const one of processes) expect(one.health().status).toBe('ok')
+    })
+
+    test('… also where one that renewed its set has long had it', async () => {
+      const [early, late] = [await process(), await process()]
+      await early.ready()
+      await late.ready()
+      const [key = ''] = await kept(redis, 'jwks')
+      issuer.rotate('switch')
+      bed.clock.advance(DUE)
+      const before = await redis.look.get(key)
+      await ask(early, issuer.token())
+      await changed(redis, key, before)
+      const other = (await insider(redis, bed.clock.now)).once('jwks-refetch')
+      await other.claim([issuer.issuer, issuer.issuer, '', ''], 15)
+      issuer.reset()
+      expect(await ask(late, issuer.token())).toEqual(granted)
+    })
+
+    test('that does not exist causes one fetch for all in 15 s, in however many requests', async () => {
+      const processes = [await process(), await process()]
+      for (const one of processes) await one.ready()
+      issuer.reset()
+      const answers = await Promise.all(
+        Array.from({ length: 40 }, (_, i) => ask(processes[i % 2] as ResourceServer, junk()))
+      )
+      expect(answers).toEqual(answers.map(() => denial.signature))
+      expect(issuer.count('jwks')).toBe(1)
+      bed.clock.advance(14)
+      for (const one of processes) expect(await ask(one, junk())).toEqual(denial.signature)
+      expect(issuer.count('jwks')).toBe(1)
+      bed.clock.advance(1)
+      await redis.look.del(await kept(redis, 'jwks-refetch'))
+      for (const one of processes) expect(await ask(one, junk())).toEqual(denial.signature)
+      expect(issuer.count('jwks')).toBe(2)
+    })
+
+    test('KEY-08: is unknowable while the process whose turn it is has not said what it found', async () => {
+      const api = await process()
+      await api.ready()
+      bed.clock.advance(16)
+      const other = (await insider(redis, bed.clock.now)).once('jwks-refetch')
+      expect(await other.claim([issuer.issuer, issuer.issuer, '', ''], 15)).toBe(true)
+      issuer.reset()
+      for (const _ of [1, 2]) expect(await ask(api, junk())).toEqual(unavailableFor(1))
+      expect(await ask(api, issuer.token())).toEqual(granted)
+      expect(issuer.count('jwks')).toBe(0)
+      // Nothing is wrong with this process, nor with the authorization server.
+      expect(api.health().status).toBe('ok')
+    })
+
+    test('is not fetched for while the store is down; renewals are', async () => {
+      const api = await process()
+      expect(await ask(api, issuer.token())).toEqual(granted)
+      await kept(redis, 'jwks')
+      await redis.kill()
+      bed.clock.advance(16)
+      issuer.reset()
+      for (const _ of [1, 2, 3]) expect(await ask(api, junk())).toEqual(unavailableFor(1))
+      expect(issuer.count('jwks')).toBe(0)
+      issuer.rotate('switch')
+      bed.clock.advance(DUE)
+      await ask(api, junk())
+      await issuer.received('jwks', 1)
+      while ((await ask(api, issuer.token())).status !== 200) await issuer.received('jwks', 1)
+      await redis.start()
+    })
+
+    test('costs the store nothing where the keys are in the settings', async () => {
+      const api = await process({ issuers: [{ issuer: issuer.issuer, jwks: issuer.jwks }] })
+      expect(await ask(api, issuer.token())).toEqual(granted)
+      expect(await ask(api, junk())).toEqual(denial.signature)
+      expect(await redis.look.keys('*')).toEqual([])
+    })
+  })
+})

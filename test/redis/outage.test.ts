@@ -1,0 +1,176 @@
+/** A Redis that is killed and comes back, hangs, or answers nonsense, in the middle: what each purpose does meanwhile. */
+import { beforeEach, describe, expect, test } from 'vitest'
+import type { IssuerOptions, ResourceServer, SharedOptions } from '../../src/index.js'
+import {
+  ask,
+  createBed,
+  denial,
+  granted,
+  introspecting,
+  strangeKey,
+  unavailableFor,
+  until
+} from '../support/exchange.js'
+import type { TestIssuer } from '../support/issuer.js'
+import { counted, kept, SECRET, sharing } from '../support/processes.js'
+import { CLIENTS, createRedis, hasRedis, startSilence } from '../support/redis.js'
+
+const bed = createBed()
+/** Seconds after which a key set is due for renewal, at the latest. */
+const DUE = 599
+
+describe.skipIf(!hasRedis)('the shared store fails', () => {
+  const redis = createRedis()
+  let issuer: TestIssuer
+
+  beforeEach(async () => {
+    await redis.look.flushall()
+    issuer = await bed.issuer()
+  })
+
+  const process = (shared: SharedOptions, one: string | IssuerOptions = issuer.issuer): ResourceServer =>
+    bed.api({ issuers: [one], shared })
+  const junk = (): string => issuer.token({ key: strangeKey(`x${Math.random()}`) })
+  /** Goes on past pauses until the store has answered this process again. */
+  async function wellAgain(api: ResourceServer, attempt: () => Promise<unknown>): Promise<void> {
+    do {
+      bed.clock.advance(1)
+      await attempt()
+    } while (api.stats().shared?.error !== undefined)
+    expect(api.health().shared).toEqual({ status: 'ok', error: undefined })
+  }
+
+  describe.each(CLIENTS)('with %s', (client) => {
+    test('DEN-16: introspection asks the authorization server instead, and shares again when it is back', async () => {
+      const apis = await Promise.all(
+        [0, 1].map(async () => process(await sharing(redis, { client }), introspecting(issuer)))
+      )
+      const [a, b] = apis as [ResourceServer, ResourceServer]
+      expect(await ask(a, issuer.opaque())).toEqual(granted)
+      await redis.kill()
+      const token = issuer.opaque()
+      issuer.reset()
+      for (const api of apis) expect(await ask(api, token)).toEqual(granted)
+      expect(issuer.count('introspection')).toBe(2)
+      expect(await ask(a, 'unknown')).toEqual(denial.inactive)
+      // What is known here is served without the store.
+      expect(await ask(a, token)).toEqual(granted)
+      expect(issuer.count('introspection')).toBe(3)
+      await redis.start()
+      for (const api of apis) await wellAgain(api, () => ask(api, issuer.opaque()))
+      const later = issuer.opaque()
+      const before = (await redis.look.keys('oauth-rs:introspection:*')).length
+      expect(await ask(a, later)).toEqual(granted)
+      await kept(redis, 'introspection', before + 1)
+      issuer.reset()
+      expect(await ask(b, later)).toEqual(granted)
+      expect(issuer.count('introspection')).toBe(0)
+    })
+
+    test('KEY-08, SEC-05: nobody asks for an unknown key; when it is back one process does', async () => {
+      const api = process(await sharing(redis, { client }))
+      expect(await ask(api, issuer.token())).toEqual(granted)
+      await kept(redis, 'jwks')
+      await redis.kill()
+      bed.clock.advance(16)
+      issuer.rotate('switch')
+      issuer.reset()
+      for (const token of [junk(), issuer.token()]) {
+        expect(await ask(api, token)).toEqual(unavailableFor(1))
+        bed.clock.advance(1)
+      }
+      expect(issuer.count('jwks')).toBe(0)
+      await redis.start()
+      await until(() => redis.look.status === 'ready')
+      let last = await ask(api, issuer.token())
+      while (last.status === 503) {
+        // A client that waits for its connection takes turns late, which nobody waits for any more.
+        await redis.look.flushall()
+        bed.clock.advance(1)
+        last = await ask(api, issuer.token())
+      }
+      expect(last).toEqual(granted)
+      expect(issuer.count('jwks')).toBe(1)
+    })
+  })
+
+  test('KEY-08: keys that were lost with it are there again with the next renewal', async () => {
+    const shared = await sharing(redis)
+    const first = process(shared)
+    await first.ready()
+    await kept(redis, 'jwks')
+    // The answer to what was written has come too, else the client would write it again.
+    await shared.store.get('x')
+    await redis.kill()
+    await redis.start()
+    await until(() => redis.look.status === 'ready')
+    expect(await redis.look.keys('*')).toEqual([])
+    bed.clock.advance(DUE)
+    // The first attempt may still find no connection.
+    while ((await redis.look.keys('oauth-rs:jwks:*')).length === 0) {
+      expect(await ask(first, issuer.token())).toEqual(granted)
+      await first.refresh()
+    }
+    await kept(redis, 'metadata')
+    await issuer.close()
+    expect(await ask(process(await sharing(redis)), issuer.token())).toEqual(granted)
+  })
+
+  test('one that says nothing costs three requests a quarter of a second, and is left alone then', async () => {
+    const silence = bed.closing(await startSilence(redis.port))
+    const { store, calls } = counted((await sharing(redis, { port: silence.port })).store)
+    const api = process({ store, secret: SECRET }, introspecting(issuer))
+    await api.ready()
+    await until(() => calls() === 4)
+    await store.get('x')
+    silence.hold(true)
+    expect(await ask(api, issuer.opaque())).toEqual(granted)
+    expect(api.stats().shared?.error).toBe('Error: no answer within 0.25 s')
+    // What was to be written was not either.
+    for (const _ of [2, 3]) expect(await ask(api, issuer.opaque())).toEqual(granted)
+    await until(() => api.stats().shared?.state === 'paused')
+    expect(api.health()).toMatchObject({ status: 'degraded', shared: { status: 'degraded' } })
+    const before = calls()
+    for (const _ of [4, 5, 6]) expect(await ask(api, issuer.opaque())).toEqual(granted)
+    expect(calls()).toBe(before)
+    silence.hold(false)
+    await wellAgain(api, () => ask(api, issuer.opaque()))
+    expect(api.health().status).toBe('ok')
+  })
+
+  test('… also an unknown key, which it keeps from being asked for: 503', async () => {
+    const silence = bed.closing(await startSilence(redis.port))
+    const api = process(await sharing(redis, { port: silence.port }))
+    await api.ready()
+    await kept(redis, 'jwks')
+    bed.clock.advance(16)
+    issuer.reset()
+    silence.hold(true)
+    expect(await Promise.all([1, 2, 3, 4].map(() => ask(api, junk())))).toEqual(Array(4).fill(unavailableFor(1)))
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    expect(issuer.count('jwks')).toBe(0)
+    expect(api.health().issuers[0]?.status).toBe('ok')
+  })
+
+  test('KEY-08: a process that starts while neither it nor the authorization server answers has nothing: 503', async () => {
+    const silence = bed.closing(await startSilence(redis.port))
+    const shared = await sharing(redis, { port: silence.port })
+    silence.hold(true)
+    const token = issuer.token()
+    await issuer.close()
+    expect(await ask(process(shared), token)).toEqual(denial.unavailable)
+  })
+
+  test('with a second secret too, an answer is waited for once', async () => {
+    const silence = bed.closing(await startSilence(redis.port))
+    const { store, calls } = counted((await sharing(redis, { port: silence.port })).store)
+    const api = process({ store, secret: [SECRET, `${SECRET} of before`] }, introspecting(issuer))
+    await api.ready()
+    // Of metadata and keys: looked for under either name; written, and deleted under the other.
+    await until(() => calls() === 8)
+    silence.hold(true)
+    expect(await ask(api, issuer.opaque())).toEqual(granted)
+    // One look, which was not answered, and at once the answer of the server under one name and the other.
+    await until(() => calls() === 11)
+  })
+})

@@ -1,0 +1,126 @@
+/** The option `shared`: what it may be, what is shown of it, and stores that do not do what a store does. */
+import { describe, expect, test } from 'vitest'
+import { resourceServer, type SharedOptions } from '../../src/index.js'
+import { ask, createBed, granted, introspecting } from '../support/exchange.js'
+import { OTHER_SECRET, SECRET } from '../support/processes.js'
+
+const bed = createBed()
+
+function memoryStore(): SharedOptions['store'] & { readonly entries: Map<string, string> } {
+  const entries = new Map<string, string>()
+  return {
+    entries,
+    get: (key) => entries.get(key),
+    set: (key, value) => entries.set(key, value),
+    delete: (key) => entries.delete(key),
+    add: (key) => !entries.has(key) && entries.set(key, '1') !== undefined
+  }
+}
+
+const serverWith = (shared: unknown) =>
+  resourceServer({
+    resource: 'https://api.example.com',
+    issuers: ['https://as.example.com'],
+    shared: shared as SharedOptions
+  })
+
+describe('the option `shared`', () => {
+  const store = memoryStore()
+  const channel = { publish: () => undefined, subscribe: () => () => undefined }
+
+  test.each<[string, unknown, string]>([
+    ['is no object', 'redis://localhost', '`shared`'],
+    ['has no store', { secret: SECRET }, '`shared.store` is no store'],
+    ['has a client for a store', { store: { get: () => 1, set: () => 1 }, secret: SECRET }, '`shared.store` has no'],
+    ['has no secret', { store }, '`shared.secret` is not one or two secrets'],
+    ['has a secret of 31 characters', { store, secret: 'x'.repeat(31) }, '`shared.secret`'],
+    ['has a secret that is no text', { store, secret: Buffer.alloc(32) }, '`shared.secret`'],
+    ['has no secret in its list', { store, secret: [] }, '`shared.secret`'],
+    ['has three secrets', { store, secret: [SECRET, OTHER_SECRET, SECRET] }, '`shared.secret`'],
+    ['has one short secret of two', { store, secret: [SECRET, 'x'] }, '`shared.secret`'],
+    ['has a channel that is none', { store, secret: SECRET, channel: { publish: () => 1 } }, '`shared.channel` has no'],
+    ['has a member that is none', { store, secret: SECRET, prefix: 'x' }, '`shared.prefix`']
+  ])('that %s is refused at once', (_, shared, problem) => {
+    const attempt = (): unknown => serverWith(shared)
+    expect(attempt).toThrow(TypeError)
+    expect(attempt).toThrow(problem)
+  })
+
+  test('a refusal says nothing of the secret', () => {
+    const secret = 'too short, and nobody may read'
+    try {
+      serverWith({ store, secret: [secret, SECRET] })
+      expect.unreachable()
+    } catch (error) {
+      expect(String(error)).not.toContain(secret)
+      expect(String(error)).not.toContain(SECRET)
+    }
+  })
+
+  test('SEC-01: nothing that a server tells of itself has the secret, or what is derived from it', async () => {
+    const api = serverWith({ store, secret: [SECRET, OTHER_SECRET], channel })
+    const told = JSON.stringify([api.describe(), api.stats(), api.health()])
+    for (const secret of [SECRET, OTHER_SECRET]) expect(told).not.toContain(secret)
+    expect(api.describe()).toMatchObject({ shared: 'a store', dpop: { nonceSecrets: 2 } })
+    expect(api.stats().shared).toEqual({ state: 'ok', error: undefined })
+    expect(api.health().shared).toEqual({ status: 'ok', error: undefined })
+    await api.close()
+  })
+
+  test('without it nothing is shared, and nothing is said of it', () => {
+    const api = resourceServer({ resource: 'https://api.example.com', issuers: ['https://as.example.com'] })
+    expect([api.describe()['shared'], api.stats().shared, api.health().shared]).toEqual([
+      undefined,
+      undefined,
+      undefined
+    ])
+  })
+})
+
+describe('a store that', () => {
+  test.each<[string, () => unknown]>([
+    [
+      'throws',
+      () => {
+        throw new Error('no')
+      }
+    ],
+    ['rejects', () => Promise.reject(new Error('no'))],
+    ['rejects with nothing', () => Promise.reject()],
+    ['answers with a number', () => 1],
+    ['answers with an object', () => ({})],
+    ['answers with bytes', () => Buffer.alloc(100, 1)],
+    ['answers with null', () => null],
+    ['answers with what is far too long', () => 'AQ'.repeat(2 ** 21)]
+  ])('%s is as good as none', async (_, answer) => {
+    const issuer = await bed.issuer()
+    const broken = { get: answer, set: answer, delete: answer, add: answer } as unknown as SharedOptions['store']
+    const api = bed.api({ issuers: [introspecting(issuer)], shared: { store: broken, secret: SECRET } })
+    expect(await ask(api, issuer.opaque())).toEqual(granted)
+    expect(await ask(api, issuer.token())).toEqual(granted)
+  })
+
+  test('keeps its own `this`, and is told whole seconds', async () => {
+    const issuer = await bed.issuer()
+    class Store {
+      readonly told: number[] = []
+      get(): undefined {
+        return void this.told.length
+      }
+      set(_key: string, _value: string, ttl: number): void {
+        this.told.push(ttl)
+      }
+      delete(): void {
+        this.told.length = 0
+      }
+      add(): boolean {
+        return this.told.length >= 0
+      }
+    }
+    const store = new Store()
+    const api = bed.api({ issuers: [introspecting(issuer, { cacheFor: 1.5 })], shared: { store, secret: SECRET } })
+    expect(await ask(api, issuer.opaque())).toEqual(granted)
+    expect(store.told.at(-1)).toBe(2)
+    for (const ttl of store.told) expect(Number.isInteger(ttl)).toBe(true)
+  })
+})

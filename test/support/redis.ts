@@ -1,0 +1,177 @@
+/**
+ * A real Redis server for tests, on a free port of 127.0.0.1, that can be killed and started again; the three clients
+ * that `oauth-resource-server/redis` is for; and a port behind which nobody answers.
+ *
+ * ```ts
+ * const redis = createRedis()                    // at the top of a describe
+ * const client = await redis.client('ioredis')
+ * await redis.kill()                             // SIGKILL: connections break, everything is forgotten
+ * await redis.start()                            // the same port, empty
+ * ```
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { type AddressInfo, createServer, connect as dial, type Server, type Socket } from 'node:net'
+import type { Readable } from 'node:stream'
+import { createClient } from '@redis/client'
+import { Redis as Ioredis } from 'ioredis'
+import { Redis as Iovalkey } from 'iovalkey'
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest'
+import type { RedisClient, RedisSubscriber } from '../../adapters/redis.js'
+
+export const CLIENTS = ['ioredis', 'iovalkey', 'node-redis'] as const
+export type ClientName = (typeof CLIENTS)[number]
+
+/** False where no server is installed: the tests are skipped then, which CI takes for a failure. */
+export const hasRedis: boolean = (() => {
+  try {
+    execFileSync('redis-server', ['--version'], { stdio: 'ignore' })
+    return true
+  } catch {
+    console.warn('redis-server is not installed: what needs one is skipped (Debian: apt-get install redis-server)')
+    return false
+  }
+})()
+
+/** A client of any kind: what the adapter takes, what it takes for subscriptions, and its end. */
+export type AnyClient = RedisClient & RedisSubscriber & { publish(channel: string, message: string): Promise<number> }
+
+export interface TestRedis {
+  readonly port: number
+  /** A connected client that tries to connect again for ever, and soon; it ends with the test. */
+  client(name: ClientName, port?: number): Promise<AnyClient>
+  /** For looking at what the server has. */
+  readonly look: Ioredis
+  start(): Promise<void>
+  /** SIGKILL. */
+  kill(): Promise<void>
+}
+
+/** Milliseconds between two attempts to connect. */
+const RECONNECT = 20
+
+export function createRedis(): TestRedis {
+  let port = 0
+  let server: ChildProcess | undefined
+  let look: Ioredis | undefined
+  const ends: (() => unknown)[] = []
+
+  const start = async (): Promise<void> => {
+    port ||= await freePort()
+    server = spawn(
+      'redis-server',
+      ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--daemonize', 'no'],
+      { stdio: ['ignore', 'pipe', 'ignore'] }
+    )
+    const out = server.stdout as Readable
+    for await (const chunk of out.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      if (String(chunk).includes('Ready to accept connections')) break
+    }
+    out.resume()
+  }
+  const kill = async (): Promise<void> => {
+    if (server?.exitCode !== null || server.signalCode !== null) return
+    const exit = once(server, 'exit')
+    server.kill('SIGKILL')
+    await exit
+  }
+
+  beforeAll(async () => {
+    if (!hasRedis) return
+    await start()
+    look = new Ioredis({ port, retryStrategy: () => RECONNECT })
+    look.on('error', () => undefined)
+  })
+  // A test that fails while it is gone fails alone.
+  beforeEach(async () => {
+    if (hasRedis && (server?.exitCode !== null || server.signalCode !== null)) await start()
+  })
+  // What is still in a client's queue must not reach the next test.
+  afterEach(() => {
+    for (const end of ends.splice(0)) end()
+  })
+  afterAll(async () => {
+    look?.disconnect()
+    await kill()
+  })
+  return {
+    get port() {
+      return port
+    },
+    get look() {
+      return look as Ioredis
+    },
+    client: async (name, to = port) => {
+      const { client, end } = await connect(name, to)
+      ends.push(end)
+      return client
+    },
+    start,
+    kill
+  }
+}
+
+async function connect(name: ClientName, port: number): Promise<{ client: AnyClient; end: () => unknown }> {
+  if (name === 'node-redis') {
+    const client = createClient({ socket: { port, host: '127.0.0.1', reconnectStrategy: RECONNECT } })
+    client.on('error', () => undefined)
+    await client.connect()
+    return { client, end: () => client.destroy() }
+  }
+  const options = { port, retryStrategy: () => RECONNECT }
+  const client = name === 'ioredis' ? new Ioredis(options) : new Iovalkey(options)
+  client.on('error', () => undefined)
+  if (client.status !== 'ready') await once(client, 'ready')
+  return { client, end: () => client.disconnect() }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** Passes bytes on to `port` until it is told to hold them back: a network that has gone silent, and may come back. */
+export async function startSilence(port: number): Promise<{
+  readonly port: number
+  hold(silent: boolean): void
+  close(): Promise<void>
+}> {
+  const sockets = new Set<Socket>()
+  let silent = false
+  const server: Server = createServer((near) => {
+    const far = dial(port, '127.0.0.1')
+    for (const [socket, other] of [
+      [near, far],
+      [far, near]
+    ] as const) {
+      sockets.add(socket)
+      socket.on('error', () => undefined)
+      socket.on('close', () => {
+        sockets.delete(socket)
+        other.destroy()
+      })
+      socket.on('data', (bytes) => other.write(bytes))
+      if (silent) socket.pause()
+    }
+  }).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    port: (server.address() as AddressInfo).port,
+    hold: (now) => {
+      silent = now
+      for (const socket of sockets) {
+        if (now) socket.pause()
+        else socket.resume()
+      }
+    },
+    close: async () => {
+      for (const socket of sockets) socket.destroy()
+      server.close()
+      await once(server, 'close')
+    }
+  }
+}
