@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config'
+
+/** `npm run test:chaos`: apart from `npm test`, because it takes a minute or two and is about counts of whole runs. */
+export default defineConfig({
+  test: {
+    root: new URL('../..', import.meta.url).pathname,
+    include: ['test/chaos/reliability.ts'],
+    testTimeout: 180_000,
+    hookTimeout: 60_000,
+    reporters: ['default', 'json'],
+    outputFile: { json: 'coverage/chaos.json' }
+  }
+})
