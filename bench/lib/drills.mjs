@@ -1,0 +1,284 @@
+// @ts-check
+/**
+ * How an operation is repeated and timed.
+ *
+ *   hot    as fast as it goes, the same tokens again and again
+ *   turn   one in each turn of the event loop, as requests come to a server that is not busy
+ *   burst  64 under way at once
+ *   dpop   as `turn`, with a new proof each time; making it is not timed
+ *   crowd  all at once
+ *   bytes  allocated for one operation
+ *   promises  that were the answer, of all
+ *
+ * Each call gets a new string, as an HTTP parser makes one for each request.
+ */
+import { createPrivateKey, hash, sign } from 'node:crypto'
+
+/** @typedef {import('./types.d.ts').Slice} Slice */
+/** @typedef {import('./types.d.ts').Cost} Cost */
+/** @typedef {(input: never) => unknown} Operation */
+
+const AT_ONCE = 64
+const isPromise = (/** @type {unknown} */ value) => typeof (/** @type {any} */ (value)?.then) === 'function'
+const cpuNow = () => {
+  const { user, system } = process.cpuUsage()
+  return user + system
+}
+
+/**
+ * @param {import('./types.d.ts').Peer} peer
+ * @param {import('./types.d.ts').Fixture} fixture
+ * @returns {(slice: Slice) => Promise<Cost>}
+ */
+export function createDrills(peer, fixture) {
+  /** @type {Map<string, () => unknown>} */
+  const sources = new Map()
+  /** @type {WeakMap<object, Operation>} */
+  const warm = new WeakMap()
+  /** @type {Operation | undefined} */
+  let verify
+  /** @type {Operation | undefined} */
+  let verifyProof
+
+  /** The next input, and around again; in an order that no cache can like, but the same for all. @param {Slice} slice */
+  function source({ tokens = '', distinct, drill }) {
+    const key = `${drill === 'hot' || drill === 'bytes'} ${tokens} ${distinct}`
+    const known = sources.get(key)
+    if (known) return known
+    const all = (fixture.tokens[tokens] ?? []).slice(0, distinct)
+    if (all.length === 0) throw new Error(`no tokens ${tokens}`)
+    const lines = all.map((token) => `Bearer ${token}`)
+    const prepare = peer.prepare && ((/** @type {string} */ line) => peer.prepare?.(line))
+    const inputs = prepare ? lines.map(prepare) : lines.map((line) => Buffer.from(line, 'latin1'))
+    const picked = shuffled(inputs.length, drill === 'hot')
+    let at = 0
+    const step = () => {
+      const input = inputs[/** @type {number} */ (picked[at])]
+      at = at + 1 === picked.length ? 0 : at + 1
+      return input
+    }
+    const next = prepare ? step : () => /** @type {any} */ (step()).latin1Slice()
+    sources.set(key, next)
+    return next
+  }
+
+  return async (slice) => {
+    if (slice.drill === 'dpop') {
+      verifyProof ??= /** @type {Operation} */ (await peer.verifyProof?.(fixture))
+      return turns(verifyProof, proofs(fixture.clients, fixture.audience, slice.n), slice)
+    }
+    verify ??= /** @type {Operation} */ (await (peer.verifyPrepared?.(fixture) ?? peer.verify?.(fixture)))
+    const next = source(slice)
+    const { drill, distinct = 0 } = slice
+    if (drill === 'hot' && warm.get(next) !== verify) {
+      // Every cache holds what it can of them before anything counts.
+      await hot(verify, next, { ...slice, n: 4 * distinct })
+      warm.set(next, verify)
+    }
+    if (drill === 'promises') return promises(verify, next, slice)
+    if (drill === 'crowd') return crowd(verify, next, slice)
+    if (drill === 'bytes') return bytes(verify, next, slice)
+    if (slice.drill === 'hot') return hot(verify, next, slice)
+    if (slice.drill === 'burst') return burst(verify, next, slice)
+    return turns(verify, next, slice)
+  }
+}
+
+/**
+ * Indices in a fixed disorder; for hot tokens drawn with repetition, so that it matters how many a cache holds.
+ *
+ * @param {number} length
+ * @param {boolean} withRepetition
+ */
+function shuffled(length, withRepetition) {
+  let seed = 1
+  const random = (/** @type {number} */ below) => {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0
+    return Math.floor((seed / 2 ** 32) * below)
+  }
+  if (withRepetition) return Uint32Array.from({ length: length === 1 ? 1 : 4 * length }, () => random(length))
+  const order = Uint32Array.from({ length }, (_, i) => i)
+  for (let i = length - 1; i > 0; i--) {
+    const j = random(i + 1)
+    const other = order[j] ?? 0
+    order[j] = order[i] ?? 0
+    order[i] = other
+  }
+  return order
+}
+
+/** @param {Operation} operation @param {() => unknown} next @param {Slice} slice @returns {Promise<Cost>} */
+async function hot(operation, next, { n }) {
+  const before = cpuNow()
+  const start = performance.now()
+  for (let i = 0; i < n; i++) {
+    const result = operation(/** @type {never} */ (next()))
+    if (isPromise(result)) await result
+  }
+  return { wall: ((performance.now() - start) * 1000) / n, cpu: (cpuNow() - before) / n }
+}
+
+/** @param {Operation} operation @param {() => unknown} next @param {Slice} slice @returns {Promise<Cost>} */
+async function turns(operation, next, { n, expect = 'good' }) {
+  const before = cpuNow()
+  const wall = await inTurns(operation, next, n, expect)
+  const between = cpuNow()
+  // What turning the event loop costs is nobody's.
+  const empty = await emptyTurns(n)
+  return { wall: wall / n, cpu: Math.max(0, between - before - empty) / n }
+}
+
+/**
+ * @param {Operation} operation
+ * @param {() => unknown} next
+ * @param {number} n
+ * @param {'good' | 'refused'} expect
+ * @returns {Promise<number>} microseconds inside the operation, until it is settled
+ */
+function inTurns(operation, next, n, expect) {
+  return new Promise((resolve, reject) => {
+    let left = n
+    let spent = 0
+    let start = 0
+    /** @param {boolean} good @param {unknown} [error] */
+    const settled = (good, error) => {
+      spent += performance.now() - start
+      if (good !== (expect === 'good')) return reject(error ?? new Error('a token that should be refused was not'))
+      if (--left === 0) resolve(spent * 1000)
+      else setImmediate(step)
+    }
+    const accepted = () => settled(true)
+    const refused = (/** @type {unknown} */ error) => settled(false, error)
+    const step = () => {
+      const input = /** @type {never} */ (next())
+      start = performance.now()
+      let result
+      try {
+        result = operation(input)
+      } catch (error) {
+        return refused(error)
+      }
+      if (isPromise(result)) /** @type {Promise<unknown>} */ (result).then(accepted, refused)
+      else settled(true)
+    }
+    setImmediate(step)
+  })
+}
+
+/** @param {number} n @returns {Promise<number>} microseconds of processor time */
+function emptyTurns(n) {
+  return new Promise((resolve) => {
+    const before = cpuNow()
+    let left = n
+    const step = () => {
+      if (--left > 0) setImmediate(step)
+      else resolve(cpuNow() - before)
+    }
+    setImmediate(step)
+  })
+}
+
+/** @param {Operation} operation @param {() => unknown} next @param {Slice} slice @returns {Promise<Cost>} */
+function burst(operation, next, { n }) {
+  return new Promise((resolve, reject) => {
+    const before = cpuNow()
+    const start = performance.now()
+    let left = n
+    let settled = 0
+    const done = () => {
+      if (++settled === n) {
+        resolve({ wall: ((performance.now() - start) * 1000) / n, cpu: (cpuNow() - before) / n })
+      } else if (left > 0) setImmediate(one)
+    }
+    const one = () => {
+      if (left-- <= 0) return
+      try {
+        const result = operation(/** @type {never} */ (next()))
+        if (isPromise(result)) /** @type {Promise<unknown>} */ (result).then(done, reject)
+        else done()
+      } catch (error) {
+        reject(error)
+      }
+    }
+    for (let i = 0; i < AT_ONCE; i++) setImmediate(one)
+  })
+}
+
+/** @param {Operation} operation @param {() => unknown} next @param {Slice} slice @returns {Promise<Cost>} */
+async function crowd(operation, next, { n }) {
+  const before = cpuNow()
+  const start = performance.now()
+  await Promise.all(Array.from({ length: n }, () => operation(/** @type {never} */ (next()))))
+  return { wall: ((performance.now() - start) * 1000) / n, cpu: (cpuNow() - before) / n }
+}
+
+/** Counts, where the answer is known by then. @param {Operation} operation @param {() => unknown} next @param {Slice} slice @returns {Promise<Cost>} */
+async function promises(operation, next, { n }) {
+  await operation(/** @type {never} */ (next()))
+  const answers = Array.from({ length: n }, () => operation(/** @type {never} */ (next())))
+  const value = answers.filter(isPromise).length
+  return { wall: value, cpu: value }
+}
+
+/**
+ * Allocated for one operation beside its input; `wall` and `cpu` both hold bytes.
+ *
+ * @param {Operation} operation
+ * @param {() => unknown} next
+ * @param {Slice} slice
+ * @returns {Promise<Cost>}
+ */
+async function bytes(operation, next, { n }) {
+  const allocated = async (/** @type {Operation} */ what) => {
+    globalThis.gc?.()
+    const before = process.memoryUsage().heapUsed
+    for (let i = 0; i < n; i++) {
+      const result = what(/** @type {never} */ (next()))
+      if (isPromise(result)) await result
+    }
+    return (process.memoryUsage().heapUsed - before) / n
+  }
+  const value = (await allocated(operation)) - (await allocated(() => undefined))
+  return { wall: value, cpu: value }
+}
+
+/**
+ * As many new proofs as there will be requests, each client in turn.
+ *
+ * @param {readonly import('./types.d.ts').DpopClient[]} clients
+ * @param {string} audience
+ * @param {number} n
+ * @returns {() => import('./types.d.ts').Proof}
+ */
+function proofs(clients, audience, n) {
+  const made = Array.from({ length: n }, () => {
+    const client = clients[serial++ % clients.length]
+    if (!client) throw new Error('no clients')
+    return { authorization: `DPoP ${client.token}`, proof: proof(client, audience) }
+  })
+  let at = 0
+  return () => /** @type {import('./types.d.ts').Proof} */ (made[at++ % n])
+}
+
+let serial = 0
+/** @type {Map<object, { key: import('node:crypto').KeyObject, header: string, ath: string }>} */
+const keys = new Map()
+
+/** @param {import('./types.d.ts').DpopClient} client @param {string} audience */
+function proof(client, audience) {
+  let known = keys.get(client)
+  if (!known) {
+    const header = { typ: 'dpop+jwt', alg: 'ES256', jwk: client.publicJwk }
+    known = {
+      key: createPrivateKey({ key: client.privateJwk, format: 'jwk' }),
+      header: Buffer.from(JSON.stringify(header)).toString('base64url'),
+      ath: hash('sha256', client.token, 'base64url')
+    }
+    keys.set(client, known)
+  }
+  const jti = `${process.pid}-${serial}-${Math.random()}`
+  const payload = { jti, htm: 'GET', htu: `${audience}/items`, iat: Math.floor(Date.now() / 1000), ath: known.ath }
+  const input = `${known.header}.${Buffer.from(JSON.stringify(payload)).toString('base64url')}`
+  const signature = sign('sha256', Buffer.from(input), { key: known.key, dsaEncoding: 'ieee-p1363' })
+  return `${input}.${signature.toString('base64url')}`
+}

@@ -1,0 +1,131 @@
+// @ts-check
+/** Servers in processes of their own, loaded one at a time and in turns, and what each request cost them. */
+import { fork, spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { message } from './arena.mjs'
+import { load, requestBytes } from './load.mjs'
+import { deviation, median, ratios, short } from './stats.mjs'
+
+/** With it, a server stays on one core and the load comes from the others. */
+const canPin = availableParallelism() > 1 && spawnSync('taskset', ['--version']).status === 0
+
+/**
+ * @typedef {object} Server
+ * @property {string} label
+ * @property {string} module name of a file in bench/peers; `''` for none
+ * @property {Record<string, unknown>} [variant]
+ * @property {readonly number[]} [skip] kinds that it cannot do
+ */
+
+/**
+ * @param {string} file the fixture
+ * @param {string} framework
+ * @param {Server} options
+ * @param {boolean} pinned
+ */
+async function startServer(file, framework, { label, module, variant = {} }, pinned) {
+  const url = module && new URL(`../peers/${module}.mjs`, import.meta.url).href
+  const script = fileURLToPath(new URL('app.mjs', import.meta.url))
+  const child = fork(script, [file, framework, url, JSON.stringify(variant)], {
+    env: { ...process.env, NODE_ENV: 'production', NODE_NO_WARNINGS: '1' }
+  })
+  const { port } = await message(child)
+  if (pinned && canPin) spawnSync('taskset', ['-acp', '0', String(child.pid)])
+  return {
+    label,
+    port: /** @type {number} */ (port),
+    cpu: async () => {
+      child.send('cpu')
+      return /** @type {number} */ ((await message(child)).cpu)
+    },
+    close: () => child.disconnect()
+  }
+}
+
+/**
+ * @typedef {object} Samples one number for each round
+ * @property {number[]} perSecond requests
+ * @property {number[]} cpu microseconds for a request, in the server
+ * @property {number[]} p50 milliseconds
+ * @property {number[]} p99 milliseconds
+ * @property {number[]} pingP50 milliseconds
+ */
+
+/**
+ * @param {string} file the fixture
+ * @param {string} framework
+ * @param {readonly Server[]} list
+ * @param {readonly { readonly tokens: string, readonly distinct: number }[]} kinds what is sent
+ * @param {{ rounds: number, milliseconds: number, connections?: number, ping?: boolean, pinned?: boolean }} effort
+ * @returns {Promise<Map<string, Samples>>} by label, a space and the index of the kind
+ */
+export async function interleaveServers(file, framework, list, kinds, { pinned = true, ...effort }) {
+  /** @type {import('./types.d.ts').Fixture} */
+  const fixture = JSON.parse(readFileSync(file, 'utf8'))
+  const requests = kinds.map(({ tokens, distinct }) => {
+    const all = (fixture.tokens[tokens] ?? [])
+      .slice(0, distinct)
+      .map((token) => requestBytes('/items', `Bearer ${token}`))
+    let at = 0
+    return () => /** @type {Buffer} */ (all[at++ % all.length])
+  })
+  const servers = await Promise.all(list.map((one) => startServer(file, framework, one, pinned)))
+  /** @type {Map<string, Samples>} */
+  const samples = new Map()
+  for (let round = -1; round < effort.rounds; round++) {
+    for (let i = 0; i < servers.length * requests.length; i++) {
+      const turn = (i + Math.max(0, round)) % (servers.length * requests.length)
+      const server = servers[turn % servers.length]
+      const kind = Math.floor(turn / servers.length)
+      const next = requests[kind]
+      if (!server || !next || list[turn % servers.length]?.skip?.includes(kind)) continue
+      const before = await server.cpu()
+      const { requests: served, ...seen } = await load(server.port, next, effort)
+      const cpu = ((await server.cpu()) - before) / served
+      if (round < 0) continue // the code is not hot yet
+      const key = `${server.label} ${kind}`
+      const sample = samples.get(key) ?? { perSecond: [], cpu: [], p50: [], p99: [], pingP50: [] }
+      samples.set(key, sample)
+      sample.perSecond.push(seen.perSecond)
+      sample.cpu.push(cpu)
+      sample.p50.push(seen.p50)
+      sample.p99.push(seen.p99)
+      sample.pingP50.push(seen.pingP50)
+    }
+  }
+  for (const server of servers) server.close()
+  return samples
+}
+
+/**
+ * @param {string} file
+ * @param {readonly [string, string] | readonly string[]} directories of two builds
+ * @param {{ rounds: number }} effort
+ */
+export async function compareServers(file, [a = '', b = ''], { rounds }) {
+  const list = [
+    { label: 'A', module: 'ours', variant: { package: a } },
+    { label: 'B', module: 'ours', variant: { package: b } }
+  ]
+  const kinds = [
+    { tokens: 'rs256', distinct: 1 },
+    { tokens: 'rs256', distinct: 12_000 }
+  ]
+  for (const framework of ['express', 'koa', 'fastify']) {
+    const samples = await interleaveServers(file, framework, list, kinds, { rounds, milliseconds: 500 })
+    kinds.forEach((_, kind) => {
+      const [A, B] = [samples.get(`A ${kind}`), samples.get(`B ${kind}`)]
+      if (!A || !B) return
+      const [clock, cpu] = [ratios(B.perSecond, A.perSecond), ratios(A.cpu, B.cpu)]
+      const shown = (/** @type {readonly number[]} */ each) =>
+        `${median(each).toFixed(3)} ± ${deviation(each).toFixed(3)}`
+      const name = `${framework}, ${kind === 0 ? 'token warm' : 'first sight'}`
+      console.log(
+        `${name.padEnd(34)}${shown(clock).padStart(16)}${shown(cpu).padStart(16)}` +
+          `${short(median(A.cpu)).padStart(10)}${short(median(B.cpu)).padStart(9)}`
+      )
+    })
+  }
+}

@@ -1,0 +1,36 @@
+// @ts-check
+import { lanesOf, VERIFIERS } from '../lib/context.mjs'
+import { atLeast, costTable } from '../lib/result.mjs'
+
+/** @type {import('../lib/result.mjs').Scenario} */
+export default {
+  name: 'first-sight',
+  title: 'Tokens that were never seen',
+  about:
+    'Distinct tokens, 12,000 in turn, which is more than any cache here holds: one in each turn of the event loop, and 64 under way at once. The raw check has its input ready.',
+  run: async ({ besideRaw, progress }) => {
+    /** @type {Record<string, Awaited<ReturnType<typeof besideRaw>>>} */
+    const costs = {}
+    for (const drill of ['turn', 'burst']) {
+      for (const tokens of ['rs256', 'es256']) {
+        progress(`first-sight: ${tokens}, ${drill === 'turn' ? 'one at a time' : '64 at once'}`)
+        costs[`${drill} ${tokens}`] = await besideRaw(lanesOf(VERIFIERS), { drill, tokens })
+      }
+    }
+    const of = (/** @type {string} */ key, module = 'ours') => costs[key]?.get(module)?.cpu ?? Number.NaN
+    return {
+      targets: [
+        atLeast('first sight RS256: times raw', 0.9, of('turn rs256')),
+        atLeast('first sight ES256: times raw', 0.95, of('turn es256')),
+        atLeast('first sight RS256: times jose', 4, of('turn rs256') / of('turn rs256', 'jose'))
+      ],
+      tables: [
+        costTable('RS256, one at a time', costs['turn rs256'] ?? new Map()),
+        costTable('ES256, one at a time', costs['turn es256'] ?? new Map()),
+        costTable('RS256, 64 at once', costs['burst rs256'] ?? new Map()),
+        costTable('ES256, 64 at once', costs['burst es256'] ?? new Map())
+      ],
+      bars: { first: [...(costs['turn rs256'] ?? [])].map(([label, { own }]) => [label, own.cpu]) }
+    }
+  }
+}

@@ -1,0 +1,109 @@
+// @ts-check
+import { atLeast, labelOf } from '../lib/result.mjs'
+import { interleaveServers } from '../lib/servers.mjs'
+import { median, ratios, short } from '../lib/stats.mjs'
+
+const FRAMEWORKS = [
+  {
+    name: 'express',
+    title: 'Express',
+    kept: 0.96,
+    peers: ['express-oauth2-jwt-bearer', 'mcp', 'express-jwt', 'passport-jwt']
+  },
+  { name: 'koa', title: 'Koa', kept: 0.95, peers: ['koa-jwt'] },
+  { name: 'fastify', title: 'Fastify', kept: 0.93, peers: ['fastify-jwt', 'fastify-auth0-verify'] }
+]
+const KINDS = [
+  { tokens: 'rs256', distinct: 1 },
+  { tokens: 'rs256', distinct: 12_000 },
+  { tokens: 'es256', distinct: 12_000 }
+]
+const [WARM, COLD, COLD_ES] = [0, 1, 2]
+/** It knows RS256 and EdDSA. */
+const NO_ES256 = ['fastify-auth0-verify']
+
+/** @type {import('../lib/result.mjs').Scenario} */
+export default {
+  name: 'frameworks',
+  title: 'What a protected server keeps',
+  about:
+    'A server whose one route answers `{"ok":true}`, 32 connections that never wait, over loopback: what it keeps of the requests that the same server answers without protection, by the processor time of a request (by which the targets are judged, because that holds on a busy machine too) and by requests per second. One token again and again, and 12,000 distinct ones in turn, which no token cache holds. `raw` is a handler with one bare `crypto.verify`. Where there is `taskset`, the server has one core, and the load comes from the others.',
+  run: async ({ file, effort, progress }) => {
+    /** @type {import('../lib/result.mjs').Target[]} */
+    const targets = []
+    /** @type {import('../lib/result.mjs').Table[]} */
+    const tables = []
+    /** @type {Record<string, (readonly [string, number])[]>} */
+    const bars = {}
+    for (const { name, title, kept, peers } of FRAMEWORKS) {
+      progress(`frameworks: ${title}`)
+      const modules = ['', 'raw', 'ours', ...peers]
+      const servers = modules.map((module) => ({
+        label: module,
+        module,
+        skip: NO_ES256.includes(module) ? [COLD_ES] : []
+      }))
+      const samples = await interleaveServers(file, name, servers, KINDS, effort.servers)
+      const column = (
+        /** @type {string} */ module,
+        /** @type {number} */ kind,
+        /** @type {'cpu' | 'perSecond'} */ what
+      ) => samples.get(`${module} ${kind}`)?.[what] ?? []
+      const share = (/** @type {string} */ module, /** @type {number} */ kind, than = '') =>
+        median(ratios(column(than, kind, 'cpu'), column(module, kind, 'cpu')))
+      const rate = (/** @type {string} */ module, /** @type {number} */ kind) =>
+        median(ratios(column(module, kind, 'perSecond'), column('', kind, 'perSecond')))
+      const value = (
+        /** @type {string} */ module,
+        /** @type {'perSecond' | 'cpu' | 'p50' | 'p99'} */ what,
+        kind = COLD
+      ) => short(median(samples.get(`${module} ${kind}`)?.[what] ?? []))
+      targets.push(
+        atLeast(`${title}: kept of the unprotected server, token warm`, kept, share('ours', WARM)),
+        atLeast(
+          `${title}: first sight RS256, kept of a bare crypto.verify in the handler`,
+          0.9,
+          share('ours', COLD, 'raw')
+        ),
+        atLeast(
+          `${title}: first sight ES256, kept of a bare crypto.verify in the handler`,
+          0.9,
+          share('ours', COLD_ES, 'raw')
+        )
+      )
+      tables.push({
+        caption: `${title}: ${value('', 'perSecond')} requests/s unprotected`,
+        columns: [
+          'kept',
+          'one token',
+          'distinct RS256',
+          'distinct ES256',
+          'requests/s: one token',
+          'distinct RS256',
+          'CPU, µs a request: one token',
+          'distinct RS256',
+          'p50, ms',
+          'p99, ms'
+        ],
+        rows: modules.map((module) => [
+          module ? labelOf(module) : 'unprotected',
+          short(share(module, WARM)),
+          short(share(module, COLD)),
+          short(share(module, COLD_ES)),
+          short(rate(module, WARM)),
+          short(rate(module, COLD)),
+          value(module, 'cpu', WARM),
+          value(module, 'cpu'),
+          value(module, 'p50'),
+          value(module, 'p99')
+        ])
+      })
+      bars[name] = [
+        ['ours', share('ours', WARM)],
+        ['ours, first sight', share('ours', COLD)],
+        ...peers.map((module) => /** @type {const} */ ([module, share(module, WARM)]))
+      ]
+    }
+    return { targets, tables, bars }
+  }
+}

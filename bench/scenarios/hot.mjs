@@ -1,0 +1,35 @@
+// @ts-check
+import { lanesOf, VERIFIERS } from '../lib/context.mjs'
+import { atLeast, atMost, costTable, exactly } from '../lib/result.mjs'
+
+const CACHED = /** @type {const} */ (['fast-jwt, cache', { module: 'fast-jwt', variant: { cache: true } }])
+
+/** @type {import('../lib/result.mjs').Scenario} */
+export default {
+  name: 'hot',
+  title: 'Tokens that were seen before',
+  about:
+    '`protect(scope).authorize(request)` with one RS256 token, and with 10,000 drawn at random. Each call gets a new string, as from an HTTP parser. fast-jwt has a cache of 10,000; the others have none for tokens.',
+  run: async ({ besideRaw, compare }) => {
+    const lanes = [...lanesOf(VERIFIERS), CACHED]
+    const one = await besideRaw(lanes, { drill: 'hot', tokens: 'rs256', distinct: 1 })
+    const many = await besideRaw([...lanesOf(['ours']), CACHED], { drill: 'hot', tokens: 'rs256', distinct: 10_000 })
+    const ours = { module: 'ours' }
+    const flags = ['--expose-gc', '--max-semi-space-size=64']
+    const bytes = await compare([ours, ours], { drill: 'bytes', tokens: 'rs256', distinct: 1, n: 5000 }, flags)
+    const promises = await compare([ours, ours], { drill: 'promises', tokens: 'rs256', distinct: 1, n: 100 })
+    const ratio = (/** @type {typeof one} */ costs, /** @type {string} */ than) =>
+      (costs.get('ours')?.cpu ?? 0) / (costs.get(than)?.cpu ?? Number.NaN)
+    return {
+      targets: [
+        atLeast('one hot token: times raw RS256', 50, one.get('ours')?.cpu ?? 0),
+        atLeast('one hot token: times fast-jwt with cache', 8, ratio(one, CACHED[0])),
+        atLeast('10,000 hot tokens: times fast-jwt with cache', 4, ratio(many, CACHED[0])),
+        exactly('a hot token is answered without a promise: promises of 100', 0, promises.own.cpu),
+        atMost('one hot token: bytes allocated beside the header', 200, bytes.own.cpu)
+      ],
+      tables: [costTable('One token', one), costTable('10,000 tokens', many)],
+      bars: { hot: [...one].map(([label, { own }]) => [label, own.cpu]) }
+    }
+  }
+}

@@ -1,0 +1,68 @@
+// @ts-check
+import { atMost, times } from '../lib/result.mjs'
+import { short } from '../lib/stats.mjs'
+
+const ours = (/** @type {Record<string, unknown>} */ variant = {}) => ({ module: 'ours', variant })
+
+/** @type {import('../lib/result.mjs').Scenario} */
+export default {
+  name: 'scale',
+  title: 'Many tokens, issuers, scopes',
+  about:
+    'Each beside the smallest one of its kind, in one process. Tokens are drawn at random; "more than the cache holds" are 12,000 in turn, none of which is ever found, as with a million. Issuers have their keys in the settings, and the tokens are from the last of them. The route requires so many scopes, and the token has 100.',
+  run: async ({ compare, progress }) => {
+    /** @type {(readonly [what: string, own: number, other: number, ratio: number, target: number])[]} */
+    const rows = []
+    /**
+     * @param {string} what
+     * @param {number} target
+     * @param {Parameters<typeof compare>[0]} lanes
+     * @param {Parameters<typeof compare>[1]} work
+     */
+    const measure = async (what, target, lanes, work) => {
+      progress(`scale: ${what}`)
+      const { cpu, own, other } = await compare(lanes, work)
+      rows.push([what, own.cpu, other.cpu, 1 / cpu, target])
+    }
+    const hot = { drill: 'hot', tokens: 'rs256' }
+    for (const [distinct, target] of /** @type {const} */ ([
+      [100, 2],
+      [10_000, 5]
+    ])) {
+      await measure(`${distinct} tokens, to one`, target, [ours(), ours()], {
+        ...hot,
+        lanes: [{ distinct }, { distinct: 1 }]
+      })
+    }
+    await measure('more than the cache holds, to a raw check', 1.11, [ours(), { module: 'raw' }], {
+      drill: 'turn',
+      tokens: 'rs256'
+    })
+    for (const issuers of [10, 1000]) {
+      const lanes = /** @type {const} */ ([ours({ issuers }), ours({ issuers: 1 })])
+      await measure(`${issuers} issuers, to one; token warm`, 1.1, lanes, { ...hot, distinct: 1 })
+      await measure(`${issuers} issuers, to one; first sight`, 1.1, lanes, { drill: 'turn', tokens: 'rs256' })
+    }
+    for (const [scopes, target] of /** @type {const} */ ([
+      [10, 2],
+      [100, 10]
+    ])) {
+      const lanes = /** @type {const} */ ([ours({ scopes }), ours({ scopes: 1 })])
+      await measure(`${scopes} scopes, to one; token warm`, target, lanes, {
+        drill: 'hot',
+        tokens: 'scopes',
+        distinct: 1
+      })
+    }
+    return {
+      targets: rows.map(([what, , , ratio, target]) => atMost(what, target, ratio)),
+      tables: [
+        {
+          caption: 'CPU',
+          columns: ['', 'µs', 'the smallest, µs', 'ratio'],
+          rows: rows.map(([what, own, other, ratio]) => [what, short(own), short(other), times(ratio)])
+        }
+      ]
+    }
+  }
+}
