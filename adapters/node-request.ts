@@ -31,7 +31,8 @@ export class NodeRequest implements ResourceRequest {
     this.#request = request
     this.#rawHeaders = request.rawHeaders
     this.method = request.method ?? ''
-    this.url = (url ?? request.url ?? '').replace(ABSOLUTE_FORM, '')
+    const target = url ?? request.url ?? ''
+    this.url = target.startsWith('/') ? target : target.replace(ABSOLUTE_FORM, '')
   }
 
   fieldLines(name: string): readonly string[] {
@@ -63,6 +64,7 @@ const LISTS: ReadonlySet<string> = new Set(['vary', 'access-control-expose-heade
  * @param existing the value a response has for a field name
  */
 export function mergeHeaders(fields: HeaderFields, existing: (name: string) => unknown): HeaderFields {
+  if (isEmpty(fields)) return fields
   const merged: Record<string, string | readonly string[]> = {}
   for (const [name, value] of Object.entries(fields)) {
     const present = [existing(name) ?? []].flat().map(String)
@@ -107,7 +109,14 @@ export function setResponseHeaders(
   if (access !== undefined) setAll(mergeHeaders(access.responseHeaders, existing), set)
 }
 
+/** Most grants have no header fields: nothing is made for them. */
+function isEmpty(fields: HeaderFields): boolean {
+  for (const _ in fields) return false
+  return true
+}
+
 export function setAll(fields: HeaderFields, set: (name: string, value: string | string[]) => void): void {
+  if (isEmpty(fields)) return
   for (const [name, value] of Object.entries(fields)) set(name, typeof value === 'string' ? value : [...value])
 }
 

@@ -7,8 +7,15 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { andThen, isPromise } from './awaitable.js'
-import { type CacheStats, createTokenCache } from './cache.js'
-import { deepFreeze, readScopes, requireAccessTokenKind, requireClaimValues, verifyClaims } from './claims.js'
+import { type CacheStats, createMemo, createTokenCache } from './cache.js'
+import {
+  deepFreeze,
+  readScopes,
+  requireAccessTokenKind,
+  requireClaimValues,
+  requireTime,
+  verifyClaims
+} from './claims.js'
 import { createDecrypt } from './decryption.js'
 import { InvalidToken, Misconfigured } from './errors.js'
 import type { Http } from './http.js'
@@ -21,18 +28,20 @@ import type { Settings } from './settings.js'
 import { createVerifySignature, type VerifySignature } from './signature.js'
 import { createStatusLists, type StatusListStats } from './status-list.js'
 import { requireToken68 } from './token68.js'
-import type { AccessToken, Awaitable, Claims } from './types.js'
-import { VerifiedAccessToken } from './verified-access-token.js'
+import type { Awaitable, Claims } from './types.js'
+import { type Origin, VerifiedAccessToken } from './verified-access-token.js'
 
 /** Seconds a verified JWT is remembered at most. */
 const REMEMBER_FOR = 300
+/** Of headers, and of lists of scopes. */
+const MAX_KNOWN = 1000
 
 export interface AccessTokenVerifier {
   /**
    * @throws {InvalidRequest | InvalidToken} the token is no good, for one of many reasons
    * @throws {Unavailable | Misconfigured} whether it is good cannot be known
    */
-  verify(token: string): Awaitable<AccessToken>
+  verify(token: string): Awaitable<VerifiedAccessToken>
   /**
    * Asks the authorization server about a token *now*, past everything that is remembered (RFC 7662 §4). Of an opaque
    * token the answer is all there is; of a JWT its claims stand, with no more scopes than the answer still grants, and
@@ -43,14 +52,14 @@ export interface AccessTokenVerifier {
    * @throws {InvalidToken} it is not active any more, which is remembered of an opaque token; or the answer contradicts what was confirmed
    * @throws {Unavailable | Misconfigured} nothing can be known, or the issuer has no `introspection`
    */
-  verifyFresh(accessToken: AccessToken): Promise<AccessToken>
+  verifyFresh(accessToken: VerifiedAccessToken): Promise<VerifiedAccessToken>
   /**
    * Looks a JWT up in the status list that it names, where its issuer has `statusList`. Synchronous while the list is known.
    *
    * @param accessToken one that this verifier returned
    * @throws {InvalidToken | Unavailable | Misconfigured} it is not valid any more, or nobody knows
    */
-  requireStatus(accessToken: AccessToken): Awaitable<void>
+  requireStatus(accessToken: VerifiedAccessToken): Awaitable<void>
   stats(): {
     readonly verified: CacheStats
     readonly active: CacheStats
@@ -62,7 +71,8 @@ export interface AccessTokenVerifier {
 
 /** The fact that a JWT was verified: by which keys, and for how long that may be believed. */
 interface Verified {
-  readonly accessToken: AccessToken
+  readonly token: string
+  readonly accessToken: VerifiedAccessToken
   readonly issuer: Issuer
   readonly keySetVersion: number
   readonly since: number
@@ -77,12 +87,6 @@ interface Received {
   readonly wrapping: 'none' | 'encrypted'
 }
 
-/** How a token came to be known, which nothing on it says. */
-interface Origin {
-  readonly issuer: Issuer
-  readonly by: 'signature' | 'introspection'
-}
-
 export function createAccessTokenVerifier(
   settings: Settings,
   issuers: Issuers,
@@ -90,12 +94,11 @@ export function createAccessTokenVerifier(
   verifySignature: VerifySignature = createVerifySignature()
 ): AccessTokenVerifier {
   const { resource, now, clockTolerance, impliedScopes } = settings
-  const { deadline } = settings.http
   const decrypt = createDecrypt(settings.decryptionKeys)
   const verified = createTokenCache<Verified>()
   const answers = createIntrospectionCache({
     http,
-    deadline,
+    deadline: settings.http.deadline,
     resource,
     now,
     clockTolerance,
@@ -105,7 +108,11 @@ export function createAccessTokenVerifier(
     decrypt: createDecrypt(settings.decryptionKeys)
   })
   const statusLists = createStatusLists({ http, now, clockTolerance, verifySignature })
-  const origins = new WeakMap<AccessToken, Origin>()
+  /** Headers and scopes of tokens that were verified: much the same in all of an issuer, and nobody else adds to them. */
+  const headers = createMemo<Claims>(MAX_KNOWN)
+  const scopeLists = createMemo<readonly string[]>(MAX_KNOWN)
+  /** What every access token of this verifier holds, and no other. */
+  const verifier = {}
 
   /** Time, and the issuer's keys: a key that left its set takes with it all that was verified by it. */
   const isCurrent = ({ since, until, issuer, keySetVersion }: Verified): boolean => {
@@ -123,36 +130,46 @@ export function createAccessTokenVerifier(
     return keySetVersion === issuer.keySetVersion()
   }
 
-  const create = (token: string, claims: Claims, origin: Origin, scopes?: readonly string[]): AccessToken => {
-    const granted = scopes ?? withImplied(readScopes(claims, origin.issuer.settings.scopeClaims), impliedScopes)
-    const accessToken = Object.freeze(
-      new VerifiedAccessToken(token, claims, origin.issuer.settings, Object.freeze(granted))
-    )
-    origins.set(accessToken, origin)
-    return accessToken
+  const create = (
+    token: string,
+    claims: Claims,
+    issuer: Issuer,
+    by: Origin['by'],
+    scopes?: readonly string[]
+  ): VerifiedAccessToken => {
+    const granted = scopes ?? withImplied(readScopes(claims, issuer.settings.scopeClaims, scopeLists), impliedScopes)
+    return new VerifiedAccessToken(token, claims, { verifier, issuer, by }, Object.freeze(granted))
   }
 
-  const verifyHere = ({ token, jwt, wrapping }: Received, issuer: Issuer): Awaitable<AccessToken> => {
+  const verifyHere = (received: Received, issuer: Issuer): Awaitable<VerifiedAccessToken> => {
+    const { jwt, wrapping } = received
     if (issuer.settings.requireEncrypted && wrapping === 'none') throw new InvalidToken('not_encrypted')
     const since = now()
     // Read before the keys are: should a key leave meanwhile, what is remembered is outdated already.
     const keySetVersion = issuer.keySetVersion()
-    const rules = {
-      required: ['exp', ...issuer.settings.requiredClaims],
-      allowMissingAudience: false,
-      clockTolerance,
-      now: since
-    }
-    return andThen(verifyJwt(jwt, issuer.settings, issuer.keySet, verifySignature, rules), (claims) => {
-      const accessToken = create(token, deepFreeze(claims), { issuer, by: 'signature' })
-      const until = Math.min(
-        (accessToken.expiresAt as number) + clockTolerance,
-        since + REMEMBER_FOR,
-        issuers.trustedUntil(issuer)
-      )
-      verified.set(token, { accessToken, issuer, keySetVersion, since, until })
-      return accessToken
-    })
+    const rules = { required: issuer.settings.requiredClaims, allowMissingAudience: false, clockTolerance, now: since }
+    const claims = verifyJwt(jwt, issuer.settings, issuer.keySet, verifySignature, rules)
+    return isPromise(claims)
+      ? claims.then((known) => remember(received, known, issuer, keySetVersion, since))
+      : remember(received, claims, issuer, keySetVersion, since)
+  }
+
+  const remember = (
+    { token, jwt }: Received,
+    claims: Claims,
+    issuer: Issuer,
+    keySetVersion: number,
+    since: number
+  ): VerifiedAccessToken => {
+    const accessToken = create(token, deepFreeze(claims), issuer, 'signature')
+    const until = Math.min(
+      (accessToken.expiresAt as number) + clockTolerance,
+      since + REMEMBER_FOR,
+      issuers.trustedUntil(issuer)
+    )
+    verified.set({ token, accessToken, issuer, keySetVersion, since, until })
+    headers.set(jwt.header, deepFreeze(jwt.unverifiedHeader))
+    return accessToken
   }
 
   /** An active token must satisfy the rules all the same (RFC 7662 §4), at every use of the answer. */
@@ -164,15 +181,23 @@ export function createAccessTokenVerifier(
     verifyClaims(members, rules, { required: [], allowMissingAudience, clockTolerance }, now())
   }
 
-  const verifyThere = (token: string, issuer: Issuer): Awaitable<AccessToken> =>
-    andThen(answers.recall(token, issuer), (known) => {
-      if (known === undefined) throw new InvalidToken('inactive')
-      requireGood(known, issuer, 'introspection')
-      known.accessToken ??= create(token, known.members, { issuer, by: 'introspection' })
-      return known.accessToken
-    })
+  const verifyThere = (token: string, issuer: Issuer): Awaitable<VerifiedAccessToken> => {
+    const known = answers.recall(token, issuer)
+    return isPromise(known) ? known.then((answer) => believe(token, answer, issuer)) : believe(token, known, issuer)
+  }
 
-  const verifyJwtOf = (received: Received): Awaitable<AccessToken> => {
+  const believe = (token: string, known: Active | undefined, issuer: Issuer): VerifiedAccessToken => {
+    if (known === undefined) throw new InvalidToken('inactive')
+    // Of what was found good once, nothing but the time is another now.
+    if (known.accessToken) requireTime(known.members, now(), clockTolerance)
+    else {
+      requireGood(known, issuer, 'introspection')
+      known.accessToken = create(token, known.members, issuer, 'introspection')
+    }
+    return known.accessToken
+  }
+
+  const verifyJwtOf = (received: Received): Awaitable<VerifiedAccessToken> => {
     const iss = received.jwt.unverifiedClaims()['iss']
     if (typeof iss !== 'string') throw new InvalidToken('claim', { expected: 'iss: a string', received: iss })
     return andThen(issuers.named(iss), (issuer) => {
@@ -182,21 +207,22 @@ export function createAccessTokenVerifier(
   }
 
   /** What is encrypted to us is nobody else's to judge: from here on there is no way to introspection but by `iss`. */
-  const verifyEncrypted = async (token: string): Promise<AccessToken> => {
-    const jwt = readUnverifiedJwt(await decrypt(token))
+  const verifyEncrypted = async (token: string): Promise<VerifiedAccessToken> => {
+    const jwt = readUnverifiedJwt(await decrypt(token), headers)
     // Encrypted alone, claims are anybody's who has our public key (RFC 8725 §3.3).
     if (jwt === undefined) throw new InvalidToken('type', { expected: 'a signed JWT inside the encrypted one' })
     return verifyJwtOf({ token, jwt, wrapping: 'encrypted' })
   }
 
-  const verify = (token: string): Awaitable<AccessToken> => {
+  const verify = (token: string): Awaitable<VerifiedAccessToken> => {
     const known = verified.get(token)
     if (known !== undefined && isCurrent(known)) return known.accessToken
+    // What is built like a JWT has no character that a token may not have.
+    const jwt = issuers.only ? undefined : readUnverifiedJwt(token, headers)
+    if (jwt !== undefined) return verifyJwtOf({ token, jwt, wrapping: 'none' })
     requireToken68(token)
     if (issuers.only) return verifyThere(token, issuers.only)
     if (settings.decryptionKeys.length > 0 && decrypt.isForUs(token)) return verifyEncrypted(token)
-    const jwt = readUnverifiedJwt(token)
-    if (jwt !== undefined) return verifyJwtOf({ token, jwt, wrapping: 'none' })
     return andThen(issuers.forOpaque(token), (issuer) => {
       if (issuer?.settings.introspection && issuer.settings.tokens !== 'jwt') return verifyThere(token, issuer)
       // Nobody can be asked about it.
@@ -205,11 +231,10 @@ export function createAccessTokenVerifier(
     })
   }
 
-  const verifyFresh = async (accessToken: AccessToken): Promise<AccessToken> => {
-    const origin = origins.get(accessToken)
-    if (origin === undefined) throw new TypeError('verifyFresh() needs an access token that was verified here')
+  const verifyFresh = async (accessToken: VerifiedAccessToken): Promise<VerifiedAccessToken> => {
+    const { token, confirmation, scopes, origin } = accessToken
+    if (origin.verifier !== verifier) throw new TypeError('verifyFresh() needs an access token that was verified here')
     const { issuer, by } = origin
-    const { token, confirmation, scopes } = accessToken
     if (issuer.settings.introspection === undefined)
       throw new Misconfigured(
         `a token of ${issuer.settings.issuer} is to be fresh, and nobody can be asked: give this issuer \`introspection\``
@@ -225,13 +250,13 @@ export function createAccessTokenVerifier(
     if (cnf !== undefined && !isDeepStrictEqual(cnf, confirmation))
       throw new InvalidToken('claim', { expected: 'cnf: as it was', received: cnf })
     if (by === 'introspection') {
-      answer.accessToken = create(token, answer.members, origin)
+      answer.accessToken = create(token, answer.members, issuer, by)
       return answer.accessToken
     }
     const left = stillGranted(scopes, answer, issuer)
     const claims = withAnswer(accessToken.claims, answer.members)
     const isSame = left.length === scopes.length && claims === accessToken.claims
-    return isSame ? accessToken : create(token, claims, origin, left)
+    return isSame ? accessToken : create(token, claims, issuer, by, left)
   }
 
   /** Where the answer names scopes: those of the token that it still has, and no others. */
@@ -249,12 +274,11 @@ export function createAccessTokenVerifier(
     verify,
     verifyFresh,
     requireStatus: (accessToken) => {
-      const { status } = accessToken.claims
-      if (status === undefined) return undefined
-      const origin = origins.get(accessToken)
+      const { claims, origin } = accessToken
+      if (claims['status'] === undefined) return undefined
       // Of an opaque token its issuer was asked, and said itself that it is active.
-      if (origin?.by !== 'signature' || origin.issuer.settings.statusList === undefined) return undefined
-      return statusLists.require(status, origin.issuer)
+      if (origin.by !== 'signature' || origin.issuer.settings.statusList === undefined) return undefined
+      return statusLists.require(claims['status'], origin.issuer)
     },
     stats: () => ({ verified: verified.stats(), ...answers.stats(), statusLists: statusLists.stats() })
   }

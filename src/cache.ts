@@ -13,13 +13,17 @@ export interface CacheStats {
   readonly maxBytes: number
 }
 
-/** Characters of a token's end by which it is found. */
-const TAIL = 32
+/** Characters of a token's end by which it is found: 72 bits of its signature, in a text short enough to be hashed fast. */
+const TAIL = 12
 const MAX_TOKENS = 10_000
 const MAX_BYTES = 16 * 1024 * 1024
+/** Room for {@link MAX_TOKENS} of a usual length. */
+const MAX_TOKENS_BYTES = 32 * 1024 * 1024
+/** A token's characters are kept, and what they say, parsed; as measured, of tokens of 600 to 2000 characters. */
+const BYTES_PER_CHARACTER = 3
 /** A longer token is verified each time. */
 const MAX_CACHED_LENGTH = 4096
-/** Claims, scopes and bookkeeping, beside the token itself. */
+/** Bookkeeping, beside that. */
 const ENTRY_OVERHEAD = 512
 
 /**
@@ -28,25 +32,25 @@ const ENTRY_OVERHEAD = 512
  */
 export interface TokenCache<V> {
   get(token: string): V | undefined
-  set(token: string, value: V): void
+  set(value: V): void
   delete(token: string): void
   stats(): CacheStats
 }
 
-export function createTokenCache<V extends object>(): TokenCache<V> {
-  const entries = new LRUCache<string, { readonly token: string; readonly value: V }>({
+export function createTokenCache<V extends { readonly token: string }>(): TokenCache<V> {
+  const entries = new LRUCache<string, V>({
     max: MAX_TOKENS,
-    maxSize: MAX_BYTES,
-    sizeCalculation: ({ token }) => 2 * token.length + ENTRY_OVERHEAD
+    maxSize: MAX_TOKENS_BYTES,
+    sizeCalculation: ({ token }) => BYTES_PER_CHARACTER * token.length + ENTRY_OVERHEAD
   })
   const get = (token: string): V | undefined => {
     const entry = entries.get(token.slice(-TAIL))
-    return entry !== undefined && entry.token === token ? entry.value : undefined
+    return entry !== undefined && entry.token === token ? entry : undefined
   }
   return {
     get,
-    set: (token, value) => {
-      if (token.length <= MAX_CACHED_LENGTH) entries.set(token.slice(-TAIL), { token, value })
+    set: (value) => {
+      if (value.token.length <= MAX_CACHED_LENGTH) entries.set(value.token.slice(-TAIL), value)
     },
     delete: (token) => {
       if (get(token) !== undefined) entries.delete(token.slice(-TAIL))
@@ -55,7 +59,7 @@ export function createTokenCache<V extends object>(): TokenCache<V> {
       entries: entries.size,
       maxEntries: MAX_TOKENS,
       bytes: entries.calculatedSize,
-      maxBytes: MAX_BYTES
+      maxBytes: MAX_TOKENS_BYTES
     })
   }
 }

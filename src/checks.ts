@@ -65,9 +65,11 @@ function scopeCheck<Scope extends string>(name: string, mode: 'all' | 'any', sco
 
 /** True if an access has all, or any, of these scopes. */
 export function hasScopes(access: Access, needed: readonly string[], mode: 'all' | 'any' = 'all'): boolean {
-  let found = 0
-  for (const one of needed) if (access.hasScope(one)) found++
-  return found === needed.length || (mode === 'any' && found > 0)
+  // Counted by index: an iterator would be most of what a warm request leaves to be collected.
+  for (let i = 0; i < needed.length; i++) {
+    if (access.hasScope(needed[i] as string) === (mode === 'any')) return mode === 'any'
+  }
+  return mode === 'all'
 }
 
 /** The part of Standard Schema (version 1) that is used: zod, valibot and arktype schemas all have it. */

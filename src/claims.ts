@@ -4,7 +4,7 @@
  *
  * Does NOT look at signatures, scopes required by a route, or the sender.
  */
-import { isScopeToken } from './challenge.js'
+import type { Memo } from './cache.js'
 import { InvalidToken } from './errors.js'
 import type { IssuerSettings } from './issuer-settings.js'
 import type { Claims } from './types.js'
@@ -42,11 +42,8 @@ function requirePresence(claims: Claims, required: readonly string[], clientIdCl
 }
 
 function requireTypes(claims: Claims, clientIdClaims: readonly string[]): void {
-  for (const name of [...STRINGS, ...clientIdClaims]) {
-    const value = claims[name]
-    if (value !== undefined && (typeof value !== 'string' || value === ''))
-      throw new InvalidToken('claim', { expected: `${name}: a string`, received: value })
-  }
+  for (const name of STRINGS) requireString(claims[name], name)
+  for (const name of clientIdClaims) requireString(claims[name], name)
   for (const name of DATES) {
     const value = claims[name]
     if (value !== undefined && !Number.isFinite(value))
@@ -55,6 +52,11 @@ function requireTypes(claims: Claims, clientIdClaims: readonly string[]): void {
   const { cnf } = claims
   if (cnf !== undefined && (typeof cnf !== 'object' || cnf === null || Array.isArray(cnf)))
     throw new InvalidToken('claim', { expected: 'cnf: an object', received: cnf })
+}
+
+function requireString(value: unknown, name: string): void {
+  if (value !== undefined && (typeof value !== 'string' || value === ''))
+    throw new InvalidToken('claim', { expected: `${name}: a string`, received: value })
 }
 
 /** Code point by code point: no slash, case, port or percent encoding is folded (RFC 9068 §4, RFC 8414 §4). */
@@ -71,8 +73,8 @@ function requireAudience(
   const received = claims[audienceClaim]
   const audience = readAudience(received, audienceClaim)
   if (expected === null || (received === undefined && allowMissing)) return
-  if (!audience.some((one) => expected.has(one)))
-    throw new InvalidToken('audience', { expected: [...expected], received })
+  for (const one of audience) if (expected.has(one)) return
+  throw new InvalidToken('audience', { expected: [...expected], received })
 }
 
 /** `aud` (or what stands for it) as a list: a string, or an array of strings (RFC 7519 §4.1.3). */
@@ -86,16 +88,19 @@ export function readAudience(aud: unknown, name = 'aud'): readonly string[] {
 /**
  * `exp`: not on or after, with leeway (RFC 7519 §4.1.4); `nbf`; `iat`. Each says what must hold, not what must not: a
  * clock that answers no number lets nothing in.
+ *
+ * @param claims  whose times are numbers, or are not there
+ * @throws {InvalidToken}
  */
-function requireTime(claims: Claims, now: number, tolerance: number): void {
+export function requireTime(claims: Claims, now: number, tolerance: number): void {
   const { exp, nbf, iat } = claims as Readonly<Record<'exp' | 'nbf' | 'iat', number | undefined>>
   if (exp !== undefined && !(now < exp + tolerance))
-    throw new InvalidToken('expired', { expected: `exp after ${now - tolerance}`, received: exp })
+    throw new InvalidToken('expired', { expected: `exp after ${Math.floor(now - tolerance)}`, received: exp })
   if (nbf !== undefined && !(nbf <= now + tolerance))
-    throw new InvalidToken('not_yet_valid', { expected: `nbf up to ${now + tolerance}`, received: nbf })
+    throw new InvalidToken('not_yet_valid', { expected: `nbf up to ${Math.floor(now + tolerance)}`, received: nbf })
   const latest = now + Math.max(MAX_IAT_AHEAD, tolerance)
   if (iat !== undefined && !(iat <= latest))
-    throw new InvalidToken('not_yet_valid', { expected: `iat up to ${latest}`, received: iat })
+    throw new InvalidToken('not_yet_valid', { expected: `iat up to ${Math.floor(latest)}`, received: iat })
 }
 
 /**
@@ -143,30 +148,56 @@ function isOneOf(words: ReadonlySet<string>, value: unknown): boolean {
   return typeof value === 'string' && words.has(value.toLowerCase())
 }
 
+/** Characters of `scope` (RFC 6749 §3.3). */
+const SCOPES = /^[\x20\x21\x23-\x5B\x5D-\x7E]*$/
+
+function isNotEmpty(text: string): boolean {
+  return text !== ''
+}
+
+/** A list of its own, each once. */
+function distinct(list: readonly string[]): readonly string[] {
+  return [...new Set(list)]
+}
+
 /**
  * The granted scopes, each once. A string is space-delimited, runs of spaces tolerated (RFC 6749 §3.3); of an array
  * each element is one scope and never split. No claim: no scope.
  *
+ * @param known  scopes by the string that they were read from: tokens of one client have much the same
  * @throws {InvalidToken} any other value, or a character that no scope has
  */
-export function readScopes(claims: Claims, names: readonly string[]): readonly string[] {
+export function readScopes(
+  claims: Claims,
+  names: readonly string[],
+  known?: Memo<readonly string[]>
+): readonly string[] {
   const name = names.find((one) => claims[one] !== undefined)
   if (name === undefined) return []
   const value = claims[name]
   if (typeof value === 'string') {
-    const scopes = value.split(' ').filter((one) => one !== '')
-    if (scopes.every(isScopeToken)) return [...new Set(scopes)]
-  } else if (Array.isArray(value) && value.every((one) => typeof one === 'string')) return [...new Set(value)]
+    const before = known?.get(value)
+    if (before !== undefined) return before
+    if (SCOPES.test(value)) {
+      const scopes = Object.freeze(distinct(value.split(' ').filter(isNotEmpty)))
+      known?.set(value, scopes)
+      return scopes
+    }
+  } else if (Array.isArray(value) && value.every((one) => typeof one === 'string')) return distinct(value)
   throw new InvalidToken('claim', { expected: `${name}: space-delimited scopes or an array of them`, received: value })
 }
 
 /** Freezes a JSON value at every level, without recursion: a token may nest as deep as it is long. */
 export function deepFreeze<T>(value: T): T {
-  const pending: unknown[] = [value]
+  if (!isFreezable(value)) return value
+  const pending: object[] = [value]
   for (let one = pending.pop(); one !== undefined; one = pending.pop()) {
-    if (typeof one !== 'object' || one === null || Object.isFrozen(one)) continue
     Object.freeze(one)
-    for (const member of Object.values(one)) if (typeof member === 'object' && member !== null) pending.push(member)
+    for (const member of Object.values(one)) if (isFreezable(member)) pending.push(member)
   }
   return value
+}
+
+function isFreezable(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Object.isFrozen(value)
 }

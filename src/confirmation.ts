@@ -21,6 +21,7 @@ import type {
   ResourceRequest,
   Scheme
 } from './types.js'
+import type { VerifiedAccessToken } from './verified-access-token.js'
 
 export interface ConfirmationSettings {
   readonly readCertificate: ReadCertificate
@@ -33,27 +34,36 @@ export interface ConfirmationSettings {
 
 /** Confirms the sender and returns what a handler may rely on. */
 export interface Confirm {
-  (accessToken: AccessToken, credentials: Credentials, request: ResourceRequest): Awaitable<Access>
+  (accessToken: VerifiedAccessToken, credentials: Credentials, request: ResourceRequest): Awaitable<Access>
   /** The same sender, confirmed already, with facts about the same token that were asked for anew. */
-  renew(access: Access, accessToken: AccessToken): Access
+  renew(access: Access, accessToken: VerifiedAccessToken): Access
+  /** True for what this very function returned. */
+  made(value: unknown): value is Access
 }
 
 type Key = Access['confirmedBy'][number]
 
 const NO_FIELDS: HeaderFields = Object.freeze({})
 const NO_KEYS: readonly Key[] = Object.freeze([])
+const BY_DPOP: readonly Key[] = Object.freeze(['dpop'])
+const BY_CERTIFICATE: readonly Key[] = Object.freeze(['certificate'])
+const BY_BOTH: readonly Key[] = Object.freeze(['dpop', 'certificate'])
 
 export function createConfirm(settings: ConfirmationSettings): Confirm {
   const { readCertificate, certificateField, verifyProof } = settings
-  /** The same unbound token gives the same `Access`: it holds nothing of the request. */
-  const unbound = new WeakMap<AccessToken, Access>()
+  /** What every access of this server holds, and no other. */
+  const owner = {}
   const byCertificate: HeaderFields =
     certificateField === undefined ? NO_FIELDS : Object.freeze({ Vary: certificateField })
 
-  const confirm = (accessToken: AccessToken, credentials: Credentials, request: ResourceRequest): Awaitable<Access> => {
+  const confirm = (
+    accessToken: VerifiedAccessToken,
+    credentials: Credentials,
+    request: ResourceRequest
+  ): Awaitable<Access> => {
     const { confirmation } = accessToken
     const { scheme } = credentials
-    if (scheme === 'Bearer' && confirmation === undefined) return confirmUnbound(accessToken)
+    if (scheme === 'Bearer' && confirmation === undefined) return accessToken.access ?? confirmUnbound(accessToken)
     const jkt = confirmation?.['jkt']
     const thumbprint = confirmation?.['x5t#S256']
     requireScheme(accessToken, scheme, jkt)
@@ -64,33 +74,31 @@ export function createConfirm(settings: ConfirmationSettings): Confirm {
     if (jkt === undefined && thumbprint === undefined)
       throw new InvalidToken('confirmation_unknown', { received: Object.keys(confirmation ?? {}) })
     const fields = thumbprint === undefined ? NO_FIELDS : byCertificate
-    if (jkt === undefined) return createAccess(accessToken, scheme, ['certificate'], fields)
+    if (jkt === undefined) return createAccess(owner, accessToken, scheme, BY_CERTIFICATE, fields)
     const expected = {
       method: request.method,
       target: request.url,
-      token: credentials.token,
+      tokenHash: accessToken.hash,
       jkt: typeof jkt === 'string' ? jkt : ''
     }
     return andThen(verifyProof(credentials.proofs, expected), (nonce) => {
-      const keys: readonly Key[] = thumbprint === undefined ? ['dpop'] : ['dpop', 'certificate']
-      return createAccess(accessToken, scheme, keys, nonce === undefined ? fields : withNonce(fields, nonce, request))
+      const keys = thumbprint === undefined ? BY_DPOP : BY_BOTH
+      const all = nonce === undefined ? fields : withNonce(fields, nonce, request)
+      return createAccess(owner, accessToken, scheme, keys, all)
     })
   }
 
-  const confirmUnbound = (accessToken: AccessToken): Access => {
-    let access = unbound.get(accessToken)
-    if (access === undefined) {
-      requireScheme(accessToken, 'Bearer', undefined)
-      if (settings.require !== undefined) throw new InvalidToken('certificate_binding')
-      access = createAccess(accessToken, 'Bearer', NO_KEYS, NO_FIELDS)
-      unbound.set(accessToken, access)
-    }
-    return access
+  const confirmUnbound = (accessToken: VerifiedAccessToken): Access => {
+    requireScheme(accessToken, 'Bearer', undefined)
+    if (settings.require !== undefined) throw new InvalidToken('certificate_binding')
+    accessToken.access = createAccess(owner, accessToken, 'Bearer', NO_KEYS, NO_FIELDS)
+    return accessToken.access
   }
 
   return Object.assign(confirm, {
-    renew: (access: Access, accessToken: AccessToken) =>
-      createAccess(accessToken, access.scheme, access.confirmedBy, access.responseHeaders)
+    renew: (access: Access, accessToken: VerifiedAccessToken) =>
+      createAccess(owner, accessToken, access.scheme, access.confirmedBy, access.responseHeaders),
+    made: (value: unknown): value is Access => ConfirmedAccess.isOf(value, owner)
   })
 }
 
@@ -128,17 +136,19 @@ export function isAccess(value: unknown): value is Access {
 }
 
 function createAccess(
-  accessToken: AccessToken,
+  owner: object,
+  accessToken: VerifiedAccessToken,
   scheme: Scheme,
   confirmedBy: readonly Key[],
   responseHeaders: HeaderFields
 ): Access {
-  return Object.freeze(new ConfirmedAccess(accessToken, scheme, Object.freeze(confirmedBy), responseHeaders))
+  return Object.freeze(new ConfirmedAccess(owner, accessToken, scheme, confirmedBy, responseHeaders))
 }
 
 class ConfirmedAccess implements Access {
   // Private, so that nothing that prints, copies or serializes the object prints the token.
-  readonly #accessToken: AccessToken
+  readonly #accessToken: VerifiedAccessToken
+  readonly #owner: object
   readonly #responseHeaders: HeaderFields
   readonly scheme: Scheme
   readonly confirmedBy: readonly Key[]
@@ -153,7 +163,14 @@ class ConfirmedAccess implements Access {
   readonly confirmation: Confirmation | undefined
   readonly claims: Claims
 
-  constructor(accessToken: AccessToken, scheme: Scheme, confirmedBy: readonly Key[], responseHeaders: HeaderFields) {
+  constructor(
+    owner: object,
+    accessToken: VerifiedAccessToken,
+    scheme: Scheme,
+    confirmedBy: readonly Key[],
+    responseHeaders: HeaderFields
+  ) {
+    this.#owner = owner
     this.#accessToken = accessToken
     this.#responseHeaders = responseHeaders
     this.scheme = scheme
@@ -174,8 +191,12 @@ class ConfirmedAccess implements Access {
     return typeof value === 'object' && value !== null && #accessToken in value
   }
 
+  static isOf(value: unknown, owner: object): boolean {
+    return ConfirmedAccess.isOne(value) && value.#owner === owner
+  }
+
   /** Of an Access that {@link isAccess} knows: the token it was made of. */
-  static accessTokenOf(access: ConfirmedAccess): AccessToken {
+  static accessTokenOf(access: ConfirmedAccess): VerifiedAccessToken {
     return access.#accessToken
   }
 
@@ -193,6 +214,6 @@ class ConfirmedAccess implements Access {
 }
 
 /** The verified access token that an access was made of. */
-export function accessTokenOf(access: Access): AccessToken {
+export function accessTokenOf(access: Access): VerifiedAccessToken {
   return ConfirmedAccess.accessTokenOf(access as ConfirmedAccess)
 }

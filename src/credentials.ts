@@ -48,17 +48,18 @@ export function readCredentials(
   if (lines.length > 1) throw new InvalidRequest('multiple_credentials')
   const line = lines[0] as string
   const space = line.indexOf(' ')
-  const name = space < 0 ? line : line.slice(0, space)
-  const scheme = schemeNamed(name)
+  const end = space < 0 ? line.length : space
+  // What nearly all clients write is told without making a text of it.
+  const scheme = line.startsWith('Bearer ') ? 'Bearer' : schemeNamed(line.slice(0, end))
   if (scheme === undefined) {
-    if (name === '' || TAB_AFTER_SCHEME.test(line)) throw new InvalidRequest('malformed_authorization')
+    if (end === 0 || TAB_AFTER_SCHEME.test(line)) throw new InvalidRequest('malformed_authorization')
     if (JOINED_TOKEN.test(line)) throw new InvalidRequest('multiple_credentials')
     return undefined
   }
   if (!accepted.includes(scheme)) {
     throw JOINED_TOKEN.test(line) ? new InvalidRequest('multiple_credentials') : new CredentialsMissing()
   }
-  let start = name.length
+  let start = end
   while (line.charCodeAt(start) === SPACE) start++
   if (start === line.length) throw new InvalidRequest('malformed_authorization')
   if (line.length - start > MAX_TOKEN_LENGTH) throw new InvalidToken('malformed')
@@ -71,7 +72,8 @@ export function readCredentials(
  */
 export function readUsedScheme(request: ResourceRequest, accepted: readonly Scheme[]): Scheme | undefined {
   const [line, another] = request.fieldLines('authorization')
-  if (line === undefined || another !== undefined || JOINED_FIELD.test(line)) return undefined
+  if (line === undefined || another !== undefined) return undefined
+  if (line.includes(',') && JOINED_FIELD.test(line)) return undefined
   const scheme = schemeNamed(line.split(/[ \t]/, 1)[0] as string)
   return accepted.find((one) => one === scheme)
 }

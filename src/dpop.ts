@@ -8,7 +8,7 @@ import { timingSafeEqual } from 'node:crypto'
 import { andThen, isPromise, withDeadline } from './awaitable.js'
 import { createMemo } from './cache.js'
 import { InvalidProof, InvalidToken, ProofNonceRequired, Unavailable } from './errors.js'
-import { decodeBase64url, decodeObject, isMediaType, splitJws, type UnverifiedJws } from './jws.js'
+import { decodeObject, isCanonical, isMediaType, splitJws, type UnverifiedJws } from './jws.js'
 import { importPublicKey, isPrivate, sha256, thumbprint } from './key-set.js'
 import { createNonces, NONCE_LIFETIME, type Nonces } from './nonce.js'
 import { algorithmsFor, createSignatureKey, type SignatureKey, type VerifySignature } from './signature.js'
@@ -40,8 +40,8 @@ interface Expected {
   readonly method: string
   /** The request target as received: path and query. */
   readonly target: string
-  /** The access token as sent, hashed for `ath`. */
-  readonly token: string
+  /** What `ath` must be: the SHA-256 of the access token as sent, in base64url. */
+  readonly tokenHash: string
   /** The token's `cnf.jkt` (RFC 7638 thumbprint, 43 characters). */
   readonly jkt: string
 }
@@ -79,14 +79,13 @@ export function createVerifyProof(settings: DpopSettings, context: ProofContext)
   // By the header's text. Only keys that a token was bound to get here: nobody else can fill it.
   const known = createMemo<ProofKey>(MAX_KEYS)
 
-  return (lines, { method, target, token, jkt }) => {
+  return (lines, { method, target, tokenHash, jkt }) => {
     const jws = readProof(lines)
     const remembered = known.get(jws.header)
     const proofKey = remembered ?? readHeader(jws.header, settings.algorithms)
     const claims = readClaims(jws.payload)
-    const signature = decodeBase64url(jws.signature)
-    if (!signature) throw new InvalidProof('proof_malformed')
-    return andThen(verifySignature(proofKey.key, Buffer.from(jws.signingInput, 'latin1'), signature), (valid) => {
+    if (!isCanonical(jws.signature)) throw new InvalidProof('proof_malformed')
+    return andThen(verifySignature(proofKey.key, jws.signingInput, jws.signature), (valid) => {
       if (!valid) throw new InvalidProof('proof_signature')
       if (claims.htm !== method) throw new InvalidProof('proof_method', { expected: method, received: claims.htm })
       if (!isTargetUri(publicUrls, target, claims.htu))
@@ -94,7 +93,7 @@ export function createVerifyProof(settings: DpopSettings, context: ProofContext)
       const time = now()
       const nonceAge = readNonceAge(claims.nonce, time)
       const liveUntil = requireFresh(claims, time, nonceAge)
-      if (!isEqual(claims.ath, sha256(token))) throw new InvalidProof('proof_token')
+      if (!isEqual(claims.ath, tokenHash)) throw new InvalidProof('proof_token')
       if (!isEqual(jkt, proofKey.jkt)) throw new InvalidToken('dpop_binding')
       if (remembered === undefined) known.set(jws.header, proofKey)
       const once = addOnce(`${jkt}.${sha256(claims.jti)}`, liveUntil - time + MAX_AHEAD)
@@ -190,11 +189,13 @@ interface ProofClaims {
   readonly nbf: number | undefined
 }
 
+const REQUIRED = ['jti', 'htm', 'htu', 'iat', 'ath']
+
 /** Checks 3 of the claims. Those unknown are ignored. */
 function readClaims(segment: string): ProofClaims {
   const claims = decodeObject(segment)
   if (!claims) throw new InvalidProof('proof_malformed')
-  for (const name of ['jti', 'htm', 'htu', 'iat', 'ath']) {
+  for (const name of REQUIRED) {
     if (claims[name] === undefined || claims[name] === '') throw new InvalidProof('proof_claim', { expected: name })
   }
   if (!hasTypes(claims)) throw new InvalidProof('proof_malformed')
@@ -205,9 +206,12 @@ function hasTypes({ jti, htm, htu, iat, ath, exp, nbf }: Claims): boolean {
   return (
     typeof jti === 'string' &&
     jti.length <= MAX_JTI_LENGTH &&
-    [htm, htu, ath].every((value) => typeof value === 'string') &&
+    typeof htm === 'string' &&
+    typeof htu === 'string' &&
+    typeof ath === 'string' &&
     Number.isFinite(iat) &&
-    [exp, nbf].every((value) => value === undefined || Number.isFinite(value))
+    (exp === undefined || Number.isFinite(exp)) &&
+    (nbf === undefined || Number.isFinite(nbf))
   )
 }
 

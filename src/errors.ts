@@ -30,6 +30,7 @@ export class CredentialsMissing extends Refusal {
     super({
       status: 401,
       reason: 'credentials_missing',
+      stack: false,
       description: 'An access token is required',
       hint: 'The request has no `Authorization` field with a scheme that is accepted here. Tokens in the query, the body or a cookie are not read.'
     })
@@ -41,7 +42,7 @@ export class InvalidRequest extends Refusal {
   declare readonly reason: RequestReason
 
   constructor(reason: RequestReason) {
-    super({ status: 400, code: 'invalid_request', reason, ...REQUEST_REASONS[reason] })
+    super({ status: 400, code: 'invalid_request', reason, stack: false, ...REQUEST_REASONS[reason] })
   }
 
   // A malformed request is not cured by other scopes, so none are named.
@@ -55,7 +56,7 @@ export class InvalidToken extends Refusal {
   declare readonly reason: TokenReason
 
   constructor(reason: TokenReason, evidence?: Evidence) {
-    super({ status: 401, code: 'invalid_token', reason, ...TOKEN_REASONS[reason], ...evidence })
+    super({ status: 401, code: 'invalid_token', reason, stack: false, ...TOKEN_REASONS[reason], ...evidence })
   }
 }
 
@@ -64,7 +65,7 @@ export class InvalidProof extends Refusal {
   declare readonly reason: ProofReason
 
   constructor(reason: ProofReason, evidence?: Evidence) {
-    super({ status: 401, code: 'invalid_dpop_proof', reason, ...PROOF_REASONS[reason], ...evidence })
+    super({ status: 401, code: 'invalid_dpop_proof', reason, stack: false, ...PROOF_REASONS[reason], ...evidence })
   }
 }
 

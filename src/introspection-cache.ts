@@ -5,12 +5,14 @@
  *
  * Does NOT check what an answer says: a token that was called active may be for another API.
  */
-import { type CacheStats, createTimedCache, digestKey } from './cache.js'
+import { hash } from 'node:crypto'
+import { type CacheStats, createTimedCache } from './cache.js'
 import { type IntrospectionMeans, introspect } from './introspection.js'
 import type { Issuer } from './issuer.js'
 import type { Shared } from './shared.js'
 import { createSharedAnswers, type SharedAnswer } from './shared-answers.js'
-import type { AccessToken, Awaitable, Claims } from './types.js'
+import type { Awaitable, Claims } from './types.js'
+import type { VerifiedAccessToken } from './verified-access-token.js'
 
 const MAX_ACTIVE = 10_000
 const MAX_INACTIVE = 1000
@@ -20,7 +22,7 @@ const INACTIVE_FOR = 10
 /** The fact that a server called a token active, and what it said of it; the token made of it, once its claims passed. */
 export interface Active {
   readonly members: Claims
-  accessToken?: AccessToken
+  accessToken?: VerifiedAccessToken
 }
 
 export interface IntrospectionCache {
@@ -44,7 +46,7 @@ export function createIntrospectionCache({ shared, ...means }: IntrospectionCach
   /** The latest question about each token. */
   const asking = new Map<string, Promise<Active | undefined>>()
 
-  const keyOf = (token: string, issuer: Issuer): string => digestKey(String(issuer.serial), token)
+  const keyOf = (token: string, issuer: Issuer): string => hash('sha256', `${issuer.serial}.${token}`, 'base64url')
   const cacheFor = ({ settings }: Issuer): number => settings.introspection?.cacheFor ?? 0
 
   const remember = (key: string, token: string, answer: Active | undefined, until: number): void => {

@@ -21,14 +21,19 @@ export interface UnverifiedJws {
 }
 
 /** Three segments of base64url, the last one perhaps empty. */
-const COMPACT = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)$/
+const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/
 
 /** A text as a JWS in compact serialization, or undefined if it is not built like one. */
 export function splitJws(text: string): UnverifiedJws | undefined {
-  const parts = COMPACT.exec(text)
-  if (!parts) return undefined
-  const [, header, payload, signature] = parts as unknown as [string, string, string, string]
-  return { header, payload, signature, signingInput: text.slice(0, header.length + 1 + payload.length) }
+  if (!COMPACT.test(text)) return undefined
+  const first = text.indexOf('.')
+  const second = text.indexOf('.', first + 1)
+  return {
+    header: text.slice(0, first),
+    payload: text.slice(first + 1, second),
+    signature: text.slice(second + 1),
+    signingInput: text.slice(0, second)
+  }
 }
 
 /** True for the compact serialization of a JWE (RFC 7516 §7.1): five segments, whose content nobody here can read. */
@@ -36,34 +41,49 @@ export function isJwe(text: string): boolean {
   return /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*){4}$/.test(text)
 }
 
+/** Where a segment is decoded, one at a time: whoever reads it is done before anything else runs. */
+const scratch = Buffer.allocUnsafeSlow(16 * 1024)
+
 /** Segment → JSON object, or undefined: canonical base64url, UTF-8, an object (RFC 7515 §2, RFC 7519 §7.2). */
 export function decodeObject(segment: string): Claims | undefined {
-  const bytes = decodeBase64url(segment)
-  if (!bytes || !isUtf8(bytes)) return undefined
+  if (!isCanonical(segment)) return undefined
+  const text = decodeText(segment)
+  if (text === undefined) return undefined
   try {
-    const value: unknown = JSON.parse(bytes.toString())
+    const value: unknown = JSON.parse(text)
     return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Claims) : undefined
   } catch {
     return undefined
   }
 }
 
+function decodeText(segment: string): string | undefined {
+  const fits = segment.length <= scratch.length
+  const bytes = fits ? scratch : Buffer.from(segment, 'base64url')
+  const length = fits ? scratch.write(segment, 'base64url') : bytes.length
+  const text = bytes.toString('utf8', 0, length)
+  // Stands for what is no UTF-8, unless it was there before.
+  return text.includes('\uFFFD') && !isUtf8(bytes.subarray(0, length)) ? undefined : text
+}
+
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
 /**
- * Bytes of one segment, or undefined if another text would decode to the same bytes: Node's decoder drops a lone last
- * character and unused bits without a word, so they are looked at first.
+ * True if no other segment decodes to the same bytes: Node's decoder drops a lone last character and unused bits without
+ * a word.
  *
  * Does NOT check the alphabet, which {@link splitJws} did.
  */
-export function decodeBase64url(segment: string): Buffer | undefined {
+export function isCanonical(segment: string): boolean {
   const rest = segment.length % 4
-  if (rest === 1) return undefined
-  if (rest > 1) {
-    const unused = rest === 2 ? 0b1111 : 0b11
-    if (ALPHABET.indexOf(segment.at(-1) as string) & unused) return undefined
-  }
-  return Buffer.from(segment, 'base64url')
+  if (rest === 0) return true
+  const unused = rest === 2 ? 0b1111 : 0b11
+  return rest !== 1 && (ALPHABET.indexOf(segment.charAt(segment.length - 1)) & unused) === 0
+}
+
+/** Bytes of one segment, or undefined where it is not {@link isCanonical}. */
+export function decodeBase64url(segment: string): Buffer | undefined {
+  return isCanonical(segment) ? Buffer.from(segment, 'base64url') : undefined
 }
 
 /** True if a header's `typ` is this media type: case-insensitive, `application/` understood where there is no slash (RFC 7515 §4.1.9). */

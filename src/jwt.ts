@@ -4,11 +4,12 @@
  *
  * Does NOT fall back to anything: a JWT that fails here has failed.
  */
-import { andThen } from './awaitable.js'
+import { andThen, isPromise } from './awaitable.js'
+import type { Memo } from './cache.js'
 import { type ClaimRules, requireAccessTokenClaims, requireClaimValues, verifyClaims } from './claims.js'
 import { InvalidToken } from './errors.js'
 import type { IssuerSettings } from './issuer-settings.js'
-import { decodeBase64url, decodeObject, isMediaType, splitJws } from './jws.js'
+import { decodeObject, isCanonical, isMediaType, splitJws, type UnverifiedJws } from './jws.js'
 import { type KeySet, MAX_KID_LENGTH } from './key-set.js'
 import type { Source } from './remote.js'
 import type { SignatureKey, VerifySignature } from './signature.js'
@@ -16,6 +17,8 @@ import type { Awaitable, Claims, SignatureAlgorithm } from './types.js'
 
 /** A JWT taken apart. Nothing in it has been verified. */
 export interface UnverifiedJwt {
+  /** The first segment, as it is. */
+  readonly header: string
   readonly unverifiedHeader: Claims
   /** Parsed on the first call. */
   unverifiedClaims(): Claims
@@ -27,21 +30,36 @@ export interface UnverifiedJwt {
 /**
  * A token as a JWT, or undefined if it is not built like one: three base64url segments, of which the first decodes to
  * a JSON object with an `alg`. That alone decides between verifying here and introspection.
+ *
+ * @param known  headers that were read before, by their text
  */
-export function readUnverifiedJwt(token: string): UnverifiedJwt | undefined {
+export function readUnverifiedJwt(token: string, known?: Memo<Claims>): UnverifiedJwt | undefined {
   const jws = splitJws(token)
-  const unverifiedHeader = jws && decodeObject(jws.header)
-  if (!jws || typeof unverifiedHeader?.['alg'] !== 'string') return undefined
-  let claims: Claims | undefined
-  return {
-    unverifiedHeader,
-    unverifiedClaims: () => {
-      claims ??= decodeObject(jws.payload)
-      if (!claims) throw new InvalidToken('malformed', { expected: 'a JSON object as payload' })
-      return claims
-    },
-    signingInput: jws.signingInput,
-    signature: jws.signature
+  if (jws === undefined) return undefined
+  const header = known?.get(jws.header) ?? decodeObject(jws.header)
+  return typeof header?.['alg'] === 'string' ? new SplitJwt(jws, header) : undefined
+}
+
+class SplitJwt implements UnverifiedJwt {
+  readonly header: string
+  readonly unverifiedHeader: Claims
+  readonly signingInput: string
+  readonly signature: string
+  readonly #payload: string
+  #claims: Claims | undefined
+
+  constructor({ header, payload, signature, signingInput }: UnverifiedJws, unverifiedHeader: Claims) {
+    this.header = header
+    this.unverifiedHeader = unverifiedHeader
+    this.signingInput = signingInput
+    this.signature = signature
+    this.#payload = payload
+  }
+
+  unverifiedClaims(): Claims {
+    this.#claims ??= decodeObject(this.#payload)
+    if (!this.#claims) throw new InvalidToken('malformed', { expected: 'a JSON object as payload' })
+    return this.#claims
   }
 }
 
@@ -69,6 +87,8 @@ export function verifyJwt<Keys extends KeySet>(
   requireType(jwt.unverifiedHeader['typ'], issuer.profile)
   if (issuer.profile === 'legacy') requireAccessTokenClaims(claims)
   requireClaimValues(claims, issuer.requiredClaimValues)
+  // Whatever else is required.
+  if (claims['exp'] === undefined) throw new InvalidToken('claim', { expected: 'a claim exp' })
   verifyClaims(claims, issuer, rules, rules.now)
   return andThen(requireSignature(jwt, header, keySet, verifySignature), () => claims)
 }
@@ -94,13 +114,14 @@ function requireSignature<Keys extends KeySet>(
   keySet: Source<Keys>,
   verifySignature: VerifySignature
 ): Awaitable<void> {
-  const signature = decodeBase64url(jwt.signature)
-  if (!signature) throw new InvalidToken('malformed', { expected: 'a signature in base64url' })
+  if (!isCanonical(jwt.signature)) throw new InvalidToken('malformed', { expected: 'a signature in base64url' })
   return andThen(findKeys(keySet, algorithm, kid), (keys) =>
-    andThen(verifyAny(keys, Buffer.from(jwt.signingInput, 'latin1'), signature, verifySignature), (valid) => {
-      if (!valid) throw new InvalidToken('signature')
-    })
+    andThen(verifyAny(keys, jwt, verifySignature, 0), requireValid)
   )
+}
+
+function requireValid(valid: boolean): void {
+  if (!valid) throw new InvalidToken('signature')
 }
 
 interface Header {
@@ -147,14 +168,13 @@ function findKeys<Keys extends KeySet>(
 
 function verifyAny(
   keys: readonly SignatureKey[],
-  input: Buffer,
-  signature: Buffer,
-  verifySignature: VerifySignature
+  jwt: UnverifiedJwt,
+  verifySignature: VerifySignature,
+  from: number
 ): Awaitable<boolean> {
-  const [key, ...others] = keys
+  const key = keys[from]
   if (!key) return false
-  return andThen(
-    verifySignature(key, input, signature),
-    (valid) => valid || verifyAny(others, input, signature, verifySignature)
-  )
+  const valid = verifySignature(key, jwt.signingInput, jwt.signature)
+  if (!isPromise(valid)) return valid || verifyAny(keys, jwt, verifySignature, from + 1)
+  return valid.then((yes) => yes || verifyAny(keys, jwt, verifySignature, from + 1))
 }

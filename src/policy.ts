@@ -105,7 +105,10 @@ export function enforce(
   request: ResourceRequest,
   { context, renew }: Enforcement
 ): Awaitable<Access> {
-  if (!fresh) return andThen(run(checks, access, request, context), () => access)
+  if (!fresh) {
+    const passed = run(checks, access, request, context)
+    return isPromise(passed) ? passed.then(() => access) : access
+  }
   return renew(access).then((current) => andThen(run(checks, current, request, context), () => current))
 }
 

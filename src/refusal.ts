@@ -24,14 +24,17 @@ export interface Advertisement {
 
 /** The request's fault: its answer has a challenge (RFC 6750 §3, RFC 9110 §11.6.1). */
 export abstract class Refusal extends ResourceServerError {
+  #advertisement: Advertisement | undefined
+
   protected ownHeaders(): HeaderFields {
     // Thrown where no server advertises: a challenge all the same, of what the error itself knows.
-    return this.#answer({ realm: this.code === undefined ? 'api' : undefined })
+    return this.#answer(this.#advertisement ?? { realm: this.code === undefined ? 'api' : undefined })
   }
 
   /** @internal The one place where a refusal learns what the server advertises. */
   advertise(advertisement: Advertisement): this {
-    this.headers = this.#answer(advertisement)
+    this.#advertisement = advertisement
+    this.forgetHeaders()
     return this
   }
 

@@ -23,6 +23,8 @@ export interface Answer extends Evidence {
   readonly description: string
   readonly hint: string
   readonly cause?: unknown
+  /** false: no stack trace. Default: as any error. */
+  readonly stack?: false
 }
 
 /** Common to all: a status, a body, header fields, and a reason for the log. */
@@ -37,17 +39,19 @@ export abstract class ResourceServerError extends Error {
   readonly description: string
   /** What the operator should look at or change. Not sent to the client. */
   readonly hint: string
-  /** What would have been accepted, where that helps. Not enumerable. */
-  declare readonly expected: unknown
-  /** What came instead: from the token, so for careful eyes only. Not enumerable. */
-  declare readonly received: unknown
+  readonly #expected: unknown
+  readonly #received: unknown
 
   protected constructor(answer: Answer) {
+    const { stackTraceLimit } = Error
+    // Where the stack says nothing that `reason` does not, and anybody can cause it at any rate, none is made: that would
+    // be most of what the refusal costs. Where the limit cannot be set, one is made all the same.
+    if (answer.stack === false) Reflect.set(Error, 'stackTraceLimit', 0)
     super(
       answer.status < 500 ? answer.description : answer.hint,
       answer.cause === undefined ? undefined : { cause: answer.cause }
     )
-    Object.defineProperty(this, 'name', { value: new.target.name, configurable: true, writable: true })
+    if (answer.stack === false) Reflect.set(Error, 'stackTraceLimit', stackTraceLimit)
     if (answer.status >= 500) {
       // The stack, which goes to logs, begins with the hint; it is formatted when first read, so before the message
       // becomes fixed words, since frameworks may send that.
@@ -59,8 +63,23 @@ export abstract class ResourceServerError extends Error {
     this.reason = answer.reason
     this.description = answer.description
     this.hint = answer.hint
-    Object.defineProperty(this, 'expected', { value: answer.expected })
-    Object.defineProperty(this, 'received', { value: answer.received })
+    this.#expected = answer.expected
+    this.#received = answer.received
+  }
+
+  /** The name of its class. */
+  override get name(): string {
+    return this.constructor.name
+  }
+
+  /** What would have been accepted, where that helps. Not enumerable. */
+  get expected(): unknown {
+    return this.#expected
+  }
+
+  /** What came instead: from the token, so for careful eyes only. Not enumerable. */
+  get received(): unknown {
+    return this.#received
   }
 
   #headers: HeaderFields | undefined
@@ -76,6 +95,11 @@ export abstract class ResourceServerError extends Error {
 
   set headers(fields: HeaderFields) {
     this.#headers = fields
+  }
+
+  /** They are made again when they are read. */
+  protected forgetHeaders(): void {
+    this.#headers = undefined
   }
 
   /** The header fields that this error asks for by itself. */

@@ -14,13 +14,13 @@ import { createFanOut } from './fan-out.js'
 import { createHttp } from './http.js'
 import { lend } from './internals.js'
 import { createIssuer, type Issuer } from './issuer.js'
-import { createDynamicIssuers, createStaticIssuers, type Issuers } from './issuers.js'
+import { createDynamicIssuers, createStaticIssuers } from './issuers.js'
 import { createReadCertificate } from './mtls.js'
 import type { ResourceServerOptions } from './options.js'
 import { type Enforcement, enforce, isPreflight, type Policy, readPolicy } from './policy.js'
 import { createResourceMetadata } from './resource-metadata.js'
 import { createRevocations } from './revocation.js'
-import type { Health, ResourceServer, ScopeTypes, Stats } from './server.js'
+import type { ResourceServer, ScopeTypes } from './server.js'
 import { meansOf, readSettings } from './settings.js'
 import { createVerifySignature } from './signature.js'
 import type { OnceStoreStats } from './store.js'
@@ -28,12 +28,15 @@ import type {
   Access,
   AccessToken,
   Awaitable,
+  Credentials,
   HeaderFields,
   Protection,
   Requirement,
   ResourceRequest,
   Revocation
 } from './types.js'
+import { overall, refresh } from './upkeep.js'
+import type { VerifiedAccessToken } from './verified-access-token.js'
 
 /**
  * A resource server: verifies the access tokens of requests to one API, and says no in the words of the RFCs.
@@ -120,8 +123,6 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
     // Revoked while the list was fetched, it is refused all the same.
     return isPromise(status) ? status.then(() => requireNotRevoked(access)) : undefined
   }
-  /** What this server granted itself: nothing else on a request is taken for an earlier grant. */
-  const granted = new WeakSet<Access>()
   const { metadata, add } = createResourceMetadata(settings)
   const credentialRules: CredentialRules = { accepted, rejectQueryToken: settings.rejectQueryToken }
   const isDpopAdvertised = advertised.includes('DPoP')
@@ -138,25 +139,37 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
     established: Access | undefined
   ): Awaitable<Access | undefined> {
     if (policy.skipPreflight && isPreflight(request)) return undefined
-    if (established !== undefined && granted.has(established)) return enforced(policy, established, request)
+    // Nothing else on a request is taken for an earlier grant.
+    if (established !== undefined && confirm.made(established)) return enforced(policy, established, request)
     const credentials = readCredentials(request, credentialRules)
     if (credentials === undefined) {
       if (policy.optional) return undefined
       throw new CredentialsMissing()
     }
-    return andThen(accessTokens.verify(credentials.token), (accessToken) =>
-      andThen(confirm(accessToken, credentials, request), (access) => enforced(policy, access, request))
-    )
+    const accessToken = accessTokens.verify(credentials.token)
+    // What is known already is not handed to a function made for it: this is the path of every warm token.
+    return isPromise(accessToken)
+      ? accessToken.then((known) => confirmed(policy, known, credentials, request))
+      : confirmed(policy, accessToken, credentials, request)
+  }
+
+  function confirmed(
+    policy: Policy,
+    accessToken: VerifiedAccessToken,
+    credentials: Credentials,
+    request: ResourceRequest
+  ): Awaitable<Access> {
+    const access = confirm(accessToken, credentials, request)
+    return isPromise(access)
+      ? access.then((known) => enforced(policy, known, request))
+      : enforced(policy, access, request)
   }
 
   function enforced(policy: Policy, access: Access, request: ResourceRequest): Awaitable<Access> {
     const live = requireLive(access)
-    const grant = (current: Access): Access => {
-      granted.add(current)
-      return current
-    }
-    if (isPromise(live)) return live.then(() => enforce(policy, access, request, enforcement)).then(grant)
-    return andThen(enforce(policy, access, request, enforcement), grant)
+    return isPromise(live)
+      ? live.then(() => enforce(policy, access, request, enforcement))
+      : enforce(policy, access, request, enforcement)
   }
 
   /** The one place where a refusal learns what this server advertises about itself. */
@@ -182,13 +195,16 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
   function answered<T>(decision: () => Awaitable<T>, request: ResourceRequest, scope: readonly string[]): Awaitable<T> {
     try {
       const result = decision()
-      if (!isPromise(result)) return result
-      return result.catch((error: unknown) => {
-        throw answer(error, request, scope)
-      })
+      return isPromise(result) ? refusing(result, request, scope) : result
     } catch (error) {
       throw answer(error, request, scope)
     }
+  }
+
+  function refusing<T>(result: Promise<T>, request: ResourceRequest, scope: readonly string[]): Promise<T> {
+    return result.catch((error: unknown) => {
+      throw answer(error, request, scope)
+    })
   }
 
   function compile(requirements: readonly Requirement[]): Policy {
@@ -207,8 +223,14 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
       const policy = compile([...settings.checks, ...requirements])
       add(policy)
       return {
-        authorize: (request, established) =>
-          answered(() => decide(policy, request, established), request, policy.scopes),
+        authorize: (request, established) => {
+          try {
+            const access = decide(policy, request, established)
+            return isPromise(access) ? refusing(access, request, policy.scopes) : access
+          } catch (error) {
+            throw answer(error, request, policy.scopes)
+          }
+        },
         // Else a cache could give an anonymous copy to somebody who is signed in (RFC 9110 §12.5.5).
         headers: policy.optional ? varyByCredentials : NO_HEADERS
       } as Protection<never>
@@ -218,7 +240,7 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
       return answered(() => decide(policy, request, undefined), request, policy.scopes) as Awaitable<never>
     },
     enforce: (access, request, ...checks) => {
-      if (!granted.has(access)) throw new TypeError('enforce() needs an access that this resource server granted')
+      if (!confirm.made(access)) throw new TypeError('enforce() needs an access that this resource server granted')
       const policy = compile(checks)
       const decision = (): Awaitable<void> =>
         andThen(requireLive(access), () => andThen(enforce(policy, access, request, enforcement), () => undefined))
@@ -266,24 +288,6 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
     revoke
   })
   return Object.freeze(server)
-}
-
-async function refresh(issuers: Issuers, senders: readonly Issuer[], name: string | undefined): Promise<void> {
-  const heard = senders.filter(({ settings }) => name === undefined || settings.issuer === name)
-  const named = name === undefined ? issuers.known() : [await issuers.named(name)]
-  const chosen = [...named, ...heard].filter((issuer) => issuer !== undefined)
-  if (name !== undefined && chosen.length === 0)
-    throw new TypeError('refresh(): not an issuer that this server accepts')
-  const attempts = await Promise.allSettled(chosen.map((issuer) => issuer.refresh()))
-  const failure = attempts.find((one) => one.status === 'rejected')
-  if (failure) throw failure.reason
-}
-
-function overall(issuers: Health['issuers'], channel: Health['channel'], store: Stats['shared']): Health {
-  const shared = store && ({ status: store.state === 'paused' ? 'degraded' : 'ok', error: store.error } as const)
-  const each = [...issuers, channel, shared]
-  const worst = (['failed', 'degraded'] as const).find((status) => each.some((one) => one?.status === status))
-  return { status: worst ?? 'ok', issuers, channel, shared }
 }
 
 const NO_HEADERS: HeaderFields = Object.freeze({})

@@ -72,33 +72,48 @@ export function createSignatureKey(algorithm: SignatureAlgorithm, key: KeyObject
   return { digest, input: { key, ...options }, signatureLength: signatureLength ?? modulusBytes }
 }
 
-/** True if the signature over `signingInput` is by this key. */
-export type VerifySignature = (key: SignatureKey, signingInput: Buffer, signature: Buffer) => Awaitable<boolean>
+/**
+ * True if the signature over `signingInput` is by this key.
+ *
+ * @param signingInput ASCII
+ * @param signature    canonical base64url
+ */
+export type VerifySignature = (key: SignatureKey, signingInput: string, signature: string) => Awaitable<boolean>
 
 /** Checks in one turn of the event loop that run at once on this thread. */
 const SYNCHRONOUS_PER_TURN = 2
 /** Checks given to libuv's pool and not back yet; more would keep DNS and file system waiting behind them. */
 const POOLED_AT_MOST = 16
+/** Bytes that a check on this thread has for what it reads; what is longer gets its own. */
+const SCRATCH = 32 * 1024
 
 /**
  * One check at a time is synchronous: a hop to another thread costs more than the check. A burst goes to libuv's
  * thread pool, which uses the other cores and lets other requests through; when the pool is busy, back to this thread.
  */
 export function createVerifySignature(): VerifySignature {
+  const scratch = Buffer.allocUnsafeSlow(SCRATCH)
   let thisTurn = 0
   let pooled = 0
   const nextTurn = (): void => {
     thisTurn = 0
   }
+  const verifyHere = (key: SignatureKey, signingInput: string, signature: string): boolean => {
+    const end = scratch.write(signingInput, 'latin1')
+    const length = scratch.write(signature, end, 'base64url')
+    return verify(key.digest, scratch.subarray(0, end), key.input, scratch.subarray(end, end + length))
+  }
   return (key, signingInput, signature) => {
-    if (signature.length !== key.signatureLength) return false
+    // Four characters are three bytes.
+    if ((signature.length * 3) >> 2 !== key.signatureLength) return false
     if (thisTurn === 0) setImmediate(nextTurn)
-    if (thisTurn++ < SYNCHRONOUS_PER_TURN || pooled >= POOLED_AT_MOST) {
-      return verify(key.digest, signingInput, key.input, signature)
-    }
+    const isHere = thisTurn++ < SYNCHRONOUS_PER_TURN || pooled >= POOLED_AT_MOST
+    if (isHere && signingInput.length + signature.length <= SCRATCH) return verifyHere(key, signingInput, signature)
+    const bytes = [Buffer.from(signingInput, 'latin1'), Buffer.from(signature, 'base64url')] as const
+    if (isHere) return verify(key.digest, bytes[0], key.input, bytes[1])
     pooled++
     return new Promise((resolve, reject) => {
-      verify(key.digest, signingInput, key.input, signature, (error, valid) => {
+      verify(key.digest, bytes[0], key.input, bytes[1], (error, valid) => {
         pooled--
         if (error) reject(error)
         else resolve(valid)

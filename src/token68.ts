@@ -14,7 +14,7 @@ const JOINED_FIELD = /,[ \t]*[A-Za-z]+[ \t]+[^ \t]/
  */
 export function requireToken68(token: string): void {
   if (TOKEN68.test(token)) return
-  if (JOINED_FIELD.test(token)) throw new InvalidRequest('multiple_credentials')
+  if (token.includes(',') && JOINED_FIELD.test(token)) throw new InvalidRequest('multiple_credentials')
   if (/[ \t]/.test(token)) throw new InvalidRequest('malformed_authorization')
   throw new InvalidToken('malformed')
 }

@@ -1,12 +1,27 @@
-/** A verified access token as a value. Only `access-token.ts` makes one, once everything about the token was checked. */
+/**
+ * A verified access token as a value. Only `access-token.ts` makes one, once everything about the token was checked.
+ * It stays inside the package; what a handler sees is an {@link Access}.
+ */
+import { hash } from 'node:crypto'
 import { readAudience } from './claims.js'
-import type { IssuerSettings } from './issuer-settings.js'
-import type { AccessToken, Claims, Confirmation } from './types.js'
+import type { Issuer } from './issuer.js'
+import type { Access, AccessToken, Claims, Confirmation } from './types.js'
+
+/** How a token came to be known, which nothing on it says. */
+export interface Origin {
+  /** The verifier that it is a token of. */
+  readonly verifier: object
+  readonly issuer: Issuer
+  readonly by: 'signature' | 'introspection'
+}
+
+/** Scopes that are looked through one by one; more are hashed. */
+const FEW = 8
 
 export class VerifiedAccessToken implements AccessToken {
   // Private, so that nothing that prints, copies or serializes the object prints the token.
   readonly #token: string
-  readonly #scopes: ReadonlySet<string>
+  readonly origin: Origin
   readonly issuer: string
   readonly subject: string | undefined
   readonly subjectType: 'client' | 'unknown'
@@ -17,17 +32,23 @@ export class VerifiedAccessToken implements AccessToken {
   readonly expiresAt: number | undefined
   readonly confirmation: Confirmation | undefined
   readonly claims: Claims
+  /** Of a token bound to no key, the one access that all its requests share. Kept here: a `WeakMap` costs more than all else on a hit. */
+  access: Access | undefined
+  #hash: string | undefined
+  #scopeSet: ReadonlySet<string> | undefined
 
-  constructor(token: string, claims: Claims, issuer: IssuerSettings, scopes: readonly string[]) {
+  /** @param claims deeply frozen; so are `scopes` */
+  constructor(token: string, claims: Claims, origin: Origin, scopes: readonly string[]) {
+    const { settings } = origin.issuer
     const { iss, sub, iat, exp, cnf, auth_time: authTime } = claims
-    const clientId = issuer.clientIdClaims.map((name) => claims[name]).find((value) => value !== undefined)
+    const clientId = readFirst(claims, settings.clientIdClaims)
     this.#token = token
-    this.#scopes = new Set(scopes)
-    this.issuer = (iss as string | undefined) ?? issuer.issuer
+    this.origin = origin
+    this.issuer = (iss as string | undefined) ?? settings.issuer
     this.subject = sub as string | undefined
     this.clientId = clientId as string | undefined
     this.subjectType = sub !== undefined && sub === clientId && authTime === undefined ? 'client' : 'unknown'
-    this.audience = Object.freeze([...readAudience(claims[issuer.audienceClaim])])
+    this.audience = Object.freeze(readAudience(claims[settings.audienceClaim]))
     this.scopes = scopes
     this.issuedAt = iat as number | undefined
     this.expiresAt = exp as number | undefined
@@ -39,7 +60,20 @@ export class VerifiedAccessToken implements AccessToken {
     return this.#token
   }
 
-  hasScope(scope: string): boolean {
-    return this.#scopes.has(scope)
+  /** SHA-256 in base64url: what a DPoP proof has as `ath` (RFC 9449 §4.2). */
+  get hash(): string {
+    this.#hash ??= hash('sha256', this.#token, 'base64url')
+    return this.#hash
   }
+
+  hasScope(scope: string): boolean {
+    if (this.scopes.length <= FEW) return this.scopes.includes(scope)
+    this.#scopeSet ??= new Set(this.scopes)
+    return this.#scopeSet.has(scope)
+  }
+}
+
+function readFirst(claims: Claims, names: readonly string[]): unknown {
+  for (const name of names) if (claims[name] !== undefined) return claims[name]
+  return undefined
 }

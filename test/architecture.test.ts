@@ -143,6 +143,7 @@ describe('layers', () => {
     'transmitters',
     'security-events',
     'logout-token',
+    'upkeep',
     'resource-server',
     'index'
   ].map((name) => `src/${name}`)

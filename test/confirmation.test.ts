@@ -3,7 +3,8 @@ import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { accessTokenOf, type ConfirmationSettings, createConfirm, isAccess } from '../src/confirmation.js'
 import { sha256 } from '../src/key-set.js'
-import type { Access, AccessToken, Credentials, Scheme } from '../src/types.js'
+import type { Access, Credentials, Scheme } from '../src/types.js'
+import type { VerifiedAccessToken } from '../src/verified-access-token.js'
 import { createBed, introspecting } from './support/exchange.js'
 import { access, accessToken, api, bearer, get, granted, outcome, refusal, refused } from './support/refusals.js'
 
@@ -73,6 +74,7 @@ describe('createConfirm', () => {
   async function confirmed({ cnf: confirmation, type, scheme = 'Bearer', settings, fields }: Given): Promise<Access> {
     const token = {
       token: 'the token',
+      hash: 'its digest',
       scopes: ['a'],
       claims: { token_type: type },
       confirmation,
@@ -87,7 +89,7 @@ describe('createConfirm', () => {
     })
     const credentials: Credentials = { scheme, token: 'the token', proofs: ['a proof'] }
     const request = get(fields, { method: 'PUT', url: '/items/1?x' })
-    return confirm(token as unknown as AccessToken, credentials, request)
+    return confirm(token as unknown as VerifiedAccessToken, credentials, request)
   }
   const reasonOf = async (given: Given): Promise<string> => (await refusal(() => confirmed(given))).reason
 
@@ -168,7 +170,7 @@ describe('createConfirm', () => {
     await confirmed({ cnf: cnf.jkt, scheme: 'DPoP', settings })
     // What is no text is no key's thumbprint.
     await confirmed({ cnf: { jkt: 7 }, scheme: 'DPoP', settings })
-    const expected = { method: 'PUT', target: '/items/1?x', token: 'the token' }
+    const expected = { method: 'PUT', target: '/items/1?x', tokenHash: 'its digest' }
     expect(seen).toEqual([
       [['a proof'], { ...expected, jkt }],
       [['a proof'], { ...expected, jkt: '' }]
@@ -195,7 +197,7 @@ describe('createConfirm', () => {
       require: 'certificate'
     })
     const token = { token: 'newer', scopes: ['b'], claims: {}, hasScope: (one: string) => one === 'b' }
-    const after = other.renew(before, token as unknown as AccessToken)
+    const after = other.renew(before, token as unknown as VerifiedAccessToken)
     const { scheme, confirmedBy, responseHeaders } = before
     expect(after).toMatchObject({ scheme, confirmedBy, responseHeaders, token: 'newer', scopes: ['b'] })
     expect([after.hasScope('b'), after.hasScope('a')]).toEqual([true, false])
@@ -216,8 +218,10 @@ describe('the access', () => {
       require: undefined
     })
     const credentials: Credentials = { scheme: 'Bearer', token: 'x', proofs: [] }
-    const once = confirm(token as AccessToken, credentials, get())
-    expect(once).toBe(confirm(token as AccessToken, credentials, get()))
+    const verified = accessTokenOf(token)
+    const once = confirm(verified, credentials, get())
+    expect(once).toBe(token)
+    expect(confirm(verified, credentials, get())).toBe(once)
     expect(once).toMatchObject({ scheme: 'Bearer', confirmedBy: [], responseHeaders: {} })
   })
 

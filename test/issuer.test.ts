@@ -257,7 +257,7 @@ describe('stats()', () => {
     const api = bed.api({ issuers: [introspecting(issuer)] })
     expect(api.stats()).toEqual({
       cache: {
-        verified: { entries: 0, maxEntries: 10_000, bytes: 0, maxBytes: 16 * 1024 * 1024 },
+        verified: { entries: 0, maxEntries: 10_000, bytes: 0, maxBytes: 32 * 1024 * 1024 },
         active: { entries: 0, maxEntries: 10_000, bytes: 0, maxBytes: 16 * 1024 * 1024 },
         inactive: { entries: 0, maxEntries: 1000, bytes: 0, maxBytes: 16 * 1024 * 1024 },
         introspecting: 0,

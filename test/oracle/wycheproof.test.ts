@@ -142,8 +142,7 @@ describe('Wycheproof: JSON Web Signature', () => {
       const { alg, kid } = JSON.parse(Buffer.from(header, 'base64url').toString())
       const [key] = keySetOf(group.public).find(alg, kid)
       expect(key).toBeDefined()
-      const bytes = Buffer.from(signature, 'base64url')
-      expect(key && (await verifySignature(key, Buffer.from(`${header}.`), bytes))).toBe(true)
+      expect(key && (await verifySignature(key, `${header}.`, signature))).toBe(true)
     }
   })
 

@@ -211,7 +211,7 @@ describe('secrecy', () => {
     await of.authorize(bearer(accessToken()), scope('read'))
     expect(of.stats()).toMatchObject({
       cache: {
-        verified: { entries: 1, maxEntries: 10_000, maxBytes: 16 * 1024 * 1024 },
+        verified: { entries: 1, maxEntries: 10_000, maxBytes: 32 * 1024 * 1024 },
         active: { entries: 0, maxEntries: 10_000 },
         inactive: { entries: 0, maxEntries: 1000 },
         introspecting: 0

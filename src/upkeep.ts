@@ -1,0 +1,29 @@
+/** What an operator asks of a server as a whole: to fetch its keys anew, and how it is. */
+import type { Issuer } from './issuer.js'
+import type { Issuers } from './issuers.js'
+import type { Health, Stats } from './server.js'
+
+/**
+ * Loads metadata and keys anew, of all that are known or of one.
+ *
+ * @param senders of events, which are not among the issuers
+ * @throws {TypeError} nobody is called so
+ * @throws the first failure, after all were tried
+ */
+export async function refresh(issuers: Issuers, senders: readonly Issuer[], name: string | undefined): Promise<void> {
+  const heard = senders.filter(({ settings }) => name === undefined || settings.issuer === name)
+  const named = name === undefined ? issuers.known() : [await issuers.named(name)]
+  const chosen = [...named, ...heard].filter((issuer) => issuer !== undefined)
+  if (name !== undefined && chosen.length === 0)
+    throw new TypeError('refresh(): not an issuer that this server accepts')
+  const attempts = await Promise.allSettled(chosen.map((issuer) => issuer.refresh()))
+  const failure = attempts.find((one) => one.status === 'rejected')
+  if (failure) throw failure.reason
+}
+
+export function overall(issuers: Health['issuers'], channel: Health['channel'], store: Stats['shared']): Health {
+  const shared = store && ({ status: store.state === 'paused' ? 'degraded' : 'ok', error: store.error } as const)
+  const each = [...issuers, channel, shared]
+  const worst = (['failed', 'degraded'] as const).find((status) => each.some((one) => one?.status === status))
+  return { status: worst ?? 'ok', issuers, channel, shared }
+}

@@ -1,0 +1,101 @@
+/**
+ * What requests cost, counted and not timed (see `budget/count.mjs`): a slow path that creeps in shows here, on any machine.
+ * The numbers are exact. Who makes one smaller writes the smaller one down; who makes one larger says why in its place.
+ */
+import { execFileSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { beforeAll, describe, expect, test } from 'vitest'
+
+interface Counts {
+  /** Signature checks on the calling thread, and on libuv's pool. */
+  readonly verify: number
+  readonly pooled: number
+  /** Digests, MACs and imported keys. */
+  readonly hash: number
+  /** Calls of `JSON.parse`. */
+  readonly parse: number
+  readonly promises: number
+  /** To the authorization server. */
+  readonly requests: number
+  readonly isAsync: boolean
+  readonly statuses: readonly number[]
+}
+
+const NOTHING: Counts = {
+  verify: 0,
+  pooled: 0,
+  hash: 0,
+  parse: 0,
+  promises: 0,
+  requests: 0,
+  isAsync: false,
+  statuses: [200]
+}
+
+let counts: Readonly<Record<string, Counts>>
+let bytes: number
+
+beforeAll(() => {
+  const script = fileURLToPath(new URL('budget/count.mjs', import.meta.url))
+  const { 'bytes of a warm request': memory, ...others } = JSON.parse(
+    execFileSync(process.execPath, ['--expose-gc', script], {
+      encoding: 'utf8',
+      env: { ...process.env, NODE_OPTIONS: '' }
+    })
+  )
+  counts = others
+  bytes = memory.bytes
+})
+
+describe('a good token', () => {
+  test('that is warm costs nothing that can be counted, and no promise', () => {
+    expect(counts['warm']).toEqual(NOTHING)
+  })
+
+  test('that is warm leaves little to be collected: the token cut out of its field, the credentials, the time', () => {
+    expect(bytes).toBeLessThan(300)
+  })
+
+  test('seen for the first time costs one signature check and one parsed payload, at once', () => {
+    expect(counts['first sight']).toEqual({ ...NOTHING, verify: 1, parse: 1 })
+  })
+
+  test('in a burst is checked on the pool, but for two in a turn and what the pool has no room for', () => {
+    expect(counts['a burst of 30']).toMatchObject({ verify: 14, pooled: 16, hash: 0, parse: 30, requests: 0 })
+  })
+
+  test('with a DPoP proof costs the check of the proof, and one digest', () => {
+    expect(counts['DPoP, warm']).toEqual({ ...NOTHING, verify: 1, hash: 1, parse: 1 })
+  })
+})
+
+describe('a bad token costs no signature check', () => {
+  test.each([
+    ['garbage', 0],
+    ['malformed', 0],
+    ['expired', 1],
+    ['audience', 1],
+    ['issuer', 1],
+    ['algorithm', 2]
+  ] as const)('%s', (what, parse) => {
+    expect(counts[`refused: ${what}`]).toEqual({ ...NOTHING, parse, statuses: [401] })
+  })
+
+  test('unless the signature is all that is wrong with it', () => {
+    expect(counts['refused: signature']).toEqual({ ...NOTHING, verify: 1, parse: 1, statuses: [401] })
+  })
+})
+
+describe('the authorization server', () => {
+  test('is asked for its keys once, for two hundred made-up kids at a time', () => {
+    expect(counts['200 unknown keys']).toMatchObject({ verify: 0, pooled: 0, requests: 1, statuses: [401] })
+  })
+
+  test('is asked about an opaque token once, for a thousand callers', () => {
+    expect(counts['1000 callers with one opaque token']).toMatchObject({ requests: 1, verify: 0, statuses: [200] })
+  })
+
+  test('is not asked about it again, and nothing is waited for', () => {
+    expect(counts['an opaque token, warm']).toEqual({ ...NOTHING, hash: 1 })
+  })
+})
