@@ -25,14 +25,19 @@ interface SharingOptions {
   readonly port?: number
 }
 
-/** The same store, with the number of its calls. */
+/** The same store, with the number of its calls, and whether all of them were answered. */
 export function counted(store: SharedOptions['store']): {
   readonly store: SharedOptions['store']
   readonly calls: () => number
+  readonly isIdle: () => boolean
 } {
   let calls = 0
+  let answered = 0
   const count = <T>(answer: T): T => {
     calls++
+    Promise.resolve(answer)
+      .catch(() => undefined)
+      .finally(() => answered++)
     return answer
   }
   return {
@@ -42,7 +47,8 @@ export function counted(store: SharedOptions['store']): {
       delete: (key) => count(store.delete(key)),
       add: (key, ttl) => count(store.add(key, ttl))
     },
-    calls: () => calls
+    calls: () => calls,
+    isIdle: () => calls === answered
   }
 }
 
