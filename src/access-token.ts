@@ -14,12 +14,13 @@ import {
   requireAccessTokenKind,
   requireClaimValues,
   requireTime,
-  verifyClaims
+  verifyClaims,
+  withImplied
 } from './claims.js'
 import { createDecrypt } from './decryption.js'
 import { InvalidToken, Misconfigured } from './errors.js'
 import type { Http } from './http.js'
-import { type Active, createIntrospectionCache } from './introspection-cache.js'
+import { type Active, createIntrospectionCache, type IntrospectionCache } from './introspection-cache.js'
 import type { Issuer } from './issuer.js'
 import type { Issuers } from './issuers.js'
 import { isJwe } from './jws.js'
@@ -60,11 +61,10 @@ export interface AccessTokenVerifier {
    * @throws {InvalidToken | Unavailable | Misconfigured} it is not valid any more, or nobody knows
    */
   requireStatus(accessToken: VerifiedAccessToken): Awaitable<void>
-  stats(): {
+  stats(): ReturnType<IntrospectionCache['stats']> & {
     readonly verified: CacheStats
-    readonly active: CacheStats
-    readonly inactive: CacheStats
-    readonly introspecting: number
+    readonly headers: CacheStats
+    readonly scopes: CacheStats
     readonly statusLists: StatusListStats
   }
 }
@@ -280,7 +280,13 @@ export function createAccessTokenVerifier(
       if (origin.by !== 'signature' || origin.issuer.settings.statusList === undefined) return undefined
       return statusLists.require(claims['status'], origin.issuer)
     },
-    stats: () => ({ verified: verified.stats(), ...answers.stats(), statusLists: statusLists.stats() })
+    stats: () => ({
+      verified: verified.stats(),
+      headers: headers.stats(),
+      scopes: scopeLists.stats(),
+      ...answers.stats(),
+      statusLists: statusLists.stats()
+    })
   }
 }
 
@@ -291,10 +297,4 @@ const CHANGEABLE = ['authorization_details', 'acr', 'auth_time']
 function withAnswer(claims: Claims, members: Claims): Claims {
   const changed = CHANGEABLE.filter((name) => members[name] !== undefined).map((name) => [name, members[name]])
   return changed.length === 0 ? claims : Object.freeze({ ...claims, ...Object.fromEntries(changed) })
-}
-
-/** Scopes with those they include. */
-function withImplied(granted: readonly string[], implied: Settings['impliedScopes']): readonly string[] {
-  if (implied.size === 0) return granted
-  return [...new Set(granted.flatMap((one) => [one, ...(implied.get(one) ?? [])]))]
 }

@@ -68,14 +68,20 @@ export function createTokenCache<V extends { readonly token: string }>(): TokenC
 export interface Memo<V> {
   get(text: string): V | undefined
   set(text: string, value: V): unknown
+  stats(): CacheStats
 }
 
 export function createMemo<V extends object>(maxEntries: number): Memo<V> {
-  return new LRUCache<string, V>({
+  const entries = new LRUCache<string, V>({
     max: maxEntries,
     maxSize: MAX_BYTES,
     sizeCalculation: (_value, text) => text.length + ENTRY_OVERHEAD
   })
+  return {
+    get: (text) => entries.get(text),
+    set: (text, value) => entries.set(text, value),
+    stats: () => ({ entries: entries.size, maxEntries, bytes: entries.calculatedSize, maxBytes: MAX_BYTES })
+  }
 }
 
 /** Values by key, each until a time (seconds since the epoch). A clock set back beyond `since` ends them too. */

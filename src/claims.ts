@@ -201,3 +201,12 @@ export function deepFreeze<T>(value: T): T {
 function isFreezable(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Object.isFrozen(value)
 }
+
+/** Scopes with those they include. */
+export function withImplied(
+  granted: readonly string[],
+  implied: ReadonlyMap<string, readonly string[]>
+): readonly string[] {
+  if (implied.size === 0) return granted
+  return [...new Set(granted.flatMap((one) => [one, ...(implied.get(one) ?? [])]))]
+}

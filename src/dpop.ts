@@ -6,7 +6,7 @@
  */
 import { timingSafeEqual } from 'node:crypto'
 import { andThen, isPromise, withDeadline } from './awaitable.js'
-import { createMemo } from './cache.js'
+import { type CacheStats, createMemo } from './cache.js'
 import { InvalidProof, InvalidToken, ProofNonceRequired, Unavailable } from './errors.js'
 import { decodeObject, isCanonical, isMediaType, splitJws, type UnverifiedJws } from './jws.js'
 import { importPublicKey, isPrivate, sha256, thumbprint } from './key-set.js'
@@ -73,13 +73,19 @@ interface ProofKey {
   readonly jkt: string
 }
 
-export function createVerifyProof(settings: DpopSettings, context: ProofContext): VerifyProof {
+export function createVerifyProof(
+  settings: DpopSettings,
+  context: ProofContext
+): VerifyProof & {
+  /** Of the clients' keys that are kept. */
+  stats(): CacheStats
+} {
   const { now, publicUrls, verifySignature } = context
   const nonces = settings.nonces === 'off' ? undefined : createNonces(settings.nonceSecrets, context.resource)
   // By the header's text. Only keys that a token was bound to get here: nobody else can fill it.
   const known = createMemo<ProofKey>(MAX_KEYS)
 
-  return (lines, { method, target, tokenHash, jkt }) => {
+  const verifyProof: VerifyProof = (lines, { method, target, tokenHash, jkt }) => {
     const jws = readProof(lines)
     const remembered = known.get(jws.header)
     const proofKey = remembered ?? readHeader(jws.header, settings.algorithms)
@@ -100,6 +106,8 @@ export function createVerifyProof(settings: DpopSettings, context: ProofContext)
       return andThen(once, () => nextNonce(nonceAge, time))
     })
   }
+
+  return Object.assign(verifyProof, { stats: () => known.stats() })
 
   /** Seconds since the proof's nonce was made; undefined where a proof may do without. */
   function readNonceAge(nonce: unknown, time: number): number | undefined {

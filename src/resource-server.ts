@@ -78,10 +78,11 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
   const verifySignature = createVerifySignature()
   const accessTokens = createAccessTokenVerifier(settings, issuers, http.exchange, verifySignature)
   const { deadline } = settings.http
+  const verifyProof = createVerifyProof(dpop, { resource, publicUrls, now, deadline, verifySignature })
   const confirm = createConfirm({
     readCertificate: createReadCertificate(certificate),
     certificateField: certificate.field,
-    verifyProof: createVerifyProof(dpop, { resource, publicUrls, now, deadline, verifySignature }),
+    verifyProof,
     require: requireBound
   })
   const revocations = createRevocations({ now, ...settings.revocation })
@@ -270,6 +271,7 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
       cache: accessTokens.stats(),
       issuers: issuers.known().length,
       replay: (dpop.replayStore as { stats?(): OnceStoreStats }).stats?.(),
+      proofKeys: verifyProof.stats(),
       revocations: revocations.stats(),
       shared: settings.shared?.stats()
     }),

@@ -1,5 +1,6 @@
 /** What `resourceServer()` returns: types, and nothing else. */
 import type { AccessTokenVerifier } from './access-token.js'
+import type { CacheStats } from './cache.js'
 import type { ChannelHealth } from './fan-out.js'
 import type { IssuerHealth } from './issuer.js'
 import type { ProtectedResourceMetadata } from './protected-resource.js'
@@ -41,6 +42,8 @@ export interface Stats {
   readonly issuers: number
   /** Used DPoP proofs, where they are kept in this process; undefined with a `replayStore` that does not count. */
   readonly replay: OnceStoreStats | undefined
+  /** Clients' keys that proofs were verified with. */
+  readonly proofKeys: CacheStats
   readonly revocations: RevocationStats
   /** How the shared store does; undefined without `shared`. */
   readonly shared: SharedStats | undefined

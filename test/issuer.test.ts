@@ -258,6 +258,8 @@ describe('stats()', () => {
     expect(api.stats()).toEqual({
       cache: {
         verified: { entries: 0, maxEntries: 10_000, bytes: 0, maxBytes: 32 * 1024 * 1024 },
+        headers: { entries: 0, maxEntries: 1000, bytes: 0, maxBytes: 16 * 1024 * 1024 },
+        scopes: { entries: 0, maxEntries: 1000, bytes: 0, maxBytes: 16 * 1024 * 1024 },
         active: { entries: 0, maxEntries: 10_000, bytes: 0, maxBytes: 16 * 1024 * 1024 },
         inactive: { entries: 0, maxEntries: 1000, bytes: 0, maxBytes: 16 * 1024 * 1024 },
         introspecting: 0,
@@ -265,6 +267,7 @@ describe('stats()', () => {
       },
       issuers: 1,
       replay: { entries: 0, maxEntries: 250_000 },
+      proofKeys: { entries: 0, maxEntries: 5000, bytes: 0, maxBytes: 16 * 1024 * 1024 },
       revocations: { entries: 0, maxEntries: 100_000, bytes: 0, maxBytes: 51_200_000 },
       shared: undefined
     })

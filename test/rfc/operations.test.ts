@@ -212,12 +212,26 @@ describe('secrecy', () => {
     expect(of.stats()).toMatchObject({
       cache: {
         verified: { entries: 1, maxEntries: 10_000, maxBytes: 32 * 1024 * 1024 },
+        headers: { entries: 1, maxEntries: 1000 },
+        scopes: { entries: 1, maxEntries: 1000 },
         active: { entries: 0, maxEntries: 10_000 },
         inactive: { entries: 0, maxEntries: 1000 },
         introspecting: 0
       },
-      issuers: 1
+      issuers: 1,
+      proofKeys: { entries: 0, maxEntries: 5000 }
     })
+  })
+
+  test('SEC-05: what did not verify is not remembered, its header and its scopes neither', async () => {
+    const of = api()
+    const others = [
+      accessToken({ header: { other: 1 }, claims: { exp: 1, scope: 'a' } }),
+      `${accessToken({ header: { other: 2 }, claims: { scope: 'b' } }).slice(0, -8)}AAAAAAAA`
+    ]
+    for (const token of others) expect(await outcome(of, bearer(token))).toMatchObject({ status: 401 })
+    const none = { entries: 0 }
+    expect(of.stats().cache).toMatchObject({ verified: none, headers: none, scopes: none })
   })
 })
 
