@@ -204,7 +204,7 @@ export class Unavailable extends ResourceServerError {
   /** Seconds after which a retry may help, rounded up, at most an hour. */
   readonly retryAfter: number
   readonly #problem: string
-  readonly #isAsked: boolean
+  #isAsked: boolean
 
   /**
    * @param problem  what happened: for the operator, not sent
@@ -232,7 +232,9 @@ export class Unavailable extends ResourceServerError {
 
   /** The same outage, as it is told to somebody who comes later. @param retryAfter seconds from then */
   later(retryAfter: number): Unavailable {
-    return new Unavailable(this.dependency, this.#problem, { retryAfter, cause: this.cause })
+    const told = new Unavailable(this.dependency, this.#problem, { retryAfter, cause: this.cause })
+    told.#isAsked = this.#isAsked
+    return told
   }
 
   protected ownHeaders(): HeaderFields {

@@ -45,6 +45,8 @@ export interface Issuer {
   /** Distinguishes it from every other issuer of the server, also from one of the same name and other settings. */
   readonly serial: number
   readonly settings: IssuerSettings
+  /** From now on these settings count, which differ from the others in functions only: all that is known stays. */
+  revise(settings: IssuerSettings): void
   readonly keySet: Source<DatedKeySet>
   /** Seconds since the epoch until when the key set needs no second look: before, asking `keySet` changes nothing. */
   keySetSettledUntil(): number
@@ -190,16 +192,19 @@ export function createIssuer(
     (needsKeys && !settings.jwks && settings.jwksUri === undefined) ||
     (settings.tokens !== 'jwt' && settings.introspection?.endpoint === undefined)
 
-  const issuer: Issuer = {
+  const issuer: { -readonly [K in keyof Issuer]: Issuer[K] } = {
     serial,
     settings,
+    revise: (revised) => {
+      issuer.settings = revised
+    },
     keySet: keys.source,
     keySetSettledUntil: () => keys.held()?.refreshAt ?? Number.NEGATIVE_INFINITY,
     keySetVersion: () => version,
     metadata: () => andThen(metadata.source(), ({ document }) => document),
     introspectionEndpoint: () =>
       settings.introspection?.endpoint ??
-      andThen(metadata.source(), ({ document }) => requireIntrospectionEndpoint(document, settings)),
+      andThen(metadata.source(), ({ document }) => requireIntrospectionEndpoint(document, issuer.settings)),
     limits,
     ready: async () => {
       if (needsKeys) await keys.source()

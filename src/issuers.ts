@@ -58,7 +58,8 @@ const MAX_PENDING = 256
 const MAX_NAME_LENGTH = 2048
 
 interface Resolved {
-  readonly answer: string | IssuerOptions
+  /** What the resolver said, but for functions: a copy, since the object is its own to change. */
+  readonly said: unknown
   readonly issuer: Issuer
 }
 
@@ -89,22 +90,21 @@ export function createDynamicIssuers(
       refused.set(name, true, time, time + REFUSED_FOR)
       return undefined
     }
-    const before = running.get(name)
-    const issuer = revised(before, answer) ?? create(readAnswer(answer, resource, means))
-    running.set(name, { answer, issuer })
+    const settings = readAnswer(answer, resource, means)
+    const said = withoutFunctions(answer)
+    const issuer = revised(running.get(name), said, settings) ?? create(settings)
+    running.set(name, { said, issuer })
     trusted.set(name, issuer, time, time + TRUSTED_FOR)
     trustedUntil.set(issuer, time + TRUSTED_FOR)
     return issuer
   }
 
   /** The issuer of before, where the answer says the same: made anew by a database, it is another object all the same. */
-  const revised = (before: Resolved | undefined, answer: string | IssuerOptions): Issuer | undefined => {
-    if (before === undefined || !isDeepStrictEqual(withoutFunctions(before.answer), withoutFunctions(answer)))
-      return undefined
-    // Functions are not compared, since they cannot be: the new ones count from now on, and keys and metadata stay.
-    return isDeepStrictEqual(before.answer, answer)
-      ? before.issuer
-      : Object.freeze({ ...before.issuer, settings: readAnswer(answer, resource, means) })
+  const revised = (before: Resolved | undefined, said: unknown, settings: IssuerSettings): Issuer | undefined => {
+    if (before === undefined || !isDeepStrictEqual(before.said, said)) return undefined
+    // Functions are not compared, since they cannot be: those of now count, and all that is known stays.
+    before.issuer.revise(settings)
+    return before.issuer
   }
 
   const ask = (name: string, unverifiedIssuer: string | undefined): Awaitable<Issuer | undefined> => {
@@ -140,11 +140,11 @@ export function createDynamicIssuers(
   }
 }
 
-/** The same, with each function in its place as such. */
+/** A copy, with no more than a mark where a function is. */
 function withoutFunctions(value: unknown): unknown {
   if (typeof value === 'function') return Function
   if (Array.isArray(value)) return value.map(withoutFunctions)
-  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return value
+  if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, withoutFunctions(member)]))
 }
 

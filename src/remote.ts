@@ -45,7 +45,7 @@ type Last<T> = () => T | undefined
  * disappointed and one for renewal, so that a flood of unknown keys never uses up the renewal. It remembers how its
  * last attempt ended. After a success a further miss gets the same document: what is not in it does not exist. After
  * a failure it gets the same error until a back-off with full jitter has passed, or longer where the server asked for it
- * (`Retry-After`, RFC 9110 §10.2.3); what is left of that, the error says.
+ * (`Retry-After`, RFC 9110 §10.2.3). What is left of that, the error says, so that no client comes back before.
  *
  * @param load `again`: the last document was not enough, so no cache on the way should answer
  */
@@ -78,8 +78,9 @@ export function cooled<T>(
         const most = Math.min(window, firstBackoff * 2 ** failures++)
         const asked = error instanceof Unavailable ? Math.min(MAX_RETRY_AFTER, error.askedFor) : 0
         // All of it is chance but a tenth, so that a fleet that failed in step does not come back in step.
-        failure = { error, at: now(), backoff: Math.max(asked, most * (FLOOR + (1 - FLOOR) * random())) }
-        throw error
+        const backoff = Math.max(asked, most * (FLOOR + (1 - FLOOR) * random()))
+        failure = { error, at: now(), backoff }
+        throw error instanceof Unavailable && error.retryAfter < backoff ? error.later(backoff) : error
       }
     )
   }
@@ -92,9 +93,11 @@ interface Failure {
   readonly backoff: number
 }
 
-/** To whoever comes during the back-off: what is left of it. */
+/** To whoever comes during the back-off: what is left of it; where it is ours alone, no less than what any outage says. */
 function stillFailing({ error, at, backoff }: Failure, time: number): unknown {
-  return error instanceof Unavailable && error.askedFor > 0 ? error.later(at + backoff - time) : error
+  if (!(error instanceof Unavailable)) return error
+  const left = at + backoff - time
+  return error.later(error.askedFor > 0 ? left : Math.max(left, error.retryAfter))
 }
 
 /** A clock that was set back must not stretch any period, so a time before its beginning is outside of it too. */

@@ -72,6 +72,11 @@ export abstract class ResourceServerError extends Error {
     return this.constructor.name
   }
 
+  // As with any error, it may be given another one.
+  override set name(value: string) {
+    Object.defineProperty(this, 'name', { value, configurable: true, writable: true })
+  }
+
   /** What would have been accepted, where that helps. Not enumerable. */
   get expected(): unknown {
     return this.#expected

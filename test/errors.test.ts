@@ -129,6 +129,28 @@ describe('what is said to whom', () => {
     ).not.toContain('secret')
   })
 
+  test('a refusal has no stack to speak of, a fault has one; neither changes what others get', () => {
+    const { stackTraceLimit } = Error
+    const frames = (error: Error): number => (error.stack ?? '').split('\n').length - 1
+    expect(frames(new InvalidToken('expired'))).toBe(0)
+    expect(new InvalidToken('expired').stack).toBe('InvalidToken: The access token expired')
+    expect(frames(new Misconfigured('the secret is wrong'))).toBeGreaterThan(0)
+    expect(frames(new Error('another'))).toBeGreaterThan(0)
+    expect(Error.stackTraceLimit).toBe(stackTraceLimit)
+  })
+
+  test('an error can be given another name, as any error', () => {
+    const error = new InvalidToken('expired')
+    error.name = 'Renamed'
+    expect([error.name, String(error), new InvalidToken('expired').name]).toEqual([
+      'Renamed',
+      'Renamed: The access token expired',
+      'InvalidToken'
+    ])
+    expect(Object.keys(error)).toContain('reason')
+    expect(Object.keys(error)).not.toContain('name')
+  })
+
   test('SEC-04: every reason has a hint, and no two reasons are of one name', () => {
     const reasons = [...Object.entries(REQUEST_REASONS), ...Object.entries(TOKEN_REASONS)]
     for (const [name, { hint, description }] of reasons) {

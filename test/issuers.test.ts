@@ -396,6 +396,34 @@ describe('a resolver', () => {
     expect(api.stats().issuers).toBe(1)
   })
 
+  test('one with functions made anew keeps its status lists too', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({
+      issuers: async (name) => ({
+        issuer: name as string,
+        statusList: true,
+        introspection: { clientId: 'api', auth: bearerToken('x') }
+      })
+    })
+    const uri = issuer.statusList({ bits: 1, lst: 'eNrbuRgAAhcBXQ' }, { claims: { ttl: 3600 } })
+    const token = issuer.token({ claims: { exp: bed.clock.now() + 3600, status: { status_list: { idx: 1, uri } } } })
+    for (let i = 0; i < 3; i++) {
+      expect(await ask(api, token)).toEqual(granted)
+      bed.clock.advance(300)
+    }
+    expect([issuer.count('status'), api.stats().cache.statusLists.entries]).toEqual([1, 1])
+  })
+
+  test('the same object with other members is noticed: what it said before is not asked of it', async () => {
+    const issuer = await bed.issuer()
+    const answer = { issuer: issuer.issuer, audience: ['https://api.example.com'] }
+    const api = bed.api({ issuers: () => answer })
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    answer.audience[0] = 'https://other.example.com'
+    bed.clock.advance(300)
+    expect(await ask(api, issuer.token())).toEqual(denial.audience)
+  })
+
   test('one with other members beside its functions is another issuer', async () => {
     const issuer = await bed.issuer()
     let clientId = 'one'

@@ -184,12 +184,44 @@ describe('cooled', () => {
     const { source, calls, clock, fail } = start()
     fail(new Unavailable('jwks', 'as.example answered 503', { retryAfter: 1 }))
     for (const pause of [1, 2, 4]) {
-      await expect(source()).rejects.toMatchObject({ retryAfter: 1 })
+      await expect(source()).rejects.toMatchObject({ retryAfter: pause })
       clock.advance(pause - 0.001)
       expect(() => source()).toThrow(expect.objectContaining({ retryAfter: 1 }))
       clock.advance(0.001)
     }
     expect(calls).toHaveLength(3)
+  })
+
+  test('where it asks for nothing, nobody is told to come back before it is asked again', async () => {
+    const { source, calls, clock, fail } = start()
+    fail(new Unavailable('jwks', 'as.example could not be reached', { cause: 'the socket' }))
+    for (const [pause, said] of [
+      [1, 5],
+      [2, 5],
+      [4, 5],
+      [8, 8],
+      [16, 16],
+      [30, 30]
+    ] as const) {
+      await expect(source()).rejects.toMatchObject({ retryAfter: said, cause: 'the socket' })
+      clock.advance(pause - 0.5)
+      expect(() => source()).toThrow(expect.objectContaining({ retryAfter: 5, cause: 'the socket' }))
+      clock.advance(0.5)
+    }
+    await expect(source()).rejects.toMatchObject({ retryAfter: 30 })
+    clock.advance(9.5)
+    expect(() => source()).toThrow(expect.objectContaining({ retryAfter: 21 }))
+    expect(calls).toHaveLength(7)
+  })
+
+  test('what it asked for is not taken for longer than it holds: a back-off of ours stays one', async () => {
+    const { source, clock, fail } = start(() => 0)
+    // As the error of one document that is the failure of another: of its back-off, not of the server's.
+    fail(new Unavailable('metadata', 'as.example could not be reached').later(20))
+    await expect(source()).rejects.toMatchObject({ retryAfter: 20 })
+    clock.advance(0.1)
+    fail(undefined)
+    expect(await source()).toMatchObject({ name: 'd2' })
   })
 
   test('after an outage the next attempt need not wait for the window', async () => {
