@@ -15,14 +15,15 @@ import {
 } from '../src/index.js'
 import { receiveNode } from './events.js'
 import {
+  addHeaders,
   findAccess,
-  mergeHeaders,
+  type HeaderAccess,
+  isEmpty,
   metadataAnswer,
   NodeRequest,
   requireAccess,
   requireRootMount,
   setAll,
-  setResponseHeaders,
   surface
 } from './node-request.js'
 
@@ -61,36 +62,50 @@ export function protect<Scope extends string>(
   const protection = api.protect(...requirements)
   const { headers } = protection
   return (request, response, next) => {
-    const existing = (name: string): unknown => response.getHeader(name)
-    const set = (name: string, value: string | string[]): void => void response.setHeader(name, value)
-    const refuse = (error: unknown): void => {
-      // Answered meanwhile, by a timeout middleware: there is nobody left to refuse.
-      if (response.headersSent) return
-      try {
-        surface(error, existing, set)
-      } catch (fault) {
-        // In a promise nobody holds, this would end the process.
-        next(fault)
-        return
-      }
-      next(error)
-    }
-    const pass = (access: Access | undefined): void => {
-      request.auth = access
-      if (!response.headersSent) setResponseHeaders(access, existing, set)
-      next()
-    }
-    setAll(mergeHeaders(headers, existing), set)
+    if (!isEmpty(headers)) addHeaders(headers, ...headersOf(response))
     let access: Awaitable<Access | undefined>
     try {
       access = protection.authorize(new NodeRequest(request, request.originalUrl), findAccess(request.auth))
     } catch (error) {
-      refuse(error)
+      refuse(error, response, next)
       return
     }
-    if (isPromise(access)) access.then(pass, refuse)
-    else pass(access)
+    if (!isPromise(access)) pass(access, request, response, next)
+    else
+      access.then(
+        (known) => pass(known, request, response, next),
+        (error: unknown) => refuse(error, response, next)
+      )
   }
+}
+
+function pass(
+  access: Access | undefined,
+  request: ExpressRequest,
+  response: ServerResponse,
+  next: (error?: unknown) => void
+): void {
+  request.auth = access
+  if (access !== undefined && !isEmpty(access.responseHeaders) && !response.headersSent)
+    addHeaders(access.responseHeaders, ...headersOf(response))
+  next()
+}
+
+function refuse(error: unknown, response: ServerResponse, next: (error?: unknown) => void): void {
+  // Answered meanwhile, by a timeout middleware: there is nobody left to refuse.
+  if (response.headersSent) return
+  try {
+    surface(error, ...headersOf(response))
+  } catch (fault) {
+    // In a promise nobody holds, this would end the process.
+    next(fault)
+    return
+  }
+  next(error)
+}
+
+function headersOf(response: ServerResponse): HeaderAccess {
+  return [(name) => response.getHeader(name), (name, value) => void response.setHeader(name, value)]
 }
 
 /**
@@ -110,11 +125,7 @@ export async function enforce<Scope extends string>(
     await api.enforce(getAuth(request), new NodeRequest(request, originalUrl), ...checks)
   } catch (error) {
     if (response && !response.headersSent) {
-      surface(
-        error,
-        (name) => response.getHeader(name),
-        (name, value) => void response.setHeader(name, value)
-      )
+      surface(error, ...headersOf(response))
     }
     throw error
   }

@@ -17,13 +17,14 @@ import {
 } from '../src/index.js'
 import { receiveNode } from './events.js'
 import {
+  addHeaders,
   findAccess,
-  mergeHeaders,
+  type HeaderAccess,
+  isEmpty,
   metadataAnswer,
   NodeRequest,
   requireAccess,
   setAll,
-  setResponseHeaders,
   surface
 } from './node-request.js'
 
@@ -62,28 +63,34 @@ export async function fastifyResourceServer(
   // A misspelt 'all' must not mean 'declared'.
   if (!['declared', 'all'].includes(which))
     throw new TypeError(`oauth-resource-server: the option \`protect\` is '${which}', not 'declared' or 'all'`)
-  serveMetadata(app, [api])
+  const apis = [api]
+  requireRoot(app, apis)
   app.decorateRequest('auth', null)
-  const protections = new WeakMap<object, Protection<Access | undefined> | undefined>()
-  const protectionOf = (config: { auth?: RouteAuth }): Protection<Access | undefined> | undefined => {
-    if (!protections.has(config))
-      protections.set(config, compile(api, 'auth' in config ? config.auth : which === 'all'))
-    return protections.get(config)
+  /** By a route's `config`; null: it asks for no token. */
+  const protections = new WeakMap<object, Protection<Access | undefined> | null>()
+  const protectionOf = (config: { auth?: RouteAuth }): Protection<Access | undefined> | null => {
+    const known = protections.get(config)
+    if (known !== undefined) return known
+    const protection = compile(api, 'auth' in config ? config.auth : which === 'all')
+    protections.set(config, protection)
+    return protection
   }
   // At boot, so that a mistake in a route's config stops the start and not a request, and metadata knows all scopes.
   app.addHook('onRoute', (route) => {
     if (route.config) protectionOf(route.config)
   })
   app.addHook('onRequest', (request, reply, done) => {
-    let protection: Protection<Access | undefined> | undefined
+    const asked = new NodeRequest(request.raw, request.originalUrl)
+    if (answeredWithMetadata(apis, asked, reply)) return
+    let protection: Protection<Access | undefined> | null
     try {
-      protection = request.is404 ? undefined : protectionOf(request.routeOptions.config)
+      protection = request.is404 ? null : protectionOf(request.routeOptions.config)
     } catch (error) {
       // A route from before the plugin, which no `onRoute` saw.
       done(error as Error)
       return
     }
-    if (protection) run(protection, request, reply, done)
+    if (protection) run(protection, asked, request, reply, done)
     else done()
   })
 }
@@ -109,7 +116,12 @@ export default fastifyResourceServer
 export function protectedResourceMetadata(
   ...apis: readonly ResourceServer<never>[]
 ): (app: FastifyInstance) => Promise<void> {
-  return onInstanceItself('oauth-resource-server-metadata', async (app: FastifyInstance) => serveMetadata(app, apis))
+  return onInstanceItself('oauth-resource-server-metadata', async (app: FastifyInstance) => {
+    requireRoot(app, apis)
+    app.addHook('onRequest', (request, reply, done) => {
+      if (!answeredWithMetadata(apis, new NodeRequest(request.raw, request.originalUrl), reply)) done()
+    })
+  })
 }
 
 /**
@@ -122,7 +134,8 @@ export function protect<Scope extends string>(
   ...requirements: readonly Requirement<NoInfer<Scope>>[]
 ): onRequestHookHandler {
   const protection = api.protect(...requirements)
-  return (request, reply, done) => run(protection, request, reply, done)
+  return (request, reply, done) =>
+    run(protection, new NodeRequest(request.raw, request.originalUrl), request, reply, done)
 }
 
 /**
@@ -142,11 +155,7 @@ export async function enforce<Scope extends string>(
   try {
     await api.enforce(getAuth(request), new NodeRequest(request.raw, request.originalUrl), ...checks)
   } catch (error) {
-    surface(
-      error,
-      (name) => reply.getHeader(name),
-      (name, value) => void reply.header(name, value)
-    )
+    surface(error, ...headersOf(reply))
     throw error
   }
 }
@@ -178,8 +187,8 @@ export function errorHandler(error: unknown, _request: FastifyRequest, reply: Fa
   else void reply.send()
 }
 
-function compile(api: ResourceServer<never>, auth: RouteAuth | undefined): Protection<Access | undefined> | undefined {
-  if (auth === false) return undefined
+function compile(api: ResourceServer<never>, auth: RouteAuth | undefined): Protection<Access | undefined> | null {
+  if (auth === false) return null
   // A mistyped variable must not open a route.
   if (auth === undefined)
     throw new TypeError('config.auth is undefined: write a requirement, true or false, or leave it out')
@@ -187,49 +196,67 @@ function compile(api: ResourceServer<never>, auth: RouteAuth | undefined): Prote
   return api.protect(...(requirements as Requirement<never>[]))
 }
 
+type Done = (error?: Error) => void
+
 function run(
   protection: Protection<Access | undefined>,
+  asked: NodeRequest,
   request: FastifyRequest,
   reply: FastifyReply,
-  done: (error?: Error) => void
+  done: Done
 ): void {
-  const existing = (name: string): unknown => reply.getHeader(name)
-  const set = (name: string, value: string | string[]): void => void reply.header(name, value)
-  const pass = (access: Access | undefined): void => {
-    request.auth = access ?? null
-    if (!reply.sent) setResponseHeaders(access, existing, set)
-    done()
-  }
-  const refuse = (error: unknown): void => {
-    // Answered meanwhile, by a timeout of the app's: there is nobody left to refuse.
-    if (reply.sent) return
-    surface(error, existing, set)
-    done(error as Error)
-  }
-  setAll(mergeHeaders(protection.headers, existing), set)
+  if (!isEmpty(protection.headers)) addHeaders(protection.headers, ...headersOf(reply))
   let access: Awaitable<Access | undefined>
   try {
-    access = protection.authorize(new NodeRequest(request.raw, request.originalUrl), findAccess(request.auth))
+    access = protection.authorize(asked, findAccess(request.auth))
   } catch (error) {
-    refuse(error)
+    refuse(error, reply, done)
     return
   }
-  if (isPromise(access)) access.then(pass, refuse)
-  else pass(access)
+  if (!isPromise(access)) pass(access, request, reply, done)
+  else
+    access.then(
+      (known) => pass(known, request, reply, done),
+      (error: unknown) => refuse(error, reply, done)
+    )
 }
 
-function serveMetadata(app: FastifyInstance, apis: readonly ResourceServer<never>[]): void {
+function pass(access: Access | undefined, request: FastifyRequest, reply: FastifyReply, done: Done): void {
+  request.auth = access ?? null
+  if (access !== undefined && !isEmpty(access.responseHeaders) && !reply.sent)
+    addHeaders(access.responseHeaders, ...headersOf(reply))
+  done()
+}
+
+function refuse(error: unknown, reply: FastifyReply, done: Done): void {
+  // Answered meanwhile, by a timeout of the app's: there is nobody left to refuse.
+  if (reply.sent) return
+  surface(error, ...headersOf(reply))
+  done(error as Error)
+}
+
+function headersOf(reply: FastifyReply): HeaderAccess {
+  return [(name) => reply.getHeader(name), (name, value) => void reply.header(name, value)]
+}
+
+function requireRoot(app: FastifyInstance, apis: readonly ResourceServer<never>[]): void {
   if (app.prefix !== '' && apis.some(({ metadata }) => metadata)) {
     throw new TypeError(
       `oauth-resource-server is registered under ${app.prefix}, but its metadata is at the root of the origin (RFC 8615 §3): register it on the outermost instance`
     )
   }
-  // Not a route: a router decodes the path and reads a body before its handler runs.
-  app.addHook('onRequest', (request, reply, done) => {
-    const answer = metadataAnswer(apis, new NodeRequest(request.raw, request.originalUrl))
-    if (answer === undefined) done()
-    else void reply.code(answer.status).headers(answer.headers).send(bytes(answer.body))
-  })
+}
+
+/** In a hook, not in a route: a router decodes the path and reads a body before its handler runs. */
+function answeredWithMetadata(
+  apis: readonly ResourceServer<never>[],
+  request: NodeRequest,
+  reply: FastifyReply
+): boolean {
+  const answer = metadataAnswer(apis, request)
+  if (answer === undefined) return false
+  void reply.code(answer.status).headers(answer.headers).send(bytes(answer.body))
+  return true
 }
 
 /** Fastify adds a charset to a text that is JSON; JSON has none (RFC 8259 §11). */

@@ -9,7 +9,6 @@ import {
   metadataAnswer,
   requireAccess,
   setAll,
-  setResponseHeaders,
   surface
 } from './node-request.js'
 
@@ -56,7 +55,7 @@ export function protect<Scope extends string>(
     try {
       const access = await protection.authorize(createRequest(context), findAccess(context.get('auth')))
       context.set('auth', access)
-      setResponseHeaders(access, existing, set)
+      if (access !== undefined) setAll(mergeHeaders(access.responseHeaders, existing), set)
     } catch (error) {
       surface(error, existing, set)
       throw error

@@ -11,14 +11,15 @@ import {
 } from '../src/index.js'
 import { receiveNode } from './events.js'
 import {
+  addHeaders,
   findAccess,
-  mergeHeaders,
+  type HeaderAccess,
+  isEmpty,
   metadataAnswer,
   NodeRequest,
   requireAccess,
   requireRootMount,
   setAll,
-  setResponseHeaders,
   surface
 } from './node-request.js'
 
@@ -57,22 +58,26 @@ export function protect<Scope extends string>(
   ...requirements: readonly Requirement<NoInfer<Scope>>[]
 ): KoaMiddleware {
   const protection = api.protect(...requirements)
+  const { headers } = protection
   return async (context, next) => {
-    const existing = (name: string): unknown => context.res.getHeader(name)
-    const set = (name: string, value: string | string[]): void => void context.set(name, value)
     const state = context.state as AuthState
-    setAll(mergeHeaders(protection.headers, existing), set)
+    if (!isEmpty(headers)) addHeaders(headers, ...headersOf(context))
     try {
       const decision = protection.authorize(new NodeRequest(context.req, context.originalUrl), findAccess(state.auth))
       const access = isPromise(decision) ? await decision : decision
       state.auth = access
-      setResponseHeaders(access, existing, set)
+      if (access !== undefined && !isEmpty(access.responseHeaders))
+        addHeaders(access.responseHeaders, ...headersOf(context))
     } catch (error) {
-      surface(error, existing, set)
+      surface(error, ...headersOf(context))
       throw error
     }
     return next()
   }
+}
+
+function headersOf(context: KoaContext): HeaderAccess {
+  return [(name) => context.res.getHeader(name), (name, value) => void context.set(name, value)]
 }
 
 /**
@@ -90,11 +95,7 @@ export async function enforce<Scope extends string>(
   try {
     await api.enforce(getAuth(context), new NodeRequest(context.req, context.originalUrl), ...checks)
   } catch (error) {
-    surface(
-      error,
-      (name) => context.res.getHeader(name),
-      (name, value) => void context.set(name, value)
-    )
+    surface(error, ...headersOf(context))
     throw error
   }
 }

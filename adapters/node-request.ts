@@ -64,7 +64,6 @@ const LISTS: ReadonlySet<string> = new Set(['vary', 'access-control-expose-heade
  * @param existing the value a response has for a field name
  */
 export function mergeHeaders(fields: HeaderFields, existing: (name: string) => unknown): HeaderFields {
-  if (isEmpty(fields)) return fields
   const merged: Record<string, string | readonly string[]> = {}
   for (const [name, value] of Object.entries(fields)) {
     const present = [existing(name) ?? []].flat().map(String)
@@ -100,23 +99,21 @@ export function surface(
   setAll(merged, set)
 }
 
-/** Puts what belongs on the answer of a granted request (`DPoP-Nonce`) on its response. */
-export function setResponseHeaders(
-  access: Access | undefined,
-  existing: (name: string) => unknown,
-  set: (name: string, value: string | string[]) => void
-): void {
-  if (access !== undefined) setAll(mergeHeaders(access.responseHeaders, existing), set)
-}
-
-/** Most grants have no header fields: nothing is made for them. */
-function isEmpty(fields: HeaderFields): boolean {
+/** True for what most routes and grants have: no header fields. Nothing is to be made for them, not even a function. */
+export function isEmpty(fields: HeaderFields): boolean {
   for (const _ in fields) return false
   return true
 }
 
+/** How a response's header fields are read and set. */
+export type HeaderAccess = [existing: (name: string) => unknown, set: (name: string, value: string | string[]) => void]
+
+/** Puts header fields on a response, together with those it has. */
+export function addHeaders(fields: HeaderFields, ...[existing, set]: HeaderAccess): void {
+  setAll(mergeHeaders(fields, existing), set)
+}
+
 export function setAll(fields: HeaderFields, set: (name: string, value: string | string[]) => void): void {
-  if (isEmpty(fields)) return
   for (const [name, value] of Object.entries(fields)) set(name, typeof value === 'string' ? value : [...value])
 }
 

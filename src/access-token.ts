@@ -30,7 +30,7 @@ import { createVerifySignature, type VerifySignature } from './signature.js'
 import { createStatusLists, type StatusListStats } from './status-list.js'
 import { requireToken68 } from './token68.js'
 import type { Awaitable, Claims } from './types.js'
-import { type Origin, VerifiedAccessToken } from './verified-access-token.js'
+import { VerifiedAccessToken, type VerifiedBy } from './verified-access-token.js'
 
 /** Seconds a verified JWT is remembered at most. */
 const REMEMBER_FOR = 300
@@ -69,16 +69,6 @@ export interface AccessTokenVerifier {
   }
 }
 
-/** The fact that a JWT was verified: by which keys, and for how long that may be believed. */
-interface Verified {
-  readonly token: string
-  readonly accessToken: VerifiedAccessToken
-  readonly issuer: Issuer
-  readonly keySetVersion: number
-  readonly since: number
-  readonly until: number
-}
-
 /** A JWT as it came: itself, or inside a JWE. */
 interface Received {
   /** What the client sent. */
@@ -95,7 +85,7 @@ export function createAccessTokenVerifier(
 ): AccessTokenVerifier {
   const { resource, now, clockTolerance, impliedScopes } = settings
   const decrypt = createDecrypt(settings.decryptionKeys)
-  const verified = createTokenCache<Verified>()
+  const verified = createTokenCache<VerifiedAccessToken>()
   const answers = createIntrospectionCache({
     http,
     deadline: settings.http.deadline,
@@ -115,9 +105,9 @@ export function createAccessTokenVerifier(
   const verifier = {}
 
   /** Time, and the issuer's keys: a key that left its set takes with it all that was verified by it. */
-  const isCurrent = ({ since, until, issuer, keySetVersion }: Verified): boolean => {
+  const isCurrent = ({ verifiedAt, goodUntil, issuedBy: issuer, keySetVersion }: VerifiedAccessToken): boolean => {
     const time = now()
-    if (!(since <= time && time < until)) return false
+    if (!(verifiedAt <= time && time < goodUntil)) return false
     // Past that time the set may want renewing, which is seen to here: it must not outlive itself under warm tokens.
     if (time >= issuer.keySetSettledUntil()) {
       const set = issuer.keySet()
@@ -134,11 +124,11 @@ export function createAccessTokenVerifier(
     token: string,
     claims: Claims,
     issuer: Issuer,
-    by: Origin['by'],
+    by: VerifiedBy,
     scopes?: readonly string[]
   ): VerifiedAccessToken => {
     const granted = scopes ?? withImplied(readScopes(claims, issuer.settings.scopeClaims, scopeLists), impliedScopes)
-    return new VerifiedAccessToken(token, claims, { verifier, issuer, by }, Object.freeze(granted))
+    return new VerifiedAccessToken(verifier, token, claims, issuer, by, Object.freeze(granted))
   }
 
   const verifyHere = (received: Received, issuer: Issuer): Awaitable<VerifiedAccessToken> => {
@@ -162,18 +152,20 @@ export function createAccessTokenVerifier(
     since: number
   ): VerifiedAccessToken => {
     const accessToken = create(token, deepFreeze(claims), issuer, 'signature')
-    const until = Math.min(
+    accessToken.keySetVersion = keySetVersion
+    accessToken.verifiedAt = since
+    accessToken.goodUntil = Math.min(
       (accessToken.expiresAt as number) + clockTolerance,
       since + REMEMBER_FOR,
       issuers.trustedUntil(issuer)
     )
-    verified.set({ token, accessToken, issuer, keySetVersion, since, until })
-    headers.set(jwt.header, deepFreeze(jwt.unverifiedHeader))
+    verified.set(accessToken)
+    if (!Object.isFrozen(jwt.unverifiedHeader)) headers.set(jwt.header, deepFreeze(jwt.unverifiedHeader))
     return accessToken
   }
 
   /** An active token must satisfy the rules all the same (RFC 7662 §4), at every use of the answer. */
-  const requireGood = ({ members }: Active, { settings: rules }: Issuer, by: Origin['by']): void => {
+  const requireGood = ({ members }: Active, { settings: rules }: Issuer, by: VerifiedBy): void => {
     // A JWT's own audience and claims were checked, and an answer about it may be shorter.
     const allowMissingAudience = by === 'signature' || (rules.introspection?.allowMissingAudience ?? false)
     requireAccessTokenKind(members)
@@ -216,7 +208,7 @@ export function createAccessTokenVerifier(
 
   const verify = (token: string): Awaitable<VerifiedAccessToken> => {
     const known = verified.get(token)
-    if (known !== undefined && isCurrent(known)) return known.accessToken
+    if (known !== undefined && isCurrent(known)) return known
     // What is built like a JWT has no character that a token may not have.
     const jwt = issuers.only ? undefined : readUnverifiedJwt(token, headers)
     if (jwt !== undefined) return verifyJwtOf({ token, jwt, wrapping: 'none' })
@@ -232,9 +224,9 @@ export function createAccessTokenVerifier(
   }
 
   const verifyFresh = async (accessToken: VerifiedAccessToken): Promise<VerifiedAccessToken> => {
-    const { token, confirmation, scopes, origin } = accessToken
-    if (origin.verifier !== verifier) throw new TypeError('verifyFresh() needs an access token that was verified here')
-    const { issuer, by } = origin
+    const { token, confirmation, scopes, issuedBy: issuer, by } = accessToken
+    if (accessToken.verifier !== verifier)
+      throw new TypeError('verifyFresh() needs an access token that was verified here')
     if (issuer.settings.introspection === undefined)
       throw new Misconfigured(
         `a token of ${issuer.settings.issuer} is to be fresh, and nobody can be asked: give this issuer \`introspection\``
@@ -274,11 +266,10 @@ export function createAccessTokenVerifier(
     verify,
     verifyFresh,
     requireStatus: (accessToken) => {
-      const { claims, origin } = accessToken
-      if (claims['status'] === undefined) return undefined
+      const { claims, hasStatus, issuedBy, by } = accessToken
       // Of an opaque token its issuer was asked, and said itself that it is active.
-      if (origin.by !== 'signature' || origin.issuer.settings.statusList === undefined) return undefined
-      return statusLists.require(claims['status'], origin.issuer)
+      if (!hasStatus || by !== 'signature' || issuedBy.settings.statusList === undefined) return undefined
+      return statusLists.require(claims['status'], issuedBy)
     },
     stats: () => ({
       verified: verified.stats(),

@@ -25,6 +25,8 @@ const BYTES_PER_CHARACTER = 3
 const MAX_CACHED_LENGTH = 4096
 /** Bookkeeping, beside that. */
 const ENTRY_OVERHEAD = 512
+/** Given each time a cache is asked, so that none is made each time. Not frozen: lru-cache writes to it. */
+const NO_OPTIONS = {}
 
 /**
  * Values by whole token. Found by the token's last characters, because hashing a fresh string of 900 characters costs
@@ -37,14 +39,17 @@ export interface TokenCache<V> {
   stats(): CacheStats
 }
 
-export function createTokenCache<V extends { readonly token: string }>(): TokenCache<V> {
+/** @param weigh about how many bytes a value holds. Default: by its token's length, with what the token says, parsed */
+export function createTokenCache<V extends { readonly token: string }>(
+  weigh: (value: V) => number = weighToken
+): TokenCache<V> {
   const entries = new LRUCache<string, V>({
     max: MAX_TOKENS,
     maxSize: MAX_TOKENS_BYTES,
-    sizeCalculation: ({ token }) => BYTES_PER_CHARACTER * token.length + ENTRY_OVERHEAD
+    sizeCalculation: (value) => weigh(value) + ENTRY_OVERHEAD
   })
   const get = (token: string): V | undefined => {
-    const entry = entries.get(token.slice(-TAIL))
+    const entry = entries.get(token.slice(-TAIL), NO_OPTIONS)
     return entry !== undefined && entry.token === token ? entry : undefined
   }
   return {
@@ -64,6 +69,10 @@ export function createTokenCache<V extends { readonly token: string }>(): TokenC
   }
 }
 
+function weighToken({ token }: { readonly token: string }): number {
+  return BYTES_PER_CHARACTER * token.length
+}
+
 /** Values that never change, by the text they were made of. */
 export interface Memo<V> {
   get(text: string): V | undefined
@@ -78,7 +87,7 @@ export function createMemo<V extends object>(maxEntries: number): Memo<V> {
     sizeCalculation: (_value, text) => text.length + ENTRY_OVERHEAD
   })
   return {
-    get: (text) => entries.get(text),
+    get: (text) => entries.get(text, NO_OPTIONS),
     set: (text, value) => entries.set(text, value),
     stats: () => ({ entries: entries.size, maxEntries, bytes: entries.calculatedSize, maxBytes: MAX_BYTES })
   }
@@ -100,7 +109,7 @@ export function createTimedCache<V>(max: number): TimedCache<V> {
   })
   return {
     get: (key, now) => {
-      const entry = entries.get(key)
+      const entry = entries.get(key, NO_OPTIONS)
       return entry !== undefined && entry.since <= now && now < entry.until ? entry.value : undefined
     },
     set: (key, value, now, until, bytes = 0) => {

@@ -53,8 +53,14 @@ function scopeCheck<Scope extends string>(name: string, mode: 'all' | 'any', sco
     }
   }
   const needed = Object.freeze([...new Set(scopes)])
+  /** The list that passed last: frozen, and shared by all tokens that say the same, so it need not be looked through again. */
+  let passed: readonly string[] | undefined
   const check = (access: Access): void => {
-    if (hasScopes(access, needed, mode)) return
+    if (access.scopes === passed) return
+    if (hasScopes(access, needed, mode)) {
+      if (Object.isFrozen(access.scopes)) passed = access.scopes
+      return
+    }
     throw new InsufficientScope(mode === 'all' ? needed : needed.slice(0, 1), {
       expected: needed,
       received: access.scopes

@@ -90,7 +90,8 @@ export function verifyJwt<Keys extends KeySet>(
   // Whatever else is required.
   if (claims['exp'] === undefined) throw new InvalidToken('claim', { expected: 'a claim exp' })
   verifyClaims(claims, issuer, rules, rules.now)
-  return andThen(requireSignature(jwt, header, keySet, verifySignature), () => claims)
+  const signed = requireSignature(jwt, header, keySet, verifySignature)
+  return isPromise(signed) ? signed.then(() => claims) : claims
 }
 
 /**
@@ -115,9 +116,12 @@ function requireSignature<Keys extends KeySet>(
   verifySignature: VerifySignature
 ): Awaitable<void> {
   if (!isCanonical(jwt.signature)) throw new InvalidToken('malformed', { expected: 'a signature in base64url' })
-  return andThen(findKeys(keySet, algorithm, kid), (keys) =>
-    andThen(verifyAny(keys, jwt, verifySignature, 0), requireValid)
-  )
+  // No function is made for what is known already: this is the path of every first sight.
+  const keys = findKeys(keySet, algorithm, kid)
+  const valid = isPromise(keys)
+    ? keys.then((found) => verifyAny(found, jwt, verifySignature, 0))
+    : verifyAny(keys, jwt, verifySignature, 0)
+  return isPromise(valid) ? valid.then(requireValid) : requireValid(valid)
 }
 
 function requireValid(valid: boolean): void {
@@ -141,7 +145,8 @@ function readHeader(header: Claims, allowed: ReadonlySet<SignatureAlgorithm>): H
 }
 
 function requireType(typ: unknown, profile: 'rfc9068' | 'legacy'): void {
-  if (isMediaType(typ, 'application/at+jwt')) return
+  // As nearly all of them have it.
+  if (typ === 'at+jwt' || isMediaType(typ, 'application/at+jwt')) return
   if (profile === 'legacy' && (typ === undefined || isMediaType(typ, 'application/jwt'))) return
   throw new InvalidToken('type', { expected: profile === 'legacy' ? 'at+jwt, JWT or none' : 'at+jwt', received: typ })
 }
@@ -154,6 +159,11 @@ function findKeys<Keys extends KeySet>(
   algorithm: SignatureAlgorithm,
   kid: string | undefined
 ): Awaitable<readonly SignatureKey[]> {
+  const known = keySet()
+  if (!isPromise(known)) {
+    const keys = known.find(algorithm, kid)
+    if (keys.length > 0) return keys
+  }
   const look = (set: Keys, further: number): Awaitable<readonly SignatureKey[]> => {
     const keys = set.find(algorithm, kid)
     if (keys.length > 0) return keys
@@ -163,7 +173,7 @@ function findKeys<Keys extends KeySet>(
     // Of one that another process fetched, it is not said that it is the latest.
     return andThen(keySet(set), (next) => look(next, next !== set && next.isSecondHand ? further - 1 : 0))
   }
-  return andThen(keySet(), (set) => look(set, MAX_SETS - 1))
+  return andThen(known, (set) => look(set, MAX_SETS - 1))
 }
 
 function verifyAny(

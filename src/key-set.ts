@@ -21,6 +21,7 @@ const MAX_RSA_BITS = 8192
 /** A longer exponent makes every check as slow as a signature. */
 const MAX_RSA_EXPONENT = 0xffff_ffffn
 
+const NO_KEYS: readonly SignatureKey[] = Object.freeze([])
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
 
 interface Entry {
@@ -49,7 +50,9 @@ export function readKeySet(document: unknown): KeySet {
   const keys = (document as Partial<JsonWebKeySet> | null)?.keys
   if (!Array.isArray(keys)) throw new TypeError('not a JSON Web Key Set: it has no list `keys`')
   if (keys.length > MAX_KEYS) throw new TypeError(`a key set of ${keys.length} keys; at most ${MAX_KEYS} are read`)
-  const byKid = new Map<string | undefined, Entry[]>()
+  /** By `kid`, the keys for each algorithm; those without a `kid` are under undefined. */
+  const byKid = new Map<string | undefined, Map<SignatureAlgorithm, readonly SignatureKey[]>>()
+  const byAlgorithm = new Map<SignatureAlgorithm, readonly SignatureKey[]>()
   const fingerprints = new Set<string>()
   const skipped: string[] = []
   for (const [i, jwk] of keys.entries()) {
@@ -57,16 +60,19 @@ export function readKeySet(document: unknown): KeySet {
     if (typeof result === 'string') skipped.push(`keys[${i}] ${result}`)
     else {
       fingerprints.add(result.fingerprint)
-      for (const entry of result.entries) byKid.set(entry.kid, [...(byKid.get(entry.kid) ?? []), entry])
+      for (const { kid, algorithm, key } of result.entries) {
+        const named = byKid.get(kid) ?? new Map<SignatureAlgorithm, readonly SignatureKey[]>()
+        named.set(algorithm, [...(named.get(algorithm) ?? NO_KEYS), key].slice(0, MAX_CANDIDATES))
+        byKid.set(kid, named)
+        byAlgorithm.set(algorithm, [...(byAlgorithm.get(algorithm) ?? NO_KEYS), key])
+      }
     }
   }
-  const all = [...byKid.values()].flat()
   return {
     find: (algorithm, kid) => {
-      const candidates = kid === undefined ? all : (byKid.get(kid) ?? [])
-      const fitting = candidates.filter((entry) => entry.algorithm === algorithm).map((entry) => entry.key)
-      if (kid === undefined) return fitting.length === 1 ? fitting : []
-      return fitting.slice(0, MAX_CANDIDATES)
+      if (kid !== undefined) return byKid.get(kid)?.get(algorithm) ?? NO_KEYS
+      const fitting = byAlgorithm.get(algorithm) ?? NO_KEYS
+      return fitting.length === 1 ? fitting : NO_KEYS
     },
     has: (kid) => byKid.has(kid),
     fingerprints,

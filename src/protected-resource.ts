@@ -115,8 +115,7 @@ function wellKnownUrl(resource: string, wellKnown: string): string {
 /** A query is part of the place only where the resource identifier has one. */
 function isForPath(url: string, pathname: string, search: string): boolean {
   if (search !== '') return url === pathname + search
-  const query = url.indexOf('?')
-  return (query < 0 ? url : url.slice(0, query)) === pathname
+  return url.startsWith(pathname) && (url.length === pathname.length || url[pathname.length] === '?')
 }
 
 function hasEtag(lines: readonly string[], etag: string): boolean {

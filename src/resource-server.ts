@@ -119,8 +119,9 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
   /** Past every cache, what its issuer says of it since: by event, or in its status list. */
   const requireLive = (access: Access): Awaitable<void> => {
     requireNotRevoked(access)
-    if (access.claims['status'] === undefined) return undefined
-    const status = accessTokens.requireStatus(accessTokenOf(access))
+    const accessToken = accessTokenOf(access)
+    if (!accessToken.hasStatus) return undefined
+    const status = accessTokens.requireStatus(accessToken)
     // Revoked while the list was fetched, it is refused all the same.
     return isPromise(status) ? status.then(() => requireNotRevoked(access)) : undefined
   }

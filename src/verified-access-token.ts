@@ -8,12 +8,7 @@ import type { Issuer } from './issuer.js'
 import type { Access, AccessToken, Claims, Confirmation } from './types.js'
 
 /** How a token came to be known, which nothing on it says. */
-export interface Origin {
-  /** The verifier that it is a token of. */
-  readonly verifier: object
-  readonly issuer: Issuer
-  readonly by: 'signature' | 'introspection'
-}
+export type VerifiedBy = 'signature' | 'introspection'
 
 /** Scopes that are looked through one by one; more are hashed. */
 const FEW = 8
@@ -21,7 +16,10 @@ const FEW = 8
 export class VerifiedAccessToken implements AccessToken {
   // Private, so that nothing that prints, copies or serializes the object prints the token.
   readonly #token: string
-  readonly origin: Origin
+  /** The verifier that it is a token of. */
+  readonly verifier: object
+  readonly issuedBy: Issuer
+  readonly by: VerifiedBy
   readonly issuer: string
   readonly subject: string | undefined
   readonly subjectType: 'client' | 'unknown'
@@ -32,18 +30,33 @@ export class VerifiedAccessToken implements AccessToken {
   readonly expiresAt: number | undefined
   readonly confirmation: Confirmation | undefined
   readonly claims: Claims
+  /** Whether it names a mechanism by which its status is told. */
+  readonly hasStatus: boolean
+  /** Where it is remembered: with which version of the issuer's keys it was verified, when, and until when that counts. */
+  keySetVersion: number = 0
+  verifiedAt: number = Number.NaN
+  goodUntil: number = Number.NaN
   /** Of a token bound to no key, the one access that all its requests share. Kept here: a `WeakMap` costs more than all else on a hit. */
   access: Access | undefined
   #hash: string | undefined
   #scopeSet: ReadonlySet<string> | undefined
 
   /** @param claims deeply frozen; so are `scopes` */
-  constructor(token: string, claims: Claims, origin: Origin, scopes: readonly string[]) {
-    const { settings } = origin.issuer
+  constructor(
+    verifier: object,
+    token: string,
+    claims: Claims,
+    issuedBy: Issuer,
+    by: VerifiedBy,
+    scopes: readonly string[]
+  ) {
+    const { settings } = issuedBy
     const { iss, sub, iat, exp, cnf, auth_time: authTime } = claims
     const clientId = readFirst(claims, settings.clientIdClaims)
     this.#token = token
-    this.origin = origin
+    this.verifier = verifier
+    this.issuedBy = issuedBy
+    this.by = by
     this.issuer = (iss as string | undefined) ?? settings.issuer
     this.subject = sub as string | undefined
     this.clientId = clientId as string | undefined
@@ -54,6 +67,7 @@ export class VerifiedAccessToken implements AccessToken {
     this.expiresAt = exp as number | undefined
     this.confirmation = cnf as Confirmation | undefined
     this.claims = claims
+    this.hasStatus = claims['status'] !== undefined
   }
 
   get token(): string {

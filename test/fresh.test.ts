@@ -61,6 +61,17 @@ describe('fresh() and an opaque token', () => {
     expect(api.stats().cache).toMatchObject({ active: { entries: 0 }, inactive: { entries: 1 } })
   })
 
+  test('… also where it was in use all the time', async () => {
+    const { issuer, api } = await start()
+    const token = issuer.opaque()
+    for (let i = 0; i < 5; i++) expect(await ask(api, token)).toEqual(granted)
+    expect(api.stats().cache.recent.entries).toBe(1)
+    issuer.revoke(token)
+    expect(await ask(api, token, ...now)).toEqual(denial.inactive)
+    expect(await ask(api, token)).toEqual(denial.inactive)
+    expect(api.stats().cache).toMatchObject({ active: { entries: 0 }, recent: { entries: 0 } })
+  })
+
   test('revived, is accepted again everywhere', async () => {
     const { issuer, api } = await start()
     const token = issuer.opaque()

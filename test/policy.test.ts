@@ -49,6 +49,41 @@ const enforcement: Enforcement = {
 const run = (checks: readonly Check<string>[], request = get()): ReturnType<typeof enforce> =>
   enforce({ checks, fresh: false }, one, request, enforcement)
 
+describe('a list of scopes that passed a check', () => {
+  const holding = (...scopes: string[]): Access => ({ ...one, scopes, hasScope: (name) => scopes.includes(name) })
+  const passes = (check: Check<string>, of: Access): boolean => {
+    try {
+      return enforce({ checks: [check], fresh: false }, of, get(), enforcement) === of
+    } catch (error) {
+      expect(error).toBeInstanceOf(InsufficientScope)
+      return false
+    }
+  }
+
+  test('passes it again, and no other check, and no other list does', async () => {
+    const [needsA, needsC] = [scope('a'), scope('c')]
+    const [ab, c] = [one, await access(server, accessToken({ claims: { scope: 'c' } }))]
+    for (let i = 0; i < 3; i++) {
+      expect([passes(needsA, ab), passes(needsC, ab), passes(needsA, c), passes(needsC, c)]).toEqual([
+        true,
+        false,
+        false,
+        true
+      ])
+    }
+    expect(await access(server, accessToken({ claims: { scope: 'a b' } }))).toHaveProperty('scopes', one.scopes)
+  })
+
+  test('is looked through again where somebody could change it', () => {
+    const scopes = ['a']
+    const check = scope('a')
+    const of: Access = { ...holding(), scopes, hasScope: (name) => scopes.includes(name) }
+    expect(passes(check, of)).toBe(true)
+    scopes.pop()
+    expect(passes(check, of)).toBe(false)
+  })
+})
+
 describe('checks', () => {
   test('run in order, the first refusal ends it, and nothing waits where nothing need be waited for', () => {
     const order: number[] = []

@@ -134,11 +134,13 @@ describe('a burst', () => {
     }
   })
 
-  test('each turn has two of its own, however few the one before had', async () => {
+  test('each turn has one of its own at least, and two at most, whatever the one before had', async () => {
     const verify = createVerifySignature()
     const key = createSignatureKey('ES256', (keys.get('ES256') as SigningKey).publicKey)
     const bytes = good('ES256')
     expect(isPromise(verify(key, text, segment(bytes)))).toBe(false)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect([1, 2, 3].map(() => isPromise(verify(key, text, segment(bytes))))).toEqual([false, true, true])
     await new Promise((resolve) => setImmediate(resolve))
     expect([1, 2, 3].map(() => isPromise(verify(key, text, segment(bytes))))).toEqual([false, false, true])
   })

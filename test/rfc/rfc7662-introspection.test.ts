@@ -706,6 +706,54 @@ describe('INT-11 (RFC 7662 §4): what is remembered', () => {
     expect(issuer.count('introspection')).toBe(2)
   })
 
+  test('INT-11 (RFC 7662 §4): tokens that end alike have answers of their own, however often they come', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [introspecting(issuer)] })
+    const end = 'the-same-end-of-all-of-them'
+    const reader = issuer.opaque({ scope: 'read' }, `reader-${end}`)
+    const writer = issuer.opaque({ scope: 'write' }, `writer-${end}`)
+    for (let i = 0; i < 4; i++) {
+      expect(await ask(api, reader)).toEqual(granted)
+      expect(await ask(api, writer)).toMatchObject({ status: 403 })
+      expect(await ask(api, writer)).toMatchObject({ status: 403 })
+      expect(await ask(api, `nobody-${end}`)).toEqual(denial.inactive)
+    }
+    expect(issuer.count('introspection')).toBe(3)
+  })
+
+  test('INT-10 (RFC 7662 §4): an answer that is found often ends with the rest, at the second', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [introspecting(issuer, { cacheFor: 60 })] })
+    const token = issuer.opaque()
+    for (let i = 0; i < 5; i++) expect(await ask(api, token)).toEqual(granted)
+    expect(api.stats().cache.recent.entries).toBe(1)
+    bed.clock.advance(59)
+    issuer.revoke(token)
+    expect(await ask(api, token)).toEqual(granted)
+    bed.clock.advance(1)
+    expect(await ask(api, token)).toEqual(denial.inactive)
+    expect(api.stats().cache).toMatchObject({ active: { entries: 0 }, recent: { entries: 0 } })
+  })
+
+  test('INT-10 (RFC 7662 §4): a clock that is set back does not lengthen what is found often', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [introspecting(issuer, { cacheFor: 60 })] })
+    const token = issuer.opaque()
+    for (let i = 0; i < 3; i++) expect(await ask(api, token)).toEqual(granted)
+    issuer.revoke(token)
+    bed.clock.advance(-120)
+    expect(await ask(api, token)).toEqual(denial.inactive)
+  })
+
+  test('INT-12 (RFC 9700 §4.9.3): a short token is found by its digest alone', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [introspecting(issuer)] })
+    const token = issuer.opaque({}, 'short-token-0123456789')
+    for (let i = 0; i < 5; i++) expect(await ask(api, token)).toEqual(granted)
+    expect(issuer.count('introspection')).toBe(1)
+    expect(api.stats().cache).toMatchObject({ active: { entries: 1 }, recent: { entries: 0 } })
+  })
+
   test('INT-11 (RFC 7662 §4): two APIs never share an answer', async () => {
     const issuer = await bed.issuer()
     const [one, other] = [0, 1].map(() => bed.api({ issuers: [introspecting(issuer)] }))
