@@ -36,6 +36,10 @@ import { VerifiedAccessToken, type VerifiedBy } from './verified-access-token.js
 const REMEMBER_FOR = 300
 /** Of headers, and of lists of scopes. */
 const MAX_KNOWN = 1000
+/** Of a token's characters are kept, and what they say, parsed; as measured, of tokens of 600 to 2000 characters. */
+const BYTES_PER_CHARACTER = 3
+/** Characters of an opaque token that may be found by its end: of a shorter one, that is too much of it (RFC 9700 §4.9.3). */
+const MIN_FOUND_LENGTH = 32
 
 export interface AccessTokenVerifier {
   /**
@@ -104,10 +108,11 @@ export function createAccessTokenVerifier(
   /** What every access token of this verifier holds, and no other. */
   const verifier = {}
 
-  /** Time, and the issuer's keys: a key that left its set takes with it all that was verified by it. */
-  const isCurrent = ({ verifiedAt, goodUntil, issuedBy: issuer, keySetVersion }: VerifiedAccessToken): boolean => {
+  /** Time, and of a JWT the issuer's keys: a key that left its set takes with it all that was verified by it. */
+  const isCurrent = ({ verifiedAt, goodUntil, by, issuedBy: issuer, keySetVersion }: VerifiedAccessToken): boolean => {
     const time = now()
     if (!(verifiedAt <= time && time < goodUntil)) return false
+    if (by === 'introspection') return true
     // Past that time the set may want renewing, which is seen to here: it must not outlive itself under warm tokens.
     if (time >= issuer.keySetSettledUntil()) {
       const set = issuer.keySet()
@@ -129,6 +134,13 @@ export function createAccessTokenVerifier(
   ): VerifiedAccessToken => {
     const granted = scopes ?? withImplied(readScopes(claims, issuer.settings.scopeClaims, scopeLists), impliedScopes)
     return new VerifiedAccessToken(verifier, token, claims, issuer, by, Object.freeze(granted))
+  }
+
+  const keep = (accessToken: VerifiedAccessToken, since: number, until: number, bytes: number): void => {
+    accessToken.verifiedAt = since
+    accessToken.goodUntil = Math.min(until, issuers.trustedUntil(accessToken.issuedBy))
+    accessToken.bytes = bytes
+    verified.set(accessToken)
   }
 
   const verifyHere = (received: Received, issuer: Issuer): Awaitable<VerifiedAccessToken> => {
@@ -153,13 +165,8 @@ export function createAccessTokenVerifier(
   ): VerifiedAccessToken => {
     const accessToken = create(token, deepFreeze(claims), issuer, 'signature')
     accessToken.keySetVersion = keySetVersion
-    accessToken.verifiedAt = since
-    accessToken.goodUntil = Math.min(
-      (accessToken.expiresAt as number) + clockTolerance,
-      since + REMEMBER_FOR,
-      issuers.trustedUntil(issuer)
-    )
-    verified.set(accessToken)
+    const until = Math.min((accessToken.expiresAt as number) + clockTolerance, since + REMEMBER_FOR)
+    keep(accessToken, since, until, BYTES_PER_CHARACTER * token.length)
     if (!Object.isFrozen(jwt.unverifiedHeader)) headers.set(jwt.header, deepFreeze(jwt.unverifiedHeader))
     return accessToken
   }
@@ -173,20 +180,23 @@ export function createAccessTokenVerifier(
     verifyClaims(members, rules, { required: [], allowMissingAudience, clockTolerance }, now())
   }
 
-  const verifyThere = (token: string, issuer: Issuer): Awaitable<VerifiedAccessToken> => {
-    const known = answers.recall(token, issuer)
-    return isPromise(known) ? known.then((answer) => believe(token, answer, issuer)) : believe(token, known, issuer)
-  }
+  const verifyThere = (token: string, issuer: Issuer): Awaitable<VerifiedAccessToken> =>
+    andThen(answers.recall(token, issuer), (answer) => believe(token, answer, issuer))
 
   const believe = (token: string, known: Active | undefined, issuer: Issuer): VerifiedAccessToken => {
     if (known === undefined) throw new InvalidToken('inactive')
-    // Of what was found good once, nothing but the time is another now.
-    if (known.accessToken) requireTime(known.members, now(), clockTolerance)
-    else {
+    const { accessToken } = known
+    if (accessToken === undefined) {
       requireGood(known, issuer, 'introspection')
       known.accessToken = create(token, known.members, issuer, 'introspection')
+      return known.accessToken
     }
-    return known.accessToken
+    // Of what was found good once, nothing but the time is another now.
+    const time = now()
+    requireTime(known.members, time, clockTolerance)
+    // In use: from now on it is found without a digest.
+    if (token.length >= MIN_FOUND_LENGTH) keep(accessToken, time, known.until, known.bytes)
+    return accessToken
   }
 
   const verifyJwtOf = (received: Received): Awaitable<VerifiedAccessToken> => {
@@ -232,10 +242,9 @@ export function createAccessTokenVerifier(
         `a token of ${issuer.settings.issuer} is to be fresh, and nobody can be asked: give this issuer \`introspection\``
       )
     const answer = await answers.ask(token, issuer)
-    if (answer === undefined) {
-      verified.delete(token)
-      throw new InvalidToken('inactive')
-    }
+    // What was said of it before counts no longer.
+    if (answer === undefined || by === 'introspection') verified.delete(token)
+    if (answer === undefined) throw new InvalidToken('inactive')
     requireGood(answer, issuer, by)
     const { cnf } = answer.members
     // The sender was confirmed by the one that was known: another one was not.

@@ -19,8 +19,6 @@ const MAX_TOKENS = 10_000
 const MAX_BYTES = 16 * 1024 * 1024
 /** Room for {@link MAX_TOKENS} of a usual length. */
 const MAX_TOKENS_BYTES = 32 * 1024 * 1024
-/** A token's characters are kept, and what they say, parsed; as measured, of tokens of 600 to 2000 characters. */
-const BYTES_PER_CHARACTER = 3
 /** A longer token is verified each time. */
 const MAX_CACHED_LENGTH = 4096
 /** Bookkeeping, beside that. */
@@ -39,14 +37,11 @@ export interface TokenCache<V> {
   stats(): CacheStats
 }
 
-/** @param weigh about how many bytes a value holds. Default: by its token's length, with what the token says, parsed */
-export function createTokenCache<V extends { readonly token: string }>(
-  weigh: (value: V) => number = weighToken
-): TokenCache<V> {
+export function createTokenCache<V extends { readonly token: string; readonly bytes: number }>(): TokenCache<V> {
   const entries = new LRUCache<string, V>({
     max: MAX_TOKENS,
     maxSize: MAX_TOKENS_BYTES,
-    sizeCalculation: (value) => weigh(value) + ENTRY_OVERHEAD
+    sizeCalculation: ({ bytes }) => bytes + ENTRY_OVERHEAD
   })
   const get = (token: string): V | undefined => {
     const entry = entries.get(token.slice(-TAIL), NO_OPTIONS)
@@ -67,10 +62,6 @@ export function createTokenCache<V extends { readonly token: string }>(
       maxBytes: MAX_TOKENS_BYTES
     })
   }
-}
-
-function weighToken({ token }: { readonly token: string }): number {
-  return BYTES_PER_CHARACTER * token.length
 }
 
 /** Values that never change, by the text they were made of. */

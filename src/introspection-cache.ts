@@ -6,7 +6,7 @@
  * Does NOT check what an answer says: a token that was called active may be for another API.
  */
 import { hash } from 'node:crypto'
-import { type CacheStats, createTimedCache, createTokenCache } from './cache.js'
+import { type CacheStats, createTimedCache } from './cache.js'
 import { type IntrospectionMeans, introspect } from './introspection.js'
 import type { Issuer } from './issuer.js'
 import type { Shared } from './shared.js'
@@ -18,33 +18,15 @@ const MAX_ACTIVE = 10_000
 const MAX_INACTIVE = 1000
 /** Seconds that "not active" is remembered. */
 const INACTIVE_FOR = 10
-/** Characters of a token that may be found by its end: of a shorter one, the end is too much of it (RFC 9700 §4.9.3). */
-const MIN_RECENT_LENGTH = 32
 
 /** The fact that a server called a token active, and what it said of it; the token made of it, once its claims passed. */
-export class Active {
-  // Private, as an access token's own.
-  readonly #token: string
-  readonly issuer: Issuer
+export interface Active {
   readonly members: Claims
   /** Seconds since the epoch. */
-  readonly since: number
   readonly until: number
+  /** About how much it holds. */
   readonly bytes: number
-  accessToken: VerifiedAccessToken | undefined
-
-  constructor(token: string, issuer: Issuer, members: Claims, since: number, until: number) {
-    this.#token = token
-    this.issuer = issuer
-    this.members = members
-    this.since = since
-    this.until = until
-    this.bytes = 2 * (token.length + sizeOf(members))
-  }
-
-  get token(): string {
-    return this.#token
-  }
+  accessToken?: VerifiedAccessToken
 }
 
 export interface IntrospectionCache {
@@ -52,12 +34,7 @@ export interface IntrospectionCache {
   recall(token: string, issuer: Issuer): Awaitable<Active | undefined>
   /** Asks now. Whatever was known, or asked before and not answered yet, counts no longer once this is answered. */
   ask(token: string, issuer: Issuer): Promise<Active | undefined>
-  stats(): {
-    readonly active: CacheStats
-    readonly recent: CacheStats
-    readonly inactive: CacheStats
-    readonly introspecting: number
-  }
+  stats(): { readonly active: CacheStats; readonly inactive: CacheStats; readonly introspecting: number }
 }
 
 export interface IntrospectionCacheMeans extends IntrospectionMeans {
@@ -68,8 +45,6 @@ export interface IntrospectionCacheMeans extends IntrospectionMeans {
 export function createIntrospectionCache({ shared, ...means }: IntrospectionCacheMeans): IntrospectionCache {
   const { now } = means
   const active = createTimedCache<Active>(MAX_ACTIVE)
-  /** Those that were asked for again, found without a digest. Holds nothing that `active` was told to forget. */
-  const recent = createTokenCache<Active>(({ bytes }) => bytes)
   const inactive = createTimedCache<true>(MAX_INACTIVE)
   const answers = shared && createSharedAnswers(shared, means)
   /** The latest question about each token. */
@@ -78,9 +53,8 @@ export function createIntrospectionCache({ shared, ...means }: IntrospectionCach
   const keyOf = (token: string, issuer: Issuer): string => hash('sha256', `${issuer.serial}.${token}`, 'base64url')
   const cacheFor = ({ settings }: Issuer): number => settings.introspection?.cacheFor ?? 0
 
-  const remember = (key: string, token: string, answer: Active | undefined, until: number): void => {
+  const remember = (key: string, answer: Active | undefined, until: number): void => {
     const time = now()
-    recent.delete(token)
     if (answer === undefined) {
       inactive.set(key, true, time, until)
       active.delete(key)
@@ -115,10 +89,10 @@ export function createIntrospectionCache({ shared, ...means }: IntrospectionCach
   ): Promise<Active | undefined> => {
     const question = answer(token, issuer, known)
       .then(({ members, until, publish }) => {
-        const fact = members && new Active(token, issuer, members, now(), until)
+        const fact = members && { members, until, bytes: 2 * (token.length + sizeOf(members)) }
         // A question that was overtaken says what was so before: whoever waits for it is told, and nobody else.
         if (asking.get(key) === question) {
-          remember(key, token, fact, until)
+          remember(key, fact, until)
           publish?.()
         }
         return fact
@@ -132,28 +106,16 @@ export function createIntrospectionCache({ shared, ...means }: IntrospectionCach
 
   return {
     recall: (token, issuer) => {
-      const time = now()
-      const near = recent.get(token)
-      if (near?.issuer === issuer && near.since <= time && time < near.until) return near
       const key = keyOf(token, issuer)
+      const time = now()
       if (inactive.get(key, time)) return undefined
-      const known = active.get(key, time)
-      if (known) {
-        if (token.length >= MIN_RECENT_LENGTH) recent.set(known)
-        return known
-      }
-      const under = asking.get(key)
-      if (under) return under
+      const known = active.get(key, time) ?? asking.get(key)
+      if (known) return known
       const lifetime = { active: cacheFor(issuer), inactive: INACTIVE_FOR }
       return start(key, token, issuer, answers?.get(token, issuer, lifetime))
     },
     ask: (token, issuer) => start(keyOf(token, issuer), token, issuer, undefined),
-    stats: () => ({
-      active: active.stats(),
-      recent: recent.stats(),
-      inactive: inactive.stats(),
-      introspecting: asking.size
-    })
+    stats: () => ({ active: active.stats(), inactive: inactive.stats(), introspecting: asking.size })
   }
 }
 

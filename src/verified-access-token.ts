@@ -32,7 +32,8 @@ export class VerifiedAccessToken implements AccessToken {
   readonly claims: Claims
   /** Whether it names a mechanism by which its status is told. */
   readonly hasStatus: boolean
-  /** Where it is remembered: with which version of the issuer's keys it was verified, when, and until when that counts. */
+  /** Where it is remembered: about how much it holds, with which version of the issuer's keys it was verified, when, and until when that counts. */
+  bytes: number = 0
   keySetVersion: number = 0
   verifiedAt: number = Number.NaN
   goodUntil: number = Number.NaN

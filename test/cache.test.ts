@@ -4,15 +4,18 @@ import { createTimedCache, createTokenCache, digestKey } from '../src/cache.js'
 
 interface Fact {
   readonly token: string
+  readonly bytes: number
   readonly n: number
 }
+
+const fact = (token: string, n: number): Fact => ({ token, bytes: 3 * token.length, n })
 
 const tail = 'x'.repeat(32)
 
 describe('by token', () => {
   test('finds a value by the whole token', () => {
     const cache = createTokenCache<Fact>()
-    const value = { token: `a${tail}`, n: 1 }
+    const value = fact(`a${tail}`, 1)
     cache.set(value)
     expect(cache.get(`a${tail}`)).toBe(value)
     expect(cache.get(`a${tail}`.split('').join(''))).toBe(value)
@@ -20,34 +23,34 @@ describe('by token', () => {
 
   test('tokens with one ending never answer for each other: the whole token is compared', () => {
     const cache = createTokenCache<Fact>()
-    cache.set({ token: `a${tail}`, n: 1 })
+    cache.set(fact(`a${tail}`, 1))
     expect(cache.get(`b${tail}`)).toBeUndefined()
     expect(cache.get(tail)).toBeUndefined()
-    cache.set({ token: `b${tail}`, n: 2 })
+    cache.set(fact(`b${tail}`, 2))
     expect(cache.get(`b${tail}`)?.n).toBe(2)
     expect(cache.get(`a${tail}`)).toBeUndefined()
   })
 
   test('a token shorter than its tail is one like any other', () => {
     const cache = createTokenCache<Fact>()
-    cache.set({ token: 'short', n: 1 })
+    cache.set(fact('short', 1))
     expect(cache.get('short')?.n).toBe(1)
     expect(cache.get('hort')).toBeUndefined()
   })
 
   test('a token of more than 4096 characters is not kept', () => {
     const cache = createTokenCache<Fact>()
-    cache.set({ token: 'a'.repeat(4097), n: 1 })
+    cache.set(fact('a'.repeat(4097), 1))
     expect(cache.get('a'.repeat(4097))).toBeUndefined()
-    cache.set({ token: 'a'.repeat(4096), n: 1 })
+    cache.set(fact('a'.repeat(4096), 1))
     expect(cache.get('a'.repeat(4096))?.n).toBe(1)
   })
 
   test('10 000 entries at most; the one used longest ago goes first', () => {
     const cache = createTokenCache<Fact>()
-    for (let n = 0; n < 10_000; n++) cache.set({ token: `token-${n}`, n })
+    for (let n = 0; n < 10_000; n++) cache.set(fact(`token-${n}`, n))
     expect(cache.get('token-0')?.n).toBe(0)
-    cache.set({ token: 'one-more', n: -1 })
+    cache.set(fact('one-more', -1))
     expect(cache.stats()).toMatchObject({ entries: 10_000, maxEntries: 10_000 })
     expect(cache.get('token-0')?.n).toBe(0)
     expect(cache.get('token-1')).toBeUndefined()
@@ -55,13 +58,13 @@ describe('by token', () => {
 
   test('10 000 tokens of a usual length have room', () => {
     const cache = createTokenCache<Fact>()
-    for (let n = 0; n < 10_000; n++) cache.set({ token: `${n}`.padStart(900, '-'), n })
+    for (let n = 0; n < 10_000; n++) cache.set(fact(`${n}`.padStart(900, '-'), n))
     expect(cache.stats().entries).toBe(10_000)
   })
 
-  test('32 MiB at most, token, claims and bookkeeping counted', () => {
+  test('32 MiB at most, what a value says that it holds and bookkeeping counted', () => {
     const cache = createTokenCache<Fact>()
-    for (let n = 0; n < 9000; n++) cache.set({ token: `${n}`.padStart(4096, '-'), n })
+    for (let n = 0; n < 9000; n++) cache.set(fact(`${n}`.padStart(4096, '-'), n))
     const { entries, bytes, maxBytes } = cache.stats()
     const each = 3 * 4096 + 512
     expect(maxBytes).toBe(32 * 1024 * 1024)

@@ -65,11 +65,11 @@ describe('fresh() and an opaque token', () => {
     const { issuer, api } = await start()
     const token = issuer.opaque()
     for (let i = 0; i < 5; i++) expect(await ask(api, token)).toEqual(granted)
-    expect(api.stats().cache.recent.entries).toBe(1)
+    expect(api.stats().cache.verified.entries).toBe(1)
     issuer.revoke(token)
     expect(await ask(api, token, ...now)).toEqual(denial.inactive)
     expect(await ask(api, token)).toEqual(denial.inactive)
-    expect(api.stats().cache).toMatchObject({ active: { entries: 0 }, recent: { entries: 0 } })
+    expect(api.stats().cache).toMatchObject({ active: { entries: 0 }, verified: { entries: 0 } })
   })
 
   test('revived, is accepted again everywhere', async () => {

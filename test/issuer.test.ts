@@ -261,7 +261,6 @@ describe('stats()', () => {
         headers: { entries: 0, maxEntries: 1000, bytes: 0, maxBytes: 16 * 1024 * 1024 },
         scopes: { entries: 0, maxEntries: 1000, bytes: 0, maxBytes: 16 * 1024 * 1024 },
         active: { entries: 0, maxEntries: 10_000, bytes: 0, maxBytes: 16 * 1024 * 1024 },
-        recent: { entries: 0, maxEntries: 10_000, bytes: 0, maxBytes: 32 * 1024 * 1024 },
         inactive: { entries: 0, maxEntries: 1000, bytes: 0, maxBytes: 16 * 1024 * 1024 },
         introspecting: 0,
         statusLists: { entries: 0, maxEntries: 1000, bytes: 0, maxBytes: 64 * 1024 * 1024, failing: 0 }

@@ -726,13 +726,13 @@ describe('INT-11 (RFC 7662 §4): what is remembered', () => {
     const api = bed.api({ issuers: [introspecting(issuer, { cacheFor: 60 })] })
     const token = issuer.opaque()
     for (let i = 0; i < 5; i++) expect(await ask(api, token)).toEqual(granted)
-    expect(api.stats().cache.recent.entries).toBe(1)
+    expect(api.stats().cache.verified.entries).toBe(1)
     bed.clock.advance(59)
     issuer.revoke(token)
     expect(await ask(api, token)).toEqual(granted)
     bed.clock.advance(1)
     expect(await ask(api, token)).toEqual(denial.inactive)
-    expect(api.stats().cache).toMatchObject({ active: { entries: 0 }, recent: { entries: 0 } })
+    expect(api.stats().cache).toMatchObject({ active: { entries: 0 }, inactive: { entries: 1 } })
   })
 
   test('INT-10 (RFC 7662 §4): a clock that is set back does not lengthen what is found often', async () => {
@@ -751,7 +751,7 @@ describe('INT-11 (RFC 7662 §4): what is remembered', () => {
     const token = issuer.opaque({}, 'short-token-0123456789')
     for (let i = 0; i < 5; i++) expect(await ask(api, token)).toEqual(granted)
     expect(issuer.count('introspection')).toBe(1)
-    expect(api.stats().cache).toMatchObject({ active: { entries: 1 }, recent: { entries: 0 } })
+    expect(api.stats().cache).toMatchObject({ active: { entries: 1 }, verified: { entries: 0 } })
   })
 
   test('INT-11 (RFC 7662 §4): two APIs never share an answer', async () => {
