@@ -47,10 +47,11 @@ export function readCredentials(
   if (lines.length === 0) return undefined
   if (lines.length > 1) throw new InvalidRequest('multiple_credentials')
   const line = lines[0] as string
-  const space = line.indexOf(' ')
-  const end = space < 0 ? line.length : space
   // What nearly all clients write is told without making a text of it.
-  const scheme = line.startsWith('Bearer ') ? 'Bearer' : schemeNamed(line.slice(0, end))
+  const isUsual = line.startsWith('Bearer ')
+  const space = isUsual ? 'Bearer'.length : line.indexOf(' ')
+  const end = space < 0 ? line.length : space
+  const scheme = isUsual ? 'Bearer' : schemeNamed(line.slice(0, end))
   if (scheme === undefined) {
     if (end === 0 || TAB_AFTER_SCHEME.test(line)) throw new InvalidRequest('malformed_authorization')
     if (JOINED_TOKEN.test(line)) throw new InvalidRequest('multiple_credentials')

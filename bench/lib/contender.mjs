@@ -30,8 +30,8 @@ for (const { module, variant } of /** @type {import('./types.d.ts').Lane[]} */ (
   )
 }
 
-/** Operations before code can be called hot. */
-const ENOUGH = 2000
+/** Operations before code can be called hot: fewer, and half of it has not been optimized yet. For slow ones, so long at most. */
+const ENOUGH = { operations: 12_000, milliseconds: 1500 }
 
 /** How many operations take so long, by task: found out once, which also makes the code hot. @type {Map<string, number[]>} */
 const sizes = new Map()
@@ -45,7 +45,10 @@ async function sizesOf(task) {
   const found = []
   for (const [lane, drill] of drills.entries()) {
     let n = task.n ?? 64
-    for (let i = 0, done = 0; (i < 8 || done < ENOUGH) && task.n === undefined; i++) {
+    const start = performance.now()
+    const isHot = (/** @type {number} */ done) =>
+      done >= ENOUGH.operations || performance.now() - start > ENOUGH.milliseconds
+    for (let i = 0, done = 0; (i < 8 || !isHot(done)) && task.n === undefined; i++) {
       done += n
       const { wall } = await drill({ ...task, ...task.lanes?.[lane], n })
       n = Math.min(400_000, Math.max(8, Math.round((task.milliseconds * 1000) / Math.max(wall, 0.02))))

@@ -9,8 +9,8 @@ import { compareLanes, interleave, startAuthority, startContender } from './aren
 /** @typedef {Awaited<ReturnType<typeof createContext>>} Context */
 
 export const EFFORTS = {
-  full: { rounds: 25, milliseconds: 12, servers: { rounds: 6, milliseconds: 400 }, starts: 10 },
-  quick: { rounds: 5, milliseconds: 5, servers: { rounds: 2, milliseconds: 200 }, starts: 3 }
+  full: { rounds: 25, milliseconds: 12, servers: { rounds: 7, milliseconds: 400, warmUp: 2000 }, starts: 10 },
+  quick: { rounds: 5, milliseconds: 5, servers: { rounds: 2, milliseconds: 200, warmUp: 1000 }, starts: 3 }
 }
 
 /** Contenders with a function that verifies a token: file of bench/peers by what a table calls it. */

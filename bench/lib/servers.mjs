@@ -58,7 +58,8 @@ async function startServer(file, framework, { label, module, variant = {} }, pin
  * @param {string} framework
  * @param {readonly Server[]} list
  * @param {readonly { readonly tokens: string, readonly distinct: number }[]} kinds what is sent
- * @param {{ rounds: number, milliseconds: number, connections?: number, ping?: boolean, pinned?: boolean }} effort
+ * @param {{ rounds: number, milliseconds: number, warmUp: number, connections?: number, ping?: boolean, pinned?: boolean }} effort
+ *   milliseconds of a round, and of the first one, which makes the code hot and counts for nothing
  * @returns {Promise<Map<string, Samples>>} by label, a space and the index of the kind
  */
 export async function interleaveServers(file, framework, list, kinds, { pinned = true, ...effort }) {
@@ -82,7 +83,8 @@ export async function interleaveServers(file, framework, list, kinds, { pinned =
       const next = requests[kind]
       if (!server || !next || list[turn % servers.length]?.skip?.includes(kind)) continue
       const before = await server.cpu()
-      const { requests: served, ...seen } = await load(server.port, next, effort)
+      const milliseconds = round < 0 ? effort.warmUp : effort.milliseconds
+      const { requests: served, ...seen } = await load(server.port, next, { ...effort, milliseconds })
       const cpu = ((await server.cpu()) - before) / served
       if (round < 0) continue // the code is not hot yet
       const key = `${server.label} ${kind}`
@@ -114,7 +116,7 @@ export async function compareServers(file, [a = '', b = ''], { rounds }) {
     { tokens: 'rs256', distinct: 12_000 }
   ]
   for (const framework of ['express', 'koa', 'fastify']) {
-    const samples = await interleaveServers(file, framework, list, kinds, { rounds, milliseconds: 500 })
+    const samples = await interleaveServers(file, framework, list, kinds, { rounds, milliseconds: 500, warmUp: 3000 })
     kinds.forEach((_, kind) => {
       const [A, B] = [samples.get(`A ${kind}`), samples.get(`B ${kind}`)]
       if (!A || !B) return

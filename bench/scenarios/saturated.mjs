@@ -19,6 +19,7 @@ export default {
       {
         rounds: effort.servers.rounds,
         milliseconds: 2 * effort.servers.milliseconds,
+        warmUp: effort.servers.warmUp,
         connections: 64,
         ping: true,
         pinned: false
