@@ -10,6 +10,8 @@
  */
 import { randomUUID } from 'node:crypto'
 import { withDeadline } from './awaitable.js'
+import { createTimedCache } from './cache.js'
+import { type Content, type Greeting, inChunks, type Message, readMessage } from './fan-out-messages.js'
 import { type Revocations, RevocationsFull } from './revocation.js'
 import type { SealedChannel } from './shared.js'
 import type { Revocation } from './types.js'
@@ -36,6 +38,8 @@ export interface FanOutMeans {
   /** Whose revocations these are: another API on the same channel has its own. */
   readonly resource: string
   readonly revocations: Revocations
+  /** Seconds since the epoch. */
+  readonly now: () => number
   /** Seconds the channel may take for one message. */
   readonly deadline: number
   readonly warn: (message: string) => void
@@ -51,18 +55,11 @@ const WAIT_FOR_ANSWER = 1
 const RETRY = { first: 1, most: 30 }
 /** Seconds between two warnings about messages of strangers: whoever can write on the channel could fill a log. */
 const WARN_EVERY = 60
-/** Characters of the entries in one message, about. */
-const CHUNK = 32 * 1024
+/** Seconds by which a question may be late, or its clock another one. */
+const GREETING_LASTS = 60
+const MAX_GREETINGS = 1000
 
-type Message = { readonly resource: string; readonly from: string } & (
-  | { readonly type: 'hello'; readonly digest: string; readonly joins: boolean }
-  | { readonly type: 'revoked'; readonly entries: readonly Revocation[] }
-  /** An answer to whoever said hello. */
-  | { readonly type: 'known'; readonly entries: readonly Revocation[]; readonly last: boolean }
-)
-type Content<M = Message> = M extends Message ? Omit<M, 'resource' | 'from'> : never
-
-export function createFanOut({ channel, resource, revocations, deadline, warn }: FanOutMeans): FanOut {
+export function createFanOut({ channel, resource, revocations, now, deadline, warn }: FanOutMeans): FanOut {
   const from = randomUUID()
   let error: string | undefined
   /** Bytes that were taken when there was no room for what another process said. */
@@ -71,6 +68,10 @@ export function createFanOut({ channel, resource, revocations, deadline, warn }:
   /** Attempts in a row that failed. */
   let failures = 0
   let meeting = false
+  /** Whether the last question came back: a subscription may be dead, and nothing else tells. */
+  let isHeard = true
+  let isDeaf = false
+  const greetings = createTimedCache<true>(MAX_GREETINGS)
   /** Something was said to nobody. */
   let isBehind = false
   let warnedAt = Number.NEGATIVE_INFINITY
@@ -111,6 +112,12 @@ export function createFanOut({ channel, resource, revocations, deadline, warn }:
   const meet = async (): Promise<void> => {
     if (meeting) return
     meeting = true
+    if (!isHeard && unsubscribe !== undefined) {
+      if (!isDeaf) warn('nothing arrives on the channel, not even what this process says: subscribing anew')
+      isDeaf = true
+      void quietly(unsubscribe)
+      unsubscribe = undefined
+    }
     const joins = unsubscribe === undefined
     try {
       if (joins) {
@@ -124,9 +131,12 @@ export function createFanOut({ channel, resource, revocations, deadline, warn }:
         isBehind = false
         await sendAll(revocations.entries())
       }
-      await send({ type: 'hello', digest: revocations.digest(), joins })
+      isHeard = false
+      await send({ type: 'hello', digest: revocations.digest(), joins, id: randomUUID(), at: now() })
       worked()
     } catch (cause) {
+      // What was not said cannot come back.
+      isHeard = true
       failures++
       failed(cause)
     }
@@ -148,8 +158,13 @@ export function createFanOut({ channel, resource, revocations, deadline, warn }:
   }
 
   const hear = (text: string): void => {
-    const message = closed ? undefined : read(text)
-    if (message !== undefined && message.from !== from && message.resource === resource) heed(message)
+    const message = closed ? undefined : readMessage(text)
+    if (message === undefined || message.resource !== resource) return
+    if (message.from !== from) heed(message)
+    else if (message.type === 'hello') {
+      isHeard = true
+      isDeaf = false
+    }
   }
   const strange = (): void => {
     const time = performance.now() / 1000
@@ -159,6 +174,7 @@ export function createFanOut({ channel, resource, revocations, deadline, warn }:
   }
   const heed = (message: Message): void => {
     if (message.type === 'hello') {
+      if (!isNew(message)) return
       if (message.joins || message.digest !== revocations.digest()) owe(message.joins)
       return
     }
@@ -168,6 +184,12 @@ export function createFanOut({ channel, resource, revocations, deadline, warn }:
     if (!message.last) return
     if (answer !== undefined) answer.owed = false
     join()
+  }
+  const isNew = ({ id, at }: Greeting): boolean => {
+    const time = now()
+    if (!(Math.abs(time - at) <= GREETING_LASTS) || greetings.get(id, time)) return false
+    greetings.set(id, true, time, time + 2 * GREETING_LASTS)
+    return true
   }
   /** Each by itself: what is not understood of one, another release's, must not cost the others. */
   const remember = (entries: readonly Revocation[]): void => {
@@ -238,7 +260,10 @@ export function createFanOut({ channel, resource, revocations, deadline, warn }:
         await withDeadline(joined, WAIT_FOR_ANSWER, () => new Error('nobody is there')).catch(() => undefined)
     },
     health: () => {
-      const problem = error ?? (isFull() ? 'there is no room for the revocations of other processes' : undefined)
+      const problem =
+        error ??
+        (isDeaf ? 'nothing arrives on the channel' : undefined) ??
+        (isFull() ? 'there is no room for the revocations of other processes' : undefined)
       return { status: problem === undefined ? 'ok' : 'degraded', error: problem }
     },
     close: async () => {
@@ -256,32 +281,5 @@ async function quietly(end: () => unknown): Promise<void> {
     await end()
   } catch {
     // Nothing depends on it.
-  }
-}
-
-/** At least one chunk, perhaps empty. */
-function inChunks(entries: readonly Revocation[]): readonly (readonly Revocation[])[] {
-  const chunks: Revocation[][] = [[]]
-  let length = 0
-  for (const one of entries) {
-    length += JSON.stringify(one).length
-    if (length > CHUNK) {
-      chunks.push([])
-      length = 0
-    }
-    chunks.at(-1)?.push(one)
-  }
-  return chunks
-}
-
-/** A message as this release makes them; undefined for one of another release that says what is not known here. */
-function read(text: string): Message | undefined {
-  try {
-    const message = JSON.parse(text) as Message | null
-    if (message?.type === 'hello') return message
-    const tells = message?.type === 'revoked' || message?.type === 'known'
-    return tells && Array.isArray(message.entries) ? message : undefined
-  } catch {
-    return undefined
   }
 }

@@ -6,6 +6,7 @@
  * Does NOT verify anything: what it returns is as trustworthy as the text was.
  */
 import { isUtf8 } from 'node:buffer'
+import { parseObject } from './json.js'
 import type { Claims } from './types.js'
 
 /** A JWS taken apart. Nothing in it has been verified. */
@@ -48,13 +49,7 @@ const scratch = Buffer.allocUnsafeSlow(16 * 1024)
 export function decodeObject(segment: string): Claims | undefined {
   if (!isCanonical(segment)) return undefined
   const text = decodeText(segment)
-  if (text === undefined) return undefined
-  try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Claims) : undefined
-  } catch {
-    return undefined
-  }
+  return text === undefined ? undefined : parseObject(text)
 }
 
 function decodeText(segment: string): string | undefined {

@@ -108,7 +108,7 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
   const channel = settings.shared?.channel
   const fanOut =
     channel &&
-    createFanOut({ channel, resource, revocations, deadline, warn: (message) => events.warning('', message) })
+    createFanOut({ channel, resource, revocations, now, deadline, warn: (message) => events.warning('', message) })
   const revoke = async (list: readonly Revocation[]): Promise<void> => {
     const news = revocations.revoke(list)
     await fanOut?.publish(news)

@@ -229,7 +229,10 @@ export interface Cache {
   delete(key: string): Awaitable<unknown>
 }
 
-/** Tells every process something, once. Best effort: who is not there does not hear it. */
+/**
+ * Tells every process something, once, the one that says it too: by that it knows that it hears. Best effort: who is not
+ * there does not hear it.
+ */
 export interface Channel {
   publish(message: string): Awaitable<unknown>
   /** @returns a function that ends it */

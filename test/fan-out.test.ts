@@ -23,6 +23,10 @@ interface Bus {
   say(message: string): void
   /** What `publish` and `subscribe` do instead. */
   fault: (() => Awaitable<never>) | undefined
+  /** From now on nobody hears who listens now; who subscribes does. */
+  deafen(): void
+  /** Nobody hears anything. */
+  isMute: boolean
 }
 
 function createBus(): Bus {
@@ -30,10 +34,12 @@ function createBus(): Bus {
   const bus: Bus = {
     wire: [],
     fault: undefined,
+    isMute: false,
+    deafen: () => listeners.clear(),
     listeners: () => listeners.size,
     say: (message) => {
       bus.wire.push(message)
-      for (const listener of listeners) listener(message)
+      for (const listener of bus.isMute ? [] : listeners) listener(message)
     },
     channel: {
       publish: async (message) => {
@@ -245,6 +251,59 @@ describe('with the channel down', () => {
     await until(() => known(other) === 1 && one.health().status === 'ok')
   })
 
+  test('for what is said to us alone, it is noticed within two minutes, told, and mended', async () => {
+    const issuer = await bed.issuer()
+    const bus = createBus()
+    const messages = warnings()
+    const timers = vi.spyOn(globalThis, 'setTimeout')
+    /** What would happen in a minute. */
+    const minute = (): void => {
+      const waiting = timers.mock.calls.filter(([, wait = 0]) => wait > 50_000)
+      const [call] = waiting.at(-1) as [() => void]
+      call()
+    }
+    const [one, other] = [join(issuer, bus), join(issuer, bus)]
+    await until(() => bus.listeners() === 2 && timers.mock.calls.filter(([, wait = 0]) => wait > 50_000).length === 2)
+    bus.deafen()
+    await one.revoke({ issuer: issuer.issuer, subject: 'u1' })
+    expect([known(one), known(other)]).toEqual([1, 0])
+    // It asks, and hears nothing of it …
+    minute()
+    await until(() => bus.wire.length >= 4)
+    expect(other.health().status).toBe('ok')
+    await until(() => timers.mock.calls.filter(([, wait = 0]) => wait > 50_000).length === 3)
+    // … which it notices when it asks again.
+    minute()
+    await until(() => known(other) === 1)
+    await until(() => other.health().status === 'ok')
+    timers.mockRestore()
+    expect(messages).toEqual(['nothing arrives on the channel, not even what this process says: subscribing anew'])
+    expect(bus.listeners()).toBe(1)
+  })
+
+  test('as long as nothing arrives, health() says so, and revocations are told all the same', async () => {
+    const issuer = await bed.issuer()
+    const bus = createBus()
+    const timers = vi.spyOn(globalThis, 'setTimeout')
+    const api = join(issuer, bus)
+    const long = (): (() => void)[] =>
+      timers.mock.calls.filter(([, wait = 0]) => wait > 50_000).map(([call]) => call as () => void)
+    await until(() => long().length === 1)
+    bus.isMute = true
+    for (const n of [1, 2]) {
+      long().at(-1)?.()
+      await until(() => long().length === n + 1)
+    }
+    timers.mockRestore()
+    expect(api.health()).toMatchObject({
+      status: 'degraded',
+      channel: { status: 'degraded', error: 'nothing arrives on the channel' }
+    })
+    const said = bus.wire.length
+    await api.revoke({ issuer: issuer.issuer, subject: 'u1' })
+    expect(bus.wire).toHaveLength(said + 1)
+  })
+
   test('for many at once, it is one failure, and is tried again within a second or two', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
@@ -299,6 +358,36 @@ describe('a message', () => {
     await one.revoke({ issuer: issuer.issuer, subject: 'u1' })
     for (const message of bus.wire.slice()) bus.say(message)
     expect([known(one), known(other)]).toEqual([1, 1])
+  })
+
+  test('that asks, played again, is not answered again', async () => {
+    const issuer = await bed.issuer()
+    const bus = createBus()
+    const api = join(issuer, bus)
+    await until(() => bus.wire.length === 1)
+    await api.revoke({ issuer: issuer.issuer, subject: 'u1' })
+    const joiner = join(issuer, bus)
+    await joiner.ready()
+    expect(known(joiner)).toBe(1)
+    const said = bus.wire.slice()
+    // Whoever was not there when it was said hears it for the first time, and answers within a quarter of a second.
+    for (const message of said) bus.say(message)
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    const timers = vi.spyOn(globalThis, 'setTimeout')
+    const answers = (): number => timers.mock.calls.filter(([, wait = 0]) => wait < 1000).length
+    for (const message of said) bus.say(message)
+    // Nor is one that another clock made, or one of a release that did not say when.
+    const question = { type: 'hello', digest: '0.0', joins: true }
+    await speak(bus, { ...question, id: 'a', at: bed.clock.now() - 61 })
+    await speak(bus, { ...question, id: 'a', at: bed.clock.now() + 61 })
+    await speak(bus, { ...question, id: 'a' })
+    expect(answers()).toBe(0)
+    // One that is new is, as soon as those before have their answer.
+    for (let n = 0; answers() === 0; n++) {
+      await speak(bus, { ...question, id: `b${n}`, at: bed.clock.now() - 59 })
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    timers.mockRestore()
   })
 
   test('of another API with the same secret is not ours', async () => {
@@ -376,6 +465,17 @@ describe('a message', () => {
     bed.clock.advance(120)
     for (const message of bus.wire.slice()) bus.say(message)
     expect([known(one), known(other)]).toEqual([0, 0])
+  })
+
+  test('that there was room for is told, though there was none for what came after it', async () => {
+    const issuer = await bed.issuer()
+    const bus = createBus()
+    const small = join(issuer, bus, SECRET, { revocation: { maxEntries: 1 } })
+    const other = join(issuer, bus)
+    await until(() => bus.listeners() === 2)
+    const both = ['a', 'b'].map((jti) => ({ issuer: issuer.issuer, jti }))
+    await expect(small.revoke(both)).rejects.toThrow('1 revocations are remembered')
+    expect([known(small), known(other)]).toEqual([1, 1])
   })
 
   test('for which there is no room is told of: nothing is forgotten for it', async () => {
