@@ -48,9 +48,11 @@ export function revocationsOf({ type, subject, at }: EventFacts, scope: Scope, n
   const isComplex = subject['format'] === undefined || subject['format'] === 'complex'
   if (!isComplex) return ofIdentifier(subject, before, scope)
   const ended = isObject(session) ? ofSession(session, before, scope) : []
-  // Access tokens without `sid` do not tell of which session they are: then it is all of the user's.
-  const isEnough = ended.length > 0 && scope.tokensHaveSid
-  return isObject(user) && !isEnough ? [...ended, ...ofIdentifier(user, before, scope)] : ended
+  if (ended.length > 0 && scope.tokensHaveSid) return ended
+  // Access tokens without `sid` do not tell of which session they are: then it is all of the user's. The session beside
+  // would match none, and each login of one user would take up room of everybody's.
+  const all = isObject(user) ? ofIdentifier(user, before, scope) : []
+  return all.length > 0 ? all : ended
 }
 
 function ofSession(session: Claims, before: number, scope: Scope): readonly Revocation[] {

@@ -131,10 +131,10 @@ function isFresh(exp: unknown, iat: number, now: number): boolean {
 
 function revocationsOf({ iat, sub, sid }: Claims, { issuer, tokensHaveSid }: Own & Sender, now: number): Revocation[] {
   const before = beforeOf(iat as number, now)
-  const ended: Revocation[] = isName(sid) ? [{ issuer, sessionId: sid, before }] : []
-  // Access tokens without `sid` do not tell of which session they are: then it is all of the user's.
-  const isEnough = ended.length > 0 && tokensHaveSid
-  return isName(sub) && !isEnough ? [...ended, { issuer, subject: sub, before }] : ended
+  // Access tokens without `sid` do not tell of which session they are: then it is all of the user's. The session beside
+  // would match none, and each login of one user would take up room of everybody's.
+  const isSession = isName(sid) && (tokensHaveSid || !isName(sub))
+  return [isSession ? { issuer, sessionId: sid, before } : { issuer, subject: sub as string, before }]
 }
 
 function answer(status: number): ReceiverAnswer {

@@ -35,7 +35,7 @@ import type {
   ResourceRequest,
   Revocation
 } from './types.js'
-import { overall, refresh } from './upkeep.js'
+import { overall, refresh, revokeEverywhere } from './upkeep.js'
 import type { VerifiedAccessToken } from './verified-access-token.js'
 
 /**
@@ -109,10 +109,8 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
   const fanOut =
     channel &&
     createFanOut({ channel, resource, revocations, now, deadline, warn: (message) => events.warning('', message) })
-  const revoke = async (list: readonly Revocation[]): Promise<void> => {
-    const news = revocations.revoke(list)
-    await fanOut?.publish(news)
-  }
+  const revoke = async (list: readonly Revocation[]): Promise<void> =>
+    revokeEverywhere(list, { revocations, issuers, fanOut })
   const requireNotRevoked = (accessToken: AccessToken): void => {
     if (revocations.isRevoked(accessToken)) throw new InvalidToken('revoked')
   }

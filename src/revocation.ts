@@ -34,7 +34,7 @@ export interface Revocations {
    *
    * @returns those that said something new, with their defaults filled in
    * @throws {TypeError} one that is none; no other is heeded then
-   * @throws {RevocationsFull} those before it hold, and nothing was forgotten
+   * @throws {RevocationsFull} those before it hold (`news`), and nothing was forgotten
    */
   readonly revoke: (revocations: readonly Revocation[]) => readonly Revocation[]
   readonly isRevoked: (accessToken: RevocableToken) => boolean
@@ -51,6 +51,8 @@ export type RevocableToken = Pick<AccessToken, 'issuer' | 'subject' | 'clientId'
 /** There is no room, and nothing will be forgotten before its time to make some. */
 export class RevocationsFull extends Error {
   override readonly name = 'RevocationsFull'
+  /** Those before it that hold, and say something new. */
+  news: readonly Revocation[] = []
 }
 
 /** Bookkeeping of an entry, beside its name. */
@@ -61,6 +63,8 @@ const ISSUER_OVERHEAD = 1024
 const BYTES_PER_ENTRY = 512
 /** … and all of them at least: room for one with the longest names. */
 const MIN_BYTES = 16 * 1024
+/** Of the room, what sessions may take: their users make new ones at will, and must not keep all else from being revoked. */
+const SESSIONS_SHARE = 3 / 4
 /** Seconds: what ends within one of these is forgotten together. */
 const PERIOD = 60
 
@@ -92,6 +96,7 @@ export function createRevocations({
   const ending = new Map<number, Set<Entry>>()
   let size = 0
   let bytes = 0
+  const sessions = { size: 0, bytes: 0 }
   let marks = 0
   let sweepAt = Number.NEGATIVE_INFINITY
 
@@ -123,6 +128,10 @@ export function createRevocations({
     marks ^= entry.mark
     size--
     bytes -= weigh(entry)
+    if (entry.kind === 'sessionId') {
+      sessions.size--
+      sessions.bytes -= weigh(entry)
+    }
   }
 
   const sweep = (time: number): void => {
@@ -160,6 +169,12 @@ export function createRevocations({
     const more = weigh(entry) + (found ? 0 : weighIssuer(into))
     if (size >= maxEntries || bytes + more > maxBytes)
       throw new RevocationsFull(`${size} revocations are remembered (${bytes} bytes), and none may be forgotten yet`)
+    if (kind === 'sessionId') {
+      if (sessions.size >= maxEntries * SESSIONS_SHARE || sessions.bytes + more > maxBytes * SESSIONS_SHARE)
+        throw new RevocationsFull(`${sessions.size} sessions are revoked, and have no more room; all else has`)
+      sessions.size++
+      sessions.bytes += weigh(entry)
+    }
     issuers.set(into.issuer, into)
     if (kind === undefined) into.everything = entry
     else into[kind].set(name, entry)
@@ -183,7 +198,14 @@ export function createRevocations({
       sweep(time)
       // All are read before any is heeded: one that is none must not leave half of them done.
       const complete = revocations.map((one) => completed(one, time, keepFor))
-      return complete.filter((one) => !(time >= one.until) && heed(one)).map(asRevocation)
+      const news: Revocation[] = []
+      try {
+        for (const one of complete) if (!(time >= one.until) && heed(one)) news.push(asRevocation(one))
+      } catch (error) {
+        if (error instanceof RevocationsFull) error.news = news
+        throw error
+      }
+      return news
     },
     isRevoked: ({ issuer, subject, clientId, issuedAt, claims }) => {
       if (size === 0) return false

@@ -1,7 +1,36 @@
-/** What an operator asks of a server as a whole: to fetch its keys anew, and how it is. */
+/** What an operator asks of a server as a whole: to revoke, to fetch its keys anew, and how it is. */
+import type { FanOut } from './fan-out.js'
 import type { Issuer } from './issuer.js'
 import type { Issuers } from './issuers.js'
+import { type Revocations, RevocationsFull } from './revocation.js'
+import { underAllNames } from './revocation-parts.js'
 import type { Health, Stats } from './server.js'
+import type { Revocation } from './types.js'
+
+export interface RevokeMeans {
+  readonly revocations: Revocations
+  readonly issuers: Issuers
+  readonly fanOut: FanOut | undefined
+}
+
+/**
+ * Here, under every name of an issuer, and in the other processes.
+ *
+ * @throws {TypeError} one that is none; no other is heeded then
+ * @throws {RevocationsFull} what there was room for holds, and is told to the others
+ */
+export async function revokeEverywhere(
+  list: readonly Revocation[],
+  { revocations, issuers, fanOut }: RevokeMeans
+): Promise<void> {
+  try {
+    const news = revocations.revoke(underAllNames(list, issuers.known()))
+    await fanOut?.publish(news)
+  } catch (error) {
+    if (error instanceof RevocationsFull) await fanOut?.publish(error.news)
+    throw error
+  }
+}
 
 /**
  * Loads metadata and keys anew, of all that are known or of one.

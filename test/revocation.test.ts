@@ -397,15 +397,49 @@ describe('api.revoke()', () => {
     expect(await ask(api, access, scope('read'), fresh())).toEqual(denial.inactive)
   })
 
-  test('of a token by one of `acceptedIssuers`, goes by the name that the token has', async () => {
+  test('of a token by one of `acceptedIssuers`, goes by every name of the issuer', async () => {
     const issuer = await bed.issuer()
     const second = 'https://sts.example.com'
     const api = bed.api({ issuers: [{ issuer: issuer.issuer, acceptedIssuers: [second] }] })
     const access = issuer.token({ claims: { iss: second } })
-    await api.revoke({ issuer: issuer.issuer, subject: 'u1' })
     expect(await ask(api, access)).toEqual(granted)
-    await api.revoke({ issuer: second, subject: 'u1' })
+    await api.revoke({ issuer: issuer.issuer, subject: 'u1' })
     expect(await ask(api, access)).toEqual(denial.inactive)
+    const other = issuer.token({ claims: { sub: 'u2' } })
+    expect(await ask(api, other)).toEqual(granted)
+    await api.revoke({ issuer: second, before: bed.clock.now() + 1 })
+    expect(await ask(api, other)).toEqual(denial.inactive)
+    expect(api.stats().revocations.entries).toBe(4)
+  })
+
+  test('of sessions alone leaves a quarter of the room for all else', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer], revocation: { maxEntries: 8 } })
+    const of = (name: object): Revocation => ({ issuer: issuer.issuer, ...name }) as Revocation
+    for (let i = 0; i < 6; i++) await api.revoke(of({ sessionId: `s${i}` }))
+    await expect(api.revoke(of({ sessionId: 's6' }))).rejects.toThrow('6 sessions are revoked')
+    await api.revoke([of({ subject: 'u1' }), of({ jti: 't1' })])
+    await expect(api.revoke(of({ subject: 'u2' }))).rejects.toThrow('8 revocations')
+    expect(await ask(api, issuer.token({ claims: { sid: 's5', sub: 'u9' } }))).toEqual(denial.inactive)
+    expect(await ask(api, issuer.token({ claims: { sid: 's6', sub: 'u9' } }))).toEqual(granted)
+    bed.clock.advance(25 * 3600)
+    await api.revoke(of({ sessionId: 's6' }))
+    expect(api.stats().revocations.entries).toBe(1)
+  })
+
+  test('of names as long as may be leaves a quarter of the bytes', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer], revocation: { maxEntries: 100 } })
+    const long = (i: number): string => `${i}`.padEnd(2048, '-')
+    let sessions = 0
+    for (; sessions < 100; sessions++) {
+      const done = api.revoke({ issuer: issuer.issuer, sessionId: long(sessions) }).then(() => true)
+      if (!(await done.catch(() => false))) break
+    }
+    expect(sessions).toBeGreaterThan(5)
+    await api.revoke({ issuer: issuer.issuer, subject: long(0) })
+    const { bytes, maxBytes } = api.stats().revocations
+    expect(bytes).toBeLessThan(maxBytes)
   })
 
   test('holds for tokens that are bound to a key, by whichever scheme', async () => {

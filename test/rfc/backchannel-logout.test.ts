@@ -250,6 +250,12 @@ describe('what ends', () => {
     for (const each of left) expect(await ask(api, issuer.token({ claims: each }))).toEqual(granted)
   })
 
+  test('costs one user no more room for a hundred sessions than for one, where tokens do not tell them apart', async () => {
+    const { api, post, logout } = await start()
+    for (let i = 0; i < 100; i++) expect(await post(logout({ claims: { jti: `l${i}`, sid: `s${i}` } }))).toEqual(done)
+    expect(api.stats().revocations.entries).toBe(1)
+  })
+
   test('tokens issued up to the second of the logout, and none after it, however late it comes', async () => {
     const { issuer, api, post, logout } = await start()
     expect(await post(logout({ claims: { iat: NOW - 60 } }))).toEqual(done)
