@@ -61,7 +61,9 @@ function asText(parsed: unknown): string | undefined {
   if (parsed instanceof Uint8Array) return Buffer.from(parsed).toString()
   if (typeof parsed !== 'object' || parsed === null || Object.keys(parsed).length === 0) return undefined
   const form = new URLSearchParams()
-  for (const [name, value] of Object.entries(parsed)) for (const one of [value].flat()) form.append(name, String(one))
+  // A form has texts, once or more; what else a parser makes of a body is none, and none of ours.
+  for (const [name, value] of Object.entries(parsed))
+    for (const one of Array.isArray(value) ? value : [value]) if (typeof one === 'string') form.append(name, one)
   return form.toString()
 }
 

@@ -14,6 +14,7 @@ import { readSubject, revocationsOf } from './event-subjects.js'
 import { isMediaType } from './jws.js'
 import type { UnverifiedJwt } from './jwt.js'
 import {
+  beforeOf,
   createSenders,
   hasCome,
   hasMediaType,
@@ -158,7 +159,7 @@ export function securityEventReceiver(api: ResourceServer<never>, options: Secur
       payload
     }
     const own = await ask('revocations', () => options.revocations?.(event))
-    const revocations = own ?? revocationsOf(event, transmitter, now())
+    const revocations = own?.map((one) => asOf(event.at, one, now())) ?? revocationsOf(event, transmitter, now())
     if (revocations.length > 0) await internals.revoke(revocations)
   }
 
@@ -174,6 +175,13 @@ export function securityEventReceiver(api: ResourceServer<never>, options: Secur
     }
   }
   return receive
+}
+
+/** What names no time is as old as the event: heard late, or once more, it must not end what was issued since. */
+function asOf(at: number, revocation: Revocation, now: number): Revocation {
+  const { before, subject, sessionId, clientId } = (revocation ?? {}) as unknown as Partial<Record<string, unknown>>
+  const isDated = before !== undefined || [subject, sessionId, clientId].every((name) => name === undefined)
+  return isDated ? revocation : ({ ...revocation, before: beforeOf(at, now) } as Revocation)
 }
 
 /** The claims of a security event token, by RFC 8417 §2.2 and SSF 1.0 §4.1. */

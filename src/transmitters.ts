@@ -65,6 +65,9 @@ export function readTransmitter(
   problems.unknownKeys(entry, `${path}.`, OPTIONS)
   const { issuer, authorization = [], tokenIssuers: given = [issuer], tokensHaveSid } = entry
   const tokenIssuers = problems.names(given, `${path}.tokenIssuers`)
+  // A variable that is not set must not come to mean that nobody is asked.
+  if ('authorization' in entry && [entry.authorization].flat().every((one) => one === undefined))
+    problems.add(`${path}.authorization`, 'is there and is nothing', 'leave it out to ask for none')
   if (!isInterpreted) requireTokenIssuers(tokenIssuers, `${path}.tokenIssuers`, problems, internals)
   return {
     own: {

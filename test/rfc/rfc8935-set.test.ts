@@ -718,6 +718,34 @@ describe('SET-08 (RFC 9493 §3, SSF 1.0 §3)', () => {
     expect(await ask(api, issuer.token())).toEqual(denial.inactive)
   })
 
+  test('SET-08: … and where it names no time, the time of the event counts, however late or often that comes', async () => {
+    const { issuer, api, about, push } = await start(
+      {},
+      {
+        revocations: ({ type }) => [
+          { issuer: issuer.issuer, ...(type === 'urn:sid' ? { sessionId: 's1' } : { subject: 'u1' }) }
+        ]
+      }
+    )
+    const before = { claims: { iat: NOW - 7200, sid: 's1' } }
+    const since = { claims: { iat: NOW - 10, sid: 's1' } }
+    for (const type of ['urn:sid', 'urn:mine']) {
+      const event = about(type, undefined, { event_timestamp: NOW - 3600 })
+      expect(await push(event)).toEqual(accepted)
+      expect(await ask(api, issuer.token(before))).toEqual(denial.inactive)
+      expect(await ask(api, issuer.token(since))).toEqual(granted)
+      bed.clock.advance(25 * 3600)
+      expect(await push(event)).toEqual(accepted)
+      expect(await ask(api, issuer.token({ claims: { sid: 's1' } }))).toEqual(granted)
+      bed.clock.advance(-25 * 3600)
+    }
+  })
+
+  test('SET-08: … but what names nobody is refused, whatever the time', async () => {
+    const { issuer, set, push } = await start({}, { revocations: () => [{ issuer: issuer.issuer } as never] })
+    await expect(push(set())).rejects.toThrow(TypeError)
+  })
+
   test('SET-08: a function that fails is our trouble: the event comes again', async () => {
     const { set, push } = await start({}, { revocations: () => Promise.reject(new Error('database')) })
     expect(await push(set())).toEqual(tryAgain)
@@ -874,6 +902,12 @@ describe('securityEventReceiver()', () => {
       '`transmitters[0].tokenIssuers`'
     ],
     ['an empty secret', [{ issuer: 'https://a.example', jwks, authorization: '' }], '`transmitters[0].authorization`'],
+    ['no secret at all', [{ issuer: 'https://a.example', jwks, authorization: [] }], '`transmitters[0].authorization`'],
+    [
+      'a secret of a variable that is not set',
+      [{ issuer: 'https://a.example', jwks, authorization: undefined }],
+      '`transmitters[0].authorization`'
+    ],
     [
       'one issuer twice',
       [
