@@ -7,6 +7,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Unavailable } from './errors.js'
+import { parseObject } from './json.js'
 import type { Dated, Source } from './remote.js'
 import type { Shared } from './shared.js'
 
@@ -16,6 +17,8 @@ const REFETCH_WINDOW = 15
 const PATIENCE = 0.5
 /** Seconds for which a process that has looked in vain does not look again. */
 const LOOK_AGAIN = 1
+/** Seconds for which it may be said to be another process's turn, and nothing comes of it: no true claim lasts as long. */
+const MAX_TURN = 2 * REFETCH_WINDOW
 /** Seconds by which another machine's clock may be ahead. */
 const MAX_AHEAD = 10
 
@@ -81,14 +84,15 @@ export function createFleet<T>(
         return undefined
       }
     },
-    publish: (snapshot) => void publish(snapshot),
+    // Best effort: the store says in `health()` what is wrong with it.
+    publish: (snapshot) => void publish(snapshot).catch(() => undefined),
     mayAskAgain: () => refetches.claim(parts, REFETCH_WINDOW)
   }
 }
 
+/** undefined for what is no snapshot as this release makes them. */
 function parse(text: string | undefined): Snapshot | undefined {
-  if (text === undefined) return undefined
-  const { text: document, fetchedAt, freshUntil } = JSON.parse(text) as Partial<Snapshot>
+  const { text: document, fetchedAt, freshUntil } = parseObject(text ?? '') ?? {}
   return typeof document === 'string' && Number.isFinite(fetchedAt) && Number.isFinite(freshUntil)
     ? { text: document, fetchedAt: fetchedAt as number, freshUntil: freshUntil as number }
     : undefined
@@ -106,7 +110,8 @@ export interface ThrottledMeans<T> {
 /**
  * When a document disappoints: first what another process has fetched since, then, for one process in {@link REFETCH_WINDOW}
  * seconds, another fetch. For the others the document stands if it was fetched within that time by anybody: what is not
- * in it does not exist. Else nobody knows yet: 503. Renewals pass untouched, also where the store does not answer.
+ * in it does not exist. Else nobody knows yet: 503; but not for ever, should the store say for ever that it is another's
+ * turn. Renewals pass untouched, also where the store does not answer.
  */
 export function throttled<T extends Dated>(
   source: Source<T>,
@@ -114,7 +119,14 @@ export function throttled<T extends Dated>(
   { now, held, failing, newer }: ThrottledMeans<T>
 ): Source<T> {
   let verdict: { readonly at: number; readonly lasts: number; readonly error?: Unavailable } | undefined
+  /** Since when it was another process's turn, whenever this one asked, and nothing newer was to be had. */
+  let turnSince: number | undefined
   const isWithin = (from: number, seconds: number): boolean => from <= now() && now() < from + seconds
+
+  const passOn = (document: T): T => {
+    turnSince = undefined
+    return document
+  }
 
   const conclude = (): T => {
     const document = held() as T
@@ -126,16 +138,18 @@ export function throttled<T extends Dated>(
 
   const ask = async (butNot: T): Promise<T> => {
     const document = await newer()
-    if (document !== undefined) return document
+    if (document !== undefined) return passOn(document)
     const mine = await fleet.mayAskAgain()
-    if (mine === true) {
+    if (mine === false) turnSince ??= now()
+    if (mine === true || (turnSince !== undefined && !isWithin(turnSince, MAX_TURN))) {
+      turnSince = undefined
       verdict = { at: now(), lasts: REFETCH_WINDOW }
       return source(butNot)
     }
     if (mine === false) {
       await sleep(PATIENCE * 1000)
       const found = await newer()
-      if (found !== undefined) return found
+      if (found !== undefined) return passOn(found)
     }
     return conclude()
   }

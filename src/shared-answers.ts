@@ -9,6 +9,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { deepFreeze } from './claims.js'
 import type { IntrospectionSettings } from './introspection-settings.js'
 import type { Issuer } from './issuer.js'
+import { parseObject } from './json.js'
 import type { Shared } from './shared.js'
 import type { Claims } from './types.js'
 
@@ -46,7 +47,10 @@ export function createSharedAnswers(
     get: async (token, issuer, lifetime) => {
       const text = await cache.get(partsOf(token, issuer, resource))
       if (text === undefined) return undefined
-      const { members, since, until: end } = JSON.parse(text) as SharedAnswer
+      const found = parseObject(text)
+      if (found === undefined || ![found['since'], found['until']].every(Number.isFinite)) return undefined
+      const { members, since, until: end } = found as unknown as SharedAnswer
+      if (members !== undefined && (typeof members !== 'object' || members === null)) return undefined
       const time = now()
       const most = members ? lifetime.active : lifetime.inactive
       // Also by this process's own time, should another's be ahead.

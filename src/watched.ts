@@ -11,6 +11,8 @@ import { coalesced, cooled, type Dated, fresh, type Source, staleOnError } from 
 
 const ATTEMPT_WINDOW = 30
 const FIRST_BACKOFF = 1
+/** Seconds within which what another process fetched is fetched by this one too, where it is used. */
+const CONFIRM_WITHIN = 60
 /** Of the time a document is fresh, after which it is renewed in the background, ± 10 % so that a fleet spreads out. */
 const REFRESH_AT = 0.8
 
@@ -84,7 +86,9 @@ export function watch<T extends Dated>({ load, accept, now, staleFor, fleet }: W
   }
   const adopted = async (): Promise<T | undefined> => {
     const document = await newer()
-    return document && hold(document)
+    // Not for its whole life on another's word: soon, and not in step with the others, its source is asked.
+    const soon = now() + CONFIRM_WITHIN * (0.5 + Math.random() / 2)
+    return document && hold({ ...document, refreshAt: Math.min(document.refreshAt, soon) })
   }
   const chain = (): Source<T> => {
     const options = { now, window: ATTEMPT_WINDOW, firstBackoff: FIRST_BACKOFF, random: Math.random }

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { fresh, type IssuerOptions, scope } from '../../src/index.js'
-import { ask, authorize, createBed, denial, granted, introspecting } from '../support/exchange.js'
+import { ask, authorize, createBed, denial, granted, introspecting, RESOURCE } from '../support/exchange.js'
 import { fault, type TestIssuer } from '../support/issuer.js'
 import { changed, insider, kept, OTHER_SECRET, SECRET, sharing } from '../support/processes.js'
 import { CLIENTS, createRedis, hasRedis } from '../support/redis.js'
@@ -280,6 +280,21 @@ describe.skipIf(!hasRedis)('introspection answers', () => {
     expect(await ask(await process(), issuer.opaque())).toEqual(denial.unavailable)
     expect(await redis.look.keys('*introspection*')).toEqual([])
   })
+
+  test.each(['null', '5', 'no JSON', '{}', '{"since":null,"until":null}', '{"since":1,"until":9e9,"members":5}'])(
+    'what is sealed and no answer (%s) is as if it were not there',
+    async (text) => {
+      const token = issuer.opaque()
+      const shared = await insider(redis, bed.clock.now)
+      await shared.cache('introspection').set([issuer.issuer, '', '', 'api', 'plain', RESOURCE, token], text, 60)
+      const [key = ''] = await kept(redis, 'introspection')
+      const before = await redis.look.get(key)
+      expect(await ask(await process(), token)).toEqual(granted)
+      // It stood where the true one belongs.
+      await changed(redis, key, before)
+      expect(await redis.look.keys('*introspection*')).toEqual([key])
+    }
+  )
 
   test('a value that is larger than any answer is not written', async () => {
     const cache = (await insider(redis, bed.clock.now)).cache('introspection')

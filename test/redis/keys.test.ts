@@ -31,6 +31,18 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
   /** A token that nobody signed with a key of the issuer's. */
   const junk = (): string => issuer.token({ key: strangeKey(`x${Math.random()}`) })
 
+  test.each(['null', '[]', '5', 'no JSON', '{}', '{"text":5}', '{"text":"{}","fetchedAt":null,"freshUntil":1}'])(
+    'what is sealed and no snapshot (%s) is as if it were not there',
+    async (text) => {
+      const shared = await insider(redis, bed.clock.now)
+      for (const purpose of ['jwks', 'metadata'] as const)
+        await shared.cache(purpose).set([issuer.issuer, issuer.issuer, '', ''], text, 600)
+      const api = await process()
+      expect(await ask(api, issuer.token())).toEqual(granted)
+      expect(api.health().status).toBe('ok')
+    }
+  )
+
   describe('a new process, while the authorization server is down', () => {
     test('KEY-08: verifies with what another one fetched, says so, and is well again afterwards', async () => {
       const first = await process()
@@ -232,6 +244,41 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       expect(issuer.count('jwks')).toBe(0)
       // Nothing is wrong with this process, nor with the authorization server.
       expect(api.health().status).toBe('ok')
+    })
+
+    test('… but not for ever, should the store say that it is another’s turn for longer than any turn lasts', async () => {
+      const api = await process()
+      await api.ready()
+      bed.clock.advance(16)
+      const other = (await insider(redis, bed.clock.now)).once('jwks-refetch')
+      expect(await other.claim([issuer.issuer, issuer.issuer, '', ''], 9999)).toBe(true)
+      issuer.rotate('switch')
+      issuer.reset()
+      expect(await ask(api, issuer.token())).toEqual(unavailableFor(1))
+      bed.clock.advance(29)
+      expect(await ask(api, issuer.token())).toEqual(unavailableFor(1))
+      expect(issuer.count('jwks')).toBe(0)
+      bed.clock.advance(1)
+      expect(await ask(api, issuer.token())).toEqual(granted)
+      expect(issuer.count('jwks')).toBe(1)
+      // And no more often for it: a kid that does not exist is another process's to ask for again.
+      bed.clock.advance(16)
+      expect(await ask(api, junk())).toEqual(unavailableFor(1))
+      expect(issuer.count('jwks')).toBe(1)
+    })
+
+    test('found by another process, it is confirmed by the authorization server within a minute', async () => {
+      const [first, second] = [await process(), await process()]
+      for (const one of [first, second]) await one.ready()
+      await kept(redis, 'jwks')
+      bed.clock.advance(1)
+      issuer.rotate('switch')
+      expect(await ask(first, issuer.token())).toEqual(granted)
+      expect(await ask(second, issuer.token())).toEqual(granted)
+      issuer.reset()
+      bed.clock.advance(60)
+      expect(await ask(second, issuer.token())).toEqual(granted)
+      await issuer.received('jwks', 1)
     })
 
     test('is not fetched for while the store is down; renewals are', async () => {
