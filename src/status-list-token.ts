@@ -34,6 +34,8 @@ export interface StatusList extends Dated {
   /** The status of the token with this index; undefined where the list ends before it. */
   statusOf(index: number): number | undefined
   readonly bytes: number
+  /** The `iat` of the token that it came in. */
+  readonly issuedAt: number
   /** Of the issuer's keys, as they were before the list was verified. */
   readonly keySetVersion: number
 }
@@ -67,7 +69,7 @@ export async function readStatusListToken(
     const problem = findProblem(jwt.unverifiedHeader, claims, { uri, issuer, now: now(), clockTolerance })
     if (problem) throw new Misconfigured(`${about} is not what draft-ietf-oauth-status-list §5.1 says: ${problem}`)
     await verifyIssuerSignature(jwt, issuer.settings.algorithms, issuer.keySet, verifySignature)
-    const { exp, ttl, status_list: list } = claims as unknown as Verified
+    const { iat, exp, ttl, status_list: list } = claims as unknown as Verified
     const time = now()
     const left = exp === undefined ? Number.POSITIVE_INFINITY : exp + clockTolerance - time
     if (!(left > 0)) throw new Unavailable('status_list', `${about} has expired`)
@@ -75,6 +77,7 @@ export async function readStatusListToken(
     const freshFor = Math.min(FRESH_FOR.max, Math.max(FRESH_FOR.min, ttl ?? FRESH_FOR.default), left)
     return {
       ...dates(time, freshFor),
+      issuedAt: iat,
       statusOf: (index) => statusAt(bytes, list.bits, index),
       bytes: bytes.length,
       keySetVersion
@@ -88,6 +91,7 @@ export async function readStatusListToken(
 
 /** The claims that are read once the rest is known to be right. */
 interface Verified {
+  readonly iat: number
   readonly exp: number | undefined
   readonly ttl: number | undefined
   readonly status_list: { readonly bits: 1 | 2 | 4 | 8; readonly lst: string }

@@ -128,8 +128,16 @@ export function createStatusLists(means: StatusListMeans): StatusLists {
     issuers.set(issuer, lists)
     const { byUri } = lists
     if (byUri.size >= MAX_LISTS_PER_ISSUER) forget(leastUsed(byUri.values()))
+    let latest = Number.NEGATIVE_INFINITY
     const list = watch<StatusList>({
-      load: (again) => fetchList(uri, issuer, lists, again),
+      load: async (again) => {
+        const fetched = await fetchList(uri, issuer, lists, again)
+        // Signed before one that was here already: what was revoked since would come back to life.
+        if (fetched.issuedAt < latest)
+          throw new Unavailable('status_list', `${new URL(uri).host} served an older list than before`)
+        latest = fetched.issuedAt
+        return fetched
+      },
       accept: ({ bytes: size }) => {
         if (entries.has(entry)) weigh(entry, size)
       },

@@ -670,6 +670,24 @@ describe('TSL-07 (§13.7): for how long a list is kept', () => {
     expect(await ask(api, token)).toEqual(granted)
   })
 
+  test('TSL-07: one that was signed before the one that is known is not used: what was revoked since stays so', async () => {
+    const { issuer, api } = await start()
+    const claims = { ttl: 60 }
+    const old = { ...claims, iat: bed.clock.now() - 100 }
+    const token = listed(issuer, VALID, issuer.statusList({ lst: Uint8Array.of(0xff, 0xff) }, { claims }))
+    expect(await ask(api, token)).toEqual(denial.inactive)
+    issuer.statusList(LIST, { claims: old })
+    bed.clock.advance(59)
+    expect(await ask(api, token)).toEqual(denial.inactive)
+    bed.clock.advance(5)
+    expect(await ask(api, token)).toEqual({ ...denial.unavailable, retryAfter: expect.any(String) })
+    bed.clock.advance(300)
+    expect(await ask(api, token)).toEqual({ ...denial.unavailable, retryAfter: expect.any(String) })
+    issuer.statusList(LIST, { claims })
+    bed.clock.advance(300)
+    expect(await ask(api, token)).toEqual(granted)
+  })
+
   test('TSL-07: it is renewed before its time, and no request waits for that', async () => {
     const { issuer, api } = await start()
     const token = listed(issuer, VALID, issuer.statusList(LIST, { claims: { ttl: 200 } }))
