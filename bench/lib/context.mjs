@@ -9,7 +9,7 @@ import { compareLanes, interleave, startAuthority, startContender } from './aren
 /** @typedef {Awaited<ReturnType<typeof createContext>>} Context */
 
 export const EFFORTS = {
-  full: { rounds: 25, milliseconds: 12, servers: { rounds: 7, milliseconds: 400, warmUp: 2000 }, starts: 10 },
+  full: { rounds: 20, milliseconds: 12, servers: { rounds: 6, milliseconds: 400, warmUp: 2000 }, starts: 7 },
   quick: { rounds: 5, milliseconds: 5, servers: { rounds: 2, milliseconds: 200, warmUp: 1000 }, starts: 3 }
 }
 

@@ -84,6 +84,8 @@ ${markdown(
 
 ${sections.join('\n\n')}
 
+${readFileSync(new URL('../tried.md', import.meta.url), 'utf8').trim()}
+
 ## The machine and the versions
 
 ${availableParallelism()} cores of ${cpu?.model.trim() ?? 'an unknown processor'}, ${Math.round(totalmem() / 2 ** 30)} GiB; load average at the end ${loadavg()[0]?.toFixed(1)}. Node.js

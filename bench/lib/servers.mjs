@@ -65,13 +65,18 @@ async function startServer(file, framework, { label, module, variant = {} }, pin
 export async function interleaveServers(file, framework, list, kinds, { pinned = true, ...effort }) {
   /** @type {import('./types.d.ts').Fixture} */
   const fixture = JSON.parse(readFileSync(file, 'utf8'))
-  const requests = kinds.map(({ tokens, distinct }) => {
-    const all = (fixture.tokens[tokens] ?? [])
-      .slice(0, distinct)
-      .map((token) => requestBytes('/items', `Bearer ${token}`))
-    let at = 0
-    return () => /** @type {Buffer} */ (all[at++ % all.length])
-  })
+  const requests = kinds.map(({ tokens, distinct }) =>
+    (fixture.tokens[tokens] ?? []).slice(0, distinct).map((token) => requestBytes('/items', `Bearer ${token}`))
+  )
+  /** Each server goes through all of them: with a place of its own, or it would see a part of them again and again. */
+  const places = list.map(() => kinds.map(() => 0))
+  /** @param {number} server @param {number} kind */
+  const nextOf = (server, kind) => () => {
+    const at = places[server]?.[kind] ?? 0
+    const all = requests[kind] ?? []
+    if (places[server]) places[server][kind] = (at + 1) % all.length
+    return /** @type {Buffer} */ (all[at])
+  }
   const servers = await Promise.all(list.map((one) => startServer(file, framework, one, pinned)))
   /** @type {Map<string, Samples>} */
   const samples = new Map()
@@ -80,8 +85,8 @@ export async function interleaveServers(file, framework, list, kinds, { pinned =
       const turn = (i + Math.max(0, round)) % (servers.length * requests.length)
       const server = servers[turn % servers.length]
       const kind = Math.floor(turn / servers.length)
-      const next = requests[kind]
-      if (!server || !next || list[turn % servers.length]?.skip?.includes(kind)) continue
+      const next = nextOf(turn % servers.length, kind)
+      if (!server || list[turn % servers.length]?.skip?.includes(kind)) continue
       const before = await server.cpu()
       const milliseconds = round < 0 ? effort.warmUp : effort.milliseconds
       const { requests: served, ...seen } = await load(server.port, next, { ...effort, milliseconds })
