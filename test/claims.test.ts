@@ -7,7 +7,8 @@ import {
   requireAccessTokenClaims,
   requireAccessTokenKind,
   requireClaimValues,
-  verifyClaims
+  verifyClaims,
+  withImplied
 } from '../src/claims.js'
 import { readIssuerOptions } from '../src/issuer-settings.js'
 import type { IssuerOptions } from '../src/options.js'
@@ -231,5 +232,22 @@ describe('deepFreeze', () => {
   test('as deep as a token of the greatest length may nest', () => {
     const deep = JSON.parse(`${'['.repeat(6000)}${']'.repeat(6000)}`) as unknown[]
     expect(Object.isFrozen(deepFreeze(deep))).toBe(true)
+  })
+})
+
+describe('withImplied', () => {
+  const implied = new Map([
+    ['admin', ['write', 'read']],
+    ['write', ['read']]
+  ])
+
+  test('adds what a scope includes, behind it and once', () => {
+    expect(withImplied(['write', 'other', 'admin'], implied)).toEqual(['write', 'read', 'other', 'admin'])
+    expect(withImplied([], implied)).toEqual([])
+  })
+
+  test('is the very list where nothing is implied', () => {
+    const granted = ['admin']
+    expect(withImplied(granted, new Map())).toBe(granted)
   })
 })

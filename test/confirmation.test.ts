@@ -225,6 +225,23 @@ describe('the access', () => {
     expect(once).toMatchObject({ scheme: 'Bearer', confirmedBy: [], responseHeaders: {} })
   })
 
+  test('is known to the server that granted it, and to no other', async () => {
+    const create = (): ReturnType<typeof createConfirm> =>
+      createConfirm({
+        readCertificate: () => undefined,
+        certificateField: undefined,
+        verifyProof: () => undefined,
+        require: undefined
+      })
+    const [confirm, another] = [create(), create()]
+    const verified = accessTokenOf(await access(server, accessToken()))
+    verified.access = undefined
+    const mine = (await confirm(verified, { scheme: 'Bearer', token: 'x', proofs: [] }, get())) as Access
+    expect([confirm.made(mine), another.made(mine)]).toEqual([true, false])
+    for (const other of [undefined, null, 'x', {}, { ...mine }, Object.create(mine) as unknown])
+      expect(confirm.made(other)).toBe(false)
+  })
+
   test('is told from what another package may have put in its place', () => {
     for (const other of [undefined, null, 'x', {}, { scheme: 'Bearer', token: 'x' }, Object.create(null)]) {
       expect(isAccess(other)).toBe(false)
