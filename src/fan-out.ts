@@ -85,11 +85,12 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
     join = resolve
   })
 
+  const late = (): Error => new Error(`it did not answer within ${deadline} s`)
   const send = async (content: Content): Promise<void> => {
     const message = JSON.stringify({ resource, from, ...content })
     // In a function of its own: what the channel throws at once is a rejection like any other.
     const publish = async (): Promise<unknown> => channel.publish(message)
-    await withDeadline(publish(), deadline, () => new Error(`it did not answer within ${deadline} s`))
+    await withDeadline(publish(), deadline, late)
   }
   const sendAll = async (entries: readonly Revocation[]): Promise<void> => {
     const chunks = inChunks(entries)
@@ -112,20 +113,22 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
   const meet = async (): Promise<void> => {
     if (meeting) return
     meeting = true
-    if (!isHeard && unsubscribe !== undefined) {
-      if (!isDeaf) warn('nothing arrives on the channel, not even what this process says: subscribing anew')
-      isDeaf = true
-      void quietly(unsubscribe)
-      unsubscribe = undefined
-    }
-    const joins = unsubscribe === undefined
     try {
+      if (!isHeard && unsubscribe !== undefined) {
+        if (!isDeaf) warn('nothing arrives on the channel, not even what this process says: subscribing anew')
+        isDeaf = true
+        const end = unsubscribe
+        unsubscribe = undefined
+        // Ended before it begins anew: on one connection, what is said last holds.
+        await withDeadline(quietly(end), deadline, late)
+      }
+      const joins = unsubscribe === undefined
       if (joins) {
         const subscribe = async (): Promise<() => unknown> => channel.subscribe(hear, strange)
         const under = subscribe()
         // Late, it is not left behind: it is what the next attempt would have made.
         under.then(keep, () => undefined)
-        await withDeadline(under, deadline, () => new Error(`it did not answer within ${deadline} s`))
+        await withDeadline(under, deadline, late)
       }
       if (isBehind) {
         isBehind = false
@@ -270,7 +273,10 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
       closed = true
       clearTimeout(timer)
       clearTimeout(answer?.timer)
-      if (unsubscribe !== undefined) await quietly(unsubscribe)
+      const end = unsubscribe
+      unsubscribe = undefined
+      // Whoever closes has other things to close: a connection that is gone may never answer.
+      if (end !== undefined) await withDeadline(quietly(end), deadline, late).catch(() => undefined)
     }
   }
 }

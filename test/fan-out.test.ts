@@ -498,6 +498,27 @@ describe('a message', () => {
   })
 })
 
+test('close() ends once, and waits no longer than the deadline for a channel that says nothing', async () => {
+  const issuer = await bed.issuer()
+  const bus = createBus()
+  let ends = 0
+  const channel: Channel = {
+    publish: (message) => bus.channel.publish(message),
+    subscribe: async (listener) => {
+      await bus.channel.subscribe(listener)
+      return () => {
+        ends++
+        return new Promise(() => {})
+      }
+    }
+  }
+  const shared = { store, secret: SECRET, channel }
+  const api = bed.api({ issuers: [issuer.issuer], shared, http: { timeout: 0.05, deadline: 0.05 } })
+  await until(() => bus.wire.length === 1)
+  await Promise.all([api.close(), api.close()])
+  expect(ends).toBe(1)
+})
+
 test('close() ends the subscription, and nothing is said or heard after it', async () => {
   const issuer = await bed.issuer()
   const bus = createBus()
