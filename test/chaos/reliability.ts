@@ -10,6 +10,7 @@ import { once } from 'node:events'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { redisStore } from '../../adapters/redis.js'
@@ -256,6 +257,7 @@ test.each(UNSOUND)('the counts tell an API that %s', async (_, status, headers, 
 
 /** One step later: a token by an unknown key, an opaque one and a proof are decided about, and everything is well again. */
 async function recover(known: Known, step: number = ONE_STEP): Promise<Upstream> {
+  await settled()
   clock += step
   const counted = countsNow()
   calm = createTally()
@@ -265,15 +267,42 @@ async function recover(known: Known, step: number = ONE_STEP): Promise<Upstream>
   await each('opaque, new')
   await each('DPoP')
   expect([...calm.others]).toEqual([])
-  // What was renewed in the background may not have ended yet.
-  const health = (): string[] => apps.map(({ api }) => api.health().status)
-  await expect.poll(health, { timeout: 60_000 }).toEqual(apps.map(() => 'ok'))
   const upstream = most(counted)
+  // What was renewed in the background may not have ended yet.
+  await expect.poll(ills, { timeout: 10_000 }).toEqual([]).catch(anotherStep)
   // A whole round needs more time than those had who were to give up soon.
   await run({ fleet: running.fleet })
   await round(known, calm)
   expect([...calm.others]).toEqual([])
   return upstream
+}
+
+/**
+ * A machine that stands still for a moment makes an outage of its own, at a time when the clock does not move: Redis is
+ * late three times, or an attempt that began in the outage ends after it. That is over one step later, or never.
+ */
+async function anotherStep(): Promise<void> {
+  process.stdout.write(`\nnot well yet, given another step: ${JSON.stringify(ills())}\n`)
+  clock += ONE_STEP
+  await everyApp((app) => sendOne('opaque, seen before', { app, purse, now: clock, known: ALL, tally: calm }))
+  await expect.poll(ills, { timeout: 60_000 }).toEqual([])
+}
+
+/** Which apps are not well, and what they say of it. */
+function ills(): unknown[] {
+  return apps.flatMap(({ name, api }) => {
+    const { status, ...about } = api.health()
+    return status === 'ok' ? [] : [{ name, status, about }]
+  })
+}
+
+/** No app asks anything upstream any more, in the background either: for longer than the pause before a retry. */
+async function settled(): Promise<void> {
+  let before: string
+  do {
+    before = JSON.stringify(countsNow())
+    await sleep(400)
+  } while (JSON.stringify(countsNow()) !== before)
 }
 
 function countsNow(): Upstream[] {
