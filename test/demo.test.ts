@@ -70,7 +70,7 @@ test('without --once the printed tokens and requests work until Ctrl-C, which en
   await new Promise<void>((resolve) => {
     demo.stdout.setEncoding('utf8').on('data', (chunk: string) => {
       text += chunk
-      if (/^curl .*oauth-authorization-server$/m.test(text)) resolve()
+      if (/^ {2}http\S+api=/m.test(text)) resolve()
     })
     void exited.then(() => resolve())
   })
@@ -90,6 +90,10 @@ test('without --once the printed tokens and requests work until Ctrl-C, which en
       )
     )
     expect(statuses).toEqual([403, 201, 403, 201, 403, 201])
+    const [, playground = ''] = /^ {2}(http\S+)$/m.exec(turn) ?? []
+    expect(await (await fetch(playground)).text()).toContain('<title>OAuth playground</title>')
+    const api = new URL(playground).searchParams.get('api')
+    expect((await fetch(`${api}/v2/messages`)).status).toBe(401)
   } finally {
     demo.kill('SIGINT')
   }

@@ -11,6 +11,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { createMemoryAdapter } from './memory-adapter.mjs'
+import { errors, Provider } from './oidc-provider.mjs'
 import { createSigningKeys } from './signing-keys.mjs'
 
 /** @typedef {import('./signing-keys.mjs').Algorithm} Algorithm */
@@ -33,8 +34,6 @@ export const SERVICE = { client_id: 'report-service', client_secret: secret() }
 export const API = { client_id: 'orders-api', client_secret: secret() }
 /** The only account. There is no password: see `interact`. */
 const ACCOUNT = 'alice'
-
-const oidcProvider = await importQuietly()
 
 /**
  * @param {object} [options]
@@ -111,7 +110,7 @@ export async function startAuthorizationServer({
           useGrantedResource: () => true,
           getResourceServerInfo: (_ctx, indicator) => {
             const resource = resources.get(indicator)
-            if (!resource) throw new oidcProvider.errors.InvalidTarget()
+            if (!resource) throw new errors.InvalidTarget()
             return {
               audience: indicator,
               scope: resource.scopes.join(' '),
@@ -124,7 +123,7 @@ export async function startAuthorizationServer({
         revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => client.clientId === token.clientId }
       }
     }
-    const provider = new oidcProvider.Provider(issuer, configure(configuration))
+    const provider = new Provider(issuer, configure(configuration))
     provider.on('server_error', (_ctx, error) => console.error('authorization server:', error))
     return provider
   }
@@ -218,17 +217,4 @@ async function close(server) {
   server.close()
   server.closeAllConnections()
   await closed
-}
-
-/** oidc-provider warns of every Node.js but the LTS releases it was released for; all else it says is let through. */
-async function importQuietly() {
-  const { warn } = console
-  console.warn = (/** @type {unknown[]} */ ...args) => {
-    if (!String(args[0]).includes('Unsupported runtime')) warn(...args)
-  }
-  try {
-    return await import('oidc-provider')
-  } finally {
-    console.warn = warn
-  }
 }

@@ -4,6 +4,8 @@
  * `npm start`, or `npm start -- --once` to end with the exit code 0 (all as it must be) or 1.
  */
 import { parseArgs } from 'node:util'
+import { startServer } from '../authorization-server/server.mjs'
+import { startPlayground } from '../playground/server.mjs'
 import { startApis } from './apis.mjs'
 import { API, SERVICE, startAuthorizationServer } from './authorization-server.mjs'
 import { createCases } from './cases.mjs'
@@ -20,7 +22,7 @@ Starts an authorization server and one API in Express, Koa and Fastify, gets
 tokens, and shows which requests are let in, which are not, and why.
 
   --once         end after the walk: exit code 0 if all went as it must, else 1
-  --port <n>     ports n to n + 3 for the four servers; default: any free ones
+  --port <n>     ports n to n + 5 for the six servers; default: any free ones
   --help         this`
 
 /** @type {(() => Promise<void>)[]} */
@@ -38,9 +40,9 @@ function readArguments() {
     }
   })
   const port = Number(values.port)
-  // Four in a row: the last one must be a port, too.
-  if (!/^\d+$/.test(values.port) || port > 65_532) {
-    throw Object.assign(new Error(`--port ${values.port}: not a port from 1 to 65532`), { code: 'ERR_PARSE_ARGS' })
+  // Six in a row: the last one must be a port, too.
+  if (!/^\d+$/.test(values.port) || port > 65_530) {
+    throw Object.assign(new Error(`--port ${values.port}: not a port from 1 to 65530`), { code: 'ERR_PARSE_ARGS' })
   }
   return { ...values, port }
 }
@@ -100,8 +102,15 @@ async function run({ as, apis, clock, client }) {
   return good === all.length
 }
 
-/** @param {Awaited<ReturnType<typeof startEverything>>} world */
-async function invite({ as, apis, client }) {
+/**
+ * @param {Awaited<ReturnType<typeof startEverything>>} world
+ * @param {number} port of the servers that are for people only; 0: any free ones
+ */
+async function invite({ as, apis, client }, port) {
+  const server = await startServer({ port })
+  closers.unshift(server.close)
+  const playground = await startPlayground({ port: port && port + 1, api: server.origin })
+  closers.unshift(playground.close)
   heading('Your turn: the servers stay up until Ctrl-C')
   print('Paste the tokens, which are good for an hour: $READ is a JWT for reading, $WRITE')
   print('is opaque and good for both. Then try any of the requests.\n')
@@ -117,6 +126,9 @@ async function invite({ as, apis, client }) {
   }
   print(`\n${paint('dim', 'authorization server')}`)
   print(`curl ${as.issuer}/.well-known/oauth-authorization-server`)
+  print('\nOr open the playground in a browser: every step to a token, what the API checks,')
+  print('and what it answers to a token that is expired, stolen, revoked …\n')
+  print(`  ${paint('bold', playground.url)}`)
 }
 
 /**
@@ -139,7 +151,7 @@ async function main() {
   const good = await run(world)
   process.exitCode = good ? 0 : 1
   if (once) await closeAll()
-  else await invite(world)
+  else await invite(world, port && port + 4)
 }
 
 let interrupted = false

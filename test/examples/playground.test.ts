@@ -1,0 +1,280 @@
+/**
+ * The playground in a real browser (Debian's Chromium, headless, through playwright-core), from nothing but the API's
+ * URL: both kinds of tokens, bound to a key and not, and everything that it breaks.
+ */
+import { existsSync, mkdirSync } from 'node:fs'
+import axe from 'axe-core'
+import { type Browser, chromium, type Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { type RunningServer, startServer } from '../../examples/authorization-server/server.mjs'
+import { startPlayground } from '../../examples/playground/server.mjs'
+
+const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium'
+const hasChromium = existsSync(CHROMIUM)
+/** Where pictures are left, for people to look at. */
+const PICTURES = 'coverage/playground'
+/** Ample: a browser on a busy machine is slow. */
+const PATIENCE = 20_000
+
+interface Choices {
+  readonly kind: 'jwt' | 'opaque'
+  readonly dpop: boolean
+}
+
+/** Of an element over there. */
+interface Sizes {
+  readonly scrollWidth: number
+  readonly clientWidth: number
+}
+
+describe.skipIf(!hasChromium)('the playground', { timeout: 120_000 }, () => {
+  let browser: Browser
+  let server: RunningServer
+  let playground: Awaited<ReturnType<typeof startPlayground>>
+  let page: Page
+  /** Origins that the page asked, and what it complained of. */
+  let origins: Set<string>
+  let complaints: string[]
+
+  beforeAll(async () => {
+    mkdirSync(PICTURES, { recursive: true })
+    server = await startServer()
+    playground = await startPlayground({ api: server.origin })
+    browser = await chromium.launch({
+      executablePath: CHROMIUM,
+      args: [
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-quic',
+        '--no-first-run',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync'
+      ]
+    })
+  }, 60_000)
+  afterAll(async () => {
+    await browser?.close()
+    await playground?.close()
+    await server?.close()
+  })
+  afterEach(async () => {
+    await page.context().close()
+  })
+
+  async function open(options: Parameters<Browser['newContext']>[0] = {}): Promise<void> {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options })
+    page = await context.newPage()
+    page.setDefaultTimeout(PATIENCE)
+    origins = new Set()
+    complaints = []
+    page.on('request', (request) => {
+      if (/^https?:/.test(request.url())) origins.add(new URL(request.url()).origin)
+    })
+    page.on('pageerror', (error) => complaints.push(error.message))
+    page.on('console', (message) => {
+      // What is refused is said on the console too, and is no fault.
+      if (message.type() === 'error' && !/status of 4\d\d|net::ERR/.test(message.text()))
+        complaints.push(message.text())
+    })
+    await page.goto(playground.url)
+  }
+
+  async function begin({ kind, dpop }: Choices): Promise<void> {
+    await page.check(`input[name=kind][value=${kind}]`)
+    await page.setChecked('#dpop', dpop)
+    await page.click('#start button[type=submit]')
+    await page.waitForURL(`${server.origin}/consent/**`)
+  }
+
+  async function getToken(choices: Choices): Promise<void> {
+    await begin(choices)
+    await page.click('button[value=allow]')
+    await page.waitForSelector('body[data-state=ready]')
+  }
+
+  interface Shown {
+    readonly status: string | null
+    readonly answer: string
+    readonly failed: string[]
+    readonly passed: number
+  }
+
+  async function shown(): Promise<Shown> {
+    const result = page.locator('#result')
+    return {
+      status: await result.getAttribute('data-status'),
+      answer: (await result.locator('pre').textContent()) ?? '',
+      failed: await result.locator('.checks .failed').allTextContents(),
+      passed: await result.locator('.checks .passed').count()
+    }
+  }
+
+  async function breakIt(what: string): Promise<Shown> {
+    await page.click(`[data-break=${what}]`)
+    await page.waitForSelector('body[data-state=ready]')
+    return shown()
+  }
+
+  const faults = async (): Promise<string[]> => {
+    await page.evaluate(axe.source)
+    const { violations } = await page.evaluate(() => (globalThis as unknown as { axe: typeof axe }).axe.run())
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(' | ')}`)
+  }
+
+  test('a JWT: what was said, what it says, and what each thing that is wrong is answered', async () => {
+    await open()
+    await getToken({ kind: 'jwt', dpop: false })
+    expect(new URL(page.url()).search).toBe(`?${new URLSearchParams({ api: server.origin })}`)
+    const said = (await page.locator('#exchanges summary').allTextContents()).map((one) =>
+      one.replace(server.origin, '').replace(/\s+/g, ' ').trim()
+    )
+    expect(said).toEqual([
+      '401 GET /v2/messages',
+      '200 GET /.well-known/oauth-protected-resource',
+      '200 GET /.well-known/oauth-authorization-server',
+      '201 POST /v2/oauth/register',
+      '200 POST /v2/oauth/token',
+      '200 GET /v2/messages'
+    ])
+    expect(await page.textContent('#token')).toContain('"typ": "at+jwt"')
+    expect(await shown()).toMatchObject({ status: '200', failed: [], passed: 13 })
+
+    const none = await breakIt('none')
+    expect(none).toMatchObject({ status: '401', failed: [expect.stringContaining('credentials_missing')] })
+    expect(none.answer).toContain('www-authenticate: Bearer')
+    expect(none.answer).not.toContain('error=')
+    const expected = {
+      expired: ['401', 'expired', 'The access token expired'],
+      audience: ['401', 'audience', 'The access token audience is not accepted'],
+      scope: ['403', 'insufficient_scope', 'error="insufficient_scope"'],
+      tampered: ['401', '', 'error="invalid_token"']
+    } as const
+    for (const [what, [status, reason, words]] of Object.entries(expected)) {
+      const answered = await breakIt(what)
+      expect(answered).toMatchObject({ status, failed: [expect.stringContaining(reason)] })
+      expect(answered.answer).toContain(words)
+    }
+    // Neither is there a key, nor a proof to send twice.
+    expect(await page.getAttribute('[data-break=replay]', 'aria-disabled')).toBe('true')
+    expect(await breakIt('good')).toMatchObject({ status: '200' })
+    expect(await breakIt('revoke')).toMatchObject({ status: '401', failed: [expect.stringContaining('inactive')] })
+    expect(complaints).toEqual([])
+    expect([...origins].toSorted()).toEqual([playground.origin, server.origin].toSorted())
+  })
+
+  test('an opaque token: the server is asked, and what it took back is refused', async () => {
+    await open()
+    await getToken({ kind: 'opaque', dpop: false })
+    expect(await page.textContent('#token')).toContain('Opaque')
+    expect(await shown()).toMatchObject({ status: '200', failed: [] })
+    expect(await breakIt('audience')).toMatchObject({ status: '401', failed: [expect.stringContaining('audience')] })
+    expect(await breakIt('expired')).toMatchObject({ status: '401', failed: [expect.stringContaining('expired')] })
+    expect(await breakIt('tampered')).toMatchObject({ status: '401', failed: [expect.stringContaining('inactive')] })
+    expect(await breakIt('revoke')).toMatchObject({ status: '401', failed: [expect.stringContaining('inactive')] })
+    expect(complaints).toEqual([])
+  })
+
+  test.each(['jwt', 'opaque'] as const)('DPoP, with a key that cannot be read: %s', async (kind) => {
+    await open()
+    await getToken({ kind, dpop: true })
+    expect(await shown()).toMatchObject({ status: '200', failed: [] })
+    // Runs over there, and what it is about has no types here.
+    const key = await page.evaluate(`new Promise((resolve, reject) => {
+      const opening = indexedDB.open('playground')
+      opening.onerror = () => reject(opening.error)
+      opening.onsuccess = () => {
+        const found = opening.result.transaction('keys').objectStore('keys').get('dpop')
+        found.onsuccess = () =>
+          crypto.subtle.exportKey('jwk', found.result.privateKey).then(() => resolve('readable'), ({ name }) => resolve(name))
+      }
+    })`)
+    expect(key).toBe('InvalidAccessError')
+    expect(await breakIt('good')).toMatchObject({ status: '200' })
+    const replayed = await breakIt('replay')
+    expect(replayed).toMatchObject({ status: '401', failed: [expect.stringContaining('proof_replayed')] })
+    expect(replayed.answer).toContain('error="invalid_dpop_proof"')
+    const stolen = await breakIt('downgrade')
+    expect(stolen).toMatchObject({ status: '401', failed: [expect.stringContaining('dpop_downgrade')] })
+    expect(await breakIt('scope')).toMatchObject({ status: '403' })
+    expect(await breakIt('revoke')).toMatchObject({ status: '401', failed: [expect.stringContaining('inactive')] })
+    expect(complaints).toEqual([])
+  })
+
+  test('denied, and an answer that this page did not ask for: said, and no token', async () => {
+    await open()
+    await begin({ kind: 'jwt', dpop: false })
+    await page.click('button[value=deny]')
+    await page.waitForSelector('body[data-state=failed]')
+    expect(await page.textContent('#alert')).toContain('access_denied')
+    expect(await page.isHidden('#token')).toBe(true)
+
+    await page.click('#restart')
+    await page.waitForSelector('body[data-state=idle]')
+    await begin({ kind: 'jwt', dpop: false })
+    await page.goto(`${playground.origin}/?code=stolen&state=guessed&iss=${encodeURIComponent(server.issuer)}`)
+    await page.waitForSelector('body[data-state=failed]')
+    expect(await page.textContent('#alert')).toContain('state')
+  })
+
+  test('an API that is not there, and a URL that is none, are said', async () => {
+    await open()
+    await page.fill('#api', 'http://127.0.0.1:9')
+    await page.click('#start button[type=submit]')
+    await page.waitForSelector('body[data-state=failed]')
+    expect(await page.textContent('#alert')).toContain('got no answer')
+    await page.fill('#api', playground.origin)
+    await page.click('#start button[type=submit]')
+    await page.waitForSelector('#alert:has-text("404"), #alert:has-text("no answer")')
+  })
+
+  test.each([
+    ['light', 1280],
+    ['dark', 1280],
+    ['light', 360],
+    ['dark', 360]
+  ] as const)('for everybody: %s, %d pixels wide, without a mouse', async (colorScheme, width) => {
+    await open({ colorScheme, viewport: { width, height: 900 } })
+    const picture = (name: string) =>
+      page.screenshot({ path: `${PICTURES}/${name}-${colorScheme}-${width}.png`, fullPage: true })
+    expect(await faults()).toEqual([])
+    await picture('1-begin')
+    // By keyboard alone: the first field has the button two stops on, and what is focused shows it.
+    await page.focus('#dpop')
+    await page.keyboard.press('Tab')
+    await page.keyboard.press('Enter')
+    await page.waitForURL(`${server.origin}/consent/**`)
+    expect(await faults()).toEqual([])
+    await picture('2-consent')
+    await page.keyboard.press('Tab')
+    while ((await page.textContent(':focus')) !== 'Allow') await page.keyboard.press('Tab')
+    await page.keyboard.press('Enter')
+    await page.waitForSelector('body[data-state=ready]')
+    await breakIt('expired')
+    await page.locator('#exchanges summary').first().click()
+    expect(await faults()).toEqual([])
+    await picture('3-refused')
+    const { scrollWidth, clientWidth } = await page.locator('html').evaluate((html) => ({
+      scrollWidth: (html as unknown as Sizes).scrollWidth,
+      clientWidth: (html as unknown as Sizes).clientWidth
+    }))
+    expect(scrollWidth).toBe(clientWidth)
+  })
+
+  test('the consent page without JavaScript', async () => {
+    await open()
+    // The address that the page would go to, in a browser where no script runs.
+    await page.route(`${server.origin}/v2/oauth/authorize*`, (route) => route.abort())
+    const asked = page.waitForRequest(`${server.origin}/v2/oauth/authorize*`)
+    await page.click('#start button[type=submit]')
+    const url = (await asked).url()
+    await page.context().close()
+    const context = await browser.newContext({ javaScriptEnabled: false })
+    page = await context.newPage()
+    page.setDefaultTimeout(PATIENCE)
+    await page.goto(url)
+    expect(await page.textContent('h1')).toBe('OAuth playground asks for access to your account')
+    await page.click('button[value=allow]')
+    await page.waitForURL(`${playground.origin}/?code=**`)
+  })
+})
