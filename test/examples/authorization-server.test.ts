@@ -14,6 +14,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import * as oauth from 'oauth4webapi'
 import { afterEach, describe, expect, test } from 'vitest'
+import { verdicts } from '../../examples/authorization-server/checks.mjs'
 import { type RunningServer, type ServerOptions, startServer } from '../../examples/authorization-server/server.mjs'
 import {
   fresh,
@@ -25,6 +26,7 @@ import {
   scope
 } from '../../src/index.js'
 import { telnyx } from '../../src/profiles.js'
+import { PROOF_REASONS, REQUEST_REASONS, TOKEN_REASONS } from '../../src/reasons.js'
 
 const CALLBACK = 'https://app.example/callback'
 const closing: (() => unknown)[] = []
@@ -77,6 +79,46 @@ async function getToken(server: RunningServer, { client_id, client_secret }: App
   const response = await fetch(`${server.base}/oauth/token`, { method: 'POST', body })
   const { access_token } = (await response.json()) as { access_token: string }
   return access_token
+}
+
+interface Granted {
+  readonly grant: string
+  readonly token: string
+}
+
+/** What a person allows, whom an API key speaks for. */
+async function getGrant(server: RunningServer, app: App): Promise<Granted> {
+  const verifier = oauth.generateRandomCodeVerifier()
+  const query = new URLSearchParams({
+    client_id: app.client_id,
+    redirect_uri: CALLBACK,
+    response_type: 'code',
+    scope: 'messages:read balance:read',
+    code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
+    code_challenge_method: 'S256'
+  })
+  const page = await (await manage(server, `/oauth/authorize?${query}`)).text()
+  const [, consentToken] = /name="consent_token" value="([^"]+)"/.exec(page) ?? []
+  const allowed = await manage(server, '/oauth/grants', {
+    method: 'POST',
+    body: JSON.stringify({ allowed: true, consent_token: consentToken })
+  })
+  const { redirect_uri } = (await allowed.json()) as { redirect_uri: string }
+  const response = await fetch(`${server.base}/oauth/token`, {
+    method: 'POST',
+    body: new URLSearchParams({
+      grant_type: 'authorization_code',
+      client_id: app.client_id,
+      client_secret: app.client_secret,
+      code: new URL(redirect_uri).searchParams.get('code') ?? '',
+      code_verifier: verifier,
+      redirect_uri: CALLBACK
+    })
+  })
+  const { access_token: token } = (await response.json()) as { access_token: string }
+  const list = (await (await manage(server, '/oauth_grants')).json()) as { data: { id: string; client_id: string }[] }
+  const grant = list.data.find((one) => one.client_id === app.client_id)?.id ?? ''
+  return { grant, token }
 }
 
 /** An API of its own that this server's tokens are for. */
@@ -139,14 +181,17 @@ describe('our verifier', () => {
     expect(await decide(api, token, fresh())).toMatchObject({ status: 401, reason: 'inactive' })
   })
 
-  test('a revoked opaque token: refused when its answer is too old, and at once where it must be fresh', async () => {
+  test.each([
+    ['a grant', (_app: App, grant: string) => `/oauth_grants/${grant}`],
+    ['a client', ({ client_id }: App) => `/oauth_clients/${client_id}`]
+  ])('%s is no more: refused when the answer is too old, and at once where it must be fresh', async (_title, what) => {
     const server = await start({ accessTokens: 'opaque' })
     const app = await createApp(server)
-    const token = await getToken(server, app)
+    const { grant, token } = await getGrant(server, app)
     let clock = Date.now() / 1000
     const api = createApi(server, {}, () => clock)
     expect(await decide(api, token)).toEqual({ clientId: app.client_id })
-    await manage(server, `/oauth_clients/${app.client_id}`, { method: 'DELETE' })
+    expect((await manage(server, what(app, grant), { method: 'DELETE' })).ok).toBe(true)
     expect(await decide(api, token)).toEqual({ clientId: app.client_id })
     const other = createApi(server, {}, () => clock)
     expect(await decide(other, token, fresh())).toMatchObject({ status: 401, reason: 'inactive' })
@@ -201,7 +246,7 @@ describe('what survives a restart', () => {
     const database = join(await folder(), 'as.sqlite')
     const before = await startServer({ database })
     const app = await createApp(before)
-    const token = await getToken(before, app)
+    const { grant, token } = await getGrant(before, app)
     const keySet = await (await fetch(`${before.base}/oauth/jwks`)).json()
     await before.close()
     expect(existsSync(`${database}.lock`)).toBe(false)
@@ -213,6 +258,10 @@ describe('what survives a restart', () => {
     expect(await found.json()).toMatchObject({ data: { client_id: app.client_id, verified: true } })
     expect(await decide(createApi(after, { tokens: 'both' }), token, fresh())).toEqual({ clientId: app.client_id })
     expect(await getToken(after, app)).toMatch(/\./)
+    const stands = await manage(after, `/oauth_grants/${grant}`)
+    expect(await stands.json()).toMatchObject({ data: { id: grant, client_id: app.client_id } })
+    await manage(after, `/oauth_grants/${grant}`, { method: 'DELETE' })
+    expect(await decide(createApi(after, { tokens: 'both' }), token, fresh())).toMatchObject({ reason: 'inactive' })
   })
 
   test('a file that a killed process left locked opens again; one in use by another process does not', async () => {
@@ -356,6 +405,20 @@ describe('the consent page', () => {
     expect(to ?? '').not.toContain('/consent/')
     expect(to ?? '').not.toContain('evil.example')
   })
+})
+
+test('every refusal of a token, a proof or a request is one of the checks that people are shown', () => {
+  const known = [REQUEST_REASONS, TOKEN_REASONS, PROOF_REASONS].flatMap((one) => Object.keys(one))
+  const jwt = { authorization: 'DPoP a.b.c', fresh: true }
+  const opaque = { authorization: 'Bearer abc' }
+  for (const reason of [...known, 'credentials_missing', 'proof_nonce', 'insufficient_scope']) {
+    const shown = [verdicts(jwt, reason), verdicts(opaque, reason)].find((one) => one.length > 0) ?? []
+    const failed = shown.findIndex(({ verdict }) => verdict === 'failed')
+    expect({ reason, failed: failed >= 0 }).toEqual({ reason, failed: true })
+    expect(shown.slice(0, failed).every(({ verdict }) => verdict === 'passed')).toBe(true)
+    expect(shown.slice(failed + 1).every(({ verdict }) => verdict === 'not reached')).toBe(true)
+  }
+  expect(verdicts(jwt, 'introspection_unavailable')).toEqual([])
 })
 
 describe('what it is sent', () => {
