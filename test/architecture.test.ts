@@ -246,7 +246,10 @@ describe('adapters', () => {
     'adapters/hono': ['hono', 'adapters/fetch'],
     'adapters/events': [],
     'adapters/node-request': [],
-    'adapters/redis': []
+    'adapters/redis': [],
+    'adapters/testing': ['adapters/testing-endpoints', 'adapters/testing-keys'],
+    'adapters/testing-endpoints': [],
+    'adapters/testing-keys': []
   }
 
   test.each(adapters.map((file) => [file.name, file] as const))(
@@ -261,7 +264,7 @@ describe('adapters', () => {
   test('a framework is a peer: of it only types are imported, so that one build serves its versions', () => {
     for (const { imports } of adapters) {
       for (const { from, typeOnly } of imports) {
-        if (!/^(src|adapters)\//.test(from)) expect(typeOnly).toBe(true)
+        if (!/^(src|adapters)\/|^node:/.test(from)) expect(typeOnly).toBe(true)
       }
     }
   })
