@@ -67,7 +67,7 @@ export interface DpopKey {
   proof(request: ProofRequest, claims?: JsonObject): string
 }
 
-export interface ProofRequest {
+interface ProofRequest {
   readonly method: string
   /** `htu`: query and fragment are cut. */
   readonly url: string

@@ -9,11 +9,10 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'rolldown'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
-/** @type {{ exports: Record<string, string | { default: string }> }} */
-const { exports } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8'))
-const names = Object.values(exports).flatMap((one) =>
-  typeof one === 'string' ? [] : [one.default.replace(/^\.\/dist\/(.*)\.js$/, '$1')]
-)
+/** @type {{ exports: Record<string, string | { default: string }>, bin: Record<string, string> }} */
+const { exports, bin } = JSON.parse(readFileSync(`${root}/package.json`, 'utf8'))
+const entries = Object.values(exports).flatMap((one) => (typeof one === 'string' ? [] : [one.default]))
+const names = [...entries, ...Object.values(bin)].map((path) => path.replace(/^\.\/dist\/(.*)\.js$/, '$1'))
 
 await build({
   cwd: root,

@@ -13,9 +13,9 @@
 import cors from '@koa/cors'
 import Router from '@koa/router'
 import { fresh, ResourceServerError, resourceServer, scope } from 'oauth-resource-server'
+import { explainChecks } from 'oauth-resource-server/explain'
 import { errorHandler, getAuth, protect, protectedResourceMetadata } from 'oauth-resource-server/koa'
 import { telnyx } from 'oauth-resource-server/profiles'
-import { verdicts } from './checks.mjs'
 import { SCOPES } from './scopes.mjs'
 
 const PATHS = /^(?:\/tomorrow|\/elsewhere)?\/v2\/(?:messages|balance)$|^\/playground\/verdicts\//
@@ -64,7 +64,7 @@ export function createProtectedApi({ origin, apiKey }) {
     /** @param {string | null} reason @param {string | null} hint */
     const keep = (reason, hint) => {
       if (!/^[\w-]{1,64}$/.test(id)) return
-      kept.set(id, { reason, hint, checks: verdicts(request, reason) })
+      kept.set(id, { reason, hint, checks: explainChecks(request, reason) })
       const [oldest] = kept.keys()
       if (kept.size > MAX_VERDICTS && oldest !== undefined) kept.delete(oldest)
     }

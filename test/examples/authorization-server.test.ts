@@ -14,7 +14,6 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import * as oauth from 'oauth4webapi'
 import { afterEach, describe, expect, test } from 'vitest'
-import { verdicts } from '../../examples/authorization-server/checks.mjs'
 import { type RunningServer, type ServerOptions, startServer } from '../../examples/authorization-server/server.mjs'
 import {
   fresh,
@@ -26,7 +25,6 @@ import {
   scope
 } from '../../src/index.js'
 import { telnyx } from '../../src/profiles.js'
-import { PROOF_REASONS, REQUEST_REASONS, TOKEN_REASONS } from '../../src/reasons.js'
 
 const CALLBACK = 'https://app.example/callback'
 const closing: (() => unknown)[] = []
@@ -405,20 +403,6 @@ describe('the consent page', () => {
     expect(to ?? '').not.toContain('/consent/')
     expect(to ?? '').not.toContain('evil.example')
   })
-})
-
-test('every refusal of a token, a proof or a request is one of the checks that people are shown', () => {
-  const known = [REQUEST_REASONS, TOKEN_REASONS, PROOF_REASONS].flatMap((one) => Object.keys(one))
-  const jwt = { authorization: 'DPoP a.b.c', fresh: true }
-  const opaque = { authorization: 'Bearer abc' }
-  for (const reason of [...known, 'credentials_missing', 'proof_nonce', 'insufficient_scope']) {
-    const shown = [verdicts(jwt, reason), verdicts(opaque, reason)].find((one) => one.length > 0) ?? []
-    const failed = shown.findIndex(({ verdict }) => verdict === 'failed')
-    expect({ reason, failed: failed >= 0 }).toEqual({ reason, failed: true })
-    expect(shown.slice(0, failed).every(({ verdict }) => verdict === 'passed')).toBe(true)
-    expect(shown.slice(failed + 1).every(({ verdict }) => verdict === 'not reached')).toBe(true)
-  }
-  expect(verdicts(jwt, 'introspection_unavailable')).toEqual([])
 })
 
 describe('what it is sent', () => {

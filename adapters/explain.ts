@@ -1,14 +1,31 @@
-// @ts-check
 /**
- * The checks that a resource server makes, in their order, and which of them a refusal came from: what it passed is
- * before, what it did not get to is after. For people who want to see them; the package decides without it.
+ * The checks that a resource server makes, in their order, and which of them a refusal came from: what it passed stands
+ * before, what it did not get to after. For people who want to see them, and for logs; decisions are made without it.
+ *
+ * Does NOT verify anything.
  */
+export interface ExplainedCheck {
+  /** What had to be so. */
+  readonly name: string
+  /** Where that is written. */
+  readonly standard: string
+  readonly verdict: 'passed' | 'failed' | 'not reached'
+}
 
-/** @typedef {{ name: string, standard: string, reasons: string[] }} Check */
-/** @typedef {{ name: string, standard: string, verdict: 'passed' | 'failed' | 'not reached' }} Verdict */
+export interface ExplainedRequest {
+  /** The value of `Authorization`: of it, only the scheme and whether the token is built like a JWT are looked at. */
+  readonly authorization?: string | undefined
+  /** The route asks the authorization server each time: `fresh()`. */
+  readonly fresh?: boolean
+}
 
-/** @type {Check[]} */
-const REQUEST = [
+interface Check {
+  readonly name: string
+  readonly standard: string
+  readonly reasons: readonly string[]
+}
+
+const REQUEST: readonly Check[] = [
   check('One access token came, in the Authorization field', 'RFC 6750 §2.1', [
     'credentials_missing',
     'malformed_authorization',
@@ -16,8 +33,7 @@ const REQUEST = [
   ])
 ]
 
-/** @type {Check[]} */
-const JWT = [
+const JWT: readonly Check[] = [
   check('It is built like a JWT', 'RFC 7515 §3.1', ['malformed', 'decryption', 'not_encrypted']),
   check('Its issuer is one that this API trusts', 'RFC 9068 §4', ['issuer']),
   check('Its algorithm is one that this API allows', 'RFC 8725 §3.1', ['algorithm', 'critical_header']),
@@ -29,9 +45,8 @@ const JWT = [
   check('Its signature is good', 'RFC 7515 §5.2', ['signature'])
 ]
 
-/** @type {Check[]} */
-const OPAQUE = [
-  check('The authorization server calls it active', 'RFC 7662 §2.2', ['malformed', 'inactive']),
+const OPAQUE: readonly Check[] = [
+  check('The authorization server calls it active', 'RFC 7662 §2.2', ['malformed', 'decryption', 'inactive']),
   check('It is an access token, and no other kind', 'RFC 7662 §4', ['type']),
   check('It says what it must', 'RFC 7662 §2.2', ['claim']),
   check('Its issuer is the one that was asked', 'RFC 7662 §2.2', ['issuer']),
@@ -39,8 +54,7 @@ const OPAQUE = [
   check('It is in time', 'RFC 7662 §4', ['expired', 'not_yet_valid'])
 ]
 
-/** @type {Check[]} */
-const BINDING = [
+const BINDING: readonly Check[] = [
   check('It came as it must: bound tokens with proof, others without', 'RFC 9449 §7, RFC 8705 §3', [
     'dpop_downgrade',
     'dpop_unbound',
@@ -49,8 +63,7 @@ const BINDING = [
   ])
 ]
 
-/** @type {Check[]} */
-const PROOF = [
+const PROOF: readonly Check[] = [
   check('A proof came with it, built as a proof is', 'RFC 9449 §4.3', [
     'proof_missing',
     'proof_multiple',
@@ -68,23 +81,29 @@ const PROOF = [
   check('The proof was not used before', 'RFC 9449 §11.1', ['proof_replayed'])
 ]
 
-/** @type {Check[]} */
-const POLICY = [
+const POLICY: readonly Check[] = [
   check('It was not revoked since', 'RFC 7009', ['revoked', 'status']),
-  check('It has the scopes that this route needs', 'RFC 6750 §3.1', ['insufficient_scope'])
+  check('It has what this route needs', 'RFC 6750 §3.1, RFC 9470 §3', [
+    'insufficient_scope',
+    'insufficient_authentication',
+    'insufficient_authorization_details',
+    'forbidden'
+  ])
 ]
 
-/** For a JWT, which nobody else was asked about before. @type {Check[]} */
-const FRESH = [check('The authorization server calls it active, asked just now', 'RFC 7662 §2.2', ['inactive'])]
+/** For a JWT, which nobody else was asked about before. */
+const FRESH: readonly Check[] = [
+  check('The authorization server calls it active, asked just now', 'RFC 7662 §2.2', ['inactive'])
+]
 
 /**
- * @param {object} request
- * @param {string | undefined} request.authorization the field's value
- * @param {boolean} [request.fresh] the route asks the authorization server each time
- * @param {string | null} reason of the refusal; null where there was none
- * @returns {Verdict[]} all passed up to the one that failed; for a refusal that is none of these, none is told
+ * @param reason  `reason` of the refusal; null where the request was let in
+ * @returns the checks of such a request, in order; none for an error that is no refusal: an outage, a wrong setting
  */
-export function verdicts({ authorization = '', fresh = false }, reason) {
+export function explainChecks(
+  { authorization = '', fresh = false }: ExplainedRequest,
+  reason: string | null
+): readonly ExplainedCheck[] {
   const [, scheme = '', token = ''] = /^(\S+) +(\S+)$/.exec(authorization) ?? []
   const isJwt = token.split('.').length === 3
   const all = [
@@ -100,13 +119,12 @@ export function verdicts({ authorization = '', fresh = false }, reason) {
   return all.map(({ name, standard }, i) => ({ name, standard, verdict: verdictOf(i - failed) }))
 }
 
-/** @param {number} distance from the check that failed */
-function verdictOf(distance) {
+/** @param distance from the check that failed */
+function verdictOf(distance: number): ExplainedCheck['verdict'] {
   if (distance === 0) return 'failed'
   return distance < 0 ? 'passed' : 'not reached'
 }
 
-/** @param {string} name @param {string} standard @param {string[]} reasons */
-function check(name, standard, reasons) {
+function check(name: string, standard: string, reasons: readonly string[]): Check {
   return { name, standard, reasons }
 }

@@ -1,0 +1,286 @@
+/**
+ * `doctor`: what an authorization server publishes, as a resource server needs it, and whether an API in front of it says
+ * what it must. It asks for public documents, and once for a protected route and for introspection without credentials;
+ * it sends no secret and changes nothing.
+ */
+
+import { parseObject } from '../json.js'
+import { readKeySet } from '../key-set.js'
+import { type Finding, harmless, painter, type Terminal, waiting, writeFinding } from './terminal.js'
+
+export interface DoctorOptions {
+  readonly issuer: string
+  /** An API: its metadata, and the challenge of its address. */
+  readonly resource?: string | undefined
+  readonly json: boolean
+}
+
+const PATIENCE = 5000
+/** Seconds by which clocks may differ without a word. */
+const SKEW = 5
+const MIN_FRESH = 60
+const MAX_FRESH = 86_400
+
+type Document = Readonly<Record<string, unknown>>
+
+interface Fetched {
+  readonly url: string
+  /** 0 for no answer. */
+  readonly status: number
+  readonly headers: Headers
+  readonly document: Document | undefined
+  readonly problem: string | undefined
+}
+
+/** @returns the exit code: 0 all is well, 1 something is wrong, 2 nothing could be asked */
+export async function doctor({ issuer, resource, json }: DoctorOptions, terminal: Terminal): Promise<0 | 1 | 2> {
+  const findings: Finding[] = []
+  const add = (verdict: Finding['verdict'], name: string, detail?: string): void => {
+    findings.push({ verdict, name: harmless(name), detail: detail === undefined ? undefined : harmless(detail) })
+    const last = findings.at(-1) as Finding
+    if (!json) writeFinding(terminal, last)
+  }
+  const get = (url: string, init: RequestInit = {}): Promise<Fetched> =>
+    waiting(terminal, `asking ${url}`, fetchDocument(terminal, url, init))
+  const paint = painter(terminal)
+  if (!json) terminal.out(`${paint('bold', 'Issuer')} ${harmless(issuer)}\n`)
+
+  checkAddress(issuer, add)
+  const { metadata, reached, date } = await findMetadata(issuer, get, add)
+  if (date !== undefined) checkClock(date, terminal.now(), add)
+  if (metadata !== undefined) {
+    await checkKeys(metadata, get, add)
+    await checkIntrospection(metadata, get, add)
+    checkFeatures(metadata, add)
+  }
+  if (resource !== undefined) {
+    if (!json) terminal.out(`\n${paint('bold', 'Resource')} ${harmless(resource)}\n`)
+    await checkResource(resource, issuer, get, add)
+  }
+  const isWell = metadata !== undefined && !findings.some(({ verdict }) => verdict === 'failed')
+  const configuration = configurationFor(issuer, resource, metadata)
+  if (json) terminal.out(`${JSON.stringify({ issuer, resource, ok: isWell, findings, configuration }, null, 2)}\n`)
+  else if (metadata !== undefined) terminal.out(`\n${paint('bold', 'To paste')}\n\n${configuration}`)
+  if (!reached) return 2
+  return isWell ? 0 : 1
+}
+
+type Add = (verdict: Finding['verdict'], name: string, detail?: string) => void
+type Get = (url: string, init?: RequestInit) => Promise<Fetched>
+
+async function fetchDocument({ fetch }: Terminal, url: string, init: RequestInit): Promise<Fetched> {
+  const nothing = { url, status: 0, headers: new Headers(), document: undefined }
+  try {
+    const response = await fetch(url, {
+      ...init,
+      redirect: 'manual',
+      signal: AbortSignal.timeout(PATIENCE),
+      headers: { accept: 'application/json', ...(init.headers as Record<string, string>) }
+    })
+    const { status, headers } = response
+    if (status >= 300 && status < 400)
+      return { ...nothing, status, headers, problem: `answered ${status}: redirects are not followed` }
+    const document = parseObject(await response.text())
+    const problem = document === undefined ? 'answered with something that is no JSON object' : undefined
+    return { url, status, headers, document, problem: status === 200 ? problem : `answered ${status}` }
+  } catch (error) {
+    const { cause } = error as Error
+    const why = cause instanceof Error ? cause.message || String((cause as NodeJS.ErrnoException).code) : String(error)
+    return { ...nothing, problem: `could not be reached: ${why}` }
+  }
+}
+
+function checkAddress(issuer: string, add: Add): void {
+  const { protocol, hostname, search, hash } = new URL(issuer)
+  const isLocal = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
+  if (protocol !== 'https:' && !isLocal) add('failed', 'It is an https URL', 'RFC 8414 §2: use https.')
+  else add('passed', isLocal ? 'It is an address of this machine' : 'It is an https URL')
+  if (search !== '' || hash !== '') add('failed', 'It has no query and no fragment', 'RFC 8414 §2.')
+}
+
+/** RFC 8414 §3.1, and OpenID Connect Discovery §4, inserted and appended. */
+function placesOf(issuer: string): readonly string[] {
+  const { origin, pathname } = new URL(issuer)
+  const path = pathname.replace(/\/$/, '')
+  return [
+    ...new Set([
+      `${origin}/.well-known/oauth-authorization-server${path}`,
+      `${origin}/.well-known/openid-configuration${path}`,
+      `${origin}${path}/.well-known/openid-configuration`
+    ])
+  ]
+}
+
+interface Found {
+  readonly metadata: Document | undefined
+  readonly reached: boolean
+  readonly date: string | undefined
+}
+
+async function findMetadata(issuer: string, get: Get, add: Add): Promise<Found> {
+  const all: Fetched[] = []
+  for (const url of placesOf(issuer)) all.push(await get(url))
+  const reached = all.some(({ status }) => status > 0)
+  const date = all.map(({ headers }) => headers.get('date')).find((one) => one !== null) ?? undefined
+  const good = all.find(({ status, document }) => status === 200 && document?.['issuer'] === issuer)
+  for (const { url, status, document, problem } of all) {
+    if (problem !== undefined) add(good || status === 404 ? 'note' : 'failed', `Metadata at ${url}`, problem)
+    else if (document?.['issuer'] === issuer) add('passed', `Metadata at ${url}`)
+    else
+      add(
+        'failed',
+        `Metadata at ${url}`,
+        `name the issuer ${JSON.stringify(document?.['issuer'])}, not ${JSON.stringify(issuer)}: they must be equal to the letter (RFC 8414 §3.3)`
+      )
+  }
+  if (good === undefined)
+    add(
+      'failed',
+      'There is metadata that may be used',
+      reached
+        ? 'Set `issuer` to what they name, or give `metadataUrl` or `jwksUri`.'
+        : 'Is the address right, is it up, and can this machine reach it?'
+    )
+  return { metadata: good?.document, reached, date }
+}
+
+function checkClock(date: string, now: number, add: Add): void {
+  const ahead = Math.round(Date.parse(date) / 1000 - now)
+  if (Number.isNaN(ahead) || Math.abs(ahead) <= SKEW) add('passed', 'Its clock agrees with this one')
+  else
+    add(
+      Math.abs(ahead) > 30 ? 'failed' : 'warning',
+      'Its clock agrees with this one',
+      `It is ${Math.abs(ahead)} s ${ahead > 0 ? 'ahead' : 'behind'}. Tokens are refused that begin later, or ended earlier, than 30 s (\`clockTolerance\`). Set both by NTP.`
+    )
+}
+
+async function checkKeys(metadata: Document, get: Get, add: Add): Promise<void> {
+  const uri = metadata['jwks_uri']
+  if (typeof uri !== 'string')
+    return add('failed', 'The metadata have a `jwks_uri`', 'JWTs cannot be verified without.')
+  const { status, document, headers, problem } = await get(uri)
+  if (status !== 200 || document === undefined) return add('failed', `Keys at ${uri}`, problem)
+  let keys: ReturnType<typeof readKeySet>
+  try {
+    keys = readKeySet(document)
+  } catch (error) {
+    return add('failed', `Keys at ${uri}`, String((error as Error).message))
+  }
+  const published = document['keys'] as readonly Document[]
+  const kinds = published.map(
+    ({ kid, kty, alg, crv }) =>
+      `${typeof kid === 'string' ? kid : 'no kid'} (${[kty, alg, crv].filter(Boolean).join(' ')})`
+  )
+  add(
+    keys.size > 0 ? 'passed' : 'failed',
+    `Keys at ${uri}: ${keys.size} of ${published.length} usable`,
+    kinds.join('\n')
+  )
+  for (const why of keys.skipped) add(/private/.test(why) ? 'failed' : 'note', `Not used: ${why}`)
+  const kids = published.map(({ kid }) => kid).filter((kid) => kid !== undefined)
+  if (new Set(kids).size < kids.length)
+    add('warning', 'Each key has a `kid` of its own', 'Two have the same: both are tried.')
+  if (kids.length < published.length && published.length > 1)
+    add('warning', 'Each key has a `kid`', 'Tokens without are refused where several keys fit.')
+  const [, age] = /max-age=(\d+)/.exec(headers.get('cache-control') ?? '') ?? []
+  if (age === undefined) add('note', 'Cache-Control says how long they are fresh', 'It does not: 600 s are assumed.')
+  else if (Number(age) < MIN_FRESH || Number(age) > MAX_FRESH)
+    add('warning', `Cache-Control: max-age=${age}`, 'Kept within 60 s and 3600 s here.')
+  else add('passed', `Cache-Control: max-age=${age}`)
+}
+
+async function checkIntrospection(metadata: Document, get: Get, add: Add): Promise<void> {
+  const endpoint = metadata['introspection_endpoint']
+  if (typeof endpoint !== 'string') return add('note', 'No introspection: opaque tokens and `fresh()` cannot be had')
+  const methods = metadata['introspection_endpoint_auth_methods_supported']
+  add(
+    'passed',
+    `Introspection at ${endpoint}`,
+    Array.isArray(methods) ? `clients authenticate by ${methods.join(', ')}` : undefined
+  )
+  const { status, document, problem } = await get(endpoint, {
+    method: 'POST',
+    body: new URLSearchParams({ token: 'doctor' })
+  })
+  if (status >= 400 && status < 500) add('passed', `It refuses whoever does not authenticate (${status})`)
+  else if (status === 200 && document !== undefined)
+    add(
+      'failed',
+      'It refuses whoever does not authenticate',
+      'It answers anybody: tokens can be guessed at (RFC 7662 §2.1, §4).'
+    )
+  else add('warning', 'It refuses whoever does not authenticate', problem)
+}
+
+const FEATURES: readonly (readonly [member: string, name: string])[] = [
+  ['dpop_signing_alg_values_supported', 'DPoP (RFC 9449)'],
+  ['tls_client_certificate_bound_access_tokens', 'tokens bound to client certificates (RFC 8705)'],
+  ['introspection_signing_alg_values_supported', 'signed introspection answers (RFC 9701)'],
+  ['authorization_response_iss_parameter_supported', '`iss` in authorization responses (RFC 9207)']
+]
+
+function checkFeatures(metadata: Document, add: Add): void {
+  for (const [member, name] of FEATURES) {
+    const value = metadata[member]
+    const has = value === true || (Array.isArray(value) && value.length > 0)
+    add(
+      'note',
+      `${has ? 'Offers' : 'Does not say that it offers'} ${name}`,
+      Array.isArray(value) ? value.join(' ') : undefined
+    )
+  }
+}
+
+async function checkResource(resource: string, issuer: string, get: Get, add: Add): Promise<void> {
+  const { origin, pathname } = new URL(resource)
+  const place = `${origin}/.well-known/oauth-protected-resource${pathname.replace(/\/$/, '')}`
+  const { document, problem } = await get(place)
+  if (document === undefined || problem !== undefined) add('failed', `Metadata at ${place}`, `${problem} (RFC 9728 §3)`)
+  else {
+    const same = document['resource'] === resource
+    const named = `names ${JSON.stringify(document['resource'])}: it must be equal to the letter (RFC 9728 §3.3)`
+    add(same ? 'passed' : 'failed', `Metadata at ${place}`, same ? undefined : named)
+    const servers = document['authorization_servers']
+    const has = Array.isArray(servers) && servers.includes(issuer)
+    add(
+      has ? 'passed' : 'failed',
+      'It names this issuer',
+      has ? undefined : `\`authorization_servers\`: ${JSON.stringify(servers)}`
+    )
+  }
+  const { status, headers, problem: silent } = await get(resource)
+  const challenge = headers.get('www-authenticate')
+  if (status === 401 && challenge !== null)
+    add(
+      challenge.includes('resource_metadata') ? 'passed' : 'warning',
+      `${resource} without a token is 401, and says where to look`,
+      challenge.includes('resource_metadata') ? undefined : `${challenge}\nNo \`resource_metadata\` (RFC 9728 §5.1).`
+    )
+  else
+    add(
+      'note',
+      `${resource} without a token`,
+      `${silent ?? `answered ${status}`}. If it is protected, it should be 401 with WWW-Authenticate.`
+    )
+}
+
+function configurationFor(issuer: string, resource = 'https://api.example.com', metadata: Document = {}): string {
+  const introspection =
+    typeof metadata['introspection_endpoint'] === 'string'
+      ? `
+      // For opaque tokens, and for fresh():
+      // introspection: { clientId: 'api', auth: clientSecretBasic(process.env.CLIENT_SECRET) }`
+      : ''
+  return `import { resourceServer } from 'oauth-resource-server'
+
+const api = resourceServer({
+  resource: ${JSON.stringify(resource)},
+  issuers: [
+    {
+      issuer: ${JSON.stringify(issuer)}${introspection === '' ? '' : ','}${introspection}
+    }
+  ]
+})
+`
+}

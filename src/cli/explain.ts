@@ -1,0 +1,190 @@
+/**
+ * `explain`: what a resource server with these settings makes of a token, check by check; what was expected and what
+ * came; which option would admit it, and whether that is wise; and the answer that the API would give. The server that
+ * decides is a real one.
+ */
+import { explainChecks } from '../../adapters/explain.js'
+import { type IssuerOptions, type ResourceRequest, ResourceServerError, resourceServer, scope } from '../index.js'
+import { parseObject } from '../json.js'
+import { harmless, painter, type Terminal, waiting, writeFinding } from './terminal.js'
+
+export interface ExplainOptions {
+  readonly token: string
+  /** Default: the token's `aud`, if it is one. */
+  readonly resource?: string | undefined
+  /** Default: the token's `iss`. */
+  readonly issuer?: string | undefined
+  readonly audience?: string | undefined
+  readonly profile?: 'rfc9068' | 'legacy' | undefined
+  /** What the route asks for, space-delimited. */
+  readonly scope?: string | undefined
+  /** A file with the key set: nothing is asked of anybody. */
+  readonly jwks?: string | undefined
+  readonly json: boolean
+}
+
+/** What would admit a token that was refused for this reason, and whether that is wise. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  malformed: 'If this authorization server issues opaque tokens: `introspection`. Wise: they are made for that.',
+  type: '`profile: "legacy"`. Wise where the authorization server cannot write `at+jwt`; ID tokens are refused all the same.',
+  audience:
+    '`audience: [...]` with the identifier that came. Wise only if it names this API and no other; `audience: null` never is.',
+  issuer: '`acceptedIssuers`, or another entry in `issuers`. Wise if both names are one authorization server’s.',
+  claim: '`requiredClaims`, or `profile: "legacy"`. Wise for a claim that nothing in your API relies on.',
+  algorithm:
+    '`algorithms`. Wise for another asymmetric algorithm that this issuer really uses; `none` and HS* cannot be had.',
+  expired: '`clockTolerance`, up to 300 s. Wise for clocks that differ, not for tokens that are too old.',
+  not_yet_valid: '`clockTolerance`, up to 300 s. Wise for clocks that differ; better to set them.',
+  unknown_key: 'None. The key set is the issuer’s; look whether this is the issuer that signed it.',
+  signature: 'None, and there must be none.',
+  dpop_downgrade: 'None: the token is bound to its client’s key, and needs a proof (RFC 9449 §7). That is a property.',
+  certificate_binding: 'None: the token is bound to a client certificate, and needs the TLS connection that has it.',
+  insufficient_scope: 'The client must ask for the scope; or the route for less.'
+}
+
+/** @returns the exit code: 0 it is let in, 1 it is refused, 2 nobody can know */
+export async function explain(options: ExplainOptions, terminal: Terminal): Promise<0 | 1 | 2> {
+  const { token } = options
+  const [header, payload] = token.split('.').map(decode)
+  const issuer = options.issuer ?? text(payload?.['iss'])
+  if (issuer === undefined)
+    throw new TypeError('The token names no issuer (`iss`), so say which: --issuer https://as.example.com')
+  const resource = options.resource ?? audienceOf(payload)
+  if (resource === undefined)
+    throw new TypeError('The token names no single audience (`aud`), so say which API it is for: --resource URL')
+  const api = resourceServer({ resource, issuers: [await issuerOptions(issuer, options, terminal)], now: terminal.now })
+  const request: ResourceRequest = {
+    method: 'GET',
+    url: '/',
+    fieldLines: (name) => (name === 'authorization' ? [`Bearer ${token}`] : [])
+  }
+  const needed = options.scope?.split(' ').filter(Boolean) ?? []
+  let error: ResourceServerError | undefined
+  try {
+    const decision = Promise.resolve(api.authorize(request, ...(needed.length > 0 ? [scope(...needed)] : [])))
+    await waiting(terminal, `asking ${issuer}`, decision)
+  } catch (refusal) {
+    if (!(refusal instanceof ResourceServerError)) throw refusal
+    error = refusal
+  } finally {
+    await api.close()
+  }
+  const assumed = [
+    ...(options.issuer === undefined ? ['issuer (--issuer)'] : []),
+    ...(options.resource === undefined ? ['API (--resource)'] : [])
+  ]
+  const report = { issuer, resource, header, payload, assumed, ...(await describe(token, error)) }
+  if (options.json) terminal.out(`${JSON.stringify(report, null, 2)}\n`)
+  else write(terminal, report)
+  if (error === undefined) return 0
+  return error.status >= 500 ? 2 : 1
+}
+
+interface Report {
+  readonly verdict: 'let in' | 'refused' | 'unknown'
+  readonly reason: string | null
+  readonly expected: unknown
+  readonly received: unknown
+  readonly hint: string | null
+  readonly remedy: string | null
+  readonly checks: ReturnType<typeof explainChecks>
+  readonly answer: { readonly status: number; readonly headers: Record<string, string>; readonly body: string }
+}
+
+async function describe(token: string, error: ResourceServerError | undefined): Promise<Report> {
+  const reason = error?.reason ?? null
+  const checks = explainChecks({ authorization: `Bearer ${token}` }, reason)
+  if (error === undefined) {
+    const answer = { status: 200, headers: {}, body: '' }
+    return { verdict: 'let in', reason, expected: null, received: null, hint: null, remedy: null, checks, answer }
+  }
+  const response = error.toResponse()
+  return {
+    verdict: error.status >= 500 ? 'unknown' : 'refused',
+    reason,
+    expected: error.expected ?? null,
+    received: error.received ?? null,
+    hint: error.hint,
+    remedy: REMEDIES[error.reason] ?? null,
+    checks,
+    answer: { status: error.status, headers: Object.fromEntries(response.headers), body: await response.text() }
+  }
+}
+
+interface Subject {
+  readonly issuer: string
+  readonly resource: string
+  readonly header: object | undefined
+  readonly payload: object | undefined
+  /** Options that were not given, and taken from the token. */
+  readonly assumed: readonly string[]
+}
+
+function write(terminal: Terminal, subject: Subject & Report): void {
+  const paint = painter(terminal)
+  const say = (line = ''): void => terminal.out(`${line}\n`)
+  const {
+    issuer,
+    resource,
+    header,
+    payload,
+    verdict,
+    reason,
+    expected,
+    received,
+    hint,
+    remedy,
+    checks,
+    answer,
+    assumed
+  } = subject
+  const shown = (value: unknown): string => harmless(JSON.stringify(value, null, 2) ?? 'nothing')
+  say(`${paint('bold', 'Token')} as the API ${harmless(resource)} sees it, which trusts ${harmless(issuer)}`)
+  if (header === undefined || payload === undefined) say('It is opaque: it says nothing by itself.')
+  else say(paint('dim', `header ${shown(header)}\npayload ${shown(payload)}\nsignature: not shown`))
+  if (assumed.length > 0)
+    say(`The ${assumed.join(' and the ')} are its own words: say what your API trusts, and compare.`)
+  say(`\n${paint('bold', 'Checks')}`)
+  if (checks.length === 0) say('None came to an end: this is no fault of the token.')
+  for (const { name, standard, verdict: one } of checks)
+    writeFinding(terminal, { verdict: one, name: `${name} ${paint('dim', standard)}` })
+  if (reason !== null) {
+    say(`\n${paint('bold', 'Why')}  ${reason}`)
+    if (expected !== null) say(`expected  ${shown(expected)}`)
+    if (received !== null) say(`received  ${shown(received)}`)
+    say(harmless(hint ?? ''))
+    if (remedy !== null) say(`\n${paint('bold', 'What would admit it')}\n${remedy}`)
+  }
+  say(`\n${paint('bold', 'The answer')}`)
+  say(verdict === 'let in' ? 'The request goes on to its handler.' : `HTTP/1.1 ${answer.status}`)
+  for (const [name, value] of Object.entries(answer.headers)) say(`${name}: ${value}`)
+  if (answer.body !== '') say(`\n${answer.body}`)
+}
+
+async function issuerOptions(issuer: string, options: ExplainOptions, terminal: Terminal): Promise<IssuerOptions> {
+  const { audience, profile, jwks } = options
+  const keys = jwks === undefined ? undefined : parseObject(await terminal.readFile(jwks))
+  if (jwks !== undefined && !Array.isArray(keys?.['keys']))
+    throw new TypeError(`${jwks} is no key set: {"keys": [...]} (RFC 7517 §5)`)
+  return {
+    issuer,
+    ...(audience !== undefined && { audience }),
+    ...(profile !== undefined && { profile }),
+    ...(keys !== undefined && { jwks: keys as never })
+  }
+}
+
+function audienceOf(payload: Record<string, unknown> | undefined): string | undefined {
+  const aud = payload?.['aud']
+  const only: unknown = Array.isArray(aud) && aud.length === 1 ? aud[0] : aud
+  // What is no URL can be an audience, and no identifier of an API (RFC 8707 §2).
+  return typeof only === 'string' && /^https?:/.test(only) && URL.canParse(only) ? only : undefined
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}
+
+function decode(segment: string): Record<string, unknown> | undefined {
+  return parseObject(Buffer.from(segment, 'base64url').toString())
+}

@@ -1,0 +1,112 @@
+#!/usr/bin/env node
+/** `npx oauth-resource-server doctor | explain`: the command. What it does is in the files beside; here it is read. */
+import { readFile } from 'node:fs/promises'
+import process from 'node:process'
+import { text } from 'node:stream/consumers'
+import { parseArgs } from 'node:util'
+import { doctor } from './doctor.js'
+import { explain } from './explain.js'
+import type { Terminal } from './terminal.js'
+
+const HELP = `Usage:
+  oauth-resource-server doctor ISSUER [--resource URL] [--json]
+  oauth-resource-server explain [TOKEN | -] [options] [--json]
+
+doctor looks at what an authorization server publishes, and at an API before it,
+and ends with a configuration to paste. It sends no secret.
+
+  --resource URL     an API: its metadata, and what it answers without a token
+
+explain shows what a resource server makes of a token, check by check, and why.
+The token comes from standard input, unless it is given: then it is in the
+history of your shell.
+
+  --issuer URL       whom the API trusts; default: whom the token names
+  --resource URL     the API; default: the token's audience
+  --audience TEXT    what the API is called in tokens, if not by its URL
+  --profile legacy   tokens whose typ is JWT, or none
+  --scope "a b"      what the route asks for
+  --jwks FILE        the issuer's keys: nobody is asked for anything
+
+  --json             for programs
+  --help             this
+
+Exit code: 0 well, let in; 1 not well, refused; 2 nobody could be asked, usage.
+`
+
+/** @returns the exit code */
+async function run(args: string[], terminal: Terminal): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      resource: { type: 'string' },
+      issuer: { type: 'string' },
+      audience: { type: 'string' },
+      profile: { type: 'string' },
+      scope: { type: 'string' },
+      jwks: { type: 'string' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false }
+    }
+  })
+  const [command, argument, ...more] = positionals
+  if (values.help) {
+    terminal.out(HELP)
+    return 0
+  }
+  if (more.length > 0) throw new TypeError(`Too many arguments: ${more.join(' ')}`)
+  if (command === 'doctor') {
+    if (argument === undefined || !isUrl(argument)) throw new TypeError('doctor needs the URL of an issuer.')
+    requireUrl(values.resource, '--resource')
+    return doctor({ issuer: argument, resource: values.resource, json: values.json }, terminal)
+  }
+  if (command === 'explain') {
+    requireUrl(values.issuer, '--issuer')
+    requireUrl(values.resource, '--resource')
+    const { profile, ...options } = values
+    if (profile !== undefined && profile !== 'rfc9068' && profile !== 'legacy')
+      throw new TypeError('--profile: rfc9068 or legacy.')
+    const given = argument === undefined || argument === '-' ? await terminal.input() : argument
+    const token = given
+      .trim()
+      .replace(/^Authorization: *|^Bearer +/gi, '')
+      .replace(/^Bearer +/i, '')
+    if (token === '' || /\s/.test(token))
+      throw new TypeError('explain needs one token, on standard input or as an argument.')
+    return explain({ ...options, token, profile }, terminal)
+  }
+  throw new TypeError(command === undefined ? 'Which command? doctor or explain.' : `There is no command ${command}.`)
+}
+
+function isUrl(value: string): boolean {
+  return /^https?:/.test(value) && URL.canParse(value)
+}
+
+function requireUrl(value: string | undefined, option: string): void {
+  if (value !== undefined && !isUrl(value)) throw new TypeError(`${option}: not an http(s) URL.`)
+}
+
+const terminal: Terminal = {
+  isTTY: process.stdout.isTTY === true && process.stderr.isTTY === true,
+  noColor: (process.env['NO_COLOR'] ?? '') !== '' || process.env['TERM'] === 'dumb',
+  out: (line) => void process.stdout.write(line),
+  err: (line) => void process.stderr.write(line),
+  input: async () => {
+    if (process.stdin.isTTY) process.stderr.write('Paste the token, then Ctrl-D:\n')
+    return text(process.stdin)
+  },
+  readFile: (path) => readFile(path, 'utf8'),
+  fetch,
+  now: () => Date.now() / 1000
+}
+
+try {
+  process.exitCode = await run(process.argv.slice(2), terminal)
+} catch (error) {
+  // What was asked wrongly; anything else is a fault of ours, and says where.
+  const { code = '' } = error as NodeJS.ErrnoException
+  const isUsage = error instanceof TypeError || code.startsWith('ERR_PARSE_ARGS') || code === 'ENOENT'
+  process.stderr.write(`${isUsage ? (error as Error).message : String((error as Error).stack)}\nTry --help.\n`)
+  process.exitCode = 2
+}

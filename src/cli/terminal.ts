@@ -1,0 +1,63 @@
+/** What is written to a person or to a program: text of a terminal, in colour where somebody looks at it, or JSON. */
+import { styleText } from 'node:util'
+
+/** A terminal, or what stands for one. */
+export interface Terminal {
+  readonly isTTY: boolean
+  /** As in the environment; https://no-color.org. */
+  readonly noColor: boolean
+  /** Of the process. */
+  readonly out: (text: string) => void
+  readonly err: (text: string) => void
+  /** All of standard input. */
+  readonly input: () => Promise<string>
+  readonly readFile: (path: string) => Promise<string>
+  readonly fetch: typeof fetch
+  /** Seconds since the epoch. */
+  readonly now: () => number
+}
+
+export type Verdict = 'passed' | 'failed' | 'warning' | 'not reached' | 'note'
+
+export interface Finding {
+  readonly verdict: Verdict
+  readonly name: string
+  /** What was found, and what to do about it. */
+  readonly detail?: string | undefined
+}
+
+const MARKS: Readonly<Record<Verdict, readonly [mark: string, style: 'green' | 'red' | 'yellow' | 'dim']>> = {
+  passed: ['✓', 'green'],
+  failed: ['✗', 'red'],
+  warning: ['!', 'yellow'],
+  'not reached': ['–', 'dim'],
+  note: ['·', 'dim']
+}
+
+export type Style = 'green' | 'red' | 'yellow' | 'dim' | 'bold'
+
+export function painter({ isTTY, noColor }: Terminal): (style: Style, text: string) => string {
+  return (style, text) => (isTTY && !noColor ? styleText(style, text, { validateStream: false }) : text)
+}
+
+export function writeFinding(terminal: Terminal, { verdict, name, detail }: Finding): void {
+  const [mark, style] = MARKS[verdict]
+  terminal.out(`${painter(terminal)(style, mark)} ${name}\n`)
+  if (detail !== undefined) for (const line of detail.split('\n')) terminal.out(`    ${line}\n`)
+}
+
+/** Whatever came from elsewhere, without what a terminal would obey. */
+export function harmless(text: string): string {
+  return text.replace(/(?!\n)[\p{Cc}\p{Bidi_Control}]/gu, '�')
+}
+
+/** Shown while something is waited for, where somebody looks at it. */
+export async function waiting<T>(terminal: Terminal, what: string, work: Promise<T>): Promise<T> {
+  if (!terminal.isTTY) return work
+  terminal.err(`${what} …`)
+  try {
+    return await work
+  } finally {
+    terminal.err('\r\u001b[K')
+  }
+}
