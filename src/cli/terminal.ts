@@ -17,7 +17,7 @@ export interface Terminal {
   readonly now: () => number
 }
 
-export type Verdict = 'passed' | 'failed' | 'warning' | 'not reached' | 'note'
+type Verdict = 'passed' | 'failed' | 'warning' | 'not reached' | 'note'
 
 export interface Finding {
   readonly verdict: Verdict
