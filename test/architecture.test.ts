@@ -247,6 +247,7 @@ describe('adapters', () => {
     'adapters/events': [],
     'adapters/node-request': [],
     'adapters/redis': [],
+    'adapters/env': [],
     'adapters/explain': [],
     'adapters/testing': ['adapters/testing-endpoints', 'adapters/testing-keys'],
     'adapters/testing-endpoints': [],

@@ -45,6 +45,7 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
   '/fetch': ['protect', 'protectedResourceMetadata'],
   '/hono': ['protect', 'protectedResourceMetadata', 'getAuth', 'getOptionalAuth'],
   '/redis': ['redisStore', 'redisChannel'],
+  '/env': ['fromEnv'],
   '/explain': ['explainChecks'],
   '/testing': ['createTestIssuer', 'fakeAccess'],
   '/profiles': ['fapi2', 'mcp', 'auth0', 'entra', 'keycloak', 'cognito', 'okta', 'google', 'telnyx', 'duende']

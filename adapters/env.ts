@@ -1,0 +1,187 @@
+/**
+ * Options from environment variables, for an API that is configured where it is deployed. Everything that is missing or
+ * wrong is said at once, by the names of the variables; what a variable holds is never repeated. A name with `_FILE` is of
+ * a file that holds the value, as Docker and Kubernetes mount secrets.
+ *
+ * Does NOT read `process.env` by itself, and knows the settings that differ from one place to another, not all there are.
+ */
+import { readFileSync } from 'node:fs'
+import {
+  bearerToken,
+  type ClientAuth,
+  clientSecretBasic,
+  clientSecretPost,
+  type DpopOptions,
+  type IssuerOptions,
+  type ResourceServerOptions
+} from '../src/index.js'
+
+const PREFIX = 'OAUTH_RS_'
+
+/** What each variable, behind the prefix, is for. */
+const VARIABLES = {
+  RESOURCE: 'identifier of this API, required',
+  ISSUER: 'issuer, required; several are separated by spaces, and share all settings',
+  AUDIENCE: 'what the API is called in tokens, if not by RESOURCE; several are separated by spaces',
+  PROFILE: '`legacy` for tokens whose `typ` is not `at+jwt`',
+  TOKENS: '`jwt`, `opaque` or `both`',
+  JWKS_URI: 'where the keys are, if the metadata do not say',
+  METADATA_URL: 'where the metadata are, if not at a well-known place',
+  INTROSPECTION_ENDPOINT: 'if the metadata do not say',
+  CLIENT_ID: 'of this API at the authorization server: turns introspection on',
+  CLIENT_SECRET: 'its secret; or CLIENT_SECRET_FILE',
+  CLIENT_AUTH: '`client_secret_basic` (default) or `client_secret_post`',
+  API_KEY: 'a Bearer token for introspection, in place of CLIENT_ID; or API_KEY_FILE',
+  DPOP: '`off`, `offered` or `required`',
+  DPOP_NONCES: '`off`, `offered` or `required`',
+  DPOP_NONCE_SECRET: 'the same for all processes, 32 characters or more; or DPOP_NONCE_SECRET_FILE',
+  PUBLIC_URL: 'where clients reach this server, if not at the origin of RESOURCE',
+  CLOCK_TOLERANCE: 'seconds'
+} as const
+
+type Name = keyof typeof VARIABLES
+
+const SECRETS: ReadonlySet<string> = new Set<Name>(['CLIENT_SECRET', 'API_KEY', 'DPOP_NONCE_SECRET'])
+const CHOICES: Readonly<Partial<Record<Name, readonly string[]>>> = {
+  PROFILE: ['rfc9068', 'legacy'],
+  TOKENS: ['jwt', 'opaque', 'both'],
+  CLIENT_AUTH: ['client_secret_basic', 'client_secret_post'],
+  DPOP: ['off', 'offered', 'required'],
+  DPOP_NONCES: ['off', 'offered', 'required']
+}
+
+/**
+ * Options for `resourceServer()` from variables that begin with `OAUTH_RS_`. An empty one is as if it were not there; one
+ * that is not known here is an error, since it is a mistyped one most of the time.
+ *
+ * ```ts
+ * const api = resourceServer({ ...fromEnv(process.env), scopes: ['orders:read'] })
+ * ```
+ *
+ * @throws {TypeError} listing every variable that is missing, unknown, contradicting or wrong. What a value means, such as
+ *   whether a URL is one, `resourceServer()` says
+ */
+export function fromEnv(env: Readonly<Record<string, string | undefined>>): ResourceServerOptions {
+  const problems: string[] = []
+  const values = read(env, problems)
+  const issuers = list(values.get('ISSUER'))
+  if (!values.has('RESOURCE')) problems.push(`${PREFIX}RESOURCE is missing: ${VARIABLES.RESOURCE}`)
+  if (issuers.length === 0) problems.push(`${PREFIX}ISSUER is missing: ${VARIABLES.ISSUER}`)
+  const shared = issuerOptions(values, problems)
+  const dpop = dpopOptions(values, problems)
+  const tolerance = values.get('CLOCK_TOLERANCE')
+  if (tolerance !== undefined && !/^\d{1,3}$/.test(tolerance))
+    problems.push(`${PREFIX}CLOCK_TOLERANCE is no number of seconds`)
+  if (problems.length > 0)
+    throw new TypeError(
+      `fromEnv() found ${problems.length === 1 ? 'a problem' : `${problems.length} problems`} in the environment:\n${problems.map((one) => `- ${one}`).join('\n')}`
+    )
+  const publicUrl = values.get('PUBLIC_URL')
+  return {
+    resource: values.get('RESOURCE') as string,
+    issuers: issuers.map((issuer) => ({ issuer, ...shared })),
+    ...(tolerance !== undefined && { clockTolerance: Number(tolerance) }),
+    ...(publicUrl !== undefined && { publicUrl }),
+    ...(dpop !== undefined && { dpop })
+  }
+}
+
+/** By name without prefix, of those that hold something. */
+function read(env: Readonly<Record<string, string | undefined>>, problems: string[]): ReadonlyMap<string, string> {
+  const values = new Map<string, string>()
+  for (const [variable, value = ''] of Object.entries(env)) {
+    if (!variable.startsWith(PREFIX) || value === '') continue
+    const name = variable.slice(PREFIX.length)
+    const secret = name.replace(/_FILE$/, '')
+    if (Object.hasOwn(VARIABLES, name)) values.set(name, value)
+    else if (name !== secret && SECRETS.has(secret)) {
+      const content = readSecret(value)
+      if (env[PREFIX + secret]) problems.push(`${PREFIX}${secret} and ${variable} are both there: which one?`)
+      else if (content === undefined) problems.push(`${variable} names a file that cannot be read, or is empty`)
+      else values.set(secret, content)
+    } else problems.push(`${variable} is not known: ${closest(name)}`)
+  }
+  for (const [name, choices] of Object.entries(CHOICES)) {
+    const value = values.get(name)
+    if (value !== undefined && !choices.includes(value))
+      problems.push(`${PREFIX}${name} is none of ${choices.join(', ')}`)
+  }
+  return values
+}
+
+/** Without the newline that editors end files with. */
+function readSecret(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').replace(/\r?\n$/, '') || undefined
+  } catch {
+    return undefined
+  }
+}
+
+function closest(name: string): string {
+  const similar = Object.keys(VARIABLES).filter((one) => one.startsWith(name.slice(0, 3)))
+  return similar.length > 0
+    ? `is it ${similar.map((one) => PREFIX + one).join(' or ')}?`
+    : `the names are ${Object.keys(VARIABLES).join(', ')}`
+}
+
+function issuerOptions(values: ReadonlyMap<string, string>, problems: string[]): Partial<IssuerOptions> {
+  const audience = list(values.get('AUDIENCE'))
+  const introspection = introspectionOptions(values, problems)
+  const options = {
+    profile: values.get('PROFILE'),
+    tokens: values.get('TOKENS'),
+    jwksUri: values.get('JWKS_URI'),
+    metadataUrl: values.get('METADATA_URL'),
+    audience: audience.length > 0 ? audience : undefined,
+    introspection
+  }
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+}
+
+function introspectionOptions(values: ReadonlyMap<string, string>, problems: string[]): IssuerOptions['introspection'] {
+  const clientId = values.get('CLIENT_ID')
+  const secret = values.get('CLIENT_SECRET')
+  const apiKey = values.get('API_KEY')
+  if (apiKey !== undefined && clientId !== undefined)
+    problems.push(`${PREFIX}API_KEY and ${PREFIX}CLIENT_ID are both there: one of them authenticates this API`)
+  if (clientId !== undefined && secret === undefined)
+    problems.push(`${PREFIX}CLIENT_SECRET is missing: ${VARIABLES.CLIENT_SECRET}`)
+  for (const name of ['CLIENT_SECRET', 'CLIENT_AUTH'])
+    if (values.has(name) && clientId === undefined)
+      problems.push(`${PREFIX}CLIENT_ID is missing: ${VARIABLES.CLIENT_ID}`)
+  const needs = values.has('INTROSPECTION_ENDPOINT') || ['opaque', 'both'].includes(values.get('TOKENS') ?? '')
+  if (needs && clientId === undefined && apiKey === undefined)
+    problems.push(`${PREFIX}CLIENT_ID or ${PREFIX}API_KEY is missing: opaque tokens are asked about`)
+  const auth = authOf(values)
+  if (auth === undefined) return undefined
+  const endpoint = values.get('INTROSPECTION_ENDPOINT')
+  return { ...(clientId !== undefined && { clientId }), auth, ...(endpoint !== undefined && { endpoint }) }
+}
+
+function authOf(values: ReadonlyMap<string, string>): ClientAuth | undefined {
+  const apiKey = values.get('API_KEY')
+  if (apiKey !== undefined) return bearerToken(apiKey)
+  const secret = values.get('CLIENT_SECRET')
+  if (secret === undefined) return undefined
+  return values.get('CLIENT_AUTH') === 'client_secret_post' ? clientSecretPost(secret) : clientSecretBasic(secret)
+}
+
+function dpopOptions(values: ReadonlyMap<string, string>, problems: string[]): DpopOptions | false | undefined {
+  const mode = values.get('DPOP')
+  const nonces = values.get('DPOP_NONCES') as DpopOptions['nonces']
+  const nonceSecret = values.get('DPOP_NONCE_SECRET')
+  if (mode === 'off' && (nonces !== undefined || nonceSecret !== undefined))
+    problems.push(`${PREFIX}DPOP is off, and there are nonces for it`)
+  if (mode === 'off') return false
+  if (mode === undefined && nonces === undefined && nonceSecret === undefined) return undefined
+  return {
+    ...(mode === 'required' && { required: true }),
+    ...(nonces !== undefined && { nonces }),
+    ...(nonceSecret !== undefined && { nonceSecret })
+  }
+}
+
+function list(value = ''): readonly string[] {
+  return value.split(/\s+/).filter(Boolean)
+}

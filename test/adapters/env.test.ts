@@ -1,0 +1,182 @@
+/** Options from environment variables: what each says, and everything that is wrong with them, at once and without a value. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { fromEnv } from '../../adapters/env.js'
+import { type IssuerOptions, resourceServer } from '../../src/index.js'
+import { startIssuer } from '../support/issuer.js'
+
+const NEEDED = { OAUTH_RS_RESOURCE: 'https://api.example.com', OAUTH_RS_ISSUER: 'https://as.example.com' }
+
+let folder: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'env-'))
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+/** What is said of an environment, or what comes of it. */
+function said(env: Record<string, string>): string[] {
+  try {
+    fromEnv(env)
+    return []
+  } catch (error) {
+    expect(error).toBeInstanceOf(TypeError)
+    return (error as Error).message.split('\n').slice(1)
+  }
+}
+
+const issuerOf = (env: Record<string, string>): IssuerOptions =>
+  (fromEnv({ ...NEEDED, ...env }).issuers as IssuerOptions[])[0] as IssuerOptions
+
+describe('what is there', () => {
+  test('the two that are needed, and nothing that was not said', () => {
+    expect(fromEnv({ ...NEEDED, PATH: '/bin', OAUTH_RS_AUDIENCE: '' })).toEqual({
+      resource: 'https://api.example.com',
+      issuers: [{ issuer: 'https://as.example.com' }]
+    })
+  })
+
+  test('all of them', () => {
+    const { introspection, ...issuer } = issuerOf({
+      OAUTH_RS_AUDIENCE: 'orders  billing',
+      OAUTH_RS_PROFILE: 'legacy',
+      OAUTH_RS_TOKENS: 'both',
+      OAUTH_RS_JWKS_URI: 'https://as.example.com/keys',
+      OAUTH_RS_METADATA_URL: 'https://as.example.com/metadata',
+      OAUTH_RS_INTROSPECTION_ENDPOINT: 'https://as.example.com/introspect',
+      OAUTH_RS_CLIENT_ID: 'api',
+      OAUTH_RS_CLIENT_SECRET: 'secret'
+    })
+    expect(issuer).toEqual({
+      issuer: 'https://as.example.com',
+      audience: ['orders', 'billing'],
+      profile: 'legacy',
+      tokens: 'both',
+      jwksUri: 'https://as.example.com/keys',
+      metadataUrl: 'https://as.example.com/metadata'
+    })
+    expect(introspection).toMatchObject({ clientId: 'api', endpoint: 'https://as.example.com/introspect' })
+    const more = fromEnv({
+      ...NEEDED,
+      OAUTH_RS_ISSUER: 'https://a.example https://b.example',
+      OAUTH_RS_CLOCK_TOLERANCE: '5',
+      OAUTH_RS_PUBLIC_URL: 'https://edge.example.com',
+      OAUTH_RS_DPOP: 'required',
+      OAUTH_RS_DPOP_NONCES: 'offered',
+      OAUTH_RS_DPOP_NONCE_SECRET: 's'.repeat(32)
+    })
+    expect(more).toEqual({
+      resource: 'https://api.example.com',
+      issuers: [{ issuer: 'https://a.example' }, { issuer: 'https://b.example' }],
+      clockTolerance: 5,
+      publicUrl: 'https://edge.example.com',
+      dpop: { required: true, nonces: 'offered', nonceSecret: 's'.repeat(32) }
+    })
+    expect(() => resourceServer(more)).not.toThrow()
+    expect(fromEnv({ ...NEEDED, OAUTH_RS_DPOP: 'off' }).dpop).toBe(false)
+    expect(fromEnv({ ...NEEDED, OAUTH_RS_DPOP: 'offered' }).dpop).toEqual({})
+  })
+
+  test.each([
+    ['a secret in the field', { OAUTH_RS_CLIENT_SECRET: 'sec ret' }, 'authorization', /^Basic /],
+    [
+      'a secret in the form',
+      { OAUTH_RS_CLIENT_SECRET: 'sec ret', OAUTH_RS_CLIENT_AUTH: 'client_secret_post' },
+      'form',
+      /^sec ret$/
+    ],
+    ['a secret in a file', { file: 'sec ret\n' }, 'form', /^sec ret$/]
+  ] as const)('%s authenticates us', async (_title, env, where, expected) => {
+    const issuer = await startIssuer()
+    try {
+      const { file, ...given } = env as Record<string, string>
+      if (file !== undefined) {
+        const path = join(folder, 'secret')
+        writeFileSync(path, file)
+        Object.assign(given, { OAUTH_RS_CLIENT_SECRET_FILE: path, OAUTH_RS_CLIENT_AUTH: 'client_secret_post' })
+      }
+      const options = { ...given, OAUTH_RS_ISSUER: issuer.issuer, OAUTH_RS_CLIENT_ID: 'api' }
+      const api = resourceServer(fromEnv({ ...NEEDED, ...options }))
+      const request = {
+        method: 'GET',
+        url: '/',
+        fieldLines: (name: string) => (name === 'authorization' ? [`Bearer ${issuer.opaque()}`] : [])
+      }
+      await expect(Promise.resolve(api.authorize(request))).resolves.toBeDefined()
+      const asked = issuer.requests.find(({ endpoint }) => endpoint === 'introspection')
+      const seen = where === 'form' ? asked?.form.get('client_secret') : asked?.headers.authorization
+      expect(seen).toMatch(expected)
+      await api.close()
+    } finally {
+      await issuer.close()
+    }
+  })
+
+  test('an API key, as a Bearer token', () => {
+    expect(issuerOf({ OAUTH_RS_API_KEY: 'KEY' }).introspection).toMatchObject({ auth: expect.any(Function) })
+  })
+})
+
+test('the README names every variable, and no other', () => {
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+  const names = [...new Set(readme.match(/OAUTH_RS_[A-Z_]+/g))]
+  const known = (said({ OAUTH_RS_XYZ: '1' })[0]?.match(/[A-Z_]{4,}/g) ?? []).filter((name) => name !== 'OAUTH_RS_XYZ')
+  const files = ['CLIENT_SECRET_FILE', 'API_KEY_FILE', 'DPOP_NONCE_SECRET_FILE']
+  expect(names.toSorted()).toEqual([...known, ...files].map((name) => `OAUTH_RS_${name}`).toSorted())
+})
+
+describe('what is wrong', () => {
+  test('everything is said at once, by name', () => {
+    expect(
+      said({
+        OAUTH_RS_CLIENT_SECRET: 'hush',
+        OAUTH_RS_TOKENS: 'maybe',
+        OAUTH_RS_AUDIANCE: 'orders',
+        OAUTH_RS_CLOCK_TOLERANCE: 'soon'
+      })
+    ).toEqual([
+      '- OAUTH_RS_AUDIANCE is not known: is it OAUTH_RS_AUDIENCE?',
+      '- OAUTH_RS_TOKENS is none of jwt, opaque, both',
+      expect.stringMatching(/^- OAUTH_RS_RESOURCE is missing: /),
+      expect.stringMatching(/^- OAUTH_RS_ISSUER is missing: /),
+      expect.stringMatching(/^- OAUTH_RS_CLIENT_ID is missing: /),
+      '- OAUTH_RS_CLOCK_TOLERANCE is no number of seconds'
+    ])
+  })
+
+  test.each([
+    ['a client without a secret', { OAUTH_RS_CLIENT_ID: 'api' }, 'OAUTH_RS_CLIENT_SECRET is missing'],
+    ['a way without a client', { OAUTH_RS_CLIENT_AUTH: 'client_secret_post' }, 'OAUTH_RS_CLIENT_ID is missing'],
+    [
+      'two ways to authenticate',
+      { OAUTH_RS_CLIENT_ID: 'a', OAUTH_RS_CLIENT_SECRET: 'b', OAUTH_RS_API_KEY: 'c' },
+      'are both there'
+    ],
+    [
+      'opaque tokens and nobody to ask as',
+      { OAUTH_RS_TOKENS: 'opaque' },
+      'OAUTH_RS_CLIENT_ID or OAUTH_RS_API_KEY is missing'
+    ],
+    ['an endpoint and nobody to ask as', { OAUTH_RS_INTROSPECTION_ENDPOINT: 'https://a.example/i' }, 'is missing'],
+    ['a secret twice', { OAUTH_RS_API_KEY: 'KEY', OAUTH_RS_API_KEY_FILE: '/nowhere' }, 'are both there'],
+    ['a file that is not there', { OAUTH_RS_API_KEY_FILE: '/nowhere/at/all' }, 'cannot be read'],
+    ['a file for what is no secret', { OAUTH_RS_ISSUER_FILE: '/etc/hosts' }, 'OAUTH_RS_ISSUER_FILE is not known'],
+    ['nonces for what is off', { OAUTH_RS_DPOP: 'off', OAUTH_RS_DPOP_NONCES: 'required' }, 'OAUTH_RS_DPOP is off'],
+    ['a name like no other', { OAUTH_RS_XYZ: '1' }, 'the names are RESOURCE, ISSUER']
+  ])('%s', (_title, env, words) => {
+    const problems = said({ ...NEEDED, ...(env as unknown as Record<string, string>) })
+    expect(problems).toHaveLength(1)
+    expect(problems[0]).toContain(words)
+  })
+
+  test('no value is repeated, which may be a secret in the wrong place', () => {
+    const secret = 'hush-hush-hush'
+    const env = Object.fromEntries(
+      ['CLIENT_SECRET', 'TOKENS', 'PROFILE', 'DPOP', 'CLIENT_AUTH', 'CLOCK_TOLERANCE', 'API_KEY_FILE', 'OTHER'].map(
+        (name) => [`OAUTH_RS_${name}`, secret]
+      )
+    )
+    expect(said(env).join('\n')).not.toContain(secret)
+  })
+})
