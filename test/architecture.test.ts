@@ -245,6 +245,7 @@ describe('adapters', () => {
     'adapters/fetch': [],
     'adapters/hono': ['hono', 'adapters/fetch'],
     'adapters/events': [],
+    'adapters/mcp': [],
     'adapters/node-request': [],
     'adapters/redis': [],
     'adapters/env': [],

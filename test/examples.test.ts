@@ -21,7 +21,7 @@ const EXAMPLES = new URL('../examples/', import.meta.url)
 const SERVERS = ['express.mjs', 'fastify.mjs', 'hono.mjs', 'introspection.mjs', 'koa.mjs']
 
 /** Those that take no bearer tokens, or ask for more than a scope, have tests of their own. */
-const OTHERS = ['dpop.mjs', 'mtls.mjs', 'step-up.mjs']
+const OTHERS = ['dpop.mjs', 'mcp.mjs', 'mtls.mjs', 'step-up.mjs']
 
 let issuer: TestIssuer | undefined
 let child: ChildProcess | undefined
@@ -268,6 +268,28 @@ describe('examples/mtls.mjs', () => {
       expect(await exited).toEqual([0, null])
     })
   }
+})
+
+test('examples/mcp.mjs tells a tool who calls, and refuses one whose scope is not there', async () => {
+  const { origin, issuer } = await run('mcp.mjs')
+  const call = async (name: string, scope: string): Promise<unknown[]> => {
+    const reply = await fetch(origin, {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${issuer.token({ claims: claims(origin, scope) })}`,
+        'content-type': 'application/json',
+        accept: 'application/json, text/event-stream',
+        'mcp-protocol-version': '2025-06-18'
+      },
+      body: JSON.stringify({ jsonrpc: '2.0', id: 1, method: 'tools/call', params: { name, arguments: {} } })
+    })
+    const { result } = (await reply.json()) as { result?: { content: [{ text: string }] } }
+    return [reply.status, result?.content[0].text ?? reply.headers.get('www-authenticate')]
+  }
+  expect(await call('whoami', 'mcp')).toEqual([200, 'alice'])
+  expect(await call('write_note', 'mcp notes:write')).toEqual([200, 'written'])
+  expect(await call('write_note', 'mcp')).toEqual([403, expect.stringContaining('scope="mcp notes:write"')])
+  expect(await call('whoami', 'notes:write')).toEqual([403, expect.stringContaining('scope="mcp"')])
 })
 
 test('examples/step-up.mjs asks for a login by route and by amount, and for what the user agreed to', async () => {

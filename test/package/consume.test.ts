@@ -45,6 +45,7 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
   '/fetch': ['protect', 'protectedResourceMetadata'],
   '/hono': ['protect', 'protectedResourceMetadata', 'getAuth', 'getOptionalAuth'],
   '/redis': ['redisStore', 'redisChannel'],
+  '/mcp': ['authInfo', 'toolScopes', 'tokenVerifier'],
   '/env': ['fromEnv'],
   '/explain': ['explainChecks'],
   '/testing': ['createTestIssuer', 'fakeAccess'],
