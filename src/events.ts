@@ -3,11 +3,20 @@
  *
  * | channel | payload |
  * |---|---|
+ * | `oauth-resource-server:access` | `{ resource, issuer, scheme }`: a request is let in; of whom, nothing |
  * | `oauth-resource-server:refusal` | `{ resource, error }`: a {@link ResourceServerError} about to be thrown to an adapter |
+ * | `oauth-resource-server:exchange` | `{ resource, dependency, … }`: a request to an authorization server has ended, each attempt by itself |
  * | `oauth-resource-server:warning` | `{ resource, issuer, message }`: something an operator should look at |
  */
 import { type Channel, channel } from 'node:diagnostics_channel'
-import type { ResourceServerError } from './errors.js'
+import type { Dependency, ResourceServerError } from './errors.js'
+import type { Access, Scheme } from './types.js'
+
+export interface AccessEvent {
+  readonly resource: string
+  readonly issuer: string
+  readonly scheme: Scheme
+}
 
 export interface RefusalEvent {
   readonly resource: string
@@ -20,15 +29,45 @@ export interface WarningEvent {
   readonly message: string
 }
 
+/** One attempt: a request and its answer, or the lack of one. */
+export interface ExchangeEvent {
+  readonly resource: string
+  readonly dependency: Dependency
+  readonly method: 'GET' | 'POST'
+  /** Where to: host and port. */
+  readonly host: string
+  /** HTTP status; undefined where none came. */
+  readonly status: number | undefined
+  /** What went wrong, in words that follow the host; undefined for an answer that can be used. */
+  readonly failure: string | undefined
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number
+  /** Milliseconds. */
+  readonly duration: number
+}
+
 export interface Events {
+  /** Of undefined nothing is told: nobody was let in, or without a token. */
+  readonly access: (access: Access | undefined) => void
+  readonly exchange: (exchange: Omit<ExchangeEvent, 'resource'>) => void
   readonly refusal: (error: ResourceServerError) => void
   readonly warning: (issuer: string, message: string) => void
 }
 
 export function createEvents(resource: string): Events {
+  const accesses: Channel = channel('oauth-resource-server:access')
   const refusals: Channel = channel('oauth-resource-server:refusal')
+  const exchanges: Channel = channel('oauth-resource-server:exchange')
   const warnings: Channel = channel('oauth-resource-server:warning')
   return {
+    access: (access) => {
+      if (!accesses.hasSubscribers || access === undefined) return
+      const { issuer, scheme } = access
+      accesses.publish({ resource, issuer, scheme } satisfies AccessEvent)
+    },
+    exchange: (exchange) => {
+      if (exchanges.hasSubscribers) exchanges.publish({ resource, ...exchange } satisfies ExchangeEvent)
+    },
     refusal: (error) => {
       if (refusals.hasSubscribers) refusals.publish({ resource, error } satisfies RefusalEvent)
     },

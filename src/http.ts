@@ -9,6 +9,7 @@
 import { isUtf8 } from 'node:buffer'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Dependency, Unavailable } from './errors.js'
+import type { ExchangeEvent } from './events.js'
 import { lookupPublic, NotPublic, requirePublicHost } from './public-addresses.js'
 import type { HttpSettings } from './settings.js'
 
@@ -59,7 +60,8 @@ interface RawAnswer {
   }
 }
 
-export function createHttp(settings: HttpSettings): { exchange: Http; close(): Promise<void> } {
+/** @param told of each attempt, when it has ended */
+export function createHttp(settings: HttpSettings, told: Told): { exchange: Http; close(): Promise<void> } {
   let own: Promise<Dispatcher> | undefined
   let closed = false
   const dispatcher = (): Dispatcher | Promise<Dispatcher> => {
@@ -67,20 +69,30 @@ export function createHttp(settings: HttpSettings): { exchange: Http; close(): P
     own ??= import('undici').then((undici) => createAgent(undici, settings))
     return own
   }
+  const watched: typeof attempt = async (to, exchange, milliseconds) => {
+    const startedAt = Date.now()
+    const started = performance.now()
+    const result = await attempt(to, exchange, milliseconds)
+    const { dependency, method, url } = exchange
+    const [status, failure] = 'answer' in result ? [result.answer.status, undefined] : [result.status, result.failure]
+    const duration = performance.now() - started
+    told({ dependency, method, host: new URL(url).host, status, failure, startedAt, duration })
+    return result
+  }
   return {
     exchange: async (exchange) => {
       if (closed) throw new Unavailable(exchange.dependency, 'the resource server was closed')
       const deadline = performance.now() + settings.deadline * 1000
       const to = await dispatcher()
       const timeout = 1000 * Math.min(settings.timeout, settings.deadline)
-      const first = await attempt(to, exchange, timeout)
+      const first = await watched(to, exchange, timeout)
       if ('answer' in first) return first.answer
       const pause = 1000 * (first.retryAfter ?? RETRY_DELAY * (1 + Math.random()))
       const left = deadline - performance.now() - pause
       // No time for another attempt: say so now, and let the client come back when the server asked it to.
       if (left <= 0) throw unavailable(exchange, first)
       await sleep(pause)
-      const second = await attempt(to, exchange, Math.min(left, timeout))
+      const second = await watched(to, exchange, Math.min(left, timeout))
       if ('answer' in second) return second.answer
       throw unavailable(exchange, second)
     },
@@ -107,8 +119,12 @@ function createAgent({ Agent, buildConnector }: typeof import('undici'), setting
   return new Agent({ connect: guarded }) as unknown as Dispatcher
 }
 
+type Told = (exchange: Omit<ExchangeEvent, 'resource'>) => void
+
 interface Failure {
   readonly failure: string
+  /** Of the answer, where one came. */
+  readonly status?: number
   readonly retryAfter?: number | undefined
   readonly cause?: unknown
 }
@@ -142,15 +158,15 @@ async function attempt(
     const { statusCode: status } = answer
     if (status === 408 || status === 429 || status >= 500) {
       discard(answer.body)
-      return { failure: `answered ${status}`, retryAfter: readRetryAfter(answer.headers['retry-after']) }
+      return { failure: `answered ${status}`, status, retryAfter: readRetryAfter(answer.headers['retry-after']) }
     }
     if (field(answer, 'content-encoding', 'identity') !== 'identity') {
       discard(answer.body)
-      return { failure: 'sent a compressed body, which was not asked for' }
+      return { failure: 'sent a compressed body, which was not asked for', status }
     }
     const bytes = await readBody(answer.body)
-    if (bytes === undefined) return { failure: `sent a body of more than ${MAX_BODY} bytes` }
-    if (!isUtf8(bytes)) return { failure: 'sent a body that is not UTF-8' }
+    if (bytes === undefined) return { failure: `sent a body of more than ${MAX_BODY} bytes`, status }
+    if (!isUtf8(bytes)) return { failure: 'sent a body that is not UTF-8', status }
     const contentType = (field(answer, 'content-type', '').split(';')[0] as string).trim()
     return { answer: { status, contentType, cacheControl: field(answer, 'cache-control', ''), body: bytes.toString() } }
   } catch (cause) {

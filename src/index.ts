@@ -40,7 +40,7 @@ export {
   ResourceServerError,
   Unavailable
 } from './errors.js'
-export type { RefusalEvent, WarningEvent } from './events.js'
+export type { AccessEvent, ExchangeEvent, RefusalEvent, WarningEvent } from './events.js'
 export type { ChannelHealth } from './fan-out.js'
 export type { DocumentHealth, IssuerHealth } from './issuer.js'
 export { type LogoutIssuerOptions, type LogoutTokenOptions, logoutTokenReceiver } from './logout-token.js'

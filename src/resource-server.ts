@@ -54,7 +54,7 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
   const settings = readSettings(options)
   const { resource, now } = settings
   const events = createEvents(resource)
-  const http = createHttp(settings.http)
+  const http = createHttp(settings.http, events.exchange)
   let serial = 0
   const create = (issuer: Issuer['settings']): Issuer =>
     createIssuer(issuer, {
@@ -195,16 +195,21 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
   function answered<T>(decision: () => Awaitable<T>, request: ResourceRequest, scope: readonly string[]): Awaitable<T> {
     try {
       const result = decision()
-      return isPromise(result) ? refusing(result, request, scope) : result
+      return isPromise(result) ? refusing(result, request, scope) : granting(result)
     } catch (error) {
       throw answer(error, request, scope)
     }
   }
 
   function refusing<T>(result: Promise<T>, request: ResourceRequest, scope: readonly string[]): Promise<T> {
-    return result.catch((error: unknown) => {
+    return result.then(granting, (error: unknown) => {
       throw answer(error, request, scope)
     })
+  }
+
+  function granting<T>(result: T): T {
+    events.access(result as Access | undefined)
+    return result
   }
 
   function compile(requirements: readonly Requirement[]): Policy {
@@ -226,7 +231,7 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
         authorize: (request, established) => {
           try {
             const access = decide(policy, request, established)
-            return isPromise(access) ? refusing(access, request, policy.scopes) : access
+            return isPromise(access) ? refusing(access, request, policy.scopes) : granting(access)
           } catch (error) {
             throw answer(error, request, policy.scopes)
           }

@@ -245,6 +245,8 @@ describe('adapters', () => {
     'adapters/fetch': [],
     'adapters/hono': ['hono', 'adapters/fetch'],
     'adapters/events': [],
+    'adapters/log': [],
+    'adapters/otel': [],
     'adapters/mcp': [],
     'adapters/node-request': [],
     'adapters/redis': [],

@@ -27,7 +27,7 @@ async function start(
   ...script: readonly Behaviour[]
 ): Promise<Started> {
   const server = await startIssuer()
-  const http = createHttp({ dispatcher: undefined, timeout: 3, deadline: 5, ...settings })
+  const http = createHttp({ dispatcher: undefined, timeout: 3, deadline: 5, ...settings }, () => undefined)
   server.script('jwks', ...script)
   running.push(server, http)
   const exchange = { url: `${server.origin}/jwks`, method: 'GET', headers: {}, dependency: 'jwks' } as const
@@ -275,7 +275,7 @@ describe('connections', () => {
     await close()
     expect(await pending).toBeInstanceOf(Unavailable)
     await close()
-    await createHttp({ dispatcher: undefined, timeout: 3, deadline: 5 }).close()
+    await createHttp({ dispatcher: undefined, timeout: 3, deadline: 5 }, () => undefined).close()
   })
 
   test('a dispatcher of the user’s is used, and left open', async () => {

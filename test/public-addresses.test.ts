@@ -98,7 +98,10 @@ describe('publicAddressesOnly', () => {
     async (host) => {
       const server = await bed.issuer()
       const url = `http://${host}:${new URL(server.origin).port}/jwks`
-      const http = createHttp({ dispatcher: undefined, timeout: 3, deadline: 5, publicAddressesOnly: true })
+      const http = createHttp(
+        { dispatcher: undefined, timeout: 3, deadline: 5, publicAddressesOnly: true },
+        () => undefined
+      )
       closing.push(http)
       const attempt = http.exchange({ url, method: 'GET', headers: {}, dependency: 'jwks' })
       await expect(attempt).rejects.toMatchObject({
@@ -112,7 +115,7 @@ describe('publicAddressesOnly', () => {
 
   test('is off unless it is asked for', async () => {
     const server = await bed.issuer()
-    const http = createHttp({ dispatcher: undefined, timeout: 3, deadline: 5 })
+    const http = createHttp({ dispatcher: undefined, timeout: 3, deadline: 5 }, () => undefined)
     closing.push(http)
     const url = `${server.origin}/jwks`
     expect(await http.exchange({ url, method: 'GET', headers: {}, dependency: 'jwks' })).toMatchObject({ status: 200 })

@@ -1,0 +1,160 @@
+/**
+ * Metrics and traces for OpenTelemetry, from what this package says on `node:diagnostics_channel`: decisions by reason,
+ * requests to authorization servers, the state of issuers and caches. It is given a meter and a tracer, by shape, and
+ * brings no SDK.
+ *
+ * Attributes have few values: no token, no claim, no subject, no URL beyond a host.
+ */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { AccessEvent, ExchangeEvent, RefusalEvent, ResourceServer } from '../src/index.js'
+
+type Attributes = Record<string, string | number>
+
+/** Of `@opentelemetry/api`, what is used. */
+export interface Meter {
+  createCounter(name: string, options?: Description): { add(value: number, attributes?: Attributes): void }
+  createHistogram(name: string, options?: Description): { record(value: number, attributes?: Attributes): void }
+  createObservableGauge(name: string, options?: Description): Gauge
+}
+
+interface Gauge {
+  addCallback(callback: Observe): void
+  removeCallback(callback: Observe): void
+}
+
+interface Description {
+  description?: string
+  unit?: string
+}
+
+type Observe = (result: { observe(value: number, attributes?: Attributes): void }) => void
+
+/** Of `@opentelemetry/api`, what is used. */
+export interface Tracer {
+  startSpan(
+    name: string,
+    options?: { kind?: number; startTime?: number; attributes?: Attributes }
+  ): { setStatus(status: { code: number; message?: string }): unknown; end(endTime?: number): void }
+}
+
+export interface TelemetryOptions {
+  /** `metrics.getMeter('my-api')`. Default: no metrics. */
+  readonly meter?: Meter
+  /** `trace.getTracer('my-api')`. Default: no spans. */
+  readonly tracer?: Tracer
+  /** Whose health and caches are measured, when metrics are read. What is decided is measured of all servers of the process. */
+  readonly apis?: readonly ResourceServer<never>[]
+}
+
+const CHANNEL = 'oauth-resource-server:'
+/** `SpanKind.CLIENT` and `SpanStatusCode.ERROR`. */
+const CLIENT = 2
+const ERROR = 2
+const STATUS = { ok: 0, degraded: 1, failed: 2 } as const
+
+/**
+ * | name | what |
+ * |---|---|
+ * | `oauth.resource_server.decisions` | counter, by `outcome` (`granted`, `refused`, `failed`), `reason` |
+ * | `oauth.resource_server.exchange.duration` | histogram in seconds, by `dependency`, `server.address`, `http.response.status_code` or `error.type` |
+ * | `oauth.resource_server.issuer.status` | gauge, by `issuer`: 0 ok, 1 degraded, 2 failed |
+ * | `oauth.resource_server.cache.entries`, `.bytes` | gauges, by `cache` |
+ * | span `POST introspection` and the like | each attempt to reach an authorization server, in the context of the request it is for |
+ *
+ * All have `oauth.resource`, the identifier of the API.
+ *
+ * @returns ends it
+ */
+export function instrument({ meter, tracer, apis = [] }: TelemetryOptions): () => void {
+  const ends = [...(meter ? [measure(meter), ...observe(meter, apis)] : []), ...(tracer ? [trace(tracer)] : [])]
+  return () => {
+    for (const end of ends.splice(0)) end()
+  }
+}
+
+function listen<Event>(name: string, told: (event: Event) => void): () => void {
+  const listener = (event: unknown): void => told(event as Event)
+  subscribe(CHANNEL + name, listener)
+  return () => void unsubscribe(CHANNEL + name, listener)
+}
+
+function measure(meter: Meter): () => void {
+  const decisions = meter.createCounter('oauth.resource_server.decisions', {
+    description: 'Requests that were let in, refused, or could not be decided about',
+    unit: '{request}'
+  })
+  const durations = meter.createHistogram('oauth.resource_server.exchange.duration', {
+    description: 'Requests to authorization servers, each attempt',
+    unit: 's'
+  })
+  const ends = [
+    listen<AccessEvent>('access', ({ resource, issuer }) =>
+      decisions.add(1, { 'oauth.resource': resource, 'oauth.issuer': issuer, outcome: 'granted' })
+    ),
+    listen<RefusalEvent>('refusal', ({ resource, error }) => {
+      const outcome = error.status < 500 ? 'refused' : 'failed'
+      decisions.add(1, { 'oauth.resource': resource, outcome, reason: error.reason })
+    }),
+    listen<ExchangeEvent>('exchange', (exchange) => durations.record(exchange.duration / 1000, attributesOf(exchange)))
+  ]
+  return () => {
+    for (const end of ends) end()
+  }
+}
+
+function observe(meter: Meter, apis: readonly ResourceServer<never>[]): (() => void)[] {
+  const gauge = (name: string, description: string, unit: string, read: (api: ResourceServer<never>) => Reading[]) => {
+    const made = meter.createObservableGauge(`oauth.resource_server.${name}`, { description, unit })
+    const callback: Observe = (result) => {
+      for (const api of apis)
+        for (const { value, attributes } of read(api))
+          result.observe(value, { 'oauth.resource': api.resource, ...attributes })
+    }
+    made.addCallback(callback)
+    return () => made.removeCallback(callback)
+  }
+  const caches = (figure: 'entries' | 'bytes') => (api: ResourceServer<never>) =>
+    Object.entries(api.stats().cache).flatMap(([cache, stats]) => {
+      const value = (stats as Readonly<Partial<Record<typeof figure, number>>>)[figure]
+      return value === undefined ? [] : [{ value, attributes: { cache } }]
+    })
+  return [
+    gauge('issuer.status', '0: ok, 1: served from memory while renewals fail, 2: cannot verify', '1', (api) =>
+      api
+        .health()
+        .issuers.map(({ issuer, status }) => ({ value: STATUS[status], attributes: { 'oauth.issuer': issuer } }))
+    ),
+    gauge('cache.entries', 'Entries of each cache', '{entry}', caches('entries')),
+    gauge('cache.bytes', 'Approximate size of each cache', 'By', caches('bytes'))
+  ]
+}
+
+interface Reading {
+  readonly value: number
+  readonly attributes: Attributes
+}
+
+function trace(tracer: Tracer): () => void {
+  return listen<ExchangeEvent>('exchange', (exchange) => {
+    const { method, dependency, startedAt, duration, failure } = exchange
+    // It has ended: told in the context of whom it was for, so that the span has the right parent.
+    const span = tracer.startSpan(`${method} ${dependency}`, {
+      kind: CLIENT,
+      startTime: startedAt,
+      attributes: attributesOf(exchange)
+    })
+    if (failure !== undefined) span.setStatus({ code: ERROR, message: failure })
+    span.end(startedAt + duration)
+  })
+}
+
+function attributesOf({ resource, dependency, method, host, status, failure }: ExchangeEvent): Attributes {
+  return {
+    'oauth.resource': resource,
+    dependency,
+    'server.address': host,
+    'http.request.method': method,
+    ...(status !== undefined && { 'http.response.status_code': status }),
+    ...(failure !== undefined && { 'error.type': status === undefined ? 'no_answer' : 'unusable_answer' })
+  }
+}

@@ -1,0 +1,302 @@
+/** Metrics and traces in the OpenTelemetry SDK, logs in pino: what is told, by which names, and nothing of a token. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import {
+  AggregationTemporality,
+  InMemoryMetricExporter,
+  MeterProvider,
+  PeriodicExportingMetricReader
+} from '@opentelemetry/sdk-metrics'
+import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
+import { pino } from 'pino'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { type LogOptions, logTo } from '../../adapters/log.js'
+import { instrument } from '../../adapters/otel.js'
+import { createTestIssuer, type TestIssuer } from '../../adapters/testing.js'
+import {
+  type AccessEvent,
+  type ExchangeEvent,
+  fresh,
+  optional,
+  type Requirement,
+  type ResourceServer,
+  resourceServer,
+  scope
+} from '../../src/index.js'
+
+import { startIssuer } from '../support/issuer.js'
+
+const RESOURCE = 'https://api.example.com'
+
+let as: TestIssuer
+let api: ResourceServer
+const ended: (() => unknown)[] = []
+beforeEach(async () => {
+  as = await createTestIssuer()
+  api = resourceServer(as.options({ resource: RESOURCE }))
+})
+afterEach(async () => {
+  for (const end of ended.splice(0)) await end()
+})
+
+async function ask(token: string | undefined, ...requirements: Requirement[]): Promise<void> {
+  const request = {
+    method: 'GET',
+    url: '/',
+    fieldLines: (name: string) => (name === 'authorization' && token !== undefined ? [`Bearer ${token}`] : [])
+  }
+  await Promise.resolve()
+    .then(() => api.authorize(request, ...requirements))
+    .catch(() => undefined)
+}
+
+/** Something of everything: let in, refused, an outage, a setting that is wrong. */
+async function everything(): Promise<string[]> {
+  const tokens = [
+    as.token({ scope: 'read', sub: 'alice-secret' }),
+    as.expired({ sub: 'bob-secret' }),
+    as.opaque({ sub: 'carol-secret' })
+  ]
+  const [good, old, opaque] = tokens as [string, string, string]
+  await ask(good, scope('read'))
+  await ask(good, scope('read'))
+  await ask(good, scope('write'))
+  await ask(old)
+  await ask(undefined)
+  await ask(undefined, optional)
+  await ask(opaque, fresh())
+  as.fail('introspection', 503)
+  await ask(as.opaque())
+  as.fail('introspection', 'garbage')
+  await ask(as.opaque())
+  return [...tokens, 'alice-secret', 'bob-secret', 'carol-secret']
+}
+
+describe('the channels', () => {
+  function listen<Event>(name: string): Event[] {
+    const events: Event[] = []
+    const listener = (event: unknown): void => void events.push(event as Event)
+    subscribe(name, listener)
+    ended.push(() => unsubscribe(name, listener))
+    return events
+  }
+
+  test('access: who let whom in, of whom nothing is said', async () => {
+    const events = listen<AccessEvent>('oauth-resource-server:access')
+    await everything()
+    const event = { resource: RESOURCE, issuer: 'https://as.test', scheme: 'Bearer' }
+    expect(events).toEqual([event, event, event])
+    const access = await api.protect().authorize({
+      method: 'GET',
+      url: '/',
+      fieldLines: (name) => (name === 'authorization' ? [`Bearer ${as.token()}`] : [])
+    })
+    expect(events).toHaveLength(4)
+    // Checks inside a handler let nobody in who was not in already.
+    await api.enforce(access as never, { method: 'GET', url: '/', fieldLines: () => [] })
+    expect(events).toHaveLength(4)
+  })
+
+  test('exchange: each attempt, and how it ended', async () => {
+    const events = listen<ExchangeEvent>('oauth-resource-server:exchange')
+    await everything()
+    const seen = events.map(({ dependency, method, host, status, failure }) => [
+      method,
+      dependency,
+      host,
+      status,
+      failure
+    ])
+    expect(seen).toEqual([
+      ['GET', 'metadata', 'as.test', 200, undefined],
+      ['GET', 'jwks', 'as.test', 200, undefined],
+      ['POST', 'introspection', 'as.test', 200, undefined],
+      ['POST', 'introspection', 'as.test', 200, undefined],
+      ['POST', 'introspection', 'as.test', 503, 'answered 503'],
+      ['POST', 'introspection', 'as.test', 503, 'answered 503'],
+      ['POST', 'introspection', 'as.test', 200, undefined]
+    ])
+    expect(events.every(({ duration, startedAt }) => duration >= 0 && Math.abs(startedAt - Date.now()) < 60_000)).toBe(
+      true
+    )
+  })
+})
+
+describe('instrument()', () => {
+  function startMetrics(): {
+    meter: ReturnType<MeterProvider['getMeter']>
+    read: () => Promise<Record<string, unknown[]>>
+  } {
+    const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
+    const provider = new MeterProvider({
+      readers: [new PeriodicExportingMetricReader({ exporter, exportIntervalMillis: 3_600_000 })]
+    })
+    ended.push(() => provider.shutdown())
+    return {
+      meter: provider.getMeter('test'),
+      read: async () => {
+        await provider.forceFlush()
+        const metrics =
+          exporter
+            .getMetrics()
+            .at(-1)
+            ?.scopeMetrics.flatMap((one) => one.metrics) ?? []
+        return Object.fromEntries(
+          metrics.map(({ descriptor, dataPoints }) => [
+            descriptor.name,
+            dataPoints.map(({ attributes, value }) => ({
+              ...attributes,
+              value: typeof value === 'number' ? value : (value as { count: number }).count
+            }))
+          ])
+        )
+      }
+    }
+  }
+
+  test('counts decisions by reason, times exchanges, looks at issuers and caches', async () => {
+    const { meter, read } = startMetrics()
+    ended.push(instrument({ meter, apis: [api] }))
+    const secrets = await everything()
+    const metrics = await read()
+    const of = { 'oauth.resource': RESOURCE }
+    expect(metrics['oauth.resource_server.decisions']).toEqual(
+      expect.arrayContaining([
+        { ...of, 'oauth.issuer': 'https://as.test', outcome: 'granted', value: 3 },
+        { ...of, outcome: 'refused', reason: 'insufficient_scope', value: 1 },
+        { ...of, outcome: 'refused', reason: 'expired', value: 1 },
+        { ...of, outcome: 'refused', reason: 'credentials_missing', value: 1 },
+        { ...of, outcome: 'failed', reason: 'introspection_unavailable', value: 1 },
+        { ...of, outcome: 'failed', reason: 'misconfigured', value: 1 }
+      ])
+    )
+    expect(metrics['oauth.resource_server.decisions']).toHaveLength(6)
+    expect(metrics['oauth.resource_server.exchange.duration']).toEqual(
+      expect.arrayContaining([
+        {
+          ...of,
+          dependency: 'jwks',
+          'server.address': 'as.test',
+          'http.request.method': 'GET',
+          'http.response.status_code': 200,
+          value: 1
+        },
+        {
+          ...of,
+          dependency: 'introspection',
+          'server.address': 'as.test',
+          'http.request.method': 'POST',
+          'http.response.status_code': 503,
+          'error.type': 'unusable_answer',
+          value: 2
+        }
+      ])
+    )
+    expect(metrics['oauth.resource_server.issuer.status']).toEqual([
+      { ...of, 'oauth.issuer': 'https://as.test', value: 0 }
+    ])
+    expect(metrics['oauth.resource_server.cache.entries']).toEqual(
+      expect.arrayContaining([{ ...of, cache: 'verified', value: 1 }])
+    )
+    expect(metrics['oauth.resource_server.cache.bytes']).toEqual(
+      expect.arrayContaining([expect.objectContaining({ cache: 'verified' })])
+    )
+    for (const secret of secrets) expect(JSON.stringify(metrics)).not.toContain(secret)
+  })
+
+  test('says when an issuer serves from memory, and ends when it is told to', async () => {
+    const { meter, read } = startMetrics()
+    const stop = instrument({ meter, apis: [api] })
+    await ask(as.token())
+    as.fail('jwks', 'reset')
+    await api.refresh().catch(() => undefined)
+    const status = 'oauth.resource_server.issuer.status'
+    expect((await read())[status]).toMatchObject([{ value: 1 }])
+    stop()
+    await ask(as.token())
+    expect((await read())['oauth.resource_server.decisions']).toMatchObject([{ outcome: 'granted', value: 1 }])
+    // Ended twice is ended.
+    stop()
+  })
+
+  test('spans: each attempt, with its beginning and end, in the context of the request', async () => {
+    const exporter = new InMemorySpanExporter()
+    const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] })
+    ended.push(() => provider.shutdown())
+    const tracer = provider.getTracer('test')
+    ended.push(instrument({ tracer }))
+    const secrets = await everything()
+    const spans = exporter.getFinishedSpans()
+    expect(spans.map(({ name }) => name)).toEqual([
+      'GET metadata',
+      'GET jwks',
+      ...Array.from({ length: 5 }, () => 'POST introspection')
+    ])
+    expect(spans.every(({ kind }) => kind === SpanKind.CLIENT)).toBe(true)
+    expect(spans.map(({ status }) => status.code).filter((code) => code === SpanStatusCode.ERROR)).toHaveLength(2)
+    expect(spans[4]).toMatchObject({
+      status: { message: 'answered 503' },
+      attributes: { 'http.response.status_code': 503, 'error.type': 'unusable_answer', 'server.address': 'as.test' }
+    })
+    const told = JSON.stringify(spans.map(({ name, attributes, status }) => ({ name, attributes, status })))
+    for (const secret of secrets) expect(told).not.toContain(secret)
+    expect(trace.getActiveSpan()).toBeUndefined()
+  })
+
+  test('nothing to tell is nothing', () => {
+    expect(() => instrument({})()).not.toThrow()
+  })
+})
+
+describe('logTo()', () => {
+  type Line = Record<string, unknown>
+
+  function log(options?: LogOptions): Line[] {
+    const lines: Line[] = []
+    const logger = pino({ level: 'debug' }, { write: (line: string) => void lines.push(JSON.parse(line)) })
+    ended.push(logTo(logger, options))
+    return lines
+  }
+
+  test('each at its level, with its reason and hint; of tokens nothing', async () => {
+    const lines = log()
+    const secrets = await everything()
+    expect(lines.map(({ level, msg }) => [level, msg])).toEqual([
+      [30, '403 insufficient_scope'],
+      [30, '401 expired'],
+      [20, '401 credentials_missing'],
+      [40, '503 introspection_unavailable'],
+      [50, '500 misconfigured']
+    ])
+    expect(lines[1]).toMatchObject({ resource: RESOURCE, status: 401, reason: 'expired', hint: expect.any(String) })
+    expect(lines[1]).not.toHaveProperty('received')
+    for (const secret of secrets) expect(JSON.stringify(lines)).not.toContain(secret)
+  })
+
+  test('an outage has its cause; a warning of a key is a warning', async () => {
+    const lines = log()
+    as.fail('introspection', 'reset')
+    await ask(as.opaque())
+    expect(lines[0]).toMatchObject({ level: 40, err: { message: expect.stringContaining('ended this connection') } })
+    const other = await startIssuer()
+    ended.push(() => other.close())
+    other.jwks.keys.push({ ...other.jwks.keys[0], use: 'enc' })
+    await resourceServer({ resource: RESOURCE, issuers: [other.issuer] }).ready()
+    expect(lines.at(-1)).toMatchObject({
+      level: 40,
+      issuer: other.issuer,
+      msg: expect.stringContaining('not for signatures')
+    })
+  })
+
+  test('evidence, where it is asked for; one API of several; and an end', async () => {
+    const lines = log({ evidence: true, resource: RESOURCE })
+    const others = log({ resource: 'https://other.example.com' })
+    await ask(as.wrongAudience())
+    expect(lines[0]).toMatchObject({ expected: [RESOURCE], received: 'https://another-api.example' })
+    expect(others).toEqual([])
+    for (const end of ended.splice(0)) await end()
+    await ask(as.wrongAudience())
+    expect(lines).toHaveLength(1)
+  })
+})
