@@ -245,6 +245,7 @@ describe('adapters', () => {
     'adapters/fetch': [],
     'adapters/hono': ['hono', 'adapters/fetch'],
     'adapters/events': [],
+    'adapters/node': [],
     'adapters/log': [],
     'adapters/otel': [],
     'adapters/mcp': [],

@@ -44,6 +44,7 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
   '/fastify': ['default', 'fastifyResourceServer', 'protect', 'protectedResourceMetadata', 'getAuth', 'errorHandler'],
   '/fetch': ['protect', 'protectedResourceMetadata'],
   '/hono': ['protect', 'protectedResourceMetadata', 'getAuth', 'getOptionalAuth'],
+  '/node': ['protect', 'protectUpgrade', 'protectedResourceMetadata', 'enforce', 'refuse', 'onExpiry'],
   '/log': ['logTo'],
   '/otel': ['instrument'],
   '/mcp': ['authInfo', 'toolScopes', 'tokenVerifier'],

@@ -1,0 +1,199 @@
+/**
+ * `node:http` without a framework; and upgrades (WebSocket, RFC 6455 §4.2.2), which no framework's middleware sees: they
+ * are decided about before the handshake, and answered in plain HTTP. What is long-lived can be ended when its token does.
+ *
+ * Does NOT speak WebSocket. A browser's script cannot set `Authorization` on a handshake: give it a ticket of your own, got
+ * with its token by an ordinary request.
+ */
+import { type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse, STATUS_CODES } from 'node:http'
+import { emitWarning } from 'node:process'
+import type { Duplex } from 'node:stream'
+import {
+  type Access,
+  type Check,
+  Misconfigured,
+  type Requirement,
+  type ResourceServer,
+  ResourceServerError
+} from '../src/index.js'
+import { addHeaders, type HeaderAccess, isEmpty, metadataAnswer, NodeRequest } from './node-request.js'
+
+/** A request that may go on; `access` is undefined where `optional` or `skipPreflight` let it through without a token. */
+export interface Granted {
+  readonly access: Access | undefined
+}
+
+/**
+ * For a request listener.
+ *
+ * ```ts
+ * const guard = protect(api, scope('orders:read'))
+ * createServer(async (request, response) => {
+ *   const granted = await guard(request, response)
+ *   if (!granted) return
+ * ```
+ *
+ * @returns undefined for what is refused, and answered
+ * @throws {TypeError} at once, for a requirement that is none
+ */
+export function protect<Scope extends string>(
+  api: ResourceServer<Scope>,
+  ...requirements: readonly Requirement<NoInfer<Scope>>[]
+): (request: IncomingMessage, response: ServerResponse) => Promise<Granted | undefined> {
+  const protection = api.protect(...requirements)
+  return async (request, response) => {
+    const headers = headersOf(response)
+    if (!isEmpty(protection.headers)) addHeaders(protection.headers, ...headers)
+    try {
+      const access = await protection.authorize(new NodeRequest(request))
+      // Somebody else has answered meanwhile: there is nothing left to add to.
+      if (response.headersSent) return undefined
+      if (access) addHeaders(access.responseHeaders, ...headers)
+      return { access }
+    } catch (error) {
+      refuse(request, response, error)
+      return undefined
+    }
+  }
+}
+
+/**
+ * Applies further checks inside a handler, before its response starts: where only the body says which scopes an operation
+ * needs. Give what it throws to {@link refuse}.
+ *
+ * @throws {ResourceServerError} the refusal
+ * @throws {TypeError} `protect` let the request through without a token
+ */
+export async function enforce<Scope extends string>(
+  api: ResourceServer<Scope>,
+  request: IncomingMessage,
+  { access }: Granted,
+  ...checks: readonly Check<NoInfer<Scope>>[]
+): Promise<void> {
+  if (access === undefined) throw new TypeError('enforce() needs an access: without a token there is none')
+  await api.enforce(access, new NodeRequest(request), ...checks)
+}
+
+/**
+ * Answers a refusal: one that `enforce` threw, or a `Forbidden` of yours. Anything else is 500, and a warning of the process.
+ */
+export function refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+  const refusal = asRefusal(error)
+  if (response.headersSent) return
+  addHeaders(refusal.headers, ...headersOf(response))
+  const { body, headers } = bodyOf(refusal)
+  // What was not read of the request would be taken for the next one.
+  response.writeHead(refusal.status, { ...headers, ...(!request.complete && { Connection: 'close' }) })
+  response.end(request.method === 'HEAD' ? undefined : body)
+}
+
+function headersOf(response: ServerResponse): HeaderAccess {
+  return [(name) => response.getHeader(name), (name, value) => void response.setHeader(name, value)]
+}
+
+/**
+ * For `server.on('upgrade', …)`: decides before the handshake. A refusal is written to the socket as plain HTTP, with its
+ * challenge, and the socket is closed.
+ *
+ * ```ts
+ * const guard = protectUpgrade(api, scope('events'))
+ * server.on('upgrade', async (request, socket, head) => {
+ *   const granted = await guard(request, socket)
+ *   if (!granted) return
+ *   webSockets.handleUpgrade(request, socket, head, (client) => onExpiry(granted.access, () => client.close(4401)))
+ * })
+ * ```
+ *
+ * @returns undefined for what is refused, and answered; and for a client that has gone
+ * @throws {TypeError} at once, for a requirement that is none
+ */
+export function protectUpgrade<Scope extends string>(
+  api: ResourceServer<Scope>,
+  ...requirements: readonly Requirement<NoInfer<Scope>>[]
+): (request: IncomingMessage, socket: Duplex) => Promise<Granted | undefined> {
+  const protection = api.protect(...requirements)
+  return async (request, socket) => {
+    // While it is decided nobody else listens, and an error that nobody hears ends the process.
+    const ignore = (): void => undefined
+    socket.on('error', ignore)
+    let access: Access | undefined
+    try {
+      access = await protection.authorize(new NodeRequest(request))
+    } catch (error) {
+      if (!isGone(socket)) writeRefusal(socket, asRefusal(error))
+      return undefined
+    }
+    if (isGone(socket)) return undefined
+    // Handed on. Of one that is refused or gone, errors are of no interest for good, and may be yet to come.
+    socket.off('error', ignore)
+    return { access }
+  }
+}
+
+function isGone({ destroyed, errored }: Duplex): boolean {
+  return destroyed || errored !== null
+}
+
+/**
+ * Serves the RFC 9728 metadata of these servers, each at its own well-known path, to anybody. Ask it first.
+ *
+ * @returns whether the request was for that, and is answered
+ */
+export function protectedResourceMetadata(
+  ...apis: readonly ResourceServer<never>[]
+): (request: IncomingMessage, response: ServerResponse) => boolean {
+  return (request, response) => {
+    const answer = metadataAnswer(apis, new NodeRequest(request))
+    if (answer === undefined) return false
+    response.writeHead(answer.status, answer.headers as OutgoingHttpHeaders).end(answer.body)
+    return true
+  }
+}
+
+/** Milliseconds: more is taken for none by timers. */
+const LONGEST = 2 ** 31 - 1
+
+/**
+ * Calls back when a token ends, for connections that outlive requests. It keeps no process alive. For an access without
+ * an end, and for undefined, never.
+ *
+ * @param now seconds since the epoch. Default: the system clock
+ * @returns forgets it: call it when the connection closes
+ */
+export function onExpiry(
+  access: Access | undefined,
+  ended: () => void,
+  now: () => number = () => Date.now() / 1000
+): () => void {
+  const expiresAt = access?.expiresAt
+  let timer: NodeJS.Timeout | undefined
+  const wait = (end: number): void => {
+    const left = (end - now()) * 1000
+    timer = setTimeout(() => (left > LONGEST ? wait(end) : ended()), Math.min(Math.max(left, 0), LONGEST))
+    timer.unref()
+  }
+  if (expiresAt !== undefined) wait(expiresAt)
+  return () => clearTimeout(timer)
+}
+
+/** What is no error of ours is a fault of a check: told as a warning of the process, and 500 to the client. */
+function asRefusal(error: unknown): ResourceServerError {
+  if (error instanceof ResourceServerError) return error
+  emitWarning(error instanceof Error ? error : String(error))
+  return new Misconfigured('a check of the application failed')
+}
+
+function bodyOf(error: ResourceServerError): { readonly body: string; readonly headers: Record<string, string> } {
+  const content = error.toJSON()
+  const body = content === undefined ? '' : JSON.stringify(content)
+  const headers = { 'Content-Length': String(Buffer.byteLength(body)) }
+  return { body, headers: content === undefined ? headers : { ...headers, 'Content-Type': 'application/json' } }
+}
+
+function writeRefusal(socket: Duplex, error: ResourceServerError): void {
+  const { body, headers } = bodyOf(error)
+  const fields = Object.entries({ ...error.headers, ...headers, Connection: 'close' }).flatMap(([name, value]) =>
+    [value].flat().map((line) => `${name}: ${line}\r\n`)
+  )
+  socket.end(`HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}\r\n${fields.join('')}\r\n${body}`)
+}

@@ -1,0 +1,280 @@
+/** node:http without a framework, and WebSocket handshakes by `ws`: real sockets, and what is on them. */
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { WebSocket, WebSocketServer } from 'ws'
+import {
+  enforce,
+  type Granted,
+  onExpiry,
+  protect,
+  protectedResourceMetadata,
+  protectUpgrade,
+  refuse
+} from '../../adapters/node.js'
+import { createTestIssuer, fakeAccess, type TestIssuer } from '../../adapters/testing.js'
+import { Forbidden, optional, type ResourceServer, resourceServer, scope } from '../../src/index.js'
+import { send } from './wire.js'
+
+const RESOURCE = 'https://api.example.com'
+const METADATA = `resource_metadata="${RESOURCE}/.well-known/oauth-protected-resource"`
+
+let as: TestIssuer
+let api: ResourceServer
+const closing: (() => unknown)[] = []
+beforeEach(async () => {
+  as = await createTestIssuer()
+  api = resourceServer(as.options({ resource: RESOURCE, dpop: { nonces: 'offered' } }))
+})
+afterEach(async () => {
+  vi.useRealTimers()
+  for (const close of closing.splice(0).toReversed()) await close()
+})
+
+async function listen(listener?: RequestListener): Promise<{ port: number; server: Server }> {
+  const server = createServer(listener)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  closing.push(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  return { port: (server.address() as AddressInfo).port, server }
+}
+
+const bearer = (token: string): readonly [string, string][] => [['Authorization', `Bearer ${token}`]]
+
+describe('protect()', () => {
+  async function serve(
+    handle: (granted: Granted, request: IncomingMessage) => unknown,
+    ...requirements: Parameters<typeof protect>[1][]
+  ): Promise<number> {
+    const guard = protect(api, ...requirements)
+    const metadata = protectedResourceMetadata(api)
+    const { port } = await listen(async (request, response) => {
+      response.setHeader('Vary', 'Origin')
+      if (metadata(request, response)) return
+      const granted = await guard(request, response)
+      if (!granted) return
+      try {
+        response.end(JSON.stringify(await handle(granted, request)))
+      } catch (error) {
+        refuse(request, response, error)
+      }
+    })
+    return port
+  }
+
+  test('lets in a good token, refuses others with the whole challenge, and serves the metadata', async () => {
+    const port = await serve(({ access }) => access?.subject, scope('read'))
+    expect(await send(port, { headers: bearer(as.token({ scope: 'read' })) })).toMatchObject({
+      status: 200,
+      body: '"user-1"'
+    })
+    const refused = await send(port, { headers: bearer(as.expired({ scope: 'read' })) })
+    expect(refused.status).toBe(401)
+    expect(refused.values('www-authenticate')[0]).toBe(
+      `Bearer error="invalid_token", error_description="The access token expired", scope="read", ${METADATA}`
+    )
+    expect(JSON.parse(refused.body)).toEqual({ error: 'invalid_token', error_description: 'The access token expired' })
+    const none = await send(port)
+    expect([none.status, none.body, none.values('content-length')]).toEqual([401, '', ['0']])
+    expect((await send(port, { headers: bearer(as.token()) })).status).toBe(403)
+    const document = await send(port, { path: '/.well-known/oauth-protected-resource' })
+    expect(JSON.parse(document.body)).toMatchObject({ resource: RESOURCE })
+    const head = await send(port, { method: 'HEAD', headers: bearer(as.expired()) })
+    expect([head.status, head.body]).toEqual([401, ''])
+  })
+
+  test('fields of a grant, and of a route that some pass without a token, join those that are there', async () => {
+    const port = await serve(({ access }) => access?.scheme ?? 'nobody', optional)
+    const anonymous = await send(port)
+    expect([anonymous.body, anonymous.values('vary')]).toEqual(['"nobody"', ['Origin, Authorization, DPoP']])
+    const { authorization, dpop } = as.dpop({ url: `${RESOURCE}/` })
+    const bound = await send(port, {
+      headers: [
+        ['Authorization', authorization],
+        ['DPoP', dpop]
+      ]
+    })
+    expect([bound.body, bound.values('dpop-nonce').length]).toEqual(['"DPoP"', 1])
+  })
+
+  test('checks inside a handler, an answer of one’s own, and a fault', async () => {
+    const warned = vi.fn()
+    process.on('warning', warned)
+    closing.push(() => process.off('warning', warned))
+    const port = await serve(async (granted, request) => {
+      if (request.url === '/write') await enforce(api, request, granted, scope('write'))
+      if (request.url === '/mine') throw new Forbidden('Not yours')
+      if (request.url === '/fault') throw new Error('a secret of ours')
+      return 'done'
+    })
+    const ask = (path: string) => send(port, { path, headers: bearer(as.token({ scope: 'read' })) })
+    expect((await ask('/')).body).toBe('"done"')
+    const lacking = await ask('/write')
+    expect([lacking.status, lacking.values('www-authenticate')[0]]).toEqual([
+      403,
+      expect.stringContaining('scope="write"')
+    ])
+    expect(await ask('/mine')).toMatchObject({ status: 403, body: expect.stringContaining('Not yours') })
+    const fault = await ask('/fault')
+    expect([fault.status, fault.body]).toEqual([500, '{"error":"server_error"}'])
+    await expect.poll(() => warned.mock.calls.map(([{ message }]) => message)).toEqual(['a secret of ours'])
+    await expect(enforce(api, {} as never, { access: undefined }, scope('a'))).rejects.toThrow(
+      'without a token there is none'
+    )
+  })
+
+  test('a body that was not read ends the connection, and an answer that was given meanwhile stands', async () => {
+    const port = await serve(() => 'done', scope('read'))
+    const refused = await send(port, {
+      method: 'POST',
+      headers: [...bearer(as.token()), ['Connection', 'keep-alive']],
+      body: 'x',
+      missing: 10
+    })
+    expect([refused.status, refused.values('connection')]).toEqual([403, ['close']])
+    const guard = protect(api)
+    const results: unknown[] = []
+    const { port: other } = await listen(async (request, response) => {
+      const deciding = guard(request, response)
+      response.writeHead(504).end()
+      results.push(await deciding)
+    })
+    // Both must be asked about: one is let in, the other is not.
+    expect((await send(other, { headers: bearer(as.opaque()) })).status).toBe(504)
+    expect((await send(other, { headers: bearer('unheard-of') })).status).toBe(504)
+    await expect.poll(() => results).toEqual([undefined, undefined])
+  })
+
+  test('a requirement that is none is said at once', () => {
+    expect(() => protect(api, 'read' as never)).toThrow(TypeError)
+    expect(() => protectUpgrade(api, 'read' as never)).toThrow(TypeError)
+  })
+})
+
+describe('protectUpgrade()', () => {
+  interface Running {
+    readonly url: string
+    readonly port: number
+    readonly granted: (Granted | undefined)[]
+  }
+
+  async function serve(...requirements: Parameters<typeof protectUpgrade>[1][]): Promise<Running> {
+    const { port, server } = await listen()
+    const sockets = new WebSocketServer({ noServer: true })
+    closing.push(() => sockets.close())
+    const guard = protectUpgrade(api, ...requirements)
+    const granted: (Granted | undefined)[] = []
+    server.on('upgrade', async (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      const decision = await guard(request, socket)
+      granted.push(decision)
+      if (!decision) return
+      sockets.handleUpgrade(request, socket, head, (client) => {
+        const forget = onExpiry(decision.access, () => client.close(4401, 'token expired'), as.now)
+        client.on('close', forget).on('error', () => undefined)
+        client.send(`hello ${decision.access?.subject}`)
+      })
+    })
+    return { url: `ws://127.0.0.1:${port}/events`, port, granted }
+  }
+
+  const open = (url: string, headers: Record<string, string> = {}): WebSocket => {
+    const client = new WebSocket(url, { headers })
+    closing.push(() => client.on('error', () => undefined).terminate())
+    return client
+  }
+
+  test('a good token is let in, and its end ends the connection', async () => {
+    const { url } = await serve(scope('events'))
+    const client = open(url, {
+      authorization: `Bearer ${as.token({ scope: 'events', exp: Math.floor(as.now()) + 1 })}`
+    })
+    const [message] = await once(client, 'message')
+    expect(String(message)).toBe('hello user-1')
+    const [code, reason] = await once(client, 'close')
+    expect([code, String(reason)]).toEqual([4401, 'token expired'])
+  })
+
+  test.each([
+    ['none', {}, 401, undefined],
+    ['an expired one', { flaw: 'expired' }, 401, 'invalid_token'],
+    ['one without the scope', { flaw: 'token' }, 403, 'insufficient_scope']
+  ] as const)(
+    '%s: the handshake is refused with the challenge, as plain HTTP',
+    async (_title, { flaw }: { flaw?: 'expired' | 'token' }, status, error) => {
+      const { url, granted } = await serve(scope('events'))
+      const client = open(url, flaw ? { authorization: `Bearer ${as[flaw]()}` } : {})
+      const [, response] = (await once(client, 'unexpected-response')) as [unknown, IncomingMessage]
+      expect(response.statusCode).toBe(status)
+      expect(response.headers['www-authenticate']).toContain(METADATA)
+      expect(response.headers.connection).toBe('close')
+      const chunks: Buffer[] = []
+      for await (const chunk of response) chunks.push(chunk)
+      const body = Buffer.concat(chunks).toString()
+      expect(error === undefined ? body : JSON.parse(body).error).toBe(error ?? '')
+      expect(granted).toEqual([undefined])
+    }
+  )
+
+  test('an outage is 503; a check that fails is 500, and a warning', async () => {
+    as.fail('jwks', 503)
+    const { url } = await serve()
+    const client = open(url, { authorization: `Bearer ${as.token()}` })
+    const [, outage] = (await once(client, 'unexpected-response')) as [unknown, IncomingMessage]
+    expect([outage.statusCode, outage.headers['retry-after'], outage.headers['www-authenticate']]).toEqual([
+      503,
+      expect.stringMatching(/^\d+$/),
+      undefined
+    ])
+    as.recover()
+    as.advance(31)
+    const warned = once(process, 'warning')
+    const { url: broken } = await serve(() => {
+      throw new Error('in a check')
+    })
+    const second = open(broken, { authorization: `Bearer ${as.token()}` })
+    const [, fault] = (await once(second, 'unexpected-response')) as [unknown, IncomingMessage]
+    expect(fault.statusCode).toBe(500)
+    expect(await warned).toMatchObject([{ message: 'in a check' }])
+  })
+
+  test('a client that goes away while it is decided takes nobody with it', async () => {
+    const { port, granted } = await serve()
+    for (const token of [as.opaque(), 'unheard-of']) {
+      const socket = connect(port, '127.0.0.1')
+      socket.on('error', () => undefined)
+      socket.write(
+        `GET /events HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nAuthorization: Bearer ${token}\r\n\r\n`
+      )
+      await once(socket, 'ready')
+      socket.resetAndDestroy()
+    }
+    await expect.poll(() => granted.length).toBe(2)
+  })
+})
+
+describe('onExpiry()', () => {
+  test('waits for as long as it takes, longer than a timer can; keeps no process alive; can be forgotten', async () => {
+    const access = await fakeAccess({ claims: { exp: Math.floor(Date.now() / 1000) + 40 * 86_400 } })
+    vi.useFakeTimers()
+    const ended = vi.fn()
+    onExpiry(access, ended)
+    vi.advanceTimersByTime(39 * 86_400_000)
+    expect(ended).not.toHaveBeenCalled()
+    vi.advanceTimersByTime(2 * 86_400_000)
+    expect(ended).toHaveBeenCalledTimes(1)
+    const forgotten = vi.fn()
+    onExpiry(access, forgotten)()
+    onExpiry(undefined, forgotten)()
+    vi.advanceTimersByTime(1000)
+    expect(forgotten).not.toHaveBeenCalled()
+    // It has ended already.
+    onExpiry(access, forgotten)
+    vi.advanceTimersByTime(1)
+    expect(forgotten).toHaveBeenCalledTimes(1)
+  })
+})
