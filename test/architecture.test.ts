@@ -246,6 +246,7 @@ describe('adapters', () => {
     'adapters/hono': ['hono', 'adapters/fetch'],
     'adapters/events': [],
     'adapters/node': [],
+    'adapters/openapi': [],
     'adapters/log': [],
     'adapters/otel': [],
     'adapters/mcp': [],

@@ -48,6 +48,7 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
   '/log': ['logTo'],
   '/otel': ['instrument'],
   '/mcp': ['authInfo', 'toolScopes', 'tokenVerifier'],
+  '/openapi': ['securityOf', 'securitySchemes', 'documentSecurity'],
   '/redis': ['redisStore', 'redisChannel'],
   '/env': ['fromEnv'],
   '/explain': ['explainChecks'],
