@@ -10,7 +10,7 @@
  * expect(await ask(api, issuer.token({ claims: { exp: 1 } }))).toEqual(denial.expired)
  * ```
  */
-import { setImmediate } from 'node:timers/promises'
+import { setTimeout } from 'node:timers/promises'
 import { Agent } from 'undici'
 import { afterEach } from 'vitest'
 import {
@@ -179,7 +179,7 @@ export async function refusal(attempt: () => unknown): Promise<ResourceServerErr
 
 /** Lets the event loop turn until something is so; the test's own timeout is the bound. */
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await setImmediate()
+  while (!condition()) await setTimeout(1)
 }
 
 export type ApiOptions = Omit<Partial<ResourceServerOptions>, 'issuers'> & {
