@@ -11,7 +11,7 @@ import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type Lines, send } from '../adapters/wire.js'
 import { startIssuer } from '../support/issuer.js'
 
@@ -293,21 +293,41 @@ test('a CommonJS app registers the Fastify plugin as it is required', async () =
   ])
 })
 
-test.each([
-  ['ES modules', 'nodenext', 'consumer.mts', "import express from 'express'"],
-  ['CommonJS', 'nodenext', 'consumer.cts', "import express = require('express')"],
-  ['a bundler', 'preserve', 'consumer.ts', "import express from 'express'"]
-])(
-  'its types need no skipLibCheck, and no framework but the one used: %s',
-  async (_for, module, file, importExpress) => {
-    await writeFile(
-      join(app, file),
-      `${importExpress}
+/** Versions of TypeScript, by the folder that each is installed in. */
+const COMPILERS = { '5.8': 'typescript58', '5.9': 'typescript59', '6.0': 'typescript60', '7.0': 'typescript' }
+
+describe.each(Object.entries(COMPILERS))('TypeScript %s', { timeout: 120_000 }, (version, compiler) => {
+  test('is that', async () => {
+    const { version: installed } = JSON.parse(
+      await readFile(join(root, 'node_modules', compiler, 'package.json'), 'utf8')
+    )
+    expect(installed).toMatch(new RegExp(`^${version.replace('.', '\\.')}\\.`))
+  })
+
+  test.each([
+    ['ES modules', 'nodenext', 'consumer.mts', "import express from 'express'"],
+    ['CommonJS', 'nodenext', 'consumer.cts', "import express = require('express')"],
+    ['a bundler', 'preserve', 'consumer.ts', "import express from 'express'"]
+  ])(
+    'its types need no skipLibCheck, and no framework but the one used: %s',
+    async (_for, module, file, importExpress) => {
+      await writeFile(
+        join(app, file),
+        `${importExpress}
 import { type Access, resourceServer, scope } from '${NAME}'
 import { getAuth, protect } from '${NAME}/express'
 import * as fetchAdapter from '${NAME}/fetch'
 import * as hono from '${NAME}/hono'
 import * as koa from '${NAME}/koa'
+import { fromEnv } from '${NAME}/env'
+import { explainChecks } from '${NAME}/explain'
+import { logTo } from '${NAME}/log'
+import { authInfo, toolScopes } from '${NAME}/mcp'
+import * as node from '${NAME}/node'
+import { securityOf } from '${NAME}/openapi'
+import { instrument } from '${NAME}/otel'
+import { keycloak } from '${NAME}/profiles'
+import { createTestIssuer } from '${NAME}/testing'
 
 const api = resourceServer<{ scopes: 'a' | 'b' }>({ resource: 'https://api.example.com', issuers: ['https://as.example.com'] })
 express().get('/:id', protect(api, scope('a')), (req, res) => {
@@ -316,23 +336,26 @@ express().get('/:id', protect(api, scope('a')), (req, res) => {
 })
 // @ts-expect-error misspelt
 protect(api, scope('c'))
-export const all: unknown[] = [koa.protect(api), hono.protect(api), fetchAdapter.protect(api)]
+export const all: unknown[] = [koa.protect(api), hono.protect(api), fetchAdapter.protect(api), node.protect(api)]
+export const more: unknown[] = [fromEnv, explainChecks, logTo, authInfo, toolScopes, securityOf, instrument, keycloak, createTestIssuer]
 `
-    )
-    const config = {
-      compilerOptions: { module, target: 'es2023', lib: ['es2023'], types: ['node'], strict: true, noEmit: true },
-      files: [file]
+      )
+      const config = {
+        compilerOptions: { module, target: 'es2023', lib: ['es2023'], types: ['node'], strict: true, noEmit: true },
+        files: [file]
+      }
+      await writeFile(join(app, `tsconfig.${file}.json`), JSON.stringify(config))
+      expect(await compile(compiler, `tsconfig.${file}.json`)).toBe('')
     }
-    await writeFile(join(app, `tsconfig.${file}.json`), JSON.stringify(config))
-    expect(await compile(`tsconfig.${file}.json`)).toBe('')
-  }
-)
+  )
+})
 
 /** What the compiler says of a project. */
-async function compile(config: string): Promise<string> {
-  const compiler = join(root, 'node_modules/typescript/bin/tsc')
+async function compile(compiler: string, config: string): Promise<string> {
   try {
-    await run(process.execPath, [compiler, '-p', config, '--pretty', 'false'], { cwd: app })
+    await run(process.execPath, [join(root, 'node_modules', compiler, 'bin/tsc'), '-p', config, '--pretty', 'false'], {
+      cwd: app
+    })
     return ''
   } catch (error) {
     return (error as { stdout: string }).stdout || String(error)
