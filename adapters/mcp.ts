@@ -6,13 +6,21 @@
  * ```ts
  * app.use(protectedResourceMetadata(api))
  * app.post('/mcp', protect(api, scope('mcp')), express.json(), async (req, res) => {
- *   await enforce(api, req, ...toolChecks(req.body))
+ *   await enforce(api, req, ...checksOf(req.body)) // checksOf = toolScopes({ … })
  *   …
  * ```
  *
  * Does NOT parse MCP beyond the name of a tool, and does NOT keep sessions: each request has its token.
  */
-import { type Access, type Check, Forbidden, isAccess, Refusal, type ResourceServer, scope } from '../src/index.js'
+import {
+  type Access,
+  type Check,
+  Forbidden,
+  isAccess,
+  type ResourceServer,
+  ResourceServerError,
+  scope
+} from '../src/index.js'
 
 /** The SDK's `AuthInfo`. */
 export interface AuthInfo {
@@ -108,7 +116,8 @@ export function tokenVerifier(api: ResourceServer<never>, invalidToken: (message
       try {
         return authInfo(api, (await api.authorize(request)) as Access)
       } catch (error) {
-        if (error instanceof Refusal) throw invalidToken(error.description)
+        // The SDK's middleware knows one error that is not 500; what is no refusal of the token is one here, too.
+        if (error instanceof ResourceServerError && error.status < 500) throw invalidToken(error.description)
         throw error
       }
     }

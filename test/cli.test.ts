@@ -13,7 +13,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { createTestIssuer, type TestIssuer } from '../adapters/testing.js'
 import { type DoctorOptions, doctor } from '../src/cli/doctor.js'
 import { type ExplainOptions, explain } from '../src/cli/explain.js'
-import { harmless, type Terminal, waiting } from '../src/cli/terminal.js'
+import { harmless, json, type Terminal, waiting } from '../src/cli/terminal.js'
 import { resourceServer } from '../src/index.js'
 
 const RESOURCE = 'https://api.example.com'
@@ -101,8 +101,8 @@ describe('doctor', () => {
     expect(out).toContain(`issuer: "${as.issuer}"`)
     expect(out).toContain('resourceServer({')
     expect(code).toBe(1)
-    const { out: json } = await examine({ issuer: as.issuer, json: true })
-    const report = JSON.parse(json)
+    const { out: written } = await examine({ issuer: as.issuer, json: true })
+    const report = JSON.parse(written)
     expect(report).toMatchObject({ issuer: as.issuer, ok: false })
     expect(report.findings.filter(({ verdict }: { verdict: string }) => verdict === 'failed')).toHaveLength(1)
   })
@@ -276,6 +276,25 @@ describe('doctor', () => {
     expect(out).toContain('evil')
     expect(out).not.toContain('\u001b')
     expect(harmless('a\u001b[2J\u009b\nb\u202e')).toBe('a�[2J�\nb�')
+    const { out: said } = await examine({ issuer, json: true })
+    for (const obeyed of ['\u001b', '\u009b', '\u202e']) expect(said).not.toContain(obeyed)
+    const odd = { text: 'a\u009b\u202e\u001b\n"' }
+    for (const obeyed of ['\u001b', '\u009b', '\u202e']) expect(json(odd)).not.toContain(obeyed)
+    expect(JSON.parse(json(odd))).toEqual(odd)
+  })
+
+  test('a document without end is not read to its end', async () => {
+    const issuer = await listen((_request, response) => {
+      response.on('error', () => undefined)
+      const more = (): void => {
+        while (!response.destroyed && response.write(' '.repeat(65_536)));
+        if (!response.destroyed) response.once('drain', more)
+      }
+      more()
+    })
+    const { out, code } = await examine({ issuer })
+    expect(out).toContain('no JSON object of up to 262144 bytes')
+    expect(code).toBe(1)
   })
 })
 
@@ -328,9 +347,9 @@ describe('explain', () => {
       expect(out).toContain('www-authenticate: Bearer error="invalid_token"')
       const [, , signature] = token.split('.')
       if (signature) expect(out).not.toContain(signature)
-      const { out: json } = await ask({ ...options, json: true }, terminal)
-      expect(JSON.parse(json)).toMatchObject({ verdict: 'refused', reason, answer: { status } })
-      if (signature) expect(json).not.toContain(signature)
+      const { out: written } = await ask({ ...options, json: true }, terminal)
+      expect(JSON.parse(written)).toMatchObject({ verdict: 'refused', reason, answer: { status } })
+      if (signature) expect(written).not.toContain(signature)
     }
   )
 

@@ -6,7 +6,7 @@
 
 import { parseObject } from '../json.js'
 import { readKeySet } from '../key-set.js'
-import { type Finding, harmless, painter, type Terminal, waiting, writeFinding } from './terminal.js'
+import { type Finding, harmless, json, painter, type Terminal, waiting, writeFinding } from './terminal.js'
 
 export interface DoctorOptions {
   readonly issuer: string
@@ -16,6 +16,8 @@ export interface DoctorOptions {
 }
 
 const PATIENCE = 5000
+/** As much as the resource server reads. */
+const MAX_BYTES = 256 * 1024
 /** Seconds by which clocks may differ without a word. */
 const SKEW = 5
 const MIN_FRESH = 60
@@ -33,17 +35,20 @@ interface Fetched {
 }
 
 /** @returns the exit code: 0 all is well, 1 something is wrong, 2 nothing could be asked */
-export async function doctor({ issuer, resource, json }: DoctorOptions, terminal: Terminal): Promise<0 | 1 | 2> {
+export async function doctor(
+  { issuer, resource, json: asJson }: DoctorOptions,
+  terminal: Terminal
+): Promise<0 | 1 | 2> {
   const findings: Finding[] = []
   const add = (verdict: Finding['verdict'], name: string, detail?: string): void => {
     findings.push({ verdict, name: harmless(name), detail: detail === undefined ? undefined : harmless(detail) })
     const last = findings.at(-1) as Finding
-    if (!json) writeFinding(terminal, last)
+    if (!asJson) writeFinding(terminal, last)
   }
   const get = (url: string, init: RequestInit = {}): Promise<Fetched> =>
     waiting(terminal, `asking ${url}`, fetchDocument(terminal, url, init))
   const paint = painter(terminal)
-  if (!json) terminal.out(`${paint('bold', 'Issuer')} ${harmless(issuer)}\n`)
+  if (!asJson) terminal.out(`${paint('bold', 'Issuer')} ${harmless(issuer)}\n`)
 
   checkAddress(issuer, add)
   const { metadata, reached, date } = await findMetadata(issuer, get, add)
@@ -54,12 +59,12 @@ export async function doctor({ issuer, resource, json }: DoctorOptions, terminal
     checkFeatures(metadata, add)
   }
   if (resource !== undefined) {
-    if (!json) terminal.out(`\n${paint('bold', 'Resource')} ${harmless(resource)}\n`)
+    if (!asJson) terminal.out(`\n${paint('bold', 'Resource')} ${harmless(resource)}\n`)
     await checkResource(resource, issuer, get, add)
   }
   const isWell = metadata !== undefined && !findings.some(({ verdict }) => verdict === 'failed')
   const configuration = configurationFor(issuer, resource, metadata)
-  if (json) terminal.out(`${JSON.stringify({ issuer, resource, ok: isWell, findings, configuration }, null, 2)}\n`)
+  if (asJson) terminal.out(json({ issuer, resource, ok: isWell, findings, configuration }))
   else if (metadata !== undefined) terminal.out(`\n${paint('bold', 'To paste')}\n\n${configuration}`)
   if (!reached) return 2
   return isWell ? 0 : 1
@@ -80,14 +85,27 @@ async function fetchDocument({ fetch }: Terminal, url: string, init: RequestInit
     const { status, headers } = response
     if (status >= 300 && status < 400)
       return { ...nothing, status, headers, problem: `answered ${status}: redirects are not followed` }
-    const document = parseObject(await response.text())
-    const problem = document === undefined ? 'answered with something that is no JSON object' : undefined
+    const document = parseObject(await readSome(response))
+    const problem =
+      document === undefined ? `answered with something that is no JSON object of up to ${MAX_BYTES} bytes` : undefined
     return { url, status, headers, document, problem: status === 200 ? problem : `answered ${status}` }
   } catch (error) {
     const { cause } = error as Error
     const why = cause instanceof Error ? cause.message || String((cause as NodeJS.ErrnoException).code) : String(error)
     return { ...nothing, problem: `could not be reached: ${why}` }
   }
+}
+
+/** What is longer is cut, and then no JSON any more. */
+async function readSome({ body }: Response): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of body ?? []) {
+    bytes += chunk.byteLength
+    if (bytes > MAX_BYTES) break
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString()
 }
 
 function checkAddress(issuer: string, add: Add): void {

@@ -6,7 +6,7 @@
 import { explainChecks } from '../../adapters/explain.js'
 import { type IssuerOptions, type ResourceRequest, ResourceServerError, resourceServer, scope } from '../index.js'
 import { parseObject } from '../json.js'
-import { harmless, painter, type Terminal, waiting, writeFinding } from './terminal.js'
+import { harmless, json, painter, type Terminal, waiting, writeFinding } from './terminal.js'
 
 export interface ExplainOptions {
   readonly token: string
@@ -74,7 +74,7 @@ export async function explain(options: ExplainOptions, terminal: Terminal): Prom
     ...(options.resource === undefined ? ['API (--resource)'] : [])
   ]
   const report = { issuer, resource, header, payload, assumed, ...(await describe(token, error)) }
-  if (options.json) terminal.out(`${JSON.stringify(report, null, 2)}\n`)
+  if (options.json) terminal.out(json(report))
   else write(terminal, report)
   if (error === undefined) return 0
   return error.status >= 500 ? 2 : 1

@@ -51,6 +51,12 @@ export function harmless(text: string): string {
   return text.replace(/(?!\n)[\p{Cc}\p{Bidi_Control}]/gu, '�')
 }
 
+/** For programs, and harmless all the same where a terminal shows it: JSON may write any character by its number. */
+export function json(value: unknown): string {
+  const byNumber = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+  return `${JSON.stringify(value, null, 2).replace(/(?!\n)[\p{Cc}\p{Bidi_Control}]/gu, byNumber)}\n`
+}
+
 /** Shown while something is waited for, where somebody looks at it. */
 export async function waiting<T>(terminal: Terminal, what: string, work: Promise<T>): Promise<T> {
   if (!terminal.isTTY) return work

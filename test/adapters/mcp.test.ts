@@ -22,7 +22,7 @@ import { afterEach, beforeEach, describe, expect, expectTypeOf, test } from 'vit
 import { enforce, errorHandler, getAuth, protect, protectedResourceMetadata } from '../../adapters/express.js'
 import { type AuthInfo, authInfo, tokenVerifier, toolScopes } from '../../adapters/mcp.js'
 import { createTestIssuer, fakeAccess, type TestIssuer } from '../../adapters/testing.js'
-import { type Access, type ResourceServer, resourceServer, scope } from '../../src/index.js'
+import { type Access, claims, type ResourceServer, resourceServer, scope } from '../../src/index.js'
 
 // Its declarations give `req.auth` a type for the whole program, and so do those of version 1, another one.
 const { requireBearerAuth: requireBearerAuth2 } = await import('@modelcontextprotocol/express' as string)
@@ -34,7 +34,8 @@ let api: ResourceServer
 const closing: (() => unknown)[] = []
 beforeEach(async () => {
   as = await createTestIssuer()
-  api = resourceServer(as.options({ resource: RESOURCE }))
+  const checks = [claims(({ sub }) => sub !== 'mallory')]
+  api = resourceServer(as.options({ resource: RESOURCE, checks }))
 })
 afterEach(async () => {
   for (const close of closing.splice(0)) await close()
@@ -267,6 +268,7 @@ describe('tokenVerifier(), behind the SDK’s own middleware', () => {
       expect(challenge).toContain('error="invalid_token"')
     }
     expect((await post(url, as.token(), {})).status).toBe(403)
+    expect((await post(url, as.token({ sub: 'mallory', scope: 'mcp' }), {})).status).toBe(401)
     as.fail('introspection', 503)
     const outage = await post(url, as.opaque({ scope: 'mcp' }), {})
     expect(outage).toMatchObject({ status: 500, challenge: null })
