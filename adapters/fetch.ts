@@ -2,6 +2,7 @@
 import {
   type Granted,
   type HeaderFields,
+  type HttpDispatcher,
   type Receiver,
   type Requirement,
   type ResourceRequest,
@@ -86,6 +87,37 @@ export function protectedResourceMetadata(
     const answer = metadataAnswer(apis, new FetchRequest(request))
     return answer && new Response(answer.body ?? null, { status: answer.status, headers: answer.headers })
   }
+}
+
+interface Outgoing {
+  readonly origin: string
+  readonly path: string
+  readonly method: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | null
+  readonly signal: AbortSignal
+}
+
+/**
+ * `http: { dispatcher: fetchDispatcher() }`: the authorization server is asked with the host's own `fetch`, where undici does
+ * not run (Bun, Workers). Time, bytes and redirects are bounded as ever.
+ *
+ * Does NOT bound what connects: `publicAddressesOnly` and client certificates need undici.
+ *
+ * @param send default: the global `fetch`, as it is when something is asked
+ */
+export function fetchDispatcher(send: typeof fetch = (...exchange) => fetch(...exchange)): HttpDispatcher {
+  const request = async ({ origin, path, method, headers, body, signal }: Outgoing): Promise<unknown> => {
+    const response = await send(origin + path, { method, headers, body, signal, redirect: 'manual' })
+    const stream = response.body ?? new Blob([]).stream()
+    return {
+      statusCode: response.status,
+      headers: Object.fromEntries(response.headers),
+      // What is not read is let go of, so that its connection is.
+      body: Object.assign(stream, { destroy: () => void stream.cancel().catch(() => undefined) })
+    }
+  }
+  return { request: request as HttpDispatcher['request'] }
 }
 
 /**

@@ -18,6 +18,9 @@ import {
 } from '../src/index.js'
 import { addHeaders, type HeaderAccess, isEmpty, metadataAnswer, NodeRequest } from './node-request.js'
 
+/** A request as {@link ResourceServer.authorize} reads it, for a host that has an `IncomingMessage` and no adapter here. */
+export { NodeRequest } from './node-request.js'
+
 /** A request that may go on; `access` is undefined where `optional` or `skipPreflight` let it through without a token. */
 export interface Granted {
   readonly access: Access | undefined

@@ -8,7 +8,7 @@
  */
 import { isUtf8 } from 'node:buffer'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Dependency, Unavailable } from './errors.js'
+import { type Dependency, Misconfigured, Unavailable } from './errors.js'
 import type { ExchangeEvent } from './events.js'
 import { lookupPublic, NotPublic, requirePublicHost } from './public-addresses.js'
 import type { HttpSettings } from './settings.js'
@@ -66,7 +66,7 @@ export function createHttp(settings: HttpSettings, told: Told): { exchange: Http
   let closed = false
   const dispatcher = (): Dispatcher | Promise<Dispatcher> => {
     if (settings.dispatcher) return settings.dispatcher as unknown as Dispatcher
-    own ??= import('undici').then((undici) => createAgent(undici, settings))
+    own ??= import('undici').then((undici) => createAgent(undici, settings)).catch(refuseHost)
     return own
   }
   const watched: typeof attempt = async (to, exchange, milliseconds) => {
@@ -98,13 +98,22 @@ export function createHttp(settings: HttpSettings, told: Told): { exchange: Http
     },
     close: async () => {
       closed = true
-      await (await own)?.destroy?.()
+      await (await own?.catch(() => undefined))?.destroy?.()
     }
   }
 }
 
+/** Bun has another module under this name, and what is bundled for Workers cannot load this one. */
+function refuseHost(cause: unknown): never {
+  throw new Misconfigured(
+    'undici does not run on this host: give `http: { dispatcher: fetchDispatcher() }`, of oauth-resource-server/fetch',
+    { cause }
+  )
+}
+
 function createAgent({ Agent, buildConnector }: typeof import('undici'), settings: HttpSettings): Dispatcher {
   const timeout = settings.timeout * 1000
+  if (typeof Agent.prototype.request !== 'function') throw new TypeError('undici has no Agent that sends')
   if (!settings.publicAddressesOnly) return new Agent({ connect: { timeout } }) as unknown as Dispatcher
   const connect = buildConnector({ timeout, lookup: lookupPublic })
   const guarded: typeof connect = (options, callback) => {

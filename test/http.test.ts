@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { Agent } from 'undici'
 import { afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { fetchDispatcher } from '../adapters/fetch.js'
 import { Unavailable } from '../src/errors.js'
 import { createHttp, type Exchange } from '../src/http.js'
 import { type Behaviour, fault, startIssuer, type TestIssuer } from './support/issuer.js'
@@ -40,209 +41,217 @@ async function failure(attempt: Promise<unknown>): Promise<Unavailable> {
   return error
 }
 
-describe('an answer', () => {
-  test('has the status, the media type in lower case without parameters, Cache-Control and the body', async () => {
-    const { exchange, server } = await start(
-      {},
-      fault.headers({ 'content-type': 'Application/JWK-Set+JSON; charset=utf-8', 'cache-control': 'Max-Age=60' })
+describe.each([
+  ['undici', undefined],
+  ['fetch', fetchDispatcher()]
+])('with %s,', (by, dispatcher) => {
+  const started: typeof start = (settings, ...script) => start({ dispatcher, ...settings }, ...script)
+
+  describe('an answer', () => {
+    test('has the status, the media type in lower case without parameters, Cache-Control and the body', async () => {
+      const { exchange, server } = await started(
+        {},
+        fault.headers({ 'content-type': 'Application/JWK-Set+JSON; charset=utf-8', 'cache-control': 'Max-Age=60' })
+      )
+      expect(await exchange()).toEqual({
+        status: 200,
+        contentType: 'application/jwk-set+json',
+        cacheControl: 'max-age=60',
+        body: JSON.stringify(server.jwks)
+      })
+    })
+
+    test('without those fields has empty texts', async () => {
+      const { exchange } = await started({}, fault.contentType(undefined))
+      expect(await exchange()).toMatchObject({ contentType: '', cacheControl: '' })
+    })
+
+    test.each([301, 302, 400, 401, 403, 404, 410, 422])(
+      'of %i is an answer, not a failure, and not retried',
+      async (status) => {
+        const { exchange, server } = await started({}, fault.status(status, { headers: { location: '/elsewhere' } }))
+        expect(await exchange()).toMatchObject({ status, body: '{"error":"scripted"}' })
+        expect(server.requests).toHaveLength(1)
+      }
     )
-    expect(await exchange()).toEqual({
-      status: 200,
-      contentType: 'application/jwk-set+json',
-      cacheControl: 'max-age=60',
-      body: JSON.stringify(server.jwks)
+  })
+
+  describe('a request', () => {
+    test('has the fields and the body it was given, asks for no compression, and names no cookie', async () => {
+      const { exchange, server } = await started()
+      await exchange({ method: 'POST', headers: { 'x-a': 'b', 'content-type': 'text/plain' }, body: 'größe' })
+      expect(server.requests[0]).toMatchObject({ method: 'POST', body: 'größe', path: '/jwks' })
+      const fields = server.requests[0]?.headers
+      const asked = { 'x-a': 'b', 'content-type': 'text/plain', 'accept-encoding': 'identity', 'content-length': '7' }
+      expect(fields).toMatchObject(asked)
+      expect(fields?.cookie).toBeUndefined()
+      // `fetch` says some things of its own.
+      const ofHttp = ['host', 'connection']
+      if (by === 'undici') expect(Object.keys(fields ?? {}).sort()).toEqual([...ofHttp, ...Object.keys(asked)].sort())
+    })
+
+    test('keeps the query of its URL', async () => {
+      const { exchange, server } = await started()
+      await exchange({ url: `${server.origin}/jwks?a=b%20c&d` })
+      expect(server.requests[0]?.path).toBe('/jwks?a=b%20c&d')
     })
   })
 
-  test('without those fields has empty texts', async () => {
-    const { exchange } = await start({}, fault.contentType(undefined))
-    expect(await exchange()).toMatchObject({ contentType: '', cacheControl: '' })
+  describe('bytes', () => {
+    test('256 KiB are read, one more is a failure', async () => {
+      const { exchange, server } = await started()
+      const length = JSON.stringify(server.jwks).length
+      server.script('jwks', fault.oversize(256 * KIB - length))
+      expect((await exchange()).body).toHaveLength(256 * KIB)
+      server.always('jwks', fault.oversize(256 * KIB - length + 1))
+      expect((await failure(exchange())).hint).toMatch(/sent a body of more than 262144 bytes/)
+    })
+
+    test('a body announced as too long is given up, however much of it comes', async () => {
+      const { exchange, server } = await started()
+      server.always('jwks', fault.oversize(64 * KIB * KIB))
+      expect((await failure(exchange())).retryAfter).toBe(5)
+    })
+
+    test('a compressed body is refused unread: what it would grow to is anybody’s guess', async () => {
+      const { exchange, server } = await started()
+      server.always('jwks', fault.gzipBomb(1))
+      expect((await failure(exchange())).hint).toMatch(/sent a compressed body, which was not asked for/)
+    })
+
+    test('content-encoding identity is none', async () => {
+      const { exchange } = await started({}, fault.headers({ 'content-encoding': 'Identity' }))
+      expect(await exchange()).toMatchObject({ status: 200 })
+    })
+
+    test('a body that is not UTF-8 is a failure', async () => {
+      const { exchange, server } = await started()
+      server.always('jwks', ({ response }) => response.end(Buffer.from('{"a":"\xff"}', 'latin1')))
+      expect((await failure(exchange())).hint).toMatch(/sent a body that is not UTF-8/)
+    })
   })
 
-  test.each([301, 302, 400, 401, 403, 404, 410, 422])(
-    'of %i is an answer, not a failure, and not retried',
-    async (status) => {
-      const { exchange, server } = await start({}, fault.status(status, { headers: { location: '/elsewhere' } }))
-      expect(await exchange()).toMatchObject({ status, body: '{"error":"scripted"}' })
+  describe('time', () => {
+    test.each([
+      ['no answer', fault.hang()],
+      ['half an answer', fault.stall()],
+      ['a byte now and then', fault.drip()]
+    ])('%s is a failure when the timeout is over, and says so', async (_, behaviour) => {
+      const { exchange, server } = await started({ timeout: 0.2, deadline: 0.2 })
+      server.always('jwks', behaviour)
+      const error = await failure(exchange())
+      expect(error.hint).toMatch(/127\.0\.0\.1:\d+ did not answer within 0\.2 s/)
+      expect(error.cause).toMatchObject({ name: 'AbortError' })
       expect(server.requests).toHaveLength(1)
-    }
-  )
-})
-
-describe('a request', () => {
-  test('has the fields and the body it was given, asks for no compression, and names no cookie', async () => {
-    const { exchange, server } = await start()
-    await exchange({ method: 'POST', headers: { 'x-a': 'b', 'content-type': 'text/plain' }, body: 'größe' })
-    expect(server.requests[0]).toMatchObject({ method: 'POST', body: 'größe', path: '/jwks' })
-    const { host: _host, connection: _connection, ...fields } = server.requests[0]?.headers ?? {}
-    expect(fields).toEqual({
-      'x-a': 'b',
-      'content-type': 'text/plain',
-      'accept-encoding': 'identity',
-      'content-length': '7'
     })
-  })
 
-  test('keeps the query of its URL', async () => {
-    const { exchange, server } = await start()
-    await exchange({ url: `${server.origin}/jwks?a=b%20c&d` })
-    expect(server.requests[0]?.path).toBe('/jwks?a=b%20c&d')
-  })
-})
+    test('a server that accepts connections and says nothing, not even to close them, is given up', async () => {
+      const sockets: Socket[] = []
+      const mute = createServer((socket) => void sockets.push(socket))
+      mute.listen(0, '127.0.0.1')
+      await once(mute, 'listening')
+      const { exchange } = await started({ timeout: 0.2, deadline: 0.2 })
+      const error = await failure(exchange({ url: `http://127.0.0.1:${(mute.address() as AddressInfo).port}/` }))
+      expect(error.hint).toMatch(/did not answer within 0\.2 s/)
+      for (const socket of sockets) socket.destroy()
+      mute.close()
+    })
 
-describe('bytes', () => {
-  test('256 KiB are read, one more is a failure', async () => {
-    const { exchange, server } = await start()
-    const length = JSON.stringify(server.jwks).length
-    server.script('jwks', fault.oversize(256 * KIB - length))
-    expect((await exchange()).body).toHaveLength(256 * KIB)
-    server.always('jwks', fault.oversize(256 * KIB - length + 1))
-    expect((await failure(exchange())).hint).toMatch(/sent a body of more than 262144 bytes/)
-  })
+    test('a deadline that is shorter than the timeout holds for the first attempt too', async () => {
+      const { exchange, server } = await started({ timeout: 60, deadline: 0.2 })
+      server.always('jwks', fault.hang())
+      expect((await failure(exchange())).hint).toMatch(/did not answer within 0\.2 s/)
+    })
 
-  test('a body announced as too long is given up, however much of it comes', async () => {
-    const { exchange, server } = await start()
-    server.always('jwks', fault.oversize(64 * KIB * KIB))
-    expect((await failure(exchange())).retryAfter).toBe(5)
-  })
-
-  test('a compressed body is refused unread: what it would grow to is anybody’s guess', async () => {
-    const { exchange, server } = await start()
-    server.always('jwks', fault.gzipBomb(1))
-    expect((await failure(exchange())).hint).toMatch(/sent a compressed body, which was not asked for/)
-  })
-
-  test('content-encoding identity is none', async () => {
-    const { exchange } = await start({}, fault.headers({ 'content-encoding': 'Identity' }))
-    expect(await exchange()).toMatchObject({ status: 200 })
-  })
-
-  test('a body that is not UTF-8 is a failure', async () => {
-    const { exchange, server } = await start()
-    server.always('jwks', ({ response }) => response.end(Buffer.from('{"a":"\xff"}', 'latin1')))
-    expect((await failure(exchange())).hint).toMatch(/sent a body that is not UTF-8/)
-  })
-})
-
-describe('time', () => {
-  test.each([
-    ['no answer', fault.hang()],
-    ['half an answer', fault.stall()],
-    ['a byte now and then', fault.drip()]
-  ])('%s is a failure when the timeout is over, and says so', async (_, behaviour) => {
-    const { exchange, server } = await start({ timeout: 0.2, deadline: 0.2 })
-    server.always('jwks', behaviour)
-    const error = await failure(exchange())
-    expect(error.hint).toMatch(/127\.0\.0\.1:\d+ did not answer within 0\.2 s/)
-    expect(error.cause).toMatchObject({ name: 'AbortError' })
-    expect(server.requests).toHaveLength(1)
-  })
-
-  test('a server that accepts connections and says nothing, not even to close them, is given up', async () => {
-    const sockets: Socket[] = []
-    const mute = createServer((socket) => void sockets.push(socket))
-    mute.listen(0, '127.0.0.1')
-    await once(mute, 'listening')
-    const { exchange } = await start({ timeout: 0.2, deadline: 0.2 })
-    const error = await failure(exchange({ url: `http://127.0.0.1:${(mute.address() as AddressInfo).port}/` }))
-    expect(error.hint).toMatch(/did not answer within 0\.2 s/)
-    for (const socket of sockets) socket.destroy()
-    mute.close()
-  })
-
-  test('a deadline that is shorter than the timeout holds for the first attempt too', async () => {
-    const { exchange, server } = await start({ timeout: 60, deadline: 0.2 })
-    server.always('jwks', fault.hang())
-    expect((await failure(exchange())).hint).toMatch(/did not answer within 0\.2 s/)
-  })
-
-  test('a first attempt that took its whole timeout is followed by another one within the deadline', async () => {
-    const { exchange, server } = await start({ timeout: 0.5, deadline: 20 }, fault.hang())
-    expect(await exchange()).toMatchObject({ status: 200 })
-    expect(server.requests).toHaveLength(2)
-  })
-
-  test('the other one has no more than what is left', async () => {
-    const { exchange, server } = await start({ timeout: 1, deadline: 1.8 })
-    server.always('jwks', fault.hang())
-    const [, seconds] = /within ([\d.]+) s/.exec((await failure(exchange())).hint) ?? []
-    expect(Number(seconds)).toBeLessThan(1)
-    expect(server.requests).toHaveLength(2)
-  })
-})
-
-describe('the retry', () => {
-  const passing: readonly [string, Behaviour][] = [
-    ['408', fault.status(408)],
-    ['429', fault.status(429)],
-    ['500', fault.status(500)],
-    ['502', fault.status(502)],
-    ['503', fault.status(503)],
-    ['599', fault.status(599)],
-    ['a reset', fault.reset()],
-    ['a body cut short', fault.cut()]
-  ]
-  test.each(passing)('%s is retried, once', async (_, behaviour) => {
-    const { exchange, server } = await start({}, behaviour)
-    expect(await exchange()).toMatchObject({ status: 200 })
-    expect(server.requests).toHaveLength(2)
-    server.script('jwks', behaviour, behaviour)
-    expect((await failure(exchange())).dependency).toBe('jwks')
-    expect(server.requests).toHaveLength(4)
-  })
-
-  test('sends the same request again, body and all', async () => {
-    const { exchange, server } = await start({}, fault.status(503))
-    await exchange({ method: 'POST', headers: { 'x-a': 'b' }, body: 'token=abc' })
-    const [one, two] = server.requests.map(({ method, path, body, headers }) => [method, path, body, headers['x-a']])
-    expect(one).toEqual(two)
-  })
-
-  test('waits as long as Retry-After says, where the deadline allows', async () => {
-    const { exchange, server } = await start({}, fault.retryAfter(0))
-    expect(await exchange()).toMatchObject({ status: 200 })
-    expect(server.requests).toHaveLength(2)
-    server.script('jwks', fault.retryAfter(new Date(0).toUTCString()))
-    expect(await exchange()).toMatchObject({ status: 200 })
-    expect(server.requests).toHaveLength(4)
-  })
-
-  test('is not made where Retry-After lies beyond the deadline: the caller is told at once, and when', async () => {
-    const { exchange, server } = await start({}, fault.retryAfter(3600, 503))
-    const error = await failure(exchange())
-    expect(error.retryAfter).toBe(3600)
-    expect(error.hint).toMatch(/answered 503/)
-    expect(server.requests).toHaveLength(1)
-  })
-
-  test('reads Retry-After as a date', async () => {
-    const { exchange, server } = await start({}, fault.retryAfter(new Date(Date.now() + 3_600_000).toUTCString()))
-    const { retryAfter } = await failure(exchange())
-    expect(retryAfter).toBeGreaterThan(3000)
-    expect(retryAfter).toBeLessThanOrEqual(3600)
-    expect(server.requests).toHaveLength(1)
-  })
-
-  test.each(['soon', '-1', '', '1e3', '99999999999'])(
-    'passes over a Retry-After of %j, which says nothing',
-    async (value) => {
-      const { exchange, server } = await start({}, fault.retryAfter(value))
+    test('a first attempt that took its whole timeout is followed by another one within the deadline', async () => {
+      const { exchange, server } = await started({ timeout: 0.5, deadline: 20 }, fault.hang())
       expect(await exchange()).toMatchObject({ status: 200 })
       expect(server.requests).toHaveLength(2)
-    }
-  )
+    })
 
-  test('passes on the Retry-After of the second answer', async () => {
-    const { exchange } = await start({}, fault.status(500), fault.retryAfter(9))
-    expect((await failure(exchange())).retryAfter).toBe(9)
+    test('the other one has no more than what is left', async () => {
+      const { exchange, server } = await started({ timeout: 1, deadline: 1.8 })
+      server.always('jwks', fault.hang())
+      const [, seconds] = /within ([\d.]+) s/.exec((await failure(exchange())).hint) ?? []
+      expect(Number(seconds)).toBeLessThan(1)
+      expect(server.requests).toHaveLength(2)
+    })
   })
 
-  test('a refused connection is retried and then named with its cause', async () => {
-    const { exchange, server } = await start()
-    await server.close()
-    const error = await failure(exchange())
-    expect(error.hint).toMatch(/could not be reached/)
-    expect(error.cause).toMatchObject({ code: 'ECONNREFUSED' })
+  describe('the retry', () => {
+    const passing: readonly [string, Behaviour][] = [
+      ['408', fault.status(408)],
+      ['429', fault.status(429)],
+      ['500', fault.status(500)],
+      ['502', fault.status(502)],
+      ['503', fault.status(503)],
+      ['599', fault.status(599)],
+      ['a reset', fault.reset()],
+      ['a body cut short', fault.cut()]
+    ]
+    test.each(passing)('%s is retried, once', async (_, behaviour) => {
+      const { exchange, server } = await started({}, behaviour)
+      expect(await exchange()).toMatchObject({ status: 200 })
+      expect(server.requests).toHaveLength(2)
+      server.script('jwks', behaviour, behaviour)
+      expect((await failure(exchange())).dependency).toBe('jwks')
+      expect(server.requests).toHaveLength(4)
+    })
+
+    test('sends the same request again, body and all', async () => {
+      const { exchange, server } = await started({}, fault.status(503))
+      await exchange({ method: 'POST', headers: { 'x-a': 'b' }, body: 'token=abc' })
+      const [one, two] = server.requests.map(({ method, path, body, headers }) => [method, path, body, headers['x-a']])
+      expect(one).toEqual(two)
+    })
+
+    test('waits as long as Retry-After says, where the deadline allows', async () => {
+      const { exchange, server } = await started({}, fault.retryAfter(0))
+      expect(await exchange()).toMatchObject({ status: 200 })
+      expect(server.requests).toHaveLength(2)
+      server.script('jwks', fault.retryAfter(new Date(0).toUTCString()))
+      expect(await exchange()).toMatchObject({ status: 200 })
+      expect(server.requests).toHaveLength(4)
+    })
+
+    test('is not made where Retry-After lies beyond the deadline: the caller is told at once, and when', async () => {
+      const { exchange, server } = await started({}, fault.retryAfter(3600, 503))
+      const error = await failure(exchange())
+      expect(error.retryAfter).toBe(3600)
+      expect(error.hint).toMatch(/answered 503/)
+      expect(server.requests).toHaveLength(1)
+    })
+
+    test('reads Retry-After as a date', async () => {
+      const { exchange, server } = await started({}, fault.retryAfter(new Date(Date.now() + 3_600_000).toUTCString()))
+      const { retryAfter } = await failure(exchange())
+      expect(retryAfter).toBeGreaterThan(3000)
+      expect(retryAfter).toBeLessThanOrEqual(3600)
+      expect(server.requests).toHaveLength(1)
+    })
+
+    test.each(['soon', '-1', '', '1e3', '99999999999'])(
+      'passes over a Retry-After of %j, which says nothing',
+      async (value) => {
+        const { exchange, server } = await started({}, fault.retryAfter(value))
+        expect(await exchange()).toMatchObject({ status: 200 })
+        expect(server.requests).toHaveLength(2)
+      }
+    )
+
+    test('passes on the Retry-After of the second answer', async () => {
+      const { exchange } = await started({}, fault.status(500), fault.retryAfter(9))
+      expect((await failure(exchange())).retryAfter).toBe(9)
+    })
+
+    test('a refused connection is retried and then named with its cause', async () => {
+      const { exchange, server } = await started()
+      await server.close()
+      const error = await failure(exchange())
+      expect(error.hint).toMatch(/could not be reached/)
+      const refused = { code: 'ECONNREFUSED' }
+      expect(error.cause).toMatchObject(by === 'undici' ? refused : { cause: refused })
+    })
   })
 })
 

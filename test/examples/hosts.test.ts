@@ -1,0 +1,301 @@
+/**
+ * examples/hosts, each run as its reader would run it, on the real host, against an issuer on a real socket. NestJS, GraphQL and tRPC
+ * are there for everybody; Bun, Deno and Next.js after `npm install --prefix .ci/hosts`, which CI does: without, they are skipped.
+ */
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, existsSync, mkdirSync, rmSync, symlinkSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { createTRPCClient, httpBatchLink, TRPCClientError } from '@trpc/client'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { createTestIssuer, type TestIssuer } from '../../adapters/testing.js'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const HOSTS = join(ROOT, 'examples/hosts')
+const INSTALLED = join(ROOT, '.ci/hosts/node_modules')
+/** Beside what is installed, so that it is found from there. */
+const NEXT = join(ROOT, '.ci/hosts/.tmp')
+const NEST = join(ROOT, 'test/.tmp/nest')
+const isInstalled = existsSync(join(INSTALLED, '.bin/next'))
+const bin = (name: string): string => join(INSTALLED, '.bin', name)
+
+const run = promisify(execFile)
+
+interface Running {
+  readonly as: TestIssuer
+  readonly origin: string
+  readonly line: string
+}
+
+const running: (() => Promise<unknown>)[] = []
+afterEach(async () => {
+  for (const end of running.splice(0).reverse()) await end()
+})
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0)
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** Starts an issuer, then the host against it, and waits for a line that names its port. */
+async function start(
+  command: string,
+  args: (port: number) => readonly string[],
+  { cwd = ROOT, env = {} }: { cwd?: string; env?: Readonly<Record<string, string>> } = {}
+): Promise<Running> {
+  const as = await createTestIssuer()
+  const issuer = await as.listen()
+  running.push(() => as.close())
+  const port = await freePort()
+  const origin = `http://localhost:${port}`
+  as.options({ resource: origin })
+  const child = spawn(command, args(port), {
+    cwd,
+    env: {
+      PATH: process.env.PATH,
+      HOME: process.env.HOME,
+      NEXT_TELEMETRY_DISABLED: '1',
+      ISSUER: issuer,
+      RESOURCE: origin,
+      PORT: String(port),
+      ...env
+    },
+    stdio: ['ignore', 'pipe', 'inherit'],
+    // What it starts itself is ended with it.
+    detached: true
+  })
+  running.push(() => end(child))
+  const lines = createInterface({ input: child.stdout })
+  const exited = once(child, 'exit').then(([code]) => Promise.reject(new Error(`${command} ended with ${code}`)))
+  exited.catch(() => undefined)
+  for (;;) {
+    const [line] = (await Promise.race([once(lines, 'line'), exited])) as [string]
+    if (!line.includes(String(port))) continue
+    await answers(origin)
+    return { as, origin, line }
+  }
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  const exited = once(child, 'exit')
+  try {
+    process.kill(-(child.pid as number), 'SIGKILL')
+  } catch {
+    child.kill('SIGKILL')
+  }
+  await exited
+}
+
+async function answers(origin: string): Promise<void> {
+  while (!(await fetch(origin).catch(() => undefined))) await sleep(20)
+}
+
+interface Answer {
+  readonly status: number
+  readonly challenge: string | null
+  readonly body: unknown
+}
+
+async function ask(url: string, token?: string, init: RequestInit = {}): Promise<Answer> {
+  const headers = { ...(init.headers as object), ...(token !== undefined && { authorization: `Bearer ${token}` }) }
+  const response = await fetch(url, { ...init, headers })
+  const text = await response.text()
+  const isJson = /json/.test(response.headers.get('content-type') ?? '')
+  return {
+    status: response.status,
+    challenge: response.headers.get('www-authenticate'),
+    body: isJson ? JSON.parse(text) : text
+  }
+}
+
+/** What every host does with `GET /orders`, and with the metadata. */
+async function requireContract({ as, origin }: Running): Promise<void> {
+  const metadata = `resource_metadata="${origin}/.well-known/oauth-protected-resource"`
+  const document = await ask(`${origin}/.well-known/oauth-protected-resource`)
+  expect(document).toMatchObject({ status: 200, body: { resource: origin, authorization_servers: [as.issuer] } })
+  // An outage is nobody's bad token.
+  as.fail('metadata', 503)
+  const token = as.token({ scope: 'orders:read' })
+  expect(await ask(`${origin}/orders`, token)).toMatchObject({ status: 503, challenge: null })
+  as.recover()
+  // Within the back-off after a failure nothing is asked.
+  let good = await ask(`${origin}/orders`, token)
+  while (good.status === 503) {
+    await sleep(100)
+    good = await ask(`${origin}/orders`, token)
+  }
+  expect(good).toMatchObject({ status: 200, challenge: null, body: { orders: [], subject: 'user-1' } })
+  expect(await ask(`${origin}/orders`, token)).toEqual(good)
+
+  expect(await ask(`${origin}/orders`)).toMatchObject({
+    status: 401,
+    challenge: expect.stringContaining(metadata),
+    body: ''
+  })
+  const lacking = await ask(`${origin}/orders`, as.token({ scope: 'other' }))
+  expect(lacking).toMatchObject({ status: 403, body: { error: 'insufficient_scope' } })
+  expect(lacking.challenge).toContain('error="insufficient_scope"')
+  expect(lacking.challenge).toContain('scope="orders:read"')
+  for (const bad of [as.expired(), as.wrongAudience(), as.tampered(), as.unknownKey(), as.unsigned(), 'opaque']) {
+    const refused = await ask(`${origin}/orders`, bad)
+    expect(refused).toMatchObject({ status: 401, body: { error: 'invalid_token' } })
+    expect(refused.challenge).toContain('error="invalid_token"')
+    expect(refused.challenge).toContain(metadata)
+  }
+  const twice = await ask(`${origin}/orders`, undefined, {
+    headers: { authorization: `Bearer ${token}, Bearer ${token}` }
+  })
+  expect(twice.status).toBe(400)
+}
+
+describe('NestJS', () => {
+  beforeAll(async () => {
+    rmSync(NEST, { recursive: true, force: true })
+    const tsc = join(ROOT, 'node_modules/typescript/bin/tsc')
+    await run(process.execPath, [tsc, '-p', HOSTS, '--noEmit', 'false', '--outDir', NEST])
+  })
+  afterAll(() => rmSync(NEST, { recursive: true, force: true }))
+
+  test.each(['express', 'fastify'])('a guard and a filter, on %s', async (PLATFORM) => {
+    const host = await start(process.execPath, () => [join(NEST, 'nest.js')], { env: { PLATFORM } })
+    await requireContract(host)
+    const { as, origin } = host
+    // Whatever says nothing needs a token; whatever is public does not.
+    expect(await ask(`${origin}/me`)).toMatchObject({ status: 401 })
+    expect(await ask(`${origin}/me`, as.token({ scope: 'other' }))).toMatchObject({ body: { subject: 'user-1' } })
+    expect(await ask(`${origin}/health`)).toMatchObject({ status: 200, body: { status: 'ok' } })
+    expect(await ask(`${origin}/none`)).toMatchObject({ status: 404 })
+  })
+})
+
+describe('GraphQL', () => {
+  test('one 403 for all the scopes that an operation lacks, before anything is resolved', async () => {
+    const { as, origin } = await start(process.execPath, () => [join(HOSTS, 'graphql.mjs')])
+    const query = (text: string, token?: string): Promise<Answer> =>
+      ask(`${origin}/graphql`, token, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', accept: 'application/json' },
+        body: JSON.stringify({ query: text })
+      })
+    const both = as.token({ scope: 'orders:read invoices:read' })
+    expect(await query('{ me orders invoices }', both)).toMatchObject({
+      status: 200,
+      body: { data: { me: 'user-1', orders: 'orders of user-1', invoices: 'invoices of user-1' } }
+    })
+    expect(await query('{ me }', as.token({ scope: 'x' }))).toMatchObject({
+      status: 200,
+      body: { data: { me: 'user-1' } }
+    })
+    expect(await query('{ me }')).toMatchObject({ status: 401 })
+    for (const text of ['{ me orders invoices }', 'fragment F on Query { a: invoices } query { ...F orders }']) {
+      const lacking = await query(text, as.token({ scope: 'orders:read' }))
+      expect(lacking).toMatchObject({ status: 403, body: { error: 'insufficient_scope' } })
+      expect(lacking.challenge).toMatch(/scope="(orders:read invoices:read|invoices:read orders:read)"/)
+      expect(JSON.stringify(lacking.body)).not.toContain('orders of')
+    }
+    expect(await query('{ me', both)).toMatchObject({
+      body: { errors: [{ message: expect.stringMatching(/^Syntax Error/) }] }
+    })
+    expect(await query('{ nothing }', both)).toMatchObject({ body: { errors: [{}] } })
+  })
+})
+
+describe('tRPC', () => {
+  test('procedures with scopes, also in a batch, whose token is looked at once', async () => {
+    const host = await start(process.execPath, () => [join(HOSTS, 'trpc.mjs')])
+    const { as, origin } = host
+    const answer = await ask(`${origin}/orders`, as.token({ scope: 'orders:read' }))
+    expect(answer).toMatchObject({ status: 200, body: { result: { data: { orders: [], subject: 'user-1' } } } })
+    for (const [token, status, error] of [
+      [undefined, 401, undefined],
+      [as.expired(), 401, 'invalid_token'],
+      [as.token({ scope: 'x' }), 403, 'insufficient_scope']
+    ] as const) {
+      const refused = await ask(`${origin}/orders`, token)
+      expect(refused.status).toBe(status)
+      expect(refused.challenge).toMatch(error === undefined ? /^Bearer resource_metadata=/ : `error="${error}"`)
+      expect(refused.challenge).toContain('resource_metadata=')
+    }
+    expect(await ask(`${origin}/.well-known/oauth-protected-resource`)).toMatchObject({
+      status: 200,
+      body: { scopes_supported: ['orders:read'] }
+    })
+
+    const client = (headers: () => Record<string, string>): Client =>
+      createTRPCClient({ links: [httpBatchLink({ url: origin, headers })] }) as unknown as Client
+    const limited = client(() => ({ authorization: `Bearer ${as.token({ scope: 'x' })}` }))
+    const [me, orders, health] = await Promise.allSettled([
+      limited.me.query(),
+      limited.orders.query(),
+      limited.health.query()
+    ])
+    expect(me).toMatchObject({ value: 'user-1' })
+    expect(orders).toMatchObject({ reason: expect.any(TRPCClientError) })
+    expect((orders as PromiseRejectedResult).reason.data).toMatchObject({ code: 'FORBIDDEN', httpStatus: 403 })
+    expect(health).toMatchObject({ value: 'ok' })
+
+    // A proof is for one request, and a batch is one.
+    const batch = `${origin}/me,orders?batch=1&input=%7B%7D`
+    const { authorization, dpop } = as.dpop({ url: batch, claims: { scope: 'orders:read' } })
+    const bound = await fetch(batch, { headers: { authorization, dpop } })
+    expect(bound.status).toBe(200)
+    expect((await fetch(batch, { headers: { authorization, dpop } })).status).toBe(401)
+  })
+})
+
+type Client = Readonly<Record<'me' | 'orders' | 'health', { query(): Promise<unknown> }>>
+
+describe.skipIf(!isInstalled)('with npm install --prefix .ci/hosts', () => {
+  test('Bun', async () => {
+    const host = await start(bin('bun'), () => [join(HOSTS, 'bun.mjs')])
+    expect(host.line).toMatch(/^Bun: /)
+    await requireContract(host)
+  })
+
+  test('Bun without fetchDispatcher() says what to change', async () => {
+    const program = `
+      import { resourceServer } from 'oauth-resource-server'
+      const api = resourceServer({ resource: 'https://api.example.com', issuers: ['http://localhost:1'] })
+      await api.ready().catch((error) => console.log(error.status, error.hint))
+      await api.close()`
+    const { stdout } = await run(bin('bun'), ['-e', program], { cwd: HOSTS })
+    expect(stdout).toMatch(/^500 undici does not run on this host: .*fetchDispatcher\(\)/)
+  })
+
+  test('Deno', async () => {
+    const host = await start(bin('deno'), () => [
+      'run',
+      '--no-lock',
+      '--allow-net',
+      '--allow-env',
+      '--allow-read',
+      '--allow-sys',
+      join(HOSTS, 'deno.mjs')
+    ])
+    expect(host.line).toMatch(/^Deno: /)
+    await requireContract(host)
+  })
+
+  test('Next.js: route handlers on Node.js, built', { timeout: 180_000 }, async () => {
+    rmSync(NEXT, { recursive: true, force: true })
+    mkdirSync(NEXT)
+    cpSync(join(HOSTS, 'next'), NEXT, { recursive: true })
+    const link = join(INSTALLED, 'oauth-resource-server')
+    rmSync(link, { force: true })
+    symlinkSync(ROOT, link, 'dir')
+    const env = { ...process.env, NEXT_TELEMETRY_DISABLED: '1', NODE_ENV: 'production' as const }
+    await run(bin('next'), ['build'], { cwd: NEXT, env })
+    const host = await start(bin('next'), (port) => ['start', '--port', String(port)], { cwd: NEXT })
+    await requireContract(host)
+  })
+})
