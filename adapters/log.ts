@@ -25,7 +25,7 @@ export interface LogOptions {
  * | what | level |
  * |---|---|
  * | a request without a token | `debug`: anybody can cause it at any rate |
- * | a token, a proof or a request that is refused; a scope that lacks | `info`, with `reason` and `hint` |
+ * | a token, a proof or a request that is refused; a scope that lacks | `info`, with `reason`, `hint` and the URL of its `documentation` |
  * | an authorization server that cannot be asked (503) | `warn`, with its cause as `err` |
  * | a setting that is wrong (500) | `error`, with its cause as `err` |
  * | something an operator should look at: a key that cannot be used, a document that contradicts itself | `warn` |
@@ -36,12 +36,13 @@ export function logTo(logger: Logger, { resource: only, evidence = false }: LogO
   const refused = (event: unknown): void => {
     const { resource, error } = event as RefusalEvent
     if (only !== undefined && resource !== only) return
-    const { status, reason, hint, expected, received, cause } = error
+    const { status, reason, hint, documentation, expected, received, cause } = error
     const fields = {
       resource,
       status,
       reason,
       hint,
+      documentation,
       ...(evidence && { expected, received }),
       ...(status >= 500 && cause !== undefined && { err: cause })
     }

@@ -8,6 +8,10 @@
 import { reduceErrorText } from './challenge.js'
 import type { HeaderFields } from './types.js'
 
+/** A section for each reason. */
+const TROUBLESHOOTING =
+  'https://github.com/oauth-resource-server/oauth-resource-server/blob/main/docs/troubleshooting.md'
+
 /** What a refusal may tell the operator: never sent, never enumerable. */
 export interface Evidence {
   readonly expected?: unknown
@@ -85,6 +89,11 @@ export abstract class ResourceServerError extends Error {
   /** What came instead: from the token, so for careful eyes only. Not enumerable. */
   get received(): unknown {
     return this.#received
+  }
+
+  /** URL of the section about {@link reason}: what it means, and what to change. For the operator, as `hint` is; not enumerable. */
+  get documentation(): string {
+    return `${TROUBLESHOOTING}#${this.reason}`
   }
 
   #headers: HeaderFields | undefined

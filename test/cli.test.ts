@@ -348,7 +348,12 @@ describe('explain', () => {
       const [, , signature] = token.split('.')
       if (signature) expect(out).not.toContain(signature)
       const { out: written } = await ask({ ...options, json: true }, terminal)
-      expect(JSON.parse(written)).toMatchObject({ verdict: 'refused', reason, answer: { status } })
+      expect(JSON.parse(written)).toMatchObject({
+        verdict: 'refused',
+        reason,
+        documentation: expect.stringMatching(`#${reason}$`),
+        answer: { status }
+      })
       if (signature) expect(written).not.toContain(signature)
     }
   )

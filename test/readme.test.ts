@@ -18,6 +18,8 @@ import {
   InsufficientAuthentication,
   InsufficientAuthorizationDetails,
   InsufficientScope,
+  InvalidProof,
+  InvalidToken,
   Misconfigured,
   ProofNonceRequired,
   Unavailable
@@ -246,6 +248,17 @@ describe('docs/troubleshooting.md', () => {
       expect(entry).toContain(wire)
     }
   )
+
+  test('is where errors say that they are explained', () => {
+    const anchors = anchorsOf('docs/troubleshooting.md')
+    for (const error of [...others, new InvalidToken('expired'), new InvalidProof('proof_replayed')]) {
+      const [page, fragment] = error.documentation.split('#')
+      expect(page).toMatch(/^https:\/\/github\.com\/.+\/docs\/troubleshooting\.md$/)
+      expect(JSON.parse(read('package.json')).repository.url).toContain(page?.split('/blob/')[0])
+      expect(anchors).toContain(fragment)
+      expect(error.toJSON() ?? {}).not.toHaveProperty('documentation')
+    }
+  })
 
   test('has no entry for a reason that does not exist', () => {
     const headings = [...document.matchAll(/^### `(\w+)`$/gm)].map(([, reason]) => reason)

@@ -86,6 +86,7 @@ interface Report {
   readonly expected: unknown
   readonly received: unknown
   readonly hint: string | null
+  readonly documentation: string | null
   readonly remedy: string | null
   readonly checks: ReturnType<typeof explainChecks>
   readonly answer: { readonly status: number; readonly headers: Record<string, string>; readonly body: string }
@@ -96,7 +97,8 @@ async function describe(token: string, error: ResourceServerError | undefined): 
   const checks = explainChecks({ authorization: `Bearer ${token}` }, reason)
   if (error === undefined) {
     const answer = { status: 200, headers: {}, body: '' }
-    return { verdict: 'let in', reason, expected: null, received: null, hint: null, remedy: null, checks, answer }
+    const nothing = { expected: null, received: null, hint: null, documentation: null, remedy: null }
+    return { verdict: 'let in', reason, ...nothing, checks, answer }
   }
   const response = error.toResponse()
   return {
@@ -105,6 +107,7 @@ async function describe(token: string, error: ResourceServerError | undefined): 
     expected: error.expected ?? null,
     received: error.received ?? null,
     hint: error.hint,
+    documentation: error.documentation,
     remedy: REMEDIES[error.reason] ?? null,
     checks,
     answer: { status: error.status, headers: Object.fromEntries(response.headers), body: await response.text() }
@@ -133,6 +136,7 @@ function write(terminal: Terminal, subject: Subject & Report): void {
     expected,
     received,
     hint,
+    documentation,
     remedy,
     checks,
     answer,
@@ -153,6 +157,7 @@ function write(terminal: Terminal, subject: Subject & Report): void {
     if (expected !== null) say(`expected  ${shown(expected)}`)
     if (received !== null) say(`received  ${shown(received)}`)
     say(harmless(hint ?? ''))
+    if (documentation !== null) say(paint('dim', documentation))
     if (remedy !== null) say(`\n${paint('bold', 'What would admit it')}\n${remedy}`)
   }
   say(`\n${paint('bold', 'The answer')}`)

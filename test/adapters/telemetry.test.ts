@@ -268,7 +268,13 @@ describe('logTo()', () => {
       [40, '503 introspection_unavailable'],
       [50, '500 misconfigured']
     ])
-    expect(lines[1]).toMatchObject({ resource: RESOURCE, status: 401, reason: 'expired', hint: expect.any(String) })
+    expect(lines[1]).toMatchObject({
+      resource: RESOURCE,
+      status: 401,
+      reason: 'expired',
+      hint: expect.any(String),
+      documentation: expect.stringMatching(/#expired$/)
+    })
     expect(lines[1]).not.toHaveProperty('received')
     for (const secret of secrets) expect(JSON.stringify(lines)).not.toContain(secret)
   })
