@@ -12,6 +12,7 @@ export interface ExplainedCheck {
   readonly verdict: 'passed' | 'failed' | 'not reached'
 }
 
+/** What is known of the request, beside how it ended. */
 export interface ExplainedRequest {
   /** The value of `Authorization`: of it, only the scheme and whether the token is built like a JWT are looked at. */
   readonly authorization?: string | undefined
@@ -97,6 +98,8 @@ const FRESH: readonly Check[] = [
 ]
 
 /**
+ * What was checked of a request, as far as it came: which checks passed, which one failed, and what was not looked at any more.
+ *
  * @param reason  `reason` of the refusal; null where the request was let in
  * @returns the checks of such a request, in order; none for an error that is no refusal: an outage, a wrong setting
  */

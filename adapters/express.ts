@@ -36,12 +36,14 @@ export interface ExpressRequest extends IncomingMessage {
   res?: ServerResponse | undefined
 }
 
+/** A middleware of Express 4 and 5, by shape. */
 export type ExpressHandler = (
   request: ExpressRequest,
   response: ServerResponse,
   next: (error?: unknown) => void
 ) => void
 
+/** An error handler of Express, by shape. */
 export type ExpressErrorHandler = (
   error: unknown,
   request: IncomingMessage,

@@ -34,6 +34,7 @@ import {
  */
 export type RouteAuth<Scope extends string = string> = boolean | Requirement<Scope> | readonly Requirement<Scope>[]
 
+/** What the plugin is registered with. */
 export interface FastifyResourceServerOptions {
   readonly api: ResourceServer<never>
   /** `'declared'`: routes with a `config.auth` (default). `'all'`: every route but those with `config: { auth: false }`. */

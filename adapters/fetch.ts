@@ -44,6 +44,7 @@ export class FetchRequest implements ResourceRequest {
   }
 }
 
+/** Decides about a `Request`: what a handler may rely on, or the `Response` that refuses. */
 export interface FetchProtection<Decision> {
   /**
    * @param connection the socket that the request came on, where client certificates or `trustedProxies` matter: a
@@ -100,7 +101,7 @@ interface Outgoing {
 
 /**
  * `http: { dispatcher: fetchDispatcher() }`: the authorization server is asked with the host's own `fetch`, where undici does
- * not run (Bun, Workers). Time, bytes and redirects are bounded as ever.
+ * not run (Bun). Time, bytes and redirects are bounded as ever.
  *
  * Does NOT bound what connects: `publicAddressesOnly` and client certificates need undici.
  *

@@ -34,6 +34,7 @@ export interface AuthVariables {
   auth: Access | undefined
 }
 
+/** A middleware of Hono, by shape. */
 // biome-ignore lint/suspicious/noConfusingVoidType: Hono's own signature
 export type HonoMiddleware = (context: HonoContext, next: () => Promise<void>) => Promise<Response | void>
 

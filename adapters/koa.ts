@@ -41,6 +41,7 @@ export interface AuthState {
   auth?: Access | undefined
 }
 
+/** A middleware of Koa 2 and 3, by shape. */
 export type KoaMiddleware = (context: KoaContext, next: () => Promise<unknown>) => Promise<unknown>
 
 /**

@@ -14,6 +14,7 @@ export interface Logger {
   error(fields: object, message: string): void
 }
 
+/** What `logTo()` writes, and of whom. */
 export interface LogOptions {
   /** Of this API only, by its identifier. Default: of every resource server of the process. */
   readonly resource?: string

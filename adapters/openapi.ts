@@ -9,6 +9,7 @@ import { optional, type Requirement, type ResourceServer } from '../src/index.js
 /** Scopes by the name of the scheme; several objects are alternatives (OpenAPI 3.1 §4.8.30). */
 export type SecurityRequirement = Readonly<Record<string, readonly string[]>>
 
+/** What the scheme says beside the scopes. */
 export interface SecuritySchemeOptions {
   /** Name of the scheme, as in `security`. Default `oauth`. */
   readonly name?: string

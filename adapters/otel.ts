@@ -37,6 +37,7 @@ export interface Tracer {
   ): { setStatus(status: { code: number; message?: string }): unknown; end(endTime?: number): void }
 }
 
+/** Where measurements and spans go. */
 export interface TelemetryOptions {
   /** `metrics.getMeter('my-api')`. Default: no metrics. */
   readonly meter?: Meter

@@ -27,6 +27,7 @@ export interface NodeRedisClient {
   del(key: string): Promise<unknown>
 }
 
+/** A connected client for `redisStore()`: of ioredis, iovalkey or node-redis, by shape. */
 export type RedisClient = IoredisClient | NodeRedisClient
 
 /** A client that publishes: any that is not subscribed to something. */
@@ -50,13 +51,16 @@ export interface NodeRedisSubscriber {
   unsubscribe(channel: string, listener: (message: string) => void): Promise<unknown>
 }
 
+/** A client of its own for `redisChannel()`: one that is subscribed can do nothing else. */
 export type RedisSubscriber = IoredisSubscriber | NodeRedisSubscriber
 
+/** Of a `redisStore()`. */
 export interface RedisStoreOptions {
   /** What every key begins with. Default `oauth-rs:`. */
   readonly prefix?: string
 }
 
+/** Of a `redisChannel()`. */
 export interface RedisChannelOptions {
   /** The channel. Default `oauth-rs:events`. */
   readonly name?: string

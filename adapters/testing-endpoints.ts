@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 
+/** What of the authorization server can fail. */
 export type TestEndpoint = 'metadata' | 'jwks' | 'introspection'
 
 /** An HTTP status; or no answer within any time; or a connection that ends; or a body that is no JSON. */

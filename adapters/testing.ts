@@ -33,6 +33,7 @@ export type { ClientCertificate, DpopKey, Failure, TestAlgorithm, TestEndpoint, 
 const LIFETIME = 300
 const DAY = 86_400
 
+/** Of `createTestIssuer()`. */
 export interface TestIssuerOptions {
   /** The issuer identifier. Default `https://as.test`. */
   readonly issuer?: string
@@ -53,6 +54,7 @@ export interface DpopFields {
   readonly dpop: string
 }
 
+/** The request that a proof is for. */
 export interface DpopRequest {
   /** Default `GET`. */
   readonly method?: string
@@ -68,6 +70,7 @@ export interface DpopRequest {
   readonly proof?: JsonObject
 }
 
+/** An authorization server of a test: tokens, keys, answers, failures and a clock. */
 export interface TestIssuer {
   /** The issuer identifier. */
   readonly issuer: string
@@ -135,7 +138,7 @@ export interface TestIssuer {
   close(): Promise<void>
 }
 
-/** @returns an authorization server of a test's own */
+/** An authorization server of a test's own, in memory: real keys and signatures, and no network. */
 export async function createTestIssuer({
   issuer: name = 'https://as.test',
   algorithm = 'ES256'

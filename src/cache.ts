@@ -5,6 +5,7 @@
 import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 
+/** How full a cache is, and its bounds. */
 export interface CacheStats {
   readonly entries: number
   readonly maxEntries: number

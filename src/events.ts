@@ -12,17 +12,20 @@ import { type Channel, channel } from 'node:diagnostics_channel'
 import type { Dependency, ResourceServerError } from './errors.js'
 import type { Access, Scheme } from './types.js'
 
+/** Message of the channel `oauth-resource-server:access`: a request that was let in with a token. */
 export interface AccessEvent {
   readonly resource: string
   readonly issuer: string
   readonly scheme: Scheme
 }
 
+/** Message of the channel `oauth-resource-server:refusal`: a request that was refused, or that nobody could decide about. */
 export interface RefusalEvent {
   readonly resource: string
   readonly error: ResourceServerError
 }
 
+/** Message of the channel `oauth-resource-server:warning`: something that an operator should look at. */
 export interface WarningEvent {
   readonly resource: string
   readonly issuer: string

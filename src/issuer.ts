@@ -30,6 +30,7 @@ interface Metadata extends Dated {
 
 interface DatedKeySet extends KeySet, Dated {}
 
+/** How it stands with an issuer: whether its tokens can be verified, and until when, should nothing be renewed. */
 export interface IssuerHealth {
   readonly issuer: string
   /** `ok`: nothing known to be wrong. `degraded`: serving from memory while renewals fail. `failed`: cannot verify. */

@@ -43,6 +43,7 @@ export interface LogoutIssuerOptions extends SenderKeyOptions {
   readonly acceptMissingExp?: boolean
 }
 
+/** Who may send logout tokens (OpenID Connect Back-Channel Logout 1.0 §2.4). */
 export interface LogoutTokenOptions {
   readonly issuers: readonly LogoutIssuerOptions[]
 }

@@ -110,6 +110,7 @@ export interface HttpDispatcher {
   request(options: never): Promise<unknown>
 }
 
+/** How authorization servers are reached. What they answer is read up to 256 KiB; redirects are not followed. */
 export interface HttpOptions {
   /** An undici `Agent`, `Pool`, `ProxyAgent` or `MockAgent` of yours: for a private CA, a proxy, a test. It is not closed by `close()`. */
   readonly dispatcher?: HttpDispatcher
@@ -187,6 +188,7 @@ export interface RevocationOptions {
   readonly maxEntries?: number
 }
 
+/** What `resourceServer()` is told. All mistakes in it are reported together. */
 export interface ResourceServerOptions<Scope extends string = string> {
   /** This API's identifier (RFC 8707 §2, RFC 9728 §1.2): an `https` URL without fragment, kept byte for byte. The expected audience unless an issuer says otherwise. */
   readonly resource: string

@@ -12,6 +12,7 @@ export interface MetadataAnswer {
   readonly body: string | undefined
 }
 
+/** The RFC 9728 document of this API, and where it is. */
 export interface ProtectedResourceMetadata {
   /** Path (and query) of the document at the origin: `/.well-known/oauth-protected-resource/…`. */
   readonly path: string

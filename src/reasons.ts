@@ -10,8 +10,10 @@ interface Entry {
   readonly hint: string
 }
 
+/** Reasons of a 400 `invalid_request` (RFC 6750 §3.1). */
 export type RequestReason = 'malformed_authorization' | 'multiple_credentials'
 
+/** Reasons of a 401 `invalid_token` (RFC 6750 §3.1). */
 export type TokenReason =
   | 'malformed'
   | 'algorithm'
@@ -35,6 +37,7 @@ export type TokenReason =
   | 'decryption'
   | 'not_encrypted'
 
+/** Reasons of a 401 `invalid_dpop_proof` (RFC 9449 §7.1). */
 export type ProofReason =
   | 'proof_missing'
   | 'proof_multiple'

@@ -26,6 +26,7 @@ export interface ReceivedRequest {
   readonly body: string
 }
 
+/** What a receiver answers its sender. */
 export interface ReceiverAnswer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>

@@ -45,6 +45,7 @@ export interface SecurityEvent {
   readonly payload: Claims
 }
 
+/** Who may push security events (RFC 8935), and what they do. */
 export interface SecurityEventOptions {
   readonly transmitters: readonly TransmitterOptions[]
   /**

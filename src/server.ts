@@ -29,6 +29,7 @@ export interface Health {
   readonly shared: SharedHealth | undefined
 }
 
+/** How it stands with the store that processes share. */
 export interface SharedHealth {
   /** `degraded`: it is paused, see `stats().shared`. DPoP proofs that it keeps are refused with 503 then. */
   readonly status: 'ok' | 'degraded'
@@ -49,6 +50,7 @@ export interface Stats {
   readonly shared: SharedStats | undefined
 }
 
+/** What `resourceServer()` returns: verifies the access tokens of requests to one API, and refuses in the words of the RFCs. Frozen. */
 export interface ResourceServer<Scope extends string = string> {
   /** The identifier of this API, byte for byte. */
   readonly resource: string

@@ -28,6 +28,7 @@ interface SharedOnce {
   claim(parts: readonly string[], ttl: number): Promise<boolean | undefined>
 }
 
+/** What became of the calls to the store that processes share. */
 export interface SharedStats {
   /** `paused`: it failed three times in a row, and is tried once a second, should anybody want something of it. */
   readonly state: 'ok' | 'paused'

@@ -4,6 +4,7 @@
  */
 import type { OnceStore } from './types.js'
 
+/** Bounds of a `memoryOnceStore()`. Full, it throws: what it forgot could be used twice. */
 export interface MemoryOnceStoreOptions {
   /** Entries in all. Default 250 000, up to about 35 MiB. */
   readonly maxEntries?: number
