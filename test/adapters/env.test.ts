@@ -118,9 +118,9 @@ describe('what is there', () => {
   })
 })
 
-test('the README names every variable, and no other', () => {
-  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
-  const names = [...new Set(readme.match(/OAUTH_RS_[A-Z_]+/g))]
+test('docs/options.md names every variable, and no other', () => {
+  const page = readFileSync(new URL('../../docs/options.md', import.meta.url), 'utf8')
+  const names = [...new Set(page.match(/OAUTH_RS_[A-Z_]+/g))]
   const known = (said({ OAUTH_RS_XYZ: '1' })[0]?.match(/[A-Z_]{4,}/g) ?? []).filter((name) => name !== 'OAUTH_RS_XYZ')
   const files = ['CLIENT_SECRET_FILE', 'API_KEY_FILE', 'DPOP_NONCE_SECRET_FILE']
   expect(names.toSorted()).toEqual([...known, ...files].map((name) => `OAUTH_RS_${name}`).toSorted())
