@@ -19,9 +19,14 @@ import {
   InsufficientAuthorizationDetails,
   InsufficientScope,
   InvalidProof,
+  InvalidRequest,
   InvalidToken,
   Misconfigured,
   ProofNonceRequired,
+  type ProofReason,
+  type RequestReason,
+  type ResourceServerError,
+  type TokenReason,
   Unavailable
 } from '../src/index.js'
 import { PROOF_REASONS, REQUEST_REASONS, TOKEN_REASONS } from '../src/reasons.js'
@@ -215,53 +220,72 @@ describe('docs/troubleshooting.md', () => {
     replay: true,
     decryption: true
   }
-  const unavailable = Object.keys(dependencies).map((name) => new Unavailable(name as Dependency, ''))
-  const others = [
+  const errors: ResourceServerError[] = [
     new CredentialsMissing(),
-    new InsufficientScope(['a']),
+    ...Object.keys(REQUEST_REASONS).map((reason) => new InvalidRequest(reason as RequestReason)),
+    ...Object.keys(TOKEN_REASONS).map((reason) => new InvalidToken(reason as TokenReason)),
+    ...Object.keys(PROOF_REASONS).map((reason) => new InvalidProof(reason as ProofReason)),
     new ProofNonceRequired('n'),
-    new InsufficientAuthentication({ maxAge: 1 }),
-    new InsufficientAuthentication({ acr: ['a'] }),
+    new InsufficientAuthentication({ acr: ['urn:example:mfa'] }),
+    new InsufficientAuthentication({ maxAge: 300 }),
+    new InsufficientScope(['orders:read']),
     new InsufficientAuthorizationDetails(),
     new Forbidden(),
-    new Misconfigured(''),
-    ...unavailable
+    ...Object.keys(dependencies).map((name) => new Unavailable(name as Dependency, '')),
+    new Misconfigured('')
   ]
-  const entries: (readonly [reason: string, status: number, wire: string])[] = [
-    ...Object.entries(REQUEST_REASONS).map(([reason, { description }]) => [reason, 400, description] as const),
-    ...Object.entries({ ...TOKEN_REASONS, ...PROOF_REASONS }).map(
-      ([reason, { description }]) => [reason, 401, description] as const
-    ),
-    ...others.map(({ reason, status, code, description, expose }) => {
-      const wire = code === undefined ? '' : expose ? description : code
-      return [reason, status, wire] as const
-    })
-  ]
-  const document = read('docs/troubleshooting.md')
 
-  test.each(entries)(
-    'has an entry for the reason %s, with its status and what the client is told',
-    (reason, status, wire) => {
-      const entry = document.split(`\n### \`${reason}\`\n`)[1]?.split(/\n#{1,3} /)[0]
-      expect(entry, `a heading for ${reason}`).toBeDefined()
-      expect(entry).toContain(String(status))
-      expect(entry).toContain(wire)
-    }
-  )
+  /** The answer as it goes out, and the hint where it is always the same. */
+  function facts(reason: string): string {
+    const these = errors.filter((error) => error.reason === reason)
+    const answers = these.map((error) => {
+      const { status, headers, code, expose } = error
+      const { 'WWW-Authenticate': challenge, 'Cache-Control': _always, ...others } = headers
+      const fields =
+        code === undefined ? 'a challenge without `error`' : challenge && `\`${[challenge].flat().join(', ')}\``
+      const body = code === undefined ? 'no body' : `\`${JSON.stringify(error.toJSON())}\``
+      return [
+        status,
+        fields ?? 'no challenge',
+        ...Object.keys(others).map((name) => `\`${name}\``),
+        expose && code !== undefined && challenge ? [] : body
+      ]
+        .flat()
+        .join(', ')
+    })
+    const [first] = these as [ResourceServerError]
+    const hint = first.status < 500 ? `- **In the log**: ${first.hint}\n` : ''
+    return `- **On the wire**: ${answers.join('; or ')}.\n${hint}`
+  }
+
+  const document = read('docs/troubleshooting.md')
+  const sections = document.split(/^(?=#{2,3} )/m)
+  const reasonOf = (section: string): string | undefined => /^### `(\w+)`\n/.exec(section)?.[1]
+
+  test('says of every reason what goes out and what the log has, as it is: `npx vitest run test/readme.test.ts -u`', async () => {
+    const written = sections.map((section) => {
+      const reason = reasonOf(section)
+      if (reason === undefined) return section
+      const prose = section.slice(section.indexOf('- **Means**'))
+      expect(prose, `what ${reason} means, and what to change`).toMatch(/^- \*\*Means\*\*: [\s\S]+\n- \*\*Change\*\*: /)
+      return `### \`${reason}\`\n\n${facts(reason)}${prose}`
+    })
+    await expect(written.join('')).toMatchFileSnapshot(join(ROOT, 'docs/troubleshooting.md'))
+  })
+
+  test('has an entry for every reason, and for no other', () => {
+    const headings = sections.map(reasonOf).filter((reason) => reason !== undefined)
+    expect(headings.sort()).toEqual([...new Set(errors.map(({ reason }) => reason))].sort())
+  })
 
   test('is where errors say that they are explained', () => {
     const anchors = anchorsOf('docs/troubleshooting.md')
-    for (const error of [...others, new InvalidToken('expired'), new InvalidProof('proof_replayed')]) {
+    for (const error of errors) {
       const [page, fragment] = error.documentation.split('#')
       expect(page).toMatch(/^https:\/\/github\.com\/.+\/docs\/troubleshooting\.md$/)
       expect(JSON.parse(read('package.json')).repository.url).toContain(page?.split('/blob/')[0])
       expect(anchors).toContain(fragment)
       expect(error.toJSON() ?? {}).not.toHaveProperty('documentation')
     }
-  })
-
-  test('has no entry for a reason that does not exist', () => {
-    const headings = [...document.matchAll(/^### `(\w+)`$/gm)].map(([, reason]) => reason)
-    expect(headings.sort()).toEqual([...new Set(entries.map(([reason]) => reason))].sort())
   })
 })
