@@ -74,15 +74,13 @@ async function start(
     detached: true
   })
   running.push(() => end(child))
-  const lines = createInterface({ input: child.stdout })
-  const exited = once(child, 'exit').then(([code]) => Promise.reject(new Error(`${command} ended with ${code}`)))
-  exited.catch(() => undefined)
-  for (;;) {
-    const [line] = (await Promise.race([once(lines, 'line'), exited])) as [string]
-    if (!line.includes(String(port))) continue
-    await answers(origin)
-    return { as, origin, line }
-  }
+  // Several lines may come at once, so nobody must be away between two of them.
+  const line = await new Promise<string>((resolve, reject) => {
+    createInterface({ input: child.stdout }).on('line', (one) => one.includes(String(port)) && resolve(one))
+    child.once('exit', (code) => reject(new Error(`${command} ended with ${code}`)))
+  })
+  await answers(origin)
+  return { as, origin, line }
 }
 
 async function end(child: ChildProcess): Promise<void> {
