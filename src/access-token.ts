@@ -15,6 +15,7 @@ import {
   requireClaimValues,
   requireTime,
   verifyClaims,
+  withAnswer,
   withImplied
 } from './claims.js'
 import { createDecrypt } from './decryption.js'
@@ -202,10 +203,13 @@ export function createAccessTokenVerifier(
   const verifyJwtOf = (received: Received): Awaitable<VerifiedAccessToken> => {
     const iss = received.jwt.unverifiedClaims()['iss']
     if (typeof iss !== 'string') throw new InvalidToken('claim', { expected: 'iss: a string', received: iss })
-    return andThen(issuers.named(iss), (issuer) => {
-      if (issuer === undefined) throw new InvalidToken('issuer', { received: iss })
-      return issuer.settings.tokens === 'opaque' ? verifyThere(received.token, issuer) : verifyHere(received, issuer)
-    })
+    const issuer = issuers.named(iss)
+    return isPromise(issuer) ? issuer.then((known) => verifyBy(received, known)) : verifyBy(received, issuer)
+  }
+
+  const verifyBy = (received: Received, issuer: Issuer | undefined): Awaitable<VerifiedAccessToken> => {
+    if (issuer === undefined) throw new InvalidToken('issuer', { received: received.jwt.unverifiedClaims()['iss'] })
+    return issuer.settings.tokens === 'opaque' ? verifyThere(received.token, issuer) : verifyHere(received, issuer)
   }
 
   /** What is encrypted to us is nobody else's to judge: from here on there is no way to introspection but by `iss`. */
@@ -288,13 +292,4 @@ export function createAccessTokenVerifier(
       statusLists: statusLists.stats()
     })
   }
-}
-
-/** What may have changed since a JWT was issued, and what checks of a route read. */
-const CHANGEABLE = ['authorization_details', 'acr', 'auth_time']
-
-/** A JWT's claims, with what the authorization server says otherwise now (RFC 9396 §9.2, RFC 9470 §6.2). */
-function withAnswer(claims: Claims, members: Claims): Claims {
-  const changed = CHANGEABLE.filter((name) => members[name] !== undefined).map((name) => [name, members[name]])
-  return changed.length === 0 ? claims : Object.freeze({ ...claims, ...Object.fromEntries(changed) })
 }

@@ -160,10 +160,17 @@ function findKeys<Keys extends KeySet>(
   kid: string | undefined
 ): Awaitable<readonly SignatureKey[]> {
   const known = keySet()
-  if (!isPromise(known)) {
-    const keys = known.find(algorithm, kid)
-    if (keys.length > 0) return keys
-  }
+  if (isPromise(known)) return findFurther(known, keySet, algorithm, kid)
+  const keys = known.find(algorithm, kid)
+  return keys.length > 0 ? keys : findFurther(known, keySet, algorithm, kid)
+}
+
+function findFurther<Keys extends KeySet>(
+  known: Awaitable<Keys>,
+  keySet: Source<Keys>,
+  algorithm: SignatureAlgorithm,
+  kid: string | undefined
+): Awaitable<readonly SignatureKey[]> {
   const look = (set: Keys, further: number): Awaitable<readonly SignatureKey[]> => {
     const keys = set.find(algorithm, kid)
     if (keys.length > 0) return keys
