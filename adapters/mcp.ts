@@ -17,6 +17,7 @@ import {
   type Check,
   Forbidden,
   isAccess,
+  type ResourceRequest,
   type ResourceServer,
   ResourceServerError,
   scope
@@ -61,17 +62,17 @@ export function authInfo(api: ResourceServer<never>, access: Access): AuthInfo {
  * what it had. A tool that is not listed is refused (403, no challenge), so that none is open by oversight.
  *
  * @param tools by name: all the scopes that a call needs; `[]` for what the endpoint asks for anyway
- * @returns for a JSON-RPC message, or several, the checks for `enforce()`: none for what calls no tool
+ * @returns for a JSON-RPC message, or several, the checks for `enforce()`: none for what calls no tool. A POST whose body is
+ *   no object or array by then is refused: the SDK's transport would read it itself, after the checks
  */
 export function toolScopes<const Scope extends string>(
   tools: Readonly<Record<string, readonly Scope[]>>
 ): (message: unknown) => readonly Check<Scope>[] {
   const known = new Map(Object.entries(tools))
   return (message) => {
-    const called = [message]
-      .flat()
-      .map(calledTool)
-      .filter((name) => name !== undefined)
+    const messages = [message].flat()
+    if (!messages.every(isMessage)) return [refuseUnread]
+    const called = messages.map(calledTool).filter((name) => name !== undefined)
     if (called.length === 0) return []
     if (called.some((name) => !known.has(name))) return [refuse]
     const needed = [...new Set(called.flatMap((name) => known.get(name) ?? []))]
@@ -83,11 +84,21 @@ function refuse(): never {
   throw new Forbidden('a tool was called for which no scopes are listed')
 }
 
-function calledTool(message: unknown): string | undefined {
-  const { method, params } = (message ?? {}) as {
-    readonly method?: unknown
-    readonly params?: { readonly name?: unknown }
-  }
+interface Message {
+  readonly method?: unknown
+  readonly params?: { readonly name?: unknown }
+}
+
+function isMessage(value: unknown): value is Message {
+  return typeof value === 'object' && value !== null
+}
+
+/** What no body parser here read, the SDK's transport would read itself: after the checks, and perhaps another way. */
+function refuseUnread(_access: Access, { method }: ResourceRequest): void {
+  if (method === 'POST') throw new Forbidden('The message was not read as JSON')
+}
+
+function calledTool({ method, params }: Message): string | undefined {
   if (method !== 'tools/call') return undefined
   return typeof params?.name === 'string' ? params.name : ''
 }

@@ -1,8 +1,17 @@
 // @ts-check
 import express from 'express'
-import { GraphQLObjectType, GraphQLSchema, GraphQLString, parse, TypeInfo, visit, visitWithTypeInfo } from 'graphql'
+import {
+  GraphQLError,
+  GraphQLObjectType,
+  GraphQLSchema,
+  GraphQLString,
+  parse,
+  TypeInfo,
+  visit,
+  visitWithTypeInfo
+} from 'graphql'
 import { createHandler } from 'graphql-http/lib/use/express'
-import { resourceServer, scope } from 'oauth-resource-server'
+import { ResourceServerError, resourceServer, scope } from 'oauth-resource-server'
 import { enforce, errorHandler, getAuth, protect, protectedResourceMetadata } from 'oauth-resource-server/express'
 
 const { ISSUER = 'https://as.example.com', RESOURCE = 'https://api.example.com', PORT = '3000' } = process.env
@@ -10,12 +19,14 @@ const { ISSUER = 'https://as.example.com', RESOURCE = 'https://api.example.com',
 // #region graphql
 const api = resourceServer({ resource: RESOURCE, issuers: [ISSUER] })
 
-/** Each field says which scope it needs; one without a scope needs a good token. */
+/** A field that needs a scope, and says so. Nothing that asks for it gets by here, whatever its way through the schema. */
 const field = (/** @type {string} */ needs, /** @type {(access: Access) => string} */ resolve) => ({
   type: GraphQLString,
   extensions: { scope: needs },
-  resolve: (/** @type {unknown} */ _, /** @type {unknown} */ __, /** @type {{ access: Access }} */ { access }) =>
-    resolve(access)
+  resolve: (/** @type {unknown} */ _, /** @type {unknown} */ __, /** @type {{ access: Access }} */ { access }) => {
+    if (!access.hasScope(needs)) throw new GraphQLError(`This needs the scope ${needs}`)
+    return resolve(access)
+  }
 })
 const query = new GraphQLObjectType({
   name: 'Query',
@@ -27,7 +38,7 @@ const query = new GraphQLObjectType({
 })
 const schema = new GraphQLSchema({ query })
 
-/** The scopes of all fields that a document asks for, in fragments too: known before anything is resolved. */
+/** The scopes of all fields that a document asks for, in fragments too. None of what is no GraphQL: it is not executed. */
 function scopesOf(/** @type {string} */ text) {
   /** @type {Set<string>} */
   const needed = new Set()
@@ -36,25 +47,40 @@ function scopesOf(/** @type {string} */ text) {
     const needs = types.getFieldDef()?.extensions['scope']
     if (typeof needs === 'string') needed.add(needs)
   }
-  visit(parse(text), visitWithTypeInfo(types, { Field }))
+  try {
+    visit(parse(text), visitWithTypeInfo(types, { Field }))
+  } catch (error) {
+    if (!(error instanceof GraphQLError)) throw error
+  }
   return [...needed]
 }
 
 const app = express()
 app.use(protectedResourceMetadata(api))
-app.post('/graphql', protect(api), express.json(), async (req, _res, next) => {
-  /** @type {string[]} */
-  let needed = []
-  try {
-    needed = scopesOf(String(req.body?.query))
-  } catch {
-    // No GraphQL: the handler says so, and executes nothing.
-  }
-  // One challenge for all that the operation needs: a 403, and not an error among the data of a 200.
-  if (needed.length > 0) await enforce(api, req, scope(...needed))
-  next()
-})
-app.post('/graphql', createHandler({ schema, context: ({ raw }) => ({ access: getAuth(raw) }) }))
+app.post(
+  '/graphql',
+  protect(api),
+  createHandler({
+    schema,
+    context: ({ raw }) => ({ access: getAuth(raw) }),
+    // One challenge for all that the operation needs: a 403, before anything is resolved. Asked of the very text that is
+    // executed: a body that was parsed elsewhere may have been read another way.
+    onSubscribe: async ({ raw }, { query }) => {
+      const needed = scopesOf(query)
+      if (needed.length === 0) return
+      try {
+        await enforce(api, raw, scope(...needed))
+      } catch (error) {
+        if (!(error instanceof ResourceServerError)) throw error
+        const headers = { ...error.headers, 'content-type': 'application/json' }
+        return [
+          JSON.stringify(error.toJSON()),
+          { status: error.status, statusText: '', headers: /** @type {any} */ (headers) }
+        ]
+      }
+    }
+  })
+)
 app.use(errorHandler())
 // #endregion
 

@@ -66,8 +66,18 @@ class RefusalFilter implements ExceptionFilter {
   }
 }
 
-function setHeaders(response: { header(name: string, value: unknown): unknown }, headers: object): void {
-  for (const [name, value] of Object.entries(headers)) response.header(name, value)
+interface HeaderFields {
+  getHeader(name: string): unknown
+  header(name: string, value: unknown): unknown
+}
+
+/** Beside what is there: CORS middleware sets the same lists. */
+function setHeaders(response: HeaderFields, headers: object): void {
+  for (const [name, value] of Object.entries(headers)) {
+    const isList = /^(vary|access-control-expose-headers)$/i.test(name)
+    const before = isList ? (response.getHeader(name) ?? []) : []
+    response.header(name, isList ? [before, value].flat().join(', ') : value)
+  }
 }
 
 @Controller()

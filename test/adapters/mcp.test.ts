@@ -140,11 +140,22 @@ describe('toolScopes()', () => {
       [['mcp', 'notes:write', 'admin']]
     ],
     ['anything else', { jsonrpc: '2.0', id: 1, method: 'tools/list' }, []],
-    ['nothing', undefined, []],
-    ['no message', 'hello', []],
-    ['null', [null], []]
+    ['no messages', [], []]
   ])('%s', (_title, message, scopes) => {
     expect(scopesOf(message)).toEqual(scopes)
+  })
+
+  test.each([
+    ['nothing', undefined],
+    ['a text', 'hello'],
+    ['null', null],
+    ['a call, and null', [call('whoami'), null]]
+  ])('what nobody has read, and somebody may read later: %s', (_title, message) => {
+    const [check] = checksOf(message)
+    const decide = (method: string): unknown => check?.({} as never, { method } as never, {} as never)
+    expect(() => decide('POST')).toThrow(expect.objectContaining({ status: 403, reason: 'forbidden' }))
+    // A stream is opened, and a session ended, without one.
+    for (const method of ['GET', 'DELETE']) expect(decide(method)).toBeUndefined()
   })
 
   test.each([['unheard-of'], ['__proto__'], ['constructor'], ['toString']])('a tool that is not listed: %s', (name) => {

@@ -201,6 +201,13 @@ describe('GraphQL', () => {
       expect(lacking.challenge).toMatch(/scope="(orders:read invoices:read|invoices:read orders:read)"/)
       expect(JSON.stringify(lacking.body)).not.toContain('orders of')
     }
+    // What a body parser would pass over, the handler may read all the same.
+    for (const type of ['application / json', 'application/json;=', 'text/plain']) {
+      const headers = { 'content-type': type }
+      const body = JSON.stringify({ query: '{ orders }' })
+      const answer = await ask(`${origin}/graphql`, as.token({ scope: 'x' }), { method: 'POST', headers, body })
+      expect([403, 415]).toContain(answer.status)
+    }
     expect(await query('{ me', both)).toMatchObject({
       body: { errors: [{ message: expect.stringMatching(/^Syntax Error/) }] }
     })
