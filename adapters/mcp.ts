@@ -95,7 +95,8 @@ function isMessage(value: unknown): value is Message {
 
 /** What no body parser here read, the SDK's transport would read itself: after the checks, and perhaps another way. */
 function refuseUnread(_access: Access, { method }: ResourceRequest): void {
-  if (method === 'POST') throw new Forbidden('The message was not read as JSON')
+  if (method === 'POST')
+    throw new Forbidden('The message was not read as JSON', { expected: 'a body that was parsed before enforce()' })
 }
 
 function calledTool({ method, params }: Message): string | undefined {

@@ -50,8 +50,7 @@ export interface ExchangeEvent {
 }
 
 export interface Events {
-  /** Of undefined nothing is told: nobody was let in, or without a token. */
-  readonly access: (access: Access | undefined) => void
+  readonly access: (access: Access) => void
   readonly exchange: (exchange: Omit<ExchangeEvent, 'resource'>) => void
   readonly refusal: (error: ResourceServerError) => void
   readonly warning: (issuer: string, message: string) => void
@@ -64,7 +63,7 @@ export function createEvents(resource: string): Events {
   const warnings: Channel = channel('oauth-resource-server:warning')
   return {
     access: (access) => {
-      if (!accesses.hasSubscribers || access === undefined) return
+      if (!accesses.hasSubscribers) return
       const { issuer, scheme } = access
       accesses.publish({ resource, issuer, scheme } satisfies AccessEvent)
     },

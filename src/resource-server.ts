@@ -53,6 +53,7 @@ export function resourceServer<Types extends ScopeTypes>(
 export function resourceServer(options: ResourceServerOptions): ResourceServer {
   const settings = readSettings(options)
   const { resource, now } = settings
+  const { deadline } = settings.http
   const events = createEvents(resource)
   const http = createHttp(settings.http, events.exchange)
   let serial = 0
@@ -67,17 +68,11 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
     })
   const issuers =
     typeof settings.issuers === 'function'
-      ? createDynamicIssuers(settings.issuers, create, {
-          resource,
-          now,
-          deadline: settings.http.deadline,
-          means: meansOf(options)
-        })
+      ? createDynamicIssuers(settings.issuers, create, { resource, now, deadline, means: meansOf(options) })
       : createStaticIssuers(settings.issuers, create)
   const { accepted, advertised, dpop, publicUrls, certificate, requireBound } = settings.sender
   const verifySignature = createVerifySignature()
   const accessTokens = createAccessTokenVerifier(settings, issuers, http.exchange, verifySignature)
-  const { deadline } = settings.http
   const verifyProof = createVerifyProof(dpop, { resource, publicUrls, now, deadline, verifySignature })
   const confirm = createConfirm({
     readCertificate: createReadCertificate(certificate),
@@ -161,8 +156,15 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
   ): Awaitable<Access> {
     const access = confirm(accessToken, credentials, request)
     return isPromise(access)
-      ? access.then((known) => enforced(policy, known, request))
-      : enforced(policy, access, request)
+      ? access.then((known) => granting(enforced(policy, known, request)))
+      : granting(enforced(policy, access, request))
+  }
+
+  /** Told once for a request: where its credentials were read, and not by every `protect` after that. */
+  function granting(access: Awaitable<Access>): Awaitable<Access> {
+    if (isPromise(access)) return access.then(granting)
+    events.access(access)
+    return access
   }
 
   function enforced(policy: Policy, access: Access, request: ResourceRequest): Awaitable<Access> {
@@ -195,21 +197,16 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
   function answered<T>(decision: () => Awaitable<T>, request: ResourceRequest, scope: readonly string[]): Awaitable<T> {
     try {
       const result = decision()
-      return isPromise(result) ? refusing(result, request, scope) : granting(result)
+      return isPromise(result) ? refusing(result, request, scope) : result
     } catch (error) {
       throw answer(error, request, scope)
     }
   }
 
   function refusing<T>(result: Promise<T>, request: ResourceRequest, scope: readonly string[]): Promise<T> {
-    return result.then(granting, (error: unknown) => {
+    return result.catch((error: unknown) => {
       throw answer(error, request, scope)
     })
-  }
-
-  function granting<T>(result: T): T {
-    events.access(result as Access | undefined)
-    return result
   }
 
   function compile(requirements: readonly Requirement[]): Policy {
@@ -231,7 +228,7 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
         authorize: (request, established) => {
           try {
             const access = decide(policy, request, established)
-            return isPromise(access) ? refusing(access, request, policy.scopes) : granting(access)
+            return isPromise(access) ? refusing(access, request, policy.scopes) : access
           } catch (error) {
             throw answer(error, request, policy.scopes)
           }

@@ -23,7 +23,6 @@ import {
   resourceServer,
   scope
 } from '../../src/index.js'
-
 import { startIssuer } from '../support/issuer.js'
 
 const RESOURCE = 'https://api.example.com'
@@ -92,9 +91,22 @@ describe('the channels', () => {
       fieldLines: (name) => (name === 'authorization' ? [`Bearer ${as.token()}`] : [])
     })
     expect(events).toHaveLength(4)
+    // Nor does an inner protect(), which finds what the outer one left.
+    const inner = api.protect(fresh(), () => undefined)
+    const request = { method: 'GET', url: '/', fieldLines: () => [] }
+    as.recover()
+    const token = as.opaque()
+    const opaque = await api.authorize({
+      ...request,
+      fieldLines: (name) => (name === 'authorization' ? [`Bearer ${token}`] : [])
+    })
+    expect(events).toHaveLength(5)
+    await inner.authorize(request, opaque)
+    await api.protect().authorize(request, access)
+    expect(events).toHaveLength(5)
     // Checks inside a handler let nobody in who was not in already.
-    await api.enforce(access as never, { method: 'GET', url: '/', fieldLines: () => [] })
-    expect(events).toHaveLength(4)
+    await api.enforce(access as never, request)
+    expect(events).toHaveLength(5)
   })
 
   test('exchange: each attempt, and how it ended', async () => {
