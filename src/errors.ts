@@ -232,13 +232,29 @@ export class Unavailable extends ResourceServerError {
 
   /** The same outage, as it is told to somebody who comes later. @param retryAfter seconds from then */
   later(retryAfter: number): Unavailable {
-    const told = new Unavailable(this.dependency, this.#problem, { retryAfter, cause: this.cause })
+    const Same = this.constructor as typeof Unavailable
+    const told = new Same(this.dependency, this.#problem, { retryAfter, cause: this.cause })
     told.#isAsked = this.#isAsked
     return told
   }
 
   protected ownHeaders(): HeaderFields {
     return { 'Retry-After': String(this.retryAfter), 'Cache-Control': 'no-store' }
+  }
+}
+
+/**
+ * The other side is down: it was not reached, or answered that it cannot serve now (408, 429, 5xx). Not a bound of this
+ * process, and not an answer that is of no use: what may be let in during an outage is let in for neither.
+ */
+export class Outage extends Unavailable {
+  // To everybody else it is what it extends.
+  override get name(): string {
+    return Unavailable.name
+  }
+
+  override set name(value: string) {
+    super.name = value
   }
 }
 

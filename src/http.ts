@@ -8,7 +8,7 @@
  */
 import { isUtf8 } from 'node:buffer'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Dependency, Misconfigured, Unavailable } from './errors.js'
+import { type Dependency, Misconfigured, Outage, Unavailable } from './errors.js'
 import type { ExchangeEvent } from './events.js'
 import { lookupPublic, NotPublic, requirePublicHost } from './public-addresses.js'
 import type { HttpSettings } from './settings.js'
@@ -136,24 +136,45 @@ interface Failure {
   readonly status?: number
   readonly retryAfter?: number | undefined
   readonly cause?: unknown
+  /** Whether the other side is down, rather than wrong. */
+  readonly isOutage: boolean
 }
 
-function unavailable({ dependency, url }: Exchange, { failure, retryAfter, cause }: Failure): Unavailable {
-  return new Unavailable(dependency, `${new URL(url).host} ${failure}`, {
+function unavailable({ dependency, url }: Exchange, { failure, retryAfter, cause, isOutage }: Failure): Unavailable {
+  const Kind = isOutage ? Outage : Unavailable
+  return new Kind(dependency, `${new URL(url).host} ${failure}`, {
     cause,
     ...(retryAfter !== undefined && { retryAfter })
   })
 }
 
-async function attempt(
-  to: Dispatcher,
-  { url, method, headers, body }: Exchange,
-  milliseconds: number
-): Promise<{ readonly answer: Answer } | Failure> {
-  // A timer over the whole attempt: a body that drips never trips an idle timeout.
+type Outcome = { readonly answer: Answer } | Failure
+
+/**
+ * A timer over the whole attempt: a body that drips never trips an idle timeout. It counts whatever the dispatcher makes
+ * of its signal, since undici goes on connecting for its own time: what comes of that later is nobody's any more.
+ */
+async function attempt(to: Dispatcher, exchange: Exchange, milliseconds: number): Promise<Outcome> {
   const abort = new AbortController()
-  const timer = setTimeout(() => abort.abort(), milliseconds)
-  timer.unref()
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<Failure>((resolve) => {
+    timer = setTimeout(() => {
+      const failure = `did not answer within ${milliseconds / 1000} s`
+      const cause = new DOMException(failure, 'TimeoutError')
+      resolve({ failure, cause, isOutage: true })
+      abort.abort(cause)
+    }, milliseconds)
+    timer.unref()
+  })
+  try {
+    return await Promise.race([send(to, exchange, abort.signal), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Never rejects. */
+async function send(to: Dispatcher, { url, method, headers, body }: Exchange, signal: AbortSignal): Promise<Outcome> {
   try {
     const { origin, pathname, search } = new URL(url)
     const answer = await to.request({
@@ -162,31 +183,27 @@ async function attempt(
       method,
       headers: { ...headers, 'accept-encoding': 'identity' },
       body: body ?? null,
-      signal: abort.signal
+      signal
     })
     const { statusCode: status } = answer
-    if (status === 408 || status === 429 || status >= 500) {
+    if (signal.aborted || status === 408 || status === 429 || status >= 500) {
       discard(answer.body)
-      return { failure: `answered ${status}`, status, retryAfter: readRetryAfter(answer.headers['retry-after']) }
+      const retryAfter = readRetryAfter(answer.headers['retry-after'])
+      return { failure: `answered ${status}`, status, retryAfter, isOutage: true }
     }
     if (field(answer, 'content-encoding', 'identity') !== 'identity') {
       discard(answer.body)
-      return { failure: 'sent a compressed body, which was not asked for', status }
+      return { failure: 'sent a compressed body, which was not asked for', status, isOutage: false }
     }
     const bytes = await readBody(answer.body)
-    if (bytes === undefined) return { failure: `sent a body of more than ${MAX_BODY} bytes`, status }
-    if (!isUtf8(bytes)) return { failure: 'sent a body that is not UTF-8', status }
+    if (bytes === undefined) return { failure: `sent a body of more than ${MAX_BODY} bytes`, status, isOutage: false }
+    if (!isUtf8(bytes)) return { failure: 'sent a body that is not UTF-8', status, isOutage: false }
     const contentType = (field(answer, 'content-type', '').split(';')[0] as string).trim()
     return { answer: { status, contentType, cacheControl: field(answer, 'cache-control', ''), body: bytes.toString() } }
   } catch (cause) {
     if (cause instanceof NotPublic)
-      return { failure: 'is not at a public address, and `http.publicAddressesOnly` wants one', cause }
-    return {
-      failure: abort.signal.aborted ? `did not answer within ${milliseconds / 1000} s` : 'could not be reached',
-      cause
-    }
-  } finally {
-    clearTimeout(timer)
+      return { failure: 'is not at a public address, and `http.publicAddressesOnly` wants one', cause, isOutage: false }
+    return { failure: 'could not be reached', cause, isOutage: true }
   }
 }
 

@@ -1,8 +1,10 @@
 /** One exchange with a server that behaves, stalls, lies or overflows: real sockets, bounded in time and bytes. */
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Agent } from 'undici'
-import { afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { fetchDispatcher } from '../adapters/fetch.js'
 import { Unavailable } from '../src/errors.js'
 import { createHttp, type Exchange } from '../src/http.js'
@@ -40,6 +42,49 @@ async function failure(attempt: Promise<unknown>): Promise<Unavailable> {
   if (!(error instanceof Unavailable)) throw new Error('it did not fail', { cause: error })
   return error
 }
+
+describe('a timeout does not rely on what sends', () => {
+  test('a connection that is never made, which undici waits for as long as it likes', async () => {
+    const dispatcher = new Agent({ connect: () => undefined })
+    const { exchange } = await start({ dispatcher, timeout: 0.2, deadline: 0.5 })
+    const error = await failure(exchange())
+    expect(error.hint).toMatch(/did not answer within 0\.\d+ s/)
+    expect(error.cause).toMatchObject({ name: 'TimeoutError' })
+    await dispatcher.destroy()
+  })
+
+  test('an answer that comes when nobody waits any more is thrown away', async () => {
+    const bodies: Readable[] = []
+    const request = async (): Promise<unknown> => {
+      await sleep(300)
+      const body = Readable.from([Buffer.from('{}')])
+      bodies.push(body)
+      return { statusCode: 200, headers: {}, body }
+    }
+    const { exchange } = await start({ dispatcher: { request } as never, timeout: 0.1, deadline: 0.1 })
+    expect((await failure(exchange())).hint).toMatch(/did not answer within 0\.1 s/)
+    expect(bodies).toEqual([])
+    await vi.waitFor(() => expect(bodies.map(({ destroyed }) => destroyed)).toEqual([true]))
+  })
+
+  test('nor does it fail late, unheard', async () => {
+    const heard: unknown[] = []
+    const hear = (reason: unknown): unknown => heard.push(reason)
+    process.on('unhandledRejection', hear)
+    let failed = false
+    const request = async (): Promise<never> => {
+      await sleep(300)
+      failed = true
+      throw new Error('late')
+    }
+    const { exchange } = await start({ dispatcher: { request } as never, timeout: 0.1, deadline: 0.1 })
+    await failure(exchange())
+    await vi.waitFor(() => expect(failed).toBe(true))
+    await sleep(10)
+    process.off('unhandledRejection', hear)
+    expect(heard).toEqual([])
+  })
+})
 
 describe.each([
   ['undici', undefined],
@@ -141,7 +186,7 @@ describe.each([
       server.always('jwks', behaviour)
       const error = await failure(exchange())
       expect(error.hint).toMatch(/127\.0\.0\.1:\d+ did not answer within 0\.2 s/)
-      expect(error.cause).toMatchObject({ name: 'AbortError' })
+      expect(error.cause).toMatchObject({ name: 'TimeoutError' })
       expect(server.requests).toHaveLength(1)
     })
 
