@@ -60,6 +60,8 @@ export interface Issuer {
   ready(): Promise<void>
   /** Loads metadata and keys now, those that are fetched at all, whatever was loaded a moment ago. @throws the first failure, after both were tried */
   refresh(): Promise<void>
+  /** Of an oddity that stopped nothing: told once, and shown by `health()`. */
+  warn(message: string): void
   health(): IssuerHealth
 }
 
@@ -219,6 +221,7 @@ export function createIssuer(
       if (needsKeys && !settings.jwks) await keys.refresh().catch(failed)
       if (failures.length > 0) throw failures[0]
     },
+    warn,
     health: () => {
       const documents = { metadata: metadata.health(), jwks: { ...keys.health(), keys: keys.held()?.size ?? 0 } }
       return {
@@ -287,11 +290,7 @@ function readPublishedKeySet(answer: Answer, url: string): KeySet {
   return set
 }
 
-function warnAboutMetadata(
-  document: AuthorizationServerMetadata,
-  resource: string,
-  warn: (message: string) => void
-): void {
+function warnAboutMetadata(document: AuthorizationServerMetadata, resource: string, warn: Issuer['warn']): void {
   const { protected_resources: resources } = document
   if (Array.isArray(resources) && !resources.includes(resource)) {
     warn(`metadata: \`protected_resources\` does not list ${resource} (RFC 9728 §4)`)

@@ -52,7 +52,7 @@ export interface IntrospectionDialect {
 export interface StatusListOptions {
   /** Where lists may be, `https://status.example.com`: nothing is fetched from elsewhere, whatever a token names. Default: the issuer's origin. */
   readonly origins?: readonly string[]
-  /** A token whose list cannot be had: `'refuse'` is a 503; `'allow'` lets it in, unless it was not valid when last heard of. Default `'refuse'`. */
+  /** A token whose list cannot be had: `'refuse'` is a 503; `'allow'` lets it in while their server is down (not reached, 408, 429, 5xx), unless it was not valid when last heard of. Default `'refuse'`. */
   readonly onUnavailable?: 'refuse' | 'allow'
 }
 

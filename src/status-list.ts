@@ -9,7 +9,7 @@
  */
 import { andThen, isPromise } from './awaitable.js'
 import type { CacheStats } from './cache.js'
-import { InvalidToken, Misconfigured, Unavailable } from './errors.js'
+import { InvalidToken, Misconfigured, Outage, Unavailable } from './errors.js'
 import type { Http } from './http.js'
 import type { Issuer } from './issuer.js'
 import type { StatusListSettings } from './issuer-settings.js'
@@ -46,7 +46,7 @@ export interface StatusLists {
    * @param status  the token's claim
    * @param issuer  whose token it is, with the option `statusList`
    * @throws {InvalidToken} not VALID, not on the list, or a claim that refers to none
-   * @throws {Unavailable} the list cannot be had, and `onUnavailable` is not 'allow'
+   * @throws {Unavailable} the list cannot be had, unless that is an outage and `onUnavailable` is 'allow'
    * @throws {Misconfigured} the list is at another origin, or is not what it should be
    */
   require(status: unknown, issuer: Issuer): Awaitable<void>
@@ -174,9 +174,14 @@ export function createStatusLists(means: StatusListMeans): StatusLists {
     }
     const unknown = (error: unknown): void => {
       const { onUnavailable } = issuer.settings.statusList as StatusListSettings
-      if (!(error instanceof Unavailable) || onUnavailable !== 'allow') throw error
+      // A bound of ours, which anybody with many tokens can reach, and an answer that is no list are no outage of its server.
+      if (!(error instanceof Outage) || onUnavailable !== 'allow') throw error
       // What was revoked when it could still be asked does not come back for an outage.
       requireValid(entry.list.held()?.statusOf(idx) ?? VALID)
+      const { host } = new URL(entry.uri)
+      issuer.warn(
+        `tokens were let in whose status list at ${host} cannot be had (\`statusList.onUnavailable: 'allow'\`)`
+      )
     }
     try {
       const list = obtain(entry, idx, issuer)
