@@ -22,7 +22,7 @@ const INACTIVE_FOR = 10
 /** The fact that a server called a token active, and what it said of it; the token made of it, once its claims passed. */
 export interface Active {
   readonly members: Claims
-  /** Seconds since the epoch. */
+  /** Seconds since the epoch until when it may be remembered. */
   readonly until: number
   /** About how much it holds. */
   readonly bytes: number
@@ -88,10 +88,15 @@ export function createIntrospectionCache({ shared, ...means }: IntrospectionCach
     known: Promise<SharedAnswer | undefined> | undefined
   ): Promise<Active | undefined> => {
     const question = answer(token, issuer, known)
-      .then(({ members, until, publish }) => {
-        const fact = members && { members, until, bytes: 2 * (token.length + sizeOf(members)) }
-        // A question that was overtaken says what was so before: whoever waits for it is told, and nobody else.
-        if (asking.get(key) === question) {
+      .then(({ members, until, publish }): Active | undefined => {
+        // A question that was overtaken says what was so before: whoever waits for it is told, and nobody else, ever.
+        const overtaken = asking.get(key) !== question
+        const fact = members && {
+          members,
+          until: overtaken ? Number.NEGATIVE_INFINITY : until,
+          bytes: 2 * (token.length + sizeOf(members))
+        }
+        if (!overtaken) {
           remember(key, fact, until)
           publish?.()
         }

@@ -9,6 +9,7 @@ import {
   granted,
   introspecting,
   refusal,
+  request,
   unavailableFor,
   until
 } from './support/exchange.js'
@@ -156,6 +157,24 @@ describe('fresh() and an opaque token', () => {
     expect(await early).toEqual(granted)
     expect(await ask(api, token)).toEqual(denial.inactive)
     expect(issuer.count('introspection')).toBe(3)
+  })
+
+  test('an answer that was overtaken is not remembered for those who shared it either', async () => {
+    const { issuer, api } = await start()
+    const token = issuer.opaque({}, 'opaque-of-thirty-two-characters-or-more')
+    const access = await authorize(api, token)
+    bed.clock.advance(31)
+    const first = answeringLate(issuer)
+    const early = [ask(api, token), ask(api, token), ask(api, token)]
+    await first.asked()
+    issuer.revoke(token)
+    expect(await refusal(() => api.enforce(access, request(), fresh()))).toMatchObject({ reason: 'inactive' })
+    first.answer()
+    expect(await Promise.all(early)).toEqual([granted, granted, granted])
+    for (const seconds of [0, 1, 20]) {
+      bed.clock.advance(seconds)
+      expect(await ask(api, token)).toEqual(denial.inactive)
+    }
   })
 
   test('an outage is 503, and what was remembered stays', async () => {
