@@ -138,8 +138,9 @@ export function createAccessTokenVerifier(
   }
 
   const keep = (accessToken: VerifiedAccessToken, since: number, until: number, bytes: number): void => {
-    accessToken.verifiedAt = since
-    accessToken.goodUntil = Math.min(until, issuers.trustedUntil(accessToken.issuedBy))
+    // Whole seconds, which V8 has in the object itself: a fraction would be another place in memory on every hit.
+    accessToken.verifiedAt = Math.floor(since)
+    accessToken.goodUntil = Math.floor(Math.min(until, issuers.trustedUntil(accessToken.issuedBy)))
     accessToken.bytes = bytes
     verified.set(accessToken)
   }
@@ -229,13 +230,16 @@ export function createAccessTokenVerifier(
     requireToken68(token)
     if (issuers.only) return verifyThere(token, issuers.only)
     if (settings.decryptionKeys.length > 0 && decrypt.isForUs(token)) return verifyEncrypted(token)
-    return andThen(issuers.forOpaque(token), (issuer) => {
+    return verifyOpaque(token)
+  }
+
+  const verifyOpaque = (token: string): Awaitable<VerifiedAccessToken> =>
+    andThen(issuers.forOpaque(token), (issuer) => {
       if (issuer?.settings.introspection && issuer.settings.tokens !== 'jwt') return verifyThere(token, issuer)
       // Nobody can be asked about it.
       if (!isJwe(token)) throw new InvalidToken('malformed')
       throw new InvalidToken(settings.decryptionKeys.length > 0 ? 'decryption' : 'type')
     })
-  }
 
   const verifyFresh = async (accessToken: VerifiedAccessToken): Promise<VerifiedAccessToken> => {
     const { token, confirmation, scopes, issuedBy: issuer, by } = accessToken

@@ -74,15 +74,27 @@ export function createConfirm(settings: ConfirmationSettings): Confirm {
     if (jkt === undefined && thumbprint === undefined)
       throw new InvalidToken('confirmation_unknown', { received: Object.keys(confirmation ?? {}) })
     const fields = thumbprint === undefined ? NO_FIELDS : byCertificate
-    if (jkt === undefined) return createAccess(owner, accessToken, scheme, BY_CERTIFICATE, fields)
+    return jkt === undefined
+      ? createAccess(owner, accessToken, scheme, BY_CERTIFICATE, fields)
+      : confirmProof(accessToken, credentials, request, thumbprint === undefined ? BY_DPOP : BY_BOTH, fields)
+  }
+
+  const confirmProof = (
+    accessToken: VerifiedAccessToken,
+    { scheme, proofs }: Credentials,
+    request: ResourceRequest,
+    keys: readonly Key[],
+    fields: HeaderFields
+  ): Awaitable<Access> => {
+    const { hash: tokenHash, confirmation } = accessToken
+    const jkt = confirmation?.['jkt']
     const expected = {
       method: request.method,
       target: request.url,
-      tokenHash: accessToken.hash,
+      tokenHash,
       jkt: typeof jkt === 'string' ? jkt : ''
     }
-    return andThen(verifyProof(credentials.proofs, expected), (nonce) => {
-      const keys = thumbprint === undefined ? BY_DPOP : BY_BOTH
+    return andThen(verifyProof(proofs, expected), (nonce) => {
       const all = nonce === undefined ? fields : withNonce(fields, nonce, request)
       return createAccess(owner, accessToken, scheme, keys, all)
     })
@@ -130,6 +142,11 @@ function withNonce(fields: HeaderFields, nonce: string, request: ResourceRequest
   })
 }
 
+/** True for an access that is there, false for the promise of one: told by what it is, so that nothing else passes for it. */
+export function isConfirmed(access: Awaitable<Access | undefined>): access is Access {
+  return access instanceof ConfirmedAccess
+}
+
 /** True for an {@link Access} made by this package: another one may have put something else under the same name. */
 export function isAccess(value: unknown): value is Access {
   return ConfirmedAccess.isOne(value)
@@ -173,6 +190,8 @@ class ConfirmedAccess implements Access {
     this.#owner = owner
     this.#accessToken = accessToken
     this.#responseHeaders = responseHeaders
+    // What every request reads comes first.
+    this.scopes = accessToken.scopes
     this.scheme = scheme
     this.confirmedBy = confirmedBy
     this.issuer = accessToken.issuer
@@ -180,7 +199,6 @@ class ConfirmedAccess implements Access {
     this.subjectType = accessToken.subjectType
     this.clientId = accessToken.clientId
     this.audience = accessToken.audience
-    this.scopes = accessToken.scopes
     this.issuedAt = accessToken.issuedAt
     this.expiresAt = accessToken.expiresAt
     this.confirmation = accessToken.confirmation

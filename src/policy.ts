@@ -107,7 +107,7 @@ export function enforce(
 ): Awaitable<Access> {
   if (!fresh) {
     const passed = run(checks, access, request, context)
-    return isPromise(passed) ? passed.then(() => access) : access
+    return passed === undefined ? access : passed.then(() => access)
   }
   return renew(access).then((current) => andThen(run(checks, current, request, context), () => current))
 }
@@ -126,7 +126,7 @@ function run(
     } catch (error) {
       throw combined(error, checks, access, context)
     }
-    if (isPromise(result)) {
+    if (result !== undefined && isPromise(result)) {
       return Promise.resolve(result)
         .then(requirePassed)
         .then(

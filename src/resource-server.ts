@@ -4,7 +4,7 @@
  */
 import { createAccessTokenVerifier } from './access-token.js'
 import { andThen, isPromise } from './awaitable.js'
-import { accessTokenOf, createConfirm } from './confirmation.js'
+import { accessTokenOf, createConfirm, isConfirmed } from './confirmation.js'
 import { type CredentialRules, readCredentials, readUsedScheme } from './credentials.js'
 import { describe } from './describe.js'
 import { createVerifyProof } from './dpop.js'
@@ -36,7 +36,7 @@ import type {
   Revocation
 } from './types.js'
 import { overall, refresh, revokeEverywhere } from './upkeep.js'
-import type { VerifiedAccessToken } from './verified-access-token.js'
+import { VerifiedAccessToken } from './verified-access-token.js'
 
 /**
  * A resource server: verifies the access tokens of requests to one API, and says no in the words of the RFCs.
@@ -143,9 +143,9 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
     }
     const accessToken = accessTokens.verify(credentials.token)
     // What is known already is not handed to a function made for it: this is the path of every warm token.
-    return isPromise(accessToken)
-      ? accessToken.then((known) => confirmed(policy, known, credentials, request))
-      : confirmed(policy, accessToken, credentials, request)
+    return accessToken instanceof VerifiedAccessToken
+      ? confirmed(policy, accessToken, credentials, request)
+      : accessToken.then((known) => confirmed(policy, known, credentials, request))
   }
 
   function confirmed(
@@ -155,23 +155,23 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
     request: ResourceRequest
   ): Awaitable<Access> {
     const access = confirm(accessToken, credentials, request)
-    return isPromise(access)
-      ? access.then((known) => granting(enforced(policy, known, request)))
-      : granting(enforced(policy, access, request))
+    return isConfirmed(access)
+      ? granting(enforced(policy, access, request))
+      : access.then((known) => granting(enforced(policy, known, request)))
   }
 
   /** Told once for a request: where its credentials were read, and not by every `protect` after that. */
   function granting(access: Awaitable<Access>): Awaitable<Access> {
-    if (isPromise(access)) return access.then(granting)
+    if (!isConfirmed(access)) return access.then(granting)
     events.access(access)
     return access
   }
 
   function enforced(policy: Policy, access: Access, request: ResourceRequest): Awaitable<Access> {
     const live = requireLive(access)
-    return isPromise(live)
-      ? live.then(() => enforce(policy, access, request, enforcement))
-      : enforce(policy, access, request, enforcement)
+    return live === undefined
+      ? enforce(policy, access, request, enforcement)
+      : live.then(() => enforce(policy, access, request, enforcement))
   }
 
   /** The one place where a refusal learns what this server advertises about itself. */
@@ -228,7 +228,7 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
         authorize: (request, established) => {
           try {
             const access = decide(policy, request, established)
-            return isPromise(access) ? refusing(access, request, policy.scopes) : access
+            return access === undefined || isConfirmed(access) ? access : refusing(access, request, policy.scopes)
           } catch (error) {
             throw answer(error, request, policy.scopes)
           }

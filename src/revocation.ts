@@ -207,8 +207,9 @@ export function createRevocations({
       }
       return news
     },
-    isRevoked: ({ issuer, subject, clientId, issuedAt, claims }) => {
+    isRevoked: (accessToken) => {
       if (size === 0) return false
+      const { issuer, subject, clientId, issuedAt, claims } = accessToken
       const time = now()
       sweep(time)
       const known = issuers.get(issuer)

@@ -14,12 +14,25 @@ export type VerifiedBy = 'signature' | 'introspection'
 const FEW = 8
 
 export class VerifiedAccessToken implements AccessToken {
+  // What is read of it on every request comes first, and so lies together in memory.
   // Private, so that nothing that prints, copies or serializes the object prints the token.
   readonly #token: string
+  /** When it was verified and until when that counts: whole seconds, which V8 has in the object itself. */
+  verifiedAt: number = 0
+  goodUntil: number = 0
+  /** Of the issuer's keys, the version that it was verified with. */
+  keySetVersion: number = 0
+  /** Of a token bound to no key, the one access that all its requests share. Kept here: a `WeakMap` costs more than all else on a hit. */
+  access: Access | undefined = undefined
+  readonly by: VerifiedBy
+  readonly issuedBy: Issuer
+  readonly confirmation: Confirmation | undefined
+  /** Whether it names a mechanism by which its status is told. */
+  readonly hasStatus: boolean
+  /** About how much it holds. */
+  bytes: number = 0
   /** The verifier that it is a token of. */
   readonly verifier: object
-  readonly issuedBy: Issuer
-  readonly by: VerifiedBy
   readonly issuer: string
   readonly subject: string | undefined
   readonly subjectType: 'client' | 'unknown'
@@ -28,17 +41,7 @@ export class VerifiedAccessToken implements AccessToken {
   readonly scopes: readonly string[]
   readonly issuedAt: number | undefined
   readonly expiresAt: number | undefined
-  readonly confirmation: Confirmation | undefined
   readonly claims: Claims
-  /** Whether it names a mechanism by which its status is told. */
-  readonly hasStatus: boolean
-  /** Where it is remembered: about how much it holds, with which version of the issuer's keys it was verified, when, and until when that counts. */
-  bytes: number = 0
-  keySetVersion: number = 0
-  verifiedAt: number = Number.NaN
-  goodUntil: number = Number.NaN
-  /** Of a token bound to no key, the one access that all its requests share. Kept here: a `WeakMap` costs more than all else on a hit. */
-  access: Access | undefined
   #hash: string | undefined
   #scopeSet: ReadonlySet<string> | undefined
 
@@ -55,9 +58,11 @@ export class VerifiedAccessToken implements AccessToken {
     const { iss, sub, iat, exp, cnf, auth_time: authTime } = claims
     const clientId = readFirst(claims, settings.clientIdClaims)
     this.#token = token
-    this.verifier = verifier
-    this.issuedBy = issuedBy
     this.by = by
+    this.issuedBy = issuedBy
+    this.confirmation = cnf as Confirmation | undefined
+    this.hasStatus = claims['status'] !== undefined
+    this.verifier = verifier
     this.issuer = (iss as string | undefined) ?? settings.issuer
     this.subject = sub as string | undefined
     this.clientId = clientId as string | undefined
@@ -66,9 +71,7 @@ export class VerifiedAccessToken implements AccessToken {
     this.scopes = scopes
     this.issuedAt = iat as number | undefined
     this.expiresAt = exp as number | undefined
-    this.confirmation = cnf as Confirmation | undefined
     this.claims = claims
-    this.hasStatus = claims['status'] !== undefined
   }
 
   get token(): string {
