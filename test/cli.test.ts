@@ -68,6 +68,10 @@ async function listen(listener: RequestListener): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
+/** Instead of a network, where the addresses are ones that no test has. */
+const fetchOf = (documentOf: (url: string) => object): typeof fetch =>
+  (async (url: string) => Response.json(documentOf(url))) as typeof fetch
+
 /** A server whose documents are these, by path. */
 async function serve(
   documents: (origin: string) => Record<string, { status?: number; headers?: Record<string, string>; body: unknown }>
@@ -144,6 +148,7 @@ describe('doctor', () => {
 
   type Documents = Parameters<typeof serve>[0]
   const good = (origin: string): Record<string, unknown> => ({ issuer: origin, jwks_uri: `${origin}/jwks` })
+  const nested = `${'['.repeat(50_000)}${']'.repeat(50_000)}`
   const key = {
     kty: 'EC',
     crv: 'P-256',
@@ -160,6 +165,11 @@ describe('doctor', () => {
       (o) => ({ [AS]: { status: 302, headers: { Location: `${o}/x` }, body: '' } }),
       'redirects are not followed'
     ],
+    [
+      'metadata whose issuer is nested too deep to be written',
+      () => ({ [AS]: { body: `{"issuer":${nested}}` } }),
+      'name the issuer none, not "http'
+    ],
     ['no jwks_uri', (o) => ({ [AS]: { body: { issuer: o } } }), '✗ The metadata have a `jwks_uri`'],
     ['no keys', (o) => ({ [AS]: { body: good(o) }, '/jwks': { status: 500, body: {} } }), 'answered 500'],
     [
@@ -168,6 +178,36 @@ describe('doctor', () => {
       'it has no list `keys`'
     ],
     ['an empty key set', (o) => ({ [AS]: { body: good(o) }, '/jwks': { body: { keys: [] } } }), '0 of 0 usable'],
+    [
+      'members of a key set that are no keys at all',
+      (o) => ({
+        [AS]: { body: good(o) },
+        '/jwks': { body: { keys: [null, 'text', 5, [], { ...key, kid: 'a' }] } }
+      }),
+      '1 of 5 usable\n    no kid ()\n    no kid ()\n    no kid ()\n    no kid ()\n    a (EC P-256)\n'
+    ],
+    [
+      'a key whose members are no texts',
+      (o) => ({
+        [AS]: { body: good(o) },
+        '/jwks': { body: { keys: [{ kid: 'a', kty: { toString: 1 }, alg: ['x'], crv: null }] } }
+      }),
+      '0 of 1 usable\n    a ()\n'
+    ],
+    [
+      'lists of what is no text',
+      (o) => ({
+        [AS]: {
+          body: {
+            ...good(o),
+            introspection_endpoint: `${o}/i`,
+            introspection_endpoint_auth_methods_supported: [{ toString: 1 }, 'none'],
+            dpop_signing_alg_values_supported: [{ toString: 1 }, 'ES256']
+          }
+        }
+      }),
+      'clients authenticate by none\n'
+    ],
     [
       'a private key',
       (o) => ({ [AS]: { body: good(o) }, '/jwks': { body: { keys: [{ ...key, kid: 'a', d: 'AAAA' }] } } }),
@@ -216,6 +256,77 @@ describe('doctor', () => {
     const { out, code } = await examine({ issuer })
     expect(out).toContain(finding)
     expect(code).toBe(out.includes('✗') ? 1 : 0)
+  })
+
+  test.each([400, 401, 403])(
+    'introspection that answers %i to whoever does not authenticate refuses',
+    async (status) => {
+      const issuer = await serveIntrospection(status)
+      const { out, code } = await examine({ issuer })
+      expect(out).toContain(`✓ It refuses whoever does not authenticate (${status})\n`)
+      expect(code).toBe(0)
+    }
+  )
+
+  // There is nobody, or nobody has looked at who asked: it may refuse and it may not.
+  test.each([404, 405, 415, 429, 204])('introspection that answers %i says nothing of who may ask', async (status) => {
+    const issuer = await serveIntrospection(status)
+    const { out, code } = await examine({ issuer })
+    expect(out).toContain(`! It refuses whoever does not authenticate\n    answered ${status}\n`)
+    expect(code).toBe(0)
+  })
+
+  function serveIntrospection(status: number): Promise<string> {
+    return serve((o) => ({
+      [AS]: { body: { ...good(o), introspection_endpoint: `${o}/i` } },
+      '/jwks': { body: { keys: [{ ...key, kid: 'a' }] } },
+      '/i': { status, body: status === 204 ? '' : {} }
+    }))
+  }
+
+  test.each([
+    ['jwks_uri', 'http://as.example.com/asked', 'a jwks_uri that is not https: set `jwksUri` to one that is'],
+    ['jwks_uri', 'file:///asked', 'a jwks_uri that is not https: set `jwksUri` to one that is'],
+    ['jwks_uri', '/asked', 'no jwks_uri: set `jwksUri`'],
+    [
+      'introspection_endpoint',
+      'http://as.example.com/asked',
+      'a introspection_endpoint that is not https: set `introspection.endpoint` to one that is'
+    ],
+    ['introspection_endpoint', 5, 'no introspection_endpoint: set `introspection.endpoint`']
+  ])('a %s of %j is refused as the resource server would, and not asked', async (name, value, why) => {
+    const issuer = 'http://127.0.0.1'
+    const asked: string[] = []
+    const { out, code } = await examine(
+      { issuer },
+      {
+        fetch: fetchOf((url) => {
+          asked.push(url)
+          return url.endsWith('/jwks') ? { keys: [{ ...key, kid: 'a' }] } : { ...good(issuer), [name]: value }
+        })
+      }
+    )
+    expect(out).toContain(`✗ The metadata have a \`${name}\` that may be asked\n`)
+    expect(out).toContain(`    the metadata of ${issuer} has ${why}\n`)
+    expect(asked.filter((url) => url.includes('asked') || url === String(value))).toEqual([])
+    expect(code).toBe(1)
+  })
+
+  test('plain http of this machine is for issuers of this machine', async () => {
+    const issuer = 'https://as.example.com'
+    const asked: string[] = []
+    const { out } = await examine(
+      { issuer },
+      {
+        fetch: fetchOf((url) => {
+          asked.push(new URL(url).origin)
+          return { issuer, jwks_uri: 'http://127.0.0.1/jwks', introspection_endpoint: 'http://[::1]/i' }
+        })
+      }
+    )
+    expect(out).toContain('✗ The metadata have a `jwks_uri` that may be asked\n')
+    expect(out).toContain('✗ The metadata have a `introspection_endpoint` that may be asked\n')
+    expect(new Set(asked)).toEqual(new Set([issuer]))
   })
 
   test('OpenID metadata of an issuer with a path; and plain http elsewhere is refused', async () => {
@@ -268,6 +379,15 @@ describe('doctor', () => {
     expect(half.out).toContain('! ')
     expect(half.out).toContain('No `resource_metadata` (RFC 9728 §5.1)')
     expect(half.out).toContain('it must be equal to the letter (RFC 9728 §3.3)')
+    expect(half.out).toContain('✗ It names this issuer\n    `authorization_servers`: none\n')
+    const odd: string = await serve(() => ({
+      '/.well-known/oauth-protected-resource': {
+        body: `{"resource":${nested},"authorization_servers":["https://other.example",${nested}]}`
+      }
+    }))
+    const unreadable = await examine({ issuer: as.issuer, resource: odd })
+    expect(unreadable.out).toContain('    names none: it must be equal to the letter')
+    expect(unreadable.out).toContain('    `authorization_servers`: "https://other.example"\n')
   })
 
   test('what a server says obeys no terminal', async () => {
@@ -281,6 +401,77 @@ describe('doctor', () => {
     const odd = { text: 'a\u009b\u202e\u001b\n"' }
     for (const obeyed of ['\u001b', '\u009b', '\u202e']) expect(json(odd)).not.toContain(obeyed)
     expect(JSON.parse(json(odd))).toEqual(odd)
+  })
+
+  test('what a server says, or an address, begins no line', async () => {
+    const forged = (where: string): string => `\n✓ forged by ${where}`
+    const origin = 'https://as.example.com'
+    const [issuer, resource] = [`${origin}/${forged('issuer')}`, `${origin}/${forged('resource')}`]
+    const metadata = {
+      issuer,
+      jwks_uri: `${origin}/jwks`,
+      introspection_endpoint: `${origin}/i`,
+      introspection_endpoint_auth_methods_supported: ['none', forged('method')],
+      dpop_signing_alg_values_supported: ['ES256', forged('algorithm')]
+    }
+    const answering = (document: object): Partial<Terminal> => ({
+      isTTY: true,
+      noColor: true,
+      fetch: fetchOf((url) =>
+        url.endsWith('/jwks') ? { keys: [{ ...key, kid: forged('kid'), alg: forged('alg') }] } : document
+      )
+    })
+    const well = await examine({ issuer, resource }, answering(metadata))
+    const broken = await examine({ issuer }, answering({ ...metadata, jwks_uri: 'none' }))
+    for (const { out, err } of [well, broken]) {
+      expect(out.match(/^\s*✓ forged.*/gm)).toBeNull()
+      expect(err.match(/^\s*✓ forged.*/gm)).toBeNull()
+    }
+    for (const where of ['issuer', 'resource', 'method', 'algorithm', 'kid', 'alg'])
+      expect(well.out).toContain(`�✓ forged by ${where}`)
+    expect(well.err).toContain('�✓ forged by resource …')
+    expect(broken.out).toContain('has no jwks_uri')
+  })
+
+  test('what a server says gives no orders to those who run jobs and read their logs', async () => {
+    const kids = [
+      '::error::a',
+      '   ::set-output name=b::b',
+      '##[group]c',
+      'd ##vso[task.complete result=Failed]d',
+      'e::e'
+    ]
+    const issuer: string = await serve((o) => ({
+      [AS]: { body: { ...good(o), dpop_signing_alg_values_supported: ['  ::stop-commands::f'] } },
+      '/jwks': { body: { keys: kids.map((kid) => ({ ...key, kid })) } }
+    }))
+    const { out } = await examine({ issuer })
+    expect(out).toContain('\n    �error::a (EC P-256)\n')
+    expect(out).toContain('\n    �set-output name=b::b (EC P-256)\n')
+    expect(out).toContain('\n    �stop-commands::f\n')
+    // What only looks a little so is as it was.
+    expect(out).toContain('\n    e::e (EC P-256)\n')
+    expect(out).not.toMatch(/^\s*::/m)
+    // These are obeyed anywhere in a line.
+    for (const text of [out, (await examine({ issuer, json: true })).out]) {
+      expect(text).not.toMatch(/##\w*\[/)
+      expect(text).toContain('#vso[task.complete')
+    }
+    expect(JSON.parse(json({ text: '##[a] ##vso[b] ## [c] #[d] ###[e]' }))).toEqual({
+      text: '##[a] ##vso[b] ## [c] #[d] ###[e]'
+    })
+    expect(harmless('##[a] ##vso[b] ## [c] #[d] ###[e]')).toBe('�#[a] �#vso[b] ## [c] #[d] #�#[e]')
+  })
+
+  test('the configuration to paste is harmless, and the same text to who reads it', async () => {
+    const issuer = 'https://as.example.com/\u202e\u009b'
+    const { out } = await examine(
+      { issuer, resource: 'https://api.example.com/\u202e' },
+      { fetch: fetchOf(() => good(issuer)) }
+    )
+    expect(out).toContain(String.raw`issuer: "https://as.example.com/\u202e\u009b"`)
+    expect(out).toContain(String.raw`resource: "https://api.example.com/\u202e"`)
+    for (const obeyed of ['\u009b', '\u202e']) expect(out).not.toContain(obeyed)
   })
 
   test('a document without end is not read to its end', async () => {
@@ -395,11 +586,30 @@ describe('explain', () => {
     expect(code).toBe(1)
     expect(out).toContain('It is opaque')
     expect(out).toContain('If this authorization server issues opaque tokens: `introspection`')
-    await expect(ask(options, { readFile: async () => '[]' })).rejects.toThrow('is no key set')
-    const evil = as.token({ sub: '\u001b[2J', iss: 'https://as.test/\u202e' })
+    await expect(ask(options, { readFile: async () => '[]' })).rejects.toThrow(/^--jwks: the file is no key set/)
+    const evil = as.token({ sub: '\u001b[2J', iss: 'https://as.test/\u202e', jti: 'a\n✓ forged', txn: '##[group]' })
     const said = await ask({ ...options, token: evil }, terminal)
     expect(said.out).not.toContain('\u001b')
     expect(said.out).not.toContain('\u202e')
+    expect(said.out).not.toMatch(/^\s*✓ forged/m)
+    expect(said.out).not.toContain('##[')
+  })
+
+  test('what an authorization server says is told, and obeyed by nobody', async () => {
+    const issuer = await listen((_request, response) => {
+      response.writeHead(200, { 'Content-Type': '\u009b##vso[task.complete]' }).end('{}')
+    })
+    const as = await createTestIssuer()
+    const { out, code } = await ask({ token: as.token({ iss: issuer }), resource: RESOURCE })
+    expect(code).toBe(2)
+    expect(out).toContain('answered with ��#vso[task.complete]')
+  })
+
+  test('a file of keys that cannot be read is no fault of ours', async () => {
+    const options = { token: 'opaque', issuer: 'https://as.test', resource: RESOURCE, jwks: 'eyJ' }
+    const cause = Object.assign(new Error("EACCES: permission denied, open 'eyJ'"), { code: 'EACCES' })
+    const refused = ask(options, { readFile: () => Promise.reject(cause) })
+    await expect(refused).rejects.toThrow(new TypeError('--jwks: the file cannot be read (EACCES).'))
   })
 })
 
@@ -448,28 +658,66 @@ describe('the command', () => {
     await writeFile(keys, await (await fetch(`${as.issuer}/jwks`)).text())
     await as.close()
     expect(await run(['explain', as.token(), '--jwks', keys])).toMatchObject({ code: 0 })
+    // Nobody put quotes around it.
+    for (const words of [['Bearer'], ['Authorization:', 'Bearer'], ['authorization:', 'bearer']])
+      expect(await run(['explain', ...words, as.token(), '--jwks', keys])).toMatchObject({ code: 0, err: '' })
+    expect(await run(['explain', '-', 'more', '--jwks', keys], as.token())).toMatchObject({ code: 2, out: '' })
     expect(await run(['explain', '-', '--jwks', keys, '--json'], as.expired())).toMatchObject({ code: 1 })
     expect(await run(['doctor', as.issuer])).toMatchObject({ code: 2 })
   })
 
   test.each([
     [[], 'Which command?'],
-    [['cure'], 'There is no command cure.'],
+    [['cure'], 'There is no such command: doctor or explain.'],
     [['doctor'], 'doctor needs the URL of an issuer.'],
     [['doctor', 'as.example.com'], 'doctor needs the URL of an issuer.'],
-    [['doctor', 'https://a.example', 'b'], 'Too many arguments: b'],
+    [['doctor', 'https://a.example', 'b'], 'doctor needs one URL.'],
     [['explain', 'a', '--resource', 'api'], '--resource: not an http(s) URL.'],
     [['explain', 'a', '--profile', 'strict'], '--profile: rfc9068 or legacy.'],
     [['explain'], 'explain needs one token'],
     [['explain', 'a b'], 'explain needs one token'],
+    [['explain', 'a', 'b'], 'explain needs one token'],
     [['explain', 'a', '--jwks', '/nowhere', '--issuer', 'https://a.example', '--resource', RESOURCE], 'ENOENT'],
-    [['--nonsense'], "'--nonsense'"]
+    [['explain', 'a', '--jwks', tmpdir(), '--issuer', 'https://a.example', '--resource', RESOURCE], 'EISDIR'],
+    [['--nonsense'], 'There is no such option.'],
+    [['explain', '--issuer'], "'--issuer <value>' argument missing"]
   ])('%j is said to be wrong: 2', async (args, words) => {
     const { out, err, code } = await run(args)
     expect({ out, code }).toEqual({ out: '', code: 2 })
     expect(err).toContain(words)
     expect(err).toContain('Try --help.')
     expect(err).not.toContain('\n    at ')
+  })
+
+  const SECRET = '--eyJhbGciOi-c2VjcmV0'
+
+  test.each([
+    [[SECRET.slice(2)]],
+    [['--', SECRET]],
+    [['doctor', SECRET.slice(2)]],
+    [['doctor', 'https://a.example', SECRET.slice(2)]],
+    [['explain', SECRET]],
+    [['explain', 'Bearer', 'token', SECRET.slice(2)]],
+    [['explain', 'token', '--issuer', SECRET.slice(2)]],
+    [['explain', 'token', '--resource', SECRET.slice(2)]],
+    [['explain', 'token', '--profile', SECRET.slice(2)]],
+    [['explain', SECRET.slice(2)]],
+    [['explain', '--issuer', SECRET]],
+    [['explain', `--json=${SECRET}`]],
+    [['explain', 'a', '--issuer', 'https://a.example', '--resource', RESOURCE, '--jwks', SECRET.slice(2)]]
+  ])('what was wrong in %j is not repeated: it may be a token', async (args) => {
+    const { out, err, code } = await run(args)
+    expect({ out, code }).toEqual({ out: '', code: 2 })
+    expect(err).toContain('Try --help.')
+    expect(err).not.toContain(SECRET.slice(2))
+  })
+
+  test('what is wrong with a token obeys no terminal and no log', async () => {
+    const as = await createTestIssuer()
+    const token = as.token({ iss: 'https://as.example/\u009b2J\u202e##vso[task.complete]\n' })
+    const { err, code } = await run(['explain', token])
+    expect(code).toBe(2)
+    expect(err).toContain(String.raw`is "https://as.example/�2J��#vso[task.complete]\n"`)
   })
 
   test('--help says how it is used', async () => {

@@ -4,9 +4,11 @@
  * it sends no secret and changes nothing.
  */
 
+import { requireEndpoint } from '../discovery.js'
+import type { Misconfigured } from '../errors.js'
 import { parseObject } from '../json.js'
 import { readKeySet } from '../key-set.js'
-import { type Finding, harmless, json, painter, type Terminal, waiting, writeFinding } from './terminal.js'
+import { type Finding, harmless, inLine, json, painter, type Terminal, waiting, writeFinding } from './terminal.js'
 
 export interface DoctorOptions {
   readonly issuer: string
@@ -41,25 +43,25 @@ export async function doctor(
 ): Promise<0 | 1 | 2> {
   const findings: Finding[] = []
   const add = (verdict: Finding['verdict'], name: string, detail?: string): void => {
-    findings.push({ verdict, name: harmless(name), detail: detail === undefined ? undefined : harmless(detail) })
+    findings.push({ verdict, name: inLine(name), detail: detail === undefined ? undefined : harmless(detail) })
     const last = findings.at(-1) as Finding
     if (!asJson) writeFinding(terminal, last)
   }
   const get = (url: string, init: RequestInit = {}): Promise<Fetched> =>
     waiting(terminal, `asking ${url}`, fetchDocument(terminal, url, init))
   const paint = painter(terminal)
-  if (!asJson) terminal.out(`${paint('bold', 'Issuer')} ${harmless(issuer)}\n`)
+  if (!asJson) terminal.out(`${paint('bold', 'Issuer')} ${inLine(issuer)}\n`)
 
   checkAddress(issuer, add)
   const { metadata, reached, date } = await findMetadata(issuer, get, add)
   if (date !== undefined) checkClock(date, terminal.now(), add)
   if (metadata !== undefined) {
-    await checkKeys(metadata, get, add)
-    await checkIntrospection(metadata, get, add)
+    await checkKeys(metadata, issuer, get, add)
+    await checkIntrospection(metadata, issuer, get, add)
     checkFeatures(metadata, add)
   }
   if (resource !== undefined) {
-    if (!asJson) terminal.out(`\n${paint('bold', 'Resource')} ${harmless(resource)}\n`)
+    if (!asJson) terminal.out(`\n${paint('bold', 'Resource')} ${inLine(resource)}\n`)
     await checkResource(resource, issuer, get, add)
   }
   const isWell = metadata !== undefined && !findings.some(({ verdict }) => verdict === 'failed')
@@ -148,7 +150,7 @@ async function findMetadata(issuer: string, get: Get, add: Add): Promise<Found> 
       add(
         'failed',
         `Metadata at ${url}`,
-        `name the issuer ${JSON.stringify(document?.['issuer'])}, not ${JSON.stringify(issuer)}: they must be equal to the letter (RFC 8414 §3.3)`
+        `name the issuer ${quoted(document?.['issuer'])}, not ${quoted(issuer)}: they must be equal to the letter (RFC 8414 §3.3)`
       )
   }
   if (good === undefined)
@@ -173,10 +175,19 @@ function checkClock(date: string, now: number, add: Add): void {
     )
 }
 
-async function checkKeys(metadata: Document, get: Get, add: Add): Promise<void> {
-  const uri = metadata['jwks_uri']
-  if (typeof uri !== 'string')
-    return add('failed', 'The metadata have a `jwks_uri`', 'JWTs cannot be verified without.')
+/** As the resource server takes it; undefined where it would not, which is told. */
+function endpointOf(metadata: Document, name: 'jwks_uri' | 'introspection_endpoint', issuer: string, add: Add) {
+  try {
+    return requireEndpoint({ ...metadata, issuer }, name, issuer)
+  } catch (error) {
+    add('failed', `The metadata have a \`${name}\` that may be asked`, inLine((error as Misconfigured).hint))
+    return undefined
+  }
+}
+
+async function checkKeys(metadata: Document, issuer: string, get: Get, add: Add): Promise<void> {
+  const uri = endpointOf(metadata, 'jwks_uri', issuer, add)
+  if (uri === undefined) return
   const { status, document, headers, problem } = await get(uri)
   if (status !== 200 || document === undefined) return add('failed', `Keys at ${uri}`, problem)
   let keys: ReturnType<typeof readKeySet>
@@ -185,10 +196,10 @@ async function checkKeys(metadata: Document, get: Get, add: Add): Promise<void> 
   } catch (error) {
     return add('failed', `Keys at ${uri}`, String((error as Error).message))
   }
-  const published = document['keys'] as readonly Document[]
-  const kinds = published.map(
-    ({ kid, kty, alg, crv }) =>
-      `${typeof kid === 'string' ? kid : 'no kid'} (${[kty, alg, crv].filter(Boolean).join(' ')})`
+  // What is no object is skipped, as any other key that cannot be used.
+  const published = (document['keys'] as readonly unknown[]).map((key) => Object(key) as Document)
+  const kinds = published.map(({ kid, kty, alg, crv }) =>
+    inLine(`${typeof kid === 'string' ? kid : 'no kid'} (${textsOf([kty, alg, crv])?.join(' ')})`)
   )
   add(
     keys.size > 0 ? 'passed' : 'failed',
@@ -208,20 +219,18 @@ async function checkKeys(metadata: Document, get: Get, add: Add): Promise<void> 
   else add('passed', `Cache-Control: max-age=${age}`)
 }
 
-async function checkIntrospection(metadata: Document, get: Get, add: Add): Promise<void> {
-  const endpoint = metadata['introspection_endpoint']
-  if (typeof endpoint !== 'string') return add('note', 'No introspection: opaque tokens and `fresh()` cannot be had')
-  const methods = metadata['introspection_endpoint_auth_methods_supported']
-  add(
-    'passed',
-    `Introspection at ${endpoint}`,
-    Array.isArray(methods) ? `clients authenticate by ${methods.join(', ')}` : undefined
-  )
+async function checkIntrospection(metadata: Document, issuer: string, get: Get, add: Add): Promise<void> {
+  if (metadata['introspection_endpoint'] === undefined)
+    return add('note', 'No introspection: opaque tokens and `fresh()` cannot be had')
+  const endpoint = endpointOf(metadata, 'introspection_endpoint', issuer, add)
+  if (endpoint === undefined) return
+  const methods = textsOf(metadata['introspection_endpoint_auth_methods_supported'])
+  add('passed', `Introspection at ${endpoint}`, methods && inLine(`clients authenticate by ${methods.join(', ')}`))
   const { status, document, problem } = await get(endpoint, {
     method: 'POST',
     body: new URLSearchParams({ token: 'doctor' })
   })
-  if (status >= 400 && status < 500) add('passed', `It refuses whoever does not authenticate (${status})`)
+  if ([400, 401, 403].includes(status)) add('passed', `It refuses whoever does not authenticate (${status})`)
   else if (status === 200 && document !== undefined)
     add(
       'failed',
@@ -241,12 +250,9 @@ const FEATURES: readonly (readonly [member: string, name: string])[] = [
 function checkFeatures(metadata: Document, add: Add): void {
   for (const [member, name] of FEATURES) {
     const value = metadata[member]
-    const has = value === true || (Array.isArray(value) && value.length > 0)
-    add(
-      'note',
-      `${has ? 'Offers' : 'Does not say that it offers'} ${name}`,
-      Array.isArray(value) ? value.join(' ') : undefined
-    )
+    const texts = textsOf(value)
+    const has = value === true || (texts !== undefined && texts.length > 0)
+    add('note', `${has ? 'Offers' : 'Does not say that it offers'} ${name}`, texts && inLine(texts.join(' ')))
   }
 }
 
@@ -257,15 +263,12 @@ async function checkResource(resource: string, issuer: string, get: Get, add: Ad
   if (document === undefined || problem !== undefined) add('failed', `Metadata at ${place}`, `${problem} (RFC 9728 §3)`)
   else {
     const same = document['resource'] === resource
-    const named = `names ${JSON.stringify(document['resource'])}: it must be equal to the letter (RFC 9728 §3.3)`
+    const named = `names ${quoted(document['resource'])}: it must be equal to the letter (RFC 9728 §3.3)`
     add(same ? 'passed' : 'failed', `Metadata at ${place}`, same ? undefined : named)
     const servers = document['authorization_servers']
     const has = Array.isArray(servers) && servers.includes(issuer)
-    add(
-      has ? 'passed' : 'failed',
-      'It names this issuer',
-      has ? undefined : `\`authorization_servers\`: ${JSON.stringify(servers)}`
-    )
+    const others = `\`authorization_servers\`: ${textsOf(servers)?.map(quoted).join(', ') || 'none'}`
+    add(has ? 'passed' : 'failed', 'It names this issuer', has ? undefined : others)
   }
   const { status, headers, problem: silent } = await get(resource)
   const challenge = headers.get('www-authenticate')
@@ -283,6 +286,15 @@ async function checkResource(resource: string, issuer: string, get: Get, add: Ad
     )
 }
 
+/** Of a list, what is text: the rest may be nested so deep, or be so odd, that it cannot be written. */
+function textsOf(value: unknown): readonly string[] | undefined {
+  return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : undefined
+}
+
+function quoted(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value) : 'none'
+}
+
 function configurationFor(issuer: string, resource = 'https://api.example.com', metadata: Document = {}): string {
   const introspection =
     typeof metadata['introspection_endpoint'] === 'string'
@@ -293,10 +305,10 @@ function configurationFor(issuer: string, resource = 'https://api.example.com', 
   return `import { resourceServer } from 'oauth-resource-server'
 
 const api = resourceServer({
-  resource: ${JSON.stringify(resource)},
+  resource: ${json(resource).trimEnd()},
   issuers: [
     {
-      issuer: ${JSON.stringify(issuer)}${introspection === '' ? '' : ','}${introspection}
+      issuer: ${json(issuer).trimEnd()}${introspection === '' ? '' : ','}${introspection}
     }
   ]
 })

@@ -6,7 +6,7 @@
 import { explainChecks } from '../../adapters/explain.js'
 import { type IssuerOptions, type ResourceRequest, ResourceServerError, resourceServer, scope } from '../index.js'
 import { parseObject } from '../json.js'
-import { harmless, json, painter, type Terminal, waiting, writeFinding } from './terminal.js'
+import { harmless, inLine, json, painter, type Terminal, waiting, writeFinding } from './terminal.js'
 
 export interface ExplainOptions {
   readonly token: string
@@ -143,7 +143,7 @@ function write(terminal: Terminal, subject: Subject & Report): void {
     assumed
   } = subject
   const shown = (value: unknown): string => harmless(JSON.stringify(value, null, 2) ?? 'nothing')
-  say(`${paint('bold', 'Token')} as the API ${harmless(resource)} sees it, which trusts ${harmless(issuer)}`)
+  say(`${paint('bold', 'Token')} as the API ${inLine(resource)} sees it, which trusts ${inLine(issuer)}`)
   if (header === undefined || payload === undefined) say('It is opaque: it says nothing by itself.')
   else say(paint('dim', `header ${shown(header)}\npayload ${shown(payload)}\nsignature: not shown`))
   if (assumed.length > 0)
@@ -156,7 +156,7 @@ function write(terminal: Terminal, subject: Subject & Report): void {
     say(`\n${paint('bold', 'Why')}  ${reason}`)
     if (expected !== null) say(`expected  ${shown(expected)}`)
     if (received !== null) say(`received  ${shown(received)}`)
-    say(harmless(hint ?? ''))
+    say(inLine(hint ?? ''))
     if (documentation !== null) say(paint('dim', documentation))
     if (remedy !== null) say(`\n${paint('bold', 'What would admit it')}\n${remedy}`)
   }
@@ -168,15 +168,24 @@ function write(terminal: Terminal, subject: Subject & Report): void {
 
 async function issuerOptions(issuer: string, options: ExplainOptions, terminal: Terminal): Promise<IssuerOptions> {
   const { audience, profile, jwks } = options
-  const keys = jwks === undefined ? undefined : parseObject(await terminal.readFile(jwks))
-  if (jwks !== undefined && !Array.isArray(keys?.['keys']))
-    throw new TypeError(`${jwks} is no key set: {"keys": [...]} (RFC 7517 §5)`)
+  const keys = jwks === undefined ? undefined : await readKeys(jwks, terminal)
   return {
     issuer,
     ...(audience !== undefined && { audience }),
     ...(profile !== undefined && { profile }),
     ...(keys !== undefined && { jwks: keys as never })
   }
+}
+
+/** What was written is not repeated: where the name of the file was forgotten, it is a token. */
+async function readKeys(path: string, { readFile }: Terminal): Promise<object> {
+  const content = await readFile(path).catch((cause: NodeJS.ErrnoException) => {
+    throw new TypeError(`--jwks: the file cannot be read (${cause.code}).`, { cause })
+  })
+  const keys = parseObject(content)
+  if (!Array.isArray(keys?.['keys']))
+    throw new TypeError('--jwks: the file is no key set: {"keys": [...]} (RFC 7517 §5)')
+  return keys
 }
 
 function audienceOf(payload: Record<string, unknown> | undefined): string | undefined {

@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import { doctor } from './doctor.js'
 import { explain } from './explain.js'
-import type { Terminal } from './terminal.js'
+import { harmless, type Terminal } from './terminal.js'
 
 const HELP = `Usage:
   oauth-resource-server doctor ISSUER [--resource URL] [--json]
@@ -55,8 +55,8 @@ async function run(args: string[], terminal: Terminal): Promise<number> {
     terminal.out(HELP)
     return 0
   }
-  if (more.length > 0) throw new TypeError(`Too many arguments: ${more.join(' ')}`)
   if (command === 'doctor') {
+    if (more.length > 0) throw new TypeError('doctor needs one URL.')
     if (argument === undefined || !isUrl(argument)) throw new TypeError('doctor needs the URL of an issuer.')
     requireUrl(values.resource, '--resource')
     return doctor({ issuer: argument, resource: values.resource, json: values.json }, terminal)
@@ -67,7 +67,9 @@ async function run(args: string[], terminal: Terminal): Promise<number> {
     const { profile, ...options } = values
     if (profile !== undefined && profile !== 'rfc9068' && profile !== 'legacy')
       throw new TypeError('--profile: rfc9068 or legacy.')
-    const given = argument === undefined || argument === '-' ? await terminal.input() : argument
+    // Where nobody put quotes around `Bearer …`, it is two. What was written is not repeated: it is a token.
+    const isPiped = argument === undefined || (argument === '-' && more.length === 0)
+    const given = isPiped ? await terminal.input() : [argument, ...more].join(' ')
     const token = given
       .trim()
       .replace(/^Authorization: *|^Bearer +/gi, '')
@@ -76,7 +78,9 @@ async function run(args: string[], terminal: Terminal): Promise<number> {
       throw new TypeError('explain needs one token, on standard input or as an argument.')
     return explain({ ...options, token, profile }, terminal)
   }
-  throw new TypeError(command === undefined ? 'Which command? doctor or explain.' : `There is no command ${command}.`)
+  throw new TypeError(
+    command === undefined ? 'Which command? doctor or explain.' : 'There is no such command: doctor or explain.'
+  )
 }
 
 function isUrl(value: string): boolean {
@@ -105,8 +109,8 @@ try {
   process.exitCode = await run(process.argv.slice(2), terminal)
 } catch (error) {
   // What was asked wrongly; anything else is a fault of ours, and says where.
-  const { code = '' } = error as NodeJS.ErrnoException
-  const isUsage = error instanceof TypeError || code.startsWith('ERR_PARSE_ARGS') || code === 'ENOENT'
-  process.stderr.write(`${isUsage ? (error as Error).message : String((error as Error).stack)}\nTry --help.\n`)
+  const { code, message, stack } = error as NodeJS.ErrnoException
+  const usage = code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION' ? 'There is no such option.' : message
+  process.stderr.write(harmless(`${error instanceof TypeError ? usage : String(stack)}\nTry --help.\n`))
   process.exitCode = 2
 }

@@ -43,24 +43,34 @@ export function painter({ isTTY, noColor }: Terminal): (style: Style, text: stri
 export function writeFinding(terminal: Terminal, { verdict, name, detail }: Finding): void {
   const [mark, style] = MARKS[verdict]
   terminal.out(`${painter(terminal)(style, mark)} ${name}\n`)
-  if (detail !== undefined) for (const line of detail.split('\n')) terminal.out(`    ${line}\n`)
+  // A line of a log that begins so is an instruction to those who run jobs (GitHub).
+  const told = (line: string): string => line.replace(/^::/, '�')
+  if (detail !== undefined) for (const line of detail.split('\n')) terminal.out(`    ${told(line.trimStart())}\n`)
 }
 
-/** Whatever came from elsewhere, without what a terminal would obey. */
+/** What a terminal obeys; and `##[…]`, `##vso[…]`, which those who run jobs obey anywhere in a line (GitHub, Azure). */
+const OBEYED = /(?!\n)[\p{Cc}\p{Bidi_Control}]|#(?=#\w*\[)/gu
+
+/** Whatever came from elsewhere, without what a terminal or a log would obey. */
 export function harmless(text: string): string {
-  return text.replace(/(?!\n)[\p{Cc}\p{Bidi_Control}]/gu, '�')
+  return text.replace(OBEYED, '�')
 }
 
-/** For programs, and harmless all the same where a terminal shows it: JSON may write any character by its number. */
+/** The same, of one line: what came from elsewhere does not begin another, which would look like one of ours. */
+export function inLine(text: string): string {
+  return harmless(text).replaceAll('\n', '�')
+}
+
+/** For programs, and harmless all the same where it is shown: JSON may write any character by its number. */
 export function json(value: unknown): string {
   const byNumber = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
-  return `${JSON.stringify(value, null, 2).replace(/(?!\n)[\p{Cc}\p{Bidi_Control}]/gu, byNumber)}\n`
+  return `${JSON.stringify(value, null, 2).replace(OBEYED, byNumber)}\n`
 }
 
 /** Shown while something is waited for, where somebody looks at it. */
 export async function waiting<T>(terminal: Terminal, what: string, work: Promise<T>): Promise<T> {
   if (!terminal.isTTY) return work
-  terminal.err(`${what} …`)
+  terminal.err(`${inLine(what)} …`)
   try {
     return await work
   } finally {
