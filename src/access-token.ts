@@ -5,9 +5,8 @@
  *
  * Does NOT confirm the sender or apply policy: both come after, on every request, past every cache.
  */
-import { isDeepStrictEqual } from 'node:util'
 import { andThen, isPromise } from './awaitable.js'
-import { type CacheStats, createMemo, createTokenCache } from './cache.js'
+import { type CacheStats, createMemo } from './cache.js'
 import {
   deepFreeze,
   readScopes,
@@ -15,11 +14,11 @@ import {
   requireClaimValues,
   requireTime,
   verifyClaims,
-  withAnswer,
   withImplied
 } from './claims.js'
 import { createDecrypt } from './decryption.js'
-import { InvalidToken, Misconfigured } from './errors.js'
+import { InvalidToken } from './errors.js'
+import { createVerifyFresh, type VerifyFresh } from './fresh.js'
 import type { Http } from './http.js'
 import { type Active, createIntrospectionCache, type IntrospectionCache } from './introspection-cache.js'
 import type { Issuer } from './issuer.js'
@@ -29,8 +28,9 @@ import { readUnverifiedJwt, type UnverifiedJwt, verifyJwt } from './jwt.js'
 import type { Settings } from './settings.js'
 import { createVerifySignature, type VerifySignature } from './signature.js'
 import { createStatusLists, type StatusListStats } from './status-list.js'
-import { requireToken68 } from './token68.js'
-import type { Awaitable, Claims } from './types.js'
+import { createTokenCache } from './token-cache.js'
+import { fieldOf, requireToken68 } from './token68.js'
+import type { Awaitable, Claims, Credentials } from './types.js'
 import { VerifiedAccessToken, type VerifiedBy } from './verified-access-token.js'
 
 /** Seconds a verified JWT is remembered at most. */
@@ -41,24 +41,15 @@ const MAX_KNOWN = 1000
 const BYTES_PER_CHARACTER = 3
 /** Characters of an opaque token that may be found by its end: of a shorter one, that is too much of it (RFC 9700 §4.9.3). */
 const MIN_FOUND_LENGTH = 32
+const SCHEMES = ['Bearer', 'DPoP'] as const
 
 export interface AccessTokenVerifier {
   /**
    * @throws {InvalidRequest | InvalidToken} the token is no good, for one of many reasons
    * @throws {Unavailable | Misconfigured} whether it is good cannot be known
    */
-  verify(token: string): Awaitable<VerifiedAccessToken>
-  /**
-   * Asks the authorization server about a token *now*, past everything that is remembered (RFC 7662 §4). Of an opaque
-   * token the answer is all there is; of a JWT its claims stand, with no more scopes than the answer still grants, and
-   * with the answer's `authorization_details`, `acr` and `auth_time` where it has them.
-   *
-   * @param accessToken one that this verifier returned
-   * @returns the same one where nothing changed, or another one of the same token
-   * @throws {InvalidToken} it is not active any more, which is remembered of an opaque token; or the answer contradicts what was confirmed
-   * @throws {Unavailable | Misconfigured} nothing can be known, or the issuer has no `introspection`
-   */
-  verifyFresh(accessToken: VerifiedAccessToken): Promise<VerifiedAccessToken>
+  verify(credentials: Credentials): Awaitable<VerifiedAccessToken>
+  readonly verifyFresh: VerifyFresh
   /**
    * Looks a JWT up in the status list that it names, where its issuer has `statusList`. Synchronous while the list is known.
    *
@@ -76,6 +67,8 @@ export interface AccessTokenVerifier {
 
 /** A JWT as it came: itself, or inside a JWE. */
 interface Received {
+  /** The field that brought it. */
+  readonly field: string
   /** What the client sent. */
   readonly token: string
   readonly jwt: UnverifiedJwt
@@ -127,14 +120,14 @@ export function createAccessTokenVerifier(
   }
 
   const create = (
-    token: string,
+    field: string,
     claims: Claims,
     issuer: Issuer,
     by: VerifiedBy,
     scopes?: readonly string[]
   ): VerifiedAccessToken => {
     const granted = scopes ?? withImplied(readScopes(claims, issuer.settings.scopeClaims, scopeLists), impliedScopes)
-    return new VerifiedAccessToken(verifier, token, claims, issuer, by, Object.freeze(granted))
+    return new VerifiedAccessToken(verifier, field, claims, issuer, by, granted)
   }
 
   const keep = (accessToken: VerifiedAccessToken, since: number, until: number, bytes: number): void => {
@@ -142,7 +135,12 @@ export function createAccessTokenVerifier(
     accessToken.verifiedAt = Math.floor(since)
     accessToken.goodUntil = Math.floor(Math.min(until, issuers.trustedUntil(accessToken.issuedBy)))
     accessToken.bytes = bytes
-    verified.set(accessToken)
+    verified.set(accessToken, since)
+  }
+
+  /** Under whatever scheme it came. */
+  const forget = (token: string): void => {
+    for (const scheme of SCHEMES) verified.delete(fieldOf(scheme, token))
   }
 
   const verifyHere = (received: Received, issuer: Issuer): Awaitable<VerifiedAccessToken> => {
@@ -152,23 +150,33 @@ export function createAccessTokenVerifier(
     // Read before the keys are: should a key leave meanwhile, what is remembered is outdated already.
     const keySetVersion = issuer.keySetVersion()
     const rules = { required: issuer.settings.requiredClaims, allowMissingAudience: false, clockTolerance, now: since }
-    const claims = verifyJwt(jwt, issuer.settings, issuer.keySet, verifySignature, rules)
-    return isPromise(claims)
-      ? claims.then((known) => remember(received, known, issuer, keySetVersion, since))
-      : remember(received, claims, issuer, keySetVersion, since)
+    const verifying = verifyJwt(jwt, issuer.settings, issuer.keySet, verifySignature, rules)
+    return verifying === undefined
+      ? remember(received, issuer, keySetVersion, since)
+      : rememberLater(verifying, received, issuer, keySetVersion, since)
+  }
+
+  const rememberLater = async (
+    verifying: Promise<undefined>,
+    received: Received,
+    issuer: Issuer,
+    keySetVersion: number,
+    since: number
+  ): Promise<VerifiedAccessToken> => {
+    await verifying
+    return remember(received, issuer, keySetVersion, since)
   }
 
   const remember = (
-    { token, jwt }: Received,
-    claims: Claims,
+    { field, jwt }: Received,
     issuer: Issuer,
     keySetVersion: number,
     since: number
   ): VerifiedAccessToken => {
-    const accessToken = create(token, deepFreeze(claims), issuer, 'signature')
+    const accessToken = create(field, deepFreeze(jwt.unverifiedClaims()), issuer, 'signature')
     accessToken.keySetVersion = keySetVersion
     const until = Math.min((accessToken.expiresAt as number) + clockTolerance, since + REMEMBER_FOR)
-    keep(accessToken, since, until, BYTES_PER_CHARACTER * token.length)
+    keep(accessToken, since, until, BYTES_PER_CHARACTER * field.length)
     if (!Object.isFrozen(jwt.unverifiedHeader)) headers.set(jwt.header, deepFreeze(jwt.unverifiedHeader))
     return accessToken
   }
@@ -182,15 +190,15 @@ export function createAccessTokenVerifier(
     verifyClaims(members, rules, { required: [], allowMissingAudience, clockTolerance }, now())
   }
 
-  const verifyThere = (token: string, issuer: Issuer): Awaitable<VerifiedAccessToken> =>
-    andThen(answers.recall(token, issuer), (answer) => believe(token, answer, issuer))
+  const verifyThere = (field: string, token: string, issuer: Issuer): Awaitable<VerifiedAccessToken> =>
+    andThen(answers.recall(token, issuer), (answer) => believe(field, token, answer, issuer))
 
-  const believe = (token: string, known: Active | undefined, issuer: Issuer): VerifiedAccessToken => {
+  const believe = (field: string, token: string, known: Active | undefined, issuer: Issuer): VerifiedAccessToken => {
     if (known === undefined) throw new InvalidToken('inactive')
     const { accessToken } = known
     if (accessToken === undefined) {
       requireGood(known, issuer, 'introspection')
-      known.accessToken = create(token, known.members, issuer, 'introspection')
+      known.accessToken = create(field, known.members, issuer, 'introspection')
       return known.accessToken
     }
     // Of what was found good once, nothing but the time is another now.
@@ -205,83 +213,54 @@ export function createAccessTokenVerifier(
     const iss = received.jwt.unverifiedClaims()['iss']
     if (typeof iss !== 'string') throw new InvalidToken('claim', { expected: 'iss: a string', received: iss })
     const issuer = issuers.named(iss)
-    return isPromise(issuer) ? issuer.then((known) => verifyBy(received, known)) : verifyBy(received, issuer)
+    return isPromise(issuer) ? verifyLater(received, issuer) : verifyBy(received, issuer)
   }
+
+  const verifyLater = async (received: Received, issuer: Promise<Issuer | undefined>): Promise<VerifiedAccessToken> =>
+    verifyBy(received, await issuer)
 
   const verifyBy = (received: Received, issuer: Issuer | undefined): Awaitable<VerifiedAccessToken> => {
     if (issuer === undefined) throw new InvalidToken('issuer', { received: received.jwt.unverifiedClaims()['iss'] })
-    return issuer.settings.tokens === 'opaque' ? verifyThere(received.token, issuer) : verifyHere(received, issuer)
+    return issuer.settings.tokens === 'opaque'
+      ? verifyThere(received.field, received.token, issuer)
+      : verifyHere(received, issuer)
   }
 
   /** What is encrypted to us is nobody else's to judge: from here on there is no way to introspection but by `iss`. */
-  const verifyEncrypted = async (token: string): Promise<VerifiedAccessToken> => {
+  const verifyEncrypted = async (field: string, token: string): Promise<VerifiedAccessToken> => {
     const jwt = readUnverifiedJwt(await decrypt(token), headers)
     // Encrypted alone, claims are anybody's who has our public key (RFC 8725 §3.3).
     if (jwt === undefined) throw new InvalidToken('type', { expected: 'a signed JWT inside the encrypted one' })
-    return verifyJwtOf({ token, jwt, wrapping: 'encrypted' })
+    return verifyJwtOf({ field, token, jwt, wrapping: 'encrypted' })
   }
 
-  const verify = (token: string): Awaitable<VerifiedAccessToken> => {
-    const known = verified.get(token)
-    if (known !== undefined && isCurrent(known)) return known
+  const verify = (credentials: Credentials): Awaitable<VerifiedAccessToken> => {
+    const { field } = credentials
+    const known = verified.get(field)
+    return known !== undefined && isCurrent(known) ? known : verifyUnknown(field, credentials.token)
+  }
+
+  const verifyUnknown = (field: string, token: string): Awaitable<VerifiedAccessToken> => {
     // What is built like a JWT has no character that a token may not have.
     const jwt = issuers.only ? undefined : readUnverifiedJwt(token, headers)
-    if (jwt !== undefined) return verifyJwtOf({ token, jwt, wrapping: 'none' })
+    if (jwt !== undefined) return verifyJwtOf({ field, token, jwt, wrapping: 'none' })
     requireToken68(token)
-    if (issuers.only) return verifyThere(token, issuers.only)
-    if (settings.decryptionKeys.length > 0 && decrypt.isForUs(token)) return verifyEncrypted(token)
-    return verifyOpaque(token)
+    if (issuers.only) return verifyThere(field, token, issuers.only)
+    if (settings.decryptionKeys.length > 0 && decrypt.isForUs(token)) return verifyEncrypted(field, token)
+    return verifyOpaque(field, token)
   }
 
-  const verifyOpaque = (token: string): Awaitable<VerifiedAccessToken> =>
+  const verifyOpaque = (field: string, token: string): Awaitable<VerifiedAccessToken> =>
     andThen(issuers.forOpaque(token), (issuer) => {
-      if (issuer?.settings.introspection && issuer.settings.tokens !== 'jwt') return verifyThere(token, issuer)
+      if (issuer?.settings.introspection && issuer.settings.tokens !== 'jwt') return verifyThere(field, token, issuer)
       // Nobody can be asked about it.
       if (!isJwe(token)) throw new InvalidToken('malformed')
       throw new InvalidToken(settings.decryptionKeys.length > 0 ? 'decryption' : 'type')
     })
 
-  const verifyFresh = async (accessToken: VerifiedAccessToken): Promise<VerifiedAccessToken> => {
-    const { token, confirmation, scopes, issuedBy: issuer, by } = accessToken
-    if (accessToken.verifier !== verifier)
-      throw new TypeError('verifyFresh() needs an access token that was verified here')
-    if (issuer.settings.introspection === undefined)
-      throw new Misconfigured(
-        `a token of ${issuer.settings.issuer} is to be fresh, and nobody can be asked: give this issuer \`introspection\``
-      )
-    const answer = await answers.ask(token, issuer)
-    // What was said of it before counts no longer.
-    if (answer === undefined || by === 'introspection') verified.delete(token)
-    if (answer === undefined) throw new InvalidToken('inactive')
-    requireGood(answer, issuer, by)
-    const { cnf } = answer.members
-    // The sender was confirmed by the one that was known: another one was not.
-    if (cnf !== undefined && !isDeepStrictEqual(cnf, confirmation))
-      throw new InvalidToken('claim', { expected: 'cnf: as it was', received: cnf })
-    if (by === 'introspection') {
-      answer.accessToken = create(token, answer.members, issuer, by)
-      return answer.accessToken
-    }
-    const left = stillGranted(scopes, answer, issuer)
-    const claims = withAnswer(accessToken.claims, answer.members)
-    const isSame = left.length === scopes.length && claims === accessToken.claims
-    return isSame ? accessToken : create(token, claims, issuer, by, left)
-  }
-
-  /** Where the answer names scopes: those of the token that it still has, and no others. */
-  const stillGranted = (
-    scopes: readonly string[],
-    { members }: Active,
-    { settings: { scopeClaims } }: Issuer
-  ): readonly string[] => {
-    if (scopeClaims.every((name) => members[name] === undefined)) return scopes
-    const granted = new Set(withImplied(readScopes(members, scopeClaims), impliedScopes))
-    return scopes.filter((one) => granted.has(one))
-  }
-
   return {
     verify,
-    verifyFresh,
+    verifyFresh: createVerifyFresh({ verifier, answers, create, requireGood, impliedScopes, forget }),
     requireStatus: (accessToken) => {
       const { claims, hasStatus, issuedBy, by } = accessToken
       // Of an opaque token its issuer was asked, and said itself that it is active.

@@ -14,56 +14,11 @@ export interface CacheStats {
   readonly maxBytes: number
 }
 
-/** Characters of a token's end by which it is found: 72 bits of its signature, in a text short enough to be hashed fast. */
-const TAIL = 12
-const MAX_TOKENS = 10_000
 const MAX_BYTES = 16 * 1024 * 1024
-/** Room for {@link MAX_TOKENS} of a usual length. */
-const MAX_TOKENS_BYTES = 32 * 1024 * 1024
-/** A longer token is verified each time. */
-const MAX_CACHED_LENGTH = 4096
 /** Bookkeeping, beside that. */
 const ENTRY_OVERHEAD = 512
 /** Given each time a cache is asked, so that none is made each time. Not frozen: lru-cache writes to it. */
 const NO_OPTIONS = {}
-
-/**
- * Values by whole token. Found by the token's last characters, because hashing a fresh string of 900 characters costs
- * more than everything else on a hit; then the *whole* token is compared, so a collision can only be a miss.
- */
-export interface TokenCache<V> {
-  get(token: string): V | undefined
-  set(value: V): void
-  delete(token: string): void
-  stats(): CacheStats
-}
-
-export function createTokenCache<V extends { readonly token: string; readonly bytes: number }>(): TokenCache<V> {
-  const entries = new LRUCache<string, V>({
-    max: MAX_TOKENS,
-    maxSize: MAX_TOKENS_BYTES,
-    sizeCalculation: ({ bytes }) => bytes + ENTRY_OVERHEAD
-  })
-  const get = (token: string): V | undefined => {
-    const entry = entries.get(token.slice(-TAIL), NO_OPTIONS)
-    return entry !== undefined && entry.token === token ? entry : undefined
-  }
-  return {
-    get,
-    set: (value) => {
-      if (value.token.length <= MAX_CACHED_LENGTH) entries.set(value.token.slice(-TAIL), value)
-    },
-    delete: (token) => {
-      if (get(token) !== undefined) entries.delete(token.slice(-TAIL))
-    },
-    stats: () => ({
-      entries: entries.size,
-      maxEntries: MAX_TOKENS,
-      bytes: entries.calculatedSize,
-      maxBytes: MAX_TOKENS_BYTES
-    })
-  }
-}
 
 /** Values that never change, by the text they were made of. */
 export interface Memo<V> {
@@ -78,8 +33,19 @@ export function createMemo<V extends object>(maxEntries: number): Memo<V> {
     maxSize: MAX_BYTES,
     sizeCalculation: (_value, text) => text.length + ENTRY_OVERHEAD
   })
+  // The one of last time is most often the one of this time, and told without a look at the others.
+  let lastText: string | undefined
+  let last: V | undefined
   return {
-    get: (text) => entries.get(text, NO_OPTIONS),
+    get: (text) => {
+      if (text === lastText) return last
+      const value = entries.get(text, NO_OPTIONS)
+      if (value !== undefined) {
+        lastText = text
+        last = value
+      }
+      return value
+    },
     set: (text, value) => entries.set(text, value),
     stats: () => ({ entries: entries.size, maxEntries, bytes: entries.calculatedSize, maxBytes: MAX_BYTES })
   }

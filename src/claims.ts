@@ -33,8 +33,7 @@ export function verifyClaims(claims: Claims, issuer: IssuerSettings, rules: Clai
 function requirePresence(claims: Claims, required: readonly string[], clientIdClaims: readonly string[]): void {
   for (let i = 0; i < required.length; i++) {
     const name = required[i] as string
-    const present =
-      name === 'client_id' ? clientIdClaims.some((one) => claims[one] !== undefined) : claims[name] !== undefined
+    const present = name === 'client_id' ? readFirst(claims, clientIdClaims) !== undefined : claims[name] !== undefined
     if (!present) throw new InvalidToken('claim', { expected: `a claim ${name}` })
   }
 }
@@ -79,6 +78,8 @@ function requireAudience(
   allowMissing: boolean
 ): void {
   const received = claims[audienceClaim]
+  // As most of them have it.
+  if (typeof received === 'string' && expected?.has(received)) return
   const audience = readAudience(received, audienceClaim)
   if (expected === null || (received === undefined && allowMissing)) return
   for (const one of audience) if (expected.has(one)) return
@@ -159,6 +160,17 @@ function isOneOf(words: ReadonlySet<string>, value: unknown): boolean {
 /** Characters of `scope` (RFC 6749 §3.3). */
 const SCOPES = /^[\x20\x21\x23-\x5B\x5D-\x7E]*$/
 
+const NO_SCOPES: readonly string[] = Object.freeze([])
+
+/** The first of these claims that is there. */
+export function readFirst(claims: Claims, names: readonly string[]): unknown {
+  for (let i = 0; i < names.length; i++) {
+    const value = claims[names[i] as string]
+    if (value !== undefined) return value
+  }
+  return undefined
+}
+
 function isNotEmpty(text: string): boolean {
   return text !== ''
 }
@@ -169,7 +181,7 @@ function distinct(list: readonly string[]): readonly string[] {
 }
 
 /**
- * The granted scopes, each once. A string is space-delimited, runs of spaces tolerated (RFC 6749 §3.3); of an array
+ * The granted scopes, each once; frozen. A string is space-delimited, runs of spaces tolerated (RFC 6749 §3.3); of an array
  * each element is one scope and never split. No claim: no scope.
  *
  * @param known  scopes by the string that they were read from: tokens of one client have much the same
@@ -180,9 +192,8 @@ export function readScopes(
   names: readonly string[],
   known?: Memo<readonly string[]>
 ): readonly string[] {
-  const name = names.find((one) => claims[one] !== undefined)
-  if (name === undefined) return []
-  const value = claims[name]
+  const value = readFirst(claims, names)
+  if (value === undefined) return NO_SCOPES
   if (typeof value === 'string') {
     const before = known?.get(value)
     if (before !== undefined) return before
@@ -191,7 +202,9 @@ export function readScopes(
       known?.set(value, scopes)
       return scopes
     }
-  } else if (Array.isArray(value) && value.every((one) => typeof one === 'string')) return distinct(value)
+  } else if (Array.isArray(value) && value.every((one) => typeof one === 'string'))
+    return Object.freeze(distinct(value))
+  const name = names.find((one) => claims[one] !== undefined)
   throw new InvalidToken('claim', { expected: `${name}: space-delimited scopes or an array of them`, received: value })
 }
 
@@ -205,20 +218,26 @@ export function deepFreeze<T>(value: T): T {
   const pending: object[] = [value]
   for (let one = pending.pop(); one !== undefined; one = pending.pop()) {
     // The members of an array are its own list; listing them as those of an object costs more than all else here.
-    const members: readonly unknown[] = Array.isArray(one) ? one : Object.values(one)
-    for (const member of members) if (typeof member === 'object' && member !== null) pending.push(member)
+    if (Array.isArray(one)) {
+      for (const member of one) if (typeof member === 'object' && member !== null) pending.push(member)
+    } else {
+      for (const name in one) {
+        const member = (one as Readonly<Record<string, unknown>>)[name]
+        if (typeof member === 'object' && member !== null && Object.hasOwn(one, name)) pending.push(member)
+      }
+    }
     Object.freeze(one)
   }
   return value
 }
 
-/** Scopes with those they include. */
+/** Scopes with those they include; frozen, if they were. */
 export function withImplied(
   granted: readonly string[],
   implied: ReadonlyMap<string, readonly string[]>
 ): readonly string[] {
   if (implied.size === 0) return granted
-  return [...new Set(granted.flatMap((one) => [one, ...(implied.get(one) ?? [])]))]
+  return Object.freeze([...new Set(granted.flatMap((one) => [one, ...(implied.get(one) ?? [])]))])
 }
 
 /** What may have changed since a JWT was issued, and what checks of a route read. */

@@ -4,6 +4,7 @@
  * (RFC 6750 §3.1).
  */
 import { CredentialsMissing, InvalidRequest, InvalidToken } from './errors.js'
+import { fieldOf } from './token68.js'
 import type { Credentials, ResourceRequest, Scheme } from './types.js'
 
 /** Longer tokens are refused before a character of them is read. */
@@ -47,11 +48,9 @@ export function readCredentials(
   if (lines.length === 0) return undefined
   if (lines.length > 1) throw new InvalidRequest('multiple_credentials')
   const line = lines[0] as string
-  // What nearly all clients write is told without making a text of it.
-  const isUsual = line.startsWith('Bearer ')
-  const space = isUsual ? 'Bearer'.length : line.indexOf(' ')
+  const space = line.indexOf(' ')
   const end = space < 0 ? line.length : space
-  const scheme = isUsual ? 'Bearer' : schemeNamed(line.slice(0, end))
+  const scheme = schemeOf(line, end)
   if (scheme === undefined) {
     if (end === 0 || TAB_AFTER_SCHEME.test(line)) throw new InvalidRequest('malformed_authorization')
     if (JOINED_TOKEN.test(line)) throw new InvalidRequest('multiple_credentials')
@@ -64,7 +63,27 @@ export function readCredentials(
   while (line.charCodeAt(start) === SPACE) start++
   if (start === line.length) throw new InvalidRequest('malformed_authorization')
   if (line.length - start > MAX_TOKEN_LENGTH) throw new InvalidToken('malformed')
-  return { scheme, token: line.slice(start), proofs: scheme === 'DPoP' ? request.fieldLines('dpop') : NONE }
+  // As nearly all clients write it, it is what it should be already.
+  const isUsual = start === end + 1 && line.startsWith(scheme)
+  const field = isUsual ? line : fieldOf(scheme, line.slice(start))
+  return new FieldCredentials(scheme, field, scheme === 'DPoP' ? request.fieldLines('dpop') : NONE)
+}
+
+/** The token is cut out only where it is asked for: one that is known is found by the whole field. */
+class FieldCredentials implements Credentials {
+  readonly scheme: Scheme
+  readonly field: string
+  readonly proofs: readonly string[]
+
+  constructor(scheme: Scheme, field: string, proofs: readonly string[]) {
+    this.scheme = scheme
+    this.field = field
+    this.proofs = proofs
+  }
+
+  get token(): string {
+    return this.field.slice(this.scheme.length + 1)
+  }
 }
 
 /**
@@ -77,6 +96,12 @@ export function readUsedScheme(request: ResourceRequest, accepted: readonly Sche
   if (line.includes(',') && JOINED_FIELD.test(line)) return undefined
   const scheme = schemeNamed(line.split(/[ \t]/, 1)[0] as string)
   return accepted.find((one) => one === scheme)
+}
+
+/** The scheme at the beginning of a field; what nearly all clients write is told without making a text of it. */
+function schemeOf(line: string, end: number): Scheme | undefined {
+  if (end === 6 && line.startsWith('Bearer')) return 'Bearer'
+  return schemeNamed(line.slice(0, end))
 }
 
 /** Schemes are case-insensitive (RFC 9110 §11.1). */

@@ -41,23 +41,29 @@ export function readUnverifiedJwt(token: string, known?: Memo<Claims>): Unverifi
 }
 
 class SplitJwt implements UnverifiedJwt {
-  readonly header: string
   readonly unverifiedHeader: Claims
-  readonly signingInput: string
-  readonly signature: string
-  readonly #payload: string
+  readonly #jws: UnverifiedJws
   #claims: Claims | undefined
 
-  constructor({ header, payload, signature, signingInput }: UnverifiedJws, unverifiedHeader: Claims) {
-    this.header = header
+  constructor(jws: UnverifiedJws, unverifiedHeader: Claims) {
+    this.#jws = jws
     this.unverifiedHeader = unverifiedHeader
-    this.signingInput = signingInput
-    this.signature = signature
-    this.#payload = payload
+  }
+
+  get header(): string {
+    return this.#jws.header
+  }
+
+  get signingInput(): string {
+    return this.#jws.signingInput
+  }
+
+  get signature(): string {
+    return this.#jws.signature
   }
 
   unverifiedClaims(): Claims {
-    this.#claims ??= decodeObject(this.#payload)
+    this.#claims ??= decodeObject(this.#jws.payload)
     if (!this.#claims) throw new InvalidToken('malformed', { expected: 'a JSON object as payload' })
     return this.#claims
   }
@@ -71,7 +77,7 @@ export interface JwtRules extends ClaimRules {
  * Verifies a JWT against one issuer: algorithm and header, type, claims, then the key, then the signature.
  *
  * @param keySet  the issuer's keys; asked again, naming the set that had none, when no key fits
- * @returns the claims, deeply unfrozen; the key set's promise is the only thing that may be waited for
+ * @returns nothing, or a promise of it: of the key set, or of the signature check; the claims are good then
  * @throws {InvalidToken} malformed, wrong type, wrong claims, no key, wrong signature
  * @throws whatever `keySet` throws: {@link Unavailable} where keys cannot be known
  */
@@ -81,7 +87,7 @@ export function verifyJwt<Keys extends KeySet>(
   keySet: Source<Keys>,
   verifySignature: VerifySignature,
   rules: JwtRules
-): Awaitable<Claims> {
+): undefined | Promise<undefined> {
   const header = readHeader(jwt.unverifiedHeader, issuer.algorithms)
   const claims = jwt.unverifiedClaims()
   requireType(jwt.unverifiedHeader['typ'], issuer.profile)
@@ -90,8 +96,7 @@ export function verifyJwt<Keys extends KeySet>(
   // Whatever else is required.
   if (claims['exp'] === undefined) throw new InvalidToken('claim', { expected: 'a claim exp' })
   verifyClaims(claims, issuer, rules, rules.now)
-  const signed = requireSignature(jwt, header, keySet, verifySignature)
-  return isPromise(signed) ? signed.then(() => claims) : claims
+  return requireSignature(jwt, header, keySet, verifySignature)
 }
 
 /**
@@ -105,7 +110,7 @@ export function verifyIssuerSignature<Keys extends KeySet>(
   allowed: ReadonlySet<SignatureAlgorithm>,
   keySet: Source<Keys>,
   verifySignature: VerifySignature
-): Awaitable<void> {
+): undefined | Promise<undefined> {
   return requireSignature(jwt, readHeader(jwt.unverifiedHeader, allowed), keySet, verifySignature)
 }
 
@@ -114,17 +119,27 @@ function requireSignature<Keys extends KeySet>(
   { algorithm, kid }: Header,
   keySet: Source<Keys>,
   verifySignature: VerifySignature
-): Awaitable<void> {
-  if (!isCanonical(jwt.signature)) throw new InvalidToken('malformed', { expected: 'a signature in base64url' })
+): undefined | Promise<undefined> {
+  const { signingInput, signature } = jwt
+  if (!isCanonical(signature)) throw new InvalidToken('malformed', { expected: 'a signature in base64url' })
   // No function is made for what is known already: this is the path of every first sight.
   const keys = findKeys(keySet, algorithm, kid)
   const valid = isPromise(keys)
-    ? keys.then((found) => verifyAny(found, jwt, verifySignature, 0))
-    : verifyAny(keys, jwt, verifySignature, 0)
-  return isPromise(valid) ? valid.then(requireValid) : requireValid(valid)
+    ? verifyLater(keys, signingInput, signature, verifySignature)
+    : verifyAny(keys, signingInput, signature, verifySignature, 0)
+  return typeof valid === 'boolean' ? requireValid(valid) : valid.then(requireValid)
 }
 
-function requireValid(valid: boolean): void {
+async function verifyLater(
+  keys: Promise<readonly SignatureKey[]>,
+  signingInput: string,
+  signature: string,
+  verifySignature: VerifySignature
+): Promise<boolean> {
+  return verifyAny(await keys, signingInput, signature, verifySignature, 0)
+}
+
+function requireValid(valid: boolean): undefined {
   if (!valid) throw new InvalidToken('signature')
 }
 
@@ -185,13 +200,27 @@ function findFurther<Keys extends KeySet>(
 
 function verifyAny(
   keys: readonly SignatureKey[],
-  jwt: UnverifiedJwt,
+  signingInput: string,
+  signature: string,
   verifySignature: VerifySignature,
   from: number
-): Awaitable<boolean> {
+): boolean | Promise<boolean> {
   const key = keys[from]
   if (!key) return false
-  const valid = verifySignature(key, jwt.signingInput, jwt.signature)
-  if (!isPromise(valid)) return valid || verifyAny(keys, jwt, verifySignature, from + 1)
-  return valid.then((yes) => yes || verifyAny(keys, jwt, verifySignature, from + 1))
+  const valid = verifySignature(key, signingInput, signature)
+  // One key is the rule.
+  if (from + 1 === keys.length || valid === true) return valid
+  if (valid === false) return verifyAny(keys, signingInput, signature, verifySignature, from + 1)
+  return verifyAnother(valid, keys, signingInput, signature, verifySignature, from + 1)
+}
+
+async function verifyAnother(
+  valid: Promise<boolean>,
+  keys: readonly SignatureKey[],
+  signingInput: string,
+  signature: string,
+  verifySignature: VerifySignature,
+  from: number
+): Promise<boolean> {
+  return (await valid) || verifyAny(keys, signingInput, signature, verifySignature, from)
 }

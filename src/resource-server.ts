@@ -141,7 +141,7 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
       if (policy.optional) return undefined
       throw new CredentialsMissing()
     }
-    const accessToken = accessTokens.verify(credentials.token)
+    const accessToken = accessTokens.verify(credentials)
     // What is known already is not handed to a function made for it: this is the path of every warm token.
     return accessToken instanceof VerifiedAccessToken
       ? confirmed(policy, accessToken, credentials, request)

@@ -6,7 +6,7 @@
  * Does NOT parse tokens, choose keys or know issuers.
  */
 import { constants, type KeyObject, type VerifyKeyObjectInput, verify } from 'node:crypto'
-import type { Awaitable, SignatureAlgorithm } from './types.js'
+import type { SignatureAlgorithm } from './types.js'
 
 interface Algorithm {
   readonly kty: 'RSA' | 'EC' | 'OKP'
@@ -78,38 +78,38 @@ export function createSignatureKey(algorithm: SignatureAlgorithm, key: KeyObject
  * @param signingInput ASCII
  * @param signature    canonical base64url
  */
-export type VerifySignature = (key: SignatureKey, signingInput: string, signature: string) => Awaitable<boolean>
+export type VerifySignature = (key: SignatureKey, signingInput: string, signature: string) => boolean | Promise<boolean>
 
 /** Checks in one turn of the event loop that run at once on this thread. */
 const SYNCHRONOUS_PER_TURN = 2
 /** Checks given to libuv's pool and not back yet; more would keep DNS and file system waiting behind them. */
 const POOLED_AT_MOST = 16
-/** Bytes that a check on this thread has for what it reads; what is longer gets its own. */
-const SCRATCH = 32 * 1024
+/** Bytes that a check on this thread has for what is signed; what is longer gets its own. */
+const SCRATCH = 4096
+/** Bytes of a signature: of RSA with 8192 bits. */
+const MAX_SIGNATURE = 1024
 
 /**
  * One check at a time is synchronous: a hop to another thread costs more than the check. A burst goes to libuv's
  * thread pool, which uses the other cores and lets other requests through; when the pool is busy, back to this thread.
  */
 export function createVerifySignature(): VerifySignature {
-  const scratch = Buffer.allocUnsafeSlow(SCRATCH)
+  const inputs = createScratch(SCRATCH)
+  const signatures = createScratch(MAX_SIGNATURE)
   let thisTurn = 0
   let pooled = 0
   const nextTurn = (): void => {
     thisTurn = 0
   }
-  const verifyHere = (key: SignatureKey, signingInput: string, signature: string): boolean => {
-    const end = scratch.write(signingInput, 'latin1')
-    const length = scratch.write(signature, end, 'base64url')
-    return verify(key.digest, scratch.subarray(0, end), key.input, scratch.subarray(end, end + length))
-  }
+  const verifyHere = (key: SignatureKey, signingInput: string, signature: string): boolean =>
+    verify(key.digest, inputs.write(signingInput, 'latin1'), key.input, signatures.write(signature, 'base64url'))
   return (key, signingInput, signature) => {
     // Four characters are three bytes.
     if ((signature.length * 3) >> 2 !== key.signatureLength) return false
     // Counted over turns until there are so many: most checks then cost no callback. It may be one less in a turn.
     if (++thisTurn === SYNCHRONOUS_PER_TURN) setImmediate(nextTurn)
     const isHere = thisTurn <= SYNCHRONOUS_PER_TURN || pooled >= POOLED_AT_MOST
-    if (isHere && signingInput.length + signature.length <= SCRATCH) return verifyHere(key, signingInput, signature)
+    if (isHere && signingInput.length <= SCRATCH) return verifyHere(key, signingInput, signature)
     const bytes = [Buffer.from(signingInput, 'latin1'), Buffer.from(signature, 'base64url')] as const
     if (isHere) return verify(key.digest, bytes[0], key.input, bytes[1])
     pooled++
@@ -120,5 +120,19 @@ export function createVerifySignature(): VerifySignature {
         else resolve(valid)
       })
     })
+  }
+}
+
+/** Memory that is written anew for each check on this thread, and its first so many bytes, made once for each number. */
+function createScratch(size: number): { write(text: string, encoding: 'latin1' | 'base64url'): Buffer } {
+  const bytes = Buffer.allocUnsafeSlow(size)
+  const views = new Array<Buffer | undefined>(size + 1).fill(undefined)
+  return {
+    write: (text, encoding) => {
+      const length = bytes.write(text, encoding)
+      const view = views[length] ?? bytes.subarray(0, length)
+      views[length] = view
+      return view
+    }
   }
 }

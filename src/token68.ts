@@ -1,5 +1,11 @@
-/** The characters of a token (RFC 6750 §2.1), and what else may have come in its place. */
+/** The characters of a token (RFC 6750 §2.1), the field that it comes in, and what else may have come in its place. */
 import { InvalidRequest, InvalidToken } from './errors.js'
+import type { Scheme } from './types.js'
+
+/** The `Authorization` field of a token, as RFC 6750 §2.1 and RFC 9449 §7.1 write it. */
+export function fieldOf(scheme: Scheme, token: string): string {
+  return `${scheme} ${token}`
+}
 
 /** `token68` of RFC 9110 §11.2, which is RFC 6750's `b64token`. */
 const TOKEN68 = /^[A-Za-z0-9\-._~+/]+=*$/

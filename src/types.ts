@@ -36,6 +36,8 @@ export type Scheme = 'Bearer' | 'DPoP'
 /** An unverified credential, well-formed by RFC 6750 §2.1 and no more than that. */
 export interface Credentials {
   readonly scheme: Scheme
+  /** The scheme as RFC 6750 and RFC 9449 write it, one space, the token: one text for all ways to write the field. */
+  readonly field: string
   /** The token as sent: 1 to `16384` characters of token68. */
   readonly token: string
   /** The lines of the `DPoP` field, with the scheme `DPoP`; else none. */

@@ -3,7 +3,7 @@
  * It stays inside the package; what a handler sees is an {@link Access}.
  */
 import { hash } from 'node:crypto'
-import { readAudience } from './claims.js'
+import { readAudience, readFirst } from './claims.js'
 import type { Issuer } from './issuer.js'
 import type { Access, AccessToken, Claims, Confirmation } from './types.js'
 
@@ -16,7 +16,7 @@ const FEW = 8
 export class VerifiedAccessToken implements AccessToken {
   // What is read of it on every request comes first, and so lies together in memory.
   // Private, so that nothing that prints, copies or serializes the object prints the token.
-  readonly #token: string
+  readonly #field: string
   /** When it was verified and until when that counts: whole seconds, which V8 has in the object itself. */
   verifiedAt: number = 0
   goodUntil: number = 0
@@ -48,7 +48,7 @@ export class VerifiedAccessToken implements AccessToken {
   /** @param claims deeply frozen; so are `scopes` */
   constructor(
     verifier: object,
-    token: string,
+    field: string,
     claims: Claims,
     issuedBy: Issuer,
     by: VerifiedBy,
@@ -57,7 +57,7 @@ export class VerifiedAccessToken implements AccessToken {
     const { settings } = issuedBy
     const { iss, sub, iat, exp, cnf, auth_time: authTime } = claims
     const clientId = readFirst(claims, settings.clientIdClaims)
-    this.#token = token
+    this.#field = field
     this.by = by
     this.issuedBy = issuedBy
     this.confirmation = cnf as Confirmation | undefined
@@ -74,13 +74,18 @@ export class VerifiedAccessToken implements AccessToken {
     this.claims = claims
   }
 
+  /** The credentials that it came in, by which it is found. */
+  get field(): string {
+    return this.#field
+  }
+
   get token(): string {
-    return this.#token
+    return this.#field.slice(this.#field.indexOf(' ') + 1)
   }
 
   /** SHA-256 in base64url: what a DPoP proof has as `ath` (RFC 9449 §4.2). */
   get hash(): string {
-    this.#hash ??= hash('sha256', this.#token, 'base64url')
+    this.#hash ??= hash('sha256', this.token, 'base64url')
     return this.#hash
   }
 
@@ -89,9 +94,4 @@ export class VerifiedAccessToken implements AccessToken {
     this.#scopeSet ??= new Set(this.scopes)
     return this.#scopeSet.has(scope)
   }
-}
-
-function readFirst(claims: Claims, names: readonly string[]): unknown {
-  for (const name of names) if (claims[name] !== undefined) return claims[name]
-  return undefined
 }

@@ -87,7 +87,7 @@ describe('createConfirm', () => {
       require: undefined,
       ...settings
     })
-    const credentials: Credentials = { scheme, token: 'the token', proofs: ['a proof'] }
+    const credentials: Credentials = { scheme, field: `${scheme} the token`, token: 'the token', proofs: ['a proof'] }
     const request = get(fields, { method: 'PUT', url: '/items/1?x' })
     return confirm(token as unknown as VerifiedAccessToken, credentials, request)
   }
@@ -217,7 +217,7 @@ describe('the access', () => {
       verifyProof: () => undefined,
       require: undefined
     })
-    const credentials: Credentials = { scheme: 'Bearer', token: 'x', proofs: [] }
+    const credentials: Credentials = { scheme: 'Bearer', field: 'Bearer x', token: 'x', proofs: [] }
     const verified = accessTokenOf(token)
     const once = confirm(verified, credentials, get())
     expect(once).toBe(token)
@@ -236,7 +236,11 @@ describe('the access', () => {
     const [confirm, another] = [create(), create()]
     const verified = accessTokenOf(await access(server, accessToken()))
     verified.access = undefined
-    const mine = (await confirm(verified, { scheme: 'Bearer', token: 'x', proofs: [] }, get())) as Access
+    const mine = (await confirm(
+      verified,
+      { scheme: 'Bearer', field: 'Bearer x', token: 'x', proofs: [] },
+      get()
+    )) as Access
     expect([confirm.made(mine), another.made(mine)]).toEqual([true, false])
     for (const other of [undefined, null, 'x', {}, { ...mine }, Object.create(mine) as unknown])
       expect(confirm.made(other)).toBe(false)

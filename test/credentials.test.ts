@@ -12,9 +12,21 @@ const DPOP: CredentialRules = { accepted: ['DPoP'], rejectQueryToken: false }
 const read = (...authorization: string[]): unknown => readCredentials(get({ authorization }), BOTH)
 
 describe('readCredentials', () => {
+  test('gives one field for all ways to write the same, by which a token is known', () => {
+    for (const line of ['Bearer abc', 'bearer abc', 'BEARER   abc', 'Bearer  abc']) {
+      expect(readCredentials(get({ authorization: [line] }), BOTH)?.field).toBe('Bearer abc')
+    }
+    expect(readCredentials(get({ authorization: ['dpop abc'] }), BOTH)?.field).toBe('DPoP abc')
+  })
+
   test('gives scheme and token, as sent', () => {
-    expect(read('Bearer abc')).toEqual({ scheme: 'Bearer', token: 'abc', proofs: [] })
-    expect(read('bearer   AbC==')).toEqual({ scheme: 'Bearer', token: 'AbC==', proofs: [] })
+    expect(read('Bearer abc')).toMatchObject({ scheme: 'Bearer', field: 'Bearer abc', token: 'abc', proofs: [] })
+    expect(read('bearer   AbC==')).toMatchObject({
+      scheme: 'Bearer',
+      field: 'Bearer AbC==',
+      token: 'AbC==',
+      proofs: []
+    })
   })
 
   test('gives nothing for no field, and for another scheme', () => {
@@ -53,12 +65,22 @@ describe('readCredentials', () => {
   })
 
   test('spaces before a token do not count to its length', () => {
-    expect(read(`Bearer${' '.repeat(20_000)}abc`)).toEqual({ scheme: 'Bearer', token: 'abc', proofs: [] })
+    expect(read(`Bearer${' '.repeat(20_000)}abc`)).toMatchObject({
+      scheme: 'Bearer',
+      field: 'Bearer abc',
+      token: 'abc',
+      proofs: []
+    })
   })
 
   test('does not look at the query unless told to', () => {
     const request = get({ authorization: 'Bearer abc' }, { url: '/?access_token=x' })
-    expect(readCredentials(request, BOTH)).toEqual({ scheme: 'Bearer', token: 'abc', proofs: [] })
+    expect(readCredentials(request, BOTH)).toMatchObject({
+      scheme: 'Bearer',
+      field: 'Bearer abc',
+      token: 'abc',
+      proofs: []
+    })
     expect(() => readCredentials(request, { ...BOTH, rejectQueryToken: true })).toThrow(
       expect.objectContaining({ status: 400, reason: 'multiple_credentials' })
     )
@@ -69,7 +91,12 @@ describe('the scheme DPoP', () => {
   const request = get({ authorization: 'dpop abc', dpop: ['x', 'y'] })
 
   test('comes with the lines of the DPoP field, which Bearer does not look at', () => {
-    expect(readCredentials(request, BOTH)).toEqual({ scheme: 'DPoP', token: 'abc', proofs: ['x', 'y'] })
+    expect(readCredentials(request, BOTH)).toMatchObject({
+      scheme: 'DPoP',
+      field: 'DPoP abc',
+      token: 'abc',
+      proofs: ['x', 'y']
+    })
     expect(readCredentials(get({ authorization: 'Bearer abc', dpop: 'x' }), BOTH)).toMatchObject({ proofs: [] })
   })
 

@@ -61,8 +61,11 @@ async function accepts(jws: string, keys: Jwk | JsonWebKeySet | undefined): Prom
   const jwt = readUnverifiedJwt(jws)
   if (jwt === undefined) return false
   const set = { ...keySetOf(keys) }
+  const { header, signingInput, signature } = jwt
   const dressed = {
-    ...jwt,
+    header,
+    signingInput,
+    signature,
     unverifiedHeader: { ...jwt.unverifiedHeader, typ: 'at+jwt' },
     unverifiedClaims: () => ({ iss: ISSUER, aud: RESOURCE, exp: NOW + 60 })
   }

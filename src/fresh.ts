@@ -1,0 +1,83 @@
+/**
+ * Past every cache: what the authorization server says of a token *now* (RFC 7662 §4), about one that was verified before.
+ *
+ * Does NOT decide when that is needed: a route says so, with `fresh()`.
+ */
+import { isDeepStrictEqual } from 'node:util'
+import { readScopes, withAnswer, withImplied } from './claims.js'
+import { InvalidToken, Misconfigured } from './errors.js'
+import type { Active, IntrospectionCache } from './introspection-cache.js'
+import type { Issuer } from './issuer.js'
+import type { Claims } from './types.js'
+import type { VerifiedAccessToken, VerifiedBy } from './verified-access-token.js'
+
+/** What it needs of the verifier that the token is from. */
+export interface FreshMeans {
+  /** What every access token of it holds. */
+  readonly verifier: object
+  readonly answers: IntrospectionCache
+  readonly impliedScopes: ReadonlyMap<string, readonly string[]>
+  /** @throws {InvalidToken} an active token that breaks a rule all the same */
+  readonly requireGood: (answer: Active, issuer: Issuer, by: VerifiedBy) => void
+  readonly create: (
+    field: string,
+    claims: Claims,
+    issuer: Issuer,
+    by: VerifiedBy,
+    scopes?: readonly string[]
+  ) => VerifiedAccessToken
+  /** What was remembered of a token counts no longer. */
+  readonly forget: (token: string) => void
+}
+
+/**
+ * Of an opaque token the answer is all there is; of a JWT its claims stand, with no more scopes than the answer still
+ * grants, and with the answer's `authorization_details`, `acr` and `auth_time` where it has them.
+ *
+ * @param accessToken one of this verifier's
+ * @returns the same one where nothing changed, or another one of the same token
+ * @throws {InvalidToken} it is not active any more, which is remembered of an opaque token; or the answer contradicts what was confirmed
+ * @throws {Unavailable | Misconfigured} nothing can be known, or the issuer has no `introspection`
+ */
+export type VerifyFresh = (accessToken: VerifiedAccessToken) => Promise<VerifiedAccessToken>
+
+export function createVerifyFresh(means: FreshMeans): VerifyFresh {
+  const { verifier, answers, impliedScopes, requireGood, create, forget } = means
+
+  /** Where the answer names scopes: those of the token that it still has, and no others. */
+  const stillGranted = (
+    scopes: readonly string[],
+    { members }: Active,
+    { settings: { scopeClaims } }: Issuer
+  ): readonly string[] => {
+    if (scopeClaims.every((name) => members[name] === undefined)) return scopes
+    const granted = new Set(withImplied(readScopes(members, scopeClaims), impliedScopes))
+    return Object.freeze(scopes.filter((one) => granted.has(one)))
+  }
+
+  return async (accessToken) => {
+    const { token, field, confirmation, scopes, issuedBy: issuer, by } = accessToken
+    if (accessToken.verifier !== verifier)
+      throw new TypeError('verifyFresh() needs an access token that was verified here')
+    if (issuer.settings.introspection === undefined)
+      throw new Misconfigured(
+        `a token of ${issuer.settings.issuer} is to be fresh, and nobody can be asked: give this issuer \`introspection\``
+      )
+    const answer = await answers.ask(token, issuer)
+    if (answer === undefined || by === 'introspection') forget(token)
+    if (answer === undefined) throw new InvalidToken('inactive')
+    requireGood(answer, issuer, by)
+    const { cnf } = answer.members
+    // The sender was confirmed by the one that was known: another one was not.
+    if (cnf !== undefined && !isDeepStrictEqual(cnf, confirmation))
+      throw new InvalidToken('claim', { expected: 'cnf: as it was', received: cnf })
+    if (by === 'introspection') {
+      answer.accessToken = create(field, answer.members, issuer, by)
+      return answer.accessToken
+    }
+    const left = stillGranted(scopes, answer, issuer)
+    const claims = withAnswer(accessToken.claims, answer.members)
+    const isSame = left.length === scopes.length && claims === accessToken.claims
+    return isSame ? accessToken : create(field, claims, issuer, by, left)
+  }
+}
