@@ -35,6 +35,8 @@ if (!a || !b) {
 const milliseconds = 4
 const refused = (/** @type {string} */ tokens) =>
   /** @type {Task} */ ({ drill: 'turn', tokens, expect: 'refused', milliseconds })
+const unseen = (/** @type {string} */ drill, /** @type {string} */ tokens) =>
+  /** @type {Task} */ ({ drill, tokens, filled: true, milliseconds })
 /** @type {readonly (readonly [name: string, task: Task, variant?: Record<string, unknown>])[]} */
 const TASKS = [
   ['hot, one token', { drill: 'hot', tokens: 'rs256', distinct: 1, milliseconds }],
@@ -51,10 +53,11 @@ const TASKS = [
   ],
   ['hot through Koa middleware', { drill: 'hot', tokens: 'rs256', distinct: 1, milliseconds }, { adapter: 'koa' }],
   ['hot through Fastify hook', { drill: 'hot', tokens: 'rs256', distinct: 1, milliseconds }, { adapter: 'fastify' }],
-  ['first sight RS256, one a turn', { drill: 'turn', tokens: 'rs256', milliseconds }],
-  ['first sight ES256, one a turn', { drill: 'turn', tokens: 'es256', milliseconds }],
-  ['first sight RS256, 64 at once', { drill: 'burst', tokens: 'rs256', milliseconds }],
-  ['first sight ES256, 64 at once', { drill: 'burst', tokens: 'es256', milliseconds }],
+  ['first sight RS256, one a turn', unseen('turn', 'rs256')],
+  ['first sight ES256, one a turn', unseen('turn', 'es256')],
+  ['first sight with room', unseen('turn', 'rs256'), { roomy: true }],
+  ['first sight RS256, 64 at once', unseen('burst', 'rs256')],
+  ['first sight ES256, 64 at once', unseen('burst', 'es256')],
   ['refused: garbage', refused('garbage')],
   ['refused: expired', refused('expired')],
   ['refused: other audience', refused('audience')],
@@ -62,7 +65,7 @@ const TASKS = [
   ['refused: forged signature', refused('forged')],
   ['DPoP, token warm', { drill: 'dpop', milliseconds }],
   ['bytes for a hot token', { drill: 'bytes', tokens: 'rs256', distinct: 1, milliseconds, n: 5000 }],
-  ['bytes for a first sight', { drill: 'bytes', tokens: 'es256', milliseconds, n: 2000 }]
+  ['bytes for a first sight', { ...unseen('bytes', 'rs256'), n: 2000 }]
 ]
 const chosen = TASKS.filter(([name]) => values.only.split(',').some((part) => name.includes(part)))
 const rounds = Number(values.rounds)

@@ -127,6 +127,7 @@ const es256 = await list(many, () => mint('ES256'))
 const tokens = {
   rs256,
   es256,
+  others: await list(10_000, () => mint('ES256')),
   garbage: Array.from({ length: few }, (_, i) => random(`${i}a`) + random(`${i}b`) + random(`${i}c`)),
   expired: await list(few, () => mint('RS256', { iat: now - 7200, exp: now - 3600 })),
   audience: await list(few, () => mint('RS256', { aud: 'https://other.example.com' })),

@@ -39,6 +39,7 @@ export function createDrills(peer, fixture) {
   let verify
   /** @type {Operation | undefined} */
   let verifyProof
+  let isFull = false
 
   /** The next input, and around again; in an order that no cache can like, but the same for all. @param {Slice} slice */
   function source({ tokens = '', distinct, drill }) {
@@ -69,7 +70,12 @@ export function createDrills(peer, fixture) {
     }
     verify ??= /** @type {Operation} */ (await (peer.verifyPrepared?.(fixture) ?? peer.verify?.(fixture)))
     const next = source(slice)
-    const { drill, distinct = 0 } = slice
+    const { drill, distinct = 0, filled = false } = slice
+    if (filled && !isFull) {
+      isFull = true
+      const others = source({ ...slice, tokens: 'others' })
+      await hot(verify, others, { ...slice, n: fixture.tokens['others']?.length ?? 0 })
+    }
     if (drill === 'hot' && warm.get(next) !== verify) {
       // Every cache holds what it can of them before anything counts.
       await hot(verify, next, { ...slice, n: 4 * distinct })

@@ -80,15 +80,15 @@ async function connection(port, next, length, goesOn, record) {
 /**
  * @param {number} port
  * @param {() => Buffer} next
- * @param {{ readonly milliseconds: number, readonly connections?: number, readonly ping?: boolean }} options
- *   `ping`: one more connection asks for `/ping` every millisecond
+ * @param {{ readonly milliseconds: number, readonly connections?: number, readonly ping?: boolean, readonly goesOn?: () => boolean }} options
+ *   `ping`: one more connection asks for `/ping` every millisecond; `goesOn`: until then, if that is sooner
  */
-export async function load(port, next, { milliseconds, connections = 32, ping = false }) {
+export async function load(port, next, { milliseconds, connections = 32, ping = false, ...more }) {
   const length = await measure(port, next())
   const pingRequest = requestBytes('/ping')
   const pingLength = ping ? await measure(port, pingRequest) : 0
   const start = performance.now()
-  const goesOn = () => performance.now() - start < milliseconds
+  const goesOn = () => performance.now() - start < milliseconds && more.goesOn?.() !== false
   const main = { times: /** @type {number[]} */ ([]), wait: 0 }
   const beside = { times: /** @type {number[]} */ ([]), wait: 1 }
   const lanes = Array.from({ length: connections }, () => connection(port, next, length, goesOn, main))

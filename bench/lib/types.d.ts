@@ -61,6 +61,8 @@ export interface Task {
   /** How many of these tokens take part; all of them if left out. */
   readonly distinct?: number
   readonly expect?: 'good' | 'refused'
+  /** Before anything counts, caches are filled with other tokens, which do not come again. */
+  readonly filled?: boolean
   /** How long one lane works before it is the next one's turn. */
   readonly milliseconds: number
   /** How many operations that are, where it is not to be found out. */

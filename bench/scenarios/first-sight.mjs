@@ -12,16 +12,19 @@ export default {
   name: 'first-sight',
   title: 'Tokens that were never seen',
   about:
-    'Distinct tokens, 12,000 in turn, which is more than any cache here holds: one in each turn of the event loop, and 64 under way at once. The raw check has its input ready.',
+    'Distinct tokens, 12,000 in turn: one in each turn of the event loop, and 64 under way at once. Where there is a cache of tokens it is full of others, as in a server that is in use; with room in it, a token is kept as well, so that it is known the next time. The raw check has its input ready.',
   run: async ({ besideRaw, progress }) => {
     /** @type {Record<string, Awaited<ReturnType<typeof besideRaw>>>} */
     const costs = {}
     for (const drill of ['turn', 'burst']) {
       for (const tokens of ['rs256', 'es256']) {
         progress(`first-sight: ${tokens}, ${drill === 'turn' ? 'one at a time' : '64 at once'}`)
-        costs[`${drill} ${tokens}`] = await besideRaw(STRANGERS, { drill, tokens })
+        costs[`${drill} ${tokens}`] = await besideRaw(STRANGERS, { drill, tokens, filled: true })
       }
     }
+    progress('first-sight: with room in the cache')
+    const kept = { module: 'ours', variant: { purpose: 'first sight', roomy: true } }
+    const room = await besideRaw([['ours', kept]], { drill: 'turn', tokens: 'rs256' })
     const of = (/** @type {string} */ key, module = 'ours') => costs[key]?.get(module)?.cpu ?? Number.NaN
     return {
       targets: [
@@ -30,6 +33,7 @@ export default {
         atLeast('first sight RS256: times jose', 4, of('turn rs256') / of('turn rs256', 'jose'))
       ],
       tables: [
+        costTable('RS256, one at a time, with room in the cache', room),
         costTable('RS256, one at a time', costs['turn rs256'] ?? new Map()),
         costTable('ES256, one at a time', costs['turn es256'] ?? new Map()),
         costTable('RS256, 64 at once', costs['burst rs256'] ?? new Map()),

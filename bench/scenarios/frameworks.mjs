@@ -27,7 +27,7 @@ export default {
   name: 'frameworks',
   title: 'What a protected server keeps',
   about:
-    'A server whose one route answers `{"ok":true}`, 32 connections that never wait, over loopback: what it keeps of the requests that the same server answers without protection, by the processor time of a request (by which the targets are judged, because that holds on a busy machine too) and by requests per second. One token again and again, and 12,000 distinct ones in turn, which no token cache holds. `raw` is a handler with one bare `crypto.verify`. Where there is `taskset`, the server has one core, and the load comes from the others.',
+    'A server whose one route answers `{"ok":true}`, 32 connections that never wait, over loopback: what it keeps of the requests that the same server answers without protection, by the processor time of a request (by which the targets are judged, because that holds on a busy machine too) and by requests per second. One token again and again, and 12,000 distinct ones in turn, while our cache of tokens is full of others: the others have none. `raw` is a handler with one bare `crypto.verify`. Where there is `taskset`, the server has one core, and the load comes from the others.',
   run: async ({ file, effort, progress }) => {
     /** @type {import('../lib/result.mjs').Target[]} */
     const targets = []
