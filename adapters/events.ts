@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage } from 'node:http'
 import { MAX_EVENT_LENGTH, type ReceivedRequest, type Receiver, type ReceiverAnswer } from '../src/index.js'
+import { passable } from './node-request.js'
 
 /** Seconds for the whole body: whoever may send events has them at hand, and anybody can open a connection. */
 const BODY_DEADLINE = 10
@@ -52,7 +53,12 @@ async function receive(
   body: string | ReceiverAnswer
 ): Promise<ReceiverAnswer> {
   if (typeof body !== 'string') return body
-  return Buffer.byteLength(body) > MAX_EVENT_LENGTH ? TOO_LONG : receiver({ ...event, body })
+  if (Buffer.byteLength(body) > MAX_EVENT_LENGTH) return TOO_LONG
+  try {
+    return await receiver({ ...event, body })
+  } catch (error) {
+    throw passable(error)
+  }
 }
 
 /** The text that a parser made something else of; undefined where it left nothing. */

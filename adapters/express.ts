@@ -21,6 +21,7 @@ import {
   isEmpty,
   metadataAnswer,
   NodeRequest,
+  passable,
   requireAccess,
   requireRootMount,
   setAll,
@@ -96,14 +97,14 @@ function pass(
 function refuse(error: unknown, response: ServerResponse, next: (error?: unknown) => void): void {
   // Answered meanwhile, by a timeout middleware: there is nobody left to refuse.
   if (response.headersSent) return
+  let failure: unknown
   try {
-    surface(error, ...headersOf(response))
+    failure = surface(error, ...headersOf(response))
   } catch (fault) {
     // In a promise nobody holds, this would end the process.
-    next(fault)
-    return
+    failure = fault
   }
-  next(error)
+  next(failure)
 }
 
 function headersOf(response: ServerResponse): HeaderAccess {
@@ -126,10 +127,7 @@ export async function enforce<Scope extends string>(
   try {
     await api.enforce(getAuth(request), new NodeRequest(request, originalUrl), ...checks)
   } catch (error) {
-    if (response && !response.headersSent) {
-      surface(error, ...headersOf(response))
-    }
-    throw error
+    throw response && !response.headersSent ? surface(error, ...headersOf(response)) : passable(error)
   }
 }
 

@@ -156,8 +156,7 @@ export async function enforce<Scope extends string>(
   try {
     await api.enforce(getAuth(request), new NodeRequest(request.raw, request.originalUrl), ...checks)
   } catch (error) {
-    surface(error, ...headersOf(reply))
-    throw error
+    throw surface(error, ...headersOf(reply))
   }
 }
 
@@ -232,8 +231,7 @@ function pass(access: Access | undefined, request: FastifyRequest, reply: Fastif
 function refuse(error: unknown, reply: FastifyReply, done: Done): void {
   // Answered meanwhile, by a timeout of the app's: there is nobody left to refuse.
   if (reply.sent) return
-  surface(error, ...headersOf(reply))
-  done(error as Error)
+  done(surface(error, ...headersOf(reply)) as Error)
 }
 
 function headersOf(reply: FastifyReply): HeaderAccess {

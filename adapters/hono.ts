@@ -58,8 +58,7 @@ export function protect<Scope extends string>(
       context.set('auth', access)
       if (access !== undefined) setAll(mergeHeaders(access.responseHeaders, existing), set)
     } catch (error) {
-      surface(error, existing, set)
-      throw error
+      throw surface(error, existing, set)
     }
     return next()
   }
@@ -80,12 +79,11 @@ export async function enforce<Scope extends string>(
   try {
     await api.enforce(getAuth(context), createRequest(context), ...checks)
   } catch (error) {
-    surface(
+    throw surface(
       error,
       (name) => context.res.headers.get(name) ?? undefined,
       (name, value) => context.header(name, [value].flat().join(', '))
     )
-    throw error
   }
 }
 

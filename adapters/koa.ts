@@ -70,8 +70,7 @@ export function protect<Scope extends string>(
       if (access !== undefined && !isEmpty(access.responseHeaders))
         addHeaders(access.responseHeaders, ...headersOf(context))
     } catch (error) {
-      surface(error, ...headersOf(context))
-      throw error
+      throw surface(error, ...headersOf(context))
     }
     return next()
   }
@@ -96,8 +95,7 @@ export async function enforce<Scope extends string>(
   try {
     await api.enforce(getAuth(context), new NodeRequest(context.req, context.originalUrl), ...checks)
   } catch (error) {
-    surface(error, ...headersOf(context))
-    throw error
+    throw surface(error, ...headersOf(context))
   }
 }
 

@@ -86,17 +86,30 @@ function joinLists(lines: readonly string[]): string {
 /**
  * Puts a refusal's header fields on the response *and* leaves them, merged, on the error: Koa's default handler drops
  * the first, a custom handler in Express or Fastify loses the second.
+ *
+ * @returns what to throw, or to pass on: {@link passable}
  */
 export function surface(
   error: unknown,
   existing: (name: string) => unknown,
   set: (name: string, value: string | string[]) => void
-): void {
-  if (!(error instanceof ResourceServerError)) return
+): object {
+  if (!(error instanceof ResourceServerError)) return passable(error)
   const merged = mergeHeaders(error.headers, existing)
   // An outage is one error for all who wait: only what belongs to this request alone is written to it.
   if ('WWW-Authenticate' in merged) error.headers = merged
   setAll(merged, set)
+  return error
+}
+
+/**
+ * What every framework takes for a failure. To a callback undefined is none, and the request goes on; 'route' tells Express
+ * to pass over the rest; Koa answers nothing at all. A resource server throws no such thing; what wraps one might.
+ */
+export function passable(error: unknown): object {
+  return typeof error === 'object' && error !== null
+    ? error
+    : new TypeError('what failed is no error', { cause: error })
 }
 
 /** True for what most routes and grants have: no header fields. Nothing is to be made for them, not even a function. */

@@ -2,6 +2,7 @@
  * The requirements of a route, taken apart once and enforced on every request, past every cache. What they lack between
  * them is told in one challenge, so that a client is not sent back twice (RFC 6750 §3.1, RFC 9470 §3).
  */
+import { types } from 'node:util'
 import { andThen, isPromise } from './awaitable.js'
 import { isScopeToken } from './challenge.js'
 import {
@@ -154,7 +155,7 @@ function requirePassed<T>(result: T): T {
 /** A refusal together with all else that the checks would have asked the client to bring: scopes and authentication. */
 function combined(error: unknown, checks: readonly Check<string>[], access: Access, context: CheckContext): unknown {
   const isScope = error instanceof InsufficientScope
-  if (!isScope && !(error instanceof InsufficientAuthentication)) return error
+  if (!isScope && !(error instanceof InsufficientAuthentication)) return asError(error)
   const lacksScope =
     isScope || error.scopes.length > 0 || checks.some(({ scopes, mode }) => scopes && !hasScopes(access, scopes, mode))
   const scopes = lacksScope ? [...new Set([...scopesNeeded(checks, access), ...error.scopes])] : []
@@ -167,6 +168,17 @@ function combined(error: unknown, checks: readonly Check<string>[], access: Acce
     return new InsufficientScope(scopes, { expected, received })
   const part = lacking.includes('acr') ? 'acr' : lacking.find((one) => one !== undefined)
   return new InsufficientAuthentication(merged(needed), scopes, { expected, received, ...(part && { lacking: part }) })
+}
+
+/**
+ * Who is told of a failure may go by what was thrown: to a callback undefined says that nothing failed, and 'route' tells
+ * Express to pass over what is left. So only errors are thrown on, also where a check rejected with nothing.
+ */
+export function asError(thrown: unknown): Error {
+  // One of another realm (`node:vm`, a test runner) is no instance of this one's.
+  if (thrown instanceof Error || types.isNativeError(thrown)) return thrown
+  const kind = thrown === null ? 'null' : typeof thrown
+  return new TypeError(`a check, or a function in the options, threw what is no error: ${kind}`, { cause: thrown })
 }
 
 /** What satisfies all of them, where anything can: the levels that each accepts, and the shortest time. */

@@ -17,7 +17,7 @@ import { createIssuer, type Issuer } from './issuer.js'
 import { createDynamicIssuers, createStaticIssuers } from './issuers.js'
 import { createReadCertificate } from './mtls.js'
 import type { ResourceServerOptions } from './options.js'
-import { type Enforcement, enforce, isPreflight, type Policy, readPolicy } from './policy.js'
+import { asError, type Enforcement, enforce, isPreflight, type Policy, readPolicy } from './policy.js'
 import { createResourceMetadata } from './resource-metadata.js'
 import { createRevocations } from './revocation.js'
 import type { ResourceServer, ScopeTypes } from './server.js'
@@ -176,7 +176,7 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
 
   /** The one place where a refusal learns what this server advertises about itself. */
   function answer(error: unknown, request: ResourceRequest, scope: readonly string[]): unknown {
-    if (!(error instanceof ResourceServerError)) return error
+    if (!(error instanceof ResourceServerError)) return asError(error)
     if (error instanceof Refusal) {
       const used = readUsedScheme(request, accepted)
       const expose = request.fieldLines('origin').length > 0 ? exposed : []

@@ -109,7 +109,8 @@ export interface CheckContext {
 
 /**
  * One rule about a verified access token. Throw a {@link ResourceServerError} (`Forbidden`, `InsufficientScope`)
- * to refuse; any other error is a fault of the check and becomes the framework's 500. `false` refuses too (403).
+ * to refuse; whatever else is thrown, an error or not, is a fault of the check and becomes the framework's 500. `false`
+ * refuses too (403).
  *
  * A check runs after every cache, on every request.
  */

@@ -1,4 +1,5 @@
 /** What a route asks for: checks in order, waivers by name, and nothing else. */
+import { runInNewContext } from 'node:vm'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import {
@@ -334,6 +335,56 @@ describe('a check that does not throw', () => {
     const role = () => () => undefined
     for (const own of [role, async () => role()])
       await expect(outcome(server, bearer(accessToken()), own as never)).rejects.toThrow(/was it meant to be called/)
+  })
+
+  test('ORD-02: what it throws is an error on its way out, also where it is none', async () => {
+    const nothings = [undefined, null, '', false, 'route', { status: 403 }]
+    for (const nothing of nothings) {
+      const checks: Check[] = [
+        () => {
+          throw nothing
+        },
+        () => Promise.reject(nothing),
+        claims(() => Promise.reject(nothing)),
+        authorizationDetails(() => Promise.reject(nothing), { types: ['payment'] })
+      ]
+      const paying = await access(server, accessToken({ claims: { authorization_details: [{ type: 'payment' }] } }))
+      for (const check of checks) {
+        const attempts: (() => unknown)[] = [
+          () => enforce({ checks: [check], fresh: false }, paying, get(), enforcement),
+          () => server.enforce(paying, get(), check),
+          () => server.authorize(bearer(paying.token), check)
+        ]
+        for (const attempt of attempts) {
+          const thrown: unknown = await Promise.resolve()
+            .then(attempt)
+            .catch((error: unknown) => error)
+          expect(thrown).toBeInstanceOf(TypeError)
+          expect((thrown as Error).message).toMatch(/threw what is no error: (undefined|null|string|boolean|object)$/)
+          expect(thrown).toHaveProperty('cause', nothing)
+        }
+      }
+    }
+  })
+
+  test('ORD-02: an error of another realm is thrown on as it is', async () => {
+    const foreign: unknown = runInNewContext('new RangeError("of another realm")')
+    expect(foreign).not.toBeInstanceOf(Error)
+    await expect(outcome(server, bearer(accessToken()), () => Promise.reject(foreign))).rejects.toBe(foreign)
+  })
+
+  test('ORD-02: nor does a function of the options let anybody in by throwing nothing', async () => {
+    let broken = false
+    const of = api({
+      now: () => {
+        if (broken) throw undefined
+        return NOW
+      }
+    })
+    broken = true
+    const thrown: unknown = await outcome(of, bearer(accessToken())).catch((error: unknown) => error)
+    expect(thrown).toBeInstanceOf(TypeError)
+    expect(thrown).toHaveProperty('cause', undefined)
   })
 
   test('SCP-06: an error that a check throws every time is each route’s own', async () => {

@@ -883,6 +883,65 @@ export function describeAdapter(adapter: Adapter): void {
         })
       }
 
+      const nothings: readonly unknown[] = [undefined, null, '', false, 0, 'route', 'router']
+      test('ORD-02: a check that throws or rejects with what is no error is a 500, and neither the handler nor a later one runs', async () => {
+        silence()
+        const checks = [...nothings, { status: 404 }].flatMap((nothing): Check[] => [
+          () => {
+            throw nothing
+          },
+          () => Promise.reject(nothing),
+          () => new Promise((_resolve, reject) => setImmediate(reject, nothing))
+        ])
+        for (const errors of ['json', 'framework', 'own'] as const) {
+          const port = await serve({
+            errors,
+            routes: checks.map((check, i) => route(`/items-${i}`, [check])),
+            group: { path: '/v1', requires: [checks[0] as Check], routes: [route('/items')] }
+          })
+          const token = bearer(fixture.issuer.token())
+          for (const path of [...checks.keys()].map((i) => `/items-${i}`).concat('/v1/items')) {
+            const reply = await get(port, path, token)
+            expect([reply.status, reply.values('www-authenticate')], `${errors} ${path}`).toEqual([500, []])
+          }
+        }
+        expect(handled).toEqual([])
+      })
+
+      test('ORD-02: what is no error is one when checks inside a handler throw it', async () => {
+        silence()
+        const caught: unknown[] = []
+        const answer = async (call: Call): Promise<object> => {
+          for (const nothing of nothings) {
+            await call.enforce(() => Promise.reject(nothing)).catch((error: unknown) => void caught.push(error))
+          }
+          return {}
+        }
+        const port = await serve({ routes: [route('/items', [], { answer })] })
+        expect((await get(port, '/items', bearer(fixture.issuer.token()))).status).toBe(200)
+        expect(caught.map((error) => error instanceof TypeError && error.cause)).toEqual(nothings)
+      })
+
+      inChain(
+        'ORD-02: nor does what stands in for a resource server let anybody in by failing with nothing',
+        async () => {
+          silence()
+          const failing: readonly (() => never | Promise<never>)[] = nothings.flatMap((nothing) => [
+            () => {
+              throw nothing
+            },
+            () => Promise.reject(nothing)
+          ])
+          for (const authorize of failing) {
+            const protect = (() => ({ authorize, headers: {} })) as unknown as ResourceServer['protect']
+            const api = { ...fixture.api, protect }
+            const port = await serve({ errors: 'framework', routes: [route('/items', [], { api })] })
+            expect((await get(port, '/items')).status).toBe(500)
+          }
+          expect(handled).toEqual([])
+        }
+      )
+
       test("an error of the handler's own is answered once, also where the decision came at once", async () => {
         silence()
         const calls: number[] = []

@@ -37,3 +37,10 @@ test.each([
 ])('%s', async (_, parsed, text) => {
   expect(await bodyOf(parsed)).toBe(text)
 })
+
+test('a receiver that rejects with nothing has failed all the same: a callback would take it for an answer', async () => {
+  const receive: Receiver = () => Promise.reject(undefined)
+  const request = new IncomingMessage(new Socket())
+  request.push(null)
+  await expect(receiveNode(receive, request, 'a=b')).rejects.toBeInstanceOf(TypeError)
+})

@@ -128,6 +128,22 @@ describe('protect()', () => {
     )
   })
 
+  test('ORD-02: a check that rejects with nothing is a fault, and lets nobody in', async () => {
+    const warned = vi.fn()
+    process.on('warning', warned)
+    closing.push(() => process.off('warning', warned))
+    const handle = vi.fn()
+    for (const nothing of [undefined, null, 'route']) {
+      const port = await serve(handle, () => Promise.reject(nothing))
+      const fault = await send(port, { headers: bearer(as.token()) })
+      expect([fault.status, fault.body]).toEqual([500, '{"error":"server_error"}'])
+    }
+    expect(handle).not.toHaveBeenCalled()
+    await expect
+      .poll(() => warned.mock.calls.map(([{ message }]) => message))
+      .toEqual(['undefined', 'null', 'string'].map((kind) => expect.stringMatching(`threw what is no error: ${kind}$`)))
+  })
+
   test('a body that was not read ends the connection, and an answer that was given meanwhile stands', async () => {
     const port = await serve(() => 'done', scope('read'))
     const refused = await send(port, {
