@@ -96,7 +96,7 @@ function headersOf(response: ServerResponse): HeaderAccess {
 
 /**
  * For `server.on('upgrade', …)`: decides before the handshake. A refusal is written to the socket as plain HTTP, with its
- * challenge, and the socket is closed.
+ * challenge, and the socket is closed as soon as that is sent, or after 5 seconds: whether the client ends its side or not.
  *
  * ```ts
  * const guard = protectUpgrade(api, scope('events'))
@@ -123,7 +123,7 @@ export function protectUpgrade<Scope extends string>(
     try {
       access = await protection.authorize(new NodeRequest(request))
     } catch (error) {
-      if (!isGone(socket)) writeRefusal(socket, asRefusal(error))
+      if (!isGone(socket)) writeRefusal(socket, error)
       return undefined
     }
     if (isGone(socket)) return undefined
@@ -182,8 +182,12 @@ export function onExpiry(
 /** What is no error of ours is a fault of a check: told as a warning of the process, and 500 to the client. */
 function asRefusal(error: unknown): ResourceServerError {
   if (error instanceof ResourceServerError) return error
-  emitWarning(error instanceof Error ? error : String(error))
+  warn(error)
   return new Misconfigured('a check of the application failed')
+}
+
+function warn(fault: unknown): void {
+  emitWarning(fault instanceof Error ? fault : String(fault))
 }
 
 function bodyOf(error: ResourceServerError): { readonly body: string; readonly headers: Record<string, string> } {
@@ -193,10 +197,31 @@ function bodyOf(error: ResourceServerError): { readonly body: string; readonly h
   return { body, headers: content === undefined ? headers : { ...headers, 'Content-Type': 'application/json' } }
 }
 
-function writeRefusal(socket: Duplex, error: ResourceServerError): void {
+/** Milliseconds that a client has to take its refusal. */
+const TIME_TO_READ = 5000
+
+/**
+ * Writes it and lets go of the socket. One that is merely ended stays, for as long as the client does not end its side, and
+ * no timeout of the server's is for what was upgraded.
+ */
+function writeRefusal(socket: Duplex, error: unknown): void {
+  const timer = setTimeout(() => socket.destroy(), TIME_TO_READ)
+  timer.unref()
+  socket.once('close', () => clearTimeout(timer))
+  socket.once('finish', () => socket.destroy())
+  try {
+    socket.end(messageOf(asRefusal(error)))
+  } catch (fault) {
+    socket.destroy()
+    warn(fault)
+  }
+}
+
+/** As it is on the wire. */
+function messageOf(error: ResourceServerError): string {
   const { body, headers } = bodyOf(error)
   const fields = Object.entries({ ...error.headers, ...headers, Connection: 'close' }).flatMap(([name, value]) =>
     [value].flat().map((line) => `${name}: ${line}\r\n`)
   )
-  socket.end(`HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}\r\n${fields.join('')}\r\n${body}`)
+  return `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}\r\n${fields.join('')}\r\n${body}`
 }

@@ -1,7 +1,7 @@
 /** node:http without a framework, and WebSocket handshakes by `ws`: real sockets, and what is on them. */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
-import { type AddressInfo, connect } from 'node:net'
+import { type AddressInfo, connect, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
@@ -256,6 +256,71 @@ describe('protectUpgrade()', () => {
     const [, fault] = (await once(second, 'unexpected-response')) as [unknown, IncomingMessage]
     expect(fault.statusCode).toBe(500)
     expect(await warned).toMatchObject([{ message: 'in a check' }])
+  })
+
+  describe('a handshake that is refused holds no socket', () => {
+    const HANDSHAKE = 'GET /events HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
+
+    const stopTime = (): unknown => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+
+    /** What becomes of the server's end of a connection whose client never ends its own. */
+    async function shakeHands(
+      guard: ReturnType<typeof protectUpgrade>,
+      before: (socket: Duplex) => unknown = () => undefined
+    ): Promise<{ client: Socket; socket: Duplex; decided: Promise<Granted | undefined> }> {
+      const { port, server } = await listen()
+      const upgraded = once(server, 'upgrade')
+      const client = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+      closing.push(() => client.destroy())
+      client.on('error', () => undefined).write(HANDSHAKE)
+      const [request, socket] = (await upgraded) as [IncomingMessage, Duplex]
+      await before(socket)
+      return { client, socket, decided: guard(request, socket) }
+    }
+
+    test('though its client never ends the connection', async () => {
+      // No time passes: it is the refusal's being sent that closes it.
+      const { client, socket, decided } = await shakeHands(protectUpgrade(api), stopTime)
+      const chunks: Buffer[] = []
+      client.on('data', (chunk: Buffer) => chunks.push(chunk))
+      const read = once(client, 'end')
+      await Promise.all([socket.closed || once(socket, 'close'), read])
+      expect(Buffer.concat(chunks).toString()).toMatch(/^HTTP\/1\.1 401 Unauthorized\r\n/)
+      expect([await decided, client.writable, vi.getTimerCount()]).toEqual([undefined, true, 0])
+    })
+
+    test('though its client does not read', async () => {
+      const { socket, decided } = await shakeHands(protectUpgrade(api), (given) => {
+        // More than the kernel takes on its own: what follows cannot be sent.
+        given.write(Buffer.alloc(64 * 1024 * 1024))
+        stopTime()
+      })
+      await decided
+      vi.advanceTimersByTime(4999)
+      expect(socket.destroyed).toBe(false)
+      vi.advanceTimersByTime(1)
+      expect(socket.destroyed).toBe(true)
+    })
+
+    test('though the refusal cannot be written, which is a warning', async () => {
+      class Broken extends Forbidden {
+        protected override ownHeaders(): never {
+          throw new RangeError('in a refusal of ours')
+        }
+      }
+      const own = resourceServer(as.options({ resource: RESOURCE, checks: [() => Promise.reject(new Broken())] }))
+      const { port, server } = await listen()
+      const guard = protectUpgrade(own)
+      const upgraded = once(server, 'upgrade')
+      const client = connect(port, '127.0.0.1')
+      const warned = once(process, 'warning')
+      client.write(HANDSHAKE.replace('\r\n\r\n', `\r\nAuthorization: Bearer ${as.token()}\r\n\r\n`))
+      const [request, socket] = (await upgraded) as [IncomingMessage, Duplex]
+      expect(await guard(request, socket)).toBeUndefined()
+      expect(socket.destroyed).toBe(true)
+      await once(client.resume(), 'close')
+      expect(await warned).toMatchObject([{ message: 'in a refusal of ours' }])
+    })
   })
 
   test('a client that goes away while it is decided takes nobody with it', async () => {
