@@ -3,8 +3,8 @@
  *
  * Nothing of a token is in it, unless you ask for `evidence`.
  */
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { RefusalEvent, WarningEvent } from '../src/index.js'
+import { createListen } from './channels.js'
 
 /** pino, or `console`. */
 export interface Logger {
@@ -13,6 +13,8 @@ export interface Logger {
   warn(fields: object, message: string): void
   error(fields: object, message: string): void
 }
+
+const LEVELS = ['debug', 'info', 'warn', 'error'] as const satisfies readonly (keyof Logger)[]
 
 /** What `logTo()` writes, and of whom. */
 export interface LogOptions {
@@ -31,12 +33,16 @@ export interface LogOptions {
  * | a setting that is wrong (500) | `error`, with its cause as `err` |
  * | something an operator should look at: a key that cannot be used, a document that contradicts itself | `warn` |
  *
+ * A logger that throws stops no request: the first time is a warning of the process.
+ *
  * @returns ends it
+ * @throws {TypeError} at once, for a logger that lacks one of the four methods
  */
 export function logTo(logger: Logger, { resource: only, evidence = false }: LogOptions = {}): () => void {
-  const refused = (event: unknown): void => {
-    const { resource, error } = event as RefusalEvent
-    if (only !== undefined && resource !== only) return
+  const missing = LEVELS.filter((level) => typeof logger?.[level] !== 'function')
+  if (missing.length > 0) throw new TypeError(`logTo(): the logger has no ${missing.join(', no ')}`)
+  const refused = ({ resource, error }: RefusalEvent): unknown => {
+    if (only !== undefined && resource !== only) return undefined
     const { status, reason, hint, documentation, expected, received, cause } = error
     const fields = {
       resource,
@@ -48,17 +54,14 @@ export function logTo(logger: Logger, { resource: only, evidence = false }: LogO
       ...(status >= 500 && cause !== undefined && { err: cause })
     }
     const message = `${status} ${reason}`
-    if (status >= 500) logger[status === 503 ? 'warn' : 'error'](fields, message)
-    else logger[reason === 'credentials_missing' ? 'debug' : 'info'](fields, message)
+    if (status >= 500) return logger[status === 503 ? 'warn' : 'error'](fields, message)
+    return logger[reason === 'credentials_missing' ? 'debug' : 'info'](fields, message)
   }
-  const warned = (event: unknown): void => {
-    const { resource, issuer, message } = event as WarningEvent
-    if (only === undefined || resource === only) logger.warn({ resource, issuer }, message)
-  }
-  subscribe('oauth-resource-server:refusal', refused)
-  subscribe('oauth-resource-server:warning', warned)
+  const warned = ({ resource, issuer, message }: WarningEvent): unknown =>
+    only === undefined || resource === only ? logger.warn({ resource, issuer }, message) : undefined
+  const listen = createListen('logTo()')
+  const ends = [listen('refusal', refused), listen('warning', warned)]
   return () => {
-    unsubscribe('oauth-resource-server:refusal', refused)
-    unsubscribe('oauth-resource-server:warning', warned)
+    for (const end of ends) end()
   }
 }

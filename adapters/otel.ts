@@ -5,8 +5,8 @@
  *
  * Attributes have few values: no token, no claim, no subject, no URL beyond a host.
  */
-import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { AccessEvent, ExchangeEvent, RefusalEvent, ResourceServer } from '../src/index.js'
+import { createListen, type Listen } from './channels.js'
 
 type Attributes = Record<string, string | number>
 
@@ -47,7 +47,6 @@ export interface TelemetryOptions {
   readonly apis?: readonly ResourceServer<never>[]
 }
 
-const CHANNEL = 'oauth-resource-server:'
 /** `SpanKind.CLIENT` and `SpanStatusCode.ERROR`. */
 const CLIENT = 2
 const ERROR = 2
@@ -62,24 +61,23 @@ const STATUS = { ok: 0, degraded: 1, failed: 2 } as const
  * | `oauth.resource_server.cache.entries`, `.bytes` | gauges, by `cache` |
  * | span `POST introspection` and the like | each attempt to reach an authorization server, in the context of the request it is for |
  *
- * All have `oauth.resource`, the identifier of the API.
+ * All have `oauth.resource`, the identifier of the API. A meter or a tracer that throws stops no request: the first time is
+ * a warning of the process.
  *
  * @returns ends it
  */
 export function instrument({ meter, tracer, apis = [] }: TelemetryOptions): () => void {
-  const ends = [...(meter ? [measure(meter), ...observe(meter, apis)] : []), ...(tracer ? [trace(tracer)] : [])]
+  const listen = createListen('instrument()')
+  const ends = [
+    ...(meter ? [measure(meter, listen), ...observe(meter, apis)] : []),
+    ...(tracer ? [trace(tracer, listen)] : [])
+  ]
   return () => {
     for (const end of ends.splice(0)) end()
   }
 }
 
-function listen<Event>(name: string, told: (event: Event) => void): () => void {
-  const listener = (event: unknown): void => told(event as Event)
-  subscribe(CHANNEL + name, listener)
-  return () => void unsubscribe(CHANNEL + name, listener)
-}
-
-function measure(meter: Meter): () => void {
+function measure(meter: Meter, listen: Listen): () => void {
   const decisions = meter.createCounter('oauth.resource_server.decisions', {
     description: 'Requests that were let in, refused, or could not be decided about',
     unit: '{request}'
@@ -135,7 +133,7 @@ interface Reading {
   readonly attributes: Attributes
 }
 
-function trace(tracer: Tracer): () => void {
+function trace(tracer: Tracer, listen: Listen): () => void {
   return listen<ExchangeEvent>('exchange', (exchange) => {
     const { method, dependency, startedAt, duration, failure } = exchange
     // It has ended: told in the context of whom it was for, so that the span has the right parent.

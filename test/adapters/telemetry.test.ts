@@ -9,9 +9,9 @@ import {
 } from '@opentelemetry/sdk-metrics'
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { pino } from 'pino'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { type LogOptions, logTo } from '../../adapters/log.js'
-import { instrument } from '../../adapters/otel.js'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { type Logger, type LogOptions, logTo } from '../../adapters/log.js'
+import { instrument, type Meter } from '../../adapters/otel.js'
 import { createTestIssuer, type TestIssuer } from '../../adapters/testing.js'
 import {
   type AccessEvent,
@@ -257,6 +257,56 @@ describe('instrument()', () => {
 
   test('nothing to tell is nothing', () => {
     expect(() => instrument({})()).not.toThrow()
+  })
+})
+
+describe('who is told and fails', () => {
+  const boom = (): never => {
+    throw new Error('the disk is full')
+  }
+  const rejects = async (): Promise<never> => boom()
+  const meter = (fails: () => unknown): Meter => ({
+    createCounter: () => ({ add: fails as () => void }),
+    createHistogram: () => ({ record: fails as () => void }),
+    createObservableGauge: () => ({ addCallback: () => undefined, removeCallback: () => undefined })
+  })
+  const logger = (fails: () => unknown): Logger =>
+    ({ debug: fails, info: fails, warn: fails, error: fails }) as unknown as Logger
+
+  test.each([
+    ['a logger', 'logTo()', () => logTo(logger(boom))],
+    ['a logger that takes its time', 'logTo()', () => logTo(logger(rejects))],
+    ['a meter', 'instrument()', () => instrument({ meter: meter(boom) })],
+    ['a tracer', 'instrument()', () => instrument({ tracer: { startSpan: boom } })]
+  ])('OPS-01: %s stops no request and no process, and is a warning once', async (_title, name, start) => {
+    const uncaught = vi.fn()
+    const warned = vi.fn()
+    for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+      process.on(event, uncaught)
+      ended.push(() => process.off(event, uncaught))
+    }
+    process.on('warning', warned)
+    ended.push(() => process.off('warning', warned), start())
+    await everything()
+    await expect.poll(() => warned.mock.calls.length).toBe(1)
+    await everything()
+    await new Promise(setImmediate)
+    expect(uncaught).not.toHaveBeenCalled()
+    const words = `oauth-resource-server: what ${name} was given failed, which is said once: Error: the disk is full`
+    expect(warned.mock.calls.map(([{ message }]) => message)).toEqual([expect.stringContaining(words)])
+  })
+
+  test('a logger without one of the methods does not start', () => {
+    const nothing = (): void => undefined
+    const all = { debug: nothing, info: nothing, warn: nothing, error: nothing }
+    for (const level of Object.keys(all)) {
+      expect(() => logTo({ ...all, [level]: undefined } as unknown as Logger)).toThrow(
+        new TypeError(`logTo(): the logger has no ${level}`)
+      )
+    }
+    expect(() => logTo({ info: nothing } as unknown as Logger)).toThrow('the logger has no debug, no warn, no error')
+    expect(() => logTo(undefined as unknown as Logger)).toThrow(TypeError)
+    expect(() => logTo(console)()).not.toThrow()
   })
 })
 
