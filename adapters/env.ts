@@ -21,7 +21,7 @@ const PREFIX = 'OAUTH_RS_'
 /** What each variable, behind the prefix, is for. */
 const VARIABLES = {
   RESOURCE: 'identifier of this API, required',
-  ISSUER: 'issuer, required; several are separated by spaces, and share all settings',
+  ISSUER: 'issuer, required; several are separated by spaces, and share all other settings',
   AUDIENCE: 'what the API is called in tokens, if not by RESOURCE; several are separated by spaces',
   PROFILE: '`legacy` for tokens whose `typ` is not `at+jwt`',
   TOKENS: '`jwt`, `opaque` or `both`',
@@ -42,6 +42,11 @@ const VARIABLES = {
 type Name = keyof typeof VARIABLES
 
 const SECRETS: ReadonlySet<string> = new Set<Name>(['CLIENT_SECRET', 'API_KEY', 'DPOP_NONCE_SECRET'])
+/**
+ * What can be true of one issuer alone. With the place of one's keys for all, it could issue tokens in the name of every
+ * other; and what we authenticate with at one would be told to the next. The secret and the way go with these.
+ */
+const OF_ONE_ISSUER: readonly Name[] = ['JWKS_URI', 'METADATA_URL', 'INTROSPECTION_ENDPOINT', 'CLIENT_ID', 'API_KEY']
 const CHOICES: Readonly<Partial<Record<Name, readonly string[]>>> = {
   PROFILE: ['rfc9068', 'legacy'],
   TOKENS: ['jwt', 'opaque', 'both'],
@@ -67,6 +72,12 @@ export function fromEnv(env: Readonly<Record<string, string | undefined>>): Reso
   const issuers = list(values.get('ISSUER'))
   if (!values.has('RESOURCE')) problems.push(`${PREFIX}RESOURCE is missing: ${VARIABLES.RESOURCE}`)
   if (issuers.length === 0) problems.push(`${PREFIX}ISSUER is missing: ${VARIABLES.ISSUER}`)
+  if (issuers.length > 1) {
+    for (const name of OF_ONE_ISSUER.filter((one) => values.has(one)))
+      problems.push(
+        `${PREFIX}${name} is of one issuer, and ${PREFIX}ISSUER names ${issuers.length}: give each its own, in the option \`issuers\``
+      )
+  }
   const shared = issuerOptions(values, problems)
   const dpop = dpopOptions(values, problems)
   const tolerance = values.get('CLOCK_TOLERANCE')

@@ -170,6 +170,49 @@ describe('what is wrong', () => {
     expect(problems[0]).toContain(words)
   })
 
+  test.each([
+    ['JWKS_URI', {}],
+    ['METADATA_URL', {}],
+    ['CLIENT_ID', { OAUTH_RS_CLIENT_SECRET: 's' }],
+    ['API_KEY', {}]
+  ])('%s is of one issuer: of several, one could speak for the others', (name, more) => {
+    const env = { ...NEEDED, ...more, [`OAUTH_RS_${name}`]: 'https://a.example/x' }
+    expect(said(env)).toEqual([])
+    expect(said({ ...env, OAUTH_RS_ISSUER: 'https://a.example https://b.example' })).toEqual([
+      `- OAUTH_RS_${name} is of one issuer, and OAUTH_RS_ISSUER names 2: give each its own, in the option \`issuers\``
+    ])
+  })
+
+  test('with several issuers all that is of one is said at once, also where a file has it', () => {
+    const path = join(folder, 'key')
+    writeFileSync(path, 'KEY')
+    const problems = said({
+      ...NEEDED,
+      OAUTH_RS_ISSUER: 'https://a.example https://b.example https://c.example',
+      OAUTH_RS_INTROSPECTION_ENDPOINT: 'https://a.example/i',
+      OAUTH_RS_JWKS_URI: 'https://a.example/jwks',
+      OAUTH_RS_API_KEY_FILE: path
+    })
+    expect(
+      problems.map((one) => /OAUTH_RS_(\w+) is of one issuer, and OAUTH_RS_ISSUER names 3/.exec(one)?.[1])
+    ).toEqual(['JWKS_URI', 'INTROSPECTION_ENDPOINT', 'API_KEY'])
+  })
+
+  test('what several issuers can share, they share', () => {
+    const env = {
+      ...NEEDED,
+      OAUTH_RS_ISSUER: 'https://a.example https://b.example',
+      OAUTH_RS_AUDIENCE: 'orders',
+      OAUTH_RS_PROFILE: 'legacy',
+      OAUTH_RS_TOKENS: 'jwt'
+    }
+    const each = { audience: ['orders'], profile: 'legacy', tokens: 'jwt' }
+    expect(fromEnv(env).issuers).toEqual([
+      { issuer: 'https://a.example', ...each },
+      { issuer: 'https://b.example', ...each }
+    ])
+  })
+
   test('no value is repeated, which may be a secret in the wrong place', () => {
     const secret = 'hush-hush-hush'
     const env = Object.fromEntries(
