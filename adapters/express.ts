@@ -16,15 +16,15 @@ import {
 import { receiveNode } from './events.js'
 import {
   addHeaders,
+  answerWith,
   findAccess,
-  type HeaderAccess,
+  headersOf,
   isEmpty,
   metadataAnswer,
   NodeRequest,
   passable,
   requireAccess,
   requireRootMount,
-  setAll,
   surface
 } from './node-request.js'
 
@@ -107,10 +107,6 @@ function refuse(error: unknown, response: ServerResponse, next: (error?: unknown
   next(failure)
 }
 
-function headersOf(response: ServerResponse): HeaderAccess {
-  return [(name) => response.getHeader(name), (name, value) => void response.setHeader(name, value)]
-}
-
 /**
  * Applies further checks inside a handler, before its response starts: where only the body says which scopes an
  * operation needs. A refusal carries the same challenge as one of {@link protect}.
@@ -166,18 +162,14 @@ export function getOptionalAuth(request: object): Access | undefined {
   return findAccess((request as ExpressRequest).auth)
 }
 
-/** Answers this package's errors with their JSON body; passes all others on. Mount it last. */
+/**
+ * Answers this package's errors with their JSON body, and takes back what a handler said of the content that it meant to send;
+ * passes all others on. Mount it last.
+ */
 export function errorHandler(): ExpressErrorHandler {
-  return (error, _request, response, next) => {
-    if (!(error instanceof ResourceServerError) || response.headersSent) {
-      next(error)
-      return
-    }
-    const body = error.toJSON()
-    setAll(error.headers, (name, value) => void response.setHeader(name, value))
-    response.statusCode = error.status
-    if (body) response.setHeader('Content-Type', 'application/json')
-    response.end(body && JSON.stringify(body))
+  return (error, request, response, next) => {
+    if (!(error instanceof ResourceServerError) || response.headersSent) next(error)
+    else answerWith(error, request, response)
   }
 }
 

@@ -19,6 +19,7 @@ import { receiveNode } from './events.js'
 import {
   addHeaders,
   findAccess,
+  forgetContent,
   type HeaderAccess,
   isEmpty,
   metadataAnswer,
@@ -181,6 +182,7 @@ export function errorHandler(error: unknown, _request: FastifyRequest, reply: Fa
     return
   }
   const body = error.toJSON()
+  forgetContent((name) => void reply.removeHeader(name))
   setAll(error.headers, (name, value) => void reply.header(name, value))
   void reply.code(error.status)
   if (body) void reply.header('content-type', 'application/json').send(bytes(JSON.stringify(body)))

@@ -5,6 +5,8 @@ import { FetchRequest } from './fetch.js'
 import {
   type Connection,
   findAccess,
+  forgetContent,
+  type HeaderAccess,
   mergeHeaders,
   metadataAnswer,
   requireAccess,
@@ -50,18 +52,30 @@ export function protect<Scope extends string>(
 ): HonoMiddleware {
   const protection = api.protect(...requirements)
   return async (context, next) => {
-    const existing = (name: string): unknown => context.res.headers.get(name) ?? undefined
-    const set = (name: string, value: string | string[]): void => context.header(name, [value].flat().join(', '))
+    const [existing, set] = headersOf(context)
     setAll(mergeHeaders(protection.headers, existing), set)
     try {
       const access = await protection.authorize(createRequest(context), findAccess(context.get('auth')))
       context.set('auth', access)
       if (access !== undefined) setAll(mergeHeaders(access.responseHeaders, existing), set)
     } catch (error) {
-      throw surface(error, existing, set)
+      throw refused(error, context)
     }
     return next()
   }
+}
+
+/** Hono's own answer to an error keeps what a handler set, so what was said of another content is taken back here. */
+function refused(error: unknown, context: HonoContext): object {
+  forgetContent((name) => context.header(name))
+  return surface(error, ...headersOf(context))
+}
+
+function headersOf(context: HonoContext): HeaderAccess {
+  return [
+    (name) => context.res.headers.get(name) ?? undefined,
+    (name, value) => context.header(name, [value].flat().join(', '))
+  ]
 }
 
 /**
@@ -79,11 +93,7 @@ export async function enforce<Scope extends string>(
   try {
     await api.enforce(getAuth(context), createRequest(context), ...checks)
   } catch (error) {
-    throw surface(
-      error,
-      (name) => context.res.headers.get(name) ?? undefined,
-      (name, value) => context.header(name, [value].flat().join(', '))
-    )
+    throw refused(error, context)
   }
 }
 

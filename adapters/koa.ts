@@ -13,6 +13,7 @@ import { receiveNode } from './events.js'
 import {
   addHeaders,
   findAccess,
+  forgetContent,
   type HeaderAccess,
   isEmpty,
   metadataAnswer,
@@ -145,6 +146,7 @@ export function errorHandler(): KoaMiddleware {
     } catch (error) {
       if (!(error instanceof ResourceServerError)) throw error
       const body = error.toJSON()
+      forgetContent((name) => context.res.removeHeader(name))
       // null sends nothing, and no Content-Type; it makes the status 204, so the status comes after.
       context.body = body === undefined ? null : JSON.stringify(body)
       context.status = error.status

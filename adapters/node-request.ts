@@ -1,5 +1,5 @@
 /** What the adapters over `node:http` share: a request as the core reads it, and header fields onto a response. */
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Access, HeaderFields, MetadataAnswer, ResourceRequest, ResourceServer } from '../src/index.js'
 import { isAccess, Misconfigured, ResourceServerError } from '../src/index.js'
 
@@ -128,6 +128,57 @@ export function addHeaders(fields: HeaderFields, ...[existing, set]: HeaderAcces
 
 export function setAll(fields: HeaderFields, set: (name: string, value: string | string[]) => void): void {
   for (const [name, value] of Object.entries(fields)) set(name, typeof value === 'string' ? value : [...value])
+}
+
+/**
+ * Fields about content (RFC 9110 §8, §14.4; RFC 9530). What a handler said of what it meant to send is not true of a refusal:
+ * by a length of something else a client takes the next answer for the rest of this one, or waits.
+ */
+const ABOUT_CONTENT = [
+  'content-digest',
+  'content-disposition',
+  'content-encoding',
+  'content-language',
+  'content-length',
+  'content-location',
+  'content-range',
+  'content-type',
+  'etag',
+  'last-modified',
+  'repr-digest',
+  'trailer',
+  'transfer-encoding'
+]
+
+/** Takes back what was said of content that is not sent. */
+export function forgetContent(remove: (name: string) => void): void {
+  for (const name of ABOUT_CONTENT) remove(name)
+}
+
+/** The body of an answer, empty where it has none, and the fields about it. */
+export function contentOf(error: ResourceServerError): { readonly body: string; readonly fields: HeaderFields } {
+  const content = error.toJSON()
+  const body = content === undefined ? '' : JSON.stringify(content)
+  const fields = { 'Content-Length': String(Buffer.byteLength(body)) }
+  return { body, fields: content === undefined ? fields : { ...fields, 'Content-Type': 'application/json' } }
+}
+
+/** Answers with an error, in place of whatever a handler had begun to say. */
+export function answerWith(
+  error: ResourceServerError,
+  { method }: Pick<IncomingMessage, 'method'>,
+  response: ServerResponse
+): void {
+  const { body, fields } = contentOf(error)
+  forgetContent((name) => response.removeHeader(name))
+  addHeaders({ ...error.headers, ...fields }, ...headersOf(response))
+  response.statusCode = error.status
+  response.end(method === 'HEAD' ? undefined : body)
+}
+
+/** Of a response of `node:http`. */
+export function headersOf(response: ServerResponse): HeaderAccess {
+  return [(name) => response.getHeader(name), (name, value) => void response.setHeader(name, value)]
 }
 
 /** The access that `protect` left, or undefined; what another package put there does not count. */

@@ -16,7 +16,7 @@ import {
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
-import { addHeaders, type HeaderAccess, isEmpty, metadataAnswer, NodeRequest } from './node-request.js'
+import { addHeaders, answerWith, contentOf, headersOf, isEmpty, metadataAnswer, NodeRequest } from './node-request.js'
 
 /** A request as {@link ResourceServer.authorize} reads it, for a host that has an `IncomingMessage` and no adapter here. */
 export { NodeRequest } from './node-request.js'
@@ -83,15 +83,9 @@ export async function enforce<Scope extends string>(
 export function refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
   const refusal = asRefusal(error)
   if (response.headersSent) return
-  addHeaders(refusal.headers, ...headersOf(response))
-  const { body, headers } = bodyOf(refusal)
   // What was not read of the request would be taken for the next one.
-  response.writeHead(refusal.status, { ...headers, ...(!request.complete && { Connection: 'close' }) })
-  response.end(request.method === 'HEAD' ? undefined : body)
-}
-
-function headersOf(response: ServerResponse): HeaderAccess {
-  return [(name) => response.getHeader(name), (name, value) => void response.setHeader(name, value)]
+  if (!request.complete) response.setHeader('Connection', 'close')
+  answerWith(refusal, request, response)
 }
 
 /**
@@ -190,13 +184,6 @@ function warn(fault: unknown): void {
   emitWarning(fault instanceof Error ? fault : String(fault))
 }
 
-function bodyOf(error: ResourceServerError): { readonly body: string; readonly headers: Record<string, string> } {
-  const content = error.toJSON()
-  const body = content === undefined ? '' : JSON.stringify(content)
-  const headers = { 'Content-Length': String(Buffer.byteLength(body)) }
-  return { body, headers: content === undefined ? headers : { ...headers, 'Content-Type': 'application/json' } }
-}
-
 /** Milliseconds that a client has to take its refusal. */
 const TIME_TO_READ = 5000
 
@@ -219,9 +206,9 @@ function writeRefusal(socket: Duplex, error: unknown): void {
 
 /** As it is on the wire. */
 function messageOf(error: ResourceServerError): string {
-  const { body, headers } = bodyOf(error)
-  const fields = Object.entries({ ...error.headers, ...headers, Connection: 'close' }).flatMap(([name, value]) =>
+  const { body, fields } = contentOf(error)
+  const lines = Object.entries({ ...error.headers, ...fields, Connection: 'close' }).flatMap(([name, value]) =>
     [value].flat().map((line) => `${name}: ${line}\r\n`)
   )
-  return `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}\r\n${fields.join('')}\r\n${body}`
+  return `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}\r\n${lines.join('')}\r\n${body}`
 }

@@ -66,6 +66,8 @@ export interface Call {
   getOptionalAuth(): Access | undefined
   /** Applies checks of the plan's API inside the handler. */
   enforce(...checks: readonly Check<string>[]): Promise<void>
+  /** Sets a field of the response; not where there is none yet. */
+  setHeader?(name: string, value: string): void
 }
 
 export interface Adapter {
@@ -362,6 +364,20 @@ const sorted = (lines: Lines): Lines => lines.toSorted((a, b) => (a.join() < b.j
 
 /** All field lines but the host's, in one order. */
 const ownLines = (reply: Reply): Lines => sorted(reply.lines.filter(([name]) => !OF_THE_HOST.has(name)))
+
+/** What a handler may say of what it is about to send, and of what a refusal is not. */
+const ABOUT_CONTENT: Lines = [
+  ['Content-Length', '500'],
+  ['Content-Type', 'application/pdf'],
+  ['Content-Encoding', 'gzip'],
+  ['Content-Range', 'bytes 0-499/1234'],
+  ['Content-Disposition', 'attachment; filename="orders.pdf"'],
+  ['Content-Language', 'de'],
+  ['Content-Location', '/orders.pdf'],
+  ['Content-Digest', 'sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:'],
+  ['ETag', '"1"'],
+  ['Last-Modified', 'Tue, 15 Nov 1994 12:45:26 GMT']
+]
 
 /** The field lines that make a refusal, whatever body somebody gave it. */
 const REFUSAL_FIELDS = new Set(['www-authenticate', 'cache-control', 'retry-after', 'access-control-expose-headers'])
@@ -816,6 +832,30 @@ export function describeAdapter(adapter: Adapter): void {
         })
       }
 
+      for (const errors of ['json', 'framework', 'own'] as const) {
+        inChain(
+          `(RFC 9110 §8.6) leave nothing of a content that is not sent, with errors answered by: ${errors}`,
+          async () => {
+            const describing = async (call: Call): Promise<object> => {
+              for (const [name, value] of ABOUT_CONTENT) call.setHeader?.(name, value)
+              await call.enforce(scope('write'))
+              return {}
+            }
+            const port = await serve({ errors, routes: [route('/items', [], { answer: describing })] })
+            const expected = insufficientScope('write')
+            for (const method of ['GET', 'HEAD']) {
+              const reply = await send(port, { method, path: '/items', headers: bearer(fixture.issuer.token()) })
+              expect([reply.status, refusalLines(reply)]).toEqual([403, expectedLines(expected)])
+              if (errors !== 'json') continue
+              expect(ownLines(reply)).toEqual(
+                sorted([...expectedLines(expected), ['content-type', 'application/json']])
+              )
+              if (method === 'GET') expect(reply.body).toBe(JSON.stringify(expected.body))
+            }
+          }
+        )
+      }
+
       inChain('are no replacement for protection', async () => {
         silence()
         const port = await serve({
@@ -1051,6 +1091,17 @@ export function describeAdapter(adapter: Adapter): void {
           expect([outage.status, outage.values('cache-control')]).toEqual([503, ['no-store']])
           expect((await get(port, '/items', token)).values('cache-control')).toEqual(['public, max-age=60'])
         }
+      })
+
+      test('(RFC 9110 §8.6) what it said of a content that is not sent is not said of refusals, and is of successes', async () => {
+        const about = ABOUT_CONTENT.filter(([name]) => name !== 'Content-Length' && name !== 'Content-Type')
+        const port = await serve({ prior: about, routes: [route('/items', [scope('read')])] })
+        expect(ownLines(await get(port, '/items'))).toEqual(sorted(expectedLines(NO_CREDENTIALS)))
+        const granted = await get(port, '/items', bearer(fixture.issuer.token()))
+        expect([granted.status, granted.values('content-disposition')]).toEqual([
+          200,
+          ['attachment; filename="orders.pdf"']
+        ])
       })
 
       test('HTTP-13: on a success what other middleware set stays as it is', async () => {

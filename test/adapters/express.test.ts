@@ -54,7 +54,8 @@ function build(create: typeof express, plan: Plan): express.Express {
       const answer = route.answer({
         getAuth: () => getAuth(req),
         getOptionalAuth: () => getOptionalAuth(req),
-        enforce: (...checks) => enforce(api, req, ...checks)
+        enforce: (...checks) => enforce(api, req, ...checks),
+        setHeader: (name, value) => void res.setHeader(name, value)
       })
       if (answer instanceof Promise) answer.then((body) => res.json(body), next)
       else res.json(answer)

@@ -60,7 +60,8 @@ async function build(kind: 'hook' | 'plugin', plan: Plan): Promise<FastifyInstan
         route.answer({
           getAuth: () => getAuth(request),
           getOptionalAuth: () => getOptionalAuth(request),
-          enforce: (...checks) => enforce(api, reply, ...checks)
+          enforce: (...checks) => enforce(api, reply, ...checks),
+          setHeader: (name, value) => void reply.header(name, value)
         })
     })
   }

@@ -37,7 +37,8 @@ function build(plan: Plan): App {
       const answer = await route.answer({
         getAuth: () => getAuth(c),
         getOptionalAuth: () => getOptionalAuth(c),
-        enforce: (...checks) => enforce(api, c, ...checks)
+        enforce: (...checks) => enforce(api, c, ...checks),
+        setHeader: (name, value) => c.header(name, value)
       })
       return c.json(answer as object)
     })

@@ -50,7 +50,8 @@ function build(Application: typeof Koa, plan: Plan): Koa<AuthState> {
       ctx.body = await route.answer({
         getAuth: () => getAuth(ctx),
         getOptionalAuth: () => getOptionalAuth(ctx),
-        enforce: (...checks) => enforce(api, ctx, ...checks)
+        enforce: (...checks) => enforce(api, ctx, ...checks),
+        setHeader: (name, value) => ctx.set(name, value)
       })
     })
   }

@@ -144,6 +144,30 @@ describe('protect()', () => {
       .toEqual(['undefined', 'null', 'string'].map((kind) => expect.stringMatching(`threw what is no error: ${kind}$`)))
   })
 
+  test('(RFC 9110 §8.6) a refusal has its own length, and nothing of the content that is not sent', async () => {
+    const guard = protect(api)
+    const { port } = await listen(async (request, response) => {
+      const granted = await guard(request, response)
+      if (!granted) return
+      response.setHeader('Content-Length', 500)
+      response.setHeader('Content-Encoding', 'gzip')
+      response.setHeader('Content-Disposition', 'attachment')
+      response.setHeader('ETag', '"1"')
+      await enforce(api, request, granted, scope('write')).catch((error) => refuse(request, response, error))
+    })
+    for (const method of ['GET', 'HEAD']) {
+      const refused = await send(port, { method, headers: bearer(as.token()) })
+      const names = new Set(refused.lines.map(([name]) => name))
+      for (const name of ['content-encoding', 'content-disposition', 'etag']) expect(names.has(name), name).toBe(false)
+      const body = { error: 'insufficient_scope', error_description: 'The access token lacks a required scope' }
+      expect([refused.status, refused.values('content-length'), refused.body]).toEqual([
+        403,
+        [String(JSON.stringify(body).length)],
+        method === 'HEAD' ? '' : JSON.stringify(body)
+      ])
+    }
+  })
+
   test('a body that was not read ends the connection, and an answer that was given meanwhile stands', async () => {
     const port = await serve(() => 'done', scope('read'))
     const refused = await send(port, {
