@@ -83,9 +83,18 @@ export async function enforce<Scope extends string>(
 export function refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
   const refusal = asRefusal(error)
   if (response.headersSent) return
-  // What was not read of the request would be taken for the next one.
-  if (!request.complete) response.setHeader('Connection', 'close')
+  if (hasMore(request)) response.setHeader('Connection', 'close')
   answerWith(refusal, request, response)
+}
+
+/**
+ * True for a body that is still on its way, all of which would have to be read before the next request. Whether all is there
+ * does not tell: of a request that is decided at once nothing is, not even the end of a body that it does not have.
+ */
+function hasMore({ complete, headers, httpVersionMajor }: IncomingMessage): boolean {
+  // A stream of HTTP/2 ends by itself, and its connection is for others too (RFC 9113 §8.2.2).
+  if (complete || httpVersionMajor > 1) return false
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0
 }
 
 /**

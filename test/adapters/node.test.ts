@@ -1,6 +1,15 @@
 /** node:http without a framework, and WebSocket handshakes by `ws`: real sockets, and what is on them. */
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
+import {
+  Agent,
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type RequestOptions,
+  type Server,
+  request as sendRequest
+} from 'node:http'
+import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
@@ -168,15 +177,88 @@ describe('protect()', () => {
     }
   })
 
-  test('a body that was not read ends the connection, and an answer that was given meanwhile stands', async () => {
-    const port = await serve(() => 'done', scope('read'))
-    const refused = await send(port, {
-      method: 'POST',
-      headers: [...bearer(as.token()), ['Connection', 'keep-alive']],
-      body: 'x',
-      missing: 10
+  describe('a connection', () => {
+    type Sent = { readonly status: number | undefined; readonly connection: string | undefined; readonly port: unknown }
+
+    function ask(
+      agent: Agent,
+      port: number,
+      { body, ...options }: RequestOptions & { readonly body?: string } = {}
+    ): Promise<Sent> {
+      return new Promise((resolve, reject) => {
+        const asked = sendRequest({ agent, port, host: '127.0.0.1', ...options }, (response) => {
+          const { statusCode: status, headers } = response
+          // Before it is let go of, and may be another's.
+          const { localPort } = asked.socket ?? {}
+          response.on('end', () => resolve({ status, connection: headers.connection, port: localPort })).resume()
+        })
+        asked.on('error', reject)
+        if (body === undefined) asked.end()
+        else asked.write(body)
+      })
+    }
+
+    test.each([
+      ['a request without a token', 'GET', {}, 401],
+      ['one with a token that is known', 'GET', { token: true }, 403],
+      ['HEAD', 'HEAD', {}, 401],
+      ['an empty POST', 'POST', { 'content-length': '0' }, 401]
+    ])('goes on after a refusal: %s', async (_title, method, { token, ...fields }: Record<string, unknown>, status) => {
+      const port = await serve(() => 'done', scope('write'))
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+      closing.push(() => agent.destroy())
+      const authorization = token ? { authorization: `Bearer ${as.token()}` } : {}
+      const headers = { ...(fields as Record<string, string>), ...authorization }
+      const asked: Sent[] = []
+      for (let i = 0; i < 3; i++) asked.push(await ask(agent, port, { method, headers }))
+      expect(asked.map((one) => [one.status, one.connection])).toEqual(asked.map(() => [status, 'keep-alive']))
+      expect(new Set(asked.map((one) => one.port)).size).toBe(1)
     })
-    expect([refused.status, refused.values('connection')]).toEqual([403, ['close']])
+
+    test.each([
+      ['by its length', { 'content-length': '10' }],
+      ['in chunks', { 'transfer-encoding': 'chunked' }]
+    ])('ends where a body was announced that is not there: %s', async (_title, headers) => {
+      const port = await serve(() => 'done', scope('read'))
+      const agent = new Agent({ keepAlive: true })
+      closing.push(() => agent.destroy())
+      const refused = await ask(agent, port, { method: 'POST', headers, body: 'x' })
+      expect([refused.status, refused.connection]).toEqual([401, 'close'])
+    })
+
+    test('of HTTP/2 is for other requests too, and knows no such field', async () => {
+      const warned = vi.fn()
+      process.on('warning', warned)
+      closing.push(() => process.off('warning', warned))
+      const guard = protect(api)
+      const server = createHttp2Server(async (asked, response) => {
+        const plain = [asked, response] as unknown as Parameters<typeof guard>
+        if (await guard(...plain)) response.end()
+      })
+      server.listen(0, '127.0.0.1')
+      await once(server, 'listening')
+      const session = connectHttp2(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+      closing.push(
+        () => server.close(),
+        () => session.destroy()
+      )
+      for (const method of ['GET', 'POST']) {
+        const hasBody = method === 'POST'
+        const stream = session.request(
+          { ':method': method, ...(hasBody && { 'content-length': '1' }) },
+          { endStream: !hasBody }
+        )
+        const [fields] = (await once(stream, 'response')) as [Record<string, unknown>]
+        expect([fields[':status'], fields['connection']]).toEqual([401, undefined])
+        stream.resume().end(hasBody ? 'x' : undefined)
+        await once(stream, 'close')
+      }
+      await new Promise(setImmediate)
+      expect([session.closed, warned.mock.calls]).toEqual([false, []])
+    })
+  })
+
+  test('an answer that was given meanwhile stands', async () => {
     const guard = protect(api)
     const results: unknown[] = []
     const { port: other } = await listen(async (request, response) => {
