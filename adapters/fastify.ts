@@ -38,7 +38,10 @@ export type RouteAuth<Scope extends string = string> = boolean | Requirement<Sco
 /** What the plugin is registered with. */
 export interface FastifyResourceServerOptions {
   readonly api: ResourceServer<never>
-  /** `'declared'`: routes with a `config.auth` (default). `'all'`: every route but those with `config: { auth: false }`. */
+  /**
+   * `'declared'`: routes with a `config.auth` (default). `'all'`: every route but those with `config: { auth: false }`. What
+   * `setNotFoundHandler` answers is no route: `app.setNotFoundHandler({ preHandler: protect(api) }, …)`.
+   */
   readonly protect?: 'declared' | 'all'
 }
 

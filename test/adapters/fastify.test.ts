@@ -164,6 +164,24 @@ describe('Fastify 5 alone', () => {
     expect((await ask('/nowhere')).status).toBe(404)
   })
 
+  test("protect: 'all' is of routes: a handler for what is none protects itself", async () => {
+    for (const [preHandler, expected] of [
+      [undefined, [200, 200, 200]],
+      [protect(api), [401, 401, 200]],
+      [protect(api, scope('write')), [401, 401, 403]]
+    ] as const) {
+      const app = fastify()
+      await app.register(resourceServerPlugin, { api, protect: 'all' })
+      app.get('/items', handler)
+      if (preHandler) app.setNotFoundHandler({ preHandler }, handler)
+      else app.setNotFoundHandler(handler)
+      const ask = await start(app)
+      expect((await ask('/items')).status).toBe(401)
+      const answers = [await ask('/proxied'), await ask('/items', [], 'POST'), await ask('/proxied', bearer())]
+      expect(answers.map(({ status }) => status)).toEqual(expected)
+    }
+  })
+
   test('ADP-04, ADP-05: routes of before the plugin, their HEAD, and routes of children are protected too', async () => {
     const app = fastify()
     const protectedRoute = { config: { auth: scope('read') } }
