@@ -114,6 +114,9 @@ export interface TokenVerifier {
  * where it should be 503, knows no token that is bound to a key (they are refused here), and reads the first of several
  * `Authorization` fields.
  *
+ * It is given a token and no request. So the option `checks` of the API is run for a `POST` of `/` with no field but
+ * `Authorization`, whatever was asked for: a check that looks at the method, the target or a field decides about that.
+ *
  * @param invalidToken makes the SDK's error: version 1 `(message) => new InvalidTokenError(message)`, version 2
  *   `(message) => new OAuthError(OAuthErrorCode.InvalidToken, message)`; any other is a 500 there
  */

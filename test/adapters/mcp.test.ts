@@ -22,7 +22,7 @@ import { afterEach, beforeEach, describe, expect, expectTypeOf, test } from 'vit
 import { enforce, errorHandler, getAuth, protect, protectedResourceMetadata } from '../../adapters/express.js'
 import { type AuthInfo, authInfo, tokenVerifier, toolScopes } from '../../adapters/mcp.js'
 import { createTestIssuer, fakeAccess, type TestIssuer } from '../../adapters/testing.js'
-import { type Access, claims, type ResourceServer, resourceServer, scope } from '../../src/index.js'
+import { type Access, type Check, claims, type ResourceServer, resourceServer, scope } from '../../src/index.js'
 
 // Its declarations give `req.auth` a type for the whole program, and so do those of version 1, another one.
 const { requireBearerAuth: requireBearerAuth2 } = await import('@modelcontextprotocol/express' as string)
@@ -242,6 +242,25 @@ describe('a server of the SDK behind protect()', () => {
       expect((await post(url, undefined, call('whoami'))).status).toBe(401)
     }
   )
+})
+
+test('tokenVerifier(): checks of the server see a POST of /, whatever was asked for', async () => {
+  const seen: unknown[] = []
+  const look: Check = (_access, request) =>
+    void seen.push([
+      request.method,
+      request.url,
+      request.fieldLines('authorization').length,
+      request.fieldLines('host')
+    ])
+  const own = resourceServer(as.options({ resource: RESOURCE, checks: [look] }))
+  const app = express()
+  const verifier = tokenVerifier(own, (message) => new InvalidTokenError(message)) as never
+  app.use(requireBearerAuth({ verifier }), (_req, res) => void res.json({}))
+  const url = await listen(app)
+  const headers = { authorization: `Bearer ${as.token()}` }
+  expect((await fetch(`${url}/admin?all`, { method: 'DELETE', headers })).status).toBe(200)
+  expect(seen).toEqual([['POST', '/', 1, []]])
 })
 
 describe('tokenVerifier(), behind the SDK’s own middleware', () => {
