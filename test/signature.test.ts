@@ -1,8 +1,15 @@
 /** Signatures: the same decision on this thread and on another, and nothing but the exact form of each algorithm. */
-import { constants, createPublicKey, type KeyObject, sign } from 'node:crypto'
+import { constants, createPublicKey, type KeyObject, pbkdf2, sign } from 'node:crypto'
+import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { isPromise } from '../src/awaitable.js'
-import { algorithmsFor, createSignatureKey, createVerifySignature, SIGNATURE_ALGORITHMS } from '../src/signature.js'
+import {
+  algorithmsFor,
+  createSignatureKey,
+  createVerifySignature,
+  SIGNATURE_ALGORITHMS,
+  type SignatureKey
+} from '../src/signature.js'
 import type { SignatureAlgorithm } from '../src/types.js'
 import { createSigningKey, type SigningKey, signature } from './support/issuer.js'
 import { accessToken, api, bearer, keySet, outcome } from './support/refusals.js'
@@ -111,12 +118,12 @@ describe('a burst', () => {
     const bytes = good('ES256')
     const wrong = Buffer.from(bytes)
     wrong[0] = (wrong[0] as number) ^ 1
-    const results = Array.from({ length: 40 }, (_, i) => verify(key, text, segment(i % 2 ? wrong : bytes)))
+    const results = Array.from({ length: 90 }, (_, i) => verify(key, text, segment(i % 2 ? wrong : bytes)))
     const where = results.map((one) => (isPromise(one) ? 'pool' : 'here'))
     expect(where.slice(0, 2)).toEqual(['here', 'here'])
-    // 16 at most wait for the pool; what comes on top is done here.
-    expect(where.slice(2, 18)).toEqual(Array.from({ length: 16 }, () => 'pool'))
-    expect(where.slice(18)).toEqual(Array.from({ length: 22 }, () => 'here'))
+    // 64 at most wait for the pool; what comes on top is done here.
+    expect(where.slice(2, 66)).toEqual(Array.from({ length: 64 }, () => 'pool'))
+    expect(where.slice(66)).toEqual(Array.from({ length: 24 }, () => 'here'))
     expect(await Promise.all(results.map(async (one) => one))).toEqual(results.map((_, i) => i % 2 === 0))
     await new Promise((resolve) => setImmediate(resolve))
     expect(isPromise(verify(key, text, segment(bytes)))).toBe(false)
@@ -127,8 +134,8 @@ describe('a burst', () => {
     const key = createSignatureKey('ES256', (keys.get('ES256') as SigningKey).publicKey)
     const bytes = good('ES256')
     for (let round = 0; round < 3; round++) {
-      const results = Array.from({ length: 20 }, () => verify(key, text, segment(bytes)))
-      expect(results.filter(isPromise)).toHaveLength(16)
+      const results = Array.from({ length: 70 }, () => verify(key, text, segment(bytes)))
+      expect(results.filter(isPromise)).toHaveLength(64)
       await Promise.all(results.map(async (one) => one))
       await new Promise((resolve) => setImmediate(resolve))
     }
@@ -138,11 +145,41 @@ describe('a burst', () => {
     const verify = createVerifySignature()
     const key = createSignatureKey('ES256', (keys.get('ES256') as SigningKey).publicKey)
     const bytes = good('ES256')
+    const turn = async (): Promise<readonly boolean[]> => {
+      const results = [1, 2, 3].map(() => verify(key, text, segment(bytes)))
+      await Promise.all(results.map(async (one) => one))
+      await new Promise((resolve) => setImmediate(resolve))
+      return results.map((one) => isPromise(one))
+    }
     expect(isPromise(verify(key, text, segment(bytes)))).toBe(false)
     await new Promise((resolve) => setImmediate(resolve))
-    expect([1, 2, 3].map(() => isPromise(verify(key, text, segment(bytes))))).toEqual([false, true, true])
+    expect(await turn()).toEqual([false, true, true])
+    expect(await turn()).toEqual([false, false, true])
+  })
+
+  test('while the pool is at work, it is given all that costs more than the way there', async () => {
+    const verify = createVerifySignature()
+    const pairOf = (modulusLength: number): readonly [SignatureKey, string] => {
+      const pair = createSigningKey('RS256', { modulusLength })
+      return [createSignatureKey('RS256', pair.publicKey), segment(Buffer.from(signature(text, pair)))]
+    }
+    const ec = createSignatureKey('ES256', (keys.get('ES256') as SigningKey).publicKey)
+    const [cheap, dear] = [pairOf(2048), pairOf(3072)]
+    const signed = segment(good('ES256'))
+    // Every thread of it is busy with something else, and what it is given waits behind that.
+    const busy = Promise.all(Array.from({ length: 8 }, () => promisify(pbkdf2)('', '', 400_000, 32, 'sha256')))
+    const first = [1, 2, 3].map(() => verify(ec, text, signed))
     await new Promise((resolve) => setImmediate(resolve))
-    expect([1, 2, 3].map(() => isPromise(verify(key, text, segment(bytes))))).toEqual([false, false, true])
+    const second = [verify(ec, text, signed), verify(dear[0], text, dear[1])]
+    await new Promise((resolve) => setImmediate(resolve))
+    const third = [1, 2, 3].map(() => verify(cheap[0], text, cheap[1]))
+    expect([first, second, third].map((turn) => turn.map((one) => isPromise(one)))).toEqual([
+      [false, false, true],
+      [true, true],
+      [false, false, true]
+    ])
+    for (const one of [...first, ...second, ...third]) expect(await one).toBe(true)
+    await busy
   })
 
   test('a signature of another length is not looked at, and takes nobody’s turn', () => {
@@ -155,7 +192,12 @@ describe('a burst', () => {
 
   test('what the pool cannot do is an error, and no answer', async () => {
     const verify = createVerifySignature()
-    const unfit = { digest: 'sha256', input: { key: (keys.get('EdDSA') as SigningKey).publicKey }, signatureLength: 64 }
+    const unfit = {
+      digest: 'sha256',
+      input: { key: (keys.get('EdDSA') as SigningKey).publicKey },
+      signatureLength: 64,
+      isCheap: false
+    }
     const good256 = createSignatureKey('ES256', (keys.get('ES256') as SigningKey).publicKey)
     for (const _ of [1, 2]) void verify(good256, text, segment(good('ES256')))
     await expect(verify(unfit, text, segment(Buffer.alloc(64)))).rejects.toThrow()
