@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import {
   type Access,
+  type Awaitable,
   type Check,
   isPromise,
   type Receiver,
@@ -61,20 +62,44 @@ export function protect<Scope extends string>(
 ): KoaMiddleware {
   const protection = api.protect(...requirements)
   const { headers } = protection
-  return async (context, next) => {
-    const state = context.state as AuthState
+  return (context, next) => {
     if (!isEmpty(headers)) addHeaders(headers, ...headersOf(context))
+    let access: Awaitable<Access | undefined>
     try {
-      const decision = protection.authorize(new NodeRequest(context.req, context.originalUrl), findAccess(state.auth))
-      const access = isPromise(decision) ? await decision : decision
-      state.auth = access
-      if (access !== undefined && !isEmpty(access.responseHeaders))
-        addHeaders(access.responseHeaders, ...headersOf(context))
+      const { auth } = context.state as AuthState
+      access = protection.authorize(new NodeRequest(context.req, context.originalUrl), findAccess(auth))
     } catch (error) {
-      throw surface(error, ...headersOf(context))
+      return refuse(error, context)
     }
-    return next()
+    // What is known costs no promise.
+    return isPromise(access) ? passLater(access, context, next) : pass(access, context, next)
   }
+}
+
+function pass(access: Access | undefined, context: KoaContext, next: () => Promise<unknown>): Promise<unknown> {
+  ;(context.state as AuthState).auth = access
+  if (access !== undefined && !isEmpty(access.responseHeaders))
+    addHeaders(access.responseHeaders, ...headersOf(context))
+  return next()
+}
+
+async function passLater(
+  deciding: Promise<Access | undefined>,
+  context: KoaContext,
+  next: () => Promise<unknown>
+): Promise<unknown> {
+  let access: Access | undefined
+  try {
+    access = await deciding
+  } catch (error) {
+    return refuse(error, context)
+  }
+  return pass(access, context, next)
+}
+
+/** @returns what Koa takes for an error that was thrown */
+async function refuse(error: unknown, context: KoaContext): Promise<never> {
+  throw surface(error, ...headersOf(context))
 }
 
 function headersOf(context: KoaContext): HeaderAccess {

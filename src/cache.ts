@@ -27,11 +27,12 @@ export interface Memo<V> {
   stats(): CacheStats
 }
 
-export function createMemo<V extends object>(maxEntries: number): Memo<V> {
+/** @param sizeOf  about how many bytes a value holds, where it is more than a few hundred */
+export function createMemo<V extends object>(maxEntries: number, sizeOf?: (value: V) => number): Memo<V> {
   const entries = new LRUCache<string, V>({
     max: maxEntries,
     maxSize: MAX_BYTES,
-    sizeCalculation: (_value, text) => text.length + ENTRY_OVERHEAD
+    sizeCalculation: (value, text) => text.length + ENTRY_OVERHEAD + (sizeOf?.(value) ?? 0)
   })
   // The one of last time is most often the one of this time, and told without a look at the others.
   let lastText: string | undefined

@@ -69,6 +69,7 @@ const MAX_KEYS = 5000
 
 /** What the header of a proof says, which is the same for all proofs of a client. */
 interface ProofKey {
+  readonly header: string
   readonly key: SignatureKey
   readonly jkt: string
 }
@@ -82,13 +83,14 @@ export function createVerifyProof(
 } {
   const { now, publicUrls, verifySignature } = context
   const nonces = settings.nonces === 'off' ? undefined : createNonces(settings.nonceSecrets, context.resource)
-  // By the header's text. Only keys that a token was bound to get here: nobody else can fill it.
-  const known = createMemo<ProofKey>(MAX_KEYS)
+  // By the thumbprint that tokens have. Only keys that a token was bound to get here: nobody else can fill it.
+  const known = createMemo<ProofKey>(MAX_KEYS, ({ header }) => header.length)
 
   const verifyProof: VerifyProof = (lines, { method, target, tokenHash, jkt }) => {
     const jws = readProof(lines)
-    const remembered = known.get(jws.header)
-    const proofKey = remembered ?? readHeader(jws.header, settings.algorithms)
+    const remembered = known.get(jkt)
+    const isSame = remembered?.header === jws.header
+    const proofKey = isSame ? remembered : readHeader(jws.header, settings.algorithms)
     const claims = readClaims(jws.payload)
     if (!isCanonical(jws.signature)) throw new InvalidProof('proof_malformed')
     return andThen(verifySignature(proofKey.key, jws.signingInput, jws.signature), (valid) => {
@@ -101,7 +103,7 @@ export function createVerifyProof(
       const liveUntil = requireFresh(claims, time, nonceAge)
       if (!isEqual(claims.ath, tokenHash)) throw new InvalidProof('proof_token')
       if (!isEqual(jkt, proofKey.jkt)) throw new InvalidToken('dpop_binding')
-      if (remembered === undefined) known.set(jws.header, proofKey)
+      if (!isSame) known.set(jkt, proofKey)
       const once = addOnce(`${jkt}.${sha256(claims.jti)}`, liveUntil - time + MAX_AHEAD)
       return andThen(once, () => nextNonce(nonceAge, time))
     })
@@ -183,7 +185,7 @@ function readHeader(segment: string, algorithms: readonly SignatureAlgorithm[]):
   if (!algorithmsFor(kty, crv).includes(algorithm)) throw new InvalidProof('proof_key', { received: kty })
   const key = importPublicKey(jwk)
   if (typeof key === 'string') throw new InvalidProof('proof_key', { expected: `not a key that ${key}` })
-  return { key: createSignatureKey(algorithm, key), jkt: thumbprint(key) }
+  return { header: segment, key: createSignatureKey(algorithm, key), jkt: thumbprint(key) }
 }
 
 interface ProofClaims {
