@@ -29,6 +29,7 @@ export class VerifiedAccessToken implements AccessToken {
   readonly confirmation: Confirmation | undefined
   /** Whether it names a mechanism by which its status is told. */
   readonly hasStatus: boolean
+  readonly scopes: readonly string[]
   /** About how much it holds. */
   bytes: number = 0
   /** The verifier that it is a token of. */
@@ -38,7 +39,6 @@ export class VerifiedAccessToken implements AccessToken {
   readonly subjectType: 'client' | 'unknown'
   readonly clientId: string | undefined
   readonly audience: readonly string[]
-  readonly scopes: readonly string[]
   readonly issuedAt: number | undefined
   readonly expiresAt: number | undefined
   readonly claims: Claims
@@ -62,13 +62,13 @@ export class VerifiedAccessToken implements AccessToken {
     this.issuedBy = issuedBy
     this.confirmation = cnf as Confirmation | undefined
     this.hasStatus = claims['status'] !== undefined
+    this.scopes = scopes
     this.verifier = verifier
     this.issuer = (iss as string | undefined) ?? settings.issuer
     this.subject = sub as string | undefined
     this.clientId = clientId as string | undefined
     this.subjectType = sub !== undefined && sub === clientId && authTime === undefined ? 'client' : 'unknown'
     this.audience = Object.freeze(readAudience(claims[settings.audienceClaim]))
-    this.scopes = scopes
     this.issuedAt = iat as number | undefined
     this.expiresAt = exp as number | undefined
     this.claims = claims
