@@ -45,6 +45,20 @@ const LOOKS = 4
 const STRANGERS = 4096
 
 export function createTokenCache<V extends Kept>(): TokenCache<V> {
+  // With the first token: a server that sees none needs no room for ten thousand.
+  let table: TokenCache<V> | undefined
+  return {
+    get: (field) => table?.get(field),
+    set: (value, now) => {
+      table ??= createTable()
+      table.set(value, now)
+    },
+    delete: (field) => table?.delete(field),
+    stats: () => table?.stats() ?? { entries: 0, maxEntries: MAX_TOKENS, bytes: 0, maxBytes: MAX_BYTES }
+  }
+}
+
+function createTable<V extends Kept>(): TokenCache<V> {
   const values = new Array<V | undefined>(PLACES).fill(undefined)
   /** Of the value in each place; 0 where there is none. */
   const hashes = new Int32Array(PLACES)

@@ -81,6 +81,13 @@ describe('a value', () => {
 })
 
 describe('bounds', () => {
+  test('are told before there is anything', () => {
+    const cache = createTokenCache<Fact>()
+    expect(cache.get(field(0))).toBeUndefined()
+    cache.delete(field(0))
+    expect(cache.stats()).toEqual({ entries: 0, maxEntries: MAX, bytes: 0, maxBytes: 32 * 1024 * 1024 })
+  })
+
   test('10 000 values of a usual length have room, and hardly one is displaced before that', () => {
     const cache = createTokenCache<Fact>()
     for (let n = 0; n < MAX; n++) cache.set({ ...fact(field(n), n), bytes: 2700 }, NOW)
