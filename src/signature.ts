@@ -137,7 +137,7 @@ export function createVerifySignature(): VerifySignature {
 /** Memory that is written anew for each check on this thread, and its first so many bytes, made once for each number. */
 function createScratch(size: number): { write(text: string, encoding: 'latin1' | 'base64url'): Buffer } {
   const bytes = Buffer.allocUnsafeSlow(size)
-  const views = new Array<Buffer | undefined>(size + 1).fill(undefined)
+  const views = Array.from<Buffer | undefined>({ length: size + 1 })
   return {
     write: (text, encoding) => {
       const length = bytes.write(text, encoding)

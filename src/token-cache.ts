@@ -59,7 +59,7 @@ export function createTokenCache<V extends Kept>(): TokenCache<V> {
 }
 
 function createTable<V extends Kept>(): TokenCache<V> {
-  const values = new Array<V | undefined>(PLACES).fill(undefined)
+  const values = Array.from<V | undefined>({ length: PLACES })
   /** Of the value in each place; 0 where there is none. */
   const hashes = new Int32Array(PLACES)
   /** The same of each, beside one another: looking through them is cheap, and through the values is not. */

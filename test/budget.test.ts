@@ -34,10 +34,15 @@ const NOTHING: Counts = {
 
 let counts: Readonly<Record<string, Counts>>
 let bytes: number
+let bytesOfFirstSight: number
 
 beforeAll(() => {
   const script = fileURLToPath(new URL('budget/count.mjs', import.meta.url))
-  const { 'bytes of a warm request': memory, ...others } = JSON.parse(
+  const {
+    'bytes of a warm request': memory,
+    'bytes of a first sight': more,
+    ...others
+  } = JSON.parse(
     execFileSync(process.execPath, ['--expose-gc', script], {
       encoding: 'utf8',
       env: { ...process.env, NODE_OPTIONS: '' }
@@ -45,6 +50,7 @@ beforeAll(() => {
   )
   counts = others
   bytes = memory.bytes
+  bytesOfFirstSight = more.bytes
 })
 
 describe('a good token', () => {
@@ -53,11 +59,15 @@ describe('a good token', () => {
   })
 
   test('that is warm leaves little to be collected: the token cut out of its field, the credentials, the time', () => {
-    expect(bytes).toBeLessThan(300)
+    expect(bytes).toBeLessThan(250)
   })
 
   test('seen for the first time costs one signature check and one parsed payload, at once', () => {
     expect(counts['first sight']).toEqual({ ...NOTHING, verify: 1, parse: 1 })
+  })
+
+  test('seen for the first time leaves its claims, what they were read from, and little else', () => {
+    expect(bytesOfFirstSight).toBeLessThan(3000)
   })
 
   test('in a burst is checked on the pool, but for two in a turn and what the pool has no room for', () => {

@@ -240,6 +240,29 @@ for (let round = 0; round < 20; round++) {
 }
 results['bytes of a warm request'] = { bytes: Math.round(Math.min(...samples)) }
 
+// ---- the same of a first sight, one in each turn, beside what a turn costs by itself
+
+const SIGHTS = 200
+const turn = () => new Promise((resolve) => setImmediate(resolve))
+/** @param {(i: number) => unknown} run */
+async function allocated(run) {
+  gc()
+  const before = process.memoryUsage().heapUsed
+  for (let i = 0; i < SIGHTS; i++) {
+    await turn()
+    run(i)
+  }
+  return (process.memoryUsage().heapUsed - before) / SIGHTS
+}
+/** @type {number[]} */
+const sights = []
+for (let round = 0; round < 16; round++) {
+  const unseen = many(SIGHTS, () => bearer(accessToken()))
+  const empty = await allocated(() => undefined)
+  sights.push((await allocated((i) => route.authorize(/** @type {Request} */ (unseen[i])))) - empty)
+}
+results['bytes of a first sight'] = { bytes: Math.round(Math.min(...sights)) }
+
 console.log(JSON.stringify(results))
 await Promise.all([api.close(), asking.close()])
 server.close()
