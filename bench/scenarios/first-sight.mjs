@@ -39,7 +39,7 @@ export default {
         costTable('RS256, 64 at once', costs['burst rs256'] ?? new Map()),
         costTable('ES256, 64 at once', costs['burst es256'] ?? new Map())
       ],
-      bars: { first: [...(costs['turn rs256'] ?? [])].map(([label, { own }]) => [label, own.cpu]) }
+      bars: { first: [...(costs['turn rs256'] ?? [])].map(([label, { cpu }]) => [label, 1 / cpu]) }
     }
   }
 }

@@ -29,7 +29,7 @@ export default {
         atMost('one hot token: bytes allocated beside the header', 200, bytes.own.cpu)
       ],
       tables: [costTable('One token', one), costTable('10,000 tokens', many)],
-      bars: { hot: [...one].map(([label, { own }]) => [label, own.cpu]) }
+      bars: { hot: [...one].map(([label, { cpu }]) => [label, 1 / cpu]) }
     }
   }
 }
