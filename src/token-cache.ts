@@ -31,6 +31,8 @@ const MAX_TOKENS = 10_000
 const MAX_BYTES = 32 * 1024 * 1024
 /** With a longer token, the field is verified each time. */
 const MAX_LENGTH = 4096
+/** What holds more is not kept: a few of them would leave no room for others. */
+const MAX_VALUE = MAX_BYTES / 256
 /** Bookkeeping, beside what a value says that it holds. */
 const OVERHEAD = 512
 /** Characters of the field's end that are hashed: 72 bits of the token's signature. */
@@ -66,6 +68,8 @@ function createTable<V extends Kept>(): TokenCache<V> {
   const ends = new Float64Array(PLACES)
   /** 1: found since the last time that room was looked for. */
   const used = new Uint8Array(PLACES)
+  /** What each counted for when it was put there. */
+  const sizes = new Float64Array(PLACES)
   const strangers = createStrangers()
   let size = 0
   let bytes = 0
@@ -86,13 +90,13 @@ function createTable<V extends Kept>(): TokenCache<V> {
   }
 
   const drop = (place: number): void => {
-    bytes -= sizeOf(values[place] as V)
+    bytes -= sizes[place] as number
     size--
     values[place] = undefined
     hashes[place] = 0
   }
 
-  /** The next place that is taken. */
+  /** The next place that is taken, where one is. */
   const next = (): number => {
     do hand = (hand + 1) & (PLACES - 1)
     while (hashes[hand] === 0)
@@ -115,7 +119,17 @@ function createTable<V extends Kept>(): TokenCache<V> {
     drop(hand)
   }
 
-  const isFull = (more: number): boolean => size >= MAX_TOKENS || bytes + more > MAX_BYTES
+  /** Of a row without a free place, the one that is missed least. */
+  const leastMissed = (row: number, now: number): number => {
+    let least = row
+    for (let place = row; place < row + ROW; place++) {
+      if (!(now < (ends[place] as number))) return place
+      if (used[place] === 0) least = place
+    }
+    return least
+  }
+
+  const isFull = (more: number): boolean => size > 0 && (size >= MAX_TOKENS || bytes + more > MAX_BYTES)
 
   return {
     get: (field) => {
@@ -125,27 +139,29 @@ function createTable<V extends Kept>(): TokenCache<V> {
       return values[place]
     },
     set: (value, now) => {
-      if (value.field.length > MAX_LENGTH) return
       const hash = hashOf(value.field)
+      const held = value.bytes + OVERHEAD
       const before = placeOf(hash, hash)
       if (before >= 0) drop(before)
-      else if (isFull(sizeOf(value))) {
+      // Also for a number that is none.
+      if (value.field.length > MAX_LENGTH || !(held <= MAX_VALUE)) return
+      if (before < 0 && isFull(held)) {
         dropExpired(now)
-        if (isFull(sizeOf(value)) && !strangers.knew(hash)) return
+        if (isFull(held) && !strangers.knew(hash)) return
       }
-      while (isFull(sizeOf(value))) evict()
+      while (isFull(held)) evict()
       let place = placeOf(hash, 0)
       if (place < 0) {
-        // Any of the row, and another one each time.
-        place = (hash & (PLACES - ROW)) + (size & (ROW - 1))
+        place = leastMissed(hash & (PLACES - ROW), now)
         drop(place)
       }
       values[place] = value
       hashes[place] = hash
       ends[place] = value.goodUntil
       used[place] = 0
+      sizes[place] = held
       size++
-      bytes += sizeOf(value)
+      bytes += held
     },
     delete: (field) => {
       const place = find(field)
@@ -174,12 +190,8 @@ function createStrangers(): { knew(hash: number): boolean } {
   }
 }
 
-function sizeOf({ bytes }: Kept): number {
-  return bytes + OVERHEAD
-}
-
 /** 32 bits, and not 0. */
-function hashOf(field: string): number {
+export function hashOf(field: string): number {
   const { length } = field
   let hash = 1
   for (let i = length > TAIL ? length - TAIL : 0; i < length; i++)

@@ -1,6 +1,6 @@
 /** What is kept of verified tokens: what comes out is what went in; tokens in use stay, those that pass through do not. */
 import { describe, expect, test } from 'vitest'
-import { createTokenCache, type TokenCache } from '../src/token-cache.js'
+import { createTokenCache, hashOf, type TokenCache } from '../src/token-cache.js'
 
 interface Fact {
   readonly field: string
@@ -115,11 +115,35 @@ describe('bounds', () => {
 
   test('a value that grows makes others go', () => {
     const cache = createTokenCache<Fact>()
-    for (let n = 0; n < 300; n++) cache.set({ ...fact(field(n), n), bytes: 100_000 }, NOW)
-    cache.set({ ...fact(field(0), 1), bytes: 8 * 1024 * 1024 }, NOW)
+    for (let n = 0; n < 1635; n++) cache.set({ ...fact(field(n), n), bytes: 20_000 }, NOW)
+    cache.set({ ...fact(field(0), 1), bytes: 130_000 }, NOW)
     expect(cache.get(field(0))?.n).toBe(1)
     expect(cache.stats().bytes).toBeLessThanOrEqual(cache.stats().maxBytes)
-    expect(cache.stats().entries).toBeLessThan(260)
+    expect(cache.stats().entries).toBeLessThan(1632)
+  })
+
+  test.each([128 * 1024 - 511, 32 * 1024 * 1024, Number.MAX_SAFE_INTEGER, Number.POSITIVE_INFINITY, Number.NaN])(
+    'a value of %d bytes is not kept, and neither is the one before it',
+    (bytes) => {
+      for (const others of [0, 1, 500]) {
+        const cache = createTokenCache<Fact>()
+        for (let n = 1; n <= others; n++) cache.set({ ...fact(field(n), n), bytes: 60_000 }, NOW)
+        const before = cache.stats()
+        cache.set(fact(field(0), 1), NOW)
+        for (let i = 0; i < 3; i++) cache.set({ ...fact(field(0), 2), bytes }, NOW)
+        expect(cache.get(field(0))).toBeUndefined()
+        expect(cache.stats()).toEqual(before)
+      }
+    }
+  )
+
+  test('what a value holds by the time it goes does not matter', () => {
+    const cache = createTokenCache<Fact>()
+    const value = { field: field(0), bytes: 1000, goodUntil: NOW + 300, n: 1 }
+    cache.set(value, NOW)
+    value.bytes = 2000
+    cache.delete(field(0))
+    expect(cache.stats()).toMatchObject({ entries: 0, bytes: 0 })
   })
 })
 
@@ -151,6 +175,13 @@ describe('when it is full', () => {
     expect(cache.stats().entries).toBeGreaterThan(MAX - 20)
   })
 
+  test('many that come again after others are remembered as well', () => {
+    const cache = filled(11_000)
+    for (const _ of [1, 2]) for (let n = 20_000; n < 21_000; n++) cache.set(fact(field(n), n), NOW)
+    // Two of the same place in what is remembered of strangers take it from each other.
+    expect(held(cache, 20_000, 21_000)).toBeGreaterThan(600)
+  })
+
   test('one that comes again after thousands of others is a stranger again', () => {
     const cache = filled(11_000)
     cache.set(fact(field(20_000)), NOW)
@@ -170,6 +201,30 @@ describe('when it is full', () => {
     // A few look only at others that came just now.
     expect(kept).toBeGreaterThan(2900)
     expect(cache.stats().entries).toBeGreaterThan(MAX - 20)
+  })
+
+  test('in a row that is full, those whose time is over go, then those that nobody uses', () => {
+    const row: string[] = []
+    for (let n = 0; row.length < 11; n++) if ((hashOf(field(n)) & 0x7ff8) === 0) row.push(field(n))
+    const [hot, dead] = [row.slice(0, 3), row.slice(3)]
+    const cache = createTokenCache<Fact>()
+    for (const one of dead) cache.set(fact(one, 0, NOW + 10), NOW)
+    let missed = 0
+    for (let i = 0; i < 100; i++) {
+      for (const one of hot) {
+        if (cache.get(one)) continue
+        missed++
+        cache.set(fact(one, 1, NOW + 300), NOW + 10)
+      }
+    }
+    expect(missed).toBe(3)
+    // By now all are alive: the one that is not used is the one that goes.
+    for (const one of dead.slice(0, 5)) cache.set(fact(one, 2, NOW + 300), NOW + 10)
+    for (const one of [...hot, ...dead.slice(0, 4)]) cache.get(one)
+    cache.set(fact(dead[5] as string, 3, NOW + 300), NOW + 10)
+    expect([...hot, ...dead.slice(0, 4)].every((one) => cache.get(one) !== undefined)).toBe(true)
+    expect(cache.get(dead[4] as string)).toBeUndefined()
+    expect(cache.get(dead[5] as string)?.n).toBe(3)
   })
 
   test('a time that is no number ends all of them', () => {

@@ -860,6 +860,25 @@ test('INT-14 (RFC 9396 §9.2): authorization_details reach the checks of a route
   expect(seen).toEqual([details])
 })
 
+test.each([
+  ['too deep to be written down', `${'['.repeat(20_000)}${']'.repeat(20_000)}`],
+  ['larger than is kept', JSON.stringify('x'.repeat(250_000))]
+])(
+  'INT-13 (RFC 7662 §4): an answer that is %s is good for whoever waits for it, and asked for again',
+  async (_, data) => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [introspecting(issuer)] })
+    const token = issuer.opaque({}, 'opaque-of-thirty-two-characters-or-more')
+    const details = `[{"type":"x","data":${data}}]`
+    const body = `{"active":true,"aud":"${RESOURCE}","scope":"read","authorization_details":${details}}`
+    issuer.always('introspection', fault.status(200, { body }))
+    for (let i = 0; i < 3; i++) {
+      expect(await Promise.all([ask(api, token), ask(api, token)])).toEqual([granted, granted])
+      expect(api.stats().cache.verified.entries).toBe(0)
+    }
+  }
+)
+
 test('INT-15 (RFC 9470 §6.2): acr and auth_time reach the checks of a route', async () => {
   const issuer = await bed.issuer()
   const api = bed.api({ issuers: [introspecting(issuer)] })
