@@ -93,6 +93,8 @@ const CHEAP_RSA_BITS = 2048
 const SYNCHRONOUS_PER_TURN = 2
 /** Checks given to libuv's pool and not back yet; more would keep DNS and file system waiting behind them. */
 const POOLED_AT_MOST = 64
+/** Milliseconds in which the pool gives something back, unless it is busy with other things: then it is given no more than a burst. */
+const GIVES_BACK_IN = 5
 /** Bytes that a check on this thread has for what is signed; what is longer gets its own. */
 const SCRATCH = 4096
 /** Bytes of a signature: of RSA with 8192 bits. */
@@ -102,11 +104,13 @@ const MAX_SIGNATURE = 1024
  * One check at a time is synchronous: a hop to another thread costs more than the check. A burst goes to libuv's
  * thread pool, which uses the other cores and lets other requests through; when the pool is busy, back to this thread.
  */
-export function createVerifySignature(): VerifySignature {
+export function createVerifySignature(now: () => number = () => performance.now()): VerifySignature {
   const inputs = createScratch(SCRATCH)
   const signatures = createScratch(MAX_SIGNATURE)
   let thisTurn = 0
   let pooled = 0
+  /** When the pool gave one back, or was given the first. */
+  let movedAt = 0
   const nextTurn = (): void => {
     thisTurn = 0
   }
@@ -118,15 +122,16 @@ export function createVerifySignature(): VerifySignature {
     // Counted over turns until there are so many: most checks then cost no callback. It may be one less in a turn.
     if (++thisTurn === SYNCHRONOUS_PER_TURN) setImmediate(nextTurn)
     // While the pool is at work there is more than one thread can do, and only what is cheap is worth doing here.
-    const isFirst = thisTurn <= SYNCHRONOUS_PER_TURN && (key.isCheap || pooled === 0)
+    const isFirst = thisTurn <= SYNCHRONOUS_PER_TURN && (key.isCheap || pooled === 0 || now() - movedAt > GIVES_BACK_IN)
     const isHere = isFirst || pooled >= POOLED_AT_MOST
     if (isHere && signingInput.length <= SCRATCH) return verifyHere(key, signingInput, signature)
     const bytes = [Buffer.from(signingInput, 'latin1'), Buffer.from(signature, 'base64url')] as const
     if (isHere) return verify(key.digest, bytes[0], key.input, bytes[1])
-    pooled++
+    if (pooled++ === 0) movedAt = now()
     return new Promise((resolve, reject) => {
       verify(key.digest, bytes[0], key.input, bytes[1], (error, valid) => {
         pooled--
+        movedAt = now()
         if (error) reject(error)
         else resolve(valid)
       })

@@ -182,6 +182,29 @@ describe('a burst', () => {
     await busy
   })
 
+  test('a pool that gives nothing back for 5 ms is given no more than the rest of a burst', async () => {
+    let now = 100
+    const verify = createVerifySignature(() => now)
+    const key = createSignatureKey('ES256', (keys.get('ES256') as SigningKey).publicKey)
+    const signed = segment(good('ES256'))
+    const busy = Promise.all(Array.from({ length: 8 }, () => promisify(pbkdf2)('', '', 400_000, 32, 'sha256')))
+    const turns: boolean[][] = []
+    const waiting: (boolean | Promise<boolean>)[] = []
+    for (now of [100, 105, 106]) {
+      const results = [1, 2, 3].map(() => verify(key, text, signed))
+      turns.push(results.map((one) => isPromise(one)))
+      waiting.push(...results)
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    expect(turns).toEqual([
+      [false, false, true],
+      [true, true, true],
+      [false, false, true]
+    ])
+    for (const one of waiting) expect(await one).toBe(true)
+    await busy
+  })
+
   test('a signature of another length is not looked at, and takes nobody’s turn', () => {
     const verify = createVerifySignature()
     const key = createSignatureKey('ES256', (keys.get('ES256') as SigningKey).publicKey)
