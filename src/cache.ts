@@ -23,7 +23,7 @@ const NO_OPTIONS = {}
 /** Values that never change, by the text they were made of. */
 export interface Memo<V> {
   get(text: string): V | undefined
-  set(text: string, value: V): unknown
+  set(text: string, value: V): void
   stats(): CacheStats
 }
 
@@ -47,7 +47,11 @@ export function createMemo<V extends object>(maxEntries: number, sizeOf?: (value
       }
       return value
     },
-    set: (text, value) => entries.set(text, value),
+    set: (text, value) => {
+      // A copy: cut out of a longer text, it would keep all of that.
+      entries.set(Buffer.from(text).toString(), value)
+      if (text === lastText) last = value
+    },
     stats: () => ({ entries: entries.size, maxEntries, bytes: entries.calculatedSize, maxBytes: MAX_BYTES })
   }
 }

@@ -184,7 +184,8 @@ function readHeader(segment: string, algorithms: readonly SignatureAlgorithm[]):
   if (!algorithmsFor(kty, crv).includes(algorithm)) throw new InvalidProof('proof_key', { received: kty })
   const key = importPublicKey(jwk)
   if (typeof key === 'string') throw new InvalidProof('proof_key', { expected: `not a key that ${key}` })
-  return { header: segment, key: createSignatureKey(algorithm, key), jkt: thumbprint(key) }
+  // A copy: cut out of the proof, it would keep all of that.
+  return { header: Buffer.from(segment).toString(), key: createSignatureKey(algorithm, key), jkt: thumbprint(key) }
 }
 
 interface ProofClaims {

@@ -1,6 +1,27 @@
 /** Bounded memory: what comes out is what went in, for as long and for as much as was said. */
 import { describe, expect, test } from 'vitest'
-import { createTimedCache, digestKey } from '../src/cache.js'
+import { createMemo, createTimedCache, digestKey } from '../src/cache.js'
+
+describe('by the text it was made of', () => {
+  test('the latest value is there, also of the text that was asked for last', () => {
+    const memo = createMemo<{ readonly n: number }>(2)
+    expect(memo.get('a')).toBeUndefined()
+    memo.set('a', { n: 1 })
+    expect([memo.get('a'), memo.get('a'), memo.get('b')]).toEqual([{ n: 1 }, { n: 1 }, undefined])
+    memo.set('a', { n: 2 })
+    expect(memo.get('a')).toEqual({ n: 2 })
+    memo.set('b', { n: 3 })
+    expect([memo.get('b'), memo.get('a')]).toEqual([{ n: 3 }, { n: 2 }])
+  })
+
+  test('is bounded in entries and bytes, of values too where they say what they hold', () => {
+    const memo = createMemo<{ readonly n: number }>(1000, ({ n }) => n)
+    for (let n = 0; n < 20; n++) memo.set(`${n}`, { n: 1_000_000 })
+    const { entries, bytes, maxBytes } = memo.stats()
+    expect(entries).toBe(16)
+    expect(bytes).toBeLessThanOrEqual(maxBytes)
+  })
+})
 
 describe('by key, until a time', () => {
   test('a value is there from its time until its end, the end excluded', () => {
