@@ -1,5 +1,5 @@
 /** Hono. Typed by shape. Refusals are thrown; Hono's own error handling answers with their `getResponse()`. */
-import type { Access, Check, Receiver, Requirement, ResourceServer } from '../src/index.js'
+import { type Access, type Check, type Receiver, Refusal, type Requirement, type ResourceServer } from '../src/index.js'
 import { receiveFetch } from './events.js'
 import { FetchRequest } from './fetch.js'
 import {
@@ -59,16 +59,12 @@ export function protect<Scope extends string>(
       context.set('auth', access)
       if (access !== undefined) setAll(mergeHeaders(access.responseHeaders, existing), set)
     } catch (error) {
-      throw refused(error, context)
+      // Hono's own answer to an error keeps what was set, so what was said of another content is taken back here.
+      forgetContent((name) => context.header(name))
+      throw surface(error, ...headersOf(context))
     }
     return next()
   }
-}
-
-/** Hono's own answer to an error keeps what a handler set, so what was said of another content is taken back here. */
-function refused(error: unknown, context: HonoContext): object {
-  forgetContent((name) => context.header(name))
-  return surface(error, ...headersOf(context))
 }
 
 function headersOf(context: HonoContext): HeaderAccess {
@@ -93,8 +89,28 @@ export async function enforce<Scope extends string>(
   try {
     await api.enforce(getAuth(context), createRequest(context), ...checks)
   } catch (error) {
-    throw refused(error, context)
+    throw forgettingContent(surface(error, ...headersOf(context)), context)
   }
+}
+
+/**
+ * The same, for an answer in the place of what a handler meant to send: when that is made, and not before. A handler may go
+ * on without what it was refused, and what it said of its content is true then; but for the length, which is counted
+ * anyway, and would break what comes after on the connection if it were not.
+ */
+function forgettingContent(error: object, context: HonoContext): object {
+  const forget = (): void => forgetContent((name) => context.header(name))
+  if (error instanceof Refusal) {
+    context.header('Content-Length')
+    const getResponse = (): Response => {
+      forget()
+      return error.toResponse()
+    }
+    Object.defineProperty(error, 'getResponse', { value: getResponse, configurable: true, writable: true })
+  }
+  // Of others, one may be for many requests.
+  else forget()
+  return error
 }
 
 function createRequest({ req, env }: HonoContext): FetchRequest {

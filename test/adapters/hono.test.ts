@@ -118,6 +118,23 @@ describe('Hono alone', () => {
     expect([empty.status, empty.body, empty.headers.get('content-type')]).toEqual([401, null, null])
   })
 
+  test('a handler that goes on without what it was refused keeps what it said of its content', async () => {
+    const app: App = new Hono<{ Variables: AuthVariables }>()
+    app.get('/report', protect(api), async (c) => {
+      c.header('Content-Type', 'text/csv')
+      c.header('Content-Disposition', 'attachment; filename="report.csv"')
+      const all = await enforce(api, c, scope('audit')).then(
+        () => true,
+        () => false
+      )
+      return c.body(all ? 'a,b,c' : 'a,b')
+    })
+    const answer = await app.request('/report', bearer(issuer.token()))
+    expect([answer.status, await answer.text()]).toEqual([200, 'a,b'])
+    expect(answer.headers.get('content-type')).toBe('text/csv')
+    expect(answer.headers.get('content-disposition')).toBe('attachment; filename="report.csv"')
+  })
+
   test('fields set before, and by the handler, stay beside those of an optional route', async () => {
     const app: App = new Hono<{ Variables: AuthVariables }>()
     app.use(async (c, next) => {
