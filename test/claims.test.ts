@@ -8,6 +8,7 @@ import {
   requireAccessTokenKind,
   requireClaimValues,
   verifyClaims,
+  withAnswer,
   withImplied
 } from '../src/claims.js'
 import { readIssuerOptions } from '../src/issuer-settings.js'
@@ -55,6 +56,16 @@ describe('verifyClaims', () => {
       expect(await reasonOf(() => verify({ aud }, { allowMissingAudience: true }))).toBe('audience')
     }
     expect(await reasonOf(() => verify({ aud: null }, { allowMissingAudience: true }))).toBe('claim')
+  })
+
+  test('ATV-03 (RFC 7519 §4.1.3): of several audiences one must be ours', async () => {
+    const issuer = settings({ audience: [RESOURCE, 'api'] })
+    for (const aud of [RESOURCE, 'api', [RESOURCE], ['x', 'api'], ['x', 'api', 'y']]) {
+      expect(verify({ aud }, { issuer })).toBeUndefined()
+    }
+    for (const aud of ['x', ['x'], ['x', 'y'], []]) {
+      expect(await reasonOf(() => verify({ aud }, { issuer }))).toBe('audience')
+    }
   })
 
   test('ATV-06 DEF-05 (RFC 7519 §4.1.4): the leeway counts to the second, and to the fraction', async () => {
@@ -232,6 +243,24 @@ describe('deepFreeze', () => {
   test('as deep as a token of the greatest length may nest', () => {
     const deep = JSON.parse(`${'['.repeat(6000)}${']'.repeat(6000)}`) as unknown[]
     expect(Object.isFrozen(deepFreeze(deep))).toBe(true)
+  })
+})
+
+describe('withAnswer', () => {
+  const claims: Claims = Object.freeze({ sub: 'u', acr: 'low', scope: 'a' })
+
+  test('is the very claims where the answer says nothing of what may change', () => {
+    expect(withAnswer(claims, {})).toBe(claims)
+    expect(withAnswer(claims, { sub: 'another', scope: 'b', active: true })).toBe(claims)
+  })
+
+  test('INT-14 (RFC 9396 §9.2, RFC 9470 §6.2): has of the answer what may change, and no more; frozen', () => {
+    const details = [{ type: 'payment' }]
+    const answer = { acr: 'high', auth_time: 5, authorization_details: details, sub: 'another', scope: 'b' }
+    const changed = withAnswer(claims, answer)
+    expect(changed).toEqual({ sub: 'u', scope: 'a', acr: 'high', auth_time: 5, authorization_details: details })
+    expect(Object.isFrozen(changed)).toBe(true)
+    expect(withAnswer(claims, { auth_time: 5 })).toEqual({ ...claims, auth_time: 5 })
   })
 })
 
