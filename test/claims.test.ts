@@ -155,6 +155,11 @@ describe('readAudience and readScopes', () => {
     expect(readScopes({ scope: '' }, ['scope', 'scp'])).toEqual([])
   })
 
+  test('scopes that are none are named in the log by their claim', async () => {
+    const expected = 'scp: space-delimited scopes or an array of them'
+    expect(await refusal(() => readScopes({ scp: 7 }, ['scope', 'scp']))).toMatchObject({ expected, received: 7 })
+  })
+
   test('SCP-03 (RFC 6749 §3.3): scopes are once each, of a text or of a list, whose elements are never split', () => {
     expect(readScopes({ scope: ' a  b a ' }, ['scope'])).toEqual(['a', 'b'])
     expect(readScopes({ scope: ['a b', 'c', 'c'] }, ['scope'])).toEqual(['a b', 'c'])

@@ -218,13 +218,14 @@ describe('when it is full', () => {
       }
     }
     expect(missed).toBe(3)
-    // By now all are alive: the one that is not used is the one that goes.
-    for (const one of dead.slice(0, 5)) cache.set(fact(one, 2, NOW + 300), NOW + 10)
-    for (const one of [...hot, ...dead.slice(0, 4)]) cache.get(one)
-    cache.set(fact(dead[5] as string, 3, NOW + 300), NOW + 10)
-    expect([...hot, ...dead.slice(0, 4)].every((one) => cache.get(one) !== undefined)).toBe(true)
-    expect(cache.get(dead[4] as string)).toBeUndefined()
-    expect(cache.get(dead[5] as string)?.n).toBe(3)
+    for (const idle of dead) {
+      const alive = createTokenCache<Fact>()
+      for (const one of dead) alive.set(fact(one), NOW)
+      for (const one of dead) if (one !== idle) alive.get(one)
+      alive.set(fact(hot[0] as string), NOW)
+      expect(alive.get(idle)).toBeUndefined()
+      expect([hot[0] as string, ...dead].filter((one) => alive.get(one))).toHaveLength(8)
+    }
   })
 
   test('a time that is no number ends all of them', () => {
