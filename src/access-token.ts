@@ -26,12 +26,12 @@ import type { Issuers } from './issuers.js'
 import { isJwe } from './jws.js'
 import { readUnverifiedJwt, type UnverifiedJwt, verifyJwt } from './jwt.js'
 import type { Settings } from './settings.js'
-import { createVerifySignature, type VerifySignature } from './signature.js'
 import { createStatusLists, type StatusListStats } from './status-list.js'
 import { createTokenCache } from './token-cache.js'
 import { fieldOf, requireToken68 } from './token68.js'
 import type { Awaitable, Claims, Credentials } from './types.js'
 import { VerifiedAccessToken, type VerifiedBy } from './verified-access-token.js'
+import { createVerifySignature, type VerifySignature } from './verify-signature.js'
 
 /** Seconds a verified JWT is remembered at most. */
 const REMEMBER_FOR = 300
@@ -156,16 +156,14 @@ export function createAccessTokenVerifier(
       : rememberLater(verifying, received, issuer, keySetVersion, since)
   }
 
-  const rememberLater = async (
+  /** Here and not there: a function made for what is awaited would cost every token something that is not. */
+  const rememberLater = (
     verifying: Promise<undefined>,
     received: Received,
     issuer: Issuer,
     keySetVersion: number,
     since: number
-  ): Promise<VerifiedAccessToken> => {
-    await verifying
-    return remember(received, issuer, keySetVersion, since)
-  }
+  ): Promise<VerifiedAccessToken> => verifying.then(() => remember(received, issuer, keySetVersion, since))
 
   const remember = (
     { field, jwt }: Received,

@@ -10,9 +10,10 @@ import { InvalidProof, InvalidToken, ProofNonceRequired, Unavailable } from './e
 import { decodeObject, isCanonical, isMediaType, splitJws, type UnverifiedJws } from './jws.js'
 import { importPublicKey, isPrivate, sha256, thumbprint } from './key-set.js'
 import { createNonces, NONCE_LIFETIME, type Nonces } from './nonce.js'
-import { algorithmsFor, createSignatureKey, type SignatureKey, type VerifySignature } from './signature.js'
+import { algorithmsFor, createSignatureKey, type SignatureKey } from './signature.js'
 import { isTargetUri } from './target-uri.js'
 import type { Awaitable, Claims, OnceStore, SignatureAlgorithm } from './types.js'
+import type { VerifySignature } from './verify-signature.js'
 
 export interface DpopSettings {
   readonly required: boolean

@@ -4,8 +4,8 @@
  */
 import type { Issuer } from './issuer.js'
 import type { IssuerSettings } from './issuer-settings.js'
-import type { VerifySignature } from './signature.js'
 import type { Revocation } from './types.js'
+import type { VerifySignature } from './verify-signature.js'
 
 export interface Internals {
   readonly resource: string

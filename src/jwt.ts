@@ -12,8 +12,9 @@ import type { IssuerSettings } from './issuer-settings.js'
 import { decodeObject, isCanonical, isMediaType, splitJws, type UnverifiedJws } from './jws.js'
 import { type KeySet, MAX_KID_LENGTH } from './key-set.js'
 import type { Source } from './remote.js'
-import type { SignatureKey, VerifySignature } from './signature.js'
+import type { SignatureKey } from './signature.js'
 import type { Awaitable, Claims, SignatureAlgorithm } from './types.js'
+import type { VerifySignature } from './verify-signature.js'
 
 /** A JWT taken apart. Nothing in it has been verified. */
 export interface UnverifiedJwt {

@@ -22,7 +22,6 @@ import { createResourceMetadata } from './resource-metadata.js'
 import { createRevocations } from './revocation.js'
 import type { ResourceServer, ScopeTypes } from './server.js'
 import { meansOf, readSettings } from './settings.js'
-import { createVerifySignature } from './signature.js'
 import type { OnceStoreStats } from './store.js'
 import type {
   Access,
@@ -37,6 +36,7 @@ import type {
 } from './types.js'
 import { overall, refresh, revokeEverywhere } from './upkeep.js'
 import { VerifiedAccessToken } from './verified-access-token.js'
+import { createVerifySignature } from './verify-signature.js'
 
 /**
  * A resource server: verifies the access tokens of requests to one API, and says no in the words of the RFCs.

@@ -1,11 +1,11 @@
 /**
- * Checks a JWS signature (RFC 7515 §5.2, RFC 7518 §3, RFC 8037) with `crypto.verify` on keys imported once. The
- * algorithm comes from a fixed table and the key, never from a token's header alone. Symmetric algorithms and `none`
- * are not in the table, so no configuration can admit them.
+ * The JWS signature algorithms (RFC 7518 §3, RFC 8037), and a key bound to one of them. The algorithm comes from a fixed
+ * table and the key, never from a token's header alone. Symmetric algorithms and `none` are not in the table, so no
+ * configuration can admit them.
  *
- * Does NOT parse tokens, choose keys or know issuers.
+ * Does NOT check a signature: see `verify-signature.ts`.
  */
-import { constants, type KeyObject, type VerifyKeyObjectInput, verify } from 'node:crypto'
+import { constants, type KeyObject, type VerifyKeyObjectInput } from 'node:crypto'
 import type { SignatureAlgorithm } from './types.js'
 
 interface Algorithm {
@@ -64,8 +64,6 @@ export interface SignatureKey {
   readonly digest: string | null
   readonly input: VerifyKeyObjectInput
   readonly signatureLength: number
-  /** Whether to check with it costs less than to have it checked on another thread. */
-  readonly isCheap: boolean
 }
 
 export function createSignatureKey(algorithm: SignatureAlgorithm, key: KeyObject): SignatureKey {
@@ -74,81 +72,6 @@ export function createSignatureKey(algorithm: SignatureAlgorithm, key: KeyObject
   return {
     digest,
     input: { key, ...options },
-    signatureLength: signatureLength ?? Math.ceil((modulusLength ?? 0) / 8),
-    isCheap: modulusLength !== undefined && modulusLength <= CHEAP_RSA_BITS
-  }
-}
-
-/**
- * True if the signature over `signingInput` is by this key.
- *
- * @param signingInput ASCII
- * @param signature    canonical base64url
- */
-export type VerifySignature = (key: SignatureKey, signingInput: string, signature: string) => boolean | Promise<boolean>
-
-/** As measured: a check takes about 18 µs with 2048 bits and 50 with P-256, and the way to another thread and back about 15. */
-const CHEAP_RSA_BITS = 2048
-/** Checks in one turn of the event loop that run at once on this thread. */
-const SYNCHRONOUS_PER_TURN = 2
-/** Checks given to libuv's pool and not back yet; more would keep DNS and file system waiting behind them. */
-const POOLED_AT_MOST = 64
-/** Milliseconds in which the pool gives something back, unless it is busy with other things: then it is given no more than a burst. */
-const GIVES_BACK_IN = 5
-/** Bytes that a check on this thread has for what is signed; what is longer gets its own. */
-const SCRATCH = 4096
-/** Bytes of a signature: of RSA with 8192 bits. */
-const MAX_SIGNATURE = 1024
-
-/**
- * One check at a time is synchronous: a hop to another thread costs more than the check. A burst goes to libuv's
- * thread pool, which uses the other cores and lets other requests through; when the pool is busy, back to this thread.
- */
-export function createVerifySignature(now: () => number = () => performance.now()): VerifySignature {
-  const inputs = createScratch(SCRATCH)
-  const signatures = createScratch(MAX_SIGNATURE)
-  let thisTurn = 0
-  let pooled = 0
-  /** When the pool gave one back, or was given the first. */
-  let movedAt = 0
-  const nextTurn = (): void => {
-    thisTurn = 0
-  }
-  const verifyHere = (key: SignatureKey, signingInput: string, signature: string): boolean =>
-    verify(key.digest, inputs.write(signingInput, 'latin1'), key.input, signatures.write(signature, 'base64url'))
-  return (key, signingInput, signature) => {
-    // Four characters are three bytes.
-    if ((signature.length * 3) >> 2 !== key.signatureLength) return false
-    // Counted over turns until there are so many: most checks then cost no callback. It may be one less in a turn.
-    if (++thisTurn === SYNCHRONOUS_PER_TURN) setImmediate(nextTurn)
-    // While the pool is at work there is more than one thread can do, and only what is cheap is worth doing here.
-    const isFirst = thisTurn <= SYNCHRONOUS_PER_TURN && (key.isCheap || pooled === 0 || now() - movedAt > GIVES_BACK_IN)
-    const isHere = isFirst || pooled >= POOLED_AT_MOST
-    if (isHere && signingInput.length <= SCRATCH) return verifyHere(key, signingInput, signature)
-    const bytes = [Buffer.from(signingInput, 'latin1'), Buffer.from(signature, 'base64url')] as const
-    if (isHere) return verify(key.digest, bytes[0], key.input, bytes[1])
-    if (pooled++ === 0) movedAt = now()
-    return new Promise((resolve, reject) => {
-      verify(key.digest, bytes[0], key.input, bytes[1], (error, valid) => {
-        pooled--
-        movedAt = now()
-        if (error) reject(error)
-        else resolve(valid)
-      })
-    })
-  }
-}
-
-/** Memory that is written anew for each check on this thread, and its first so many bytes, made once for each number. */
-function createScratch(size: number): { write(text: string, encoding: 'latin1' | 'base64url'): Buffer } {
-  const bytes = Buffer.allocUnsafeSlow(size)
-  const views = Array.from<Buffer | undefined>({ length: size + 1 })
-  return {
-    write: (text, encoding) => {
-      const length = bytes.write(text, encoding)
-      const view = views[length] ?? bytes.subarray(0, length)
-      views[length] = view
-      return view
-    }
+    signatureLength: signatureLength ?? Math.ceil((modulusLength ?? 0) / 8)
   }
 }

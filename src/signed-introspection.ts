@@ -12,8 +12,8 @@ import type { Answer } from './http.js'
 import type { Issuer } from './issuer.js'
 import { isJwe, isMediaType } from './jws.js'
 import { readUnverifiedJwt, type UnverifiedJwt, verifyIssuerSignature } from './jwt.js'
-import type { VerifySignature } from './signature.js'
 import type { Claims } from './types.js'
+import type { VerifySignature } from './verify-signature.js'
 
 export const SIGNED_ANSWER = 'application/token-introspection+jwt'
 

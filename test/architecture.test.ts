@@ -96,6 +96,7 @@ describe('layers', () => {
     'public-addresses',
     'http',
     'signature',
+    'verify-signature',
     'client-auth',
     'profile-problems',
     'profiles',
@@ -232,7 +233,7 @@ describe('what comes from outside', () => {
   test('signatures are checked in one file, and keys imported in another', () => {
     const using = (pattern: RegExp): readonly string[] =>
       src.filter(({ code }) => pattern.test(code)).map(({ name }) => name)
-    expect(using(/\bverify\(key\./)).toEqual(['src/signature'])
+    expect(using(/\bverify\(key\./)).toEqual(['src/verify-signature'])
     expect(using(/\bcreatePublicKey\(/)).toEqual(['src/key-set'])
     expect(using(/\bfetch\(/)).toEqual([])
   })

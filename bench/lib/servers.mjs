@@ -29,10 +29,11 @@ async function startServer(file, framework, { label, module, variant = {} }, pin
   const url = module && new URL(`../peers/${module}.mjs`, import.meta.url).href
   const script = fileURLToPath(new URL('app.mjs', import.meta.url))
   const child = fork(script, [file, framework, url, JSON.stringify(variant)], {
+    // From its start: it is to know that there is one core.
+    ...(pinned && canPin && { execPath: 'taskset', execArgv: ['-c', '0', process.execPath] }),
     env: { ...process.env, NODE_ENV: 'production', NODE_NO_WARNINGS: '1' }
   })
   const { port } = await message(child)
-  if (pinned && canPin) spawnSync('taskset', ['-acp', '0', String(child.pid)])
   return {
     label,
     port: /** @type {number} */ (port),

@@ -9,8 +9,8 @@ import { readIssuerOptions } from '../../src/issuer-settings.js'
 import { readUnverifiedJwt, verifyJwt } from '../../src/jwt.js'
 import { type KeySet, readKeySet } from '../../src/key-set.js'
 import { Problems } from '../../src/problems.js'
-import { createVerifySignature } from '../../src/signature.js'
 import type { JsonWebKeySet } from '../../src/types.js'
+import { createVerifySignature } from '../../src/verify-signature.js'
 
 interface Vector {
   readonly tcId: number

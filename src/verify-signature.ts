@@ -1,0 +1,138 @@
+/**
+ * Checks a JWS signature (RFC 7515 §5.2) with `crypto.verify`, on keys imported once, and decides where and when: a check
+ * that comes alone is made at once, and of a burst a batch in each turn of the event loop, between which other requests
+ * have theirs. Batches are also what is fastest, because the code and the tables of a check stay in the processor's caches.
+ *
+ * Does NOT parse tokens, choose keys or know issuers.
+ */
+import { verify } from 'node:crypto'
+import { availableParallelism } from 'node:os'
+import type { SignatureKey } from './signature.js'
+
+/**
+ * True if the signature over `signingInput` is by this key.
+ *
+ * @param signingInput ASCII
+ * @param signature    canonical base64url
+ */
+export type VerifySignature = (key: SignatureKey, signingInput: string, signature: string) => boolean | Promise<boolean>
+
+/** Checks in one turn of the event loop that are made as they come. */
+const AT_ONCE = 2
+/** Milliseconds of a turn, and one check, for those that wait: so long may other requests have to wait for them. */
+const BATCH = 0.5
+/** Checks that wait for a turn, a power of two; what comes on top is made at once, so that whoever sends it waits. */
+const WAITING_AT_MOST = 1024
+/** Checks given to libuv's pool and not back yet; more would keep DNS and file system waiting behind them. */
+const POOLED_AT_MOST = 32
+/** Bytes that a check on this thread has for what is signed; what is longer gets its own. */
+const SCRATCH = 4096
+/** Bytes of a signature: of RSA with 8192 bits. */
+const MAX_SIGNATURE = 1024
+
+/** A check that waits for its turn. */
+interface Waiting {
+  readonly key: SignatureKey
+  readonly signingInput: string
+  readonly signature: string
+  readonly resolve: (valid: boolean) => void
+  readonly reject: (error: unknown) => void
+}
+
+/**
+ * Whom a batch did not come to, libuv's pool takes, where there is another core that it can run on: on the same one, a
+ * hop to another thread costs what it saves. When the pool is busy with other things, this thread goes on alone.
+ *
+ * @param now  milliseconds
+ */
+export function createVerifySignature(
+  now: () => number = () => performance.now(),
+  cores: number = availableParallelism()
+): VerifySignature {
+  const inputs = createScratch(SCRATCH)
+  const signatures = createScratch(MAX_SIGNATURE)
+  const pooledAtMost = cores > 1 ? POOLED_AT_MOST : 0
+  const ring = Array.from<Waiting | undefined>({ length: WAITING_AT_MOST })
+  /** Where the one is that waits longest. */
+  let first = 0
+  let waiting = 0
+  let thisTurn = 0
+  let isTurnDue = false
+  let pooled = 0
+
+  const verifyHere = (key: SignatureKey, signingInput: string, signature: string): boolean => {
+    const fits = signingInput.length <= SCRATCH
+    const input = fits ? inputs.write(signingInput, 'latin1') : Buffer.from(signingInput, 'latin1')
+    return verify(key.digest, input, key.input, signatures.write(signature, 'base64url'))
+  }
+
+  const take = (): Waiting => {
+    const one = ring[first] as Waiting
+    ring[first] = undefined
+    first = (first + 1) % WAITING_AT_MOST
+    waiting--
+    return one
+  }
+
+  const checkHere = ({ key, signingInput, signature, resolve, reject }: Waiting): void => {
+    try {
+      resolve(verifyHere(key, signingInput, signature))
+    } catch (error) {
+      reject(error)
+    }
+  }
+
+  const checkOnPool = ({ key, signingInput, signature, resolve, reject }: Waiting): void => {
+    const input = Buffer.from(signingInput, 'latin1')
+    pooled++
+    verify(key.digest, input, key.input, Buffer.from(signature, 'base64url'), (error, valid) => {
+      pooled--
+      if (error) reject(error)
+      else resolve(valid)
+    })
+  }
+
+  const nextTurn = (): void => {
+    isTurnDue = false
+    thisTurn = 0
+    if (waiting === 0) return
+    const end = now() + BATCH
+    do checkHere(take())
+    while (waiting > 0 && now() < end)
+    while (waiting > 0 && pooled < pooledAtMost) checkOnPool(take())
+    if (waiting > 0) needTurn()
+  }
+
+  const needTurn = (): void => {
+    if (isTurnDue) return
+    isTurnDue = true
+    setImmediate(nextTurn)
+  }
+
+  return (key, signingInput, signature) => {
+    // Four characters are three bytes.
+    if ((signature.length * 3) >> 2 !== key.signatureLength) return false
+    if ((waiting === 0 && thisTurn < AT_ONCE) || waiting === WAITING_AT_MOST) {
+      // Counted over turns until there are so many: most checks then cost no callback. It may be one less in a turn.
+      if (++thisTurn === AT_ONCE) needTurn()
+      return verifyHere(key, signingInput, signature)
+    }
+    return new Promise((resolve, reject) => {
+      ring[(first + waiting++) % WAITING_AT_MOST] = { key, signingInput, signature, resolve, reject }
+    })
+  }
+}
+
+/** Memory that is written anew for each check on this thread, and its first so many bytes, made once for each number. */
+function createScratch(size: number): { write(text: string, encoding: 'latin1' | 'base64url'): Buffer } {
+  const bytes = Buffer.allocUnsafeSlow(size)
+  const views = Array.from<Buffer | undefined>({ length: size + 1 })
+  return {
+    write: (text, encoding) => {
+      const length = bytes.write(text, encoding)
+      const view = views[length] ?? bytes.subarray(0, length)
+      views[length] = view
+      return view
+    }
+  }
+}
