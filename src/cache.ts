@@ -27,30 +27,34 @@ export interface Memo<V> {
   stats(): CacheStats
 }
 
+interface Remembered<V> {
+  readonly text: string
+  readonly value: V
+}
+
 /** @param sizeOf  about how many bytes a value holds, where it is more than a few hundred */
 export function createMemo<V extends object>(maxEntries: number, sizeOf?: (value: V) => number): Memo<V> {
-  const entries = new LRUCache<string, V>({
+  const entries = new LRUCache<string, Remembered<V>>({
     max: maxEntries,
     maxSize: MAX_BYTES,
-    sizeCalculation: (value, text) => text.length + ENTRY_OVERHEAD + (sizeOf?.(value) ?? 0)
+    sizeCalculation: ({ value }, text) => text.length + ENTRY_OVERHEAD + (sizeOf?.(value) ?? 0)
   })
   // The one of last time is most often the one of this time, and told without a look at the others.
-  let lastText: string | undefined
-  let last: V | undefined
+  let last: Remembered<V> | undefined
   return {
     get: (text) => {
-      if (text === lastText) return last
-      const value = entries.get(text, NO_OPTIONS)
-      if (value !== undefined) {
-        lastText = text
-        last = value
-      }
-      return value
+      if (last !== undefined && text === last.text) return last.value
+      const found = entries.get(text, NO_OPTIONS)
+      if (found === undefined) return undefined
+      last = found
+      return found.value
     },
     set: (text, value) => {
       // A copy: cut out of a longer text, it would keep all of that.
-      entries.set(Buffer.from(text).toString(), value)
-      if (text === lastText) last = value
+      const copy = Buffer.from(text).toString()
+      const remembered = { text: copy, value }
+      entries.set(copy, remembered)
+      if (last?.text === copy) last = remembered
     },
     stats: () => ({ entries: entries.size, maxEntries, bytes: entries.calculatedSize, maxBytes: MAX_BYTES })
   }

@@ -4,7 +4,7 @@
  *
  * Does NOT fall back to anything: a JWT that fails here has failed.
  */
-import { andThen, isPromise } from './awaitable.js'
+import { isPromise } from './awaitable.js'
 import type { Memo } from './cache.js'
 import { type ClaimRules, requireAccessTokenClaims, requireClaimValues, verifyClaims } from './claims.js'
 import { InvalidToken } from './errors.js'
@@ -176,27 +176,55 @@ function findKeys<Keys extends KeySet>(
   kid: string | undefined
 ): Awaitable<readonly SignatureKey[]> {
   const known = keySet()
-  if (isPromise(known)) return findFurther(known, keySet, algorithm, kid)
-  const keys = known.find(algorithm, kid)
-  return keys.length > 0 ? keys : findFurther(known, keySet, algorithm, kid)
+  return isPromise(known)
+    ? findLater(known, undefined, keySet, algorithm, kid, MAX_SETS)
+    : findIn(known, keySet, algorithm, kid, MAX_SETS - 1)
 }
 
-function findFurther<Keys extends KeySet>(
-  known: Awaitable<Keys>,
+/** @param further  how many more sets may be asked for, should this one have no such key */
+function findIn<Keys extends KeySet>(
+  set: Keys,
   keySet: Source<Keys>,
   algorithm: SignatureAlgorithm,
-  kid: string | undefined
+  kid: string | undefined,
+  further: number
 ): Awaitable<readonly SignatureKey[]> {
-  const look = (set: Keys, further: number): Awaitable<readonly SignatureKey[]> => {
-    const keys = set.find(algorithm, kid)
-    if (keys.length > 0) return keys
-    // The kid is there, with a key of another algorithm: fetching again would not make it fit.
-    if (kid !== undefined && set.has(kid)) throw new InvalidToken('unknown_key', { expected: `a key for ${algorithm}` })
-    if (further === 0) throw new InvalidToken('unknown_key', { received: kid })
-    // Of one that another process fetched, it is not said that it is the latest.
-    return andThen(keySet(set), (next) => look(next, next !== set && next.isSecondHand ? further - 1 : 0))
-  }
-  return andThen(known, (set) => look(set, MAX_SETS - 1))
+  const keys = set.find(algorithm, kid)
+  if (keys.length > 0) return keys
+  // The kid is there, with a key of another algorithm: fetching again would not make it fit.
+  if (kid !== undefined && set.has(kid)) throw new InvalidToken('unknown_key', { expected: `a key for ${algorithm}` })
+  if (further === 0) throw new InvalidToken('unknown_key', { received: kid })
+  const next = keySet(set)
+  return isPromise(next)
+    ? findLater(next, set, keySet, algorithm, kid, further)
+    : findInNext(next, set, keySet, algorithm, kid, further)
+}
+
+async function findLater<Keys extends KeySet>(
+  next: Promise<Keys>,
+  before: Keys | undefined,
+  keySet: Source<Keys>,
+  algorithm: SignatureAlgorithm,
+  kid: string | undefined,
+  further: number
+): Promise<readonly SignatureKey[]> {
+  const set = await next
+  return before === undefined
+    ? findIn(set, keySet, algorithm, kid, further - 1)
+    : findInNext(set, before, keySet, algorithm, kid, further)
+}
+
+function findInNext<Keys extends KeySet>(
+  set: Keys,
+  before: Keys,
+  keySet: Source<Keys>,
+  algorithm: SignatureAlgorithm,
+  kid: string | undefined,
+  further: number
+): Awaitable<readonly SignatureKey[]> {
+  if (set === before) throw new InvalidToken('unknown_key', { received: kid })
+  // Of one that another process fetched, it is not said that it is the latest.
+  return findIn(set, keySet, algorithm, kid, set.isSecondHand ? further - 1 : 0)
 }
 
 function verifyAny(

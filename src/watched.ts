@@ -107,7 +107,11 @@ export function watch<T extends Dated>({ load, accept, now, staleFor, fleet }: W
     return document
   })
   return {
-    source: (butNot) => source(butNot),
+    source: (butNot) => {
+      // Of what is known and not due, no decorator has anything else to say; every first sight of a token asks.
+      if (butNot === undefined && held !== undefined && isCurrent(held, now())) return held
+      return source(butNot)
+    },
     refresh: async () => refreshing(),
     held: last,
     error: () => error,
@@ -118,6 +122,10 @@ export function watch<T extends Dated>({ load, accept, now, staleFor, fleet }: W
       error: error === undefined ? undefined : describe(error)
     })
   }
+}
+
+function isCurrent({ fetchedAt, refreshAt }: Dated, time: number): boolean {
+  return fetchedAt <= time && time < refreshAt
 }
 
 /** What happened, for the operator. */

@@ -1112,7 +1112,23 @@ describe('RFC 9449 §11.1: replay', () => {
     await withProof(server, {}, { token: accessToken() })
     expect(keys).toEqual([])
     expect(await withProof(server, { claims: { jti: 'j' } })).toEqual(granted)
-    expect(keys).toEqual([`${key.jkt}.${athOf('j')}`])
+    expect(keys).toEqual([`${key.jkt}.j`])
+  })
+
+  test('DPP-19: what is recorded tells any two proofs apart, and is a short key whatever the client wrote', async () => {
+    const keys: string[] = []
+    const server = api({ dpop: { replayStore: { add: (one) => !keys.includes(one) && keys.push(one) > 0 } } })
+    const longest = 'x'.repeat(42)
+    const odd = ['a.b', 'a b', 'é', '\u0000', '\r\nDEL', `${longest}x`, 'x'.repeat(256)]
+    const digestOf = (text: string): string => createHash('sha256').update(text).digest('base64url')
+    const digests = odd.map(digestOf)
+    // What another one's digest is, is no name for a proof of that name.
+    for (const jti of ['-', longest, ...odd, ...digests]) {
+      expect(await withProof(server, { claims: { jti } })).toEqual(granted)
+      expect(await withProof(server, { claims: { jti } })).toEqual(proofRefused('proof_replayed'))
+    }
+    const names = ['-', longest, ...digests, ...digests.map(digestOf)]
+    expect(keys).toEqual(names.map((name) => `${key.jkt}.${name}`))
   })
 
   test('DPP-19: of copies that come at once exactly one passes', async () => {
