@@ -12,7 +12,7 @@
  *
  * Each call gets a new string, as an HTTP parser makes one for each request.
  */
-import { createPrivateKey, hash, sign } from 'node:crypto'
+import { createPrivateKey, hash, randomUUID, sign } from 'node:crypto'
 
 /** @typedef {import('./types.d.ts').Slice} Slice */
 /** @typedef {import('./types.d.ts').Cost} Cost */
@@ -283,7 +283,7 @@ function proof(client, audience) {
     }
     keys.set(client, known)
   }
-  const jti = `${process.pid}-${serial}-${Math.random()}`
+  const jti = randomUUID()
   const payload = { jti, htm: 'GET', htu: `${audience}/items`, iat: Math.floor(Date.now() / 1000), ath: known.ath }
   const input = `${known.header}.${Buffer.from(JSON.stringify(payload)).toString('base64url')}`
   const signature = sign('sha256', Buffer.from(input), { key: known.key, dsaEncoding: 'ieee-p1363' })
