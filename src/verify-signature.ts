@@ -84,12 +84,17 @@ export function createVerifySignature(
 
   const checkOnPool = ({ key, signingInput, signature, resolve, reject }: Waiting): void => {
     const input = Buffer.from(signingInput, 'latin1')
-    pooled++
-    verify(key.digest, input, key.input, Buffer.from(signature, 'base64url'), (error, valid) => {
-      pooled--
-      if (error) reject(error)
-      else resolve(valid)
-    })
+    try {
+      verify(key.digest, input, key.input, Buffer.from(signature, 'base64url'), (error, valid) => {
+        pooled--
+        if (error) reject(error)
+        else resolve(valid)
+      })
+      pooled++
+    } catch (error) {
+      // In a turn of the event loop nobody would catch it.
+      reject(error)
+    }
   }
 
   const nextTurn = (): void => {

@@ -1,5 +1,5 @@
 /** Where and when signatures are checked: alone at once, of a burst a batch in each turn, and what is left by libuv's pool. */
-import { sign } from 'node:crypto'
+import { type KeyObject, sign } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { isPromise } from '../src/awaitable.js'
 import { createSignatureKey } from '../src/signature.js'
@@ -193,12 +193,11 @@ describe('a burst', () => {
     expect(verify(key, text, good)).toBe(true)
   })
 
-  test('what cannot be checked is an error, and no answer: neither its own nor that of another', async () => {
-    const unfit = {
-      digest: 'sha256',
-      input: { key: createSigningKey('EdDSA').publicKey },
-      signatureLength: 64
-    }
+  test.each([
+    ['a key of another kind', createSigningKey('EdDSA').publicKey],
+    ['no key at all', {} as KeyObject]
+  ])('what cannot be checked is an error, and no answer, neither its own nor that of another: %s', async (_, none) => {
+    const unfit = { digest: 'sha256', input: { key: none }, signatureLength: 64 }
     const zeros = segment(Buffer.alloc(64))
     for (const place of PLACES) await expect(decideIn(place, unfit, text, zeros)).rejects.toThrow()
     const verify = createClocked(2)
@@ -212,6 +211,10 @@ describe('a burst', () => {
       'rejected',
       'fulfilled'
     ])
+    // None of them keeps a place on the pool.
+    const more = Array.from({ length: 50 }, () => verify(key, text, good))
+    expect(await nextTurn()).toBe(`hh${'p'.repeat(32)}`)
+    expect(await allOf(more)).toEqual(more.map(() => true))
   })
 
   test('of requests decides each by itself', async () => {
