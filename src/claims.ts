@@ -132,9 +132,10 @@ export function requireAccessTokenClaims(claims: Claims): void {
 export function requireClaimValues(claims: Claims, required: IssuerSettings['requiredClaimValues']): void {
   // In most settings there are none, and a list of them would be made for each token all the same.
   for (const name in required) {
-    const values = Object.hasOwn(required, name) ? required[name] : undefined
+    if (!Object.hasOwn(required, name)) continue
+    const values = required[name] as ReadonlySet<string>
     const received = claims[name]
-    if (values !== undefined && !values.has(received as string))
+    if (!values.has(received as string))
       throw new InvalidToken('type', { expected: `${name}: one of ${[...values].join(', ')}`, received })
   }
 }

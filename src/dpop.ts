@@ -163,7 +163,7 @@ function requireNew(added: unknown): void {
 /** Shorter than a digest, and of its alphabet, as most are that clients make: a UUID, 96 or 128 random bits. */
 const SHORT_ID = /^[A-Za-z0-9_-]{1,42}$/
 
-/** A proof's `jti` as a part of a key: two that differ never become the same one, whatever characters they have. */
+/** A proof's `jti` as a part of a key: no two become the same one, but for lone surrogates, which UTF-8 has no bytes for. */
 function identify(jti: string): string {
   return SHORT_ID.test(jti) ? jti : sha256(jti)
 }

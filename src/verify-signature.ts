@@ -7,6 +7,8 @@
  */
 import { verify } from 'node:crypto'
 import { availableParallelism } from 'node:os'
+// Not the global one: whoever fakes that in his tests would have requests wait for ever.
+import { setImmediate } from 'node:timers'
 import type { SignatureKey } from './signature.js'
 
 /**
@@ -19,10 +21,12 @@ export type VerifySignature = (key: SignatureKey, signingInput: string, signatur
 
 /** Checks in one turn of the event loop that are made as they come. */
 const AT_ONCE = 2
-/** Milliseconds of a turn, and one check, for those that wait: so long may other requests have to wait for them. */
+/** Milliseconds of a turn for those that wait: so long may other requests have to wait for them. */
 const BATCH = 0.5
-/** Checks that wait for a turn, a power of two; what comes on top is made at once, so that whoever sends it waits. */
-const WAITING_AT_MOST = 1024
+/** The part of them that has its turn however long it takes: where turns are long for other reasons, they would only become more. */
+const PART = 1 / 4
+/** Checks that wait for a turn. For each that comes on top, the one that waits longest is made at once: the sender waits. */
+const WAITING_AT_MOST = 256
 /** Checks given to libuv's pool and not back yet; more would keep DNS and file system waiting behind them. */
 const POOLED_AT_MOST = 32
 /** Bytes that a check on this thread has for what is signed; what is longer gets its own. */
@@ -102,8 +106,8 @@ export function createVerifySignature(
     thisTurn = 0
     if (waiting === 0) return
     const end = now() + BATCH
-    do checkHere(take())
-    while (waiting > 0 && now() < end)
+    const left = waiting - Math.ceil(waiting * PART)
+    while (waiting > left || (waiting > 0 && now() < end)) checkHere(take())
     while (waiting > 0 && pooled < pooledAtMost) checkOnPool(take())
     if (waiting > 0) needTurn()
   }
@@ -117,11 +121,12 @@ export function createVerifySignature(
   return (key, signingInput, signature) => {
     // Four characters are three bytes.
     if ((signature.length * 3) >> 2 !== key.signatureLength) return false
-    if ((waiting === 0 && thisTurn < AT_ONCE) || waiting === WAITING_AT_MOST) {
+    if (waiting === 0 && thisTurn < AT_ONCE) {
       // Counted over turns until there are so many: most checks then cost no callback. It may be one less in a turn.
       if (++thisTurn === AT_ONCE) needTurn()
       return verifyHere(key, signingInput, signature)
     }
+    if (waiting === WAITING_AT_MOST) checkHere(take())
     return new Promise((resolve, reject) => {
       ring[(first + waiting++) % WAITING_AT_MOST] = { key, signingInput, signature, resolve, reject }
     })

@@ -124,6 +124,7 @@ export function watch<T extends Dated>({ load, accept, now, staleFor, fleet }: W
   }
 }
 
+/** No document is due for renewal later than it ceases to be fresh. */
 function isCurrent({ fetchedAt, refreshAt }: Dated, time: number): boolean {
   return fetchedAt <= time && time < refreshAt
 }

@@ -48,6 +48,16 @@ describe.each(PLACES)('%s', (place) => {
     }
   )
 
+  test.each([3072, 4096])('JOS-12: RSA keys of %i bits are used as those of 2048 are', async (bits) => {
+    const pair = createSigningKey('RS256', { modulusLength: bits })
+    const verify = (bytes: Buffer): Promise<boolean> =>
+      decideIn(place, createSignatureKey('RS256', pair.publicKey), text, segment(bytes))
+    const bytes = Buffer.from(signature(text, pair))
+    expect(await verify(bytes)).toBe(true)
+    bytes[bits / 8 - 1] = (bytes.at(-1) as number) ^ 1
+    expect(await verify(bytes)).toBe(false)
+  })
+
   test('JOS-12 (RFC 7518 §3.4): ECDSA in DER is refused, whatever its length', async () => {
     const key = (keys.get('ES256') as SigningKey).privateKey
     for (let i = 0; i < 8; i++) expect(await decide('ES256', sign('sha256', input, key), place)).toBe(false)

@@ -11,6 +11,8 @@ import { allOf, decideIn, PLACES } from './support/verify-signature.js'
 /** Checks as they were begun; `hold` keeps what the pool has done until `release`. */
 const seen = vi.hoisted(() => ({
   places: '',
+  /** On this thread. */
+  made: 0,
   held: undefined as (() => void)[] | undefined
 }))
 
@@ -22,7 +24,10 @@ vi.mock('node:crypto', async (original) => {
       const [digest, data, key, signed, callback] = all as Partial<typeof all>
       seen.places += callback ? 'p' : 'h'
       if (!digest || !data || !key || !signed) throw new TypeError('a call that this does not know')
-      if (!callback) return crypto.verify(digest, data, key, signed)
+      if (!callback) {
+        seen.made++
+        return crypto.verify(digest, data, key, signed)
+      }
       return crypto.verify(digest, data, key, signed, (error, valid) => {
         const done = (): void => callback(error, valid)
         if (seen.held) seen.held.push(done)
@@ -52,6 +57,7 @@ async function nextTurn(): Promise<string> {
 
 beforeEach(() => {
   seen.places = ''
+  seen.made = 0
   seen.held = undefined
 })
 
@@ -64,13 +70,9 @@ function release(): void {
   for (const done of held) done()
 }
 
-/** @param checks  that a batch has time for */
+/** @param checks  that a batch has time for: nothing but checks on this thread takes any */
 function createClocked(checks: number, cores = 2): ReturnType<typeof createVerifySignature> {
-  let time = 0
-  return createVerifySignature(() => {
-    time += 0.5 / checks
-    return time
-  }, cores)
+  return createVerifySignature(() => seen.made * (0.5 / checks), cores)
 }
 
 test.each([
@@ -136,41 +138,55 @@ describe('a burst', () => {
   })
 
   test('the pool has 32 of them at most, however long it takes, and this thread goes on with the others', async () => {
-    const verify = createClocked(4)
+    const verify = createClocked(16)
     seen.held = []
-    const results = Array.from({ length: 50 }, () => verify(key, text, good))
-    expect(await nextTurn()).toBe(`hhhh${'p'.repeat(32)}`)
-    expect([await nextTurn(), await nextTurn(), await nextTurn(), await nextTurn()]).toEqual([
-      'hhhh',
-      'hhhh',
-      'hhhh',
-      ''
-    ])
+    const results = Array.from({ length: 82 }, () => verify(key, text, good))
+    // A quarter of the 80 that wait, though there is time for 16.
+    expect(await nextTurn()).toBe('h'.repeat(20) + 'p'.repeat(32))
+    expect([await nextTurn(), await nextTurn(), await nextTurn()]).toEqual(['h'.repeat(16), 'h'.repeat(12), ''])
     await vi.waitFor(() => expect(seen.held).toHaveLength(32))
     release()
     expect(await allOf(results)).toEqual(results.map(() => true))
     // What came back has left its place to others.
-    const more = Array.from({ length: 50 }, () => verify(key, text, good))
-    expect(await nextTurn()).toBe(`hhhh${'p'.repeat(32)}`)
+    const more = Array.from({ length: 82 }, () => verify(key, text, good))
+    expect(await nextTurn()).toBe('h'.repeat(20) + 'p'.repeat(32))
     expect(await allOf(more)).toEqual(more.map(() => true))
   })
 
-  test('1,024 wait at most: what comes on top is made at once', async () => {
-    const verify = createClocked(1000, 1)
-    const results = Array.from({ length: 1030 }, (_, i) => verify(key, text, i % 2 ? wrong : good))
-    expect(results.filter(isPromise)).toHaveLength(1024)
-    expect(results.map(isPromise).slice(-5)).toEqual([true, true, true, true, true].map((_, i) => i < 1))
-    expect(await allOf(results)).toEqual(results.map((_, i) => i % 2 === 0))
+  test('a quarter of those that wait has its turn, however long that takes', async () => {
+    const verify = createClocked(1, 1)
+    const results = Array.from({ length: 11 }, () => verify(key, text, good))
+    const turns: number[] = []
+    for (let i = 0; i < 8; i++) turns.push((await nextTurn()).length)
+    expect(turns).toEqual([3, 2, 1, 1, 1, 1, 0, 0])
+    expect(await allOf(results)).toEqual(results.map(() => true))
   })
 
-  test('a full queue has one batch in a turn all the same', async () => {
-    const verify = createClocked(8, 1)
-    const results = Array.from({ length: 1030 }, () => verify(key, text, good))
-    expect(await nextTurn()).toBe('h'.repeat(8))
-    for (let i = 0; i < 10; i++) results.push(verify(key, text, good))
-    expect(results.slice(-2).map(isPromise)).toEqual([false, false])
-    expect(await nextTurn()).toBe('h'.repeat(8))
-    expect(await allOf(results)).toEqual(results.map(() => true))
+  test('256 wait at most: for each that comes on top, the one that waits longest is checked at once', async () => {
+    const verify = createClocked(1, 1)
+    const done: number[] = []
+    const results = Array.from({ length: 263 }, async (_, i) => {
+      const valid = await verify(key, text, i % 2 ? wrong : good)
+      done.push(i)
+      return valid
+    })
+    expect(seen.places).toBe('h'.repeat(7))
+    await Promise.resolve()
+    expect(done).toEqual([0, 1, 2, 3, 4, 5, 6])
+    expect(await nextTurn()).toBe('h'.repeat(64))
+    expect(await allOf(results)).toEqual(results.map((_, i) => i % 2 === 0))
+    expect(done).toEqual(results.map((_, i) => i))
+  })
+
+  test('whoever fakes the timers keeps no request waiting', async () => {
+    vi.useFakeTimers()
+    try {
+      const verify = createVerifySignature(undefined, 1)
+      for (let i = 0; i < 3; i++)
+        expect(await allOf([1, 2, 3, 4].map(() => verify(key, text, good)))).toEqual([true, true, true, true])
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   test('each turn has one of its own at least, and two at most, whatever the one before had', async () => {
@@ -213,7 +229,7 @@ describe('a burst', () => {
     ])
     // None of them keeps a place on the pool.
     const more = Array.from({ length: 50 }, () => verify(key, text, good))
-    expect(await nextTurn()).toBe(`hh${'p'.repeat(32)}`)
+    expect(await nextTurn()).toBe(`${'h'.repeat(12)}${'p'.repeat(32)}`)
     expect(await allOf(more)).toEqual(more.map(() => true))
   })
 
