@@ -17,7 +17,6 @@ const canPin = availableParallelism() > 1 && spawnSync('taskset', ['--version'])
  * @property {string} module name of a file in bench/peers; `''` for none
  * @property {Record<string, unknown>} [variant]
  * @property {readonly number[]} [skip] kinds that it is not to do
- * @property {boolean} [filled] by default, where distinct tokens are sent, ours has its cache full of others
  */
 
 /**
@@ -83,7 +82,7 @@ export async function interleaveServers(file, framework, list, kinds, { pinned =
   const servers = await Promise.all(list.map((one) => startServer(file, framework, one, pinned)))
   // The one that has a cache of tokens has it full of others, which do not come again: none of the distinct ones is found.
   for (const [i, server] of servers.entries()) {
-    if (!(list[i]?.filled ?? isFilled) || list[i]?.module !== 'ours') continue
+    if (!isFilled || list[i]?.module !== 'ours') continue
     const others = (fixture.tokens['others'] ?? []).map((token) => requestBytes('/items', `Bearer ${token}`))
     let at = 0
     const next = () => /** @type {Buffer} */ (others[at++ % others.length])

@@ -22,18 +22,12 @@ const [WARM, COLD, COLD_ES] = [0, 1, 2]
 /** It knows RS256 and EdDSA. */
 const NO_ES256 = ['fastify-auth0-verify']
 
-/** Further processes, for the one token: of the unprotected server, and of ours with nothing else in its cache. */
-const NONE = 'none, again'
-/** Ours with one token while ten thousand others are in its cache, which the collector goes through. */
-const FULL = 'the same, 10,000 others in its cache'
-const WARM_ONLY = ['ours, one token', 'ours, one token, again']
-
 /** @type {import('../lib/result.mjs').Scenario} */
 export default {
   name: 'frameworks',
   title: 'What a protected server keeps',
   about:
-    'A server whose one route answers `{"ok":true}`, 32 connections that never wait, over loopback: what it keeps of the requests that the same server answers without protection, by the processor time of a request (by which the targets are judged, because that holds on a busy machine too) and by requests per second. One token again and again, and 12,000 distinct ones in turn, while our cache of tokens is full of others: the others have none. `raw` is a handler with one bare `crypto.verify`. Where there is `taskset`, the server has one core, and the load comes from the others. For the one token the unprotected server and ours have two processes each, since two of the same code differ by more than what is measured; ours has nothing else in its cache then, unless it says so.',
+    'A server whose one route answers `{"ok":true}`, 32 connections that never wait, over loopback: what it keeps of the requests that the same server answers without protection, by the processor time of a request (by which the targets are judged, because that holds on a busy machine too) and by requests per second. One token again and again, and 12,000 distinct ones in turn, while our cache of tokens is full of others: the others have none. `raw` is a handler with one bare `crypto.verify`. Where there is `taskset`, the server has one core, and the load comes from the others.',
   run: async ({ file, effort, progress }) => {
     /** @type {import('../lib/result.mjs').Target[]} */
     const targets = []
@@ -44,46 +38,26 @@ export default {
     for (const { name, title, kept, peers } of FRAMEWORKS) {
       progress(`frameworks: ${title}`)
       const modules = ['', 'raw', 'ours', ...peers]
-      const servers = [
-        ...modules.map((module) => ({ label: module, module, skip: NO_ES256.includes(module) ? [COLD_ES] : [] })),
-        // Two processes with the same code differ by more than what a warm token costs: of these there are two each.
-        ...[NONE, ...WARM_ONLY].map((label) => ({
-          label,
-          module: label === NONE ? '' : 'ours',
-          skip: [COLD, COLD_ES],
-          filled: false
-        }))
-      ]
+      const servers = modules.map((module) => ({
+        label: module,
+        module,
+        skip: NO_ES256.includes(module) ? [COLD_ES] : []
+      }))
       const samples = await interleaveServers(file, name, servers, KINDS, effort.servers)
       const column = (
         /** @type {string} */ module,
         /** @type {number} */ kind,
         /** @type {'cpu' | 'perSecond'} */ what
       ) => samples.get(`${module} ${kind}`)?.[what] ?? []
-      /** Of each process beside each other one in the same round. */
-      const compared = (
-        /** @type {readonly string[]} */ above,
-        /** @type {readonly string[]} */ below,
-        /** @type {number} */ kind,
-        /** @type {'cpu' | 'perSecond'} */ what
-      ) =>
-        median(
-          above.flatMap((one) => below.flatMap((other) => ratios(column(one, kind, what), column(other, kind, what))))
-        )
-      const processes = (/** @type {string} */ label, /** @type {number} */ kind) => {
-        if (label === FULL) return ['ours']
-        if (kind === WARM && label === '') return ['', NONE]
-        return kind === WARM && label === 'ours' ? WARM_ONLY : [label]
-      }
-      const share = (/** @type {string} */ label, /** @type {number} */ kind, than = '') =>
-        compared(processes(than, kind), processes(label, kind), kind, 'cpu')
-      const rate = (/** @type {string} */ label, /** @type {number} */ kind) =>
-        compared(processes(label, kind), processes('', kind), kind, 'perSecond')
+      const share = (/** @type {string} */ module, /** @type {number} */ kind, than = '') =>
+        median(ratios(column(than, kind, 'cpu'), column(module, kind, 'cpu')))
+      const rate = (/** @type {string} */ module, /** @type {number} */ kind) =>
+        median(ratios(column(module, kind, 'perSecond'), column('', kind, 'perSecond')))
       const value = (
-        /** @type {string} */ label,
+        /** @type {string} */ module,
         /** @type {'perSecond' | 'cpu' | 'p50' | 'p99'} */ what,
         kind = COLD
-      ) => short(median(processes(label, kind).flatMap((one) => samples.get(`${one} ${kind}`)?.[what] ?? [])))
+      ) => short(median(samples.get(`${module} ${kind}`)?.[what] ?? []))
       targets.push(
         atLeast(`${title}: kept of the unprotected server, token warm`, kept, share('ours', WARM)),
         atLeast(
@@ -111,14 +85,17 @@ export default {
           'p50, ms',
           'p99, ms'
         ],
-        rows: ['', 'raw', 'ours', FULL, ...peers].map((label) => [
-          label ? labelOf(label) : 'unprotected',
-          short(share(label, WARM)),
-          ...(label === FULL ? ['', ''] : [short(share(label, COLD)), short(share(label, COLD_ES))]),
-          short(rate(label, WARM)),
-          label === FULL ? '' : short(rate(label, COLD)),
-          value(label, 'cpu', WARM),
-          ...(label === FULL ? ['', '', ''] : [value(label, 'cpu'), value(label, 'p50'), value(label, 'p99')])
+        rows: modules.map((module) => [
+          module ? labelOf(module) : 'unprotected',
+          short(share(module, WARM)),
+          short(share(module, COLD)),
+          short(share(module, COLD_ES)),
+          short(rate(module, WARM)),
+          short(rate(module, COLD)),
+          value(module, 'cpu', WARM),
+          value(module, 'cpu'),
+          value(module, 'p50'),
+          value(module, 'p99')
         ])
       })
       bars[name] = [
