@@ -101,7 +101,7 @@ function stillFailing({ error, at, backoff }: Failure, time: number): unknown {
 }
 
 /** A clock that was set back must not stretch any period, so a time before its beginning is outside of it too. */
-function isWithin(time: number, from: number, until: number): boolean {
+export function isWithin(time: number, from: number, until: number): boolean {
   return from <= time && time < until
 }
 

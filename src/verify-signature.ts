@@ -47,7 +47,8 @@ interface Waiting {
  * Whom a batch did not come to, libuv's pool takes, where there is another core that it can run on: on the same one, a
  * hop to another thread costs what it saves. When the pool is busy with other things, this thread goes on alone.
  *
- * @param now  milliseconds
+ * @param now    milliseconds, from any start
+ * @param cores  that this process may use
  */
 export function createVerifySignature(
   now: () => number = () => performance.now(),
@@ -61,7 +62,6 @@ export function createVerifySignature(
   let first = 0
   let waiting = 0
   let thisTurn = 0
-  let isTurnDue = false
   let pooled = 0
 
   const verifyHere = (key: SignatureKey, signingInput: string, signature: string): boolean => {
@@ -101,21 +101,15 @@ export function createVerifySignature(
     }
   }
 
+  /** Due as long as somebody waits, or this turn has had its checks, and then once. */
   const nextTurn = (): void => {
-    isTurnDue = false
     thisTurn = 0
     if (waiting === 0) return
     const end = now() + BATCH
     const left = waiting - Math.ceil(waiting * PART)
     while (waiting > left || (waiting > 0 && now() < end)) checkHere(take())
     while (waiting > 0 && pooled < pooledAtMost) checkOnPool(take())
-    if (waiting > 0) needTurn()
-  }
-
-  const needTurn = (): void => {
-    if (isTurnDue) return
-    isTurnDue = true
-    setImmediate(nextTurn)
+    if (waiting > 0) setImmediate(nextTurn)
   }
 
   return (key, signingInput, signature) => {
@@ -123,7 +117,7 @@ export function createVerifySignature(
     if ((signature.length * 3) >> 2 !== key.signatureLength) return false
     if (waiting === 0 && thisTurn < AT_ONCE) {
       // Counted over turns until there are so many: most checks then cost no callback. It may be one less in a turn.
-      if (++thisTurn === AT_ONCE) needTurn()
+      if (++thisTurn === AT_ONCE) setImmediate(nextTurn)
       return verifyHere(key, signingInput, signature)
     }
     if (waiting === WAITING_AT_MOST) checkHere(take())

@@ -7,7 +7,7 @@
  */
 import { ResourceServerError } from './errors.js'
 import { type Fleet, throttled } from './fleet.js'
-import { coalesced, cooled, type Dated, fresh, type Source, staleOnError } from './remote.js'
+import { coalesced, cooled, type Dated, fresh, isWithin, type Source, staleOnError } from './remote.js'
 
 const ATTEMPT_WINDOW = 30
 const FIRST_BACKOFF = 1
@@ -108,8 +108,9 @@ export function watch<T extends Dated>({ load, accept, now, staleFor, fleet }: W
   })
   return {
     source: (butNot) => {
-      // Of what is known and not due, no decorator has anything else to say; every first sight of a token asks.
-      if (butNot === undefined && held !== undefined && isCurrent(held, now())) return held
+      // Every first sight of a token asks. A document ceases to be fresh after it should be renewed, never before: until
+      // then the decorators would return it too.
+      if (butNot === undefined && held !== undefined && isWithin(now(), held.fetchedAt, held.refreshAt)) return held
       return source(butNot)
     },
     refresh: async () => refreshing(),
@@ -122,11 +123,6 @@ export function watch<T extends Dated>({ load, accept, now, staleFor, fleet }: W
       error: error === undefined ? undefined : describe(error)
     })
   }
-}
-
-/** No document is due for renewal later than it ceases to be fresh. */
-function isCurrent({ fetchedAt, refreshAt }: Dated, time: number): boolean {
-  return fetchedAt <= time && time < refreshAt
 }
 
 /** What happened, for the operator. */
