@@ -9,7 +9,7 @@ import { verify } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 // Not the global one: whoever fakes that in his tests would have requests wait for ever.
 import { setImmediate } from 'node:timers'
-import type { SignatureKey } from './signature.js'
+import { MAX_ECDSA, type SignatureKey, writeEcdsa } from './signature.js'
 
 /**
  * True if the signature over `signingInput` is by this key.
@@ -56,6 +56,7 @@ export function createVerifySignature(
 ): VerifySignature {
   const inputs = createScratch(SCRATCH)
   const signatures = createScratch(MAX_SIGNATURE)
+  const ecdsa = createScratch(MAX_ECDSA)
   const pooledAtMost = cores > 1 ? POOLED_AT_MOST : 0
   const ring = Array.from<Waiting | undefined>({ length: WAITING_AT_MOST })
   /** Where the one is that waits longest. */
@@ -67,7 +68,8 @@ export function createVerifySignature(
   const verifyHere = (key: SignatureKey, signingInput: string, signature: string): boolean => {
     const fits = signingInput.length <= SCRATCH
     const input = fits ? inputs.write(signingInput, 'latin1') : Buffer.from(signingInput, 'latin1')
-    return verify(key.digest, input, key.input, signatures.write(signature, 'base64url'))
+    const bytes = signatures.write(signature, 'base64url')
+    return verify(key.digest, input, key.input, key.isEcdsa ? ecdsa.first(writeEcdsa(bytes, ecdsa.bytes)) : bytes)
   }
 
   const take = (): Waiting => {
@@ -88,8 +90,11 @@ export function createVerifySignature(
 
   const checkOnPool = ({ key, signingInput, signature, resolve, reject }: Waiting): void => {
     const input = Buffer.from(signingInput, 'latin1')
+    const raw = Buffer.from(signature, 'base64url')
+    const der = Buffer.allocUnsafe(MAX_ECDSA)
+    const bytes = key.isEcdsa ? der.subarray(0, writeEcdsa(raw, der)) : raw
     try {
-      verify(key.digest, input, key.input, Buffer.from(signature, 'base64url'), (error, valid) => {
+      verify(key.digest, input, key.input, bytes, (error, valid) => {
         pooled--
         if (error) reject(error)
         else resolve(valid)
@@ -127,16 +132,20 @@ export function createVerifySignature(
   }
 }
 
+interface Scratch {
+  readonly bytes: Buffer
+  first(length: number): Buffer
+  write(text: string, encoding: 'latin1' | 'base64url'): Buffer
+}
+
 /** Memory that is written anew for each check on this thread, and its first so many bytes, made once for each number. */
-function createScratch(size: number): { write(text: string, encoding: 'latin1' | 'base64url'): Buffer } {
+function createScratch(size: number): Scratch {
   const bytes = Buffer.allocUnsafeSlow(size)
   const views = Array.from<Buffer | undefined>({ length: size + 1 })
-  return {
-    write: (text, encoding) => {
-      const length = bytes.write(text, encoding)
-      const view = views[length] ?? bytes.subarray(0, length)
-      views[length] = view
-      return view
-    }
+  const first = (length: number): Buffer => {
+    const view = views[length] ?? bytes.subarray(0, length)
+    views[length] = view
+    return view
   }
+  return { bytes, first, write: (text, encoding) => first(bytes.write(text, encoding)) }
 }

@@ -1,7 +1,8 @@
 /** Signatures: the same decision wherever it is made, and nothing but the exact form of each algorithm. */
 import { constants, createPublicKey, type KeyObject, sign } from 'node:crypto'
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { algorithmsFor, createSignatureKey, SIGNATURE_ALGORITHMS } from '../src/signature.js'
+import { algorithmsFor, createSignatureKey, MAX_ECDSA, SIGNATURE_ALGORITHMS, writeEcdsa } from '../src/signature.js'
 import type { SignatureAlgorithm } from '../src/types.js'
 import { createVerifySignature } from '../src/verify-signature.js'
 import { createSigningKey, type SigningKey, signature } from './support/issuer.js'
@@ -63,6 +64,25 @@ describe.each(PLACES)('%s', (place) => {
     for (let i = 0; i < 8; i++) expect(await decide('ES256', sign('sha256', input, key), place)).toBe(false)
   })
 
+  test.each(['ES256', 'ES384', 'ES512'] as const)(
+    'JOS-12 (RFC 7518 §3.4): %s whose numbers begin with a zero is as good as any',
+    async (alg) => {
+      const { privateKey, publicKey } = keys.get(alg) as SigningKey
+      const key = createSignatureKey(alg, publicKey)
+      const half = key.signatureLength / 2
+      const missing = new Set(['whole, whole', 'whole, short', 'short, whole'])
+      // One number in 256 begins with a zero.
+      while (missing.size > 0) {
+        const bytes = sign(key.digest, input, { key: privateKey, dsaEncoding: 'ieee-p1363' })
+        const kind = [0, half].map((at) => (bytes[at] === 0 ? 'short' : 'whole')).join(', ')
+        if (!missing.delete(kind)) continue
+        expect(await decideIn(place, key, text, segment(bytes)), kind).toBe(true)
+        bytes[half] = (bytes[half] as number) ^ 1
+        expect(await decideIn(place, key, text, segment(bytes)), kind).toBe(false)
+      }
+    }
+  )
+
   test('JOS-12 (RFC 7518 §3.5): a PSS salt of another length than the digest is refused', async () => {
     const key = rsa.privateKey
     const padding = constants.RSA_PKCS1_PSS_PADDING
@@ -88,6 +108,34 @@ describe.each(PLACES)('%s', (place) => {
     ] as const) {
       expect(await decide(taken, good(made), place)).toBe(false)
     }
+  })
+})
+
+describe('writeEcdsa', () => {
+  /** INTEGER (X.690 §8.3): of as few bytes as there can be, the first bit of which is the sign. */
+  const integer = (bytes: Uint8Array): Buffer => {
+    const hex = BigInt(`0x${Buffer.from(bytes).toString('hex')}`).toString(16)
+    const even = hex.length % 2 === 1 ? `0${hex}` : hex
+    const content = Buffer.from(/^[89a-f]/.test(even) ? `00${even}` : even, 'hex')
+    return Buffer.concat([Buffer.from([0x02, content.length]), content])
+  }
+  const number = (length: number): fc.Arbitrary<Uint8Array> =>
+    fc
+      .tuple(fc.nat(length), fc.uint8Array({ minLength: length, maxLength: length }))
+      .map(([zeros, bytes]) => bytes.fill(0, 0, zeros))
+
+  test.each([32, 48, 66])('two numbers of %i bytes become what X.690 says', (length) => {
+    fc.assert(
+      fc.property(number(length), number(length), (r, s) => {
+        const content = Buffer.concat([integer(r), integer(s)])
+        const header = content.length < 128 ? [0x30, content.length] : [0x30, 0x81, content.length]
+        const der = Buffer.alloc(MAX_ECDSA + 1, 0xaa)
+        const written = writeEcdsa(Buffer.concat([r, s]), der)
+        expect(der.subarray(0, written)).toEqual(Buffer.concat([Buffer.from(header), content]))
+        expect(written).toBeLessThanOrEqual(MAX_ECDSA)
+        expect(der[written]).toBe(0xaa)
+      })
+    )
   })
 })
 

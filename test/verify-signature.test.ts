@@ -213,7 +213,7 @@ describe('a burst', () => {
     ['a key of another kind', createSigningKey('EdDSA').publicKey],
     ['no key at all', {} as KeyObject]
   ])('what cannot be checked is an error, and no answer, neither its own nor that of another: %s', async (_, none) => {
-    const unfit = { digest: 'sha256', input: { key: none }, signatureLength: 64 }
+    const unfit = { digest: 'sha256', input: { key: none }, signatureLength: 64, isEcdsa: true }
     const zeros = segment(Buffer.alloc(64))
     for (const place of PLACES) await expect(decideIn(place, unfit, text, zeros)).rejects.toThrow()
     const verify = createClocked(2)
