@@ -96,14 +96,21 @@ export function createConfirm(settings: ConfirmationSettings): Confirm {
     }
     return andThen(verifyProof(proofs, expected), (nonce) => {
       const all = nonce === undefined ? fields : withNonce(fields, nonce, request)
-      return createAccess(owner, accessToken, scheme, keys, all)
+      return keys === BY_DPOP && all === NO_FIELDS
+        ? shared(accessToken, scheme, keys)
+        : createAccess(owner, accessToken, scheme, keys, all)
     })
   }
 
   const confirmUnbound = (accessToken: VerifiedAccessToken): Access => {
     requireScheme(accessToken, 'Bearer', undefined)
     if (settings.require !== undefined) throw new InvalidToken('certificate_binding')
-    accessToken.access = createAccess(owner, accessToken, 'Bearer', NO_KEYS, NO_FIELDS)
+    return shared(accessToken, 'Bearer', NO_KEYS)
+  }
+
+  /** The one of all requests whose sender was confirmed in this way: a token has one way, and nothing of a request is in it. */
+  const shared = (accessToken: VerifiedAccessToken, scheme: Scheme, keys: readonly Key[]): Access => {
+    accessToken.access ??= createAccess(owner, accessToken, scheme, keys, NO_FIELDS)
     return accessToken.access
   }
 

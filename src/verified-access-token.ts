@@ -22,7 +22,10 @@ export class VerifiedAccessToken implements AccessToken {
   goodUntil: number = 0
   /** Of the issuer's keys, the version that it was verified with. */
   keySetVersion: number = 0
-  /** Of a token bound to no key, the one access that all its requests share. Kept here: a `WeakMap` costs more than all else on a hit. */
+  /**
+   * The one access of all its requests, once one was confirmed: of a token bound to no key, or to a DPoP key and no nonce was
+   * due. That there is one confirms nobody. Kept here: a `WeakMap` costs more than all else on a hit.
+   */
   access: Access | undefined = undefined
   readonly by: VerifiedBy
   readonly issuedBy: Issuer

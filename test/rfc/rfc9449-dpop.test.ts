@@ -83,6 +83,9 @@ async function nonceOf(server: ResourceServer): Promise<string> {
   return String(error.headers['DPoP-Nonce'])
 }
 
+const reasonOf = async (server: ResourceServer, request: ResourceRequest): Promise<string> =>
+  (await refusal(() => server.authorize(request))).reason
+
 const silent = api()
 const both = api({ dpop: {} })
 const strict = api({ dpop: { required: true } })
@@ -655,6 +658,17 @@ describe('RFC 9449 §6, §7: the token and the key', () => {
         under: ['Bearer']
       })
     )
+  })
+
+  test('DPP-25 DEN-23: what was granted with a proof once is granted to nobody without one', async () => {
+    const server = api({ dpop: {} })
+    const first = await accessOf(server, dpop(key.proof({ token })))
+    expect(await accessOf(server, dpop(key.proof({ token })))).toBe(first)
+    expect(first).toMatchObject({ scheme: 'DPoP', confirmedBy: ['dpop'], responseHeaders: {} })
+    expect(await reasonOf(server, bearer(token))).toBe('dpop_downgrade')
+    expect(await reasonOf(server, dpop([]))).toBe('proof_missing')
+    expect(await reasonOf(server, dpop(key.proof({ token, method: 'PUT' })))).toBe('proof_method')
+    expect(await reasonOf(server, dpop(createDpopKey().proof({ token })))).toBe('dpop_binding')
   })
 
   test('DPP-25: also with a good proof beside it', async () => {
