@@ -64,7 +64,8 @@ export function readMetadata(body: string, issuer: string): AuthorizationServerM
     return 'answered with JSON that is no object'
   const named = (document as Record<string, unknown>)['issuer']
   // RFC 8414 §3.3: identical, code point by code point, or the document must not be used.
-  if (named !== issuer) return `names the issuer ${String(JSON.stringify(named)).slice(0, 200)}`
+  if (typeof named !== 'string') return 'names no issuer'
+  if (named !== issuer) return `names the issuer ${JSON.stringify(named.slice(0, 200))}`
   return document as AuthorizationServerMetadata
 }
 
@@ -89,13 +90,13 @@ export function requireEndpoint(
   issuer: string
 ): string {
   const value = document[name]
-  const option = name === 'jwks_uri' ? 'jwksUri' : 'introspection.endpoint'
+  const [named, option] = name === 'jwks_uri' ? ['a jwks_uri', 'jwksUri'] : [`an ${name}`, 'introspection.endpoint']
   const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined
   if (!url) throw new Misconfigured(`the metadata of ${issuer} has no ${name}: set \`${option}\``)
   const local = url.protocol === 'http:' && isLoopback(url) && isLoopback(new URL(issuer))
   if (url.protocol !== 'https:' && !local)
     throw new Misconfigured(
-      `the metadata of ${issuer} has a ${name} that is not https: set \`${option}\` to one that is`
+      `the metadata of ${issuer} has ${named} that is not https: set \`${option}\` to one that is`
     )
   return url.href
 }

@@ -291,7 +291,7 @@ describe('doctor', () => {
     [
       'introspection_endpoint',
       'http://as.example.com/asked',
-      'a introspection_endpoint that is not https: set `introspection.endpoint` to one that is'
+      'an introspection_endpoint that is not https: set `introspection.endpoint` to one that is'
     ],
     ['introspection_endpoint', 5, 'no introspection_endpoint: set `introspection.endpoint`']
   ])('a %s of %j is refused as the resource server would, and not asked', async (name, value, why) => {

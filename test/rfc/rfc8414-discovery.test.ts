@@ -186,6 +186,9 @@ describe('ASM-04 (RFC 8414 §3.3): the document names the issuer, code point by 
     issuer.always('metadata', fault.wrongIssuer(`${issuer.issuer}/`))
     const error = await refusal(() => authorize(bed.api({ issuers: [issuer.issuer] }), issuer.token()))
     expect(error.hint).toContain(`names the issuer "${issuer.issuer}/"`)
+    issuer.always('metadata', fault.wrongIssuer([issuer.issuer]))
+    const other = await refusal(() => authorize(bed.api({ issuers: [issuer.issuer] }), issuer.token()))
+    expect(other.hint).toContain('names no issuer')
     expect(await error.toResponse().text()).toBe('{"error":"server_error"}')
   })
 

@@ -518,7 +518,7 @@ export const fault = {
 
   /** Metadata that names another issuer. */
   wrongIssuer:
-    (issuer = 'https://other.example'): Behaviour =>
+    (issuer: unknown = 'https://other.example'): Behaviour =>
     ({ response, normal }) =>
       send(response, { ...normal, body: JSON.stringify({ ...(JSON.parse(normal.body) as JsonObject), issuer }) }),
 
