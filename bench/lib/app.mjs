@@ -1,9 +1,10 @@
 // @ts-check
 /**
- * One server in a process of its own: `GET /items` behind one contender, answered with `{"ok":true}`.
+ * One server in a process of its own: `GET /items` behind one contender, answered with `{"ok":true}`; and another one
+ * without it, of the same framework.
  *
- * `node app.mjs <fixture file> <framework> <peer module, or ""> <variant as JSON>`; says `{ port }` when it listens, and
- * `{ cpu }`, microseconds, whenever it is asked.
+ * `node app.mjs <fixture file> <framework> <peer module, or ""> <variant as JSON>`; says `{ port, openPort }` when they
+ * listen, and `{ cpu }`, microseconds, whenever it is asked.
  */
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -18,16 +19,16 @@ const setup = { ...fixture, ...(settings.package && { package: settings.package 
 const peer = module ? (await import(module)).default : undefined
 const ANSWER = Object.freeze({ ok: true })
 
-/** @type {Record<string, () => Promise<import('node:http').Server>>} */
+/** @type {Record<string, (peer?: import('./types.d.ts').Peer) => Promise<import('node:http').Server>>} */
 const frameworks = {
-  express: async () => {
+  express: async (peer) => {
     const { default: express } = await import('express')
     const app = express()
     const handlers = peer ? /** @type {any[]} */ ([await peer.express?.(setup)].flat()) : []
     app.get('/items', ...handlers, (/** @type {any} */ _request, /** @type {any} */ response) => response.json(ANSWER))
     return app.listen(0, '127.0.0.1')
   },
-  koa: async () => {
+  koa: async (peer) => {
     const { default: Koa } = await import('koa')
     const app = new Koa()
     if (peer) app.use(/** @type {any} */ (await peer.koa?.(setup)))
@@ -36,7 +37,7 @@ const frameworks = {
     })
     return app.listen(0, '127.0.0.1')
   },
-  fastify: async () => {
+  fastify: async (peer) => {
     const { default: fastify } = await import('fastify')
     const app = fastify()
     const options = (await peer?.fastify?.(setup, app)) ?? {}
@@ -44,7 +45,7 @@ const frameworks = {
     await app.listen({ port: 0, host: '127.0.0.1' })
     return app.server
   },
-  node: async () => {
+  node: async (peer) => {
     const verify = await peer?.verify?.(setup)
     const body = JSON.stringify(ANSWER)
     return createServer((request, response) => {
@@ -64,11 +65,17 @@ const frameworks = {
   }
 }
 
-const server = /** @type {import('node:http').Server} */ (await frameworks[framework]?.())
-if (!server.listening) await new Promise((resolve) => server.once('listening', resolve))
+/** @param {import('./types.d.ts').Peer} [guard] */
+async function listen(guard) {
+  const server = /** @type {import('node:http').Server} */ (await frameworks[framework]?.(guard))
+  if (!server.listening) await new Promise((resolve) => server.once('listening', resolve))
+  return /** @type {import('node:net').AddressInfo} */ (server.address()).port
+}
+
+const [port, openPort] = [await listen(peer), await listen()]
 process.on('message', () => {
   const { user, system } = process.cpuUsage()
   process.send?.({ cpu: user + system })
 })
 process.once('disconnect', () => process.exit())
-process.send?.({ port: /** @type {import('node:net').AddressInfo} */ (server.address()).port })
+process.send?.({ port, openPort })

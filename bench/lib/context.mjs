@@ -4,13 +4,25 @@ import { compareLanes, interleave, startAuthority, startContender } from './aren
 
 /** @typedef {import('./types.d.ts').Lane} Lane */
 /** @typedef {import('./types.d.ts').Task} Task */
-/** @typedef {Omit<Task, 'milliseconds'>} Work */
+/** @typedef {Omit<Task, 'milliseconds'> & Partial<Pick<Task, 'milliseconds'>>} Work */
 /** @typedef {ReturnType<typeof compareLanes>} Comparison */
 /** @typedef {Awaited<ReturnType<typeof createContext>>} Context */
 
 export const EFFORTS = {
-  full: { rounds: 20, milliseconds: 12, servers: { rounds: 6, milliseconds: 400, warmUp: 2000 }, starts: 7 },
-  quick: { rounds: 5, milliseconds: 5, servers: { rounds: 2, milliseconds: 200, warmUp: 1000 }, starts: 3 }
+  full: {
+    rounds: 20,
+    milliseconds: 12,
+    servers: { rounds: 6, milliseconds: 400, warmUp: 1500 },
+    pairs: { rounds: 8, milliseconds: 300, requests: 40_000 },
+    starts: 7
+  },
+  quick: {
+    rounds: 5,
+    milliseconds: 5,
+    servers: { rounds: 2, milliseconds: 200, warmUp: 1000 },
+    pairs: { rounds: 2, milliseconds: 200, requests: 10_000 },
+    starts: 3
+  }
 }
 
 /** Contenders with a function that verifies a token: file of bench/peers by what a table calls it. */
@@ -59,7 +71,7 @@ export async function createContext(builtPackage, effort, progress) {
      */
     compare: async (lanes, work, flags) => {
       const one = await contender(lanes, flags)
-      const rounds = await interleave([one], { ...work, milliseconds: effort.milliseconds }, effort.rounds)
+      const rounds = await interleave([one], { milliseconds: effort.milliseconds, ...work }, effort.rounds)
       return compareLanes(rounds.get(one.label) ?? [])
     },
 
@@ -72,7 +84,7 @@ export async function createContext(builtPackage, effort, progress) {
      */
     besideRaw: async (lanes, work) => {
       const all = await Promise.all(lanes.map(([, lane]) => contender([lane, { module: 'raw' }])))
-      const costs = await interleave(all, { ...work, milliseconds: effort.milliseconds }, effort.rounds)
+      const costs = await interleave(all, { milliseconds: effort.milliseconds, ...work }, effort.rounds)
       return new Map(lanes.map(([label], i) => [label, compareLanes(costs.get(all[i]?.label ?? '') ?? [])]))
     },
 

@@ -33,10 +33,11 @@ async function startServer(file, framework, { label, module, variant = {} }, pin
     ...(pinned && canPin && { execPath: 'taskset', execArgv: ['-c', '0', process.execPath] }),
     env: { ...process.env, NODE_ENV: 'production', NODE_NO_WARNINGS: '1' }
   })
-  const { port } = await message(child)
+  const { port, openPort } = await message(child)
   return {
     label,
     port: /** @type {number} */ (port),
+    openPort: /** @type {number} */ (openPort),
     cpu: async () => {
       child.send('cpu')
       return /** @type {number} */ ((await message(child)).cpu)
@@ -114,6 +115,56 @@ export async function interleaveServers(file, framework, list, kinds, { pinned =
   }
   for (const server of servers) server.close()
   return samples
+}
+
+/**
+ * A server and the same without its protection, in one process, where they take turns: two processes with the same code
+ * are not equally fast.
+ *
+ * @param {string} file the fixture
+ * @param {string} framework
+ * @param {string} module
+ * @param {{ processes: number, rounds: number, milliseconds: number, requests: number }} effort `rounds` of each process,
+ *   after so many requests to each of the two, which make the code hot
+ * @returns {Promise<Record<'cpu' | 'perSecond', { kept: number, spread: number, own: number }>>} what is kept of the other
+ *   one's requests, and what it has itself
+ */
+export async function besideOpen(file, framework, module, { processes, rounds, milliseconds, ...warmUp }) {
+  /** @type {import('./types.d.ts').Fixture} */
+  const fixture = JSON.parse(readFileSync(file, 'utf8'))
+  const request = requestBytes('/items', `Bearer ${fixture.tokens['rs256']?.[0]}`)
+  const columns = () => ({ cpu: /** @type {number[]} */ ([]), perSecond: /** @type {number[]} */ ([]) })
+  const [own, open] = [columns(), columns()]
+  for (let i = 0; i < processes; i++) {
+    const server = await startServer(file, framework, { label: module, module }, true)
+    /** @param {number} port @param {ReturnType<typeof columns>} to */
+    const measure = async (port, to) => {
+      const before = await server.cpu()
+      const { requests, perSecond } = await load(port, () => request, { milliseconds })
+      to.cpu.push(((await server.cpu()) - before) / requests)
+      to.perSecond.push(perSecond)
+    }
+    const lanes = /** @type {const} */ ([
+      [server.port, own],
+      [server.openPort, open]
+    ])
+    for (const [port] of lanes) {
+      let left = warmUp.requests
+      const next = () => {
+        left--
+        return request
+      }
+      await load(port, next, { milliseconds: 10_000, goesOn: () => left > 0 })
+    }
+    for (let round = 0; round < rounds; round++)
+      for (const [port, to] of round % 2 === 0 ? lanes : lanes.toReversed()) await measure(port, to)
+    server.close()
+  }
+  const [cpu, rate] = [ratios(open.cpu, own.cpu), ratios(own.perSecond, open.perSecond)]
+  return {
+    cpu: { kept: median(cpu), spread: deviation(cpu), own: median(own.cpu) },
+    perSecond: { kept: median(rate), spread: deviation(rate), own: median(own.perSecond) }
+  }
 }
 
 /**

@@ -1,6 +1,6 @@
 // @ts-check
 import { atLeast, labelOf } from '../lib/result.mjs'
-import { interleaveServers } from '../lib/servers.mjs'
+import { besideOpen, interleaveServers } from '../lib/servers.mjs'
 import { median, ratios, short } from '../lib/stats.mjs'
 
 const FRAMEWORKS = [
@@ -19,15 +19,18 @@ const KINDS = [
   { tokens: 'es256', distinct: 12_000 }
 ]
 const [WARM, COLD, COLD_ES] = [0, 1, 2]
-/** It knows RS256 and EdDSA. */
-const NO_ES256 = ['fastify-auth0-verify']
+/** In processes of their own, and what each of them is for. @type {readonly (readonly [module: string, processes: number])[]} */
+const PAIRS = [
+  ['mark', 1],
+  ['ours', 2]
+]
 
 /** @type {import('../lib/result.mjs').Scenario} */
 export default {
   name: 'frameworks',
   title: 'What a protected server keeps',
   about:
-    'A server whose one route answers `{"ok":true}`, 32 connections that never wait, over loopback: what it keeps of the requests that the same server answers without protection, by the processor time of a request (by which the targets are judged, because that holds on a busy machine too) and by requests per second. One token again and again, and 12,000 distinct ones in turn, while our cache of tokens is full of others: the others have none. `raw` is a handler with one bare `crypto.verify`. Where there is `taskset`, the server has one core, and the load comes from the others.',
+    'A server whose one route answers `{"ok":true}`, 32 connections that never wait, over loopback: what it keeps of the requests that the same server answers without protection, by the processor time of a request (by which the targets are judged, because that holds on a busy machine too) and by requests per second. One token again and again, and 12,000 distinct ones in turn, while our cache of tokens is full of others: the others have none. `raw` is a handler with one bare `crypto.verify`. A middleware that leaves an object on the request, and does nothing else, shows what is the framework\'s own; it, and ours with one token, take turns with an open server in the same process, because two processes with the same code are not equally fast. Where there is `taskset`, the server has one core, and the load comes from the others.',
   run: async ({ file, effort, progress }) => {
     /** @type {import('../lib/result.mjs').Target[]} */
     const targets = []
@@ -37,11 +40,14 @@ export default {
     const bars = {}
     for (const { name, title, kept, peers } of FRAMEWORKS) {
       progress(`frameworks: ${title}`)
-      const modules = ['', 'raw', 'ours', ...peers]
-      const servers = modules.map((module) => ({
+      /** @type {Map<string, Awaited<ReturnType<typeof besideOpen>>>} */
+      const pairs = new Map()
+      for (const [module, processes] of PAIRS)
+        pairs.set(module, await besideOpen(file, name, module, { processes, ...effort.pairs }))
+      const servers = ['', 'raw', 'ours', ...peers].map((module) => ({
         label: module,
         module,
-        skip: NO_ES256.includes(module) ? [COLD_ES] : []
+        skip: module === 'ours' ? [WARM] : peers.includes(module) ? [COLD_ES] : []
       }))
       const samples = await interleaveServers(file, name, servers, KINDS, effort.servers)
       const column = (
@@ -49,9 +55,12 @@ export default {
         /** @type {number} */ kind,
         /** @type {'cpu' | 'perSecond'} */ what
       ) => samples.get(`${module} ${kind}`)?.[what] ?? []
+      const pair = (/** @type {string} */ module, /** @type {number} */ kind) =>
+        kind === WARM ? pairs.get(module) : undefined
       const share = (/** @type {string} */ module, /** @type {number} */ kind, than = '') =>
-        median(ratios(column(than, kind, 'cpu'), column(module, kind, 'cpu')))
+        pair(module, kind)?.cpu.kept ?? median(ratios(column(than, kind, 'cpu'), column(module, kind, 'cpu')))
       const rate = (/** @type {string} */ module, /** @type {number} */ kind) =>
+        pair(module, kind)?.perSecond.kept ??
         median(ratios(column(module, kind, 'perSecond'), column('', kind, 'perSecond')))
       const value = (
         /** @type {string} */ module,
@@ -85,14 +94,14 @@ export default {
           'p50, ms',
           'p99, ms'
         ],
-        rows: modules.map((module) => [
+        rows: ['', 'mark', 'raw', 'ours', ...peers].map((module) => [
           module ? labelOf(module) : 'unprotected',
           short(share(module, WARM)),
           short(share(module, COLD)),
           short(share(module, COLD_ES)),
           short(rate(module, WARM)),
           short(rate(module, COLD)),
-          value(module, 'cpu', WARM),
+          pairs.has(module) ? short(pairs.get(module)?.cpu.own ?? Number.NaN) : value(module, 'cpu', WARM),
           value(module, 'cpu'),
           value(module, 'p50'),
           value(module, 'p99')
