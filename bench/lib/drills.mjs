@@ -65,8 +65,10 @@ export function createDrills(peer, fixture) {
 
   return async (slice) => {
     if (slice.drill === 'dpop') {
-      verifyProof ??= /** @type {Operation} */ (await peer.verifyProof?.(fixture))
-      const made = proofs(fixture.clients, fixture.audience, slice.n)
+      verifyProof ??= /** @type {Operation} */ (
+        await (peer.verifyPreparedProof?.(fixture) ?? peer.verifyProof?.(fixture))
+      )
+      const made = proofs(fixture.clients, fixture.audience, slice.n, peer.prepareProof)
       return turns(verifyProof, made(), slice, made())
     }
     verify ??= /** @type {Operation} */ (await (peer.verifyPrepared?.(fixture) ?? peer.verify?.(fixture)))
@@ -270,9 +272,10 @@ let arena = Buffer.alloc(0)
  * @param {readonly import('./types.d.ts').DpopClient[]} clients
  * @param {string} audience
  * @param {number} n
- * @returns {() => () => import('./types.d.ts').Proof} the next one, for each who goes through them
+ * @param {(request: import('./types.d.ts').Proof) => unknown} [prepare] before the clock starts
+ * @returns {() => () => unknown} the next one, for each who goes through them
  */
-function proofs(clients, audience, n) {
+function proofs(clients, audience, n, prepare) {
   if (arena.length < 2 * n * MAX_FIELD) arena = Buffer.alloc(2 * n * MAX_FIELD)
   const lengths = new Uint16Array(2 * n)
   for (let i = 0; i < n; i++) {
@@ -282,12 +285,14 @@ function proofs(clients, audience, n) {
     lengths[2 * i + 1] = arena.write(proof(client, audience), (2 * i + 1) * MAX_FIELD, 'latin1')
   }
   const field = (/** @type {number} */ i) => arena.toString('latin1', i * MAX_FIELD, i * MAX_FIELD + (lengths[i] ?? 0))
+  const one = (/** @type {number} */ i) => ({ authorization: field(2 * i), proof: field(2 * i + 1) })
+  const prepared = prepare && Array.from({ length: n }, (_, i) => prepare(one(i)))
   return () => {
     let at = 0
     return () => {
-      const i = 2 * at
+      const i = at
       at = (at + 1) % n
-      return { authorization: field(i), proof: field(i + 1) }
+      return prepared ? prepared[i] : one(i)
     }
   }
 }

@@ -45,6 +45,9 @@ export interface Peer {
   /** Where the input may be ready before the clock starts: only for the raw signature check. */
   prepare?(authorization: string): unknown
   verifyPrepared?(setup: Setup): (prepared: never) => unknown
+  /** The same of a proof. */
+  prepareProof?(request: Proof): unknown
+  verifyPreparedProof?(setup: Setup): (prepared: never) => unknown
   /** `GET /items` at the URI `audience + '/items'`, with a DPoP proof. */
   verifyProof?(setup: Setup): ((request: Proof) => unknown) | Promise<(request: Proof) => unknown>
   /** Middleware, or a plugin, for a route that answers `{"ok":true}`. */

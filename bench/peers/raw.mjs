@@ -22,6 +22,19 @@ const keysOf = ({ jwks }) => {
   return { RS256: key('RS256'), ES256: key('ES256') }
 }
 
+/** By the header, which has the key. @type {Map<string, import('node:crypto').VerifyKeyObjectInput>} */
+const proofKeys = new Map()
+
+/** @param {import('../lib/types.d.ts').Proof} request */
+const splitProof = ({ proof }) => {
+  const { input, signature } = split(`Bearer ${proof}`)
+  const header = proof.slice(0, proof.indexOf('.'))
+  const { jwk } = JSON.parse(Buffer.from(header, 'base64url').toString())
+  const key = proofKeys.get(header) ?? { key: createPublicKey({ key: jwk, format: 'jwk' }), dsaEncoding: 'ieee-p1363' }
+  proofKeys.set(header, key)
+  return { input, signature, key }
+}
+
 /** In a handler the input has to be made as well. @param {import('../lib/types.d.ts').Setup} setup */
 const inHandler = (setup) => {
   const keys = keysOf(setup)
@@ -45,6 +58,12 @@ export default {
       if (!verify('sha256', input, keys[/** @type {'RS256'} */ (alg)], signature)) throw new Error('bad signature')
     }
   },
+  prepareProof: splitProof,
+  verifyPreparedProof:
+    () =>
+    (/** @type {ReturnType<typeof splitProof>} */ { input, signature, key }) => {
+      if (!verify('sha256', input, key, signature)) throw new Error('bad signature')
+    },
   verify: inHandler,
   express: (setup) => {
     const check = inHandler(setup)
