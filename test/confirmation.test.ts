@@ -71,7 +71,12 @@ describe('createConfirm', () => {
   }
 
   /** What a token as an issuer may bind it becomes, with the client's certificate there and a proof that is good. */
-  async function confirmed({ cnf: confirmation, type, scheme = 'Bearer', settings, fields }: Given): Promise<Access> {
+  function confirmed(given: Given): Promise<Access> {
+    return confirming(given)()
+  }
+
+  /** The same token, each time that it comes. */
+  function confirming({ cnf: confirmation, type, scheme = 'Bearer', settings, fields }: Given): () => Promise<Access> {
     const token = {
       token: 'the token',
       hash: 'its digest',
@@ -89,7 +94,7 @@ describe('createConfirm', () => {
     })
     const credentials: Credentials = { scheme, field: `${scheme} the token`, token: 'the token', proofs: ['a proof'] }
     const request = get(fields, { method: 'PUT', url: '/items/1?x' })
-    return confirm(token as unknown as VerifiedAccessToken, credentials, request)
+    return async () => confirm(token as unknown as VerifiedAccessToken, credentials, request)
   }
   const reasonOf = async (given: Given): Promise<string> => (await refusal(() => confirmed(given))).reason
 
@@ -186,6 +191,25 @@ describe('createConfirm', () => {
     const one = await confirmed({ ...given, fields: { origin: 'https://app.example.com' } })
     expect(one.responseHeaders).toEqual({ ...withNonce, 'Access-Control-Expose-Headers': 'DPoP-Nonce' })
     expect(Object.isFrozen(one.responseHeaders)).toBe(true)
+  })
+
+  test('DPP-25 DEN-24: all requests of a token have one access, but where something of a request is in it', async () => {
+    let asked = 0
+    const verifyProof = (): string | undefined => (++asked === 3 ? 'n1' : undefined)
+    const next = confirming({ cnf: cnf.jkt, scheme: 'DPoP', settings: { verifyProof } })
+    const [first, second, third, fourth] = [await next(), await next(), await next(), await next()]
+    expect([second, fourth].map((one) => one === first)).toEqual([true, true])
+    expect(third).not.toBe(first)
+    expect([first?.responseHeaders, third?.responseHeaders]).toMatchObject([{}, { 'DPoP-Nonce': 'n1' }])
+    // Whoever has the access has not proved anything yet.
+    expect(asked).toBe(4)
+    for (const [binding, scheme] of [
+      [cnf.x5t, 'Bearer'],
+      [both, 'DPoP']
+    ] as const) {
+      const bound = confirming({ cnf: binding, scheme })
+      expect(await bound()).not.toBe(await bound())
+    }
   })
 
   test('the same sender with newer facts is the same sender', async () => {
