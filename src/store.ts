@@ -38,7 +38,7 @@ export function memoryOnceStore({
       throw new TypeError(`memoryOnceStore(): ${name} must be a positive integer`)
   }
   const keys = new Set<string>()
-  const perOwner = new Map<string, { held: number }>()
+  const perOwner = new Map<string, number>()
   /** Keys by the second in which they end, so that forgetting costs no search. */
   const ending = new Map<number, string[]>()
   let swept = Math.floor(now())
@@ -46,8 +46,9 @@ export function memoryOnceStore({
   const forget = (key: string): void => {
     keys.delete(key)
     const owner = ownerOf(key)
-    const count = perOwner.get(owner)
-    if (count && --count.held === 0) perOwner.delete(owner)
+    const left = (perOwner.get(owner) ?? 1) - 1
+    if (left > 0) perOwner.set(owner, left)
+    else perOwner.delete(owner)
   }
   const sweep = (time: number): void => {
     // Also for a time that is no number.
@@ -66,12 +67,11 @@ export function memoryOnceStore({
       sweep(Math.floor(time))
       if (keys.has(key)) return false
       const owner = ownerOf(key)
-      const count = perOwner.get(owner)
+      const held = perOwner.get(owner) ?? 0
       if (keys.size >= maxEntries) throw new Error(`the store is full: ${maxEntries} entries are alive`)
-      if (count !== undefined && count.held >= maxPerOwner) throw new Error(`one owner has ${maxPerOwner} live entries`)
+      if (held >= maxPerOwner) throw new Error(`one owner has ${maxPerOwner} live entries`)
       keys.add(key)
-      if (count === undefined) perOwner.set(owner, { held: 1 })
-      else count.held++
+      perOwner.set(owner, held + 1)
       const second = Math.floor(time + ttl)
       const others = ending.get(second)
       if (others) others.push(key)

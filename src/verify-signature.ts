@@ -69,6 +69,8 @@ export function createVerifySignature(
     const fits = signingInput.length <= SCRATCH
     const input = fits ? inputs.write(signingInput, 'latin1') : Buffer.from(signingInput, 'latin1')
     const bytes = signatures.write(signature, 'base64url')
+    // Fewer, where the decoder passed over a character that no caller lets through.
+    if (bytes.length !== key.signatureLength) return false
     return verify(key.digest, input, key.input, key.isEcdsa ? ecdsa.first(writeEcdsa(bytes, ecdsa.bytes)) : bytes)
   }
 
@@ -91,6 +93,10 @@ export function createVerifySignature(
   const checkOnPool = ({ key, signingInput, signature, resolve, reject }: Waiting): void => {
     const input = Buffer.from(signingInput, 'latin1')
     const raw = Buffer.from(signature, 'base64url')
+    if (raw.length !== key.signatureLength) {
+      resolve(false)
+      return
+    }
     const der = Buffer.allocUnsafe(MAX_ECDSA)
     const bytes = key.isEcdsa ? der.subarray(0, writeEcdsa(raw, der)) : raw
     try {

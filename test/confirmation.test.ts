@@ -207,8 +207,11 @@ describe('createConfirm', () => {
       [cnf.x5t, 'Bearer'],
       [both, 'DPoP']
     ] as const) {
-      const bound = confirming({ cnf: binding, scheme })
-      expect(await bound()).not.toBe(await bound())
+      // A certificate is looked at each time, and the answer may depend on it.
+      for (const certificateField of ['Client-Cert', undefined]) {
+        const bound = confirming({ cnf: binding, scheme, settings: { certificateField } })
+        expect(await bound()).not.toBe(await bound())
+      }
     }
   })
 
