@@ -6,7 +6,7 @@ import type { OnceStore } from './types.js'
 
 /** Bounds of a `memoryOnceStore()`. Full, it throws: what it forgot could be used twice. */
 export interface MemoryOnceStoreOptions {
-  /** Entries in all. Default 250 000, up to about 35 MiB. */
+  /** Entries in all. Default 250 000, up to about 45 MiB. */
   readonly maxEntries?: number
   /** Entries of one owner (the text before a key's first `.`: for DPoP, the client's key). Default 50 000. */
   readonly maxPerOwner?: number
