@@ -138,6 +138,18 @@ describe('writeEcdsa', () => {
       .tuple(fc.nat(length), fc.uint8Array({ minLength: length, maxLength: length }))
       .map(([zeros, bytes]) => bytes.fill(0, 0, zeros))
 
+  test.each([
+    [61, 62, [0x30, 127]],
+    [62, 62, [0x30, 0x81, 128]]
+  ])('numbers of %i and %i bytes are where the length begins to take two', (r, s, header) => {
+    const [half, der] = [66, Buffer.alloc(MAX_ECDSA)]
+    const numbers = Buffer.alloc(2 * half, 1)
+      .fill(0, 0, half - r)
+      .fill(0, half, 2 * half - s)
+    expect(writeEcdsa(numbers, der)).toBe(header.length + (header.at(-1) ?? 0))
+    expect([...der.subarray(0, header.length)]).toEqual(header)
+  })
+
   test('the largest that there can be has room', () => {
     const der = Buffer.alloc(MAX_ECDSA + 1, 0xaa)
     expect(writeEcdsa(Buffer.alloc(132, 0xff), der)).toBe(MAX_ECDSA)
