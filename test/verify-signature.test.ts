@@ -209,6 +209,20 @@ describe('a burst', () => {
     expect(verify(key, text, good)).toBe(true)
   })
 
+  test.each(PLACES)('characters that a decoder passes over are no part of a signature: %s', async (place) => {
+    const { publicKey, privateKey } = createSigningKey('ES512')
+    const large = createSignatureKey('ES512', publicKey)
+    const half = large.signatureLength / 2
+    // Without their first zeros, R and S are the same numbers: of fewer bytes, and as many characters.
+    let bytes: Buffer
+    do bytes = sign('sha512', Buffer.from(text), { key: privateKey, dsaEncoding: 'ieee-p1363' })
+    while (bytes[0] !== 0 || bytes[half] !== 0)
+    const shorter = Buffer.concat([bytes.subarray(1, half), bytes.subarray(half + 1)])
+    expect(await decideIn(place, large, text, segment(bytes))).toBe(true)
+    for (const filler of ['   ', '...', '!!!'])
+      expect(await decideIn(place, large, text, `${segment(shorter)}${filler}`)).toBe(false)
+  })
+
   test.each([
     ['a key of another kind', createSigningKey('EdDSA').publicKey],
     ['no key at all', {} as KeyObject]
