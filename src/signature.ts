@@ -89,6 +89,8 @@ const INTEGER = 0x02
  * An ECDSA signature as OpenSSL has it: a SEQUENCE of two INTEGERs in DER (RFC 3279 §2.2.3). Node would do that as well,
  * for `dsaEncoding: 'ieee-p1363'`, and takes more than half a microsecond for it.
  *
+ * Does NOT check that the numbers are any of the curve: OpenSSL does.
+ *
  * @param signature R and S, of equal length
  * @param der       room for {@link MAX_ECDSA} bytes
  * @returns how many bytes were written
