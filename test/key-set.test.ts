@@ -1,8 +1,9 @@
 /** A published key set as signature keys: what is read, what is passed over and why, and what is found. */
-import { verify } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { MAX_KEYS, readKeySet } from '../src/key-set.js'
+import type { SignatureKey } from '../src/signature.js'
 import type { SignatureAlgorithm } from '../src/types.js'
+import { createVerifySignature } from '../src/verify-signature.js'
 import { ALGORITHMS, type Algorithm, createSigningKey, signature } from './support/issuer.js'
 
 const ec = createSigningKey('ES256', { kid: 'ec' })
@@ -43,8 +44,9 @@ describe('what a key can be used for', () => {
       const [found] = readKeySet({ keys: [key.publicJwk] }).find(alg, key.kid)
       const signed = signature('input', key)
       expect(found?.signatureLength).toBe(signed.length)
-      expect(verify(found?.digest, Buffer.from('input'), found?.input as never, signed)).toBe(true)
-      expect(verify(found?.digest, Buffer.from('other'), found?.input as never, signed)).toBe(false)
+      const [verify, segment] = [createVerifySignature(), Buffer.from(signed).toString('base64url')]
+      expect(verify(found as SignatureKey, 'input', segment)).toBe(true)
+      expect(verify(found as SignatureKey, 'other', segment)).toBe(false)
     }
   })
 })
