@@ -87,7 +87,7 @@ export function createDrills(peer, fixture) {
     if (drill === 'promises') return promises(verify, next, slice)
     if (drill === 'crowd') return crowd(verify, next, slice)
     if (drill === 'bytes') return bytes(verify, next, slice)
-    if (slice.drill === 'burst') return burst(verify, next, slice)
+    if (drill === 'burst') return burst(verify, next, slice)
     const another = source(slice, 'for nobody')
     return drill === 'hot' ? hot(verify, next, slice, another) : turns(verify, next, slice, another)
   }
@@ -136,8 +136,8 @@ async function repeated(operation, next, n) {
   return { wall: (performance.now() - start) * 1000, cpu: cpuNow() - before }
 }
 
-/** @param {Operation} operation @param {() => unknown} next @param {Slice} slice @param {() => unknown} [another] as `next` @returns {Promise<Cost>} */
-async function turns(operation, next, { n, expect = 'good' }, another = next) {
+/** @param {Operation} operation @param {() => unknown} next @param {Slice} slice @param {() => unknown} another as `next` @returns {Promise<Cost>} */
+async function turns(operation, next, { n, expect = 'good' }, another) {
   const before = cpuNow()
   const wall = await inTurns(operation, next, n, expect)
   const between = cpuNow()

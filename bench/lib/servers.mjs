@@ -126,8 +126,8 @@ export async function interleaveServers(file, framework, list, kinds, { pinned =
  * @param {string} module
  * @param {{ processes: number, rounds: number, milliseconds: number, requests: number }} effort `rounds` of each process,
  *   after so many requests to each of the two, which make the code hot
- * @returns {Promise<Record<'cpu' | 'perSecond', { kept: number, spread: number, own: number }>>} what is kept of the other
- *   one's requests, and what it has itself
+ * @returns {Promise<{ cpu: number, perSecond: number, own: number }>} what is kept of the other one's requests, by processor
+ *   time and by the clock; microseconds of processor time for one of its own
  */
 export async function besideOpen(file, framework, module, { processes, rounds, milliseconds, ...warmUp }) {
   /** @type {import('./types.d.ts').Fixture} */
@@ -161,10 +161,7 @@ export async function besideOpen(file, framework, module, { processes, rounds, m
     server.close()
   }
   const [cpu, rate] = [ratios(open.cpu, own.cpu), ratios(own.perSecond, open.perSecond)]
-  return {
-    cpu: { kept: median(cpu), spread: deviation(cpu), own: median(own.cpu) },
-    perSecond: { kept: median(rate), spread: deviation(rate), own: median(own.perSecond) }
-  }
+  return { cpu: median(cpu), perSecond: median(rate), own: median(own.cpu) }
 }
 
 /**

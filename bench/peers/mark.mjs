@@ -5,7 +5,7 @@ const AUTH = Object.freeze({})
 
 /** @type {import('../lib/types.d.ts').Peer} */
 export default {
-  name: 'only sets `auth`',
+  name: 'sets `auth`, and nothing else',
   packages: [],
   express: () => (/** @type {any} */ request, /** @type {any} */ _response, /** @type {() => void} */ next) => {
     request.auth = AUTH

@@ -19,7 +19,7 @@ const KINDS = [
   { tokens: 'es256', distinct: 12_000 }
 ]
 const [WARM, COLD, COLD_ES] = [0, 1, 2]
-/** In processes of their own, and what each of them is for. @type {readonly (readonly [module: string, processes: number])[]} */
+/** What takes turns with an open server, in so many processes. @type {readonly (readonly [module: string, processes: number])[]} */
 const PAIRS = [
   ['mark', 1],
   ['ours', 2]
@@ -30,7 +30,7 @@ export default {
   name: 'frameworks',
   title: 'What a protected server keeps',
   about:
-    'A server whose one route answers `{"ok":true}`, 32 connections that never wait, over loopback: what it keeps of the requests that the same server answers without protection, by the processor time of a request (by which the targets are judged, because that holds on a busy machine too) and by requests per second. One token again and again, and 12,000 distinct ones in turn, while our cache of tokens is full of others: the others have none. `raw` is a handler with one bare `crypto.verify`. A middleware that leaves an object on the request, and does nothing else, shows what is the framework\'s own; it, and ours with one token, take turns with an open server in the same process, because two processes with the same code are not equally fast. Where there is `taskset`, the server has one core, and the load comes from the others.',
+    'A server whose one route answers `{"ok":true}`, 32 connections that never wait, over loopback: what it keeps of the requests that the same server answers without protection, by the processor time of a request (by which the targets are judged, because that holds on a busy machine too) and by requests per second. One token again and again, and 12,000 distinct ones in turn, while our cache of tokens is full of others: the others have none, and are not measured with ES256. `raw` is a handler with one bare `crypto.verify`. A middleware that leaves an object on the request, and does nothing else, shows what is the framework\'s own; it, and ours with one token, take turns with an open server in the same process, because two processes with the same code are not equally fast. Where there is `taskset`, the server has one core, and the load comes from the others.',
   run: async ({ file, effort, progress }) => {
     /** @type {import('../lib/result.mjs').Target[]} */
     const targets = []
@@ -58,9 +58,9 @@ export default {
       const pair = (/** @type {string} */ module, /** @type {number} */ kind) =>
         kind === WARM ? pairs.get(module) : undefined
       const share = (/** @type {string} */ module, /** @type {number} */ kind, than = '') =>
-        pair(module, kind)?.cpu.kept ?? median(ratios(column(than, kind, 'cpu'), column(module, kind, 'cpu')))
+        pair(module, kind)?.cpu ?? median(ratios(column(than, kind, 'cpu'), column(module, kind, 'cpu')))
       const rate = (/** @type {string} */ module, /** @type {number} */ kind) =>
-        pair(module, kind)?.perSecond.kept ??
+        pair(module, kind)?.perSecond ??
         median(ratios(column(module, kind, 'perSecond'), column('', kind, 'perSecond')))
       const value = (
         /** @type {string} */ module,
@@ -101,7 +101,7 @@ export default {
           short(share(module, COLD_ES)),
           short(rate(module, WARM)),
           short(rate(module, COLD)),
-          pairs.has(module) ? short(pairs.get(module)?.cpu.own ?? Number.NaN) : value(module, 'cpu', WARM),
+          pairs.has(module) ? short(pairs.get(module)?.own ?? Number.NaN) : value(module, 'cpu', WARM),
           value(module, 'cpu'),
           value(module, 'p50'),
           value(module, 'p99')
