@@ -1,5 +1,13 @@
 /** Hono. Typed by shape. Refusals are thrown; Hono's own error handling answers with their `getResponse()`. */
-import { type Access, type Check, type Receiver, Refusal, type Requirement, type ResourceServer } from '../src/index.js'
+import {
+  type Access,
+  type Check,
+  type Receiver,
+  Refusal,
+  type Requirement,
+  type ResourceServer,
+  ResourceServerError
+} from '../src/index.js'
 import { receiveFetch } from './events.js'
 import { FetchRequest } from './fetch.js'
 import {
@@ -24,6 +32,8 @@ export interface HonoContext {
     text?(): Promise<string>
   }
   readonly res: Response
+  /** What a handler threw, once it has been answered. */
+  readonly error?: Error | undefined
   /** With `@hono/node-server`, `incoming` is Node's request. */
   readonly env?: unknown
   get(key: 'auth'): unknown
@@ -63,7 +73,9 @@ export function protect<Scope extends string>(
       forgetContent((name) => context.header(name))
       throw surface(error, ...headersOf(context))
     }
-    return next()
+    await next()
+    // Thrown by the handler, and answered by now: the length that it set was that of another content.
+    if (context.error instanceof ResourceServerError) context.header('Content-Length')
   }
 }
 

@@ -856,6 +856,22 @@ export function describeAdapter(adapter: Adapter): void {
         )
       }
 
+      for (const errors of ['json', 'framework', 'own'] as const) {
+        inChain(
+          `(RFC 9110 §8.6) a refusal that the handler throws itself has a length of its own, with errors answered by: ${errors}`,
+          async () => {
+            const throwing = async (call: Call): Promise<object> => {
+              call.setHeader?.('Content-Length', '500')
+              throw new Forbidden()
+            }
+            const port = await serve({ errors, routes: [route('/items', [], { answer: throwing })] })
+            const reply = await get(port, '/items', bearer(fixture.issuer.token()))
+            expect(reply.status).toBe(403)
+            expect(Number(reply.values('content-length')[0] ?? reply.body.length)).toBe(reply.body.length)
+          }
+        )
+      }
+
       inChain('are no replacement for protection', async () => {
         silence()
         const port = await serve({
