@@ -23,6 +23,13 @@ function metadataLocations({ issuer, metadataUrl }: Pick<IssuerSettings, 'issuer
   ]
 }
 
+/** Metadata that were found. */
+export interface Discovered {
+  readonly document: AuthorizationServerMetadata
+  /** As it came. */
+  readonly text: string
+}
+
 /**
  * Asks each location in turn. A 4xx, another content type or a document of another issuer means "not here"; a 5xx or
  * silence means that nothing can be known now, and ends the search (RFC 8414 §3, §5).
@@ -30,12 +37,12 @@ function metadataLocations({ issuer, metadataUrl }: Pick<IssuerSettings, 'issuer
  * @throws {Unavailable} a location did not answer
  * @throws {Misconfigured} all answered, none with this issuer's metadata
  */
-export async function discover(settings: IssuerSettings, http: Http): Promise<AuthorizationServerMetadata> {
+export async function discover(settings: IssuerSettings, http: Http): Promise<Discovered> {
   const findings: string[] = []
   for (const url of metadataLocations(settings)) {
     const answer = await http({ url, method: 'GET', headers: { accept: 'application/json' }, dependency: 'metadata' })
     const found = readAnswer(answer, settings.expectedMetadataIssuer)
-    if (typeof found !== 'string') return found
+    if (typeof found !== 'string') return { document: found, text: answer.body }
     findings.push(`${url} ${found}`)
   }
   throw new Misconfigured(

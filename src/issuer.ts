@@ -102,13 +102,9 @@ export function createIssuer(
     })
   const metadata = watch<Metadata>({
     load: async () => {
-      const document = await discover(settings, http)
+      const { document, text } = await discover(settings, http)
       const dated = { document, ...dates(now(), METADATA_FRESH_FOR) }
-      metadataFleet?.publish({
-        text: JSON.stringify(document),
-        fetchedAt: dated.fetchedAt,
-        freshUntil: dated.freshUntil
-      })
+      metadataFleet?.publish({ text, fetchedAt: dated.fetchedAt, freshUntil: dated.freshUntil })
       return dated
     },
     accept: ({ document }) => warnAboutMetadata(document, resource, warn),

@@ -62,6 +62,16 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       })
     })
 
+    test('… also metadata that are nested deeper than anybody could write them anew', async () => {
+      const nested = `${'['.repeat(20_000)}${']'.repeat(20_000)}`
+      const document = JSON.stringify({ ...issuer.metadata, 'x-nested': 0 }).replace(':0}', `:${nested}}`)
+      issuer.always('metadata', fault.status(200, { body: document }))
+      expect(await ask(await process(), issuer.token())).toEqual(granted)
+      await kept(redis, 'metadata')
+      issuer.always('metadata', fault.status(500))
+      expect(await ask(await process(), issuer.token())).toEqual(granted)
+    })
+
     test('recovers by itself', async () => {
       await ask(await process(), issuer.token())
       await kept(redis, 'jwks')
