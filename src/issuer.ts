@@ -13,7 +13,7 @@ import { createLimits, type Limits } from './limits.js'
 import type { Dated, Source } from './remote.js'
 import type { Shared } from './shared.js'
 import type { AuthorizationServerMetadata, Awaitable } from './types.js'
-import { type DocumentHealth, dates, type Observed, watch } from './watched.js'
+import { type DocumentHealth, dates, type Loaded, type Observed, watch } from './watched.js'
 
 export type { DocumentHealth } from './watched.js'
 
@@ -102,10 +102,9 @@ export function createIssuer(
     })
   const metadata = watch<Metadata>({
     load: async () => {
+      const since = now()
       const { document, text } = await discover(settings, http)
-      const dated = { document, ...dates(now(), METADATA_FRESH_FOR) }
-      metadataFleet?.publish({ text, fetchedAt: dated.fetchedAt, freshUntil: dated.freshUntil })
-      return dated
+      return { document: { document, ...dates(since, METADATA_FRESH_FOR) }, text }
     },
     accept: ({ document }) => warnAboutMetadata(document, resource, warn),
     now,
@@ -134,7 +133,9 @@ export function createIssuer(
         }))
   const keys = watch<DatedKeySet>({
     load: async (again) =>
-      settings.jwks ? { ...settings.jwks, ...dates(now(), Number.POSITIVE_INFINITY) } : fetchKeySet(again),
+      settings.jwks
+        ? { document: { ...settings.jwks, ...dates(now(), Number.POSITIVE_INFINITY) } }
+        : fetchKeySet(again),
     accept: (set) => {
       for (const why of set.skipped) warn(`key set: ${why}`)
       if ([...previous].some((fingerprint) => !set.fingerprints.has(fingerprint))) version++
@@ -145,14 +146,11 @@ export function createIssuer(
     fleet: keyFleet
   })
 
-  const fetchKeySet = async (again: boolean): Promise<DatedKeySet> => {
-    const place = await locateKeySet(again)
-    const set = {
-      ...readPublishedKeySet(place.answer, place.url),
-      ...dates(now(), lifetime(place.answer.cacheControl))
-    }
-    keyFleet?.publish({ text: place.answer.body, fetchedAt: set.fetchedAt, freshUntil: set.freshUntil })
-    return set
+  const fetchKeySet = async (again: boolean): Promise<Loaded<DatedKeySet>> => {
+    const since = now()
+    const { url, answer } = await locateKeySet(again)
+    const set = { ...readPublishedKeySet(answer, url), ...dates(since, lifetime(answer.cacheControl)) }
+    return { document: set, text: answer.body }
   }
 
   const getKeySet = (url: string, again: boolean): Promise<Answer> =>

@@ -9,7 +9,7 @@ import { isPromise } from './awaitable.js'
 import { Unavailable } from './errors.js'
 import type { Awaitable } from './types.js'
 
-/** A document with the times (seconds since the epoch) at which it came, should be renewed, and ceases to be fresh. */
+/** A document with the times (seconds since the epoch) at which it was asked for, should be renewed, and ceases to be fresh. */
 export interface Dated {
   readonly fetchedAt: number
   readonly refreshAt: number

@@ -136,7 +136,7 @@ export function createStatusLists(means: StatusListMeans): StatusLists {
         if (fetched.issuedAt < latest)
           throw new Unavailable('status_list', `${new URL(uri).host} served an older list than before`)
         latest = fetched.issuedAt
-        return fetched
+        return { document: fetched }
       },
       accept: ({ bytes: size }) => {
         if (entries.has(entry)) weigh(entry, size)

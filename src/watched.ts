@@ -39,9 +39,18 @@ export interface Observed {
   health(): DocumentHealth
 }
 
+/** A document that was fetched, and its text as it came: for the others, where there are any. */
+export interface Loaded<T extends Dated> {
+  readonly document: T
+  readonly text?: string
+}
+
 export interface WatchOptions<T extends Dated> {
-  /** `again`: the last document was not enough. */
-  readonly load: (again: boolean) => Promise<T>
+  /**
+   * `again`: the last document was not enough. The document is dated by when it was asked for: what was so before is not
+   * newer for having been long on its way.
+   */
+  readonly load: (again: boolean) => Promise<Loaded<T>>
   /** Told of every document that takes the place of another, however it came. */
   readonly accept?: (document: T) => void
   readonly now: () => number
@@ -70,11 +79,12 @@ export function watch<T extends Dated>({ load, accept, now, staleFor, fleet }: W
   const observed = async (again: boolean): Promise<T> => {
     const attempt = ++started
     try {
-      const document = await load(again)
-      // Overtaken by one that began later: it says what was so before.
+      const { document, text } = await load(again)
+      // Overtaken by one that began later: it says what was so before, and nobody is told.
       if (held !== undefined && attempt < finished) return held
       finished = attempt
       error = undefined
+      if (text !== undefined) fleet?.publish({ text, fetchedAt: document.fetchedAt, freshUntil: document.freshUntil })
       return hold(document)
     } catch (cause) {
       if (attempt > finished) error = cause

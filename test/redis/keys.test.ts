@@ -194,6 +194,41 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
     expect(await cache.get(parts)).toBe(newer)
   })
 
+  test.each(['refreshed itself meanwhile', 'did not'])(
+    'KEY-09: a set that was long on its way is not newer than what was fetched since; the process that had asked for it %s',
+    async (what) => {
+      const [slow, quick] = [await process(), await process()]
+      await slow.ready()
+      await quick.ready()
+      const withdrawn = issuer.token()
+      const [key = ''] = await kept(redis, 'jwks')
+      const before = await redis.look.get(key)
+      let arrive = (): void => undefined
+      issuer.script('jwks', (exchange) => {
+        arrive = () => fault.none()(exchange)
+      })
+      issuer.reset()
+      const asked = ask(slow, junk())
+      await issuer.received('jwks', 1)
+      issuer.rotate('switch')
+      issuer.rotate('retire')
+      bed.clock.advance(1)
+      await quick.refresh()
+      await changed(redis, key, before)
+      if (what !== 'did not') await slow.refresh()
+      await ask(slow, junk())
+      const current = await redis.look.get(key)
+      bed.clock.advance(1)
+      arrive()
+      await asked
+      // One more exchange on the same connection: what was to be written would have been.
+      await ask(slow, junk())
+      expect(await redis.look.get(key)).toBe(current)
+      expect((await ask(quick, withdrawn)).status).not.toBe(200)
+      if (what !== 'did not') expect((await ask(slow, withdrawn)).status).not.toBe(200)
+    }
+  )
+
   describe('KEY-07, SEC-05: an unknown kid', () => {
     test('is fetched for by one process; the others find the key without asking', async () => {
       const processes = [await process(), await process(), await process()]
