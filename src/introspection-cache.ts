@@ -10,7 +10,7 @@ import { type CacheStats, createTimedCache } from './cache.js'
 import { type IntrospectionMeans, introspect } from './introspection.js'
 import type { Issuer } from './issuer.js'
 import type { Shared } from './shared.js'
-import { createSharedAnswers, type SharedAnswer } from './shared-answers.js'
+import { createSharedAnswers, type Lifetime, type SharedAnswer } from './shared-answers.js'
 import type { Awaitable, Claims } from './types.js'
 import type { VerifiedAccessToken } from './verified-access-token.js'
 
@@ -51,7 +51,10 @@ export function createIntrospectionCache({ shared, ...means }: IntrospectionCach
   const asking = new Map<string, Promise<Active | undefined>>()
 
   const keyOf = (token: string, issuer: Issuer): string => hash('sha256', `${issuer.serial}.${token}`, 'base64url')
-  const cacheFor = ({ settings }: Issuer): number => settings.introspection?.cacheFor ?? 0
+  const lifetimeOf = ({ settings }: Issuer): Lifetime => ({
+    active: settings.introspection?.cacheFor ?? 0,
+    inactive: INACTIVE_FOR
+  })
 
   const remember = (key: string, answer: Active | undefined, until: number): void => {
     const time = now()
@@ -73,12 +76,14 @@ export function createIntrospectionCache({ shared, ...means }: IntrospectionCach
   ): Promise<SharedAnswer & { publish?: () => void }> => {
     const shared = known && (await known)
     if (shared) return shared
-    const members = await introspect(token, issuer, means)
+    // Before: what was so when it was asked is not newer for having been long on its way.
     const since = now()
+    const members = await introspect(token, issuer, means)
     const exp = members?.['exp']
-    const most = since + (members ? cacheFor(issuer) : INACTIVE_FOR)
+    const { active: lives, inactive: remembered } = lifetimeOf(issuer)
+    const most = since + (members ? lives : remembered)
     const given = { members, since, until: typeof exp === 'number' ? Math.min(exp, most) : most }
-    return { ...given, publish: () => answers?.set(token, issuer, given) }
+    return { ...given, publish: () => answers?.set(token, issuer, given, lifetimeOf(issuer)) }
   }
 
   const start = (
@@ -116,8 +121,7 @@ export function createIntrospectionCache({ shared, ...means }: IntrospectionCach
       if (inactive.get(key, time)) return undefined
       const known = active.get(key, time) ?? asking.get(key)
       if (known) return known
-      const lifetime = { active: cacheFor(issuer), inactive: INACTIVE_FOR }
-      return start(key, token, issuer, answers?.get(token, issuer, lifetime))
+      return start(key, token, issuer, answers?.get(token, issuer, lifetimeOf(issuer)))
     },
     ask: (token, issuer) => start(keyOf(token, issuer), token, issuer, undefined),
     stats: () => ({ active: active.stats(), inactive: inactive.stats(), introspecting: asking.size })

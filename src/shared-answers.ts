@@ -20,7 +20,7 @@ const MAX_AHEAD = 10
 export interface SharedAnswer {
   /** undefined: not active. */
   readonly members: Claims | undefined
-  /** When it was given. */
+  /** When it was asked for. */
   readonly since: number
   /** Until when it may be believed. */
   readonly until: number
@@ -29,11 +29,17 @@ export interface SharedAnswer {
 export interface SharedAnswers {
   /** @param lifetime seconds that an active answer, and an inactive one, live here. Never throws. */
   get(token: string, issuer: Issuer, lifetime: Lifetime): Promise<SharedAnswer | undefined>
-  /** In place of whatever was said of the token before. Nobody waits for it. */
-  set(token: string, issuer: Issuer, answer: SharedAnswer): void
+  /**
+   * In place of what was said of the token before; but not "active" in place of "not active", as long as that is believed,
+   * nor what was asked for before the other was: a slow process does not undo what another has been told. Nobody waits for it.
+   *
+   * @param lifetime as for `get`
+   */
+  set(token: string, issuer: Issuer, answer: SharedAnswer, lifetime: Lifetime): void
 }
 
-interface Lifetime {
+/** Seconds that an answer may be believed. */
+export interface Lifetime {
   readonly active: number
   readonly inactive: number
 }
@@ -43,24 +49,35 @@ export function createSharedAnswers(
   { resource, now }: { readonly resource: string; readonly now: () => number }
 ): SharedAnswers {
   const cache = shared.cache('introspection')
-  return {
-    get: async (token, issuer, lifetime) => {
-      const text = await cache.get(partsOf(token, issuer, resource))
-      if (text === undefined) return undefined
-      const found = parseObject(text)
-      if (found === undefined || ![found['since'], found['until']].every(Number.isFinite)) return undefined
-      const { members, since, until: end } = found as unknown as SharedAnswer
-      if (members !== undefined && (typeof members !== 'object' || members === null)) return undefined
-      const time = now()
-      const most = members ? lifetime.active : lifetime.inactive
-      // Also by this process's own time, should another's be ahead.
-      const until = Math.min(end, since + most, time + most)
-      return since <= time + MAX_AHEAD && time < until ? { members: deepFreeze(members), since, until } : undefined
-    },
-    set: (token, issuer, { members, since, until }) => {
-      const text = stringify(members, { since, until })
-      void cache.set(partsOf(token, issuer, resource), text ?? '', text === undefined ? 0 : until - now())
+
+  const get: SharedAnswers['get'] = async (token, issuer, lifetime) => {
+    const text = await cache.get(partsOf(token, issuer, resource))
+    if (text === undefined) return undefined
+    const found = parseObject(text)
+    if (found === undefined || ![found['since'], found['until']].every(Number.isFinite)) return undefined
+    const { members, since, until: end } = found as unknown as SharedAnswer
+    if (members !== undefined && (typeof members !== 'object' || members === null)) return undefined
+    const time = now()
+    const most = members ? lifetime.active : lifetime.inactive
+    // Also by this process's own time, should another's be ahead.
+    const until = Math.min(end, since + most, time + most)
+    return since <= time + MAX_AHEAD && time < until ? { members: deepFreeze(members), since, until } : undefined
+  }
+
+  const set = async (token: string, issuer: Issuer, answer: SharedAnswer, lifetime: Lifetime): Promise<void> => {
+    const { members, since, until } = answer
+    if (members !== undefined) {
+      const other = await get(token, issuer, lifetime)
+      // Clocks differ by more than an answer takes, so that "not active" stands whatever its time.
+      if (other !== undefined && (other.members === undefined || other.since > since)) return
     }
+    const text = stringify(members, { since, until })
+    await cache.set(partsOf(token, issuer, resource), text ?? '', text === undefined ? 0 : until - now())
+  }
+
+  return {
+    get,
+    set: (...answer) => void set(...answer).catch(() => undefined)
   }
 }
 

@@ -203,13 +203,10 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       const withdrawn = issuer.token()
       const [key = ''] = await kept(redis, 'jwks')
       const before = await redis.look.get(key)
-      let arrive = (): void => undefined
-      issuer.script('jwks', (exchange) => {
-        arrive = () => fault.none()(exchange)
-      })
-      issuer.reset()
+      const late = fault.late()
+      issuer.script('jwks', late.behaviour)
       const asked = ask(slow, junk())
-      await issuer.received('jwks', 1)
+      await late.asked
       issuer.rotate('switch')
       issuer.rotate('retire')
       bed.clock.advance(1)
@@ -219,7 +216,7 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       await ask(slow, junk())
       const current = await redis.look.get(key)
       bed.clock.advance(1)
-      arrive()
+      late.arrive()
       await asked
       // One more exchange on the same connection: what was to be written would have been.
       await ask(slow, junk())

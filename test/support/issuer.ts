@@ -393,6 +393,20 @@ export async function startIssuer(settings: IssuerSettings = {}): Promise<TestIs
  * but the flaw can be the cause of what a test sees.
  */
 export const fault = {
+  /** The normal answer as it is now, once `arrive` is called; `asked` resolves when there is one. */
+  late: (): { readonly behaviour: Behaviour; readonly asked: Promise<void>; arrive(): void } => {
+    let arrive = (): void => undefined
+    let ask = (): void => undefined
+    const asked = new Promise<void>((resolve) => {
+      ask = resolve
+    })
+    const behaviour: Behaviour = ({ response, normal }) => {
+      arrive = () => send(response, normal)
+      ask()
+    }
+    return { behaviour, asked, arrive: () => arrive() }
+  },
+
   /** None: the normal answer, to leave one out in a script. */
   none:
     (): Behaviour =>
