@@ -19,13 +19,12 @@ import { createReadCertificate } from './mtls.js'
 import type { ResourceServerOptions } from './options.js'
 import { asError, type Enforcement, enforce, isPreflight, type Policy, readPolicy } from './policy.js'
 import { createResourceMetadata } from './resource-metadata.js'
-import { createRevocations } from './revocation.js'
+import { createRevocations, type RevokedBy } from './revocation.js'
 import type { ResourceServer, ScopeTypes } from './server.js'
 import { meansOf, readSettings } from './settings.js'
 import type { OnceStoreStats } from './store.js'
 import type {
   Access,
-  AccessToken,
   Awaitable,
   Credentials,
   HeaderFields,
@@ -104,19 +103,19 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
   const fanOut =
     channel &&
     createFanOut({ channel, resource, revocations, now, deadline, warn: (message) => events.warning('', message) })
-  const revoke = async (list: readonly Revocation[]): Promise<void> =>
-    revokeEverywhere(list, { revocations, issuers, fanOut })
-  const requireNotRevoked = (accessToken: AccessToken): void => {
+  const revoke = async (list: readonly Revocation[], by: RevokedBy): Promise<void> =>
+    revokeEverywhere(list, by, { revocations, fanOut })
+  const requireNotRevoked = (accessToken: VerifiedAccessToken): void => {
     if (revocations.isRevoked(accessToken)) throw new InvalidToken('revoked')
   }
   /** Past every cache, what its issuer says of it since: by event, or in its status list. */
   const requireLive = (access: Access): Awaitable<void> => {
-    requireNotRevoked(access)
     const accessToken = accessTokenOf(access)
+    requireNotRevoked(accessToken)
     if (!accessToken.hasStatus) return undefined
     const status = accessTokens.requireStatus(accessToken)
     // Revoked while the list was fetched, it is refused all the same.
-    return isPromise(status) ? status.then(() => requireNotRevoked(access)) : undefined
+    return isPromise(status) ? status.then(() => requireNotRevoked(accessToken)) : undefined
   }
   const { metadata, add } = createResourceMetadata(settings)
   const credentialRules: CredentialRules = { accepted, rejectQueryToken: settings.rejectQueryToken }
@@ -255,7 +254,7 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
         throw new TypeError(
           'revoke(): `issuer` is none that this server accepts: give the `iss` of the tokens, to the letter'
         )
-      await revoke(list)
+      await revoke(list, 'operator')
     },
     refresh: (issuer) => refresh(issuers, senders, issuer),
     ready: async () => {
@@ -288,7 +287,7 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
     accepts,
     verifySignature,
     warning: events.warning,
-    revoke
+    revoke: (list) => revoke(list, 'sender')
   })
   return Object.freeze(server)
 }

@@ -2,7 +2,6 @@
  * What is a revocation, and what is none: it names one thing, or has a time; a member that is not known is refused, so that
  * a misspelt one never comes to mean more than was meant. Does NOT remember it: see `revocation.ts`.
  */
-import type { IssuerSettings } from './issuer-settings.js'
 import type { Revocation } from './types.js'
 
 export const NAMES = ['jti', 'subject', 'sessionId', 'clientId'] as const
@@ -51,21 +50,6 @@ export function completed(revocation: Revocation, time: number, keepFor: number)
     before: kind === 'jti' ? Number.POSITIVE_INFINITY : (before ?? time),
     until: readTime(given['until'], 'until') ?? time + keepFor
   }
-}
-
-/**
- * Each under every name of its issuer (`acceptedIssuers`): tokens of all of them are signed by the same keys, for the same
- * users, and who revokes need not know by which name they go.
- */
-export function underAllNames(
-  revocations: readonly Revocation[],
-  issuers: readonly { readonly settings: Pick<IssuerSettings, 'acceptedIssuers'> }[]
-): readonly Revocation[] {
-  return revocations.flatMap((one) => {
-    const named = issuers.filter(({ settings }) => settings.acceptedIssuers.has(one?.issuer))
-    const names = new Set(named.flatMap(({ settings }) => [...settings.acceptedIssuers]))
-    return names.size < 2 ? [one] : [...names].map((issuer) => ({ ...one, issuer }))
-  })
 }
 
 function readName(value: unknown, member: string): string {

@@ -7,16 +7,10 @@
  * revoked. Does NOT outlive the process, and does NOT verify who says that something is revoked.
  */
 import { hash } from 'node:crypto'
-import type { RevocationOptions } from './options.js'
-import type { Problems } from './problems.js'
-import { asRevocation, type Complete, completed, NAMES, type Name } from './revocation-parts.js'
+import type { IssuerSettings } from './issuer-settings.js'
+import { asRevocation, type Complete, completed, type Name } from './revocation-parts.js'
+import type { RevocationSettings } from './revocation-settings.js'
 import type { AccessToken, Revocation } from './types.js'
-
-export interface RevocationSettings {
-  /** Seconds. */
-  readonly keepFor: number
-  readonly maxEntries: number
-}
 
 /** How full the memory of revocations is. */
 export interface RevocationStats {
@@ -32,11 +26,13 @@ export interface Revocations {
    * From now on. What is revoked already stays so at least as long, and at least up to the later `before`; in whatever
    * order the same revocations come, and however often, the outcome is the same.
    *
+   * @param by  whose word it is; a sender of events has less room, so that none can keep the others from being heard
    * @returns those that said something new, with their defaults filled in
    * @throws {TypeError} one that is none; no other is heeded then
    * @throws {RevocationsFull} those before it hold (`news`), and nothing was forgotten
    */
-  readonly revoke: (revocations: readonly Revocation[]) => readonly Revocation[]
+  readonly revoke: (revocations: readonly Revocation[], by?: RevokedBy) => readonly Revocation[]
+  /** Under whatever name of its issuer the revocation was. */
   readonly isRevoked: (accessToken: RevocableToken) => boolean
   /** All that is remembered, to tell somebody who was not there. */
   readonly entries: () => readonly Revocation[]
@@ -45,8 +41,13 @@ export interface Revocations {
   readonly stats: () => RevocationStats
 }
 
+/** Whoever calls `api.revoke()`, also in another process; or who sends an event, as many as it likes. */
+export type RevokedBy = 'operator' | 'sender'
+
 /** What is read of an access token. */
-export type RevocableToken = Pick<AccessToken, 'issuer' | 'subject' | 'clientId' | 'issuedAt' | 'claims'>
+export interface RevocableToken extends Pick<AccessToken, 'issuer' | 'subject' | 'clientId' | 'issuedAt' | 'claims'> {
+  readonly issuedBy: { readonly settings: Pick<IssuerSettings, 'acceptedIssuers'> }
+}
 
 /** There is no room, and nothing will be forgotten before its time to make some. */
 export class RevocationsFull extends Error {
@@ -65,6 +66,8 @@ const BYTES_PER_ENTRY = 512
 const MIN_BYTES = 16 * 1024
 /** Of the room, what sessions may take: their users make new ones at will, and must not keep all else from being revoked. */
 const SESSIONS_SHARE = 3 / 4
+/** What senders say of one issuer's tokens may take so many times the room that is left: of all of it 7/8, of two issuers' 7/15 each. */
+const TIMES_THE_REST = 7
 /** Seconds: what ends within one of these is forgotten together. */
 const PERIOD = 60
 
@@ -83,6 +86,8 @@ type ByIssuer = Readonly<Record<Name, Map<string, Entry>>> & {
   /** One text for all its entries, each of which came with its own. */
   readonly issuer: string
   everything: Entry | undefined
+  size: number
+  bytes: number
 }
 
 export function createRevocations({
@@ -121,13 +126,15 @@ export function createRevocations({
     const known = issuers.get(entry.issuer) as ByIssuer
     if (entry.kind === undefined) known.everything = undefined
     else known[entry.kind].delete(entry.name)
-    if (known.everything === undefined && NAMES.every((kind) => known[kind].size === 0)) {
+    marks ^= entry.mark
+    known.size--
+    known.bytes -= weigh(entry)
+    size--
+    bytes -= weigh(entry)
+    if (known.size === 0) {
       issuers.delete(entry.issuer)
       bytes -= weighIssuer(known)
     }
-    marks ^= entry.mark
-    size--
-    bytes -= weigh(entry)
     if (entry.kind === 'sessionId') {
       sessions.size--
       sessions.bytes -= weigh(entry)
@@ -146,7 +153,21 @@ export function createRevocations({
     }
   }
 
-  const heed = (revocation: Complete): boolean => {
+  /** @throws {RevocationsFull} */
+  const requireRoom = (entry: Entry, into: ByIssuer, more: number, by: RevokedBy): void => {
+    const left = { size: maxEntries - size, bytes: maxBytes - bytes - more }
+    if (left.size <= 0 || left.bytes < 0)
+      throw new RevocationsFull(`${size} revocations are remembered (${bytes} bytes), and none may be forgotten yet`)
+    if (by === 'sender' && (into.size >= TIMES_THE_REST * left.size || into.bytes > TIMES_THE_REST * left.bytes))
+      throw new RevocationsFull(`${into.size} revocations of ${into.issuer} have no more room; all else has`)
+    if (
+      entry.kind === 'sessionId' &&
+      (sessions.size >= maxEntries * SESSIONS_SHARE || sessions.bytes + more > maxBytes * SESSIONS_SHARE)
+    )
+      throw new RevocationsFull(`${sessions.size} sessions are revoked, and have no more room; all else has`)
+  }
+
+  const heed = (revocation: Complete, by: RevokedBy): boolean => {
     const { issuer, kind, name } = revocation
     const found = issuers.get(issuer)
     const known = kind === undefined ? found?.everything : found?.[kind].get(name)
@@ -160,6 +181,8 @@ export function createRevocations({
     const into: ByIssuer = found ?? {
       issuer,
       everything: undefined,
+      size: 0,
+      bytes: 0,
       jti: new Map(),
       subject: new Map(),
       sessionId: new Map(),
@@ -167,14 +190,13 @@ export function createRevocations({
     }
     const entry: Entry = { issuer: into.issuer, kind, name, before: 0, until: 0, mark: 0 }
     const more = weigh(entry) + (found ? 0 : weighIssuer(into))
-    if (size >= maxEntries || bytes + more > maxBytes)
-      throw new RevocationsFull(`${size} revocations are remembered (${bytes} bytes), and none may be forgotten yet`)
+    requireRoom(entry, into, more, by)
     if (kind === 'sessionId') {
-      if (sessions.size >= maxEntries * SESSIONS_SHARE || sessions.bytes + more > maxBytes * SESSIONS_SHARE)
-        throw new RevocationsFull(`${sessions.size} sessions are revoked, and have no more room; all else has`)
       sessions.size++
       sessions.bytes += weigh(entry)
     }
+    into.size++
+    into.bytes += weigh(entry)
     issuers.set(into.issuer, into)
     if (kind === undefined) into.everything = entry
     else into[kind].set(name, entry)
@@ -192,15 +214,28 @@ export function createRevocations({
   const applies = (entry: Entry | undefined, issuedAt: number | undefined, time: number): boolean =>
     isLive(entry, time) && (issuedAt === undefined || issuedAt < entry.before)
 
+  const isRevokedBy = (known: ByIssuer | undefined, accessToken: RevocableToken, time: number): boolean => {
+    if (known === undefined) return false
+    const { subject, clientId, issuedAt, claims } = accessToken
+    const { jti, sid } = claims
+    return (
+      applies(known.everything, issuedAt, time) ||
+      (typeof jti === 'string' && isLive(known.jti.get(jti), time)) ||
+      (subject !== undefined && applies(known.subject.get(subject), issuedAt, time)) ||
+      (typeof sid === 'string' && applies(known.sessionId.get(sid), issuedAt, time)) ||
+      (clientId !== undefined && applies(known.clientId.get(clientId), issuedAt, time))
+    )
+  }
+
   return {
-    revoke: (revocations) => {
+    revoke: (revocations, by = 'operator') => {
       const time = now()
       sweep(time)
       // All are read before any is heeded: one that is none must not leave half of them done.
       const complete = revocations.map((one) => completed(one, time, keepFor))
       const news: Revocation[] = []
       try {
-        for (const one of complete) if (!(time >= one.until) && heed(one)) news.push(asRevocation(one))
+        for (const one of complete) if (!(time >= one.until) && heed(one, by)) news.push(asRevocation(one))
       } catch (error) {
         if (error instanceof RevocationsFull) error.news = news
         throw error
@@ -209,19 +244,14 @@ export function createRevocations({
     },
     isRevoked: (accessToken) => {
       if (size === 0) return false
-      const { issuer, subject, clientId, issuedAt, claims } = accessToken
       const time = now()
       sweep(time)
-      const known = issuers.get(issuer)
-      if (known === undefined) return false
-      const { jti, sid } = claims
-      return (
-        applies(known.everything, issuedAt, time) ||
-        (typeof jti === 'string' && isLive(known.jti.get(jti), time)) ||
-        (subject !== undefined && applies(known.subject.get(subject), issuedAt, time)) ||
-        (typeof sid === 'string' && applies(known.sessionId.get(sid), issuedAt, time)) ||
-        (clientId !== undefined && applies(known.clientId.get(clientId), issuedAt, time))
-      )
+      if (isRevokedBy(issuers.get(accessToken.issuer), accessToken, time)) return true
+      const { acceptedIssuers: names } = accessToken.issuedBy.settings
+      if (names.size === 1) return false
+      // The same keys sign under all of them, for the same users.
+      for (const name of names) if (isRevokedBy(issuers.get(name), accessToken, time)) return true
+      return false
     },
     entries: () => {
       sweep(now())
@@ -248,26 +278,4 @@ function weighIssuer({ issuer }: ByIssuer): number {
 
 function markOf({ issuer, kind, name, before, until }: Entry): number {
   return Number.parseInt(hash('sha256', JSON.stringify([issuer, kind, name, before, until]), 'hex').slice(0, 8), 16) | 0
-}
-
-/** The option `revocation`. */
-export function readRevocation(value: unknown, problems: Problems): RevocationSettings {
-  const options: RevocationOptions = value !== undefined && problems.object(value, 'revocation') ? value : {}
-  problems.unknownKeys(options, 'revocation.', ['keepFor', 'maxEntries'])
-  const maxEntries = problems.number(options.maxEntries, 'revocation.maxEntries', {
-    default: 100_000,
-    min: 1,
-    max: 1_000_000,
-    unit: 'entries'
-  })
-  if (!Number.isInteger(maxEntries)) problems.add('revocation.maxEntries', 'is no integer', 'round it')
-  return Object.freeze({
-    keepFor: problems.number(options.keepFor, 'revocation.keepFor', {
-      default: 24 * 3600,
-      min: 60,
-      max: 31 * 24 * 3600,
-      unit: 'seconds'
-    }),
-    maxEntries
-  })
 }

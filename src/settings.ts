@@ -8,7 +8,7 @@ import { type DecryptionKeySettings, readDecryptionKeys } from './decryption.js'
 import { type IssuerSettings, type Means, readIssuerOptions } from './issuer-settings.js'
 import type { HttpOptions, IssuerResolver, ResourceServerOptions } from './options.js'
 import { Problems } from './problems.js'
-import { type RevocationSettings, readRevocation } from './revocation.js'
+import { type RevocationSettings, readRevocation } from './revocation-settings.js'
 import { createShared, readShared, type Shared } from './shared.js'
 import type { Check } from './types.js'
 

@@ -2,29 +2,28 @@
 import type { FanOut } from './fan-out.js'
 import type { Issuer } from './issuer.js'
 import type { Issuers } from './issuers.js'
-import { type Revocations, RevocationsFull } from './revocation.js'
-import { underAllNames } from './revocation-parts.js'
+import { type Revocations, RevocationsFull, type RevokedBy } from './revocation.js'
 import type { Health, Stats } from './server.js'
 import type { Revocation } from './types.js'
 
 export interface RevokeMeans {
   readonly revocations: Revocations
-  readonly issuers: Issuers
   readonly fanOut: FanOut | undefined
 }
 
 /**
- * Here, under every name of an issuer, and in the other processes.
+ * Here and in the other processes.
  *
  * @throws {TypeError} one that is none; no other is heeded then
  * @throws {RevocationsFull} what there was room for holds, and is told to the others
  */
 export async function revokeEverywhere(
   list: readonly Revocation[],
-  { revocations, issuers, fanOut }: RevokeMeans
+  by: RevokedBy,
+  { revocations, fanOut }: RevokeMeans
 ): Promise<void> {
   try {
-    const news = revocations.revoke(underAllNames(list, issuers.known()))
+    const news = revocations.revoke(list, by)
     await fanOut?.publish(news)
   } catch (error) {
     if (error instanceof RevocationsFull) await fanOut?.publish(error.news)
@@ -33,19 +32,21 @@ export async function revokeEverywhere(
 }
 
 /**
- * Loads metadata and keys anew, of all that are known or of one.
+ * Loads metadata and keys anew, of all that are known or of one, whatever it is called: where issuers are looked up, each of
+ * its names has keys of its own.
  *
  * @param senders of events, which are not among the issuers
  * @throws {TypeError} nobody is called so
  * @throws the first failure, after all were tried
  */
 export async function refresh(issuers: Issuers, senders: readonly Issuer[], name: string | undefined): Promise<void> {
-  const heard = senders.filter(({ settings }) => name === undefined || settings.issuer === name)
-  const named = name === undefined ? issuers.known() : [await issuers.named(name)]
-  const chosen = [...named, ...heard].filter((issuer) => issuer !== undefined)
-  if (name !== undefined && chosen.length === 0)
-    throw new TypeError('refresh(): not an issuer that this server accepts')
-  const attempts = await Promise.allSettled(chosen.map((issuer) => issuer.refresh()))
+  const named = name === undefined ? undefined : await issuers.named(name)
+  const meant = [...issuers.known(), ...senders].filter(
+    ({ settings }) => name === undefined || settings.acceptedIssuers.has(name)
+  )
+  const chosen = new Set(named ? [named, ...meant] : meant)
+  if (name !== undefined && chosen.size === 0) throw new TypeError('refresh(): not an issuer that this server accepts')
+  const attempts = await Promise.allSettled([...chosen].map((issuer) => issuer.refresh()))
   const failure = attempts.find((one) => one.status === 'rejected')
   if (failure) throw failure.reason
 }

@@ -119,6 +119,7 @@ describe('layers', () => {
     'checks',
     'policy',
     'revocation-parts',
+    'revocation-settings',
     'revocation',
     'confirmation-settings',
     'introspection-settings',

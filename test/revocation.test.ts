@@ -33,6 +33,7 @@ function token({ issuer = I, jti = 't1', sid, ...facts }: Facts = {}): Revocable
   const { subject = 'u1', clientId = 'c1', iat: issuedAt = NOW - 10 } = facts
   return {
     issuer,
+    issuedBy: { settings: { acceptedIssuers: new Set([issuer]) } },
     subject: 'subject' in facts ? facts.subject : subject,
     clientId: 'clientId' in facts ? facts.clientId : clientId,
     issuedAt: 'iat' in facts ? facts.iat : issuedAt,
@@ -179,6 +180,55 @@ describe('bounds', () => {
     expect(() => revoke([{ issuer: I, jti: 'd'.repeat(2000) }])).toThrow(RevocationsFull)
     clock.advance(DAY + 60)
     expect(stats()).toMatchObject({ entries: 0, bytes: 0 })
+  })
+
+  test.each(['jti', 'subject', 'clientId'] as const)(
+    'what one issuer’s events say by %s leaves room for the others, and for whoever calls revoke()',
+    (kind) => {
+      const { revoke, isRevoked, stats } = memory({ maxEntries: 80 })
+      const say = (issuer: string, name: string, by?: 'sender'): void =>
+        void revoke([{ issuer, [kind]: name } as unknown as Revocation], by)
+      const fill = (issuer: string): number => {
+        let said = 0
+        expect(() => {
+          for (; said < 100; said++) say(issuer, `${said}`, 'sender')
+        }).toThrow(`${issuer} have no more room`)
+        return said
+      }
+      expect(fill(I)).toBe(70)
+      say('https://other.example', 'thief', 'sender')
+      revoke([{ issuer: I, before: NOW }])
+      for (let i = 0; i < 8; i++) say(I, `mine ${i}`)
+      expect(() => say(I, 'mine 8')).toThrow('80 revocations')
+      expect(stats().entries).toBe(80)
+      expect(isRevoked(token({ jti: 'other', subject: 'other', clientId: 'other' }))).toBe(true)
+    }
+  )
+
+  test('… by long names too, and what has ended leaves its room', () => {
+    const { clock, revoke } = memory({ maxEntries: 100 })
+    const fill = (): number => {
+      let said = 0
+      expect(() => {
+        for (; said < 100; said++) revoke([{ issuer: I, subject: `${said}`.padEnd(2000) }], 'sender')
+      }).toThrow('have no more room')
+      return said
+    }
+    const said = fill()
+    expect(said).toBe(10)
+    revoke([{ issuer: I, before: NOW }])
+    clock.advance(DAY + 60)
+    expect(fill()).toBe(said)
+  })
+
+  test('two issuers’ events leave room for a third', () => {
+    const { revoke } = memory({ maxEntries: 1000 })
+    for (const issuer of ['https://a.example', 'https://b.example']) {
+      expect(() => {
+        for (let i = 0; i < 1000; i++) revoke([{ issuer, jti: `${i}` }], 'sender')
+      }).toThrow('have no more room')
+    }
+    expect(revoke([{ issuer: I, subject: 'u1' }], 'sender')).toHaveLength(1)
   })
 
   test('issuers count too, where each has an entry', () => {
@@ -409,7 +459,17 @@ describe('api.revoke()', () => {
     expect(await ask(api, other)).toEqual(granted)
     await api.revoke({ issuer: second, before: bed.clock.now() + 1 })
     expect(await ask(api, other)).toEqual(denial.inactive)
-    expect(api.stats().revocations.entries).toBe(4)
+    expect(api.stats().revocations.entries).toBe(2)
+  })
+
+  test('… also where issuers are looked up, and nobody has asked for one by that name yet', async () => {
+    const issuer = await bed.issuer()
+    const second = 'https://sts.example.com'
+    const options = { issuer: issuer.issuer, acceptedIssuers: [second] }
+    const api = bed.api({ issuers: (name) => (name === second || name === issuer.issuer ? options : undefined) })
+    await api.revoke({ issuer: issuer.issuer, subject: 'u1' })
+    expect(await ask(api, issuer.token({ claims: { iss: second } }))).toEqual(denial.inactive)
+    expect(await ask(api, issuer.token({ claims: { iss: second, sub: 'u2' } }))).toEqual(granted)
   })
 
   test('of sessions alone leaves a quarter of the room for all else', async () => {
@@ -610,6 +670,19 @@ describe('api.refresh()', () => {
     await expect(api.refresh('https://other.example')).rejects.toThrow('not an issuer')
     await api.refresh(issuer.issuer)
     expect(issuer.count('jwks')).toBe(4) // One for the key that nobody has.
+  })
+
+  test('… by whatever name: each has keys of its own', async () => {
+    const issuer = await bed.issuer()
+    const second = 'https://sts.example.com'
+    const options = { issuer: issuer.issuer, acceptedIssuers: [second] }
+    const api = bed.api({ issuers: (name) => (name === second || name === issuer.issuer ? options : undefined) })
+    const tokens = [issuer.issuer, second].map((iss) => issuer.token({ claims: { iss } }))
+    for (const one of tokens) expect(await ask(api, one)).toEqual(granted)
+    issuer.rotate('switch')
+    issuer.rotate('retire')
+    await api.refresh(second)
+    for (const one of tokens) expect(await ask(api, one)).toEqual(denial.signature)
   })
 
   test('of an issuer that is none of ours is a mistake', async () => {

@@ -70,7 +70,14 @@ function pushed({ contentType, success, receiverOf, effectOf }: Setting): Target
 }
 
 /** The access token that an event may be about. */
-const TOKEN = { issuer: ISSUER, subject: 'u1', clientId: 'c1', issuedAt: NOW - 10, claims: { jti: 't1', sid: 'x1' } }
+const TOKEN = {
+  issuer: ISSUER,
+  issuedBy: { settings: { acceptedIssuers: new Set([ISSUER]) } },
+  subject: 'u1',
+  clientId: 'c1',
+  issuedAt: NOW - 10,
+  claims: { jti: 't1', sid: 'x1' }
+}
 
 /** Seconds that times of an event may lie ahead. */
 const AHEAD = 60

@@ -313,6 +313,32 @@ describe('SET-02 (RFC 8935 §2)', () => {
     expect(await receive({ method: 'POST', contentType: TYPE, body })).toEqual(accepted)
     expect(await ask(api, issuer.token({ claims: { iat: NOW } }))).toEqual(denial.inactive)
   })
+
+  test('SET-02: a transmitter that fills its room leaves some for the others, and for api.revoke()', async () => {
+    const [loud, quiet] = [await bed.issuer(), await bed.issuer()]
+    const issuers = [loud.issuer, quiet.issuer]
+    const api = bed.api({ issuers, revocation: { maxEntries: 16 } })
+    const receive = securityEventReceiver(api, { transmitters: issuers.map((issuer) => ({ issuer, jwks })) })
+    const send = (iss: string, sub: string): ReturnType<typeof receive> => {
+      const subject = { format: 'iss_sub', iss, sub }
+      const claims = {
+        iss,
+        aud: RESOURCE,
+        iat: NOW,
+        jti: sub,
+        sub_id: subject,
+        events: { [`${CAEP}session-revoked`]: {} }
+      }
+      const body = signJws({ typ: 'secevent+jwt', alg: 'RS256', kid: 'ssf-1' }, claims, transmitterKey)
+      return receive({ method: 'POST', contentType: TYPE, body })
+    }
+    for (let i = 0; i < 14; i++) expect(await send(loud.issuer, `x${i}`)).toEqual(accepted)
+    expect(await send(loud.issuer, 'x14')).toEqual(tryAgain)
+    expect(await send(quiet.issuer, 'u1')).toEqual(accepted)
+    expect(await ask(api, quiet.token())).toEqual(denial.inactive)
+    await api.revoke({ issuer: loud.issuer, subject: 'u1' })
+    expect(await ask(api, loud.token())).toEqual(denial.inactive)
+  })
 })
 
 describe('SET-03 (RFC 8935 §2.3, §2.4)', () => {
