@@ -73,7 +73,36 @@ export function readMetadata(body: string, issuer: string): AuthorizationServerM
   // RFC 8414 §3.3: identical, code point by code point, or the document must not be used.
   if (typeof named !== 'string') return 'names no issuer'
   if (named !== issuer) return `names the issuer ${JSON.stringify(named.slice(0, 200))}`
-  return document as AuthorizationServerMetadata
+  return abridged(document as AuthorizationServerMetadata)
+}
+
+/** Bytes, about, that are kept of a document: those of a thousand issuers are held at once, and a parsed one is twenty times its text. */
+const MAX_KEPT = 64 * 1024
+/** What is read here comes before what else there is room for. */
+const READ = ['issuer', 'jwks_uri', 'introspection_endpoint', 'mtls_endpoint_aliases', 'protected_resources']
+/** Of a name, a text, an element. */
+const OVERHEAD = 32
+
+/** What is kept: besides what is read, for a `ClientAuth`, values that are no more than texts, lists of them and objects of them. */
+function abridged(document: AuthorizationServerMetadata): AuthorizationServerMetadata {
+  let left = MAX_KEPT
+  const names = [...new Set([...READ, ...Object.keys(document)])].filter((name) => {
+    if (!Object.hasOwn(document, name)) return false
+    const bytes = weigh(name) + weigh(document[name], 1)
+    if (!(bytes <= left)) return false
+    left -= bytes
+    return true
+  })
+  return Object.fromEntries(names.map((name) => [name, document[name]])) as unknown as AuthorizationServerMetadata
+}
+
+/** @param depth levels that a value may have below it */
+function weigh(value: unknown, depth = 0): number {
+  if (typeof value === 'string') return OVERHEAD + 2 * value.length
+  if (typeof value !== 'object') return OVERHEAD
+  if (depth === 0 || value === null) return Number.POSITIVE_INFINITY
+  const names = Array.isArray(value) ? [] : Object.keys(value)
+  return [...names, ...Object.values(value)].reduce((bytes, one) => bytes + weigh(one), OVERHEAD)
 }
 
 /**

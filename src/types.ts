@@ -187,7 +187,7 @@ export type SignatureAlgorithm =
   | 'EdDSA'
   | 'Ed25519'
 
-/** The members of authorization server metadata that a resource server reads (RFC 8414 §2), plus all others. */
+/** The members of authorization server metadata that a resource server reads (RFC 8414 §2), plus others that are texts, lists of texts or objects of texts, up to about 64 KiB. */
 export interface AuthorizationServerMetadata {
   readonly issuer: string
   readonly jwks_uri?: string

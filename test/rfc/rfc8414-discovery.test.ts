@@ -1,6 +1,13 @@
 /** The rules about discovery: RFC 8414 and OpenID Connect Discovery 1.0, as far as a resource server is concerned. */
 import { beforeAll, describe, expect, test } from 'vitest'
-import { clientSecretBasic, type IssuerOptions, Misconfigured, resourceServer } from '../../src/index.js'
+import {
+  type AuthorizationServerMetadata,
+  type ClientAuth,
+  clientSecretBasic,
+  type IssuerOptions,
+  Misconfigured,
+  resourceServer
+} from '../../src/index.js'
 import {
   ask,
   authorize,
@@ -238,6 +245,36 @@ describe('ASM-06 (RFC 8414 §3.2): a document', () => {
     issuer.metadata.response_types_supported = ['code', 'code']
     expect(await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token())).toEqual(granted)
   })
+})
+
+test('ASM-06: of a document no more is kept than is of use: many issuers’ are held at once', async () => {
+  const issuer = await bed.issuer()
+  const seen: AuthorizationServerMetadata[] = []
+  const auth: ClientAuth = (as) => void seen.push(as)
+  const list = Array.from({ length: 100 }, (_, i) => `x${i}`)
+  const of = {
+    small: 'text',
+    list,
+    flag: true,
+    aliases: { token_endpoint: 'https://as.example/mtls' },
+    nested: { deep: { deeper: 1 } },
+    lists: [[], []],
+    nothing: null,
+    large: 'x'.repeat(33_000),
+    many: Array.from({ length: 2000 }, () => ''),
+    last: 'text'
+  }
+  const { issuer: name, introspection_endpoint: endpoint, jwks_uri: keys, ...others } = issuer.metadata
+  // Those that are read come last, and are kept all the same.
+  const document = `{"__proto__":"x",${JSON.stringify({ ...of, ...others, introspection_endpoint: endpoint, jwks_uri: keys, issuer: name }).slice(1)}`
+  issuer.always('metadata', fault.status(200, { body: document, headers: { 'content-type': 'application/json' } }))
+  const introspection = { clientId: 'api', auth }
+  await ask(bed.api({ issuers: [{ issuer: issuer.issuer, introspection }] }), issuer.opaque())
+  const [as] = seen
+  expect(as).toMatchObject({ issuer: name, introspection_endpoint: endpoint, jwks_uri: keys })
+  expect(as).toMatchObject({ small: 'text', list, flag: true, aliases: of.aliases, last: 'text' })
+  for (const left of ['nested', 'lists', 'nothing', 'large', 'many']) expect(as).not.toHaveProperty(left)
+  expect(Object.getPrototypeOf(as)).toBe(Object.prototype)
 })
 
 test('ASM-07 (RFC 8414 §2.1): signed_metadata is not read: the plain values count', async () => {
