@@ -25,6 +25,8 @@ import { type Watched, watch } from './watched.js'
 const MAX_LISTS = 1000
 const MAX_LISTS_PER_ISSUER = 100
 const MAX_BYTES = 64 * 1024 * 1024
+/** What lists of one issuer may hold, where there is not room for all: beyond that they make room for the others'. */
+const SHARE = MAX_BYTES / 4
 /** Lists of one issuer that are fetched at once. */
 const MAX_FETCHES = 16
 /** What is kept about a list, beside it. */
@@ -66,14 +68,16 @@ interface Reference {
 interface Entry {
   readonly uri: string
   readonly list: Watched<StatusList>
-  readonly siblings: Map<string, Entry>
+  readonly of: Lists
   bytes: number
   /** Higher than that of every entry that was used less recently. */
   used: number
 }
 
+/** Those of one issuer. */
 interface Lists {
   readonly byUri: Map<string, Entry>
+  bytes: number
   fetching: number
 }
 
@@ -84,17 +88,24 @@ export function createStatusLists(means: StatusListMeans): StatusLists {
   let bytes = 0
   let uses = 0
 
+  const setBytes = (entry: Entry, weight: number): void => {
+    bytes += weight - entry.bytes
+    entry.of.bytes += weight - entry.bytes
+    entry.bytes = weight
+  }
+
   const forget = (entry: Entry): void => {
     entries.delete(entry)
-    entry.siblings.delete(entry.uri)
-    bytes -= entry.bytes
+    entry.of.byUri.delete(entry.uri)
+    setBytes(entry, 0)
   }
 
   const weigh = (entry: Entry, list: number): void => {
-    const weight = ENTRY_OVERHEAD + 2 * entry.uri.length + list
-    bytes += weight - entry.bytes
-    entry.bytes = weight
-    while (entries.size > 1 && (entries.size > MAX_LISTS || bytes > MAX_BYTES)) forget(leastUsed(entries))
+    setBytes(entry, ENTRY_OVERHEAD + 2 * entry.uri.length + list)
+    while (entries.size > 1 && (entries.size > MAX_LISTS || bytes > MAX_BYTES)) {
+      const beyond = [...entries].filter((one) => one.of.bytes > SHARE)
+      forget(leastUsed(beyond.length > 0 ? beyond : entries))
+    }
   }
 
   const fetchList = async (uri: string, issuer: Issuer, lists: Lists, again: boolean): Promise<StatusList> => {
@@ -124,7 +135,7 @@ export function createStatusLists(means: StatusListMeans): StatusLists {
 
   const create = (uri: string, issuer: Issuer): Entry => {
     requireOrigin(uri, issuer)
-    const lists = issuers.get(issuer) ?? { byUri: new Map(), fetching: 0 }
+    const lists = issuers.get(issuer) ?? { byUri: new Map(), bytes: 0, fetching: 0 }
     issuers.set(issuer, lists)
     const { byUri } = lists
     if (byUri.size >= MAX_LISTS_PER_ISSUER) forget(leastUsed(byUri.values()))
@@ -144,7 +155,7 @@ export function createStatusLists(means: StatusListMeans): StatusLists {
       now,
       staleFor: 0
     })
-    const entry: Entry = { uri, list, siblings: byUri, bytes: 0, used: ++uses }
+    const entry: Entry = { uri, list, of: lists, bytes: 0, used: ++uses }
     entries.add(entry)
     byUri.set(uri, entry)
     weigh(entry, 0)

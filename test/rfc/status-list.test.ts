@@ -930,6 +930,18 @@ describe('many tokens, many lists', () => {
     expect(entries).toBe(31)
   })
 
+  test('… and the many of one issuer make room for themselves before any of another’s go', async () => {
+    const [few, many] = [await bed.issuer(), await bed.issuer()]
+    const api = bed.api({ issuers: [few, many].map(({ issuer }) => ({ issuer, statusList: true })) })
+    const invalid = listed(few, INVALID, few.statusList(LIST))
+    expect(await ask(api, invalid)).toEqual(denial.inactive)
+    const lst = deflateSync(new Uint8Array(2 * 1024 * 1024)).toString('base64url')
+    for (let i = 0; i < 40; i++) await ask(api, listed(many, VALID, many.statusList({ lst }, {}, String(i))))
+    expect(await ask(api, invalid)).toEqual(denial.inactive)
+    expect([few.count('status'), many.count('status')]).toEqual([1, 40])
+    expect(api.stats().cache.statusLists.entries).toBe(32)
+  })
+
   test('a thousand lists of all issuers are kept, those that cannot be had among them', async () => {
     const issuers = await Promise.all(Array.from({ length: 11 }, () => bed.issuer()))
     const api = bed.api({ issuers: issuers.map(({ issuer }) => ({ issuer, statusList: true })) })
