@@ -99,8 +99,8 @@ function abridged(document: AuthorizationServerMetadata): AuthorizationServerMet
 /** @param depth levels that a value may have below it */
 function weigh(value: unknown, depth = 0): number {
   if (typeof value === 'string') return OVERHEAD + 2 * value.length
-  if (typeof value !== 'object') return OVERHEAD
-  if (depth === 0 || value === null) return Number.POSITIVE_INFINITY
+  if (typeof value !== 'object' || value === null) return OVERHEAD
+  if (depth === 0) return Number.POSITIVE_INFINITY
   const names = Array.isArray(value) ? [] : Object.keys(value)
   return [...names, ...Object.values(value)].reduce((bytes, one) => bytes + weigh(one), OVERHEAD)
 }

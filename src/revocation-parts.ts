@@ -4,7 +4,7 @@
  */
 import type { Revocation } from './types.js'
 
-export const NAMES = ['jti', 'subject', 'sessionId', 'clientId'] as const
+const NAMES = ['jti', 'subject', 'sessionId', 'clientId'] as const
 export type Name = (typeof NAMES)[number]
 
 /** Characters of a name, all of which are kept. */
