@@ -4,6 +4,7 @@
  */
 import { createAccessTokenVerifier } from './access-token.js'
 import { andThen, isPromise } from './awaitable.js'
+import { requireTime } from './claims.js'
 import { accessTokenOf, createConfirm, isConfirmed } from './confirmation.js'
 import { type CredentialRules, readCredentials, readUsedScheme } from './credentials.js'
 import { describe } from './describe.js'
@@ -134,7 +135,7 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
   ): Awaitable<Access | undefined> {
     if (policy.skipPreflight && isPreflight(request)) return undefined
     // Nothing else on a request is taken for an earlier grant.
-    if (established !== undefined && confirm.made(established)) return enforced(policy, established, request)
+    if (established !== undefined && confirm.made(established)) return still(policy, established, request)
     const credentials = readCredentials(request, credentialRules)
     if (credentials === undefined) {
       if (policy.optional) return undefined
@@ -171,6 +172,12 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
     return live === undefined
       ? enforce(policy, access, request, enforcement)
       : live.then(() => enforce(policy, access, request, enforcement))
+  }
+
+  /** Of an earlier grant: whoever holds on to it, a handler that takes its time, does not outlive the token. */
+  function still(policy: Policy, access: Access, request: ResourceRequest): Awaitable<Access> {
+    requireTime(access.claims, now(), settings.clockTolerance)
+    return enforced(policy, access, request)
   }
 
   /** The one place where a refusal learns what this server advertises about itself. */
@@ -243,9 +250,7 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
     enforce: (access, request, ...checks) => {
       if (!confirm.made(access)) throw new TypeError('enforce() needs an access that this resource server granted')
       const policy = compile(checks)
-      const decision = (): Awaitable<void> =>
-        andThen(requireLive(access), () => andThen(enforce(policy, access, request, enforcement), () => undefined))
-      return answered(decision, request, policy.scopes)
+      return answered(() => andThen(still(policy, access, request), () => undefined), request, policy.scopes)
     },
     revoke: async (one) => {
       const list = Array.isArray(one) ? (one as readonly Revocation[]) : [one as Revocation]

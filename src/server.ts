@@ -70,7 +70,8 @@ export interface ResourceServer<Scope extends string = string> {
   /**
    * Applies further checks to a request that was let in already: inside a handler, before its response starts, when
    * only the body says which scopes the operation needs. The challenge of a refusal names the scopes of these checks:
-   * name all that the operation needs, since a client may ask for just those.
+   * name all that the operation needs, since a client may ask for just those. Time and revocation are looked at again:
+   * access that was granted a while ago may be over.
    *
    * @throws {ResourceServerError} as {@link Protection.authorize} does
    */

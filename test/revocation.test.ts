@@ -564,6 +564,23 @@ describe('api.revoke()', () => {
     expect((await refusal(() => api.protect(scope('read')).authorize(sent, access))).reason).toBe('revoked')
   })
 
+  test.each(['JWT', 'opaque token'])(
+    '(RFC 7519 §4.1.4) access that was granted before ends with its %s, to the tolerance',
+    async (kind) => {
+      const issuer = await bed.issuer()
+      const api = bed.api({ issuers: [introspecting(issuer)], clockTolerance: 30 })
+      const exp = bed.clock.now() + 60
+      const sent = request(kind === 'JWT' ? issuer.token({ claims: { exp } }) : issuer.opaque({ exp }))
+      const access = (await api.protect().authorize(sent)) as Access
+      bed.clock.advance(89)
+      await api.enforce(access, sent, scope('read'))
+      expect(await api.protect(scope('read')).authorize(sent, access)).toBe(access)
+      bed.clock.advance(1)
+      expect((await refusal(() => api.enforce(access, sent, scope('read')))).reason).toBe('expired')
+      expect((await refusal(() => api.protect(scope('read')).authorize(sent, access))).reason).toBe('expired')
+    }
+  )
+
   test('that came while the authorization server was asked is heeded', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
