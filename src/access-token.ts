@@ -9,6 +9,7 @@ import { andThen, isPromise } from './awaitable.js'
 import { type CacheStats, createMemo } from './cache.js'
 import {
   deepFreeze,
+  freezeAll,
   readScopes,
   requireAccessTokenKind,
   requireClaimValues,
@@ -39,6 +40,8 @@ const REMEMBER_FOR = 300
 const MAX_KNOWN = 1000
 /** Of a token's characters are kept, and what they say, parsed; as measured, of tokens of 600 to 2000 characters. */
 const BYTES_PER_CHARACTER = 3
+/** And for each object and array in them: of nothing but such, claims hold many times their text. */
+const BYTES_PER_OBJECT = 64
 /** Characters of an opaque token that may be found by its end: of a shorter one, that is too much of it (RFC 9700 §4.9.3). */
 const MIN_FOUND_LENGTH = 32
 const SCHEMES = ['Bearer', 'DPoP'] as const
@@ -171,10 +174,12 @@ export function createAccessTokenVerifier(
     keySetVersion: number,
     since: number
   ): VerifiedAccessToken => {
-    const accessToken = create(field, deepFreeze(jwt.unverifiedClaims()), issuer, 'signature')
+    const claims = jwt.unverifiedClaims()
+    const objects = freezeAll(claims)
+    const accessToken = create(field, claims, issuer, 'signature')
     accessToken.keySetVersion = keySetVersion
     const until = Math.min((accessToken.expiresAt as number) + clockTolerance, since + REMEMBER_FOR)
-    keep(accessToken, since, until, BYTES_PER_CHARACTER * field.length)
+    keep(accessToken, since, until, BYTES_PER_CHARACTER * field.length + BYTES_PER_OBJECT * objects)
     if (!Object.isFrozen(jwt.unverifiedHeader)) headers.set(jwt.header, deepFreeze(jwt.unverifiedHeader))
     return accessToken
   }

@@ -20,9 +20,13 @@ const ENTRY_OVERHEAD = 512
 /** Given each time a cache is asked, so that none is made each time. Not frozen: lru-cache writes to it. */
 const NO_OPTIONS = {}
 
+/** Characters of a text whose value is kept: what is made of a longer one may hold twenty times as much, and is rare. */
+const MAX_TEXT = 1024
+
 /** Values that never change, by the text they were made of. */
 export interface Memo<V> {
   get(text: string): V | undefined
+  /** Nothing is kept for a text of more than {@link MAX_TEXT} characters. */
   set(text: string, value: V): void
   stats(): CacheStats
 }
@@ -50,6 +54,7 @@ export function createMemo<V extends object>(maxEntries: number, sizeOf?: (value
       return found.value
     },
     set: (text, value) => {
+      if (text.length > MAX_TEXT) return
       // A copy: cut out of a longer text, it would keep all of that.
       const copy = Buffer.from(text).toString()
       const remembered = { text: copy, value }

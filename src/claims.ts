@@ -217,7 +217,17 @@ export function readScopes(
  * Does NOT end for a value that holds itself, which no JSON does.
  */
 export function deepFreeze<T>(value: T): T {
-  if (typeof value !== 'object' || value === null) return value
+  if (typeof value === 'object' && value !== null) freezeAll(value)
+  return value
+}
+
+/**
+ * As {@link deepFreeze}.
+ *
+ * @returns how many objects and arrays it is made of
+ */
+export function freezeAll(value: object): number {
+  let count = 0
   const pending: object[] = [value]
   for (let one = pending.pop(); one !== undefined; one = pending.pop()) {
     // The members of an array are its own list; listing them as those of an object costs more than all else here.
@@ -230,8 +240,9 @@ export function deepFreeze<T>(value: T): T {
       }
     }
     Object.freeze(one)
+    count++
   }
-  return value
+  return count
 }
 
 /** Scopes with those they include; frozen, if they were. */

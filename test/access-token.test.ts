@@ -178,6 +178,17 @@ describe('two tokens', () => {
     expect(server.stats().cache.verified.entries).toBe(0)
   })
 
+  test('counts for what it holds, which for claims of many lists is more than their text', async () => {
+    const held = async (padding: unknown): Promise<number> => {
+      const { server } = clocked()
+      await server.authorize(bearer(accessToken({ claims: { padding } })))
+      return server.stats().cache.verified.bytes
+    }
+    const lists = Array.from({ length: 500 }, () => [])
+    const text = await held('x'.repeat(JSON.stringify(lists).length - 2))
+    expect(await held(lists)).toBe(text + 501 * 64)
+  })
+
   test('a refused token is not remembered: it is refused anew', async () => {
     const { server } = clocked()
     const stranger: SigningKey = { ...issuerKey }

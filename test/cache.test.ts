@@ -23,6 +23,12 @@ describe('by the text it was made of', () => {
   })
 })
 
+test('nothing is kept by a text of more than 1024 characters: its value may hold much more', () => {
+  const memo = createMemo<{ readonly n: number }>(1000)
+  for (const length of [1024, 1025]) memo.set('x'.repeat(length), { n: length })
+  expect([memo.get('x'.repeat(1024)), memo.get('x'.repeat(1025))]).toEqual([{ n: 1024 }, undefined])
+})
+
 describe('by key, until a time', () => {
   test('a value is there from its time until its end, the end excluded', () => {
     const cache = createTimedCache<string>(10)
