@@ -18,6 +18,7 @@ import {
 import { receiveNode } from './events.js'
 import {
   addHeaders,
+  failureStatus,
   findAccess,
   forgetContent,
   type HeaderAccess,
@@ -25,7 +26,6 @@ import {
   metadataAnswer,
   NodeRequest,
   requireAccess,
-  setAll,
   surface
 } from './node-request.js'
 
@@ -181,12 +181,13 @@ export function getOptionalAuth(request: FastifyRequest): Access | undefined {
 /** For `app.setErrorHandler(errorHandler)`: answers this package's errors with their JSON body, and sends all others on. */
 export function errorHandler(error: unknown, _request: FastifyRequest, reply: FastifyReply): void {
   if (!(error instanceof ResourceServerError)) {
-    void reply.send(error)
+    // What is no error would be an answer like any other.
+    void (error instanceof Error ? reply : reply.code(failureStatus(error))).send(error)
     return
   }
   const body = error.toJSON()
-  forgetContent((name) => void reply.removeHeader(name))
-  setAll(error.headers, (name, value) => void reply.header(name, value))
+  forgetContent(reply)
+  addHeaders(error.headers, ...headersOf(reply))
   void reply.code(error.status)
   if (body) void reply.header('content-type', 'application/json').send(bytes(JSON.stringify(body)))
   else void reply.send()
@@ -197,8 +198,7 @@ function compile(api: ResourceServer<never>, auth: RouteAuth | undefined): Prote
   // A mistyped variable must not open a route.
   if (auth === undefined)
     throw new TypeError('config.auth is undefined: write a requirement, true or false, or leave it out')
-  const requirements = auth === true ? [] : [auth].flat()
-  return api.protect(...(requirements as Requirement<never>[]))
+  return api.protect(...((auth === true ? [] : [auth].flat()) as Requirement<never>[]))
 }
 
 type Done = (error?: Error) => void

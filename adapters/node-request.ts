@@ -150,9 +150,26 @@ const ABOUT_CONTENT = [
   'transfer-encoding'
 ]
 
-/** Takes back what was said of content that is not sent. */
-export function forgetContent(remove: (name: string) => void): void {
-  for (const name of ABOUT_CONTENT) remove(name)
+/** What is used of a response whose header fields can be taken back. */
+export interface Fields {
+  hasHeader(name: string): boolean
+  removeHeader(name: string): unknown
+}
+
+/**
+ * Takes back what was said of content that is not sent, and only that: in place of a field that was removed, there or not,
+ * Node makes no other, and an answer without length and coding has no end but the connection's.
+ */
+export function forgetContent(response: Fields): void {
+  for (const name of ABOUT_CONTENT) if (response.hasHeader(name)) response.removeHeader(name)
+}
+
+/** The status that something asks for that was thrown and is no error: never one of success. */
+export function failureStatus(thrown: unknown): number {
+  const { status, statusCode = status } = (thrown ?? {}) as { readonly status?: unknown; readonly statusCode?: unknown }
+  return Number.isInteger(statusCode) && (statusCode as number) >= 400 && (statusCode as number) <= 599
+    ? (statusCode as number)
+    : 500
 }
 
 /** The body of an answer, empty where it has none, and the fields about it. */
@@ -170,7 +187,7 @@ export function answerWith(
   response: ServerResponse
 ): void {
   const { body, fields } = contentOf(error)
-  forgetContent((name) => response.removeHeader(name))
+  forgetContent(response)
   addHeaders({ ...error.headers, ...fields }, ...headersOf(response))
   response.statusCode = error.status
   response.end(method === 'HEAD' ? undefined : body)

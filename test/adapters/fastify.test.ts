@@ -339,6 +339,33 @@ describe('Fastify 5 alone', () => {
     expect(parsed).toHaveBeenCalledTimes(1)
   })
 
+  test.each([
+    ['a text', 'db down'],
+    ['an object', { code: 'E1', message: 'db down' }],
+    ['one with a status', { statusCode: 403, message: 'no' }],
+    ['one with a status of another name', { status: 404 }],
+    ['one with a status of success', { statusCode: 200 }],
+    ['one with a status that is none', { statusCode: '403x', status: 1000 }],
+    ['null', null],
+    ['undefined', undefined]
+  ])('what is thrown and is no error is a failure, as it is by default: %s', async (_, thrown) => {
+    const statuses = async (app: FastifyInstance): Promise<number[]> => {
+      app.get('/handler', () => Promise.reject(thrown))
+      app.get('/accepted', (_request, reply) => {
+        void reply.code(202)
+        return Promise.reject(thrown)
+      })
+      app.get('/hook', { preHandler: () => Promise.reject(thrown) }, handler)
+      const ask = await start(app)
+      return Promise.all(['/handler', '/accepted', '/hook'].map(async (path) => (await ask(path)).status))
+    }
+    const own = fastify()
+    own.setErrorHandler(errorHandler)
+    const all = await statuses(own)
+    expect(Math.min(...all)).toBeGreaterThanOrEqual(400)
+    expect(all).toEqual(await statuses(fastify()))
+  })
+
   test('the JSON error handler leaves other errors to Fastify', async () => {
     const app = fastify()
     app.setErrorHandler(errorHandler)
