@@ -11,14 +11,15 @@ import {
 import { receiveFetch } from './events.js'
 import { FetchRequest } from './fetch.js'
 import {
+  addHeaders,
   type Connection,
+  type Fields,
   findAccess,
   forgetContent,
   type HeaderAccess,
-  mergeHeaders,
+  isEmpty,
   metadataAnswer,
   requireAccess,
-  setAll,
   surface
 } from './node-request.js'
 
@@ -62,21 +63,41 @@ export function protect<Scope extends string>(
 ): HonoMiddleware {
   const protection = api.protect(...requirements)
   return async (context, next) => {
-    const [existing, set] = headersOf(context)
-    setAll(mergeHeaders(protection.headers, existing), set)
+    // Only where there is a response already, Hono adds what was set before to one that a handler makes itself.
+    if (!isEmpty(protection.headers)) void context.res
+    let access: Access | undefined
     try {
-      const access = await protection.authorize(createRequest(context), findAccess(context.get('auth')))
+      access = await protection.authorize(createRequest(context), findAccess(context.get('auth')))
       context.set('auth', access)
-      if (access !== undefined) setAll(mergeHeaders(access.responseHeaders, existing), set)
     } catch (error) {
       // Hono's own answer to an error keeps what was set, so what was said of another content is taken back here.
-      forgetContent((name) => context.header(name))
+      forgetContent(fieldsOf(context))
+      addHeaders(protection.headers, ...headersOf(context))
       throw surface(error, ...headersOf(context))
     }
     await next()
-    // Thrown by the handler, and answered by now: the length that it set was that of another content.
-    if (context.error instanceof ResourceServerError) context.header('Content-Length')
+    // Not before: of a field that is there by then Hono keeps the value, and not what the handler answers with.
+    addHeaders(protection.headers, ...headersOf(context))
+    if (access !== undefined) addHeaders(access.responseHeaders, ...headersOf(context))
+    if (context.error instanceof ResourceServerError) restate(context.error, context)
   }
+}
+
+/**
+ * What Hono answered to an error that a handler threw. Of fields that were there before, Hono keeps the value: a length that is
+ * another content's, a permission to cache, other challenges without ours.
+ */
+function restate({ headers }: ResourceServerError, context: HonoContext): void {
+  const [existing, set] = headersOf(context)
+  context.header('Content-Length')
+  const challenge = [headers['WWW-Authenticate'] ?? []].flat().join(', ')
+  const { 'WWW-Authenticate': _, ...others } = headers
+  const isThere = String(existing('WWW-Authenticate')).includes(challenge)
+  addHeaders(isThere ? others : headers, existing, set)
+}
+
+function fieldsOf(context: HonoContext): Fields {
+  return { hasHeader: () => true, removeHeader: (name) => context.header(name) }
 }
 
 function headersOf(context: HonoContext): HeaderAccess {
@@ -111,7 +132,7 @@ export async function enforce<Scope extends string>(
  * anyway, and would break what comes after on the connection if it were not.
  */
 function forgettingContent(error: object, context: HonoContext): object {
-  const forget = (): void => forgetContent((name) => context.header(name))
+  const forget = (): void => forgetContent(fieldsOf(context))
   if (error instanceof Refusal) {
     context.header('Content-Length')
     const getResponse = (): Response => {

@@ -1,5 +1,6 @@
 import { getRequestListener } from '@hono/node-server'
-import { Hono } from 'hono'
+import { type Context, Hono } from 'hono'
+import { cors } from 'hono/cors'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   type AuthVariables,
@@ -9,7 +10,7 @@ import {
   protect,
   protectedResourceMetadata
 } from '../../adapters/hono.js'
-import { optional, type ResourceServer, resourceServer, scope } from '../../src/index.js'
+import { InsufficientScope, optional, type ResourceServer, resourceServer, scope } from '../../src/index.js'
 import { createClock, startIssuer, type TestIssuer } from '../support/issuer.js'
 import { type Adapter, describeAdapter, type Plan, RESOURCE, type Route } from './contract.js'
 import { describeDpop } from './dpop-contract.js'
@@ -133,6 +134,44 @@ describe('Hono alone', () => {
     expect([answer.status, await answer.text()]).toEqual([200, 'a,b'])
     expect(answer.headers.get('content-type')).toBe('text/csv')
     expect(answer.headers.get('content-disposition')).toBe('attachment; filename="report.csv"')
+  })
+
+  test.each([
+    ['before', undefined],
+    ['by the handler', 'Basic realm="x"']
+  ])(
+    'HTTP-13, CCH-01: where the response was touched %s, a refusal that the handler throws keeps its own fields',
+    async (_, challenge) => {
+      const app: App = new Hono<{ Variables: AuthVariables }>()
+      app.use(cors())
+      app.get('/report', protect(api, scope('read')), (c) => {
+        c.header('Cache-Control', 'public, max-age=600')
+        if (challenge) c.header('WWW-Authenticate', challenge)
+        throw new InsufficientScope(['write'])
+      })
+      const answer = await app.request('/report', bearer(issuer.token()))
+      expect([answer.status, answer.headers.get('cache-control')]).toEqual([403, 'no-store'])
+      const own =
+        'Bearer error="insufficient_scope", error_description="The access token lacks a required scope", scope="write"'
+      expect(answer.headers.get('www-authenticate')).toBe(challenge ? `${challenge}, ${own}` : own)
+      expect(await answer.json()).toMatchObject({ error: 'insufficient_scope' })
+    }
+  )
+
+  test.each([
+    ['a response of its own', () => new Response('x', { headers: { Vary: 'Accept' } })],
+    ['fields of the answer', (c: Context) => c.json({}, 200, { Vary: 'Accept' })],
+    [
+      'a field set anew',
+      (c: Context) => {
+        c.header('Vary', 'Accept')
+        return c.json({})
+      }
+    ]
+  ])('(RFC 9110 §12.5.5) on an optional route the handler’s Vary is joined by ours: %s', async (_, answer) => {
+    const app: App = new Hono<{ Variables: AuthVariables }>()
+    app.get('/items', protect(api, optional), (c) => answer(c))
+    expect((await app.request('/items')).headers.get('vary')).toBe('Accept, Authorization')
   })
 
   test('fields set before, and by the handler, stay beside those of an optional route', async () => {
