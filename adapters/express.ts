@@ -76,7 +76,10 @@ export function protect<Scope extends string>(
     if (!isPromise(access)) pass(access, request, response, next)
     else
       access.then(
-        (known) => pass(known, request, response, next),
+        (known) => {
+          // Answered meanwhile, by a timeout middleware: what comes after would act for nobody.
+          if (!response.headersSent) pass(known, request, response, next)
+        },
         (error: unknown) => refuse(error, response, next)
       )
   }
@@ -89,7 +92,7 @@ function pass(
   next: (error?: unknown) => void
 ): void {
   request.auth = access
-  if (access !== undefined && !isEmpty(access.responseHeaders) && !response.headersSent)
+  if (access !== undefined && !isEmpty(access.responseHeaders))
     addHeaders(access.responseHeaders, ...headersOf(response))
   next()
 }

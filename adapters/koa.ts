@@ -4,6 +4,7 @@ import {
   type Access,
   type Awaitable,
   type Check,
+  type HeaderFields,
   isPromise,
   type Receiver,
   type Requirement,
@@ -21,7 +22,6 @@ import {
   NodeRequest,
   requireAccess,
   requireRootMount,
-  setAll,
   surface
 } from './node-request.js'
 
@@ -94,7 +94,8 @@ async function passLater(
   } catch (error) {
     return refuse(error, context)
   }
-  return pass(access, context, next)
+  // Answered meanwhile, past Koa: what comes after would act for nobody.
+  return context.res.headersSent ? undefined : pass(access, context, next)
 }
 
 /** @returns what Koa takes for an error that was thrown */
@@ -104,6 +105,17 @@ async function refuse(error: unknown, context: KoaContext): Promise<never> {
 
 function headersOf(context: KoaContext): HeaderAccess {
   return [(name) => context.res.getHeader(name), (name, value) => void context.set(name, value)]
+}
+
+/**
+ * Koa counts the bytes itself, of the body that HEAD does not send too. An empty one is a text, not null, of which Koa 2 gives
+ * no length and Node no end: HTTP/1.1 closes the connection for it, and HTTP/2 keeps the stream open.
+ */
+function send(context: KoaContext, status: number, headers: HeaderFields, body = ''): void {
+  context.body = body
+  context.status = status
+  if (body === '') context.res.removeHeader('Content-Type')
+  addHeaders(headers, ...headersOf(context))
 }
 
 /**
@@ -141,10 +153,7 @@ export function protectedResourceMetadata(...apis: readonly ResourceServer<never
       )
       return next()
     }
-    // Koa counts the bytes itself, of the body that HEAD does not send too.
-    context.body = answer.body ?? null
-    context.status = answer.status
-    for (const [name, value] of Object.entries(answer.headers)) context.set(name, value)
+    send(context, answer.status, answer.headers, answer.body)
     return undefined
   }
 }
@@ -169,14 +178,12 @@ export function errorHandler(): KoaMiddleware {
     try {
       return await next()
     } catch (error) {
-      if (!(error instanceof ResourceServerError)) throw error
+      // Of an answer that was begun Koa lets go by itself.
+      if (!(error instanceof ResourceServerError) || context.res.headersSent) throw error
       const body = error.toJSON()
-      forgetContent((name) => context.res.removeHeader(name))
-      // null sends nothing, and no Content-Type; it makes the status 204, so the status comes after.
-      context.body = body === undefined ? null : JSON.stringify(body)
-      context.status = error.status
-      if (body) context.set('Content-Type', 'application/json')
-      setAll(error.headers, (name, value) => void context.set(name, value))
+      forgetContent(context.res)
+      const type = body && { 'Content-Type': 'application/json' }
+      send(context, error.status, { ...error.headers, ...type }, body && JSON.stringify(body))
       return undefined
     }
   }
@@ -191,10 +198,7 @@ function mount(receiver: Receiver): KoaMiddleware {
   return async (context) => {
     const { body: parsed } = (context.request ?? {}) as { readonly body?: unknown }
     const { status, headers, body } = await receiveNode(receiver, context.req, parsed)
-    // null sends nothing, and no Content-Type; it makes the status 204, so the status comes after.
-    context.body = body === '' ? null : body
-    context.status = status
-    for (const [name, value] of Object.entries(headers)) context.set(name, value)
+    send(context, status, headers, body)
   }
 }
 

@@ -54,7 +54,9 @@ export function protect<Scope extends string>(
       if (access) addHeaders(access.responseHeaders, ...headers)
       return { access }
     } catch (error) {
-      refuse(request, response, error)
+      const refusal = asRefusal(error)
+      // Else somebody has answered meanwhile, and may not be done.
+      if (!response.headersSent) answer(request, response, refusal)
       return undefined
     }
   }
@@ -79,10 +81,16 @@ export async function enforce<Scope extends string>(
 
 /**
  * Answers a refusal: one that `enforce` threw, or a `Forbidden` of yours. Anything else is 500, and a warning of the process.
+ * Where a response has begun, it is cut off.
  */
 export function refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
   const refusal = asRefusal(error)
-  if (response.headersSent) return
+  if (!response.headersSent) answer(request, response, refusal)
+  // Begun, and never to be finished: the client is not to wait for the rest.
+  else if (!response.writableEnded) response.destroy()
+}
+
+function answer(request: IncomingMessage, response: ServerResponse, refusal: ResourceServerError): void {
   if (hasMore(request)) response.setHeader('Connection', 'close')
   answerWith(refusal, request, response)
 }
@@ -216,8 +224,9 @@ function writeRefusal(socket: Duplex, error: unknown): void {
 /** As it is on the wire. */
 function messageOf(error: ResourceServerError): string {
   const { body, fields } = contentOf(error)
-  const lines = Object.entries({ ...error.headers, ...fields, Connection: 'close' }).flatMap(([name, value]) =>
-    [value].flat().map((line) => `${name}: ${line}\r\n`)
+  const date = new Date().toUTCString()
+  const lines = Object.entries({ Date: date, ...error.headers, ...fields, Connection: 'close' }).flatMap(
+    ([name, value]) => [value].flat().map((line) => `${name}: ${line}\r\n`)
   )
   return `HTTP/1.1 ${error.status} ${STATUS_CODES[error.status] ?? ''}\r\n${lines.join('')}\r\n${body}`
 }

@@ -12,6 +12,7 @@ import {
   claims,
   clientSecretBasic,
   Forbidden,
+  InsufficientScope,
   optional,
   type Requirement,
   type ResourceServer,
@@ -365,6 +366,10 @@ const sorted = (lines: Lines): Lines => lines.toSorted((a, b) => (a.join() < b.j
 /** All field lines but the host's, in one order. */
 const ownLines = (reply: Reply): Lines => sorted(reply.lines.filter(([name]) => !OF_THE_HOST.has(name)))
 
+/** Whether an answer says where it ends (RFC 9112 §6.3): if not, its end is the connection's. */
+const hasEnd = (reply: Reply): boolean =>
+  reply.values('content-length').length > 0 || reply.values('transfer-encoding').length > 0
+
 /** What a handler may say of what it is about to send, and of what a refusal is not. */
 const ABOUT_CONTENT: Lines = [
   ['Content-Length', '500'],
@@ -474,6 +479,8 @@ export function describeAdapter(adapter: Adapter): void {
           expect(reply.status).toBe(answer.status)
           expect(ownLines(reply)).toEqual(sorted([...expectedLines(answer), ...body]))
           expect(reply.body).toBe(answer.body ? JSON.stringify(answer.body) : '')
+
+          expect(hasEnd(reply), 'the connection goes on').toBe(true)
 
           const toHead = await send(json, { method: 'HEAD', path, headers: sent })
           expect([toHead.status, ownLines(toHead), toHead.body]).toEqual([reply.status, ownLines(reply), ''])
@@ -872,6 +879,27 @@ export function describeAdapter(adapter: Adapter): void {
         )
       }
 
+      for (const errors of ['json', 'framework'] as const) {
+        inChain(
+          `HTTP-13, CCH-01: a refusal that the handler throws itself is not to be cached, and its challenge stands beside others, with errors answered by: ${errors}`,
+          async () => {
+            const throwing = async (call: Call): Promise<object> => {
+              call.setHeader?.('Cache-Control', 'public, max-age=600')
+              call.setHeader?.('WWW-Authenticate', 'Basic realm="x"')
+              throw new InsufficientScope(['write'])
+            }
+            const prior: Lines = [['Access-Control-Allow-Origin', '*']]
+            const port = await serve({ errors, prior, routes: [route('/items', [], { answer: throwing })] })
+            const reply = await get(port, '/items', bearer(fixture.issuer.token()))
+            expect([reply.status, reply.values('cache-control')]).toEqual([403, ['no-store']])
+            const challenges = reply.values('www-authenticate').join(', ')
+            expect(challenges).toContain('error="insufficient_scope"')
+            // By default some answer with nothing but what the error has; Hono always does.
+            if (errors === 'json' && !adapter.joinsLines) expect(challenges).toContain('Basic realm="x"')
+          }
+        )
+      }
+
       inChain('are no replacement for protection', async () => {
         silence()
         const port = await serve({
@@ -1051,6 +1079,23 @@ export function describeAdapter(adapter: Adapter): void {
         expect(rejections).not.toHaveBeenCalled()
       })
 
+      // Hono has no response of its own whose state could tell.
+      if (!adapter.joinsLines)
+        inChain('access that is granted after the answer was sent reaches no handler', async () => {
+          const { issuer, clock } = fixture
+          const slow = resourceServer({ resource: RESOURCE, issuers: [issuer.issuer], now: clock.now })
+          onTestFinished(() => slow.close())
+          const port = await serve({ api: slow, impatient: true, routes: [route('/items', [scope('read')])] })
+          const gate = issuer.hold('metadata')
+          issuer.reset()
+          const asked = get(port, '/items', bearer(issuer.token()))
+          await issuer.received('metadata', 1)
+          expect(await asked).toMatchObject({ status: 504 })
+          gate.release()
+          expect((await get(port, '/items?patiently', bearer(issuer.token()))).status).toBe(200)
+          expect(handled).toEqual(['/items'])
+        })
+
       inChain('getAuth says what to do where nothing protects the handler', async () => {
         const answer = (call: Call): unknown => {
           const optionally = call.getOptionalAuth()
@@ -1155,6 +1200,8 @@ export function describeAdapter(adapter: Adapter): void {
         expect([toHead.status, ownLines(toHead), toHead.body]).toEqual([200, lines, ''])
         expect(toHead.values('content-length')).toEqual([String(body.length)])
         expect((await get(port, `${METADATA_PATH}?x=1`)).status).toBe(200)
+        const other = await send(port, { method: 'POST', path: METADATA_PATH })
+        expect([other.status, other.body, hasEnd(other)]).toEqual([405, '', true])
       })
 
       test('PRM-01: a token, good or bad, makes no difference, also where the whole app is protected', async () => {

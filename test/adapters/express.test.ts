@@ -281,6 +281,22 @@ describe.each(versions)('%s alone', (_name, create) => {
     expect([reply.status, reply.values('www-authenticate')]).toEqual([401, [BARE_CHALLENGE]])
   })
 
+  test('a refusal still has an end where a middleware takes its length away, as compression does', async () => {
+    const app = create()
+    app.use((_req, res, next) => {
+      const { writeHead } = res
+      res.writeHead = (...args: unknown[]) => {
+        res.removeHeader('Content-Length')
+        return writeHead.apply(res, args as never)
+      }
+      next()
+    })
+    app.get('/', protect(api))
+    app.use(errorHandler())
+    const { headers } = await request(app).get('/').set('Authorization', 'Bearer x%')
+    expect([headers['content-length'], headers['transfer-encoding']]).toEqual([undefined, 'chunked'])
+  })
+
   test('the JSON error handler leaves other errors, and answers that have begun, to the next', async () => {
     const app = create()
     const passed: unknown[] = []

@@ -1,3 +1,7 @@
+import { once } from 'node:events'
+import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2'
+import type { AddressInfo } from 'node:net'
+import { Readable } from 'node:stream'
 import Router from '@koa/router'
 import Koa from 'koa'
 import mount from 'koa-mount'
@@ -14,7 +18,7 @@ import {
   protect,
   protectedResourceMetadata
 } from '../../adapters/koa.js'
-import { Misconfigured, type ResourceServer, resourceServer, scope } from '../../src/index.js'
+import { Forbidden, Misconfigured, type ResourceServer, resourceServer, scope } from '../../src/index.js'
 import { createClock, startIssuer, type TestIssuer } from '../support/issuer.js'
 import { type Adapter, describeAdapter, type Plan, RESOURCE, type Route } from './contract.js'
 import { describeDpop } from './dpop-contract.js'
@@ -245,6 +249,57 @@ describe.each(versions)('%s alone', (_name, Application) => {
     expect(errors[0]).toMatchObject({ hint: expect.stringContaining('is mounted under /v1,') as string })
     expect((await request(server).get('/v1/items')).text).toBe('inner')
     expect((await request(server).get('/.well-known/oauth-protected-resource')).status).toBe(404)
+  })
+
+  test('a refusal still has an end where a middleware takes its length away, as compression does', async () => {
+    const app = createApp()
+    app.use(async (ctx, next) => {
+      await next()
+      ctx.remove('Content-Length')
+      ctx.body = Readable.from([String(ctx.body)])
+    })
+    app.use(errorHandler())
+    app.use(protect(api))
+    const { headers } = await request(app.callback()).get('/').set('Authorization', 'Bearer x%')
+    expect([headers['content-length'], headers['transfer-encoding']]).toEqual([undefined, 'chunked'])
+  })
+
+  test('a refusal after an answer has begun is told to the app, and not what came of answering it', async () => {
+    const app = createApp()
+    const errors: unknown[] = []
+    app.on('error', (error) => errors.push((error as Error).name))
+    app.use(errorHandler())
+    app.use((ctx) => {
+      ctx.res.end('answered')
+      throw new Forbidden()
+    })
+    expect((await request(app.callback()).get('/')).text).toBe('answered')
+    expect(errors).toEqual(['Forbidden'])
+  })
+
+  test('(RFC 9113 §8.1) a refusal ends its stream of HTTP/2, also of a body that is larger than its window', async () => {
+    const app = createApp()
+    app.use(errorHandler())
+    app.use(protectedResourceMetadata(api))
+    app.use(protect(api))
+    const server = createHttp2Server(app.callback() as never).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const client = connectHttp2(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    onTestFinished(async () => {
+      client.destroy()
+      server.close()
+    })
+    for (const [path, status] of [
+      ['/items', 401],
+      ['/.well-known/oauth-protected-resource', 405]
+    ] as const) {
+      const stream = client.request({ ':method': 'POST', ':path': path })
+      stream.end('x'.repeat(200_000))
+      const [answer] = (await once(stream, 'response')) as [Record<string, unknown>]
+      stream.resume()
+      await once(stream, 'close')
+      expect(answer[':status']).toBe(status)
+    }
   })
 
   test('the JSON error handler leaves other errors alone', async () => {

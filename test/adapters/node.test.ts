@@ -177,6 +177,23 @@ describe('protect()', () => {
     }
   })
 
+  test('what was begun is cut off where a refusal comes after: nobody is to take it for whole, or wait', async () => {
+    const guard = protect(api)
+    const { port } = await listen(async (request, response) => {
+      const granted = await guard(request, response)
+      if (!granted) return
+      response.write('[')
+      await enforce(api, request, granted, scope('write')).catch((error) => refuse(request, response, error))
+    })
+    await expect(send(port, { headers: bearer(as.token()) })).rejects.toThrow('ended within an answer')
+    // One that was finished is left as it is.
+    const { port: finished } = await listen((request, response) => {
+      response.end('done')
+      refuse(request, response, new Forbidden())
+    })
+    expect(await send(finished)).toMatchObject({ status: 200, body: 'done' })
+  })
+
   describe('a connection', () => {
     type Sent = { readonly status: number | undefined; readonly connection: string | undefined; readonly port: unknown }
 
@@ -334,6 +351,7 @@ describe('protectUpgrade()', () => {
       expect(response.statusCode).toBe(status)
       expect(response.headers['www-authenticate']).toContain(METADATA)
       expect(response.headers.connection).toBe('close')
+      expect(Date.parse(String(response.headers.date))).not.toBeNaN()
       const chunks: Buffer[] = []
       for await (const chunk of response) chunks.push(chunk)
       const body = Buffer.concat(chunks).toString()
