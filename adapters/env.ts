@@ -22,20 +22,20 @@ const PREFIX = 'OAUTH_RS_'
 const VARIABLES = {
   RESOURCE: 'identifier of this API, required',
   ISSUER: 'issuer, required; several are separated by spaces, and share all other settings',
-  AUDIENCE: 'what the API is called in tokens, if not by RESOURCE; several are separated by spaces',
+  AUDIENCE: 'what the API is called in tokens, if not by its identifier; several are separated by spaces',
   PROFILE: '`legacy` for tokens whose `typ` is not `at+jwt`',
   TOKENS: '`jwt`, `opaque` or `both`',
   JWKS_URI: 'where the keys are, if the metadata do not say',
   METADATA_URL: 'where the metadata are, if not at a well-known place',
   INTROSPECTION_ENDPOINT: 'if the metadata do not say',
   CLIENT_ID: 'of this API at the authorization server: turns introspection on',
-  CLIENT_SECRET: 'its secret; or CLIENT_SECRET_FILE',
+  CLIENT_SECRET: `its secret; or ${PREFIX}CLIENT_SECRET_FILE`,
   CLIENT_AUTH: '`client_secret_basic` (default) or `client_secret_post`',
-  API_KEY: 'a Bearer token for introspection, in place of CLIENT_ID; or API_KEY_FILE',
+  API_KEY: `a Bearer token for introspection, in place of ${PREFIX}CLIENT_ID; or ${PREFIX}API_KEY_FILE`,
   DPOP: '`off`, `offered` or `required`',
   DPOP_NONCES: '`off`, `offered` or `required`',
-  DPOP_NONCE_SECRET: 'the same for all processes, 32 characters or more; or DPOP_NONCE_SECRET_FILE',
-  PUBLIC_URL: 'where clients reach this server, if not at the origin of RESOURCE',
+  DPOP_NONCE_SECRET: `the same for all processes, 32 characters or more, no space; the one before may follow after a space; or ${PREFIX}DPOP_NONCE_SECRET_FILE`,
+  PUBLIC_URL: 'where clients reach this server, if not at the origin of the resource',
   CLOCK_TOLERANCE: 'seconds'
 } as const
 
@@ -70,6 +70,9 @@ export function fromEnv(env: Readonly<Record<string, string | undefined>>): Reso
   const problems: string[] = []
   const values = read(env, problems)
   const issuers = list(values.get('ISSUER'))
+  for (const name of ['ISSUER', 'AUDIENCE'] as const)
+    if (list(values.get(name)).some((one) => /^,|,$|,\w+:/.test(one)))
+      problems.push(`${PREFIX}${name} has commas: several are separated by spaces`)
   if (!values.has('RESOURCE')) problems.push(`${PREFIX}RESOURCE is missing: ${VARIABLES.RESOURCE}`)
   if (issuers.length === 0) problems.push(`${PREFIX}ISSUER is missing: ${VARIABLES.ISSUER}`)
   if (issuers.length > 1) {
@@ -109,7 +112,8 @@ function read(env: Readonly<Record<string, string | undefined>>, problems: strin
       const content = readSecret(value)
       if (env[PREFIX + secret]) problems.push(`${PREFIX}${secret} and ${variable} are both there: which one?`)
       else if (content === undefined) problems.push(`${variable} names a file that cannot be read, or is empty`)
-      else values.set(secret, content)
+      // That it is missing is not to be said as well.
+      values.set(secret, content ?? 'unreadable')
     } else problems.push(`${variable} is not known: ${closest(name)}`)
   }
   for (const [name, choices] of Object.entries(CHOICES)) {
@@ -133,7 +137,9 @@ function closest(name: string): string {
   const similar = Object.keys(VARIABLES).filter((one) => one.startsWith(name.slice(0, 3)))
   return similar.length > 0
     ? `is it ${similar.map((one) => PREFIX + one).join(' or ')}?`
-    : `the names are ${Object.keys(VARIABLES).join(', ')}`
+    : `the names are ${Object.keys(VARIABLES)
+        .map((one) => PREFIX + one)
+        .join(', ')}`
 }
 
 function issuerOptions(values: ReadonlyMap<string, string>, problems: string[]): Partial<IssuerOptions> {
@@ -181,7 +187,8 @@ function authOf(values: ReadonlyMap<string, string>): ClientAuth | undefined {
 function dpopOptions(values: ReadonlyMap<string, string>, problems: string[]): DpopOptions | false | undefined {
   const mode = values.get('DPOP')
   const nonces = values.get('DPOP_NONCES') as DpopOptions['nonces']
-  const nonceSecret = values.get('DPOP_NONCE_SECRET')
+  const [nonceSecret, previous, ...more] = list(values.get('DPOP_NONCE_SECRET'))
+  if (more.length > 0) problems.push(`${PREFIX}DPOP_NONCE_SECRET has more than two secrets`)
   if (mode === 'off' && (nonces !== undefined || nonceSecret !== undefined))
     problems.push(`${PREFIX}DPOP is off, and there are nonces for it`)
   if (mode === 'off') return false
@@ -189,7 +196,7 @@ function dpopOptions(values: ReadonlyMap<string, string>, problems: string[]): D
   return {
     ...(mode === 'required' && { required: true }),
     ...(nonces !== undefined && { nonces }),
-    ...(nonceSecret !== undefined && { nonceSecret })
+    ...(nonceSecret !== undefined && { nonceSecret: previous === undefined ? nonceSecret : [nonceSecret, previous] })
   }
 }
 

@@ -113,6 +113,13 @@ describe('what is there', () => {
     }
   })
 
+  test('two nonce secrets, to change from one to the other', () => {
+    const [current, previous] = ['c'.repeat(32), 'p'.repeat(32)]
+    const dpop = (secret: string): unknown => fromEnv({ ...NEEDED, OAUTH_RS_DPOP_NONCE_SECRET: secret }).dpop
+    expect(dpop(current)).toEqual({ nonceSecret: current })
+    expect(dpop(`${current} ${previous}`)).toEqual({ nonceSecret: [current, previous] })
+  })
+
   test('an API key, as a Bearer token', () => {
     expect(issuerOf({ OAUTH_RS_API_KEY: 'KEY' }).introspection).toMatchObject({ auth: expect.any(Function) })
   })
@@ -121,9 +128,11 @@ describe('what is there', () => {
 test('docs/options.md names every variable, and no other', () => {
   const page = readFileSync(new URL('../../docs/options.md', import.meta.url), 'utf8')
   const names = [...new Set(page.match(/OAUTH_RS_[A-Z_]+/g))]
-  const known = (said({ OAUTH_RS_XYZ: '1' })[0]?.match(/[A-Z_]{4,}/g) ?? []).filter((name) => name !== 'OAUTH_RS_XYZ')
-  const files = ['CLIENT_SECRET_FILE', 'API_KEY_FILE', 'DPOP_NONCE_SECRET_FILE']
-  expect(names.toSorted()).toEqual([...known, ...files].map((name) => `OAUTH_RS_${name}`).toSorted())
+  const known = (said({ OAUTH_RS_XYZ: '1' })[0]?.match(/OAUTH_RS_[A-Z_]+/g) ?? []).filter(
+    (name) => name !== 'OAUTH_RS_XYZ'
+  )
+  const files = ['CLIENT_SECRET_FILE', 'API_KEY_FILE', 'DPOP_NONCE_SECRET_FILE'].map((name) => `OAUTH_RS_${name}`)
+  expect(names.toSorted()).toEqual([...known, ...files].toSorted())
 })
 
 describe('what is wrong', () => {
@@ -163,7 +172,23 @@ describe('what is wrong', () => {
     ['a file that is not there', { OAUTH_RS_API_KEY_FILE: '/nowhere/at/all' }, 'cannot be read'],
     ['a file for what is no secret', { OAUTH_RS_ISSUER_FILE: '/etc/hosts' }, 'OAUTH_RS_ISSUER_FILE is not known'],
     ['nonces for what is off', { OAUTH_RS_DPOP: 'off', OAUTH_RS_DPOP_NONCES: 'required' }, 'OAUTH_RS_DPOP is off'],
-    ['a name like no other', { OAUTH_RS_XYZ: '1' }, 'the names are RESOURCE, ISSUER']
+    ['a name like no other', { OAUTH_RS_XYZ: '1' }, 'the names are OAUTH_RS_RESOURCE, OAUTH_RS_ISSUER'],
+    [
+      'a secret in a file that is not there',
+      { OAUTH_RS_CLIENT_ID: 'api', OAUTH_RS_CLIENT_SECRET_FILE: '/nowhere' },
+      'cannot be read'
+    ],
+    [
+      'commas',
+      { OAUTH_RS_ISSUER: 'https://a.example, https://b.example' },
+      'OAUTH_RS_ISSUER has commas: several are separated by spaces'
+    ],
+    [
+      'commas without a space',
+      { OAUTH_RS_AUDIENCE: 'https://a.example,https://b.example' },
+      'OAUTH_RS_AUDIENCE has commas'
+    ],
+    ['three nonce secrets', { OAUTH_RS_DPOP_NONCE_SECRET: 'a b c' }, 'more than two secrets']
   ])('%s', (_title, env, words) => {
     const problems = said({ ...NEEDED, ...(env as unknown as Record<string, string>) })
     expect(problems).toHaveLength(1)
