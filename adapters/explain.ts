@@ -47,7 +47,11 @@ const JWT: readonly Check[] = [
 ]
 
 const OPAQUE: readonly Check[] = [
-  check('The authorization server calls it active', 'RFC 7662 §2.2', ['malformed', 'decryption', 'inactive']),
+  check('Somebody can be asked about it (`introspection`), and calls it active', 'RFC 7662 §2.2', [
+    'malformed',
+    'decryption',
+    'inactive'
+  ]),
   check('It is an access token, and no other kind', 'RFC 7662 §4', ['type']),
   check('It says what it must', 'RFC 7662 §2.2', ['claim']),
   check('Its issuer is the one that was asked', 'RFC 7662 §2.2', ['issuer']),

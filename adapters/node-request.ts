@@ -1,4 +1,5 @@
 /** What the adapters over `node:http` share: a request as the core reads it, and header fields onto a response. */
+import { channel } from 'node:diagnostics_channel'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Access, HeaderFields, MetadataAnswer, ResourceRequest, ResourceServer } from '../src/index.js'
 import { isAccess, Misconfigured, ResourceServerError } from '../src/index.js'
@@ -236,8 +237,16 @@ export function requireRootMount(
   request: ResourceRequest,
   prefix: string
 ): void {
-  if (prefix === '' || prefix === '/' || !metadataAnswer(apis, request)) return
-  throw new Misconfigured(
-    `protectedResourceMetadata() is mounted under ${prefix}, but its path is at the root of the origin (RFC 8615 §3): mount it on the outermost app, without a path`
-  )
+  if (prefix === '' || prefix === '/') return
+  const api = apis.find(({ metadata }) => metadata?.respond(request))
+  if (api === undefined) return
+  const message = `protectedResourceMetadata() is mounted under ${prefix}, but its path is at the root of the origin (RFC 8615 §3): mount it on the outermost app, without a path`
+  // Whoever answers the error need not tell it, and nobody else does.
+  if (!misplaced.has(api)) warnings.publish({ resource: api.resource, issuer: '', message })
+  misplaced.add(api)
+  throw new Misconfigured(message)
 }
+
+const warnings = channel('oauth-resource-server:warning')
+/** Of which that was told. */
+const misplaced = new WeakSet<object>()

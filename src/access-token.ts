@@ -223,7 +223,8 @@ export function createAccessTokenVerifier(
     verifyBy(received, await issuer)
 
   const verifyBy = (received: Received, issuer: Issuer | undefined): Awaitable<VerifiedAccessToken> => {
-    if (issuer === undefined) throw new InvalidToken('issuer', { received: received.jwt.unverifiedClaims()['iss'] })
+    if (issuer === undefined)
+      throw new InvalidToken('issuer', { expected: issuers.names, received: received.jwt.unverifiedClaims()['iss'] })
     return issuer.settings.tokens === 'opaque'
       ? verifyThere(received.field, received.token, issuer)
       : verifyHere(received, issuer)

@@ -22,6 +22,8 @@ export interface Issuers {
   forOpaque(token: string): Awaitable<Issuer | undefined>
   /** Seconds since the epoch until when an issuer is trusted without asking again. */
   trustedUntil(issuer: Issuer): number
+  /** What `iss` may be; undefined where somebody is asked. */
+  readonly names: readonly string[] | undefined
   /** Those known now: all of a list, of a resolver those that tokens have named lately. */
   known(): readonly Issuer[]
 }
@@ -44,6 +46,7 @@ export function createStaticIssuers(
     named: (unverifiedIssuer) => byName.get(unverifiedIssuer),
     forOpaque: (token) => introspecting.find((issuer) => token.startsWith(prefix(issuer))),
     trustedUntil: () => Number.POSITIVE_INFINITY,
+    names: Object.freeze([...byName.keys()]),
     known: () => issuers
   }
 }
@@ -136,6 +139,7 @@ export function createDynamicIssuers(
       unverifiedIssuer.length > MAX_NAME_LENGTH ? undefined : ask(`iss ${unverifiedIssuer}`, unverifiedIssuer),
     forOpaque: () => ask('opaque', undefined),
     trustedUntil: (issuer) => trustedUntil.get(issuer) ?? Number.NEGATIVE_INFINITY,
+    names: undefined,
     known: () => [...new Set([...running.values()].map(({ issuer }) => issuer))]
   }
 }

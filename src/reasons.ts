@@ -112,7 +112,7 @@ export const TOKEN_REASONS: Readonly<Record<TokenReason, Entry>> = {
   },
   issuer: {
     description: 'The access token issuer is not accepted',
-    hint: '`iss` must equal a configured issuer to the letter, trailing slash included. Add it to `issuers`, or to an issuer’s `acceptedIssuers`.'
+    hint: '`iss` must equal a configured issuer to the letter, a final slash included: write `issuer` as tokens have it. `acceptedIssuers` is for a second name of the same keys.'
   },
   audience: {
     description: 'The access token audience is not accepted',

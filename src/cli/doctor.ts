@@ -299,7 +299,7 @@ function configurationFor(issuer: string, resource = 'https://api.example.com', 
   const introspection =
     typeof metadata['introspection_endpoint'] === 'string'
       ? `
-      // For opaque tokens, and for fresh():
+      // For opaque tokens, and for fresh(), with clientSecretBasic of this package:
       // introspection: { clientId: 'api', auth: clientSecretBasic(process.env.CLIENT_SECRET) }`
       : ''
   return `import { resourceServer } from 'oauth-resource-server'

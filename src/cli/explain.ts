@@ -29,7 +29,8 @@ const REMEDIES: Readonly<Record<string, string>> = {
   type: '`profile: "legacy"`. Wise where the authorization server cannot write `at+jwt`; ID tokens are refused all the same.',
   audience:
     '`audience: [...]` with the identifier that came. Wise only if it names this API and no other; `audience: null` never is.',
-  issuer: '`acceptedIssuers`, or another entry in `issuers`. Wise if both names are one authorization server’s.',
+  issuer:
+    '`issuer` written exactly as the token has it, a final slash included. Wise: no name is folded. `acceptedIssuers` is for a second name of the same keys, another entry in `issuers` for another authorization server.',
   claim: '`requiredClaims`, or `profile: "legacy"`. Wise for a claim that nothing in your API relies on.',
   algorithm:
     '`algorithms`. Wise for another asymmetric algorithm that this issuer really uses; `none` and HS* cannot be had.',

@@ -1,10 +1,11 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import express from 'express'
 import express4 from 'express4'
 import request from 'supertest'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import {
   enforce,
   errorHandler,
@@ -262,7 +263,17 @@ describe.each(versions)('%s alone', (_name, create) => {
       res.sendStatus(500)
     }
     app.use(keep)
-    expect((await request(app).get('/v1/.well-known/oauth-protected-resource')).status).toBe(500)
+    const warned = vi.fn()
+    subscribe('oauth-resource-server:warning', warned)
+    onTestFinished(() => void unsubscribe('oauth-resource-server:warning', warned))
+    for (let i = 0; i < 2; i++)
+      expect((await request(app).get('/v1/.well-known/oauth-protected-resource')).status).toBe(500)
+    expect(warned.mock.calls.length).toBe(1)
+    expect(warned.mock.calls[0]?.[0]).toEqual({
+      resource: RESOURCE,
+      issuer: '',
+      message: expect.stringContaining('is mounted under /v1,') as string
+    })
     expect(error).toBeInstanceOf(Misconfigured)
     expect(error).toMatchObject({ status: 500, hint: expect.stringContaining('is mounted under /v1,') as string })
     expect((await request(app).get('/v1/items')).status).toBe(200)
@@ -284,10 +295,10 @@ describe.each(versions)('%s alone', (_name, create) => {
   test('a refusal still has an end where a middleware takes its length away, as compression does', async () => {
     const app = create()
     app.use((_req, res, next) => {
-      const { writeHead } = res
+      const writeHead = res.writeHead.bind(res) as (...args: unknown[]) => typeof res
       res.writeHead = (...args: unknown[]) => {
         res.removeHeader('Content-Length')
-        return writeHead.apply(res, args as never)
+        return writeHead(...args)
       }
       next()
     })

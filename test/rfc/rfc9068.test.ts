@@ -1,7 +1,7 @@
 /** RFC 9068: the JWT profile for access tokens, the looser `legacy` profile, and more than one issuer. */
 import { describe, expect, test } from 'vitest'
 import { type IssuerOptions, resourceServer, scope } from '../../src/index.js'
-import { createBed } from '../support/exchange.js'
+import { createBed, refusal } from '../support/exchange.js'
 import { createSigningKey } from '../support/issuer.js'
 import {
   access,
@@ -67,6 +67,10 @@ describe('RFC 9068 §4: what must hold', () => {
     const slash = api({}, { issuer: `${ISSUER}/` })
     expect(await answerTo({ claims: { iss: `${ISSUER}/` } }, slash)).toEqual(granted)
     expect(await answerTo({}, slash)).toEqual(refused('DEN-09', 'issuer'))
+    expect(await refusal(() => slash.authorize(bearer(accessToken())))).toMatchObject({
+      expected: [`${ISSUER}/`],
+      received: ISSUER
+    })
   })
 
   test('ATV-03: `acceptedIssuers` adds exact names for the same keys', async () => {
