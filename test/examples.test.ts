@@ -290,6 +290,8 @@ test('examples/mcp.mjs tells a tool who calls, and refuses one whose scope is no
   expect(await call('write_note', 'mcp notes:write')).toEqual([200, 'written'])
   expect(await call('write_note', 'mcp')).toEqual([403, expect.stringContaining('scope="mcp notes:write"')])
   expect(await call('whoami', 'notes:write')).toEqual([403, expect.stringContaining('scope="mcp"')])
+  const listening = await fetch(origin, { headers: { accept: 'text/event-stream' } })
+  expect([listening.status, listening.headers.get('allow')]).toEqual([405, 'POST'])
 })
 
 test('examples/step-up.mjs asks for a login by route and by amount, and for what the user agreed to', async () => {
