@@ -1,7 +1,7 @@
 /** A client certificate as servers and proxies tell it: what is read, and all that is not read. */
 import { X509Certificate } from 'node:crypto'
 import fc from 'fast-check'
-import { describe, expect, onTestFinished, test, vi } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import {
   type CertificateSource,
   clientCert,
@@ -36,9 +36,29 @@ describe('MTL-06 (RFC 9440 §2.2, RFC 8941 §3.3.5): Client-Cert', () => {
     expect(clientCert(`:${base64(der)}:`)).toEqual(der)
   })
 
-  test('MTL-06 (RFC 8941 §4.2.7): padding may be missing', () => {
-    const bytes = [pem, other, authority.cert].map(derOf).find(({ length }) => length % 3 !== 0) ?? der
+  /** DER of so many bytes more than a multiple of three. */
+  function derWithRest(rest: number): Buffer {
+    for (let name = 'x'; ; name += 'x') {
+      const bytes = derOf(createSelfSignedCertificate(name).cert)
+      if (bytes.length % 3 === rest) return bytes
+    }
+  }
+
+  test.each([0, 1, 2])('MTL-06 (RFC 8941 §4.2.7): padding may be missing, where there are %i bytes over', (rest) => {
+    const bytes = derWithRest(rest)
+    expect(clientCert(`:${base64(bytes)}:`)).toEqual(bytes)
     expect(clientCert(`:${base64(bytes).replace(/=+$/, '')}:`)).toEqual(bytes)
+  })
+
+  test('MTL-06 (RFC 8941 §4.2): blanks around it are no part of it', () => {
+    expect(clientCert(`  :${base64(der)}: `)).toEqual(der)
+  })
+
+  test('MTL-06 (RFC 4648 §4): a lone character after the others, which decodes to nothing, makes it none', () => {
+    const bytes = derWithRest(0)
+    expect(Buffer.from(`${base64(bytes)}A`, 'base64')).toEqual(bytes)
+    for (const more of ['A', 'A=', 'A==', 'A==='])
+      expect(parsed(clientCert, `:${base64(bytes)}${more}:`)).toBeUndefined()
   })
 
   const value = base64(der)
@@ -88,6 +108,7 @@ describe('MTL-09 (RFC 9440 §3.3): urlEncodedPem', () => {
     ['with lines that end in CR LF', encodeURIComponent(pem.replaceAll('\n', '\r\n'))],
     ['without the last line break', encodeURIComponent(pem.trimEnd())],
     ['on one line', encodeURIComponent(pem.replaceAll('\n', ' ').replace('BEGIN CERTIFICATE', 'BEGIN CERTIFICATE'))],
+    ['with a blank line before it', encodeURIComponent(`\n ${pem}`)],
     ['with lower-case triplets', nginx.replace(/%../g, (triplet) => triplet.toLowerCase())]
   ]
   for (const [how, value] of accepted) {
@@ -103,6 +124,7 @@ describe('MTL-09 (RFC 9440 §3.3): urlEncodedPem', () => {
     ['the same certificate twice', encodeURIComponent(pem + pem)],
     ['two field lines that became one', `${nginx}, ${nginx}`],
     ['words before it', encodeURIComponent(`Bag Attributes\n${pem}`)],
+    ['a letter before it', encodeURIComponent(`x${pem}`)],
     ['words after it', encodeURIComponent(`${pem}x`)],
     ['a private key', encodeURIComponent(createSelfSignedCertificate('x').key)],
     ['a key after it', encodeURIComponent(pem + createSelfSignedCertificate('x').key)],
@@ -217,6 +239,14 @@ describe('MTL-05 (RFC 9440 §4): forwardedClientCert, as Envoy writes it', () =>
   })
 })
 
+test.each([
+  ['clientCert', clientCert, ['', ':', 'x', base64(der)]],
+  ['urlEncodedPem', urlEncodedPem, ['', 'x', base64(der)]],
+  ['forwardedClientCert', forwardedClientCert, ['', 'x', 'By=a', 'Cert=x', 'Cert="', `${'By=a;'.repeat(2)}"`]]
+])('%s answers undefined, and does not fail, for what does not even look like one', (_, parse, values) => {
+  for (const value of values) expect(parse(value), value).toBeUndefined()
+})
+
 describe('isBoundTo', () => {
   const thumbprint = 'A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0'
 
@@ -278,6 +308,7 @@ describe('readAddresses', () => {
     [['2001:db8::/32'], ['2001:db8::1', '2001:DB8:1::1'], ['2001:db9::1', '1.2.3.4']],
     [['2001:db8::7/128'], ['2001:db8::7'], ['2001:db8::8']],
     [['::ffff:10.0.0.7'], ['10.0.0.7', '::ffff:10.0.0.7'], ['10.0.0.8']],
+    [['110.0.0.7'], ['::ffff:110.0.0.7'], ['1::ffff:10.0.0.7']],
     [['fe80::/10'], ['fe80::1%eth0', 'fe80::1'], ['fec0::1%eth0']],
     [
       ['10.0.0.1', '192.168.0.0/24'],
@@ -327,13 +358,13 @@ function behind(
 }
 
 describe('createReadCertificate', () => {
-  const source: CertificateSource = {
-    field: 'Client-Cert',
-    parse: clientCert,
-    trustedProxies: readAddresses(['10.0.0.7'])
-  }
   const field = `:${base64(der)}:`
-  const connection: CertificateSource = { ...source, field: undefined }
+  let source: CertificateSource
+  let connection: CertificateSource
+  beforeEach(() => {
+    source = { field: 'Client-Cert', parse: clientCert, trustedProxies: readAddresses(['10.0.0.7']) }
+    connection = { ...source, field: undefined }
+  })
 
   test('MTL-05: without a field, the certificate is the connection’s and the field is not read', () => {
     const read = createReadCertificate(connection)
