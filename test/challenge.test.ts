@@ -10,11 +10,27 @@ describe('formatChallenge', () => {
     expect(formatChallenge('Bearer', all)).toBe(
       'Bearer realm="r", error="e", error_description="d", scope="a b", resource_metadata="https://r"'
     )
+    expect(formatChallenge('DPoP', { ...all, algs: ['ES256', 'EdDSA'], maxAge: 0, acrValues: ['x', 'y'] })).toBe(
+      'DPoP realm="r", error="e", error_description="d", scope="a b", acr_values="x y", max_age="0", ' +
+        'algs="ES256 EdDSA", resource_metadata="https://r"'
+    )
     expect(formatChallenge('Bearer', { error: 'e', realm: undefined, scope: undefined })).toBe('Bearer error="e"')
   })
 
-  test('no scopes are no parameter', () => {
-    expect(formatChallenge('Bearer', { realm: '', scope: [] })).toBe('Bearer realm=""')
+  test('no scopes are no parameter, and neither are no levels', () => {
+    expect(formatChallenge('Bearer', { realm: '', scope: [], acrValues: [] })).toBe('Bearer realm=""')
+  })
+
+  test('HTTP-10 (RFC 9110 §5.6.4): quotes and backslashes of a realm are escaped, each', () => {
+    expect(formatChallenge('Bearer', { realm: '"a"\\b' })).toBe(String.raw`Bearer realm="\"a\"\\b"`)
+  })
+
+  test('HTTP-09 (RFC 6750 §3): what no list can carry is left out of it, and no error ends its quotes', () => {
+    const odd = ['a', 'b c', '"', '\\', '', 'd']
+    expect(formatChallenge('Bearer', { error: 'x"y', scope: odd, acrValues: odd })).toBe(
+      'Bearer error="x y", scope="a d", acr_values="a d"'
+    )
+    expect(formatChallenge('Bearer', { realm: '', scope: ['"'], acrValues: [''] })).toBe('Bearer realm=""')
   })
 
   test('HTTP-02 (RFC 6750 §3): a challenge without a parameter is not written', () => {
