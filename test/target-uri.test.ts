@@ -101,6 +101,7 @@ describe('RFC 3986 §6.2.2, §6.2.3', () => {
     ['https://api.example.com:443/a', 'https://api.example.com/a'],
     ['https://api.example.com:/a', 'https://api.example.com/a'],
     ['http://api.example.com:80/a', 'http://api.example.com/a'],
+    ['http://api.example.com:/a', 'http://api.example.com/a'],
     ['https://api.example.com:80/a', 'https://api.example.com:80/a'],
     ['http://api.example.com:443/a', 'http://api.example.com:443/a'],
     ['https://api.example.com:4430/a', 'https://api.example.com:4430/a'],
@@ -188,6 +189,23 @@ describe('isTargetUri', () => {
     }
     expect(isTargetUri(bases, '/x', `${BASE}/base/../base/x`)).toBe(true)
     expect(isTargetUri(bases, '/base/x', `${BASE}/base/x`)).toBe(false)
+  })
+
+  test('DPP-12: a target without a path is the base itself, with or without a query', () => {
+    for (const base of [BASE, `${BASE}/base`])
+      for (const target of ['', '?', '?a=b', '#a']) {
+        expect(isTargetUri([base], target, base), target).toBe(true)
+        expect(isTargetUri([base], target, `${base}/x`), target).toBe(false)
+      }
+    expect(isTargetUri([`${BASE}/base`], '', `${BASE}/base/`)).toBe(false)
+  })
+
+  test('DPP-11: a target with characters of no URI is the same text, and no other that is no URI either', () => {
+    for (const target of ['/é', '/a b', '/\u0000', '/\ud800']) {
+      expect(isTargetUri([BASE], target, BASE + target), target).toBe(true)
+      for (const htu of ['', 'x', 'ftp://api.example.com/a', 'https://evil.example/é', `${BASE}/à`, `${BASE}/./é`])
+        expect(isTargetUri([BASE], target, htu), htu).toBe(false)
+    }
   })
 
   test('DPP-12: a base is compared in its normal form, whatever form it was given in', () => {
