@@ -151,6 +151,8 @@ describe('requireToken68', () => {
     ['a, b', 'malformed_authorization', 'a comma and a word'],
     ['a, Basic b', 'multiple_credentials', 'another scheme with its credentials'],
     ['a,Basic b', 'multiple_credentials', 'the same without a space'],
+    ['a,\t Basic \t b', 'multiple_credentials', 'the same with more blanks and tabs'],
+    ['a,Basic', 'malformed', 'a comma and another scheme, without credentials'],
     ['a,b', 'malformed', 'a comma'],
     ['=a', 'malformed', 'padding in front'],
     ['a=b', 'malformed', 'padding in between'],
