@@ -1,9 +1,11 @@
 /** A published key set as signature keys: what is read, what is passed over and why, and what is found. */
+import type { KeyObject } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { MAX_KEYS, readKeySet } from '../src/key-set.js'
+import { importPublicKey, MAX_KEYS, readKeySet, sha256, thumbprint } from '../src/key-set.js'
 import type { SignatureKey } from '../src/signature.js'
 import type { SignatureAlgorithm } from '../src/types.js'
 import { createVerifySignature } from '../src/verify-signature.js'
+import { thumbprintOf } from './support/dpop.js'
 import { ALGORITHMS, type Algorithm, createSigningKey, signature } from './support/issuer.js'
 
 const ec = createSigningKey('ES256', { kid: 'ec' })
@@ -17,6 +19,12 @@ function bare({ publicJwk }: typeof ec, members: Record<string, unknown> = {}): 
 }
 
 const ALL: readonly SignatureAlgorithm[] = ALGORITHMS
+
+/** A number as a JWK has it. */
+function base64url(number: bigint): string {
+  const hex = number.toString(16)
+  return Buffer.from(hex.padStart(hex.length + (hex.length % 2), '0'), 'hex').toString('base64url')
+}
 
 /** The algorithms under which a set finds a key for this kid. */
 function algorithms(keys: readonly unknown[], kid: string | undefined): SignatureAlgorithm[] {
@@ -117,8 +125,15 @@ describe('what is passed over, and what is said of it', () => {
     ['a missing coordinate', { ...ec.publicJwk, x: undefined }, 'has missing or invalid members'],
     ['a point off the curve', { ...ec.publicJwk, x: ec.publicJwk.y }, 'has missing or invalid members'],
     ['a modulus that is a number', { ...rsa.publicJwk, n: 5 }, 'has missing or invalid members'],
-    ['an even RSA exponent', { ...rsa.publicJwk, e: 'Ag' }, 'has an unusable RSA exponent'],
+    ['RSA exponent 2', { ...rsa.publicJwk, e: 'Ag' }, 'has an unusable RSA exponent'],
+    ['an even RSA exponent', { ...rsa.publicJwk, e: 'BA' }, 'has an unusable RSA exponent'],
     ['RSA exponent 1', { ...rsa.publicJwk, e: 'AQ' }, 'has an unusable RSA exponent'],
+    ['an RSA exponent of 33 bits', { ...rsa.publicJwk, e: 'AQAAAAE' }, 'has an unusable RSA exponent'],
+    [
+      'a modulus as the flawed generator makes them, a power of 65537 modulo small primes',
+      { ...rsa.publicJwk, n: base64url(65_537n ** 128n) },
+      'has a modulus whose factors can be computed (CVE-2017-15361)'
+    ],
     [
       '1024 bits',
       createSigningKey('RS256', { modulusLength: 1024 }).publicJwk,
@@ -141,6 +156,21 @@ describe('what is passed over, and what is said of it', () => {
     const set = readKeySet({ keys: [{ ...rsa.publicJwk, kid: 'k'.repeat(256) }] })
     expect(set.skipped).toEqual([])
     expect(set.has('k'.repeat(256))).toBe(true)
+  })
+
+  test.each([
+    ['key_ops that has verify among others', { key_ops: ['sign', 'verify'] }],
+    ['exponent 3', { e: 'Aw' }],
+    ['an exponent of 32 bits', { e: '_____w' }],
+    ['a modulus of 8192 bits', { n: base64url(2n ** 8192n - 1n) }]
+  ])('%s is no reason to pass it over', (_, members) => {
+    expect(readKeySet({ keys: [{ ...rsa.publicJwk, ...members }] }).skipped).toEqual([])
+  })
+
+  test.each(['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'])('a member %s makes a key a private one', (member) => {
+    expect(readKeySet({ keys: [{ ...rsa.publicJwk, [member]: '' }] }).skipped).toEqual([
+      'keys[0] is a private or symmetric key: it must not be published'
+    ])
   })
 })
 
@@ -177,5 +207,34 @@ describe('the set', () => {
   test('the same key twice is one key', () => {
     const set = readKeySet({ keys: [ec.publicJwk, ec.publicJwk] })
     expect(set.size).toBe(1)
+  })
+})
+
+describe('thumbprints', () => {
+  test.each([
+    [
+      'RSA, of RFC 7638 §3.1',
+      {
+        kty: 'RSA',
+        n: '0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw',
+        e: 'AQAB',
+        alg: 'RS256',
+        kid: '2011-04-29'
+      },
+      'NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs'
+    ],
+    [
+      'OKP, of RFC 8037 appendix A.3',
+      { kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' },
+      'kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k'
+    ],
+    ['EC', ec.publicJwk, thumbprintOf(ec.publicJwk)]
+  ])('%s', (_, jwk, expected) => {
+    expect(thumbprint(importPublicKey(jwk) as KeyObject)).toBe(expected)
+  })
+
+  test('are digests of UTF-8, or of bytes, in base64url', () => {
+    expect(sha256('')).toBe('47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU')
+    expect(sha256('é')).toBe(sha256(Uint8Array.of(0xc3, 0xa9)))
   })
 })
