@@ -305,3 +305,12 @@ describe('every file', () => {
     expect(code).not.toMatch(/^export default\s(?!fastifyResourceServer)/m)
   })
 })
+
+test.each(['dpop', 'nonce', 'confirmation', 'mtls'])(
+  'SEC-03: src/%s compares thumbprints, ath and nonces never by ===, which tells where they differ',
+  (name) => {
+    expect(src.find((file) => file.name === `src/${name}`)?.code).not.toMatch(
+      /(?<!typeof )\b(?:ath|jkt|nonce|thumbprint|mac|secret)\w* [!=]== (?!undefined\b|')/
+    )
+  }
+)
