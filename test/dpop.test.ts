@@ -2,10 +2,18 @@
 import { createPublicKey, generateKeyPairSync, type JsonWebKey, type KeyObject } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { DpopOptions, ResourceRequest, ResourceServer } from '../src/index.js'
-import { bindingRefused, createDpopKey, dpopRefused, type Proof, proofRefused, thumbprintOf } from './support/dpop.js'
+import type { CacheStats, DpopOptions, ResourceRequest, ResourceServer } from '../src/index.js'
+import {
+  bindingRefused,
+  createDpopKey,
+  dpopRefused,
+  type PROOF_TEXTS,
+  type Proof,
+  proofRefused,
+  thumbprintOf
+} from './support/dpop.js'
 import { type Algorithm, base64url, createSigningKey, type SigningKey, signature, signJws } from './support/issuer.js'
-import { accessToken, api, get, granted, NOW, type Outcome, outcome } from './support/refusals.js'
+import { accessToken, api, get, granted, NOW, type Outcome, outcome, refusal } from './support/refusals.js'
 
 type JsonObject = Record<string, unknown>
 
@@ -317,6 +325,21 @@ describe('texts', () => {
     }
   })
 
+  test('DPP-02: a proof of 4096 characters is read, and one of 4097 is malformed', async () => {
+    const padded = (x: string, padding: string): string => key.proof({ token, header: { x }, claims: { padding } })
+    const ofLength = (length: number): string | undefined => {
+      const most = length - padded('', '').length
+      for (let n = Math.floor(most * 0.74); n <= most; n++)
+        for (const x of ['', 'x', 'xx']) {
+          const proof = padded(x, 'x'.repeat(n))
+          if (proof.length === length) return proof
+        }
+      return undefined
+    }
+    expect(await outcome(server(), dpop(ofLength(4096) ?? []))).toEqual(granted)
+    expect(await outcome(server(), dpop(ofLength(4097) ?? []))).toEqual(proofRefused('proof_malformed'))
+  })
+
   test('no text at all is let in, or is more than a refusal', async () => {
     const one = server()
     const good = key.proof({ token })
@@ -408,6 +431,20 @@ describe('what is remembered of a header', () => {
     }
   })
 
+  test('is kept once a proof under it was good, and counts with its length', async () => {
+    const statsAfter = async (proof: Proof): Promise<CacheStats> => {
+      const one = server()
+      await outcome(one, dpop(key.proof({ token, ...proof })))
+      return one.stats().proofKeys
+    }
+    const none = { entries: 0, maxEntries: 5000, bytes: 0 }
+    expect(server().stats().proofKeys).toMatchObject(none)
+    expect(await statsAfter({ method: 'PUT' })).toMatchObject(none)
+    const [short, long] = [await statsAfter({}), await statsAfter({ header: { x: 'x'.repeat(300) } })]
+    expect([short.entries, long.entries]).toEqual([1, 1])
+    expect(long.bytes - short.bytes).toBeGreaterThan(400)
+  })
+
   test('a forged signature is refused under a known header as under a new one', async () => {
     const one = server()
     expect(await outcome(one, dpop(key.proof({ token })))).toEqual(granted)
@@ -448,6 +485,64 @@ describe('a burst', () => {
       expect(one.authorize(dpop(key.proof({ token })))).not.toBeInstanceOf(Promise)
     })
   })
+})
+
+describe('what the log is told', () => {
+  const algorithms = ['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256']
+  const { x } = createDpopKey('EdDSA').jwk
+  const rows: readonly (readonly [
+    string,
+    Proof,
+    reason: keyof typeof PROOF_TEXTS,
+    expected: unknown,
+    received: unknown
+  ])[] = [
+    ['an extension', { header: { crit: ['x'] } }, 'proof_malformed', undefined, ['x']],
+    ['another type', { header: { typ: 'JWT' } }, 'proof_type', undefined, 'JWT'],
+    ['another algorithm', { header: { alg: 'none' } }, 'proof_algorithm', algorithms, 'none'],
+    ['a key of another type', { header: { jwk: { kty: 'OKP', crv: 'X25519', x } } }, 'proof_key', undefined, 'OKP'],
+    [
+      'a key that is none',
+      { header: { jwk: { ...key.jwk, y: x } } },
+      'proof_key',
+      'not a key that has missing or invalid members',
+      undefined
+    ],
+    ...['jti', 'htm', 'htu', 'iat', 'ath'].flatMap((name) =>
+      (['no', 'an empty'] as const).map((which) => {
+        const claims = { [name]: which === 'no' ? undefined : '' }
+        return [`${which} ${name}`, { claims }, 'proof_claim', name, undefined] as const
+      })
+    ),
+    ['another method', { method: 'PUT' }, 'proof_method', 'GET', 'PUT'],
+    ['another time', { at: NOW - 61 }, 'proof_freshness', `made at about ${NOW}`, NOW - 61]
+  ]
+  test.each(rows)('of a proof with %s', async (_, proof, reason, expected, received) => {
+    const error = await refusal(() => server().authorize(dpop(key.proof({ token, ...proof }))))
+    expect([error.reason, error.expected, error.received]).toEqual([reason, expected, received])
+  })
+
+  test.each<readonly [string, () => unknown, string, string | undefined]>([
+    ['fails', () => Promise.reject(new Error('down')), 'the replay store of DPoP proofs failed', 'down'],
+    ['throws', fails, 'the replay store of DPoP proofs failed', 'down'],
+    [
+      'does not answer',
+      () => new Promise(() => {}),
+      'the replay store of DPoP proofs failed',
+      'no answer within 0.1 s'
+    ],
+    ['says nothing', () => undefined, 'the replay store answered neither true nor false', undefined],
+    ['says nothing later', () => Promise.resolve(1), 'the replay store answered neither true nor false', undefined]
+  ])('of a replay store that %s', async (_, add, hint, cause) => {
+    const one = api({ dpop: { replayStore: { add: add as () => boolean } }, http: { timeout: 0.1, deadline: 0.1 } })
+    const error = await refusal(() => one.authorize(dpop(key.proof({ token }))))
+    expect([error.reason, error.hint]).toEqual(['replay_unavailable', `${hint}. \`cause\` has the failure.`])
+    expect((error.cause as Error | undefined)?.message).toBe(cause)
+  })
+
+  function fails(): never {
+    throw new Error('down')
+  }
 })
 
 describe('options', () => {
