@@ -23,8 +23,32 @@ import {
   protectUpgrade,
   refuse
 } from '../../adapters/node.js'
+import {
+  addHeaders,
+  contentOf,
+  findAccess,
+  forgetContent,
+  isEmpty,
+  mergeHeaders,
+  metadataAnswer,
+  NodeRequest,
+  passable,
+  requireAccess,
+  requireRootMount,
+  surface
+} from '../../adapters/node-request.js'
 import { createTestIssuer, fakeAccess, type TestIssuer } from '../../adapters/testing.js'
-import { Forbidden, optional, type ResourceServer, resourceServer, scope } from '../../src/index.js'
+import { Unavailable } from '../../src/errors.js'
+import {
+  Forbidden,
+  type HeaderFields,
+  Misconfigured,
+  optional,
+  type ResourceServer,
+  resourceServer,
+  scope
+} from '../../src/index.js'
+import { refusal } from '../support/refusals.js'
 import { send } from './wire.js'
 
 const RESOURCE = 'https://api.example.com'
@@ -481,5 +505,219 @@ describe('onExpiry()', () => {
     onExpiry(access, forgotten)
     vi.advanceTimersByTime(1)
     expect(forgotten).toHaveBeenCalledTimes(1)
+  })
+})
+
+describe('a request of node:http', () => {
+  const of = (members: object, url?: string): NodeRequest =>
+    new NodeRequest({ method: 'GET', url: '/', rawHeaders: [], ...members }, url)
+
+  test.each([
+    ['/a?b', '/a?b'],
+    ['*', '*'],
+    ['', ''],
+    ['http://api.example.com/a?b', '/a?b'],
+    ['HTTPS://api.example.com:444/a//b', '/a//b'],
+    ['http://api.example.com/a/', '/a/'],
+    ['http://api.example.com', ''],
+    ['http://api.example.com?a', '?a'],
+    ['https:///a', '/a'],
+    ['/http://api.example.com/a', '/http://api.example.com/a'],
+    ['x/http://api.example.com/a', 'x/http://api.example.com/a'],
+    ['ftp://api.example.com/a', 'ftp://api.example.com/a']
+  ])('of the target %j is %j, without whatever host it names (RFC 9112 §3.2.2)', (target, url) => {
+    expect(of({ url: target }).url).toBe(url)
+    expect(of({ url: '/cut' }, target).url).toBe(url)
+  })
+
+  test('that has neither method nor target has empty ones', () => {
+    const { method, url } = of({ method: undefined, url: undefined })
+    expect([method, url]).toEqual(['', ''])
+  })
+
+  test('has the lines of a field in order, whatever their case, and no others', () => {
+    const rawHeaders = [
+      'Authorization',
+      'a',
+      'x',
+      'authorization',
+      'AUTHORIZATION',
+      'b',
+      'authorizations',
+      'c',
+      'dpop',
+      'd'
+    ]
+    const request = of({ rawHeaders })
+    expect(request.fieldLines('authorization')).toEqual(['a', 'b'])
+    expect(request.fieldLines('dpop')).toEqual(['d'])
+    expect(request.fieldLines('host')).toEqual([])
+  })
+
+  test('has its connection’s address and certificate, where there are such', () => {
+    const raw = Buffer.from('x')
+    for (const socket of [undefined, null, {}, { getPeerX509Certificate: () => undefined }]) {
+      const request = of({ socket })
+      expect([request.peerAddress, request.certificate()]).toEqual([undefined, undefined])
+    }
+    const request = of({ socket: { remoteAddress: '::1', getPeerX509Certificate: () => ({ raw }) } })
+    expect([request.peerAddress, request.certificate()]).toEqual(['::1', raw])
+  })
+})
+
+describe('header fields on a response', () => {
+  const merge = (fields: HeaderFields, existing: Record<string, unknown>): HeaderFields =>
+    mergeHeaders(fields, (name) => existing[name])
+
+  test('challenges are further lines, each once', () => {
+    const fields = { 'WWW-Authenticate': ['Bearer a', 'DPoP b'] }
+    expect(merge(fields, {})).toEqual(fields)
+    expect(merge(fields, { 'WWW-Authenticate': 'Basic c' })).toEqual({
+      'WWW-Authenticate': ['Basic c', 'Bearer a', 'DPoP b']
+    })
+    expect(merge({ 'WWW-Authenticate': 'Bearer a' }, { 'WWW-Authenticate': ['Bearer a', 'Basic c'] })).toEqual({
+      'WWW-Authenticate': ['Bearer a', 'Basic c']
+    })
+  })
+
+  test.each(['Vary', 'vary', 'Access-Control-Expose-Headers'])('%s is one list, each name once', (name) => {
+    expect(merge({ [name]: 'Authorization, DPoP' }, {})).toEqual({ [name]: 'Authorization, DPoP' })
+    expect(merge({ [name]: ['DPoP', 'X'] }, { [name]: [' Origin ,, dpop', 'Accept'] })).toEqual({
+      [name]: 'Origin, dpop, Accept, X'
+    })
+  })
+
+  test('any other takes the place of the one that is there', () => {
+    expect(merge({ 'Cache-Control': 'no-store', 'X-A': ['b'] }, { 'Cache-Control': 'public', 'X-A': 1 })).toEqual({
+      'Cache-Control': 'no-store',
+      'X-A': ['b']
+    })
+  })
+
+  test('are set one by one; a list is one that the framework may keep', () => {
+    const lines = Object.freeze(['Bearer a'])
+    const set = new Map<string, unknown>()
+    addHeaders(
+      { 'WWW-Authenticate': lines, 'X-A': lines, Vary: 'A' },
+      () => undefined,
+      (name, value) => set.set(name, value)
+    )
+    expect([...set]).toEqual([
+      ['WWW-Authenticate', ['Bearer a']],
+      ['X-A', ['Bearer a']],
+      ['Vary', 'A']
+    ])
+    expect(set.get('X-A')).not.toBe(lines)
+  })
+
+  test('are none, or some', () => {
+    expect([isEmpty({}), isEmpty({ Vary: '' })]).toEqual([true, false])
+  })
+
+  test('about content that is not sent are taken back, and no others', () => {
+    const removed: string[] = []
+    forgetContent({ hasHeader: () => true, removeHeader: (name) => removed.push(name) })
+    expect(removed).toEqual([
+      'content-digest',
+      'content-disposition',
+      'content-encoding',
+      'content-language',
+      'content-length',
+      'content-location',
+      'content-range',
+      'content-type',
+      'etag',
+      'last-modified',
+      'repr-digest',
+      'trailer',
+      'transfer-encoding'
+    ])
+    removed.length = 0
+    forgetContent({ hasHeader: (name) => name === 'etag', removeHeader: (name) => removed.push(name) })
+    expect(removed).toEqual(['etag'])
+  })
+
+  test('about the content of a refusal say its length in bytes, and its type where there is any', async () => {
+    const forbidden = contentOf(new Forbidden('nö'))
+    expect(JSON.parse(forbidden.body)).toMatchObject({ error: 'access_denied' })
+    expect(forbidden.fields).toEqual({
+      'Content-Length': String(Buffer.byteLength(forbidden.body)),
+      'Content-Type': 'application/json'
+    })
+    const missing = await refusal(() => api.authorize({ method: 'GET', url: '/', fieldLines: () => [] }))
+    expect(contentOf(missing)).toEqual({ body: '', fields: { 'Content-Length': '0' } })
+  })
+})
+
+describe('what failed', () => {
+  test('is thrown on as it is, if it is an object; else it is the cause of one', () => {
+    for (const one of [new Error('x'), {}, []]) expect(passable(one)).toBe(one)
+    for (const one of [undefined, null, 'route', 0, false]) {
+      const error = passable(one) as Error
+      expect([error, error.cause]).toEqual([new TypeError('what failed is no error'), one])
+    }
+  })
+
+  test('has its fields on the response, and those of this request alone on itself as well', async () => {
+    const set = vi.fn()
+    const surfaced = (error: unknown): object => surface(error, () => 'Basic x', set)
+    const own = new Error('own')
+    expect(surfaced(own)).toBe(own)
+    expect(set).not.toHaveBeenCalled()
+    const missing = await refusal(() => api.authorize({ method: 'GET', url: '/', fieldLines: () => [] }))
+    expect(surfaced(missing)).toBe(missing)
+    expect(missing.headers['WWW-Authenticate']).toEqual([
+      'Basic x',
+      ...[missing.headers['WWW-Authenticate']].flat().slice(1)
+    ])
+    expect(set).toHaveBeenCalledWith('WWW-Authenticate', missing.headers['WWW-Authenticate'])
+    const outage = new Unavailable('jwks', 'x')
+    const { headers } = outage
+    expect(surfaced(outage)).toBe(outage)
+    expect(outage.headers).toBe(headers)
+    expect(set).toHaveBeenCalledWith('Retry-After', '5')
+  })
+})
+
+describe('what protect left', () => {
+  test('is an access of ours, or nothing', async () => {
+    const access = await fakeAccess()
+    expect([findAccess(access), requireAccess(access, 'here')]).toEqual([access, access])
+    for (const other of [undefined, null, {}, { ...access }, 'x']) {
+      expect(findAccess(other)).toBeUndefined()
+      expect(() => requireAccess(other, 'this request')).toThrow(
+        new Error(
+          'getAuth(): there is no access on this request. Mount protect(api, …) before this handler; ' +
+            'where `optional` or `skipPreflight` lets requests through without a token, use getOptionalAuth().'
+        )
+      )
+    }
+  })
+})
+
+describe('metadata of several servers', () => {
+  const named = (resource: string): ResourceServer => resourceServer(as.options({ resource }))
+  const asked = (url: string) => ({ method: 'GET', url, fieldLines: () => [] })
+  const WELL_KNOWN = '/.well-known/oauth-protected-resource'
+
+  test('are of the first whose place it is', async () => {
+    const silent = resourceServer(as.options({ resource: `${RESOURCE}/b`, metadata: false }))
+    const apis = [named(`${RESOURCE}/a`), silent, named(`${RESOURCE}/b`)]
+    const answer = metadataAnswer(apis, asked(`${WELL_KNOWN}/b`))
+    expect(JSON.parse(answer?.body ?? '{}')).toMatchObject({ resource: `${RESOURCE}/b` })
+    expect(metadataAnswer(apis, asked('/b'))).toBeUndefined()
+    expect(metadataAnswer([], asked(WELL_KNOWN))).toBeUndefined()
+  })
+
+  test('are at the root of the origin: mounted elsewhere, whoever asks for them learns of it', () => {
+    for (const prefix of ['', '/']) expect(requireRootMount([api], asked(WELL_KNOWN), prefix)).toBeUndefined()
+    expect(requireRootMount([api], asked('/items'), '/v1')).toBeUndefined()
+    const mounted = (): void => requireRootMount([api], asked(WELL_KNOWN), '/v1')
+    expect(mounted).toThrow(Misconfigured)
+    expect(mounted).toThrow(
+      expect.objectContaining({
+        hint: 'protectedResourceMetadata() is mounted under /v1, but its path is at the root of the origin (RFC 8615 §3): mount it on the outermost app, without a path'
+      })
+    )
   })
 })
