@@ -30,8 +30,8 @@ export interface SharedAnswers {
   /** @param lifetime seconds that an active answer, and an inactive one, live here. Never throws. */
   get(token: string, issuer: Issuer, lifetime: Lifetime): Promise<SharedAnswer | undefined>
   /**
-   * In place of what was said of the token before; but not "active" in place of "not active", as long as that is believed,
-   * nor what was asked for before the other was: a slow process does not undo what another has been told. Nobody waits for it.
+   * In place of what was said of the token before; but "active" does not stand against "not active", as long as that is
+   * believed, whoever is slow to say so. Nobody waits for it.
    *
    * @param lifetime as for `get`
    */
@@ -50,8 +50,8 @@ export function createSharedAnswers(
 ): SharedAnswers {
   const cache = shared.cache('introspection')
 
-  const get: SharedAnswers['get'] = async (token, issuer, lifetime) => {
-    const text = await cache.get(partsOf(token, issuer, resource))
+  const read = async (parts: readonly string[], lifetime: Lifetime): Promise<SharedAnswer | undefined> => {
+    const text = await cache.get(parts)
     if (text === undefined) return undefined
     const found = parseObject(text)
     if (found === undefined || ![found['since'], found['until']].every(Number.isFinite)) return undefined
@@ -64,19 +64,35 @@ export function createSharedAnswers(
     return since <= time + MAX_AHEAD && time < until ? { members: deepFreeze(members), since, until } : undefined
   }
 
-  const set = async (token: string, issuer: Issuer, answer: SharedAnswer, lifetime: Lifetime): Promise<void> => {
-    const { members, since, until } = answer
-    if (members !== undefined) {
-      const other = await get(token, issuer, lifetime)
-      // Clocks differ by more than an answer takes, so that "not active" stands whatever its time.
-      if (other !== undefined && (other.members === undefined || other.since > since)) return
-    }
+  const write = async (parts: readonly string[], { members, since, until }: SharedAnswer): Promise<void> => {
     const text = stringify(members, { since, until })
-    await cache.set(partsOf(token, issuer, resource), text ?? '', text === undefined ? 0 : until - now())
+    await cache.set(parts, text ?? '', text === undefined ? 0 : until - now())
+  }
+
+  /**
+   * The two have names of their own, so that neither is written over the other; and each looks after the other once it is
+   * there. Whichever comes last then, "active" is gone.
+   */
+  const set = async (token: string, issuer: Issuer, answer: SharedAnswer, lifetime: Lifetime): Promise<void> => {
+    const active = partsOf(token, issuer, resource)
+    const inactive = [...active, 'inactive']
+    if (answer.members === undefined) {
+      await write(inactive, answer)
+      await cache.set(active, '', 0)
+      return
+    }
+    // That of one who may have said otherwise meanwhile is not there any more.
+    if (now() - answer.since >= lifetime.inactive) return
+    await write(active, answer)
+    if ((await read(inactive, lifetime)) !== undefined) await cache.set(active, '', 0)
   }
 
   return {
-    get,
+    get: async (token, issuer, lifetime) => {
+      const parts = partsOf(token, issuer, resource)
+      const [inactive, active] = await Promise.all([read([...parts, 'inactive'], lifetime), read(parts, lifetime)])
+      return inactive ?? active
+    },
     set: (...answer) => void set(...answer).catch(() => undefined)
   }
 }

@@ -135,23 +135,6 @@ describe.skipIf(!hasRedis)('introspection answers', () => {
     expect(await ask(other, token)).toEqual(denial.inactive)
   })
 
-  test('… nor a newer "active"', async () => {
-    const [slow, quick, other] = [await process(), await process(), await process()]
-    const token = issuer.opaque()
-    const late = fault.late()
-    issuer.script('introspection', late.behaviour)
-    const asked = ask(slow, token, scope('read'))
-    await late.asked
-    issuer.opaque({ scope: 'other' }, token)
-    bed.clock.advance(1)
-    expect(await ask(quick, token, scope('other'), fresh())).toEqual(granted)
-    await kept(redis, 'introspection')
-    late.arrive()
-    expect(await asked).toEqual(granted)
-    await ask(slow, issuer.opaque())
-    expect(await ask(other, token, scope('other'))).toEqual(granted)
-  })
-
   test('… and nothing in its place where it is good no more', async () => {
     const [a, b] = [await process(), await process()]
     const token = issuer.opaque()

@@ -1,7 +1,9 @@
 /** The option `shared`: what it may be, what is shown of it, and stores that do not do what a store does. */
+import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { resourceServer, type SharedOptions } from '../../src/index.js'
-import { ask, createBed, granted, introspecting, until } from '../support/exchange.js'
+import { fresh, type ResourceServer, resourceServer, type SharedOptions, scope } from '../../src/index.js'
+import { ask, createBed, denial, granted, introspecting, until } from '../support/exchange.js'
+import { fault } from '../support/issuer.js'
 import { OTHER_SECRET, SECRET } from '../support/processes.js'
 
 const bed = createBed()
@@ -98,6 +100,63 @@ describe('a store that', () => {
     const api = bed.api({ issuers: [introspecting(issuer)], shared: { store: broken, secret: SECRET } })
     expect(await ask(api, issuer.opaque())).toEqual(granted)
     expect(await ask(api, issuer.token())).toEqual(granted)
+  })
+
+  test('(RFC 7662 §4) is slow does not bring back "active" after "not active", whichever is written last', async () => {
+    const issuer = await bed.issuer()
+    const kept = new Map<string, string>()
+    /** Reads and writes that wait; undefined: none does. */
+    let held: (() => void)[] | undefined
+    const slowly = async (): Promise<void> => {
+      const waiting = held
+      if (waiting) await new Promise<void>((resolve) => void waiting.push(resolve))
+    }
+    const store = {
+      get: async (key: string) => {
+        const value = kept.get(key)
+        await slowly()
+        return value
+      },
+      set: async (key: string, value: string) => {
+        await slowly()
+        kept.set(key, value)
+      },
+      delete: async (key: string) => {
+        await slowly()
+        kept.delete(key)
+      },
+      add: async () => true
+    }
+    const [told, slow, other] = [0, 1, 2].map(() =>
+      bed.api({ issuers: [introspecting(issuer, { cacheFor: 60 })], shared: { store, secret: SECRET } })
+    ) as [ResourceServer, ResourceServer, ResourceServer]
+    for (const api of [told, slow, other]) await ask(api, issuer.opaque())
+    for (const first of ['active', 'not active']) {
+      const token = issuer.opaque()
+      for (const api of [told, slow]) expect(await ask(api, token)).toEqual(granted)
+      const late = fault.late()
+      issuer.script('introspection', late.behaviour)
+      const asked = ask(slow, token, scope('read'), fresh())
+      await late.asked
+      issuer.revoke(token)
+      if (first === 'active') {
+        held = []
+        late.arrive()
+        expect(await asked).toEqual(granted)
+      }
+      expect(await ask(told, token, scope('read'), fresh())).toEqual(denial.inactive)
+      if (first !== 'active') late.arrive()
+      await asked
+      // One after the other, in the order in which they came.
+      for (let idle = 0; idle < 20; idle++) {
+        held?.shift()?.()
+        await setImmediate()
+      }
+      held = undefined
+      expect(await ask(other, token)).toEqual(denial.inactive)
+      bed.clock.advance(11)
+      expect(await ask(other, token)).toEqual(denial.inactive)
+    }
   })
 
   test('keeps its own `this`, and is told whole seconds', async () => {
