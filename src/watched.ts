@@ -47,8 +47,8 @@ export interface Loaded<T extends Dated> {
 
 export interface WatchOptions<T extends Dated> {
   /**
-   * `again`: the last document was not enough. The document is dated by when it was asked for: what was so before is not
-   * newer for having been long on its way.
+   * `again`: the last document was not enough. What other processes are told of is dated by when it was asked for: what was
+   * so before is not newer for having been long on its way.
    */
   readonly load: (again: boolean) => Promise<Loaded<T>>
   /** Told of every document that takes the place of another, however it came. */
@@ -78,10 +78,12 @@ export function watch<T extends Dated>({ load, accept, now, staleFor, fleet }: W
   }
   const observed = async (again: boolean): Promise<T> => {
     const attempt = ++started
+    const before = held
     try {
       const { document, text } = await load(again)
-      // Overtaken by one that began later: it says what was so before, and nobody is told.
-      if (held !== undefined && attempt < finished) return held
+      // Overtaken by one that began later, here or in another process: it says what was so before, and nobody is told.
+      const overtaken = attempt < finished || (held !== before && (held?.fetchedAt ?? 0) > document.fetchedAt)
+      if (held !== undefined && overtaken) return held
       finished = attempt
       error = undefined
       if (text !== undefined) fleet?.publish({ text, fetchedAt: document.fetchedAt, freshUntil: document.freshUntil })

@@ -226,6 +226,30 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
     }
   )
 
+  test('KEY-09: … nor than what another process fetched, and this one took up while it waited', async () => {
+    const [slow, quick] = [await process(), await process()]
+    await slow.ready()
+    await quick.ready()
+    const withdrawn = issuer.token()
+    const [key = ''] = await kept(redis, 'jwks')
+    const before = await redis.look.get(key)
+    const late = fault.late()
+    issuer.script('jwks', late.behaviour)
+    const refreshed = slow.refresh()
+    await late.asked
+    issuer.rotate('switch')
+    issuer.rotate('retire')
+    bed.clock.advance(1)
+    await quick.refresh()
+    await changed(redis, key, before)
+    // By a key that it does not know, it hears of the newer set.
+    expect(await ask(slow, issuer.token())).toEqual(granted)
+    late.arrive()
+    await refreshed
+    expect((await ask(slow, withdrawn)).status).not.toBe(200)
+    expect(await ask(slow, issuer.token())).toEqual(granted)
+  })
+
   describe('KEY-07, SEC-05: an unknown kid', () => {
     test('is fetched for by one process; the others find the key without asking', async () => {
       const processes = [await process(), await process(), await process()]
