@@ -198,7 +198,7 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
   const remember = (entries: readonly Revocation[]): void => {
     for (const one of entries) {
       try {
-        revocations.revoke([one])
+        revocations.revoke([one], 'process')
       } catch (cause) {
         if (cause instanceof RevocationsFull) full(cause)
         else odd(cause)

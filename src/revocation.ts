@@ -41,8 +41,8 @@ export interface Revocations {
   readonly stats: () => RevocationStats
 }
 
-/** Whoever calls `api.revoke()`, also in another process; or who sends an event, as many as it likes. */
-export type RevokedBy = 'operator' | 'sender'
+/** Whoever calls `api.revoke()`; who sends an event, as many as it likes; or another process, which does not say who told it. */
+export type RevokedBy = 'operator' | 'sender' | 'process'
 
 /** What is read of an access token. */
 export interface RevocableToken extends Pick<AccessToken, 'issuer' | 'subject' | 'clientId' | 'issuedAt' | 'claims'> {
@@ -76,6 +76,7 @@ interface Entry {
   readonly issuer: string
   readonly kind: Name | undefined
   readonly name: string
+  readonly isHeard: boolean
   before: number
   until: number
   /** Of the entry as it is, for comparing two memories. */
@@ -87,7 +88,8 @@ type ByIssuer = Readonly<Record<Name, Map<string, Entry>>> & {
   readonly issuer: string
   everything: Entry | undefined
   size: number
-  bytes: number
+  /** Of these, what may have been said by senders. */
+  readonly heard: { size: number; bytes: number }
 }
 
 export function createRevocations({
@@ -128,7 +130,10 @@ export function createRevocations({
     else known[entry.kind].delete(entry.name)
     marks ^= entry.mark
     known.size--
-    known.bytes -= weigh(entry)
+    if (entry.isHeard) {
+      known.heard.size--
+      known.heard.bytes -= weigh(entry)
+    }
     size--
     bytes -= weigh(entry)
     if (known.size === 0) {
@@ -158,8 +163,9 @@ export function createRevocations({
     const left = { size: maxEntries - size, bytes: maxBytes - bytes - more }
     if (left.size <= 0 || left.bytes < 0)
       throw new RevocationsFull(`${size} revocations are remembered (${bytes} bytes), and none may be forgotten yet`)
-    if (by === 'sender' && (into.size >= TIMES_THE_REST * left.size || into.bytes > TIMES_THE_REST * left.bytes))
-      throw new RevocationsFull(`${into.size} revocations of ${into.issuer} have no more room; all else has`)
+    const { heard } = into
+    if (by === 'sender' && (heard.size >= TIMES_THE_REST * left.size || heard.bytes > TIMES_THE_REST * left.bytes))
+      throw new RevocationsFull(`${heard.size} revocations of ${into.issuer} have no more room; all else has`)
     if (
       entry.kind === 'sessionId' &&
       (sessions.size >= maxEntries * SESSIONS_SHARE || sessions.bytes + more > maxBytes * SESSIONS_SHARE)
@@ -182,13 +188,13 @@ export function createRevocations({
       issuer,
       everything: undefined,
       size: 0,
-      bytes: 0,
+      heard: { size: 0, bytes: 0 },
       jti: new Map(),
       subject: new Map(),
       sessionId: new Map(),
       clientId: new Map()
     }
-    const entry: Entry = { issuer: into.issuer, kind, name, before: 0, until: 0, mark: 0 }
+    const entry: Entry = { issuer: into.issuer, kind, name, isHeard: by !== 'operator', before: 0, until: 0, mark: 0 }
     const more = weigh(entry) + (found ? 0 : weighIssuer(into))
     requireRoom(entry, into, more, by)
     if (kind === 'sessionId') {
@@ -196,7 +202,10 @@ export function createRevocations({
       sessions.bytes += weigh(entry)
     }
     into.size++
-    into.bytes += weigh(entry)
+    if (entry.isHeard) {
+      into.heard.size++
+      into.heard.bytes += weigh(entry)
+    }
     issuers.set(into.issuer, into)
     if (kind === undefined) into.everything = entry
     else into[kind].set(name, entry)

@@ -205,6 +205,24 @@ describe('bounds', () => {
     }
   )
 
+  test('what the operator revoked takes nothing of what events may say, and what came from another process does', () => {
+    for (const [by, said] of [
+      ['operator', 6],
+      ['process', 0]
+    ] as const) {
+      const { revoke } = memory({ maxEntries: 48 })
+      revoke(
+        Array.from({ length: 42 }, (_, i) => ({ issuer: I, jti: `${i}` })),
+        by
+      )
+      let heard = 0
+      expect(() => {
+        for (; heard < 10; heard++) revoke([{ issuer: I, subject: `${heard}` }], 'sender')
+      }).toThrow(RevocationsFull)
+      expect(heard).toBe(said)
+    }
+  })
+
   test('… by long names too, and what has ended leaves its room', () => {
     const { clock, revoke } = memory({ maxEntries: 100 })
     const fill = (): number => {
