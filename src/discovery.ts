@@ -83,28 +83,37 @@ const READ = ['issuer', 'jwks_uri', 'introspection_endpoint', 'mtls_endpoint_ali
 /** Of a name, a text, an element. */
 const OVERHEAD = 32
 
-/** What is kept: besides what is read, for a `ClientAuth`, values that are no more than texts, lists of them and objects of them. */
+/** What is kept: besides what is read, for a `ClientAuth`, what is no more than texts, lists of them and objects of them. */
 function abridged(document: AuthorizationServerMetadata): AuthorizationServerMetadata {
+  const kept: [name: string, value: unknown][] = []
   let left = MAX_KEPT
-  const names = [...new Set([...READ, ...Object.keys(document)])].filter((name) => {
-    if (!Object.hasOwn(document, name)) return false
-    const bytes = weigh(name) + weigh(document[name], 1)
-    if (!(bytes <= left)) return false
+  for (const name of new Set([...READ, ...Object.keys(document)])) {
+    const value = Object.hasOwn(document, name) ? flat(document[name]) : undefined
+    const bytes = weigh(name) + weigh(value)
+    if (value === undefined || bytes > left) continue
     left -= bytes
-    return true
-  })
-  return Object.fromEntries(names.map((name) => [name, document[name]])) as unknown as AuthorizationServerMetadata
+    kept.push([name, value])
+  }
+  return Object.fromEntries(kept) as unknown as AuthorizationServerMetadata
 }
 
-/** @param depth levels that a value may have below it */
-function weigh(value: unknown, depth = 0): number {
+/** Of an object without the members that have members; a list that has such is none. */
+function flat(value: unknown): unknown {
+  if (Array.isArray(value)) return value.some(isNested) ? undefined : value
+  return isNested(value) ? Object.fromEntries(Object.entries(value).filter(([, member]) => !isNested(member))) : value
+}
+
+function isNested(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}
+
+/** About how many bytes a flat value holds. */
+function weigh(value: unknown): number {
   if (typeof value === 'string') return OVERHEAD + 2 * value.length
-  if (typeof value !== 'object' || value === null) return OVERHEAD
-  if (depth === 0) return Number.POSITIVE_INFINITY
+  if (!isNested(value)) return OVERHEAD
   const names = Array.isArray(value) ? [] : Object.keys(value)
   return [...names, ...Object.values(value)].reduce((bytes, one) => bytes + weigh(one), OVERHEAD)
 }
-
 /**
  * `introspection_endpoint` of the metadata; for a client that shows a certificate the one of `mtls_endpoint_aliases`,
  * where that has one (RFC 8705 §5).
