@@ -71,7 +71,7 @@ export function fromEnv(env: Readonly<Record<string, string | undefined>>): Reso
   const values = read(env, problems)
   const issuers = list(values.get('ISSUER'))
   for (const name of ['ISSUER', 'AUDIENCE'] as const)
-    if (list(values.get(name)).some((one) => /^,|,$|,\w+:/.test(one)))
+    if (list(values.get(name)).some((one) => /^,|,$|,https?:/.test(one)))
       problems.push(`${PREFIX}${name} has commas: several are separated by spaces`)
   if (!values.has('RESOURCE')) problems.push(`${PREFIX}RESOURCE is missing: ${VARIABLES.RESOURCE}`)
   if (issuers.length === 0) problems.push(`${PREFIX}ISSUER is missing: ${VARIABLES.ISSUER}`)
@@ -188,6 +188,7 @@ function dpopOptions(values: ReadonlyMap<string, string>, problems: string[]): D
   const mode = values.get('DPOP')
   const nonces = values.get('DPOP_NONCES') as DpopOptions['nonces']
   const [nonceSecret, previous, ...more] = list(values.get('DPOP_NONCE_SECRET'))
+  if (values.has('DPOP_NONCE_SECRET') && nonceSecret === undefined) problems.push(`${PREFIX}DPOP_NONCE_SECRET is blank`)
   if (more.length > 0) problems.push(`${PREFIX}DPOP_NONCE_SECRET has more than two secrets`)
   if (mode === 'off' && (nonces !== undefined || nonceSecret !== undefined))
     problems.push(`${PREFIX}DPOP is off, and there are nonces for it`)

@@ -73,15 +73,18 @@ export function protect<Scope extends string>(
       refuse(error, response, next)
       return
     }
-    if (!isPromise(access)) pass(access, request, response, next)
-    else
-      access.then(
-        (known) => {
-          // Answered meanwhile, by a timeout middleware: what comes after would act for nobody.
-          if (!response.headersSent) pass(known, request, response, next)
-        },
-        (error: unknown) => refuse(error, response, next)
-      )
+    if (!isPromise(access)) {
+      pass(access, request, response, next)
+      return
+    }
+    const { headersSent: hadBegun } = response
+    access.then(
+      (known) => {
+        // Answered meanwhile, by a timeout middleware: what comes after would act for nobody.
+        if (hadBegun || !response.headersSent) pass(known, request, response, next)
+      },
+      (error: unknown) => refuse(error, response, next)
+    )
   }
 }
 
@@ -92,7 +95,7 @@ function pass(
   next: (error?: unknown) => void
 ): void {
   request.auth = access
-  if (access !== undefined && !isEmpty(access.responseHeaders))
+  if (access !== undefined && !isEmpty(access.responseHeaders) && !response.headersSent)
     addHeaders(access.responseHeaders, ...headersOf(response))
   next()
 }

@@ -182,7 +182,7 @@ export function getOptionalAuth(request: FastifyRequest): Access | undefined {
 export function errorHandler(error: unknown, _request: FastifyRequest, reply: FastifyReply): void {
   if (!(error instanceof ResourceServerError)) {
     // What is no error would be an answer like any other.
-    void (error instanceof Error ? reply : reply.code(failureStatus(error))).send(error)
+    void (error instanceof Error ? reply : reply.code(failureStatus(error, reply.statusCode))).send(error)
     return
   }
   const body = error.toJSON()

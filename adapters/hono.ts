@@ -87,9 +87,11 @@ export function protect<Scope extends string>(
  * What Hono answered to an error that a handler threw. Of fields that were there before, Hono keeps the value: a length that is
  * another content's, a permission to cache, other challenges without ours.
  */
-function restate({ headers }: ResourceServerError, context: HonoContext): void {
+function restate({ status, headers }: ResourceServerError, context: HonoContext): void {
   const [existing, set] = headersOf(context)
   context.header('Content-Length')
+  // Somebody made another answer of it.
+  if (context.res.status !== status) return
   const challenge = [headers['WWW-Authenticate'] ?? []].flat().join(', ')
   const { 'WWW-Authenticate': _, ...others } = headers
   const isThere = String(existing('WWW-Authenticate')).includes(challenge)

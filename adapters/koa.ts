@@ -88,6 +88,7 @@ async function passLater(
   context: KoaContext,
   next: () => Promise<unknown>
 ): Promise<unknown> {
+  const { headersSent: hadBegun } = context.res
   let access: Access | undefined
   try {
     access = await deciding
@@ -95,7 +96,7 @@ async function passLater(
     return refuse(error, context)
   }
   // Answered meanwhile, past Koa: what comes after would act for nobody.
-  return context.res.headersSent ? undefined : pass(access, context, next)
+  return context.res.headersSent && !hadBegun ? undefined : pass(access, context, next)
 }
 
 /** @returns what Koa takes for an error that was thrown */

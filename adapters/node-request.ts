@@ -127,7 +127,7 @@ export function addHeaders(fields: HeaderFields, ...[existing, set]: HeaderAcces
   setAll(mergeHeaders(fields, existing), set)
 }
 
-export function setAll(fields: HeaderFields, set: (name: string, value: string | string[]) => void): void {
+function setAll(fields: HeaderFields, set: (name: string, value: string | string[]) => void): void {
   for (const [name, value] of Object.entries(fields)) set(name, typeof value === 'string' ? value : [...value])
 }
 
@@ -165,12 +165,18 @@ export function forgetContent(response: Fields): void {
   for (const name of ABOUT_CONTENT) if (response.hasHeader(name)) response.removeHeader(name)
 }
 
-/** The status that something asks for that was thrown and is no error: never one of success. */
-export function failureStatus(thrown: unknown): number {
+/**
+ * The status of a failure, where what was thrown is no error: never one of success.
+ *
+ * @param begun what the response has by then
+ */
+export function failureStatus(thrown: unknown, begun: number): number {
   const { status, statusCode = status } = (thrown ?? {}) as { readonly status?: unknown; readonly statusCode?: unknown }
-  return Number.isInteger(statusCode) && (statusCode as number) >= 400 && (statusCode as number) <= 599
-    ? (statusCode as number)
-    : 500
+  return [statusCode, begun].find(isFailure) ?? 500
+}
+
+function isFailure(status: unknown): status is number {
+  return Number.isInteger(status) && (status as number) >= 400 && (status as number) <= 599
 }
 
 /** The body of an answer, empty where it has none, and the fields about it. */

@@ -86,8 +86,16 @@ export async function enforce<Scope extends string>(
 export function refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
   const refusal = asRefusal(error)
   if (!response.headersSent) answer(request, response, refusal)
-  // Begun, and never to be finished: the client is not to wait for the rest.
-  else if (!response.writableEnded) response.destroy()
+  else if (!response.writableEnded) cutOff(response)
+}
+
+/** RFC 9113 §7. */
+const INTERNAL_ERROR = 2
+
+/** Begun, and never to be finished: the client is not to wait for the rest, nor to take what is there for whole. */
+function cutOff(response: ServerResponse & { readonly stream?: { close(code: number): void } }): void {
+  if (response.stream) response.stream.close(INTERNAL_ERROR)
+  else response.destroy()
 }
 
 function answer(request: IncomingMessage, response: ServerResponse, refusal: ResourceServerError): void {

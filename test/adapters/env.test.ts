@@ -188,6 +188,7 @@ describe('what is wrong', () => {
       { OAUTH_RS_AUDIENCE: 'https://a.example,https://b.example' },
       'OAUTH_RS_AUDIENCE has commas'
     ],
+    ['a nonce secret of blanks', { OAUTH_RS_DPOP_NONCE_SECRET: '  ' }, 'OAUTH_RS_DPOP_NONCE_SECRET is blank'],
     ['three nonce secrets', { OAUTH_RS_DPOP_NONCE_SECRET: 'a b c' }, 'more than two secrets']
   ])('%s', (_title, env, words) => {
     const problems = said({ ...NEEDED, ...(env as unknown as Record<string, string>) })

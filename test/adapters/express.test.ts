@@ -308,6 +308,19 @@ describe.each(versions)('%s alone', (_name, create) => {
     expect([headers['content-length'], headers['transfer-encoding']]).toEqual([undefined, 'chunked'])
   })
 
+  test('an answer that had begun before is no other answer: its handler runs, whether or not the token is known', async () => {
+    const own = resourceServer({ resource: RESOURCE, issuers: [issuer.issuer], now })
+    onTestFinished(() => own.close())
+    const app = create()
+    app.use((_req, res, next) => {
+      res.flushHeaders()
+      next()
+    })
+    app.get('/', protect(own), (_req, res) => void res.end('data'))
+    const token = `Bearer ${issuer.token()}`
+    for (let i = 0; i < 2; i++) expect((await request(app).get('/').set('Authorization', token)).text).toBe('data')
+  })
+
   test('the JSON error handler leaves other errors, and answers that have begun, to the next', async () => {
     const app = create()
     const passed: unknown[] = []

@@ -355,9 +355,13 @@ describe('Fastify 5 alone', () => {
         void reply.code(202)
         return Promise.reject(thrown)
       })
+      app.get('/begun', (_request, reply) => {
+        void reply.code(422)
+        return Promise.reject(thrown)
+      })
       app.get('/hook', { preHandler: () => Promise.reject(thrown) }, handler)
       const ask = await start(app)
-      return Promise.all(['/handler', '/accepted', '/hook'].map(async (path) => (await ask(path)).status))
+      return Promise.all(['/handler', '/accepted', '/begun', '/hook'].map(async (path) => (await ask(path)).status))
     }
     const own = fastify()
     own.setErrorHandler(errorHandler)

@@ -158,6 +158,20 @@ describe('Hono alone', () => {
     }
   )
 
+  test('what an error handler of the app makes of a refusal is left alone, but for the length', async () => {
+    const app: App = new Hono<{ Variables: AuthVariables }>()
+    app.onError((_error, c) => c.json({ error: 'not_found' }, 404))
+    app.get('/hidden', protect(api), (c) => {
+      c.header('Content-Length', '500')
+      c.header('Cache-Control', 'private')
+      throw new InsufficientScope(['admin'])
+    })
+    const { status, headers } = await app.request('/hidden', bearer(issuer.token()))
+    expect(status).toBe(404)
+    const names = ['www-authenticate', 'cache-control', 'content-length']
+    expect(names.map((name) => headers.get(name))).toEqual([null, 'private', null])
+  })
+
   test.each([
     ['a response of its own', () => new Response('x', { headers: { Vary: 'Accept' } })],
     ['fields of the answer', (c: Context) => c.json({}, 200, { Vary: 'Accept' })],

@@ -264,6 +264,27 @@ describe.each(versions)('%s alone', (_name, Application) => {
     expect([headers['content-length'], headers['transfer-encoding']]).toEqual([undefined, 'chunked'])
   })
 
+  test('an answer that had begun before is no other answer: its handler runs, whether or not the token is known', async () => {
+    const own = resourceServer({ resource: RESOURCE, issuers: [issuer.issuer], now })
+    onTestFinished(() => own.close())
+    const app = createApp()
+    app.use(async (ctx, next) => {
+      ctx.status = 200
+      ctx.type = 'text/plain'
+      ctx.flushHeaders()
+      await next()
+    })
+    app.use(protect(own))
+    app.use((ctx) => {
+      ctx.body = 'data'
+    })
+    const token = `Bearer ${issuer.token()}`
+    for (let i = 0; i < 2; i++) {
+      const { text } = await request(app.callback()).get('/').set('Authorization', token)
+      expect(text).toBe('data')
+    }
+  })
+
   test('a refusal after an answer has begun is told to the app, and not what came of answering it', async () => {
     const app = createApp()
     const errors: unknown[] = []

@@ -7,6 +7,7 @@ import {
   type RequestListener,
   type RequestOptions,
   type Server,
+  type ServerResponse,
   request as sendRequest
 } from 'node:http'
 import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2'
@@ -210,6 +211,19 @@ describe('protect()', () => {
       await enforce(api, request, granted, scope('write')).catch((error) => refuse(request, response, error))
     })
     await expect(send(port, { headers: bearer(as.token()) })).rejects.toThrow('ended within an answer')
+    // Of HTTP/2 the stream is, with an error: its end would be that of a whole answer.
+    const guarded = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+      response.write('[')
+      refuse(request, response, new Forbidden())
+    }
+    const http2 = createHttp2Server(guarded as never).listen(0, '127.0.0.1')
+    await once(http2, 'listening')
+    const client = connectHttp2(`http://127.0.0.1:${(http2.address() as AddressInfo).port}`)
+    const stream = client.request()
+    stream.resume()
+    await expect(once(stream, 'end')).rejects.toThrow('NGHTTP2_INTERNAL_ERROR')
+    client.destroy()
+    http2.close()
     // One that was finished is left as it is.
     const { port: finished } = await listen((request, response) => {
       response.end('done')
