@@ -1,4 +1,5 @@
 /** node:http without a framework, and WebSocket handshakes by `ws`: real sockets, and what is on them. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import {
   Agent,
@@ -13,7 +14,7 @@ import {
 import { connect as connectHttp2, createServer as createHttp2Server } from 'node:http2'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import {
   enforce,
@@ -27,6 +28,7 @@ import {
 import {
   addHeaders,
   contentOf,
+  failureStatus,
   findAccess,
   forgetContent,
   isEmpty,
@@ -724,14 +726,43 @@ describe('metadata of several servers', () => {
   })
 
   test('are at the root of the origin: mounted elsewhere, whoever asks for them learns of it', () => {
+    const warned = vi.fn()
+    subscribe('oauth-resource-server:warning', warned)
+    onTestFinished(() => void unsubscribe('oauth-resource-server:warning', warned))
+    const without = resourceServer({ resource: RESOURCE, issuers: ['https://as.example'], metadata: false })
     for (const prefix of ['', '/']) expect(requireRootMount([api], asked(WELL_KNOWN), prefix)).toBeUndefined()
     expect(requireRootMount([api], asked('/items'), '/v1')).toBeUndefined()
-    const mounted = (): void => requireRootMount([api], asked(WELL_KNOWN), '/v1')
+    expect(warned).not.toHaveBeenCalled()
+    const mounted = (): void => requireRootMount([without, api], asked(WELL_KNOWN), '/v1')
     expect(mounted).toThrow(Misconfigured)
+    expect(warned).toHaveBeenCalledTimes(1)
     expect(mounted).toThrow(
       expect.objectContaining({
         hint: 'protectedResourceMetadata() is mounted under /v1, but its path is at the root of the origin (RFC 8615 §3): mount it on the outermost app, without a path'
       })
     )
+    // Once, and to whoever listens: the error may be answered without a word.
+    expect(warned.mock.calls.map(([event]) => event)).toEqual([
+      { resource: RESOURCE, issuer: '', message: expect.stringContaining('is mounted under /v1') as string }
+    ])
   })
+})
+
+test.each([
+  ['nothing that says so', undefined, 200, 500],
+  ['null', null, 200, 500],
+  ['a text', '404', 200, 500],
+  ['its statusCode', { statusCode: 403 }, 200, 403],
+  ['its status', { status: 404 }, 200, 404],
+  ['its statusCode before its status', { statusCode: 403, status: 404 }, 200, 403],
+  ['the least', { status: 400 }, 200, 400],
+  ['the most', { status: 599 }, 200, 599],
+  ['less', { status: 399 }, 200, 500],
+  ['more', { status: 600 }, 200, 500],
+  ['a part of one', { status: 400.5 }, 200, 500],
+  ['a text for one', { status: '404' }, 200, 500],
+  ['what the response has', 'x', 422, 422],
+  ['its own before that', { status: 404 }, 422, 404]
+])('the status of a failure that is no error: %s', (_, thrown, begun, status) => {
+  expect(failureStatus(thrown, begun)).toBe(status)
 })
