@@ -4,6 +4,8 @@
  */
 import type { ChallengeParameters } from './challenge.js'
 import {
+  LIMIT_REASONS,
+  type LimitReason,
   PROOF_REASONS,
   type ProofReason,
   REQUEST_REASONS,
@@ -18,7 +20,7 @@ import type { AuthenticationRequirement, HeaderFields } from './types.js'
 export { Refusal } from './refusal.js'
 export { ResourceServerError } from './resource-server-error.js'
 
-/** Seconds: what a server asks for beyond, it may ask again. */
+/** Longest `Retry-After` passed on, in seconds; a server can ask again. */
 const MAX_RETRY_AFTER = 3600
 
 /** What an {@link Unavailable} would have needed. `replay` is the store of used DPoP proofs, `decryption` this process. */
@@ -190,6 +192,32 @@ export class Forbidden extends ResourceServerError {
   }
 }
 
+/**
+ * 429 with Retry-After and no challenge (RFC 6585 §4): the client used up its own share of a bounded resource, or its
+ * token names a key that may not be looked for yet. The token may be good, so no other token is asked for; and the
+ * server is well, so it is not a 5xx, at which a mesh would take this process out of service.
+ */
+export class TooManyRequests extends ResourceServerError {
+  declare readonly reason: LimitReason
+  /** Seconds after which a retry may succeed, rounded up, 1 to 3600. */
+  readonly retryAfter: number
+
+  /** @param options.retryAfter  seconds, default 1 */
+  constructor(reason: LimitReason, { retryAfter = 1, ...evidence }: Evidence & { readonly retryAfter?: number } = {}) {
+    super({ status: 429, code: 'too_many_requests', reason, stack: false, ...LIMIT_REASONS[reason], ...evidence })
+    this.retryAfter = wholeSeconds(retryAfter)
+  }
+
+  protected ownHeaders(): HeaderFields {
+    return { 'Retry-After': String(this.retryAfter), 'Cache-Control': 'no-store' }
+  }
+}
+
+/** Seconds for a `Retry-After`: whole ones, rounded up, 1 to {@link MAX_RETRY_AFTER}. */
+function wholeSeconds(seconds: number): number {
+  return Math.min(MAX_RETRY_AFTER, Math.max(1, Math.ceil(seconds)))
+}
+
 const UNAVAILABLE: Partial<Readonly<Record<Dependency, string>>> = {
   replay: 'The proof cannot be checked now',
   decryption: 'The token cannot be decrypted now'
@@ -220,7 +248,7 @@ export class Unavailable extends ResourceServerError {
       cause: options.cause
     })
     this.dependency = dependency
-    this.retryAfter = Math.min(MAX_RETRY_AFTER, Math.max(1, Math.ceil(options.retryAfter ?? 5)))
+    this.retryAfter = wholeSeconds(options.retryAfter ?? 5)
     this.#problem = problem
     this.#isAsked = options.retryAfter !== undefined
   }

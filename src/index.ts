@@ -38,6 +38,7 @@ export {
   ProofNonceRequired,
   Refusal,
   ResourceServerError,
+  TooManyRequests,
   Unavailable
 } from './errors.js'
 export type { AccessEvent, ExchangeEvent, RefusalEvent, WarningEvent } from './events.js'
@@ -62,7 +63,7 @@ export type {
   StatusListOptions
 } from './options.js'
 export type { MetadataAnswer, ProtectedResourceMetadata } from './protected-resource.js'
-export type { ProofReason, RequestReason, TokenReason } from './reasons.js'
+export type { LimitReason, ProofReason, RequestReason, TokenReason } from './reasons.js'
 export {
   MAX_EVENT_LENGTH,
   type ReceivedRequest,

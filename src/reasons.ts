@@ -53,6 +53,9 @@ export type ProofReason =
   | 'proof_token'
   | 'proof_replayed'
 
+/** Reasons of a 429: the client used up a share of its own, or its token cannot be judged yet. */
+export type LimitReason = 'key_unknown_yet' | 'replay_share'
+
 const signature = 'The access token signature could not be verified'
 const claim = 'The access token has a missing or invalid claim'
 
@@ -209,5 +212,17 @@ export const PROOF_REASONS: Readonly<Record<ProofReason, Entry>> = {
   proof_replayed: {
     description: 'DPoP proof has been used already',
     hint: 'A proof is good for one request (RFC 9449 §11.1): the client must make a new one for each, retries included. If several middlewares or services check one request, let only the first one do it.'
+  }
+}
+
+/** Reasons of a 429 (RFC 6585 §4). */
+export const LIMIT_REASONS: Readonly<Record<LimitReason, Entry>> = {
+  key_unknown_yet: {
+    description: 'The access token cannot be verified yet',
+    hint: 'The token names a key that the issuer’s key set did not have when it was last fetched, and the set may not be fetched again yet (three times in 30 seconds). After a key rotation the client’s retry succeeds. Many of these mean that someone sends tokens with made-up `kid` values, or that the tokens are from another environment.'
+  },
+  replay_share: {
+    description: 'Too many requests with DPoP proofs',
+    hint: 'This user or client has used its share of the replay store: each proof is remembered until it expires. Lower its request rate, or raise the `maxEntries` of `memoryOnceStore()` or the `maxPerOwner` of `redisStore()`.'
   }
 }

@@ -10,9 +10,10 @@ import {
   Misconfigured,
   Refusal,
   ResourceServerError,
+  TooManyRequests,
   Unavailable
 } from '../src/index.js'
-import { REQUEST_REASONS, TOKEN_REASONS } from '../src/reasons.js'
+import { LIMIT_REASONS, REQUEST_REASONS, TOKEN_REASONS } from '../src/reasons.js'
 import { api, get, RESOURCE_METADATA, refusal } from './support/refusals.js'
 
 const cause = new Error('connect ECONNREFUSED')
@@ -152,7 +153,7 @@ describe('what is said to whom', () => {
   })
 
   test('SEC-04: every reason has a hint, and no two reasons are of one name', () => {
-    const reasons = [...Object.entries(REQUEST_REASONS), ...Object.entries(TOKEN_REASONS)]
+    const reasons = [REQUEST_REASONS, TOKEN_REASONS, LIMIT_REASONS].flatMap((one) => Object.entries(one))
     for (const [name, { hint, description }] of reasons) {
       expect(name).toMatch(/^[a-z_]+$/)
       expect(hint.length).toBeGreaterThan(20)
@@ -172,6 +173,27 @@ describe('what is said to whom', () => {
     expect(
       [0, 0.1, 4.1, 60, 1e9].map((retryAfter) => new Unavailable('jwks', 'x', { retryAfter }).headers['Retry-After'])
     ).toEqual(['1', '1', '5', '60', '3600'])
+  })
+
+  test('RFC 6585 §4: too many requests name a wait and no challenge, and are not a Refusal', () => {
+    const error = new TooManyRequests('key_unknown_yet', { retryAfter: 1.2, expected: 'a kid', received: 'k9' })
+    expect([error.status, error.code, error.reason, error.retryAfter]).toEqual([
+      429,
+      'too_many_requests',
+      'key_unknown_yet',
+      2
+    ])
+    expect(error.headers).toEqual({ 'Retry-After': '2', 'Cache-Control': 'no-store' })
+    expect(error).not.toBeInstanceOf(Refusal)
+    expect(error.toJSON()).toEqual({
+      error: 'too_many_requests',
+      error_description: 'The access token cannot be verified yet'
+    })
+    expect(
+      [new TooManyRequests('replay_share'), new TooManyRequests('replay_share', { retryAfter: 1e9 })].map(
+        (e) => e.retryAfter
+      )
+    ).toEqual([1, 3600])
   })
 
   test('what the application forbids is in its own words, or in ours', () => {

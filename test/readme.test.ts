@@ -21,15 +21,17 @@ import {
   InvalidProof,
   InvalidRequest,
   InvalidToken,
+  type LimitReason,
   Misconfigured,
   ProofNonceRequired,
   type ProofReason,
   type RequestReason,
   type ResourceServerError,
   type TokenReason,
+  TooManyRequests,
   Unavailable
 } from '../src/index.js'
-import { PROOF_REASONS, REQUEST_REASONS, TOKEN_REASONS } from '../src/reasons.js'
+import { LIMIT_REASONS, PROOF_REASONS, REQUEST_REASONS, TOKEN_REASONS } from '../src/reasons.js'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 /** Inside the repository, so that the package is found by its own name, as a reader's program finds it. */
@@ -231,6 +233,7 @@ describe('docs/troubleshooting.md', () => {
     new InsufficientScope(['orders:read']),
     new InsufficientAuthorizationDetails(),
     new Forbidden(),
+    ...Object.keys(LIMIT_REASONS).map((reason) => new TooManyRequests(reason as LimitReason)),
     ...Object.keys(dependencies).map((name) => new Unavailable(name as Dependency, '')),
     new Misconfigured('')
   ]
