@@ -23,7 +23,7 @@ const VARIABLES = {
   RESOURCE: 'identifier of this API, required',
   ISSUER: 'issuer, required; several are separated by spaces, and share all other settings',
   AUDIENCE: 'what the API is called in tokens, if not by its identifier; several are separated by spaces',
-  PROFILE: '`legacy` for tokens whose `typ` is not `at+jwt`',
+  TOKEN_PROFILE: '`legacy` for tokens whose `typ` is not `at+jwt`',
   TOKENS: '`jwt`, `opaque` or `both`',
   JWKS_URI: 'where the keys are, if the metadata do not say',
   METADATA_URL: 'where the metadata are, if not at a well-known place',
@@ -48,7 +48,7 @@ const SECRETS: ReadonlySet<string> = new Set<Name>(['CLIENT_SECRET', 'API_KEY', 
  */
 const OF_ONE_ISSUER: readonly Name[] = ['JWKS_URI', 'METADATA_URL', 'INTROSPECTION_ENDPOINT', 'CLIENT_ID', 'API_KEY']
 const CHOICES: Readonly<Partial<Record<Name, readonly string[]>>> = {
-  PROFILE: ['rfc9068', 'legacy'],
+  TOKEN_PROFILE: ['rfc9068', 'legacy'],
   TOKENS: ['jwt', 'opaque', 'both'],
   CLIENT_AUTH: ['client_secret_basic', 'client_secret_post'],
   DPOP: ['off', 'offered', 'required'],
@@ -96,7 +96,8 @@ export function fromEnv(env: Readonly<Record<string, string | undefined>>): Reso
     issuers: issuers.map((issuer) => ({ issuer, ...shared })),
     ...(tolerance !== undefined && { clockTolerance: Number(tolerance) }),
     ...(publicUrl !== undefined && { publicUrl }),
-    ...(dpop !== undefined && { dpop })
+    ...(dpop !== undefined && { dpop }),
+    ...(values.get('DPOP') === 'required' && { requireSenderConstrained: 'dpop' as const })
   }
 }
 
@@ -114,7 +115,8 @@ function read(env: Readonly<Record<string, string | undefined>>, problems: strin
       else if (content === undefined) problems.push(`${variable} names a file that cannot be read, or is empty`)
       // That it is missing is not to be said as well.
       values.set(secret, content ?? 'unreadable')
-    } else problems.push(`${variable} is not known: ${closest(name)}`)
+    } else if (name === 'PROFILE') problems.push(`${variable} was renamed: write ${PREFIX}TOKEN_PROFILE=legacy`)
+    else problems.push(`${variable} is not known: ${closest(name)}`)
   }
   for (const [name, choices] of Object.entries(CHOICES)) {
     const value = values.get(name)
@@ -146,7 +148,7 @@ function issuerOptions(values: ReadonlyMap<string, string>, problems: string[]):
   const audience = list(values.get('AUDIENCE'))
   const introspection = introspectionOptions(values, problems)
   const options = {
-    profile: values.get('PROFILE'),
+    tokenProfile: values.get('TOKEN_PROFILE'),
     tokens: values.get('TOKENS'),
     jwksUri: values.get('JWKS_URI'),
     metadataUrl: values.get('METADATA_URL'),
@@ -195,7 +197,7 @@ function dpopOptions(values: ReadonlyMap<string, string>, problems: string[]): D
   if (mode === 'off') return false
   if (mode === undefined && nonces === undefined && nonceSecret === undefined) return undefined
   return {
-    ...(mode === 'required' && { required: true }),
+    ...(mode === 'offered' && { advertise: true }),
     ...(nonces !== undefined && { nonces }),
     ...(nonceSecret !== undefined && { nonceSecret: previous === undefined ? nonceSecret : [nonceSecret, previous] })
   }

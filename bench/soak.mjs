@@ -106,7 +106,7 @@ const issuer = `http://127.0.0.1:${/** @type {import('node:net').AddressInfo} */
 const api = resourceServer({
   resource: RESOURCE,
   issuers: [{ issuer, introspection: { auth: noClientAuth(), clientId: 'api' } }],
-  dpop: { proofLifetime: 5 },
+  dpop: { advertise: true, proofLifetime: 5 },
   now
 })
 const protection = api.protect(scope('read'))

@@ -12,8 +12,8 @@ const api = resourceServer({
   resource: RESOURCE,
   issuers: [ISSUER],
   publicUrl: RESOURCE, // where clients call: a proof names that URL, whatever a proxy makes of it
+  requireSenderConstrained: 'dpop', // no bearer tokens; while some clients still send them: dpop.advertise instead
   dpop: {
-    required: true, // no bearer tokens; leave it out while some clients still send them
     nonces: 'required', // how fresh a proof is, our own clock says
     nonceSecret: NONCE_SECRET // the same for every process of this API
   }

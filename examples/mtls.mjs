@@ -13,7 +13,7 @@ const { TLS_KEY = 'server-key.pem', TLS_CERT = 'server-cert.pem', TRUSTED_PROXY 
 const api = resourceServer({
   resource: RESOURCE,
   issuers: [ISSUER],
-  requireCertificateBound: true // a token that is bound to a certificate is confirmed without this too
+  requireSenderConstrained: 'certificate' // a token that is bound to a certificate is confirmed without this too
 })
 // #endregion
 
@@ -25,7 +25,7 @@ const api = resourceServer({
 const behindNginx = resourceServer({
   resource: RESOURCE,
   issuers: [ISSUER],
-  requireCertificateBound: true,
+  requireSenderConstrained: 'certificate',
   clientCertificate: { trustedProxies: [TRUSTED_PROXY ?? '127.0.0.1'], field: 'X-SSL-Cert', parse: urlEncodedPem }
 })
 // #endregion

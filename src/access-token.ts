@@ -89,7 +89,7 @@ export function createAccessTokenVerifier(
   const verified = createTokenCache<VerifiedAccessToken>()
   const answers = createIntrospectionCache({
     http,
-    deadline: settings.http.deadline,
+    deadline: settings.callbackTimeout,
     resource,
     now,
     clockTolerance,

@@ -20,11 +20,11 @@ export interface SenderSettings {
   readonly publicUrls: readonly string[]
   readonly certificate: CertificateSource
   /** What every token must be bound to. */
-  readonly requireBound: 'certificate' | 'any' | undefined
+  readonly requireBound: 'certificate' | 'dpop' | 'any' | undefined
 }
 
 const DPOP_OPTIONS: Readonly<Record<keyof DpopOptions, true>> = {
-  required: true,
+  advertise: true,
   algorithms: true,
   proofLifetime: true,
   nonces: true,
@@ -48,37 +48,60 @@ export function readSenderSettings(
   shared: Shared | undefined,
   problems: Problems
 ): SenderSettings {
-  const { dpop, requireCertificateBound, requireSenderConstrained } = options
-  const certificateBound = problems.optional(requireCertificateBound, 'requireCertificateBound', 'boolean') ?? false
-  const constrained = problems.optional(requireSenderConstrained, 'requireSenderConstrained', 'boolean') ?? false
-  const settings = readDpop(dpop === false || dpop === undefined ? {} : dpop, shared, problems)
+  const { dpop = {} } = options
+  const requireBound = readRequireBound(options.requireSenderConstrained, problems)
+  if (requireBound === 'dpop' && dpop === false)
+    problems.add(
+      'dpop',
+      "is false, and `requireSenderConstrained: 'dpop'` accepts nothing else",
+      'leave one of them out'
+    )
   return Object.freeze({
-    ...readSchemes(dpop, settings.required),
-    dpop: settings,
+    ...readSchemes(dpop, requireBound, problems),
+    dpop: readDpop(dpop === false ? {} : dpop, shared, problems),
     publicUrls: readPublicUrls(options, problems),
     certificate: readCertificateSource(options.clientCertificate, problems),
-    requireBound: certificateBound ? 'certificate' : constrained ? 'any' : undefined
+    requireBound
   })
 }
 
+function readRequireBound(value: unknown, problems: Problems): SenderSettings['requireBound'] {
+  if (value === undefined || value === false) return undefined
+  if (value === true) return 'any'
+  if (value === 'dpop' || value === 'certificate') return value
+  problems.add(
+    'requireSenderConstrained',
+    `is ${JSON.stringify(value)}`,
+    "it must be true, false, 'dpop' or 'certificate'"
+  )
+  return undefined
+}
+
 function readSchemes(
-  dpop: DpopOptions | false | undefined,
-  required: boolean
+  dpop: DpopOptions | false,
+  requireBound: SenderSettings['requireBound'],
+  problems: Problems
 ): Pick<SenderSettings, 'accepted' | 'advertised'> {
   if (dpop === false) return { accepted: ['Bearer'], advertised: ['Bearer'] }
-  if (required) return { accepted: ['DPoP'], advertised: ['DPoP'] }
-  return { accepted: ['Bearer', 'DPoP'], advertised: dpop === undefined ? ['Bearer'] : ['Bearer', 'DPoP'] }
+  const advertise = problems.optional<boolean>(dpop?.advertise, 'dpop.advertise', 'boolean')
+  if (requireBound === 'dpop') {
+    if (advertise === false)
+      problems.add('dpop.advertise', 'is false, and DPoP is the only scheme that is accepted', 'leave it out')
+    return { accepted: ['DPoP'], advertised: ['DPoP'] }
+  }
+  return { accepted: ['Bearer', 'DPoP'], advertised: advertise === true ? ['Bearer', 'DPoP'] : ['Bearer'] }
 }
 
 function readDpop(value: unknown, shared: Shared | undefined, problems: Problems): DpopSettings {
   const options = problems.object(value, 'dpop') ? (value as DpopOptions) : {}
-  problems.unknownKeys(options, 'dpop.', Object.keys(DPOP_OPTIONS))
+  problems.unknownKeys(options, 'dpop.', Object.keys(DPOP_OPTIONS), {
+    required: "requireSenderConstrained: 'dpop', beside `dpop`"
+  })
   const { replayStore } = options
   if (replayStore !== undefined && typeof replayStore?.add !== 'function') {
     problems.add('dpop.replayStore', 'has no function `add`', 'pass an OnceStore, or leave it out')
   }
   return Object.freeze({
-    required: problems.optional<boolean>(options.required, 'dpop.required', 'boolean') ?? false,
     algorithms: readProofAlgorithms(options.algorithms ?? PROOF_ALGORITHMS, problems),
     proofLifetime: problems.number(options.proofLifetime, 'dpop.proofLifetime', {
       default: 60,

@@ -29,7 +29,7 @@ export interface ConfirmationSettings {
   readonly certificateField: string | undefined
   readonly verifyProof: VerifyProof
   /** `cnf` must have a member of this kind. */
-  readonly require: 'certificate' | 'any' | undefined
+  readonly require: 'certificate' | 'dpop' | 'any' | undefined
 }
 
 /** Confirms the sender and returns what a handler may rely on. */

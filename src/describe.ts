@@ -15,6 +15,7 @@ export function describe(settings: Settings, metadataUrl: string | undefined): R
     realm,
     clockTolerance,
     rejectQueryToken,
+    callbackTimeout: settings.callbackTimeout,
     scopes: scopes && [...scopes],
     scopeHierarchy: Object.fromEntries(impliedScopes),
     checks: checks.length,
@@ -22,7 +23,6 @@ export function describe(settings: Settings, metadataUrl: string | undefined): R
     requireBound: requireBound ?? 'nothing',
     publicUrls,
     dpop: accepted.includes('DPoP') && {
-      required: dpop.required,
       algorithms: dpop.algorithms,
       proofLifetime: dpop.proofLifetime,
       nonces: dpop.nonces,

@@ -16,7 +16,6 @@ import type { Awaitable, Claims, OnceStore, SignatureAlgorithm } from './types.j
 import type { VerifySignature } from './verify-signature.js'
 
 export interface DpopSettings {
-  readonly required: boolean
   readonly algorithms: readonly SignatureAlgorithm[]
   /** Seconds. */
   readonly proofLifetime: number

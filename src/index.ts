@@ -78,7 +78,7 @@ export {
   type SecurityEventOptions,
   securityEventReceiver
 } from './security-events.js'
-export type { Health, ResourceServer, ScopeTypes, SharedHealth, Stats } from './server.js'
+export type { Health, ResourceServer, SharedHealth, Stats } from './server.js'
 export type { SharedStats } from './shared.js'
 export type { StatusListStats } from './status-list.js'
 export { type MemoryOnceStoreOptions, memoryOnceStore, type OnceStoreStats } from './store.js'

@@ -17,7 +17,7 @@ export interface IssuerSettings {
   readonly audience: ReadonlySet<string> | null
   /** The claim that is compared with `audience`. */
   readonly audienceClaim: string
-  readonly profile: 'rfc9068' | 'legacy'
+  readonly tokenProfile: 'rfc9068' | 'legacy'
   readonly algorithms: ReadonlySet<SignatureAlgorithm>
   readonly jwks: KeySet | undefined
   readonly jwksUri: string | undefined
@@ -45,7 +45,7 @@ export interface StatusListSettings {
 const OPTIONS: Readonly<Record<keyof IssuerOptions, true>> = {
   issuer: true,
   audience: true,
-  profile: true,
+  tokenProfile: true,
   algorithms: true,
   jwks: true,
   jwksUri: true,
@@ -80,7 +80,9 @@ export function readIssuerOptions(
 ): IssuerSettings {
   const given = typeof entry === 'string' ? { issuer: entry } : entry
   const options = problems.object(given, path) ? (given as unknown as IssuerOptions) : { issuer: '' }
-  problems.unknownKeys(options, `${path}.`, Object.keys(OPTIONS))
+  problems.unknownKeys(options, `${path}.`, Object.keys(OPTIONS), {
+    profile: "tokenProfile: 'rfc9068' or tokenProfile: 'legacy'"
+  })
   if (options === given) requireIssuer(options.issuer, typeof entry === 'string' ? path : `${path}.issuer`, problems)
   const at = (option: keyof IssuerOptions): string => `${path}.${option}`
   for (const option of ['jwksUri', 'metadataUrl'] as const) {
@@ -89,7 +91,7 @@ export function readIssuerOptions(
   if (options.jwks !== undefined && options.jwksUri !== undefined) {
     problems.add(at('jwksUri'), 'contradicts `jwks`', 'give the keys or the place to fetch them, not both')
   }
-  const profile = problems.oneOf(options.profile, at('profile'), ['rfc9068', 'legacy']) ?? 'rfc9068'
+  const tokenProfile = problems.oneOf(options.tokenProfile, at('tokenProfile'), ['rfc9068', 'legacy']) ?? 'rfc9068'
   const introspection = readIntrospection(options.introspection, at('introspection'), problems, means)
   const tokens =
     problems.oneOf(options.tokens, at('tokens'), ['jwt', 'opaque', 'both']) ?? (introspection ? 'both' : 'jwt')
@@ -101,13 +103,13 @@ export function readIssuerOptions(
     )
   }
   const accepted = problems.names(options.acceptedIssuers ?? [], at('acceptedIssuers'))
-  const required = options.requiredClaims ?? (profile === 'legacy' ? [] : RFC9068_CLAIMS)
+  const required = options.requiredClaims ?? (tokenProfile === 'legacy' ? [] : RFC9068_CLAIMS)
   return Object.freeze({
     issuer: options.issuer,
     acceptedIssuers: new Set([options.issuer, ...accepted]),
     audience: readAudience(options.audience === undefined ? resource : options.audience, at('audience'), problems),
     audienceClaim: readAudienceClaim(options, at('audienceClaim'), problems),
-    profile,
+    tokenProfile,
     algorithms: readAlgorithms(options.algorithms ?? SIGNATURE_ALGORITHMS, at('algorithms'), problems),
     jwks: readKeys(options.jwks, at('jwks'), problems),
     jwksUri: options.jwksUri,

@@ -91,8 +91,8 @@ export function verifyJwt<Keys extends KeySet>(
 ): undefined | Promise<undefined> {
   const header = readHeader(jwt.unverifiedHeader, issuer.algorithms)
   const claims = jwt.unverifiedClaims()
-  requireType(jwt.unverifiedHeader['typ'], issuer.profile)
-  if (issuer.profile === 'legacy') requireAccessTokenClaims(claims)
+  requireType(jwt.unverifiedHeader['typ'], issuer.tokenProfile)
+  if (issuer.tokenProfile === 'legacy') requireAccessTokenClaims(claims)
   requireClaimValues(claims, issuer.requiredClaimValues)
   // Whatever else is required.
   if (claims['exp'] === undefined) throw new InvalidToken('claim', { expected: 'a claim exp' })
@@ -160,11 +160,14 @@ function readHeader(header: Claims, allowed: ReadonlySet<SignatureAlgorithm>): H
   return { algorithm: alg as SignatureAlgorithm, kid: kid as string | undefined }
 }
 
-function requireType(typ: unknown, profile: 'rfc9068' | 'legacy'): void {
+function requireType(typ: unknown, tokenProfile: 'rfc9068' | 'legacy'): void {
   // As nearly all of them have it.
   if (typ === 'at+jwt' || isMediaType(typ, 'application/at+jwt')) return
-  if (profile === 'legacy' && (typ === undefined || isMediaType(typ, 'application/jwt'))) return
-  throw new InvalidToken('type', { expected: profile === 'legacy' ? 'at+jwt, JWT or none' : 'at+jwt', received: typ })
+  if (tokenProfile === 'legacy' && (typ === undefined || isMediaType(typ, 'application/jwt'))) return
+  throw new InvalidToken('type', {
+    expected: tokenProfile === 'legacy' ? 'at+jwt, JWT or none' : 'at+jwt',
+    received: typ
+  })
 }
 
 /** Sets in which a key is looked for: the one known here, one of another process, one fetched anew. */

@@ -62,8 +62,8 @@ export interface IssuerOptions {
   readonly issuer: string
   /** Identifiers of this resource that a token may name in `aud`. Default: `resource`. `null` skips the check: any token of the issuer is then good for this API. */
   readonly audience?: string | readonly string[] | null
-  /** `'rfc9068'` (default) admits `typ` `at+jwt` only and requires RFC 9068 §2.2's claims; `'legacy'` also admits `JWT` or none, and refuses what looks like another kind of token. */
-  readonly profile?: 'rfc9068' | 'legacy'
+  /** Which JWTs count as access tokens. `'rfc9068'` (default) admits `typ` `at+jwt` only and requires RFC 9068 §2.2's claims; `'legacy'` also admits `JWT` or none, and refuses what looks like another kind of token. */
+  readonly tokenProfile?: 'rfc9068' | 'legacy'
   /** Default: every {@link SignatureAlgorithm}. Metadata never widens it. */
   readonly algorithms?: readonly SignatureAlgorithm[]
   /** The issuer's keys, given here: nothing is fetched for JWTs. Excludes `jwksUri`. */
@@ -85,7 +85,7 @@ export interface IssuerOptions {
   readonly scopeClaim?: string | readonly string[]
   /** Claim (or claims) that holds the client identifier. Default: `client_id`. */
   readonly clientIdClaim?: string | readonly string[]
-  /** Claims a JWT must have besides `iss`, `exp` and `aud`. Default: RFC 9068 §2.2's `sub`, `client_id` (as `clientIdClaim`), `iat`, `jti`; none with `profile: 'legacy'`. */
+  /** Claims a JWT must have besides `iss`, `exp` and `aud`. Default: RFC 9068 §2.2's `sub`, `client_id` (as `clientIdClaim`), `iat`, `jti`; none with `tokenProfile: 'legacy'`. */
   readonly requiredClaims?: readonly string[]
   /** Claims a token must have, in a JWT or an introspection answer, each with one of these values: where a server says in a claim of its own what kind of token it is, or whose. */
   readonly requiredClaimValues?: Readonly<Record<string, readonly string[]>>
@@ -98,7 +98,7 @@ export interface IssuerOptions {
 /**
  * Names the issuer for a token, before any network: dynamic tenants.
  * Asked with the token's *unverified* `iss`, or with undefined for an opaque token. Answer undefined or null to refuse.
- * Answers are remembered: 1000 issuers for 300 s, refusals for 30 s. It has `http.deadline` seconds; anybody can make
+ * Answers are remembered: 1000 issuers for 300 s, refusals for 30 s. It has `callbackTimeout` seconds; anybody can make
  * up a name, so an unknown one should cost little.
  */
 export type IssuerResolver = (
@@ -116,7 +116,7 @@ export interface HttpOptions {
   readonly dispatcher?: HttpDispatcher
   /** Seconds one attempt may take, from connect to the last byte. Default 3. */
   readonly timeout?: number
-  /** Seconds all attempts may take together; also what `introspection.auth`, an issuer resolver and `dpop.replayStore` may take. Default 5. */
+  /** Seconds all attempts may take together. Default 5. */
   readonly deadline?: number
   /** Connect to no address that is private, local or reserved, whatever name has it: where the names of issuers come from elsewhere. Not together with `dispatcher`. Default false. */
   readonly publicAddressesOnly?: boolean
@@ -124,8 +124,8 @@ export interface HttpOptions {
 
 /** DPoP (RFC 9449). */
 export interface DpopOptions {
-  /** Refuse the scheme Bearer: every token must be DPoP-bound. Default false. */
-  readonly required?: boolean
+  /** Name the scheme DPoP in challenges, and proof algorithms in the metadata (RFC 9449 §7.1, §5.1). A client that knows of DPoP anyway is served either way. Default false; true with `requireSenderConstrained: 'dpop'`. */
+  readonly advertise?: boolean
   /** What proofs may be signed with, the same in challenges and in the metadata. Default `ES256 EdDSA Ed25519 PS256 RS256`. */
   readonly algorithms?: readonly SignatureAlgorithm[]
   /** Seconds since its `iat` for which a proof is fresh (RFC 9449 §11.1). Default 60, 5 to 300. 10 s ahead are forgiven. */
@@ -212,18 +212,22 @@ export interface ResourceServerOptions<Scope extends string = string> {
   readonly rejectQueryToken?: boolean
   readonly http?: HttpOptions
   /**
-   * DPoP (RFC 9449). Without this option a token that is bound to a DPoP key is accepted with a proof, and DPoP is not
-   * advertised; an object advertises it in challenges and metadata; `false` takes the scheme DPoP for unknown.
+   * DPoP (RFC 9449). A token that is bound to a DPoP key is accepted with a proof by default; `advertise` names the scheme
+   * in challenges and metadata; `false` treats the scheme DPoP as unknown.
    */
   readonly dpop?: DpopOptions | false
   /** Where this server is reached from outside, `https://api.example.com`: what `/` of a request's target is put behind to compare a DPoP proof's `htu`. Several are alternatives. Default: the origin of `resource`. */
   readonly publicUrl?: string | readonly string[]
   /** The client's certificate, where a proxy ends its TLS. Default: the connection's own. */
   readonly clientCertificate?: ClientCertificateOptions
-  /** Refuse tokens that are not bound to a client certificate (RFC 8705 §3). Default false; a bound one is always confirmed. */
-  readonly requireCertificateBound?: boolean
-  /** Refuse tokens that are bound to no key: neither DPoP nor certificate (RFC 9700 §2.2.1). Default false. */
-  readonly requireSenderConstrained?: boolean
+  /**
+   * Refuse tokens that are not bound to a key of the client (RFC 9700 §2.2.1): `true` accepts DPoP keys and certificates,
+   * `'dpop'` only tokens bound to a DPoP key (RFC 9449), `'certificate'` only tokens bound to a client certificate (RFC 8705 §3).
+   * Default false. The binding of a token that has one is always confirmed.
+   */
+  readonly requireSenderConstrained?: boolean | 'dpop' | 'certificate'
+  /** Seconds that a function of yours may take: `introspection.auth`, the function `issuers`, a `replayStore`, a `shared.channel`, and the functions of `securityEventReceiver()`. Then the request gets 503. Default 5, 0.01 to 120. */
+  readonly callbackTimeout?: number
   /** Private keys for encrypted tokens, the current one first; those before it stay while tokens for them live. Their public keys are published. */
   readonly decryptionKeys?: readonly DecryptionKey[]
   /** Tokens that are refused though they verify: see `api.revoke()`. */

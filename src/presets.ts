@@ -25,8 +25,9 @@ const MAX_WARNED = 20
  *
  * - Each issuer: `algorithms` PS256, ES256, EdDSA, Ed25519; a list of yours may only narrow it. One that a resolver
  *   answers is held to the same, when it is answered.
- * - Tokens are bound to a key: `requireSenderConstrained`, unless `dpop.required` or `requireCertificateBound` says which.
- * - `dpop`: proofs of the same algorithms, at most 60 s old. Without `dpop` and with `requireCertificateBound`: `false`.
+ * - Tokens are bound to a key: `requireSenderConstrained: true`, unless you say `'dpop'` or `'certificate'`.
+ * - `dpop`: advertised, with proofs of the same algorithms that are at most 60 s old. Without `dpop` and with
+ *   `requireSenderConstrained: 'certificate'`: `false`.
  * - `rejectQueryToken: true`. `clockTolerance` at most 60 s.
  *
  * An issuer without `introspection` has no source that knows of revoked tokens (§5.3.4 asks for one): a warning with the
@@ -43,7 +44,7 @@ export function fapi2<const Scope extends string = string>(
 ): ResourceServerOptions<Scope> {
   const problems = new Problems('fapi2()')
   if (!problems.object(options, 'options')) throw problems.error()
-  const { issuers, requireCertificateBound, clockTolerance } = options as ResourceServerOptions<Scope>
+  const { issuers, requireSenderConstrained = true, clockTolerance } = options as ResourceServerOptions<Scope>
   const warned = new Set<string>()
   const tightened: ResourceServerOptions<Scope> = {
     ...(options as ResourceServerOptions<Scope>),
@@ -53,17 +54,17 @@ export function fapi2<const Scope extends string = string>(
         ? fapiResolver(issuers, warned)
         : issuers,
     dpop: fapiDpop(options as ResourceServerOptions<Scope>, problems),
+    requireSenderConstrained,
     rejectQueryToken: true
   }
   if (options.rejectQueryToken === false)
     problems.add('rejectQueryToken', 'is false', 'a token in the query is refused (§5.3.4)')
   if (typeof clockTolerance === 'number' && clockTolerance > FAPI_TIME)
     problems.add('clockTolerance', `is ${clockTolerance}`, `at most ${FAPI_TIME} seconds`)
-  const says = requireCertificateBound === true || (tightened.dpop !== false && tightened.dpop?.required === true)
-  if (!says && options.requireSenderConstrained === false)
+  if (requireSenderConstrained === false)
     problems.add('requireSenderConstrained', 'is false', 'tokens must be bound to a key (§5.3.4)')
   if (problems.any) throw problems.error()
-  return says ? tightened : { ...tightened, requireSenderConstrained: true }
+  return tightened
 }
 
 function fapiIssuer(
@@ -102,12 +103,17 @@ function fapiResolver(resolve: IssuerResolver, warned: Set<string>): IssuerResol
 }
 
 function fapiDpop(
-  { dpop, requireCertificateBound }: ResourceServerOptions<string>,
+  { dpop, requireSenderConstrained }: ResourceServerOptions<string>,
   problems: Problems
 ): DpopOptions | false {
-  if (dpop === false || (dpop === undefined && requireCertificateBound === true)) {
-    if (requireCertificateBound !== true)
-      problems.add('dpop', 'is false', 'then tokens must be bound to a certificate: requireCertificateBound: true')
+  const byCertificate = requireSenderConstrained === 'certificate'
+  if (dpop === false || (dpop === undefined && byCertificate)) {
+    if (!byCertificate)
+      problems.add(
+        'dpop',
+        'is false',
+        "then tokens must be bound to a certificate: requireSenderConstrained: 'certificate'"
+      )
     return false
   }
   if (dpop !== undefined && !problems.object(dpop, 'dpop')) return dpop
@@ -115,7 +121,12 @@ function fapiDpop(
   requireSubset(algorithms, 'dpop.algorithms', problems)
   if (typeof proofLifetime === 'number' && proofLifetime > FAPI_TIME)
     problems.add('dpop.proofLifetime', `is ${proofLifetime}`, `at most ${FAPI_TIME} seconds`)
-  return { ...dpop, algorithms: algorithms ?? FAPI_ALGORITHMS, proofLifetime: proofLifetime ?? FAPI_TIME }
+  return {
+    advertise: true,
+    ...dpop,
+    algorithms: algorithms ?? FAPI_ALGORITHMS,
+    proofLifetime: proofLifetime ?? FAPI_TIME
+  }
 }
 
 function requireSubset(algorithms: unknown, path: string, problems: Problems): void {

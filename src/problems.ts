@@ -45,9 +45,18 @@ export class Problems {
     return false
   }
 
-  unknownKeys(value: object, path: string, known: readonly string[]): void {
+  /** @param renamed  a former name → the line that takes its place */
+  unknownKeys(
+    value: object,
+    path: string,
+    known: readonly string[],
+    renamed: Readonly<Record<string, string>> = {}
+  ): void {
     for (const key of Object.keys(value)) {
-      if (!known.includes(key)) this.add(`${path}${key}`, 'is not an option', `the options are ${known.join(', ')}`)
+      if (known.includes(key)) continue
+      const line = Object.hasOwn(renamed, key) ? renamed[key] : undefined
+      if (line === undefined) this.add(`${path}${key}`, 'is not an option', `the options are ${known.join(', ')}`)
+      else this.add(`${path}${key}`, 'was renamed', `write ${line}`)
     }
   }
 

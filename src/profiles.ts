@@ -43,7 +43,7 @@ export function auth0(options: {
   return problems.cleared({
     issuer: `https://${domain}/`,
     audience,
-    profile: 'legacy',
+    tokenProfile: 'legacy',
     scopeClaim: permissions ? ['permissions', 'scope'] : 'scope',
     clientIdClaim: ['azp', 'client_id'],
     requiredClaims: ['sub', 'client_id', 'iat']
@@ -85,7 +85,7 @@ export function entra(options: { readonly tenantIds: Names; readonly audience: N
         acceptedIssuers: [`https://sts.windows.net/${tid}/`],
         metadataUrl: `https://login.microsoftonline.com/${tid}/v2.0/.well-known/openid-configuration`,
         audience,
-        profile: 'legacy',
+        tokenProfile: 'legacy',
         scopeClaim: 'scp',
         clientIdClaim: ['azp', 'appid'],
         requiredClaims: ['sub', 'client_id', 'iat'],
@@ -120,7 +120,7 @@ export function keycloak(options: { readonly issuer: string; readonly audience: 
   return problems.cleared({
     issuer,
     audience,
-    profile: 'legacy',
+    tokenProfile: 'legacy',
     clientIdClaim: ['azp', 'client_id'],
     requiredClaims: ['sub', 'client_id', 'iat', 'jti'],
     requiredClaimValues: { typ: ['Bearer', 'DPoP'] }
@@ -162,7 +162,7 @@ export function cognito(options: {
     metadataUrl: `${issuer}/.well-known/openid-configuration`,
     audience,
     audienceClaim: 'client_id',
-    profile: 'legacy',
+    tokenProfile: 'legacy',
     requiredClaims: ['sub', 'client_id', 'iat', 'jti'],
     requiredClaimValues: { token_use: ['access'] }
   })
@@ -194,7 +194,7 @@ export function okta(options: { readonly issuer: string; readonly audience: Name
     issuer,
     metadataUrl: `${issuer}/.well-known/oauth-authorization-server`,
     audience,
-    profile: 'legacy',
+    tokenProfile: 'legacy',
     scopeClaim: 'scp',
     clientIdClaim: 'cid',
     requiredClaims: ['sub', 'client_id', 'iat', 'jti']

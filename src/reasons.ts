@@ -123,7 +123,7 @@ export const TOKEN_REASONS: Readonly<Record<TokenReason, Entry>> = {
   },
   claim: {
     description: claim,
-    hint: 'A claim that RFC 9068 §2.2 requires is missing, or a claim has the wrong type. `profile: "legacy"` or `requiredClaims` relax which must be there.'
+    hint: 'A claim that RFC 9068 §2.2 requires is missing, or a claim has the wrong type. `tokenProfile: "legacy"` or `requiredClaims` relax which must be there.'
   },
   confirmation_unknown: {
     description: claim,
@@ -131,11 +131,11 @@ export const TOKEN_REASONS: Readonly<Record<TokenReason, Entry>> = {
   },
   type: {
     description: 'The token is not an access token',
-    hint: '`typ` must be `at+jwt` (RFC 9068 §4). An authorization server that still writes `JWT` needs `profile: "legacy"`; ID tokens, refresh tokens and others are refused there too.'
+    hint: '`typ` must be `at+jwt` (RFC 9068 §4). An authorization server that still writes `JWT` needs `tokenProfile: "legacy"`; ID tokens, refresh tokens and others are refused there too.'
   },
   certificate_binding: {
     description: 'The access token is bound to a different client certificate',
-    hint: 'Either the token carries `cnf.x5t#S256` (RFC 8705 §3) and the client’s certificate is another one, or did not arrive here: a server that ends TLS itself needs `requestCert: true, rejectUnauthorized: false`; behind a proxy that ends TLS, configure `clientCertificate`. Or the token is bound to no key, and `requireCertificateBound` or `requireSenderConstrained` asks for one.'
+    hint: 'Either the token carries `cnf.x5t#S256` (RFC 8705 §3) and the client’s certificate is another one, or did not arrive here: a server that ends TLS itself needs `requestCert: true, rejectUnauthorized: false`; behind a proxy that ends TLS, configure `clientCertificate`. Or the token is bound to no key, and `requireSenderConstrained` asks for one.'
   },
   dpop_downgrade: {
     description: 'DPoP-bound access token used with the Bearer scheme',

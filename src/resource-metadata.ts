@@ -61,7 +61,7 @@ function senderMetadata({
     // An empty list would say it too, which RFC 9728 §3.2 forbids where §2 allows it.
     ...(accepted.includes('Bearer') && { bearer_methods_supported: ['header'] }),
     ...(advertised.includes('DPoP') && { dpop_signing_alg_values_supported: dpop.algorithms }),
-    ...(dpop.required && { dpop_bound_access_tokens_required: true }),
+    ...(requireBound === 'dpop' && { dpop_bound_access_tokens_required: true }),
     ...(requireBound === 'certificate' && { tls_client_certificate_bound_access_tokens: true })
   }
 }

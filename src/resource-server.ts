@@ -21,7 +21,7 @@ import type { ResourceServerOptions } from './options.js'
 import { asError, type Enforcement, enforce, isPreflight, type Policy, readPolicy } from './policy.js'
 import { createResourceMetadata } from './resource-metadata.js'
 import { createRevocations, type RevokedBy } from './revocation.js'
-import type { ResourceServer, ScopeTypes } from './server.js'
+import type { ResourceServer } from './server.js'
 import { meansOf, readSettings } from './settings.js'
 import type { OnceStoreStats } from './store.js'
 import type {
@@ -46,14 +46,10 @@ import { createVerifySignature } from './verify-signature.js'
  */
 export function resourceServer<const Scope extends string = string>(
   options: ResourceServerOptions<Scope>
-): ResourceServer<Scope>
-export function resourceServer<Types extends ScopeTypes>(
-  options: ResourceServerOptions<Types['scopes']>
-): ResourceServer<Types['scopes']>
-export function resourceServer(options: ResourceServerOptions): ResourceServer {
+): ResourceServer<Scope> {
   const settings = readSettings(options)
   const { resource, now } = settings
-  const { deadline } = settings.http
+  const { callbackTimeout: deadline } = settings
   const events = createEvents(resource)
   const http = createHttp(settings.http, events.exchange)
   let serial = 0

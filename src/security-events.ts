@@ -50,12 +50,12 @@ export interface SecurityEventOptions {
   readonly transmitters: readonly TransmitterOptions[]
   /**
    * What an event revokes, where that is not what this package makes of it: for subjects that only you can tell (`email`),
-   * for other types. undefined: as it is; an empty list: nothing. `http.deadline` seconds.
+   * for other types. undefined: as it is; an empty list: nothing. `callbackTimeout` seconds.
    */
   readonly revocations?: (event: SecurityEvent) => Awaitable<readonly Revocation[] | undefined>
   /**
    * A transmitter verifies the stream (SSF 1.0 §8.1.4): is this the `state` that was asked for? All but `true` is answered
-   * 400. Default: any is. `http.deadline` seconds.
+   * 400. Default: any is. `callbackTimeout` seconds.
    */
   readonly onVerification?: (state: string | undefined, transmitter: string) => Awaitable<boolean>
 }

@@ -108,8 +108,3 @@ export interface ResourceServer<Scope extends string = string> {
   /** Ends connections to the authorization servers. What is known keeps verifying; nothing more is fetched. */
   close(): Promise<void>
 }
-
-/** The scopes of an API as a type: `resourceServer<{ scopes: 'orders:read' | 'orders:write' }>(…)`. */
-export interface ScopeTypes {
-  readonly scopes: string
-}

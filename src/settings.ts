@@ -27,6 +27,8 @@ export interface Settings {
   readonly metadata: Readonly<Record<string, unknown>> | false
   readonly rejectQueryToken: boolean
   readonly http: HttpSettings
+  /** Seconds that a function of the user's may take. */
+  readonly callbackTimeout: number
   readonly sender: SenderSettings
   readonly decryptionKeys: readonly DecryptionKeySettings[]
   readonly revocation: RevocationSettings
@@ -57,8 +59,8 @@ const OPTIONS: Readonly<Record<keyof ResourceServerOptions, true>> = {
   dpop: true,
   publicUrl: true,
   clientCertificate: true,
-  requireCertificateBound: true,
   requireSenderConstrained: true,
+  callbackTimeout: true,
   decryptionKeys: true,
   revocation: true,
   shared: true
@@ -68,7 +70,9 @@ const OPTIONS: Readonly<Record<keyof ResourceServerOptions, true>> = {
 export function readSettings(options: ResourceServerOptions): Settings {
   const problems = new Problems()
   if (!problems.object(options, 'options')) throw problems.error()
-  problems.unknownKeys(options, '', Object.keys(OPTIONS))
+  problems.unknownKeys(options, '', Object.keys(OPTIONS), {
+    requireCertificateBound: "requireSenderConstrained: 'certificate'"
+  })
   const now = problems.optional<() => number>(options.now, 'now', 'function') ?? (() => Date.now() / 1000)
   const sharing = readShared(options.shared, problems)
   // Of a secret that is none, no keys can be made; and this is reported anyway.
@@ -90,6 +94,12 @@ export function readSettings(options: ResourceServerOptions): Settings {
     metadata: readMetadata(options.metadata ?? {}, problems),
     rejectQueryToken: problems.optional(options.rejectQueryToken, 'rejectQueryToken', 'boolean') ?? false,
     http: readHttp(options.http ?? {}, problems),
+    callbackTimeout: problems.number(options.callbackTimeout, 'callbackTimeout', {
+      default: 5,
+      min: 0.01,
+      max: 120,
+      unit: 'seconds'
+    }),
     sender: readSenderSettings(options, shared, problems),
     decryptionKeys: readDecryptionKeys(options.decryptionKeys, problems),
     revocation: readRevocation(options.revocation, problems),
@@ -216,8 +226,8 @@ const OWN_MEMBERS: Readonly<Record<string, string>> = {
   resource: 'it is the option `resource`',
   bearer_methods_supported: 'tokens are read from the Authorization field only',
   dpop_signing_alg_values_supported: 'it is the option `dpop.algorithms`',
-  dpop_bound_access_tokens_required: 'it is the option `dpop.required`',
-  tls_client_certificate_bound_access_tokens: 'it is the option `requireCertificateBound`'
+  dpop_bound_access_tokens_required: 'it is the option `requireSenderConstrained`',
+  tls_client_certificate_bound_access_tokens: 'it is the option `requireSenderConstrained`'
 }
 const LISTS = [
   'authorization_servers',

@@ -515,7 +515,7 @@ describe('explain', () => {
   test.each([
     ['expired', 'It is in time', 'expired', 401, 'clockTolerance'],
     ['notYetValid', 'It is in time', 'not_yet_valid', 401, 'clockTolerance'],
-    ['wrongType', 'It is an access token', 'type', 401, 'profile: "legacy"'],
+    ['wrongType', 'It is an access token', 'type', 401, 'tokenProfile: "legacy"'],
     ['unsigned', 'Its algorithm', 'algorithm', 401, 'algorithms'],
     ['tampered', 'Its signature', 'signature', 401, 'there must be none'],
     ['unknownKey', 'The issuer publishes the key', 'unknown_key', 401, 'None'],
@@ -557,7 +557,7 @@ describe('explain', () => {
     expect(lacking.out).toContain('HTTP/1.1 403')
     expect(lacking.out).toContain('scope="a b"')
     expect((await ask({ ...options, token: as.token({ aud: 'orders' }), audience: 'orders' }, terminal)).code).toBe(0)
-    expect((await ask({ ...options, token: as.wrongType(), profile: 'legacy' }, terminal)).code).toBe(0)
+    expect((await ask({ ...options, token: as.wrongType(), tokenProfile: 'legacy' }, terminal)).code).toBe(0)
     const [, bound = ''] = as.dpop({ url: RESOURCE }).authorization.split(' ')
     const stolen = await ask({ ...options, token: bound }, terminal)
     expect(stolen.out).toContain('Why  dpop_downgrade')
@@ -673,7 +673,7 @@ describe('the command', () => {
     [['doctor', 'as.example.com'], 'doctor needs the URL of an issuer.'],
     [['doctor', 'https://a.example', 'b'], 'doctor needs one URL.'],
     [['explain', 'a', '--resource', 'api'], '--resource: not an http(s) URL.'],
-    [['explain', 'a', '--profile', 'strict'], '--profile: rfc9068 or legacy.'],
+    [['explain', 'a', '--token-profile', 'strict'], '--token-profile: rfc9068 or legacy.'],
     [['explain'], 'explain needs one token'],
     [['explain', 'a b'], 'explain needs one token'],
     [['explain', 'a', 'b'], 'explain needs one token'],
@@ -700,7 +700,7 @@ describe('the command', () => {
     [['explain', 'Bearer', 'token', SECRET.slice(2)]],
     [['explain', 'token', '--issuer', SECRET.slice(2)]],
     [['explain', 'token', '--resource', SECRET.slice(2)]],
-    [['explain', 'token', '--profile', SECRET.slice(2)]],
+    [['explain', 'token', '--token-profile', SECRET.slice(2)]],
     [['explain', SECRET.slice(2)]],
     [['explain', '--issuer', SECRET]],
     [['explain', `--json=${SECRET}`]],

@@ -14,13 +14,13 @@ describe('describe()', () => {
       metadataUrl: 'https://api.example.com/.well-known/oauth-protected-resource',
       clockTolerance: 30,
       rejectQueryToken: false,
+      callbackTimeout: 5,
       scopeHierarchy: {},
       checks: 0,
       schemes: { accepted: ['Bearer', 'DPoP'], advertised: ['Bearer'] },
       requireBound: 'nothing',
       publicUrls: ['https://api.example.com'],
       dpop: {
-        required: false,
         algorithms: ['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256'],
         proofLifetime: 60,
         nonces: 'off',
@@ -36,7 +36,7 @@ describe('describe()', () => {
           acceptedIssuers: ['https://as.example.com'],
           audience: ['https://api.example.com'],
           audienceClaim: 'aud',
-          profile: 'rfc9068',
+          tokenProfile: 'rfc9068',
           algorithms: [
             'RS256',
             'RS384',
@@ -76,19 +76,19 @@ describe('describe()', () => {
         }
       ],
       checks: [() => undefined],
-      dpop: { required: true, nonces: 'required', nonceSecret: [SECRET, `${SECRET}, the one before`] },
+      dpop: { nonces: 'required', nonceSecret: [SECRET, `${SECRET}, the one before`] },
       publicUrl: ['https://api.example.com/v1/', 'https://API.example.net:443'],
       clientCertificate: { trustedProxies: ['10.0.0.0/8'] },
-      requireCertificateBound: true,
+      requireSenderConstrained: 'certificate',
       decryptionKeys: [{ kid: 'e1', key: privateKey }],
       metadata: false
     }).describe()
     expect(description).toMatchObject({
       checks: 1,
-      schemes: { accepted: ['DPoP'], advertised: ['DPoP'] },
+      schemes: { accepted: ['Bearer', 'DPoP'], advertised: ['Bearer'] },
       requireBound: 'certificate',
       publicUrls: ['https://api.example.com/v1', 'https://api.example.net'],
-      dpop: { required: true, nonces: 'required', nonceSecrets: 2 },
+      dpop: { nonces: 'required', nonceSecrets: 2 },
       clientCertificate: { field: 'Client-Cert' },
       decryptionKeys: [{ kid: 'e1', algorithm: 'ECDH-ES+A256KW' }],
       issuers: [

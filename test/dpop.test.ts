@@ -151,7 +151,7 @@ describe('keys', () => {
       const bound = boundTo(createDpopKey(by.alg, by).jkt)
       for (const alg of algorithms) {
         const proof = createDpopKey(by.alg, by).proof({ token: bound, header: { alg } })
-        const { reason = 'granted' } = await outcome(api({ dpop: { algorithms } }), dpop(proof, bound))
+        const { reason = 'granted' } = await outcome(api({ dpop: { advertise: true, algorithms } }), dpop(proof, bound))
         const fits = families[by.alg]?.includes(alg)
         // RS256 signed, PS256 named: a key of either, and not a signature of both.
         const expected = !fits ? 'proof_key' : alg === 'PS256' ? 'proof_signature' : 'granted'
@@ -534,7 +534,10 @@ describe('what the log is told', () => {
     ['says nothing', () => undefined, 'the replay store answered neither true nor false', undefined],
     ['says nothing later', () => Promise.resolve(1), 'the replay store answered neither true nor false', undefined]
   ])('of a replay store that %s', async (_, add, hint, cause) => {
-    const one = api({ dpop: { replayStore: { add: add as () => boolean } }, http: { timeout: 0.1, deadline: 0.1 } })
+    const one = api({
+      dpop: { advertise: true, replayStore: { add: add as () => boolean } },
+      callbackTimeout: 0.1
+    })
     const error = await refusal(() => one.authorize(dpop(key.proof({ token }))))
     expect([error.reason, error.hint]).toEqual(['replay_unavailable', `${hint}. \`cause\` has the failure.`])
     expect((error.cause as Error | undefined)?.message).toBe(cause)
@@ -562,7 +565,7 @@ describe('options', () => {
     ['required', 'dpop'],
     [[], 'dpop'],
     [{ require: true }, 'dpop.require'],
-    [{ required: 1 }, 'dpop.required'],
+    [{ advertise: 1 }, 'dpop.advertise'],
     [{ algorithms: [] }, 'dpop.algorithms'],
     [{ algorithms: 'ES256' }, 'dpop.algorithms'],
     [{ algorithms: ['none'] }, 'dpop.algorithms'],

@@ -209,7 +209,7 @@ describe('with the channel down', () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const messages = warnings()
-    const api = join(issuer, bus, SECRET, { http: { timeout: 0.05, deadline: 0.05 } })
+    const api = join(issuer, bus, SECRET, { callbackTimeout: 0.05 })
     await until(() => bus.wire.length === 1)
     bus.fault = fault
     await api.revoke({ issuer: issuer.issuer, subject: 'u1' })
@@ -513,7 +513,7 @@ test('close() ends once, and waits no longer than the deadline for a channel tha
     }
   }
   const shared = { store, secret: SECRET, channel }
-  const api = bed.api({ issuers: [issuer.issuer], shared, http: { timeout: 0.05, deadline: 0.05 } })
+  const api = bed.api({ issuers: [issuer.issuer], shared, callbackTimeout: 0.05 })
   await until(() => bus.wire.length === 1)
   await Promise.all([api.close(), api.close()])
   expect(ends).toBe(1)

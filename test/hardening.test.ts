@@ -50,14 +50,14 @@ describe('the functions of the user', () => {
       }
     ]
   ])('%s that never finishes gives 503 when the deadline is over, and its place back', async (_what, issuer) => {
-    const api = bed.api({ issuers: [issuer], http: { deadline: 0.05 } })
+    const api = bed.api({ issuers: [issuer], callbackTimeout: 0.05 })
     expect(await ask(api, 'opaque')).toEqual(denial.unavailable)
     expect(api.health().issuers[0]?.introspection).toMatchObject({ underWay: 0, queued: 0 })
   })
 
   test('an issuer resolver that never answers gives 503 when the deadline is over', async () => {
     const issuer = await bed.issuer()
-    const api = bed.api({ issuers: () => new Promise<string>(() => {}), http: { deadline: 0.05 } })
+    const api = bed.api({ issuers: () => new Promise<string>(() => {}), callbackTimeout: 0.05 })
     expect(await ask(api, issuer.token())).toEqual(denial.unavailable)
   })
 
@@ -69,7 +69,7 @@ describe('the functions of the user', () => {
         asked++
         return new Promise<string>(() => {})
       },
-      http: { deadline: 0.2 }
+      callbackTimeout: 0.2
     })
     const answers = Array.from({ length: 300 }, (_, i) =>
       ask(api, issuer.token({ claims: { iss: `https://as.example.com/${i}` } }))

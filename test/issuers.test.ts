@@ -58,7 +58,7 @@ describe('a list of issuers', () => {
     const api = bed.api({
       issuers: [
         { issuer: a.issuer, algorithms: ['ES256'], audience: 'urn:a' },
-        { issuer: b.issuer, profile: 'legacy' }
+        { issuer: b.issuer, tokenProfile: 'legacy' }
       ]
     })
     expect(await ask(api, a.token({ claims: { aud: 'urn:a' } }))).toEqual(granted)

@@ -147,7 +147,7 @@ describe('what the log is told', () => {
     [
       'another type, under the profile legacy',
       accessToken(typ),
-      { profile: 'legacy' },
+      { tokenProfile: 'legacy' },
       'type',
       'at+jwt, JWT or none',
       'JWE'

@@ -38,7 +38,7 @@ describe('fapi2(options)', () => {
     expect(fapi2(given)).toEqual({
       ...given,
       issuers: [{ ...issuer, algorithms: ALGORITHMS }],
-      dpop: { algorithms: ALGORITHMS, proofLifetime: 60 },
+      dpop: { advertise: true, algorithms: ALGORITHMS, proofLifetime: 60 },
       rejectQueryToken: true,
       requireSenderConstrained: true
     })
@@ -50,37 +50,47 @@ describe('fapi2(options)', () => {
     const { issuers, dpop } = fapi2({
       resource: RESOURCE,
       issuers: [ISSUER, { ...issuer, algorithms: ['PS256'] }],
-      dpop: { algorithms: ['ES256'], proofLifetime: 30, nonces: 'required' }
+      dpop: { advertise: true, algorithms: ['ES256'], proofLifetime: 30, nonces: 'required' }
     })
     expect(issuers).toEqual([
       { issuer: ISSUER, algorithms: ALGORITHMS },
       { ...issuer, algorithms: ['PS256'] }
     ])
-    expect(dpop).toEqual({ algorithms: ['ES256'], proofLifetime: 30, nonces: 'required' })
+    expect(dpop).toEqual({ advertise: true, algorithms: ['ES256'], proofLifetime: 30, nonces: 'required' })
   })
 
   test.each<readonly [title: string, given: Partial<ResourceServerOptions>, set: Partial<ResourceServerOptions>]>([
     ['nothing: any key will do', {}, { requireSenderConstrained: true }],
     [
       'DPoP',
-      { dpop: { required: true } },
-      { dpop: { required: true, algorithms: ALGORITHMS as never, proofLifetime: 60 } }
+      { requireSenderConstrained: 'dpop' },
+      { requireSenderConstrained: 'dpop', dpop: { algorithms: ALGORITHMS as never, proofLifetime: 60 } }
     ],
-    ['certificates: no DPoP then', { requireCertificateBound: true }, { requireCertificateBound: true, dpop: false }],
+    [
+      'certificates: no DPoP then',
+      { requireSenderConstrained: 'certificate' },
+      { requireSenderConstrained: 'certificate', dpop: false }
+    ],
     [
       'certificates, and no DPoP',
-      { requireCertificateBound: true, dpop: false },
-      { requireCertificateBound: true, dpop: false }
+      { requireSenderConstrained: 'certificate', dpop: false },
+      { requireSenderConstrained: 'certificate', dpop: false }
     ],
     [
       'certificates, and DPoP too',
-      { requireCertificateBound: true, dpop: {} },
-      { requireCertificateBound: true, dpop: { algorithms: ALGORITHMS as never, proofLifetime: 60 } }
+      { requireSenderConstrained: 'certificate', dpop: { advertise: true } },
+      {
+        requireSenderConstrained: 'certificate',
+        dpop: { advertise: true, algorithms: ALGORITHMS as never, proofLifetime: 60 }
+      }
     ],
     [
       'DPoP, and not just any key',
-      { dpop: { required: true }, requireSenderConstrained: false },
-      { requireSenderConstrained: false }
+      { requireSenderConstrained: 'dpop' },
+      {
+        requireSenderConstrained: 'dpop',
+        dpop: { advertise: true, algorithms: ALGORITHMS as never, proofLifetime: 60 }
+      }
     ]
   ])('FAP-04: how tokens are bound, where the options say %s', (_title, given, set) => {
     const result = fapi2({ ...options, ...given })
@@ -94,8 +104,8 @@ describe('fapi2(options)', () => {
       '`issuers[0].algorithms` holds RS256, ES384: §5.4.1 allows PS256, ES256, EdDSA, Ed25519',
       { issuers: [{ ...issuer, algorithms: ['RS256', 'ES256', 'ES384'] }] }
     ],
-    ['`dpop.algorithms` holds RS256', { dpop: { algorithms: ['RS256'] } }],
-    ['`dpop.proofLifetime` is 61: at most 60 seconds', { dpop: { proofLifetime: 61 } }],
+    ['`dpop.algorithms` holds RS256', { dpop: { advertise: true, algorithms: ['RS256'] } }],
+    ['`dpop.proofLifetime` is 61: at most 60 seconds', { dpop: { advertise: true, proofLifetime: 61 } }],
     ['`dpop` is false: then tokens must be bound to a certificate', { dpop: false }],
     ['`requireSenderConstrained` is false: tokens must be bound to a key', { requireSenderConstrained: false }],
     ['`rejectQueryToken` is false: a token in the query is refused', { rejectQueryToken: false }],
@@ -260,10 +270,9 @@ describe('mcp(options)', () => {
   })
 
   test('MCP-11: a proof may be 300 s old, where DPoP is configured and nothing else is said', () => {
-    expect(mcp({ ...mcpOptions, dpop: {} }).dpop).toEqual({ proofLifetime: 300 })
-    expect(mcp({ ...mcpOptions, dpop: { proofLifetime: 60, required: true } }).dpop).toEqual({
-      proofLifetime: 60,
-      required: true
+    expect(mcp({ ...mcpOptions, dpop: { advertise: true } }).dpop).toEqual({ advertise: true, proofLifetime: 300 })
+    expect(mcp({ ...mcpOptions, requireSenderConstrained: 'dpop', dpop: { proofLifetime: 60 } }).dpop).toEqual({
+      proofLifetime: 60
     })
     expect(mcp({ ...mcpOptions, dpop: false }).dpop).toBe(false)
     expect(mcp(mcpOptions)).not.toHaveProperty('dpop')
@@ -298,7 +307,7 @@ describe('presets are seen in the settings in effect', () => {
         {
           issuer: profile.issuer,
           algorithms: ['PS256'],
-          profile: 'legacy',
+          tokenProfile: 'legacy',
           requiredClaimValues: { token_use: ['access'] },
           audienceClaim: 'client_id',
           audience: ['c1']
@@ -308,7 +317,7 @@ describe('presets are seen in the settings in effect', () => {
   })
 
   test('ASQ-18: of mcp', () => {
-    const api = resourceServer(mcp({ ...options, dpop: {}, scopes: ['read'] }))
+    const api = resourceServer(mcp({ ...options, dpop: { advertise: true }, scopes: ['read'] }))
     expect(api.describe()).toMatchObject({ checks: 1, scopes: ['read'], dpop: { proofLifetime: 300 } })
   })
 
@@ -318,10 +327,10 @@ describe('presets are seen in the settings in effect', () => {
         resource: RESOURCE,
         issuers: [{ issuer: ISSUER, jwks: keySet(issuerKey) }],
         now: () => NOW,
-        dpop: { required: true }
+        requireSenderConstrained: 'dpop'
       })
     )
-    expect(both.dpop).toEqual({ required: true, algorithms: ALGORITHMS, proofLifetime: 60 })
+    expect(both.dpop).toEqual({ advertise: true, algorithms: ALGORITHMS, proofLifetime: 60 })
     expect(await outcome(resourceServer(both), get())).toMatchObject({ status: 401 })
     expect(
       await outcome(

@@ -152,7 +152,7 @@ const VENDORS: readonly Vendor[] = [
   {
     name: 'ASQ-08: Auth0 with permissions',
     profile: auth0({ domain: 'login.example.com', audience: ['urn:other', RESOURCE], permissions: true }),
-    plain: { issuer: 'https://login.example.com/', audience: RESOURCE, profile: 'legacy' },
+    plain: { issuer: 'https://login.example.com/', audience: RESOURCE, tokenProfile: 'legacy' },
     without: denial.scope,
     documents: {
       '/.well-known/oauth-authorization-server': {
@@ -264,7 +264,7 @@ const VENDORS: readonly Vendor[] = [
   {
     name: 'ASQ-01: Entra ID, version 1 tokens',
     profile: entra({ tenantIds: TENANT, audience: `api://${API_ID}` }),
-    plain: { issuer: entraIssuer(TENANT), audience: `api://${API_ID}`, profile: 'legacy' },
+    plain: { issuer: entraIssuer(TENANT), audience: `api://${API_ID}`, tokenProfile: 'legacy' },
     without: denial.issuer,
     documents: {
       [`/${TENANT}/v2.0/.well-known/openid-configuration`]: {
@@ -789,7 +789,7 @@ describe('what authorization servers without a profile do', () => {
       })
     )
     const issuer = 'https://login.microsoftonline.com/common/v2.0'
-    const api = bed.api({ issuers: [{ issuer, profile: 'legacy' }], http: served.http })
+    const api = bed.api({ issuers: [{ issuer, tokenProfile: 'legacy' }], http: served.http })
     expect(await ask(api, token({ iss: issuer }))).toEqual(denial.misconfigured)
     expect(await ask(api, token({ iss: entraIssuer(TENANT) }))).toEqual(denial.issuer)
   })
@@ -806,7 +806,7 @@ describe('what authorization servers without a profile do', () => {
         '/adfs/discovery/keys': jwks
       })
     )
-    const adfs: IssuerOptions = { issuer: 'https://adfs.example.com/adfs', profile: 'legacy', scopeClaim: 'scp' }
+    const adfs: IssuerOptions = { issuer: 'https://adfs.example.com/adfs', tokenProfile: 'legacy', scopeClaim: 'scp' }
     const accepted = { ...adfs, acceptedIssuers: ['http://adfs.example.com/adfs/services/trust'] }
     const jwt = token({ iss: 'http://adfs.example.com/adfs/services/trust', scp: 'read' }, { typ: 'JWT' })
     expect(await ask(bed.api({ issuers: [adfs], http: served.http }), jwt)).toEqual(denial.issuer)
@@ -821,7 +821,7 @@ describe('what authorization servers without a profile do', () => {
       documents({ [place]: { issuer: named, jwks_uri: 'https://acme.b2clogin.com/keys' }, '/keys': jwks })
     )
     const issuer = `https://acme.b2clogin.com/${TENANT}/v2.0/`
-    const b2c: IssuerOptions = { issuer, metadataUrl: `https://acme.b2clogin.com${place}`, profile: 'legacy' }
+    const b2c: IssuerOptions = { issuer, metadataUrl: `https://acme.b2clogin.com${place}`, tokenProfile: 'legacy' }
     const jwt = token({ iss: issuer }, { typ: 'JWT' })
     expect(await ask(bed.api({ issuers: [b2c], http: served.http }), jwt)).toEqual(denial.misconfigured)
     const expected = { ...b2c, expectedMetadataIssuer: named }
@@ -859,7 +859,7 @@ describe('what authorization servers without a profile do', () => {
 
   test('ASQ-15: Spring Authorization Server: scopes in a list, aud the client, no typ', async () => {
     const issuer = await bed.issuer({ algorithms: ['RS256'] })
-    const spring: IssuerOptions = { issuer: issuer.issuer, audience: 'messaging-client', profile: 'legacy' }
+    const spring: IssuerOptions = { issuer: issuer.issuer, audience: 'messaging-client', tokenProfile: 'legacy' }
     const claims = { aud: 'messaging-client', scope: ['read'], client_id: undefined, nbf: NOW - 10 }
     const jwt = issuer.token({ header: { typ: undefined }, claims })
     expect(await ask(bed.api({ issuers: [spring] }), jwt)).toEqual(granted)
@@ -870,7 +870,7 @@ describe('what authorization servers without a profile do', () => {
 
   test('ASQ-15: Ory Hydra: an empty aud unless the client asks for one, scopes in scp, a slash at the issuer’s end', async () => {
     const issuer = await bed.issuer({ path: '/', discovery: 'openid-append' })
-    const hydra: IssuerOptions = { issuer: issuer.issuer, profile: 'legacy' }
+    const hydra: IssuerOptions = { issuer: issuer.issuer, tokenProfile: 'legacy' }
     const jwt = issuer.token({ header: { typ: 'JWT' }, claims: { aud: [], scope: undefined, scp: ['read'] } })
     expect(await ask(bed.api({ issuers: [hydra] }), jwt)).toEqual(denial.audience)
     expect(await ask(bed.api({ issuers: [{ ...hydra, audience: null }] }), jwt)).toEqual(granted)
@@ -878,7 +878,7 @@ describe('what authorization servers without a profile do', () => {
 
   test('ASQ-15: PingFederate: a typ of the administrator’s own is refused, a blank one is none', async () => {
     const issuer = await bed.issuer()
-    const ping = bed.api({ issuers: [{ issuer: issuer.issuer, profile: 'legacy' }] })
+    const ping = bed.api({ issuers: [{ issuer: issuer.issuer, tokenProfile: 'legacy' }] })
     expect(await ask(ping, issuer.token({ header: { typ: 'acme+jwt' } }))).toEqual(denial.type)
     expect(await ask(ping, issuer.token({ header: { typ: undefined } }))).toEqual(granted)
   })
@@ -908,7 +908,7 @@ describe('profiles are data', () => {
     expect(auth0({ domain: 'tenant.eu.auth0.com', audience: RESOURCE })).toEqual({
       issuer: 'https://tenant.eu.auth0.com/',
       audience: [RESOURCE],
-      profile: 'legacy',
+      tokenProfile: 'legacy',
       scopeClaim: 'scope',
       clientIdClaim: ['azp', 'client_id'],
       requiredClaims: ['sub', 'client_id', 'iat']

@@ -46,7 +46,7 @@ describe('what must be there', () => {
   test('mistakes in every part are named at once', () => {
     const lines = problemsOf({
       resource: 'api',
-      issuers: [{ issuer: ISSUER, profile: 'x', introspection: {} }],
+      issuers: [{ issuer: ISSUER, tokenProfile: 'x', introspection: {} }],
       clockTolerance: -1,
       colour: 'blue',
       http: { timeout: 0 }
@@ -54,7 +54,7 @@ describe('what must be there', () => {
     expect(lines.map((line) => line.split(' ', 1)[0])).toEqual([
       '`colour`',
       '`resource`',
-      '`issuers[0].profile`',
+      '`issuers[0].tokenProfile`',
       '`issuers[0].introspection.auth`',
       '`clockTolerance`',
       '`http.timeout`'
@@ -76,6 +76,50 @@ describe('names that are not options', () => {
       { issuers: [{ issuer: ISSUER, introspection: { auth: () => {}, cacheTtl: 1 } }] }
     ]
   ]
+  test.each<readonly [string, object]>([
+    [
+      "`requireCertificateBound` was renamed: write requireSenderConstrained: 'certificate'",
+      { requireCertificateBound: true }
+    ],
+    [
+      "`dpop.required` was renamed: write requireSenderConstrained: 'dpop', beside `dpop`",
+      { dpop: { required: true } }
+    ],
+    [
+      "`issuers[0].profile` was renamed: write tokenProfile: 'rfc9068' or tokenProfile: 'legacy'",
+      { issuers: [{ issuer: ISSUER, profile: 'legacy' }] }
+    ]
+  ])('refuses a former name at start, and shows the new line: %s', (line, options) => {
+    expect(() => resourceServer({ resource: RESOURCE, issuers: [ISSUER], ...options } as never)).toThrow(`- ${line}`)
+  })
+
+  test.each<readonly [string, object]>([
+    [
+      "`requireSenderConstrained` is \"DPoP\": it must be true, false, 'dpop' or 'certificate'",
+      { requireSenderConstrained: 'DPoP' }
+    ],
+    ['`dpop` is false', { dpop: false, requireSenderConstrained: 'dpop' }],
+    ['`dpop.advertise` is false', { dpop: { advertise: false }, requireSenderConstrained: 'dpop' }],
+    ['`dpop.advertise` is "yes": it must be a boolean', { dpop: { advertise: 'yes' } }],
+    ['`callbackTimeout` is 0: it must be a number of seconds from 0.01 to 120', { callbackTimeout: 0 }]
+  ])('refuses what contradicts at start: %s', (line, options) => {
+    expect(() => resourceServer({ resource: RESOURCE, issuers: [ISSUER], ...options } as never)).toThrow(line)
+  })
+
+  test.each<readonly [object, readonly string[], readonly string[]]>([
+    [{}, ['Bearer', 'DPoP'], ['Bearer']],
+    [{ dpop: {} }, ['Bearer', 'DPoP'], ['Bearer']],
+    [{ dpop: { advertise: true } }, ['Bearer', 'DPoP'], ['Bearer', 'DPoP']],
+    [{ dpop: false }, ['Bearer'], ['Bearer']],
+    [{ requireSenderConstrained: 'dpop' }, ['DPoP'], ['DPoP']],
+    [{ requireSenderConstrained: true }, ['Bearer', 'DPoP'], ['Bearer']]
+  ])('%j decides which schemes are accepted and which are advertised', (options, accepted, advertised) => {
+    expect(resourceServer({ resource: RESOURCE, issuers: [ISSUER], ...options }).describe()['schemes']).toEqual({
+      accepted,
+      advertised
+    })
+  })
+
   test.each(typos)('%s is told from the options there are', (name, options) => {
     const [line, ...others] = problemsOf({ resource: RESOURCE, issuers: [ISSUER], ...options })
     expect(others).toEqual([])
@@ -177,7 +221,7 @@ describe('issuers', () => {
       { audience: [] },
       '`issuers[0].audience` is empty: name an identifier of this API, or write null to accept tokens for any API'
     ],
-    [{ profile: 'strict' }, "`issuers[0].profile` is \"strict\": it must be one of 'rfc9068', 'legacy'"],
+    [{ tokenProfile: 'strict' }, "`issuers[0].tokenProfile` is \"strict\": it must be one of 'rfc9068', 'legacy'"],
     [{ tokens: 'all' }, "`issuers[0].tokens` is \"all\": it must be one of 'jwt', 'opaque', 'both'"],
     [
       { tokens: 'opaque' },
@@ -346,7 +390,7 @@ describe('settings', () => {
           issuer: ISSUER,
           acceptedIssuers: new Set([ISSUER]),
           audience: new Set([RESOURCE]),
-          profile: 'rfc9068',
+          tokenProfile: 'rfc9068',
           algorithms: new Set(ALGORITHMS),
           expectedMetadataIssuer: ISSUER,
           introspection: undefined,

@@ -33,7 +33,7 @@ export default {
     return (authorization) => call({ authorization })
   },
   verifyProof: (setup) => {
-    const call = called(middleware(setup, { dpop: { enabled: true, required: true } }))
+    const call = called(middleware(setup, { requireSenderConstrained: 'dpop', dpop: { enabled: true } }))
     return ({ authorization, proof }) => call({ authorization, dpop: proof })
   },
   express: (setup) => middleware(setup)

@@ -87,7 +87,7 @@ export default {
   verifyProof: async (setup) => {
     const { api, requirement } = await create({
       ...setup,
-      variant: { options: { dpop: { required: true, proofLifetime: 300 } } }
+      variant: { options: { requireSenderConstrained: 'dpop', dpop: { proofLifetime: 300 } } }
     })
     const protection = api.protect(requirement)
     return ({ authorization, proof }) =>

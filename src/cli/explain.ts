@@ -15,7 +15,7 @@ export interface ExplainOptions {
   /** Default: the token's `iss`. */
   readonly issuer?: string | undefined
   readonly audience?: string | undefined
-  readonly profile?: 'rfc9068' | 'legacy' | undefined
+  readonly tokenProfile?: 'rfc9068' | 'legacy' | undefined
   /** What the route asks for, space-delimited. */
   readonly scope?: string | undefined
   /** A file with the key set: nothing is asked of anybody. */
@@ -26,12 +26,12 @@ export interface ExplainOptions {
 /** What would admit a token that was refused for this reason, and whether that is wise. */
 const REMEDIES: Readonly<Record<string, string>> = {
   malformed: 'If this authorization server issues opaque tokens: `introspection`. Wise: they are made for that.',
-  type: '`profile: "legacy"`. Wise where the authorization server cannot write `at+jwt`; ID tokens are refused all the same.',
+  type: '`tokenProfile: "legacy"`. Wise where the authorization server cannot write `at+jwt`; ID tokens are refused all the same.',
   audience:
     '`audience: [...]` with the identifier that came. Wise only if it names this API and no other; `audience: null` never is.',
   issuer:
     '`issuer` written exactly as the token has it, a final slash included. Wise: no name is folded. `acceptedIssuers` is for a second name of the same keys, another entry in `issuers` for another authorization server.',
-  claim: '`requiredClaims`, or `profile: "legacy"`. Wise for a claim that nothing in your API relies on.',
+  claim: '`requiredClaims`, or `tokenProfile: "legacy"`. Wise for a claim that nothing in your API relies on.',
   algorithm:
     '`algorithms`. Wise for another asymmetric algorithm that this issuer really uses; `none` and HS* cannot be had.',
   expired: '`clockTolerance`, up to 300 s. Wise for clocks that differ, not for tokens that are too old.',
@@ -168,12 +168,12 @@ function write(terminal: Terminal, subject: Subject & Report): void {
 }
 
 async function issuerOptions(issuer: string, options: ExplainOptions, terminal: Terminal): Promise<IssuerOptions> {
-  const { audience, profile, jwks } = options
+  const { audience, tokenProfile, jwks } = options
   const keys = jwks === undefined ? undefined : await readKeys(jwks, terminal)
   return {
     issuer,
     ...(audience !== undefined && { audience }),
-    ...(profile !== undefined && { profile }),
+    ...(tokenProfile !== undefined && { tokenProfile }),
     ...(keys !== undefined && { jwks: keys as never })
   }
 }

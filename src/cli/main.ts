@@ -24,7 +24,7 @@ history of your shell.
   --issuer URL       whom the API trusts; default: whom the token names
   --resource URL     the API; default: the token's audience
   --audience TEXT    what the API is called in tokens, if not by its URL
-  --profile legacy   tokens whose typ is JWT, or none
+  --token-profile legacy  tokens whose typ is JWT, or none
   --scope "a b"      what the route asks for
   --jwks FILE        the issuer's keys: nobody is asked for anything
 
@@ -43,7 +43,7 @@ async function run(args: string[], terminal: Terminal): Promise<number> {
       resource: { type: 'string' },
       issuer: { type: 'string' },
       audience: { type: 'string' },
-      profile: { type: 'string' },
+      'token-profile': { type: 'string' },
       scope: { type: 'string' },
       jwks: { type: 'string' },
       json: { type: 'boolean', default: false },
@@ -64,9 +64,9 @@ async function run(args: string[], terminal: Terminal): Promise<number> {
   if (command === 'explain') {
     requireUrl(values.issuer, '--issuer')
     requireUrl(values.resource, '--resource')
-    const { profile, ...options } = values
-    if (profile !== undefined && profile !== 'rfc9068' && profile !== 'legacy')
-      throw new TypeError('--profile: rfc9068 or legacy.')
+    const { 'token-profile': tokenProfile, ...options } = values
+    if (tokenProfile !== undefined && tokenProfile !== 'rfc9068' && tokenProfile !== 'legacy')
+      throw new TypeError('--token-profile: rfc9068 or legacy.')
     // Where nobody put quotes around `Bearer …`, it is two. What was written is not repeated: it is a token.
     const isPiped = argument === undefined || (argument === '-' && more.length === 0)
     const given = isPiped ? await terminal.input() : [argument, ...more].join(' ')
@@ -76,7 +76,7 @@ async function run(args: string[], terminal: Terminal): Promise<number> {
       .replace(/^Bearer +/i, '')
     if (token === '' || /\s/.test(token))
       throw new TypeError('explain needs one token, on standard input or as an argument.')
-    return explain({ ...options, token, profile }, terminal)
+    return explain({ ...options, token, tokenProfile }, terminal)
   }
   throw new TypeError(
     command === undefined ? 'Which command? doctor or explain.' : 'There is no such command: doctor or explain.'

@@ -4,10 +4,10 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import {
-  type DpopOptions,
   optional,
   type Requirement,
   type ResourceServer,
+  type ResourceServerOptions,
   resourceServer,
   scope
 } from '../../src/index.js'
@@ -40,9 +40,9 @@ interface Servers {
 async function createServers(): Promise<Servers> {
   const clock = createClock()
   const issuer = await startIssuer({ now: clock.now })
-  const create = (dpop: DpopOptions): ResourceServer =>
-    resourceServer({ resource: RESOURCE, issuers: [issuer.issuer], now: clock.now, dpop })
-  const [both, strict] = [create({}), create({ required: true })]
+  const create = (options: Partial<ResourceServerOptions>): ResourceServer =>
+    resourceServer({ resource: RESOURCE, issuers: [issuer.issuer], now: clock.now, ...options })
+  const [both, strict] = [create({ dpop: { advertise: true } }), create({ requireSenderConstrained: 'dpop' })]
   return {
     clock,
     issuer,
@@ -318,9 +318,9 @@ export function describeDpop(adapter: Adapter): void {
     }
 
     /** Another server, with a store and nonces of its own. */
-    function create(dpop: DpopOptions): ResourceServer {
+    function create(options: Partial<ResourceServerOptions>): ResourceServer {
       const { issuer, clock } = servers
-      const one = resourceServer({ resource: RESOURCE, issuers: [issuer.issuer], now: clock.now, dpop })
+      const one = resourceServer({ resource: RESOURCE, issuers: [issuer.issuer], now: clock.now, ...options })
       onTestFinished(() => one.close())
       return one
     }
@@ -471,7 +471,7 @@ export function describeDpop(adapter: Adapter): void {
         onTestFinished(() => log.mockRestore())
         const replayStore = { add: () => Promise.reject(new Error('down')) }
         for (const errors of ['json', 'framework', 'own'] as const) {
-          const port = await serve({ api: create({ replayStore }), errors, routes: ITEMS })
+          const port = await serve({ api: create({ dpop: { advertise: true, replayStore } }), errors, routes: ITEMS })
           const reply = await get(port, withProof(servers))
           expect([reply.status, reply.values('www-authenticate'), reply.values('retry-after')]).toEqual([
             503,
@@ -516,7 +516,11 @@ export function describeDpop(adapter: Adapter): void {
         test(`DEN-24 DPP-13 DPP-38: required, one challenge and one nonce, which then lets in, with errors answered by: ${errors}`, async () => {
           const log = vi.spyOn(console, 'error').mockImplementation(() => undefined)
           onTestFinished(() => log.mockRestore())
-          const port = await serve({ api: create({ nonces: 'required', nonceSecret: SECRET }), errors, routes: ITEMS })
+          const port = await serve({
+            api: create({ dpop: { advertise: true, nonces: 'required', nonceSecret: SECRET } }),
+            errors,
+            routes: ITEMS
+          })
           const asked = await get(port, [...withProof(servers), ['Origin', 'https://app.example']])
           const text = 'Resource server requires nonce in DPoP proof'
           expect([asked.status, asked.values('www-authenticate')]).toEqual([
@@ -541,7 +545,7 @@ export function describeDpop(adapter: Adapter): void {
 
       test('DPP-30 (RFC 9449 §8.2): an ageing nonce is followed by the next one on the answer, which nobody stores', async () => {
         const port = await serve({
-          api: create({ nonces: 'required', nonceSecret: SECRET }),
+          api: create({ dpop: { advertise: true, nonces: 'required', nonceSecret: SECRET } }),
           prior: [
             ['Cache-Control', 'public, max-age=60'],
             ['Access-Control-Expose-Headers', 'X-Total']
@@ -564,7 +568,10 @@ export function describeDpop(adapter: Adapter): void {
       })
 
       inChain('DPP-29: two middlewares make one nonce, on a success and on a refusal', async () => {
-        const [outer, inner] = [create({ nonces: 'offered' }), create({ nonces: 'offered' })]
+        const [outer, inner] = [
+          create({ dpop: { advertise: true, nonces: 'offered' } }),
+          create({ dpop: { advertise: true, nonces: 'offered' } })
+        ]
         const port = await serve({ api: outer, whole: [], routes: [route('/items', [], { api: inner })] })
         const reply = await get(port, withProof(servers))
         expect(reply.status).toBe(200)
@@ -576,7 +583,7 @@ export function describeDpop(adapter: Adapter): void {
         const strict = await serve({
           api: outer,
           whole: [],
-          routes: [route('/items', [], { api: create({ nonces: 'required' }) })]
+          routes: [route('/items', [], { api: create({ dpop: { advertise: true, nonces: 'required' } }) })]
         })
         const asked = await get(strict, withProof(servers))
         expect(asked.status).toBe(401)

@@ -40,7 +40,7 @@ describe('what is there', () => {
   test('all of them', () => {
     const { introspection, ...issuer } = issuerOf({
       OAUTH_RS_AUDIENCE: 'orders  billing',
-      OAUTH_RS_PROFILE: 'legacy',
+      OAUTH_RS_TOKEN_PROFILE: 'legacy',
       OAUTH_RS_TOKENS: 'both',
       OAUTH_RS_JWKS_URI: 'https://as.example.com/keys',
       OAUTH_RS_METADATA_URL: 'https://as.example.com/metadata',
@@ -51,7 +51,7 @@ describe('what is there', () => {
     expect(issuer).toEqual({
       issuer: 'https://as.example.com',
       audience: ['orders', 'billing'],
-      profile: 'legacy',
+      tokenProfile: 'legacy',
       tokens: 'both',
       jwksUri: 'https://as.example.com/keys',
       metadataUrl: 'https://as.example.com/metadata'
@@ -71,11 +71,12 @@ describe('what is there', () => {
       issuers: [{ issuer: 'https://a.example' }, { issuer: 'https://b.example' }],
       clockTolerance: 5,
       publicUrl: 'https://edge.example.com',
-      dpop: { required: true, nonces: 'offered', nonceSecret: 's'.repeat(32) }
+      requireSenderConstrained: 'dpop',
+      dpop: { nonces: 'offered', nonceSecret: 's'.repeat(32) }
     })
     expect(() => resourceServer(more)).not.toThrow()
     expect(fromEnv({ ...NEEDED, OAUTH_RS_DPOP: 'off' }).dpop).toBe(false)
-    expect(fromEnv({ ...NEEDED, OAUTH_RS_DPOP: 'offered' }).dpop).toEqual({})
+    expect(fromEnv({ ...NEEDED, OAUTH_RS_DPOP: 'offered' }).dpop).toEqual({ advertise: true })
   })
 
   test.each([
@@ -229,10 +230,10 @@ describe('what is wrong', () => {
       ...NEEDED,
       OAUTH_RS_ISSUER: 'https://a.example https://b.example',
       OAUTH_RS_AUDIENCE: 'orders',
-      OAUTH_RS_PROFILE: 'legacy',
+      OAUTH_RS_TOKEN_PROFILE: 'legacy',
       OAUTH_RS_TOKENS: 'jwt'
     }
-    const each = { audience: ['orders'], profile: 'legacy', tokens: 'jwt' }
+    const each = { audience: ['orders'], tokenProfile: 'legacy', tokens: 'jwt' }
     expect(fromEnv(env).issuers).toEqual([
       { issuer: 'https://a.example', ...each },
       { issuer: 'https://b.example', ...each }

@@ -163,9 +163,9 @@ export function describeMutualTls(adapter: Adapter): void {
     })
 
     describe('required', () => {
-      test('MTL-02 DEN-15: requireCertificateBound refuses a token that is bound to none, with the challenge', async () => {
+      test('MTL-02 DEN-15: requireSenderConstrained certificate refuses a token that is bound to none, with the challenge', async () => {
         const { port } = await serve({
-          api: create({ requireCertificateBound: true }),
+          api: create({ requireSenderConstrained: 'certificate' }),
           tls: TLS,
           routes: [route([scope('read')])]
         })

@@ -62,7 +62,7 @@ let api: ResourceServer
 const closing: (() => unknown)[] = []
 beforeEach(async () => {
   as = await createTestIssuer()
-  api = resourceServer(as.options({ resource: RESOURCE, dpop: { nonces: 'offered' } }))
+  api = resourceServer(as.options({ resource: RESOURCE, dpop: { advertise: true, nonces: 'offered' } }))
 })
 afterEach(async () => {
   vi.useRealTimers()

@@ -174,7 +174,7 @@ export function describeStepUp(adapter: Adapter): void {
       let own: number
       beforeAll(async () => {
         plain = await serve({ api: create(), routes: routes() })
-        both = await serve({ api: create({ dpop: { algorithms: [ALGS] } }), routes: routes() })
+        both = await serve({ api: create({ dpop: { advertise: true, algorithms: [ALGS] } }), routes: routes() })
         framework = await serve({ api: create(), routes: routes(), errors: 'framework' })
         own = await serve({ api: create(), routes: routes(), errors: 'own' })
       })
@@ -250,7 +250,7 @@ export function describeStepUp(adapter: Adapter): void {
       }
       for (const errors of ['json', 'framework', 'own'] as const) {
         handled.length = 0
-        const api = create({ dpop: { algorithms: [ALGS] } })
+        const api = create({ dpop: { advertise: true, algorithms: [ALGS] } })
         const port = await serve({ api, errors, routes: [route('/items', [scope('read')], enforcing)] })
         const head = `error="insufficient_user_authentication", error_description="${LEVEL}", scope="read export", acr_values="mfa", max_age="60"`
         expect(seen(await get(port, '/items', bearer(issuer.token())))).toEqual(

@@ -102,7 +102,9 @@ describe('tokens', () => {
   })
 
   test('the issuer’s options may be more: a profile, an audience', async () => {
-    const legacy = resourceServer(as.options({ resource: RESOURCE, issuer: { profile: 'legacy', audience: 'orders' } }))
+    const legacy = resourceServer(
+      as.options({ resource: RESOURCE, issuer: { tokenProfile: 'legacy', audience: 'orders' } })
+    )
     expect(await decide(legacy, as.wrongType({ aud: 'orders' }))).toBe('200')
     expect(await decide(legacy, as.wrongType())).toBe('401 audience')
   })
@@ -128,7 +130,7 @@ describe('tokens that are bound to a key', () => {
     const key = as.dpopKey()
     expect(await ask(as.dpop({ url, key, claims: { scope: 'a' } }), scope('a'))).toBe('200')
     expect(await ask(as.dpop({ url: `${url}?page=2`, key }))).toBe('200')
-    const nonces = resourceServer(as.options({ resource: RESOURCE, dpop: { nonces: 'required' } }))
+    const nonces = resourceServer(as.options({ resource: RESOURCE, dpop: { advertise: true, nonces: 'required' } }))
     expect(await decide(nonces, as.dpop({ url, key }))).toBe('401 proof_nonce')
   })
 

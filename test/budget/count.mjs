@@ -127,7 +127,7 @@ const introspected = {
   tokens: /** @type {const} */ ('both'),
   introspection: { auth: noClientAuth(), clientId: 'api' }
 }
-const api = resourceServer({ ...settings, dpop: {} })
+const api = resourceServer({ ...settings, dpop: { advertise: true } })
 const asking = resourceServer({ ...settings, issuers: [introspected] })
 const [route, askingRoute] = [api.protect(scope('read')), asking.protect(scope('read'))]
 await Promise.all([api.ready(), asking.ready()])

@@ -48,7 +48,7 @@ async function startApi(
     ...(now && { now }),
     issuer: { issuer: as.issuer, ...(format === 'opaque' && { introspection }) },
     requirements: [scope('read')],
-    dpop
+    dpop: { advertise: true, ...dpop }
   })
   open.push(api)
   as.resources.set(api.api.resource, { scopes: ['read', 'write'], format, algorithm: 'ES256' })
@@ -235,7 +235,7 @@ describe.each(CONFIGURED)('oidc-provider %s', (_title, ownNonces) => {
 test('DPP-27 (RFC 9728 §2): oauth4webapi reads in the metadata what our challenges say', async () => {
   const issuer = await startIssuer()
   onTestFinished(() => issuer.close())
-  const api = await startProtectedApi({ issuer: { issuer: issuer.issuer }, dpop: { required: true } })
+  const api = await startProtectedApi({ issuer: { issuer: issuer.issuer }, requireSenderConstrained: 'dpop' })
   open.push(api)
   const identifier = new URL(api.api.resource)
   const response = await oauth.resourceDiscoveryRequest(identifier, loopback)

@@ -49,7 +49,11 @@ async function startServer(dpop?: DpopOptions): Promise<string> {
   http.listen(0, '127.0.0.1')
   await once(http, 'listening')
   const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}/mcp`
-  const api = resourceServer({ resource: url, issuers: [as.issuer], ...(dpop && { dpop }) })
+  const api = resourceServer({
+    resource: url,
+    issuers: [as.issuer],
+    ...(dpop && { requireSenderConstrained: 'dpop', dpop })
+  })
   as.resources.set(url, { scopes: ['mcp', 'notes:write'], algorithm: 'ES256' })
   const app = express()
   app.use(protectedResourceMetadata(api))
@@ -204,8 +208,8 @@ test('MCP-04 MCP-10: a tool that needs another scope: 403, and the client asks i
 })
 
 test.each([
-  ['without nonces', { required: true }],
-  ['with nonces', { required: true, nonces: 'required', nonceSecret: 'a secret of thirty-two characters' }]
+  ['without nonces', {}],
+  ['with nonces', { nonces: 'required', nonceSecret: 'a secret of thirty-two characters' }]
 ] as const)(
   'DPoP, %s: what the client got is bound to its key, and it proves that at each request',
   async (title, dpop) => {

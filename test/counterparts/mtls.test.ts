@@ -74,7 +74,7 @@ beforeAll(async () => {
       resource,
       issuers: [{ issuer, introspection: { clientId: 'api', auth: clientSecretBasic(SECRET) } }],
       http: { dispatcher: connecting() },
-      requireCertificateBound: true
+      requireSenderConstrained: 'certificate'
     })
     closing.push(one)
     return one

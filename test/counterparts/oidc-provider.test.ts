@@ -163,7 +163,7 @@ describe.each(ALGORITHMS)('oidc-provider: JWT access tokens with %s', (algorithm
 describe('oidc-provider: ID tokens under the legacy profile', () => {
   test('ATV-12 (RFC 8725 §3.12): an ID token is refused there too, though its typ may pass', async () => {
     const resource = jwtResource('RS256')
-    const { origin } = await startApi(resource, { profile: 'legacy' })
+    const { origin } = await startApi(resource, { tokenProfile: 'legacy' })
     const { idToken } = await client.authorizationCode(resource, 'read')
     const { status, challenge: line } = await callMe(origin, idToken)
     expect(status).toBe(401)

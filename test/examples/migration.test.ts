@@ -93,7 +93,7 @@ beforeAll(async () => {
     await expressApp(passport.initialize(), passport.authenticate('jwt', { session: false }), hasScope)
   )
 
-  const legacy = resourceServer(as.options({ resource: AUDIENCE, issuer: { profile: 'legacy' } }))
+  const legacy = resourceServer(as.options({ resource: AUDIENCE, issuer: { tokenProfile: 'legacy' } }))
   origins.set('express, legacy', await expressApp(onExpress.protect(legacy, scope('read'))))
 
   const koa = async (...middleware: unknown[]): Promise<string> => {
@@ -195,7 +195,7 @@ describe.each(MIGRATIONS)('%s → %s', (before, after) => {
     expect({ letIn: was === 200, after: await ask(after, token) }).toEqual({ letIn: status === 200, after: status })
   })
 
-  test('a token whose `typ` is `JWT` needs `profile: "legacy"` afterwards', async () => {
+  test('a token whose `typ` is `JWT` needs `tokenProfile: "legacy"` afterwards', async () => {
     const token = as.wrongType(read)
     const was = await ask(before, token)
     expect({ before: was, after: await ask(after, token) }).toEqual({ before: 200, after: 401 })

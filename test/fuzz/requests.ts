@@ -30,8 +30,8 @@ const linesOf = (input: string): readonly string[] => (input === '' ? [] : input
 // ---- Authorization
 
 /** One line an `Authorization` field. */
-export function authorization(profile: 'rfc9068' | 'legacy' = 'rfc9068'): Target {
-  const server = api({}, { profile })
+export function authorization(tokenProfile: 'rfc9068' | 'legacy' = 'rfc9068'): Target {
+  const server = api({}, { tokenProfile })
   const route = server.protect(scope('read'))
   return {
     run: async (input) => {
@@ -39,23 +39,23 @@ export function authorization(profile: 'rfc9068' | 'legacy' = 'rfc9068'): Target
       const verdict = await verdictOf(() => route.authorize(request), REFUSALS)
       // Once more, when what was verified may be remembered.
       expect(await verdictOf(() => route.authorize(request), REFUSALS)).toBe(verdict)
-      requireExpected(verdict, await expectedOfBearer(linesOf(input), profile))
+      requireExpected(verdict, await expectedOfBearer(linesOf(input), tokenProfile))
       return verdict
     },
     close: () => server.close()
   }
 }
 
-async function expectedOfBearer(lines: readonly string[], profile: 'rfc9068' | 'legacy'): Promise<Expected> {
+async function expectedOfBearer(lines: readonly string[], tokenProfile: 'rfc9068' | 'legacy'): Promise<Expected> {
   const [line = '', another] = lines
   const token = /^bearer +([\w.~+/-]+=*)$/i.exec(line)?.[1]
   if (token === undefined || another !== undefined || token.length > 16_384) return 'refused'
-  const legacy = profile === 'legacy' ? ['application/jwt', undefined] : []
+  const legacy = tokenProfile === 'legacy' ? ['application/jwt', undefined] : []
   const jws = await verified(token, { types: ['application/at+jwt', ...legacy] })
-  const required = ['iss', 'aud', 'exp', ...(profile === 'legacy' ? [] : ['sub', 'client_id', 'iat', 'jti'])]
+  const required = ['iss', 'aud', 'exp', ...(tokenProfile === 'legacy' ? [] : ['sub', 'client_id', 'iat', 'jti'])]
   if (jws === undefined || !isGrant(jws.claims, { required })) return 'refused'
   const isOther = ['nonce', 'at_hash', 'c_hash', 'events'].some((name) => jws.claims[name] !== undefined)
-  return profile === 'legacy' && (isOther || !isAccessKind(jws.claims)) ? 'refused' : 'accepted'
+  return tokenProfile === 'legacy' && (isOther || !isAccessKind(jws.claims)) ? 'refused' : 'accepted'
 }
 
 // ---- DPoP
@@ -64,7 +64,7 @@ async function expectedOfBearer(lines: readonly string[], profile: 'rfc9068' | '
 export function dpop(): Target {
   const used = new Set<string>()
   const replayStore = { add: (key: string) => !used.has(key) && used.add(key).size > 0 }
-  const server = api({ dpop: { nonces: 'offered', nonceSecret: NONCE_SECRET, replayStore } })
+  const server = api({ dpop: { advertise: true, nonces: 'offered', nonceSecret: NONCE_SECRET, replayStore } })
   const token = expand('<<bound>>')
   const route = server.protect(scope('read'))
   return {

@@ -329,7 +329,7 @@ import { instrument } from '${NAME}/otel'
 import { keycloak } from '${NAME}/profiles'
 import { createTestIssuer } from '${NAME}/testing'
 
-const api = resourceServer<{ scopes: 'a' | 'b' }>({ resource: 'https://api.example.com', issuers: ['https://as.example.com'] })
+const api = resourceServer<'a' | 'b'>({ resource: 'https://api.example.com', issuers: ['https://as.example.com'] })
 express().get('/:id', protect(api, scope('a')), (req, res) => {
   const access: Access = getAuth(req)
   res.json([access.subject, req.params.id])

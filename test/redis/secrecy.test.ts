@@ -24,7 +24,11 @@ describe.skipIf(!hasRedis)('what Redis is told', () => {
     const process = async (): Promise<ResourceServer> => {
       const channel = redisChannel(await redis.client('ioredis'), await redis.client('ioredis'))
       const store = redisStore(await redis.client('ioredis'))
-      return bed.api({ issuers: [introspecting(issuer)], dpop: {}, shared: { store, secret: SECRET, channel } })
+      return bed.api({
+        issuers: [introspecting(issuer)],
+        dpop: { advertise: true },
+        shared: { store, secret: SECRET, channel }
+      })
     }
     const [a, b] = [await process(), await process()]
     await Promise.all([a.ready(), b.ready()])

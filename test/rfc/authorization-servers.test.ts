@@ -44,7 +44,7 @@ function problem(issuer: object, options: Partial<ResourceServerOptions> = {}): 
 }
 
 describe('ASQ-05: another claim than aud names the resource', () => {
-  const cognito = { audience: ['client-1', 'client-2'], audienceClaim: 'client_id', profile: 'legacy' } as const
+  const cognito = { audience: ['client-1', 'client-2'], audienceClaim: 'client_id', tokenProfile: 'legacy' } as const
 
   test.each([
     ['names one of ours', { client_id: 'client-1', aud: undefined }, granted],
@@ -100,8 +100,8 @@ describe('ASQ-05 ASQ-10: a claim of its own says what kind of token it is', () =
     ['one is an object', { token_use: { access: true }, typ: 'Bearer' }, denial.type]
   ])('ASQ-10 (RFC 8725 §3.12): a JWT in which %s', async (_, claims, expected) => {
     const issuer = await bed.issuer()
-    for (const profile of ['rfc9068', 'legacy'] as const) {
-      const api = bed.api({ issuers: [{ issuer: issuer.issuer, profile, requiredClaimValues }] })
+    for (const tokenProfile of ['rfc9068', 'legacy'] as const) {
+      const api = bed.api({ issuers: [{ issuer: issuer.issuer, tokenProfile, requiredClaimValues }] })
       expect(await ask(api, issuer.token({ claims }))).toEqual(expected)
     }
   })

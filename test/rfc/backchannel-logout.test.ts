@@ -327,7 +327,7 @@ describe('SET-10 (RFC 8725 §3.12): one kind of token is not another', () => {
     const good = { scope: 'read', client_id: 'c1', aud: RESOURCE, exp: NOW + 300 }
     for (const typ of ['logout+jwt', 'JWT', undefined])
       expect(await ask(api, logout({ header: { typ }, claims: good }))).toEqual(denial.type)
-    const lax = bed.api({ issuers: [{ issuer: issuer.issuer, profile: 'legacy' }] })
+    const lax = bed.api({ issuers: [{ issuer: issuer.issuer, tokenProfile: 'legacy' }] })
     for (const typ of ['logout+jwt', 'JWT', undefined])
       expect(await ask(lax, logout({ header: { typ }, claims: good }))).toEqual(denial.type)
   })

@@ -151,7 +151,7 @@ describe('FAPI 2.0 Security Profile §5.3.4: a resource server', () => {
     ) as [Buffer, Buffer]
     const thumbprint = Buffer.from(new X509Certificate(mine).fingerprint256.replaceAll(':', ''), 'hex')
     const request = bearer(accessToken({ claims: { cnf: { 'x5t#S256': thumbprint.toString('base64url') } } }))
-    for (const server of [api(), api({ requireCertificateBound: true, dpop: false })]) {
+    for (const server of [api(), api({ requireSenderConstrained: 'certificate', dpop: false })]) {
       expect(await outcome(server, { ...request, certificate: () => mine })).toEqual(granted)
       for (const certificate of [() => other, () => undefined])
         expect(await outcome(server, { ...request, certificate })).toMatchObject({
@@ -160,14 +160,14 @@ describe('FAPI 2.0 Security Profile §5.3.4: a resource server', () => {
           body: { error: 'invalid_token', error_description: CERTIFICATE }
         })
     }
-    const certificateOnly = api({ requireCertificateBound: true })
+    const certificateOnly = api({ requireSenderConstrained: 'certificate' })
     expect(await outcome(certificateOnly, get())).toMatchObject({
       headers: { 'WWW-Authenticate': [challengeOf('Bearer')] }
     })
   })
 
-  test('FAP-04: with `dpop.required` Bearer is not looked at', async () => {
-    const server = api({ dpop: { required: true } })
+  test('FAP-04: with `requireSenderConstrained` dpop Bearer is not looked at', async () => {
+    const server = api({ requireSenderConstrained: 'dpop' })
     expect(await outcome(server, dpop(bound()))).toEqual(granted)
     expect(await outcome(server, bearer(bound()))).toMatchObject({
       status: 401,

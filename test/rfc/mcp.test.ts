@@ -135,7 +135,7 @@ describe('MCP: DPoP extension', () => {
   const client = createDpopKey()
   const bound = token({ cnf: { jkt: client.jkt } })
   const url = 'https://mcp.example.com/mcp'
-  const api = server({ dpop: {} })
+  const api = server({ dpop: { advertise: true } })
   const answerTo = (proof: string, of = bound): ReturnType<typeof outcome> =>
     outcome(api, get({ authorization: `DPoP ${of}`, dpop: proof }, { url: '/mcp' }))
   const proofRefused = (reason: keyof typeof PROOF_TEXTS): object => ({

@@ -1105,7 +1105,7 @@ describe('INT-20 (RFC 9701 §8.1): an introspection response is not an access to
       )
     const whole = { sub: 'u1', client_id: 'c1', exp: now + 300, jti: 'j', scope: 'read' }
     const strict = bed.api({ issuers: [introspecting(issuer)] })
-    const legacy = bed.api({ issuers: [introspecting(issuer, {}, { profile: 'legacy' })] })
+    const legacy = bed.api({ issuers: [introspecting(issuer, {}, { tokenProfile: 'legacy' })] })
     expect(await ask(strict, response('token-introspection+jwt', whole))).toEqual(denial.type)
     expect(await ask(legacy, response('token-introspection+jwt', whole))).toEqual(denial.type)
     expect(await ask(strict, response('application/token-introspection+jwt', whole))).toEqual(denial.type)

@@ -170,8 +170,8 @@ describe('what a server may ask for', () => {
   const challengeOf = (description: string): string =>
     `DPoP error="invalid_token", error_description="${description}", scope="read", algs="${ALGS}", ${METADATA}`
 
-  test('MTL-02 DEN-15: requireCertificateBound refuses an unbound token, with any certificate', async () => {
-    const strict = api({ requireCertificateBound: true })
+  test('MTL-02 DEN-15: requireSenderConstrained certificate refuses an unbound token, with any certificate', async () => {
+    const strict = api({ requireSenderConstrained: 'certificate' })
     expect(await outcome(strict, bearer(accessToken()))).toEqual(denied)
     expect(await outcome(strict, shown(bearer(accessToken()), client))).toEqual(denied)
     expect(await outcome(strict, shown(bearer(bound()), client))).toEqual(granted)
@@ -179,7 +179,7 @@ describe('what a server may ask for', () => {
   })
 
   test('MTL-02 MTL-03: each time, though the same token passed another server', async () => {
-    const strict = api({ requireCertificateBound: true })
+    const strict = api({ requireSenderConstrained: 'certificate' })
     const token = accessToken()
     for (const _ of [1, 2]) {
       expect(await outcome(server, bearer(token))).toEqual(granted)
@@ -187,8 +187,8 @@ describe('what a server may ask for', () => {
     }
   })
 
-  test('MTL-02 DEN-15: requireCertificateBound refuses a token that is bound to a DPoP key alone, and its proof stays good', async () => {
-    const strict = api({ requireCertificateBound: true })
+  test('MTL-02 DEN-15: requireSenderConstrained certificate refuses a token that is bound to a DPoP key alone, and its proof stays good', async () => {
+    const strict = api({ requireSenderConstrained: 'certificate' })
     const token = bound({ jkt: dpopKey.jkt })
     const request = shown(dpop(token), client)
     const first = await outcome(strict, request)
@@ -210,8 +210,8 @@ describe('what a server may ask for', () => {
 
   test('MTL-02 (RFC 8705 §3.3, RFC 9728 §2): the metadata says that tokens must be bound, and only then', () => {
     const member = 'tls_client_certificate_bound_access_tokens'
-    expect(api({ requireCertificateBound: true }).metadata?.document()).toMatchObject({ [member]: true })
-    for (const of of [server, api({ requireSenderConstrained: true }), api({ requireCertificateBound: false })])
+    expect(api({ requireSenderConstrained: 'certificate' }).metadata?.document()).toMatchObject({ [member]: true })
+    for (const of of [server, api({ requireSenderConstrained: true }), api({ requireSenderConstrained: 'dpop' })])
       expect(of.metadata?.document()).not.toHaveProperty(member)
   })
 

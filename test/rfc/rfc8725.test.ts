@@ -218,7 +218,7 @@ describe('RFC 8725 §3.11, §3.12: one kind of JWT is not another', () => {
     const claims = { events: { 'https://schemas.openid.net/secevent/caep/event-type/session-revoked': {} } }
     const token = accessToken({ header: { typ: 'secevent+jwt' }, claims })
     expect(await outcome(server, bearer(token))).toEqual(refused('DEN-12', 'type'))
-    expect(await outcome(api({}, { profile: 'legacy' }), bearer(accessToken({ claims })))).toEqual(
+    expect(await outcome(api({}, { tokenProfile: 'legacy' }), bearer(accessToken({ claims })))).toEqual(
       refused('DEN-12', 'type')
     )
   })

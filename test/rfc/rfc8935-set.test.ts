@@ -887,7 +887,9 @@ describe('SET-09 (CAEP 1.0 §3, RISC 1.0 §2)', () => {
 describe('SET-10 (RFC 8417 §4, RFC 8725 §3.12)', () => {
   test('SET-10: an event is no access token', async () => {
     const issuer = await bed.issuer()
-    const api = bed.api({ issuers: [issuer.issuer, { issuer: 'https://legacy.example', profile: 'legacy', jwks }] })
+    const api = bed.api({
+      issuers: [issuer.issuer, { issuer: 'https://legacy.example', tokenProfile: 'legacy', jwks }]
+    })
     const good = { scope: 'read', exp: NOW + 300 }
     expect(await ask(api, issuer.token({ header: { typ: 'secevent+jwt' }, claims: good }))).toEqual(denial.type)
     const claims = { iss: 'https://legacy.example', aud: RESOURCE, iat: NOW, jti: 'j', events: { x: {} }, ...good }

@@ -23,7 +23,7 @@ import {
 
 const bed = createBed()
 const server = api()
-const legacy = api({}, { profile: 'legacy' })
+const legacy = api({}, { tokenProfile: 'legacy' })
 const answerTo = (token: Token, of = server): ReturnType<typeof outcome> => outcome(of, bearer(accessToken(token)))
 const type = refused('DEN-12', 'type')
 const audience = refused('DEN-10', 'audience')
@@ -337,7 +337,7 @@ describe('RFC 8725 §3.8: several issuers', () => {
   })
 
   test('ATV-16 (RFC 8725 §3.8): the profile of one issuer is not the other’s', async () => {
-    const of = both({ profile: 'legacy' })
+    const of = both({ tokenProfile: 'legacy' })
     expect(await answerTo({ header: { typ: 'JWT' } }, of)).toEqual(granted)
     expect(await answerTo(ofOther({ header: { typ: 'JWT' } }), of)).toEqual(type)
   })

@@ -299,7 +299,11 @@ describe('RAR-04 (RFC 9728 §2, RFC 6750 §3.1): what is said', () => {
   })
 
   test('RAR-04 (RFC 9449 §7.1): with DPoP beside, the error is under the scheme that was used', async () => {
-    const { headers } = await outcome(api({ dpop: { algorithms: ['ES256'] } }), bearer(accessToken()), payment)
+    const { headers } = await outcome(
+      api({ dpop: { advertise: true, algorithms: ['ES256'] } }),
+      bearer(accessToken()),
+      payment
+    )
     expect(headers['WWW-Authenticate']).toEqual([
       `Bearer error="insufficient_scope", error_description="${LACKING}", ${METADATA}`,
       `DPoP algs="ES256", ${METADATA}`

@@ -86,8 +86,8 @@ const reasonOf = async (server: ResourceServer, request: ResourceRequest): Promi
   (await refusal(() => server.authorize(request))).reason
 
 const silent = api()
-const both = api({ dpop: {} })
-const strict = api({ dpop: { required: true } })
+const both = api({ dpop: { advertise: true } })
+const strict = api({ requireSenderConstrained: 'dpop' })
 const off = api({ dpop: false })
 
 describe('RFC 9449 itself', () => {
@@ -121,7 +121,7 @@ describe('RFC 9449 itself', () => {
       resource: 'https://resource.example.org',
       issuers: [introspecting(issuer, {}, { audience: ['https://api.example.com'] })],
       now: () => now,
-      dpop: {},
+      dpop: { advertise: true },
       ...options
     })
   }
@@ -436,10 +436,10 @@ describe('RFC 9449 §4.3: one flaw, and the proof is refused with exactly one ch
       const jti = 'the-jti-of-this-test'
       const good = key.proof({ token, claims: { jti } })
       const sent = field ? field(good) : key.proof({ token, ...flaw, claims: { jti, ...flaw?.claims } })
-      for (const options of [{}, { required: true }]) {
+      for (const required of [false, 'dpop'] as const) {
         // A key that was met before, and one that was not.
         for (const warm of [false, true]) {
-          const server = api({ dpop: options })
+          const server = api({ requireSenderConstrained: required, dpop: { advertise: true } })
           if (warm) expect(await outcome(server, dpop(key.proof({ token })))).toEqual(granted)
           expect(await outcome(server, dpop(sent))).toEqual(proofRefused(reason))
           // DPP-21: what was refused has used up nothing.
@@ -507,7 +507,7 @@ describe('RFC 9449 §4.3: what is no flaw', () => {
   ]
   for (const [title, proof, sent] of good) {
     test(`${title}`, async () => {
-      expect(await withProof(api({ dpop: {} }), proof, sent)).toEqual(granted)
+      expect(await withProof(api({ dpop: { advertise: true } }), proof, sent)).toEqual(granted)
     })
   }
 
@@ -553,7 +553,7 @@ describe('RFC 9449 §4.3 (9): the target URI', () => {
 
   test('DPP-12: publicUrl has a path of its own, where a proxy cuts one', async () => {
     for (const publicUrl of ['https://gateway.example/shop', 'https://gateway.example/shop/']) {
-      const server = api({ dpop: {}, publicUrl })
+      const server = api({ dpop: { advertise: true }, publicUrl })
       expect(await withProof(server, { url: 'https://gateway.example/shop/items' })).toEqual(granted)
       for (const url of [
         'https://gateway.example/items',
@@ -565,7 +565,7 @@ describe('RFC 9449 §4.3 (9): the target URI', () => {
   })
 
   test('DPP-12: several publicUrls are alternatives, and nothing between them', async () => {
-    const server = api({ dpop: {}, publicUrl: ['https://a.example', 'https://b.example:8443/v1'] })
+    const server = api({ dpop: { advertise: true }, publicUrl: ['https://a.example', 'https://b.example:8443/v1'] })
     for (const url of ['https://a.example/items', 'https://b.example:8443/v1/items'])
       expect(await withProof(server, { url })).toEqual(granted)
     for (const url of ['https://a.example/v1/items', 'https://b.example/v1/items', 'https://b.example:8443/items'])
@@ -574,7 +574,7 @@ describe('RFC 9449 §4.3 (9): the target URI', () => {
 
   test('DPP-12: without publicUrl it is the origin of the resource, whatever path that has', async () => {
     const server = api(
-      { dpop: {}, resource: 'https://api.example.com/v1?tenant=a' },
+      { dpop: { advertise: true }, resource: 'https://api.example.com/v1?tenant=a' },
       { audience: 'https://api.example.com' }
     )
     const url = '/v1/items'
@@ -660,7 +660,7 @@ describe('RFC 9449 §6, §7: the token and the key', () => {
   })
 
   test('DPP-25 DEN-23: what was granted with a proof once is granted to nobody without one', async () => {
-    const server = api({ dpop: {} })
+    const server = api({ dpop: { advertise: true } })
     const first = await accessOf(server, dpop(key.proof({ token })))
     expect(await accessOf(server, dpop(key.proof({ token })))).toBe(first)
     expect(first).toMatchObject({ scheme: 'DPoP', confirmedBy: ['dpop'], responseHeaders: {} })
@@ -697,7 +697,7 @@ describe('RFC 9449 §6, §7: the token and the key', () => {
     const thumbprint = 'A5BYxvLAy0ksUzt_DNFd8tF8-q9uYCj-iFwoxzmi5p4'
     const expected = createHash('sha256').update(certificate).digest('base64url')
     expect(thumbprint).not.toBe(expected)
-    const server = api({ dpop: {} })
+    const server = api({ dpop: { advertise: true } })
     const ask = (cnf: object, proof: Proof, presented?: Uint8Array, by: DpopKey = key): Promise<Outcome> => {
       const doubly = accessToken({ claims: { cnf } })
       const request = dpop(by.proof({ token: doubly, ...proof }), { token: doubly })
@@ -843,17 +843,21 @@ describe('RFC 9449 §7: modes', () => {
   })
 
   test('DPP-27 (RFC 9449 §7.1, RFC 9728 §2): algs of a challenge are those of the metadata', async () => {
-    for (const options of [{}, { algorithms: ['ES384', 'PS512'] }, { required: true }] satisfies DpopOptions[]) {
-      const server = api({ dpop: options })
+    for (const options of [
+      { dpop: { advertise: true } },
+      { dpop: { advertise: true, algorithms: ['ES384', 'PS512'] } },
+      { requireSenderConstrained: 'dpop' }
+    ] satisfies Partial<ResourceServerOptions>[]) {
+      const server = api(options)
       const { headers } = await outcome(server, get())
       const algs = /algs="([^"]+)"/.exec(String(headers['WWW-Authenticate']))?.[1]?.split(' ')
       expect(algs).toEqual(server.metadata?.document()['dpop_signing_alg_values_supported'])
-      expect(algs).toEqual('algorithms' in options ? options.algorithms : ALGS.split(' '))
+      expect(algs).toEqual(options.dpop?.algorithms ?? ALGS.split(' '))
     }
   })
 
   test('DPP-05 DPP-27: algorithms of the user’s replace the default ones', async () => {
-    const server = api({ dpop: { algorithms: ['ES384'] } })
+    const server = api({ dpop: { advertise: true, algorithms: ['ES384'] } })
     const p384 = createDpopKey('ES384')
     const bound = accessToken({ claims: { cnf: { jkt: p384.jkt } } })
     expect(await outcome(server, dpop(p384.proof({ token: bound }), { token: bound }))).toEqual(granted)
@@ -915,7 +919,7 @@ describe('RFC 9449 §6.2: introspected tokens', () => {
 
   test('DPP-36: are held to the same proof, which nobody else gets to see', async () => {
     const issuer = await bed.issuer()
-    const server = bed.api({ issuers: [introspecting(issuer)], dpop: {} })
+    const server = bed.api({ issuers: [introspecting(issuer)], dpop: { advertise: true } })
     const opaque = issuer.opaque({ cnf: { jkt: key.jkt }, token_type: 'DPoP' })
     const at = bed.clock.now()
     const sent = { token: opaque }
@@ -932,7 +936,7 @@ describe('RFC 9449 §6.2: introspected tokens', () => {
 
   test('DPP-36 (RFC 9449 §6.2): token_type must be DPoP where there is one', async () => {
     const issuer = await bed.issuer()
-    const server = bed.api({ issuers: [introspecting(issuer)], dpop: {} })
+    const server = bed.api({ issuers: [introspecting(issuer)], dpop: { advertise: true } })
     const at = bed.clock.now()
     for (const [type, expected] of [
       ['DPoP', granted],
@@ -947,7 +951,7 @@ describe('RFC 9449 §6.2: introspected tokens', () => {
 
   test('DPP-24 DPP-36: an answer without cnf is of an unbound token', async () => {
     const issuer = await bed.issuer()
-    const server = bed.api({ issuers: [introspecting(issuer)], dpop: {} })
+    const server = bed.api({ issuers: [introspecting(issuer)], dpop: { advertise: true } })
     const opaque = issuer.opaque({ token_type: 'DPoP' })
     expect(await withProof(server, { at: bed.clock.now() }, { token: opaque })).toEqual(unboundRefused)
     expect(await outcome(server, bearer(opaque))).toMatchObject({ status: 401, reason: 'dpop_downgrade' })
@@ -958,7 +962,7 @@ describe('DPoP beside other rules about the sender', () => {
   const certificateText = 'The access token is bound to a different client certificate'
 
   test('FAP-04 (RFC 9700 §2.2.1): where senders must be constrained, DPoP is one way, and a plain bearer token none', async () => {
-    const server = api({ dpop: {}, requireSenderConstrained: true })
+    const server = api({ dpop: { advertise: true }, requireSenderConstrained: true })
     expect(await outcome(server, dpop(key.proof({ token })))).toEqual(granted)
     expect(await outcome(server, bearer(accessToken()))).toEqual(
       bothSchemes(401, 'invalid_token', 'certificate_binding', certificateText, { under: ['Bearer'] })
@@ -968,7 +972,7 @@ describe('DPoP beside other rules about the sender', () => {
   })
 
   test('MTL-02: where a certificate is asked for, a DPoP key is none', async () => {
-    const server = api({ dpop: {}, requireCertificateBound: true })
+    const server = api({ dpop: { advertise: true }, requireSenderConstrained: 'certificate' })
     expect(await outcome(server, dpop(key.proof({ token })))).toEqual(
       dpopRefused('certificate_binding', certificateText)
     )
@@ -978,7 +982,7 @@ describe('DPoP beside other rules about the sender', () => {
 
   test('DPP-36 (RFC 7662 §4): asked about anew, a token stays with the proof it came with, which is used once', async () => {
     const issuer = await bed.issuer()
-    const server = bed.api({ issuers: [introspecting(issuer)], dpop: { nonces: 'offered' } })
+    const server = bed.api({ issuers: [introspecting(issuer)], dpop: { advertise: true, nonces: 'offered' } })
     const opaque = issuer.opaque({ cnf: { jkt: key.jkt }, token_type: 'DPoP' })
     const proof = key.proof({ token: opaque, at: bed.clock.now() })
     const access = await accessOf(server, dpop(proof, { token: opaque }), fresh(), scope('read'))
@@ -994,14 +998,14 @@ describe('DPoP beside other rules about the sender', () => {
 
 describe('RFC 9449 §11.1: replay', () => {
   test('DPP-19 DEF-06: a proof is good once', async () => {
-    const server = api({ dpop: {} })
+    const server = api({ dpop: { advertise: true } })
     const proof = key.proof({ token })
     expect(await outcome(server, dpop(proof))).toEqual(granted)
     for (const _ of [1, 2, 3]) expect(await outcome(server, dpop(proof))).toEqual(proofRefused('proof_replayed'))
   })
 
   test('DPP-19: the same jti in another proof of the same key is a replay', async () => {
-    const server = api({ dpop: {} })
+    const server = api({ dpop: { advertise: true } })
     expect(await withProof(server, { claims: { jti: 'same' } })).toEqual(granted)
     expect(await withProof(server, { claims: { jti: 'same', more: 1 }, at: NOW - 1 })).toEqual(
       proofRefused('proof_replayed')
@@ -1010,7 +1014,7 @@ describe('RFC 9449 §11.1: replay', () => {
   })
 
   test('DPP-19: the same jti of another key is none', async () => {
-    const server = api({ dpop: {} })
+    const server = api({ dpop: { advertise: true } })
     const bound = accessToken({ claims: { cnf: { jkt: other.jkt } } })
     const claims = { jti: 'same' }
     expect(await withProof(server, { claims })).toEqual(granted)
@@ -1029,7 +1033,7 @@ describe('RFC 9449 §11.1: replay', () => {
       dpop(proof, { fields: { origin: 'https://app.example', host: 'other.example' } })
     ]
     for (const first of spellings) {
-      const server = api({ dpop: {} })
+      const server = api({ dpop: { advertise: true } })
       expect(await outcome(server, first)).toEqual(granted)
       for (const again of spellings) {
         const { headers, ...rest } = await outcome(server, again)
@@ -1042,7 +1046,10 @@ describe('RFC 9449 §11.1: replay', () => {
   test('DPP-19: it is remembered for as long as it is fresh, by whatever iat it has', async () => {
     for (const ahead of [10, 0, -60]) {
       const clock = createClock(NOW)
-      const server = api({ dpop: { replayStore: memoryOnceStore({ now: clock.now }) }, now: clock.now })
+      const server = api({
+        dpop: { advertise: true, replayStore: memoryOnceStore({ now: clock.now }) },
+        now: clock.now
+      })
       const long = accessToken({ claims: { cnf: { jkt: key.jkt }, exp: NOW + 3600 } })
       const proof = key.proof({ token: long, at: NOW + ahead })
       const ask = (): Promise<Outcome> => outcome(server, dpop(proof, { token: long }))
@@ -1061,7 +1068,7 @@ describe('RFC 9449 §11.1: replay', () => {
   test('DPP-19: the store is told an opaque key and how long the proof is fresh yet, and 10 s more', async () => {
     const added: [string, number][] = []
     const replayStore = { add: (one: string, ttl: number) => added.push([one, ttl]) > 0 }
-    const server = api({ dpop: { replayStore, nonces: 'offered' } })
+    const server = api({ dpop: { advertise: true, replayStore, nonces: 'offered' } })
     const jti = 'a jti with "blanks", ünïcode and a \u0000'
     const ages: readonly (readonly [number, number])[] = [
       [0, 70],
@@ -1076,7 +1083,7 @@ describe('RFC 9449 §11.1: replay', () => {
     expect(added[0]?.[0]).toMatch(/^[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{43}$/)
     const secret = { nonceSecret: 'a secret of thirty-two characters' }
     const clock = createClock(NOW)
-    const withNonces = api({ dpop: { replayStore, nonces: 'required', ...secret }, now: clock.now })
+    const withNonces = api({ dpop: { advertise: true, replayStore, nonces: 'required', ...secret }, now: clock.now })
     const nonce = await nonceOf(withNonces)
     for (const [age, ttl] of [
       [0, 310],
@@ -1092,7 +1099,7 @@ describe('RFC 9449 §11.1: replay', () => {
 
   test('DPP-19: a clock set back does not make a used proof new', async () => {
     const clock = createClock(NOW)
-    const server = api({ dpop: {}, now: clock.now })
+    const server = api({ dpop: { advertise: true }, now: clock.now })
     const proof = key.proof({ token })
     clock.advance(40)
     expect(await outcome(server, dpop(proof))).toEqual(granted)
@@ -1104,7 +1111,7 @@ describe('RFC 9449 §11.1: replay', () => {
 
   test('DPP-19: nor does one that jumped ahead and came back', async () => {
     const clock = createClock(NOW)
-    const server = api({ dpop: {}, now: clock.now })
+    const server = api({ dpop: { advertise: true }, now: clock.now })
     const proof = key.proof({ token })
     expect(await outcome(server, dpop(proof))).toEqual(granted)
     clock.advance(200)
@@ -1116,7 +1123,7 @@ describe('RFC 9449 §11.1: replay', () => {
   test('DPP-21 (RFC 9449 §4.3): what any check refuses is recorded by none', async () => {
     const keys: string[] = []
     const replayStore = { add: (one: string) => keys.push(one) > 0 }
-    const server = api({ dpop: { replayStore } })
+    const server = api({ dpop: { advertise: true, replayStore } })
     for (const { flaw, field } of FLAWS) {
       const good = key.proof({ token })
       await outcome(server, dpop(field ? field(good) : key.proof({ token, ...flaw })))
@@ -1130,7 +1137,9 @@ describe('RFC 9449 §11.1: replay', () => {
 
   test('DPP-19: what is recorded tells any two proofs apart, and is a short key whatever the client wrote', async () => {
     const keys: string[] = []
-    const server = api({ dpop: { replayStore: { add: (one) => !keys.includes(one) && keys.push(one) > 0 } } })
+    const server = api({
+      dpop: { advertise: true, replayStore: { add: (one) => !keys.includes(one) && keys.push(one) > 0 } }
+    })
     const longest = 'x'.repeat(42)
     const odd = ['a.b', 'a b', 'é', '\u0000', '\r\nDEL', `${longest}x`, 'x'.repeat(256)]
     const digestOf = (text: string): string => createHash('sha256').update(text).digest('base64url')
@@ -1188,7 +1197,10 @@ describe('RFC 9449 §11.1: replay', () => {
   ]
   for (const [how, add] of broken) {
     test(`DPP-22 DEN-16 (RFC 9449 §11.1): a store that ${how} is an outage: 503, no challenge, and nobody is let in`, async () => {
-      const server = api({ dpop: { replayStore: { add: add as never } }, http: { timeout: 0.1, deadline: 0.1 } })
+      const server = api({
+        dpop: { advertise: true, replayStore: { add: add as never } },
+        callbackTimeout: 0.1
+      })
       expect(await outcome(server, dpop(key.proof({ token })))).toEqual(replayUnavailable)
       // What needs no store does not miss it.
       expect(await outcome(server, bearer(accessToken()))).toEqual(granted)
@@ -1204,7 +1216,10 @@ describe('RFC 9449 §11.1: replay', () => {
     const rejections: unknown[] = []
     const note = (error: unknown): void => void rejections.push(error)
     process.on('unhandledRejection', note)
-    const server = api({ dpop: { replayStore: { add: () => late } }, http: { timeout: 0.1, deadline: 0.1 } })
+    const server = api({
+      dpop: { advertise: true, replayStore: { add: () => late } },
+      callbackTimeout: 0.1
+    })
     expect(await outcome(server, dpop(key.proof({ token })))).toEqual(replayUnavailable)
     fail(new Error('late'))
     await new Promise((resolve) => setImmediate(resolve))
@@ -1214,7 +1229,7 @@ describe('RFC 9449 §11.1: replay', () => {
 
   test('DPP-22: the cause is kept for the log and not sent', async () => {
     const cause = new Error('redis://user:pass@host')
-    const server = api({ dpop: { replayStore: { add: () => Promise.reject(cause) } } })
+    const server = api({ dpop: { advertise: true, replayStore: { add: () => Promise.reject(cause) } } })
     const error = await refusal(() => server.authorize(dpop(key.proof({ token }))))
     expect(error).toMatchObject({ dependency: 'replay', cause })
     expect(await error.toResponse().text()).toBe('{"error":"temporarily_unavailable"}')
@@ -1223,20 +1238,23 @@ describe('RFC 9449 §11.1: replay', () => {
   test('DPP-22: servers that share a store accept a proof once between them', async () => {
     const keys = new Set<string>()
     const replayStore = { add: (one: string) => !keys.has(one) && keys.add(one).size > 0 }
-    const [one, two] = [api({ dpop: { replayStore } }), api({ dpop: { replayStore } })] as const
+    const [one, two] = [
+      api({ dpop: { advertise: true, replayStore } }),
+      api({ dpop: { advertise: true, replayStore } })
+    ] as const
     const proof = key.proof({ token })
     expect(await outcome(one, dpop(proof))).toEqual(granted)
     expect(await outcome(two, dpop(proof))).toEqual(proofRefused('proof_replayed'))
   })
 
   test('DPP-19: checks of nested routes use a proof once between them', async () => {
-    const server = api({ dpop: {} })
+    const server = api({ dpop: { advertise: true } })
     const request = dpop(key.proof({ token }))
     const access = (await server.protect(scope('read')).authorize(request)) as Access
     expect(await server.protect(scope('read')).authorize(request, access)).toBe(access)
     await server.enforce(access, request, scope('read'))
     // Somebody else's grant is not taken for one of this server.
-    const another = api({ dpop: {} })
+    const another = api({ dpop: { advertise: true } })
     expect(await another.protect().authorize(request, access)).not.toBe(access)
     await expect(async () => another.protect().authorize(request, access)).rejects.toMatchObject({
       reason: 'proof_replayed'
@@ -1244,7 +1262,7 @@ describe('RFC 9449 §11.1: replay', () => {
   })
 
   test('DPP-21: a proof that a policy refuses is used all the same', async () => {
-    const server = api({ dpop: {} })
+    const server = api({ dpop: { advertise: true } })
     const proof = key.proof({ token })
     expect(await outcome(server, dpop(proof), scope('write'))).toEqual(dpopInsufficient('write'))
     expect(await outcome(server, dpop(proof))).toEqual(proofRefused('proof_replayed'))
@@ -1255,11 +1273,14 @@ describe('RFC 9449 §8, §9: nonces', () => {
   const SECRET = 'a secret of thirty-two characters'
   const clocked = (options: DpopOptions = {}): { clock: ReturnType<typeof createClock>; server: ResourceServer } => {
     const clock = createClock(NOW)
-    return { clock, server: api({ dpop: { nonces: 'required', nonceSecret: SECRET, ...options }, now: clock.now }) }
+    return {
+      clock,
+      server: api({ dpop: { advertise: true, nonces: 'required', nonceSecret: SECRET, ...options }, now: clock.now })
+    }
   }
 
   test('DEF-07 DPP-33: are off by default: none is asked for, none handed out', async () => {
-    const access = await accessOf(api({ dpop: {} }), dpop(key.proof({ token })))
+    const access = await accessOf(api({ dpop: { advertise: true } }), dpop(key.proof({ token })))
     expect(access.responseHeaders).toEqual({})
   })
 
@@ -1328,11 +1349,14 @@ describe('RFC 9449 §8, §9: nonces', () => {
       await nonceOf(clocked({ nonceSecret: 'another secret of 32 characters.' }).server),
       await nonceOf(
         api(
-          { dpop: { nonces: 'required', nonceSecret: SECRET }, resource: 'https://api.example.com/v2' },
+          {
+            dpop: { advertise: true, nonces: 'required', nonceSecret: SECRET },
+            resource: 'https://api.example.com/v2'
+          },
           { audience: 'https://api.example.com' }
         )
       ),
-      await nonceOf(api({ dpop: { nonces: 'required' } }))
+      await nonceOf(api({ dpop: { advertise: true, nonces: 'required' } }))
     ]
     for (const nonce of foreign) expect((await withProof(server, { nonce })).code).toBe('use_dpop_nonce')
     expect(await withProof(server, { nonce: await nonceOf(clocked().server) })).toEqual(granted)
@@ -1387,7 +1411,10 @@ describe('RFC 9449 §8, §9: nonces', () => {
     for (const start of [-10, 0, 120, 299]) {
       const clock = createClock(NOW)
       const replayStore = memoryOnceStore({ now: clock.now })
-      const server = api({ dpop: { nonces: 'required', nonceSecret: SECRET, replayStore }, now: clock.now })
+      const server = api({
+        dpop: { advertise: true, nonces: 'required', nonceSecret: SECRET, replayStore },
+        now: clock.now
+      })
       const nonce = await nonceOf(server)
       clock.advance(start)
       const proof = key.proof({ token: long, nonce })
@@ -1495,7 +1522,7 @@ describe('SEC-03', () => {
 
 test('secrets are in no description of the settings', () => {
   const nonceSecret = 'a secret that nobody may ever see'
-  expect(JSON.stringify(api({ dpop: { nonceSecret } }).describe())).not.toContain(nonceSecret)
+  expect(JSON.stringify(api({ dpop: { advertise: true, nonceSecret } }).describe())).not.toContain(nonceSecret)
 })
 
 test('an issuer’s key is of no use as a client’s', async () => {

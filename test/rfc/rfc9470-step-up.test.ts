@@ -186,7 +186,11 @@ describe('STP-05 (RFC 9470 §3): where other schemes are', () => {
   const mfa = authentication({ acr: 'mfa' })
 
   test('STP-05 DEN-20: with DPoP beside, the error is under the scheme that was used', async () => {
-    const { headers } = await outcome(api({ dpop: { algorithms: ['ES256'] } }), bearer(accessToken()), mfa)
+    const { headers } = await outcome(
+      api({ dpop: { advertise: true, algorithms: ['ES256'] } }),
+      bearer(accessToken()),
+      mfa
+    )
     expect(headers['WWW-Authenticate']).toEqual([
       `Bearer error="insufficient_user_authentication", error_description="${LEVEL}", acr_values="mfa", ${METADATA}`,
       `DPoP algs="ES256", ${METADATA}`

@@ -349,9 +349,9 @@ describe('INT-19: the keys', () => {
 describe('INT-20 (RFC 9701 §8.1): no access token', () => {
   test.each(['rfc9068', 'legacy'] as const)(
     'INT-20: a signed answer presented as one is refused (%s)',
-    async (profile) => {
+    async (tokenProfile) => {
       const issuer = await bed.issuer()
-      const api = bed.api({ issuers: [{ issuer: issuer.issuer, profile }] })
+      const api = bed.api({ issuers: [{ issuer: issuer.issuer, tokenProfile }] })
       const answer = issuer.token({ header: { typ: 'token-introspection+jwt' } })
       expect(await ask(api, answer)).toEqual(denial.type)
     }

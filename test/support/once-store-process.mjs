@@ -27,7 +27,8 @@ const replayStore = {
 const api = resourceServer({
   resource: RESOURCE,
   issuers: [ISSUER],
-  dpop: { required: true, replayStore, ...(SECRET && { nonces: 'required', nonceSecret: SECRET }) }
+  requireSenderConstrained: 'dpop',
+  dpop: { replayStore, ...(SECRET && { nonces: 'required', nonceSecret: SECRET }) }
 })
 const guard = protect(api)
 const answerError = errorHandler()

@@ -37,7 +37,7 @@ const { client, subscriber } = await connect()
 const api = resourceServer({
   resource: 'https://api.example.com',
   issuers: [{ issuer: ISSUER, introspection: { auth: () => undefined, clientId: 'api' } }],
-  dpop: { nonces: 'offered' },
+  dpop: { advertise: true, nonces: 'offered' },
   shared: { store: redisStore(client), secret: SECRET, channel: redisChannel(client, subscriber) }
 })
 const guard = protect(api)

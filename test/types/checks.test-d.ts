@@ -16,7 +16,7 @@ import {
 
 const options = { resource: 'https://api.example.com', issuers: ['https://as.example.com'] }
 const api = resourceServer(options)
-const typed = resourceServer<{ scopes: 'read' | 'write' }>(options)
+const typed = resourceServer<'read' | 'write'>(options)
 declare const access: Access
 declare const request: ResourceRequest
 

@@ -25,7 +25,7 @@ const options = { resource: 'https://api.example.com', issuers: ['https://as.exa
 declare const request: ResourceRequest
 declare const access: Access
 
-const typed = resourceServer<{ scopes: 'orders:read' | 'orders:write' }>(options)
+const typed = resourceServer<'orders:read' | 'orders:write'>(options)
 const listed = resourceServer({ ...options, scopes: ['orders:read', 'orders:write'] })
 const open = resourceServer(options)
 
@@ -73,9 +73,9 @@ for (const api of [typed, listed]) {
 }
 open.protect(scope('anything'))
 // @ts-expect-error misspelt in a check for every request
-resourceServer<{ scopes: 'a' | 'b' }>({ ...options, checks: [scope('c')] })
+resourceServer<'a' | 'b'>({ ...options, checks: [scope('c')] })
 // @ts-expect-error misspelt in the list itself
-resourceServer<{ scopes: 'a' | 'b' }>({ ...options, scopes: ['c'] })
+resourceServer<'a' | 'b'>({ ...options, scopes: ['c'] })
 
 expectTypeOf(open.protect(scope('a'))).toEqualTypeOf<Protection<Access>>()
 expectTypeOf(open.protect()).toEqualTypeOf<Protection<Access>>()
