@@ -31,12 +31,13 @@ const VARIABLES = {
   CLIENT_ID: 'of this API at the authorization server: turns introspection on',
   CLIENT_SECRET: `its secret; or ${PREFIX}CLIENT_SECRET_FILE`,
   CLIENT_AUTH: '`client_secret_basic` (default) or `client_secret_post`',
+  ALLOW_MISSING_AUDIENCE: '`true` or `false` (default): accept introspection answers without `aud`',
   API_KEY: `a Bearer token for introspection, in place of ${PREFIX}CLIENT_ID; or ${PREFIX}API_KEY_FILE`,
   DPOP: '`off`, `offered` or `required`',
   DPOP_NONCES: '`off`, `offered` or `required`',
   DPOP_NONCE_SECRET: `the same for all processes, 32 characters or more, no space; the one before may follow after a space; or ${PREFIX}DPOP_NONCE_SECRET_FILE`,
   PUBLIC_URL: 'where clients reach this server, if not at the origin of the resource',
-  CLOCK_TOLERANCE: 'seconds'
+  CLOCK_TOLERANCE: 'a whole number of seconds, in digits'
 } as const
 
 type Name = keyof typeof VARIABLES
@@ -51,12 +52,14 @@ const CHOICES: Readonly<Partial<Record<Name, readonly string[]>>> = {
   TOKEN_PROFILE: ['rfc9068', 'legacy'],
   TOKENS: ['jwt', 'opaque', 'both'],
   CLIENT_AUTH: ['client_secret_basic', 'client_secret_post'],
+  ALLOW_MISSING_AUDIENCE: ['true', 'false'],
   DPOP: ['off', 'offered', 'required'],
   DPOP_NONCES: ['off', 'offered', 'required']
 }
 
 /**
- * Options for `resourceServer()` from variables that begin with `OAUTH_RS_`. An empty one is as if it were not there; one
+ * Options for `resourceServer()` from variables that begin with `OAUTH_RS_`. A list is separated by spaces, a number is
+ * written in digits, a boolean is `true` or `false`. An empty one is as if it were not there; one
  * that is not known here is an error, since it is a mistyped one most of the time.
  *
  * ```ts
@@ -71,8 +74,10 @@ export function fromEnv(env: Readonly<Record<string, string | undefined>>): Reso
   const values = read(env, problems)
   const issuers = list(values.get('ISSUER'))
   for (const name of ['ISSUER', 'AUDIENCE'] as const)
-    if (list(values.get(name)).some((one) => /^,|,$|,https?:/.test(one)))
-      problems.push(`${PREFIX}${name} has commas: several are separated by spaces`)
+    if (values.get(name)?.includes(','))
+      problems.push(
+        `${PREFIX}${name} has commas: separate several by spaces; a name with a comma goes into the option \`issuers\``
+      )
   if (!values.has('RESOURCE')) problems.push(`${PREFIX}RESOURCE is missing: ${VARIABLES.RESOURCE}`)
   if (issuers.length === 0) problems.push(`${PREFIX}ISSUER is missing: ${VARIABLES.ISSUER}`)
   if (issuers.length > 1) {
@@ -85,7 +90,7 @@ export function fromEnv(env: Readonly<Record<string, string | undefined>>): Reso
   const dpop = dpopOptions(values, problems)
   const tolerance = values.get('CLOCK_TOLERANCE')
   if (tolerance !== undefined && !/^\d{1,3}$/.test(tolerance))
-    problems.push(`${PREFIX}CLOCK_TOLERANCE is no number of seconds`)
+    problems.push(`${PREFIX}CLOCK_TOLERANCE is not a whole number of seconds, in digits: write 30`)
   if (problems.length > 0)
     throw new TypeError(
       `fromEnv() found ${problems.length === 1 ? 'a problem' : `${problems.length} problems`} in the environment:\n${problems.map((one) => `- ${one}`).join('\n')}`
@@ -173,9 +178,20 @@ function introspectionOptions(values: ReadonlyMap<string, string>, problems: str
   if (needs && clientId === undefined && apiKey === undefined)
     problems.push(`${PREFIX}CLIENT_ID or ${PREFIX}API_KEY is missing: opaque tokens are asked about`)
   const auth = authOf(values)
-  if (auth === undefined) return undefined
+  if (auth === undefined) {
+    if (values.has('ALLOW_MISSING_AUDIENCE'))
+      problems.push(
+        `${PREFIX}ALLOW_MISSING_AUDIENCE is about introspection: it needs ${PREFIX}CLIENT_ID or ${PREFIX}API_KEY`
+      )
+    return undefined
+  }
   const endpoint = values.get('INTROSPECTION_ENDPOINT')
-  return { ...(clientId !== undefined && { clientId }), auth, ...(endpoint !== undefined && { endpoint }) }
+  return {
+    ...(clientId !== undefined && { clientId }),
+    auth,
+    ...(endpoint !== undefined && { endpoint }),
+    ...(values.get('ALLOW_MISSING_AUDIENCE') === 'true' && { allowMissingAudience: true })
+  }
 }
 
 function authOf(values: ReadonlyMap<string, string>): ClientAuth | undefined {

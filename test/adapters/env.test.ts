@@ -151,7 +151,7 @@ describe('what is wrong', () => {
       expect.stringMatching(/^- OAUTH_RS_RESOURCE is missing: /),
       expect.stringMatching(/^- OAUTH_RS_ISSUER is missing: /),
       expect.stringMatching(/^- OAUTH_RS_CLIENT_ID is missing: /),
-      '- OAUTH_RS_CLOCK_TOLERANCE is no number of seconds'
+      '- OAUTH_RS_CLOCK_TOLERANCE is not a whole number of seconds, in digits: write 30'
     ])
   })
 
@@ -182,13 +182,30 @@ describe('what is wrong', () => {
     [
       'commas',
       { OAUTH_RS_ISSUER: 'https://a.example, https://b.example' },
-      'OAUTH_RS_ISSUER has commas: several are separated by spaces'
+      'OAUTH_RS_ISSUER has commas: separate several by spaces'
     ],
     [
       'commas without a space',
       { OAUTH_RS_AUDIENCE: 'https://a.example,https://b.example' },
       'OAUTH_RS_AUDIENCE has commas'
     ],
+    [
+      'refuses an audience with a comma, which would be one audience',
+      { OAUTH_RS_AUDIENCE: 'a,b' },
+      'OAUTH_RS_AUDIENCE has commas'
+    ],
+    [
+      'refuses a boolean that is neither true nor false',
+      { OAUTH_RS_API_KEY: 'KEY', OAUTH_RS_ALLOW_MISSING_AUDIENCE: '1' },
+      'OAUTH_RS_ALLOW_MISSING_AUDIENCE is none of true, false'
+    ],
+    [
+      'refuses a word about introspection without credentials for it',
+      { OAUTH_RS_ALLOW_MISSING_AUDIENCE: 'true' },
+      'it needs OAUTH_RS_CLIENT_ID or OAUTH_RS_API_KEY'
+    ],
+    ['refuses a number that is not whole', { OAUTH_RS_CLOCK_TOLERANCE: '1.5' }, 'is not a whole number of seconds'],
+    ['refuses a former name', { OAUTH_RS_PROFILE: 'legacy' }, 'was renamed: write OAUTH_RS_TOKEN_PROFILE=legacy'],
     ['a nonce secret of blanks', { OAUTH_RS_DPOP_NONCE_SECRET: '  ' }, 'OAUTH_RS_DPOP_NONCE_SECRET is blank'],
     ['three nonce secrets', { OAUTH_RS_DPOP_NONCE_SECRET: 'a b c' }, 'more than two secrets']
   ])('%s', (_title, env, words) => {
@@ -223,6 +240,14 @@ describe('what is wrong', () => {
     expect(
       problems.map((one) => /OAUTH_RS_(\w+) is of one issuer, and OAUTH_RS_ISSUER names 3/.exec(one)?.[1])
     ).toEqual(['JWKS_URI', 'INTROSPECTION_ENDPOINT', 'API_KEY'])
+  })
+
+  test.each([
+    ['true', { allowMissingAudience: true }],
+    ['false', {}]
+  ])('reads OAUTH_RS_ALLOW_MISSING_AUDIENCE=%s', (value, expected) => {
+    const { introspection } = issuerOf({ OAUTH_RS_API_KEY: 'KEY', OAUTH_RS_ALLOW_MISSING_AUDIENCE: value })
+    expect(introspection).toEqual({ auth: expect.any(Function), ...expected })
   })
 
   test('what several issuers can share, they share', () => {
