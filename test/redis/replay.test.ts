@@ -1,5 +1,6 @@
 /** DPoP over a real Redis: a proof is good once among all processes, or nobody can know; a nonce is good at each. */
 import { beforeEach, describe, expect, test } from 'vitest'
+import { redisStore } from '../../adapters/redis.js'
 import { memoryOnceStore, type ResourceServer, type SharedOptions } from '../../src/index.js'
 import { createDpopKey, nonceRequired, proofRefused, replayUnavailable } from '../support/dpop.js'
 import { createBed } from '../support/exchange.js'
@@ -107,7 +108,7 @@ describe.skipIf(!hasRedis)('DPoP', () => {
 
   test('DPP-20: one user with many keys fills one share among all processes; the store is well, and a victim is served', async () => {
     const store = redisStore(await redis.client('ioredis'), { maxPerOwner: 20 })
-    const apis = await Promise.all([0, 1].map(() => process({ store, secret: SECRET })))
+    const apis = [0, 1].map(() => process({ store, secret: SECRET }))
     const requestOf = (sub: string): ReturnType<typeof get> => {
       const own = createDpopKey()
       const bound = issuer.token({ claims: { sub, cnf: { jkt: own.jkt }, exp: bed.clock.now() + 3600 } })
