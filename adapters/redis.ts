@@ -1,12 +1,14 @@
 /**
  * Redis or Valkey as what the processes of an API share: a {@link Cache}, an {@link OnceStore} (RFC 9449 §11.1) and a
  * {@link Channel}, over a client of yours: ioredis, iovalkey or node-redis (`@redis/client`, `redis`), single, cluster or
- * sentinel. Every command is one round trip with its arguments apart; `add` is `SET key 1 NX PX …`, which is atomic.
+ * sentinel. Every call is one round trip with its arguments apart. `add` is atomic: `SET key 1 NX PX …` for a key without
+ * an owner, else one script that sets the key and counts for its owner.
  *
  * Does NOT open, configure or close a connection, retry, or wait for one: how long a command may take, and whether it
  * queues while there is no connection, are the client's settings. Does NOT encrypt: what it is given has been.
  */
-import type { Cache, Channel, OnceStore } from '../src/index.js'
+import { createHash } from 'node:crypto'
+import { type Cache, type Channel, type OnceStore, OwnerQuotaExceeded } from '../src/index.js'
 
 /** The part of an ioredis or iovalkey client that is used. */
 export interface IoredisClient {
@@ -16,6 +18,10 @@ export interface IoredisClient {
   set(key: string, value: string, unit: 'PX', milliseconds: number, condition: 'NX'): Promise<unknown>
   setex(key: string, seconds: number, value: string): Promise<unknown>
   del(key: string): Promise<unknown>
+  /** Without it, `add` is a transaction: see `redisStore()`. */
+  evalsha?(sha1: string, keyCount: number, ...keysAndArguments: (string | number)[]): Promise<unknown>
+  eval?(script: string, keyCount: number, ...keysAndArguments: (string | number)[]): Promise<unknown>
+  multi(): unknown
 }
 
 /** The part of a node-redis client, version 4 or later, that is used. */
@@ -25,6 +31,10 @@ export interface NodeRedisClient {
   set(key: string, value: string, options: { PX: number; NX?: true }): Promise<unknown>
   setEx(key: string, seconds: number, value: string): Promise<unknown>
   del(key: string): Promise<unknown>
+  /** Without it, `add` is a transaction: see `redisStore()`. */
+  evalSha?(sha1: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>
+  eval?(script: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>
+  multi(): unknown
 }
 
 /** A connected client for `redisStore()`: of ioredis, iovalkey or node-redis, by shape. */
@@ -58,6 +68,11 @@ export type RedisSubscriber = IoredisSubscriber | NodeRedisSubscriber
 export interface RedisStoreOptions {
   /** What every key begins with. Default `oauth-rs:`. */
   readonly prefix?: string
+  /**
+   * Maximum entries that one owner may add in a minute. An owner is the text before a key's first `.`; for DPoP, a user
+   * or client. Default 30,000: 500 requests a second.
+   */
+  readonly maxPerOwner?: number
 }
 
 /** Of a `redisChannel()`. */
@@ -66,17 +81,34 @@ export interface RedisChannelOptions {
   readonly name?: string
 }
 
+/** Seconds in which an owner may add `maxPerOwner` entries. Its counter ends with them. */
+const WINDOW = 60
+
 /**
  * A store for the option `shared`, or for `dpop.replayStore`.
  *
  * An `add` whose answer was lost may be sent again by the client when it has a connection again; it then finds its own
  * key and says false. That refuses a proof which was good, never the other way round.
  *
+ * Each owner has a counter beside its entries, under the same hash tag, so that a cluster keeps both in one slot:
+ * `prefix{owner}.rest` and `prefix{owner}:count`. The counter ends a minute after the first entry that it counted. So an
+ * owner has at most `maxPerOwner` × (the minutes that an entry lives, rounded up, + 1) live entries: 3 × for DPoP proofs,
+ * 7 × with DPoP nonces. A client without `evalsha`, and a server that forbids scripts, get a transaction
+ * (`MULTI`) instead, which counts replays too and takes a second round trip to refuse an owner.
+ *
+ * `add` throws `OwnerQuotaExceeded` for an owner over its bound.
+ *
  * @param client  yours. With node-redis listen to its `error` event: without a listener it ends the process
- * @throws {TypeError} at once, for something that is no such client
+ * @throws {TypeError} at once, for something that is no such client, or a bound that is not a positive integer
  */
-export function redisStore(client: RedisClient, { prefix = 'oauth-rs:' }: RedisStoreOptions = {}): Cache & OnceStore {
-  const { set, setOnce } = commandsOf(client)
+export function redisStore(
+  client: RedisClient,
+  { prefix = 'oauth-rs:', maxPerOwner = 30_000 }: RedisStoreOptions = {}
+): Cache & OnceStore {
+  if (!Number.isInteger(maxPerOwner) || maxPerOwner < 1)
+    throw new TypeError('redisStore(): maxPerOwner must be a positive integer')
+  const { set, setOnce, scripts, transaction } = commandsOf(client)
+  const addCounted = scripts ? withScript(scripts, transaction) : withTransaction(transaction)
   return Object.freeze({
     get: async (key: string) => asText(await client.get(prefix + key)),
     set: async (key: string, value: string, ttl: number) => {
@@ -86,6 +118,16 @@ export function redisStore(client: RedisClient, { prefix = 'oauth-rs:' }: RedisS
       await client.del(prefix + key)
     },
     add: async (key: string, ttl: number) => {
+      const dot = key.indexOf('.')
+      if (dot >= 0) {
+        const tag = `${prefix}{${asTag(key.slice(0, dot))}}`
+        return addCounted({
+          key: tag + key.slice(dot),
+          counter: `${tag}:count`,
+          milliseconds: milliseconds(ttl),
+          max: maxPerOwner
+        })
+      }
       const answer = await setOnce(prefix + key, milliseconds(ttl))
       if (answer === null) return false
       // Whatever else it is, it is not what Redis says of a key that it keeps now.
@@ -93,6 +135,96 @@ export function redisStore(client: RedisClient, { prefix = 'oauth-rs:' }: RedisS
       return true
     }
   })
+}
+
+/** An owner as a hash tag: never empty, and without the braces that would end it early. Distinct owners stay distinct. */
+function asTag(owner: string): string {
+  return /[{}%]/.test(owner) ? encodeURIComponent(owner) : owner || '%'
+}
+
+interface Entry {
+  readonly key: string
+  readonly counter: string
+  /** How long the entry lives. */
+  readonly milliseconds: number
+  readonly max: number
+}
+
+type AddCounted = (entry: Entry) => Promise<boolean>
+
+/** Answers 1 for a new key, 0 for a known one, and the milliseconds that the counter has left, negative, for an owner at its bound. */
+const SCRIPT = `
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+local count = tonumber(redis.call('GET', KEYS[2]) or '0')
+if count >= tonumber(ARGV[2]) then return -math.max(1, redis.call('PTTL', KEYS[2])) end
+if count == 0 then redis.call('SET', KEYS[2], '1', 'PX', ARGV[3]) else redis.call('INCR', KEYS[2]) end
+redis.call('SET', KEYS[1], '1', 'PX', ARGV[1])
+return 1
+`
+const SCRIPT_SHA1 = createHash('sha1').update(SCRIPT).digest('hex')
+
+interface Scripts {
+  readonly bySha1: (sha1: string, keys: string[], values: string[]) => Promise<unknown>
+  readonly byText: (script: string, keys: string[], values: string[]) => Promise<unknown>
+}
+
+function withScript({ bySha1, byText }: Scripts, transaction: () => Transaction): AddCounted {
+  let isForbidden = false
+  const run = async (keys: string[], values: string[]): Promise<unknown> => {
+    try {
+      return await bySha1(SCRIPT_SHA1, keys, values)
+    } catch (error) {
+      // A server that was started anew has no scripts.
+      if (String((error as Error | undefined)?.message).startsWith('NOSCRIPT')) return byText(SCRIPT, keys, values)
+      throw error
+    }
+  }
+  const add: AddCounted = async ({ key, counter, milliseconds: time, max }) => {
+    const answer = Number(await run([key, counter], [String(time), String(max), String(WINDOW * 1000)]))
+    if (answer === 1 || answer === 0) return answer === 1
+    if (answer < 0) throw new OwnerQuotaExceeded(Math.ceil(-answer / 1000))
+    throw new Error('the client answered the script of `add` with no number')
+  }
+  const addInstead = withTransaction(transaction)
+  return async (entry) => {
+    if (isForbidden) return addInstead(entry)
+    try {
+      return await add(entry)
+    } catch (error) {
+      if (!/^(NOPERM|ERR unknown command)/.test(String((error as Error | undefined)?.message))) throw error
+      isForbidden = true
+      return addInstead(entry)
+    }
+  }
+}
+
+interface Transaction {
+  setOnce(key: string, value: string, milliseconds: number): void
+  incr(key: string): void
+  pttl(key: string): void
+  del(key: string): void
+  /** @throws the error of any of its commands */
+  exec(): Promise<readonly unknown[]>
+}
+
+function withTransaction(begin: () => Transaction): AddCounted {
+  return async ({ key, counter, milliseconds: time, max }) => {
+    const adding = begin()
+    adding.setOnce(key, '1', time)
+    adding.setOnce(counter, '0', WINDOW * 1000)
+    adding.incr(counter)
+    adding.pttl(counter)
+    const [answer, , count, left] = await adding.exec()
+    if (answer === null) return false
+    if (asText(answer) !== 'OK' || !Number.isFinite(Number(count)))
+      throw new Error('the client answered MULTI with something else than Redis does')
+    if (Number(count) <= max) return true
+    // The proof is refused, so nothing need remember it: what an owner sends over its bound must take no room.
+    const removing = begin()
+    removing.del(key)
+    await removing.exec()
+    throw new OwnerQuotaExceeded(Math.ceil(Number(left) / 1000))
+  }
 }
 
 /** A client may be set to answer with bytes. */
@@ -104,20 +236,85 @@ function asText(answer: unknown): string | undefined {
 interface Commands {
   readonly set: (key: string, value: string, milliseconds: number) => Promise<unknown>
   readonly setOnce: (key: string, milliseconds: number) => Promise<unknown>
+  readonly scripts: Scripts | undefined
+  readonly transaction: () => Transaction
 }
 
 function commandsOf(client: unknown): Commands {
-  if (isNodeRedis(client, 'setEx'))
-    return {
-      set: (key, value, PX) => client.set(key, value, { PX }),
-      setOnce: (key, PX) => client.set(key, '1', { PX, NX: true })
-    }
-  if (isIoredis(client, 'setex'))
-    return {
-      set: (key, value, time) => client.set(key, value, 'PX', time),
-      setOnce: (key, time) => client.set(key, '1', 'PX', time, 'NX')
-    }
+  const isWhole = hasFunctions(client, ['multi'])
+  if (isWhole && isNodeRedis(client, 'setEx')) return nodeRedisCommands(client)
+  if (isWhole && isIoredis(client, 'setex')) return ioredisCommands(client)
   throw new TypeError('redisStore() needs a client of ioredis, iovalkey or node-redis (version 4 or later)')
+}
+
+function nodeRedisCommands(client: NodeRedisClient): Commands {
+  return {
+    set: (key, value, PX) => client.set(key, value, { PX }),
+    setOnce: (key, PX) => client.set(key, '1', { PX, NX: true }),
+    scripts:
+      typeof client.evalSha === 'function' && typeof client.eval === 'function'
+        ? {
+            bySha1: async (sha1, keys, values) => client.evalSha?.(sha1, { keys, arguments: values }),
+            byText: async (script, keys, values) => client.eval?.(script, { keys, arguments: values })
+          }
+        : undefined,
+    transaction: () => {
+      const multi = client.multi() as NodeRedisMulti
+      return {
+        setOnce: (key, value, PX) => void multi.set(key, value, { PX, NX: true }),
+        incr: (key) => void multi.incr(key),
+        pttl: (key) => void multi.pTTL(key),
+        del: (key) => void multi.del(key),
+        exec: () => multi.exec()
+      }
+    }
+  }
+}
+
+function ioredisCommands(client: IoredisClient): Commands {
+  return {
+    set: (key, value, time) => client.set(key, value, 'PX', time),
+    setOnce: (key, time) => client.set(key, '1', 'PX', time, 'NX'),
+    scripts:
+      typeof client.evalsha === 'function' && typeof client.eval === 'function'
+        ? {
+            bySha1: async (sha1, keys, values) => client.evalsha?.(sha1, keys.length, ...keys, ...values),
+            byText: async (script, keys, values) => client.eval?.(script, keys.length, ...keys, ...values)
+          }
+        : undefined,
+    transaction: () => {
+      const multi = client.multi() as IoredisMulti
+      return {
+        setOnce: (key, value, time) => void multi.set(key, value, 'PX', time, 'NX'),
+        incr: (key) => void multi.incr(key),
+        pttl: (key) => void multi.pttl(key),
+        del: (key) => void multi.del(key),
+        exec: async () =>
+          ((await multi.exec()) ?? []).map(([error, answer]) => {
+            if (error) throw error
+            return answer
+          })
+      }
+    }
+  }
+}
+
+/** The part of node-redis's `multi()` that is used. */
+interface NodeRedisMulti {
+  set(key: string, value: string, options: { PX: number; NX: true }): unknown
+  incr(key: string): unknown
+  pTTL(key: string): unknown
+  del(key: string): unknown
+  exec(): Promise<unknown[]>
+}
+
+/** The part of ioredis's `multi()` that is used. */
+interface IoredisMulti {
+  set(key: string, value: string, unit: 'PX', milliseconds: number, condition: 'NX'): unknown
+  incr(key: string): unknown
+  pttl(key: string): unknown
+  del(key: string): unknown
+  exec(): Promise<[error: Error | null, answer: unknown][] | null>
 }
 
 /**

@@ -92,7 +92,8 @@ export function createConfirm(settings: ConfirmationSettings): Confirm {
       method: request.method,
       target: request.url,
       tokenHash,
-      jkt: typeof jkt === 'string' ? jkt : ''
+      jkt: typeof jkt === 'string' ? jkt : '',
+      owner: accessToken.owner
     }
     return andThen(verifyProof(proofs, expected), (nonce) => {
       const all = nonce === undefined ? fields : withNonce(fields, nonce, request)

@@ -6,11 +6,12 @@
  */
 import { andThen, isPromise, withDeadline } from './awaitable.js'
 import { type CacheStats, createMemo } from './cache.js'
-import { InvalidProof, InvalidToken, ProofNonceRequired, Unavailable } from './errors.js'
+import { InvalidProof, InvalidToken, ProofNonceRequired, TooManyRequests, Unavailable } from './errors.js'
 import { decodeObject, isCanonical, isMediaType, splitJws, type UnverifiedJws } from './jws.js'
 import { importPublicKey, isPrivate, sha256, thumbprint } from './key-set.js'
 import { createNonces, NONCE_LIFETIME, type Nonces } from './nonce.js'
 import { algorithmsFor, createSignatureKey, type SignatureKey } from './signature.js'
+import { isOwnerQuotaExceeded } from './store.js'
 import { isTargetUri } from './target-uri.js'
 import type { Awaitable, Claims, OnceStore, SignatureAlgorithm } from './types.js'
 import type { VerifySignature } from './verify-signature.js'
@@ -43,6 +44,8 @@ interface Expected {
   readonly tokenHash: string
   /** The token's `cnf.jkt` (RFC 7638 thumbprint, 43 characters). */
   readonly jkt: string
+  /** Whose share of the replay store the proof takes: see `VerifiedAccessToken.owner`. Without `.`, at most 22 characters. */
+  readonly owner: string
 }
 
 /**
@@ -54,6 +57,7 @@ interface Expected {
  * @throws {InvalidProof} missing, repeated, malformed, wrongly signed, mismatched, stale or used before
  * @throws {ProofNonceRequired} nonce missing or no longer good; carries another one
  * @throws {InvalidToken} `dpop_binding`: a proof by another key than the token's
+ * @throws {TooManyRequests} `replay_share`: the token's user or client has used its share of the replay store
  * @throws {Unavailable} the replay store did not answer, or is full of live entries
  */
 export type VerifyProof = (lines: readonly string[], expected: Expected) => Awaitable<string | undefined>
@@ -85,7 +89,7 @@ export function createVerifyProof(
   // By the thumbprint that tokens have. Only keys that a token was bound to get here: nobody else can fill it.
   const known = createMemo<ProofKey>(MAX_KEYS, ({ header }) => header.length)
 
-  const verifyProof: VerifyProof = (lines, { method, target, tokenHash, jkt }) => {
+  const verifyProof: VerifyProof = (lines, { method, target, tokenHash, jkt, owner }) => {
     const jws = readProof(lines)
     const remembered = known.get(jkt)
     const isSame = remembered?.header === jws.header
@@ -103,7 +107,7 @@ export function createVerifyProof(
       if (!isEqual(claims.ath, tokenHash)) throw new InvalidProof('proof_token')
       if (!isEqual(jkt, proofKey.jkt)) throw new InvalidToken('dpop_binding')
       if (!isSame) known.set(jkt, proofKey)
-      const once = addOnce(`${jkt}.${identify(claims.jti)}`, liveUntil - time + MAX_AHEAD)
+      const once = addOnce(`${owner}.${jkt}.${identify(claims.jti)}`, liveUntil - time + MAX_AHEAD)
       return andThen(once, () => nextNonce(nonceAge, time))
     })
   }
@@ -135,6 +139,7 @@ export function createVerifyProof(
   function addOnce(key: string, ttl: number): Awaitable<void> {
     const { replayStore } = settings
     const failed = (cause: unknown): never => {
+      if (isOwnerQuotaExceeded(cause)) throw new TooManyRequests('replay_share', { retryAfter: cause.retryAfter })
       throw new Unavailable('replay', 'the replay store of DPoP proofs failed', { cause })
     }
     let added: Awaitable<boolean>
@@ -190,10 +195,24 @@ function readHeader(segment: string, algorithms: readonly SignatureAlgorithm[]):
   if (typeof jwk !== 'object' || jwk === null || isPrivate(jwk)) throw new InvalidProof('proof_key')
   const { kty, crv } = jwk as Record<string, unknown>
   if (!algorithmsFor(kty, crv).includes(algorithm)) throw new InvalidProof('proof_key', { received: kty })
+  requireForSignatures(jwk, algorithm)
   const key = importPublicKey(jwk)
   if (typeof key === 'string') throw new InvalidProof('proof_key', { expected: `not a key that ${key}` })
   // A copy: cut out of the proof, it would keep all of that.
   return { header: Buffer.from(segment).toString(), key: createSignatureKey(algorithm, key), jkt: thumbprint(key) }
+}
+
+/** The key's own word on its use (RFC 7517 §4.2 to §4.4). Null and empty members say nothing. */
+function requireForSignatures(jwk: object, algorithm: SignatureAlgorithm): void {
+  const { use, key_ops: operations, alg } = jwk as Record<string, unknown>
+  if (says(use) && use !== 'sig') throw new InvalidProof('proof_key', { expected: 'use: sig', received: use })
+  if (says(operations) && !(Array.isArray(operations) && operations.includes('verify')))
+    throw new InvalidProof('proof_key', { expected: 'key_ops with verify', received: operations })
+  if (says(alg) && alg !== algorithm) throw new InvalidProof('proof_key', { expected: algorithm, received: alg })
+}
+
+function says(member: unknown): boolean {
+  return member !== undefined && member !== null && member !== '' && !(Array.isArray(member) && member.length === 0)
 }
 
 interface ProofClaims {

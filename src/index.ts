@@ -81,7 +81,7 @@ export {
 export type { Health, ResourceServer, SharedHealth, Stats } from './server.js'
 export type { SharedStats } from './shared.js'
 export type { StatusListStats } from './status-list.js'
-export { type MemoryOnceStoreOptions, memoryOnceStore, type OnceStoreStats } from './store.js'
+export { type MemoryOnceStoreOptions, memoryOnceStore, type OnceStoreStats, OwnerQuotaExceeded } from './store.js'
 export type { TransmitterOptions } from './transmitters.js'
 export type {
   Access,

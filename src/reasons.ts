@@ -187,7 +187,7 @@ export const PROOF_REASONS: Readonly<Record<ProofReason, Entry>> = {
   },
   proof_key: {
     description: 'DPoP proof jwk is not a public key',
-    hint: 'The header’s `jwk` has a private part, is of another type than `alg` needs, too short or too long for RSA (2048 to 8192 bits), or not on its curve.'
+    hint: 'The header’s `jwk` has a private part, is of another type than `alg` needs, too short or too long for RSA (2048 to 8192 bits), not on its curve, or says by `use`, `key_ops` or `alg` that it is for something else.'
   },
   proof_signature: {
     description: 'DPoP proof signature is invalid',

@@ -12,6 +12,7 @@ import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } f
 import { withDeadline } from './awaitable.js'
 import type { SharedOptions } from './options.js'
 import type { Problems } from './problems.js'
+import { isOwnerQuotaExceeded } from './store.js'
 import type { Awaitable, Cache, Channel, OnceStore } from './types.js'
 
 /** A cache for one purpose. Neither function throws. */
@@ -39,7 +40,7 @@ export interface SharedStats {
 export interface Shared {
   cache(purpose: string): SharedCache
   once(purpose: string): SharedOnce
-  /** For used proofs: fails as the store does, and at once while it is paused. */
+  /** For used proofs: fails as the store does, and at once while it is paused. Keys of one owner keep one owner's name. */
   readonly replayStore: OnceStore
   /** One of each secret: what DPoP nonces are made with. */
   readonly nonceSecrets: readonly Uint8Array[]
@@ -154,7 +155,14 @@ export function createShared({ store, secrets, channel }: SharedSettings, now: (
     once: (purpose) => ({
       claim: (parts, ttl) => gate.run(() => addEach(store, namesOf(purpose, parts), ttl))
     }),
-    replayStore: { add: (key, ttl) => replay.attempt(() => addEach(store, namesOf('replay', [key]), ttl)) },
+    replayStore: {
+      add: (key, ttl) => {
+        // The store counts by owner, so the owner has a name of its own in it.
+        const [owner = ''] = key.split('.', 1)
+        const names = envelopes.map((one) => `${one.name('replay', [owner])}.${one.mac('replay', [key])}`)
+        return replay.attempt(() => addEach(store, names, ttl))
+      }
+    },
     nonceSecrets: secrets.map((secret) => derive(secret, 'dpop-nonce')),
     channel: channel && sealed(channel, envelopes),
     stats: () => {
@@ -206,6 +214,12 @@ function createGate(now: () => number, deadline: number): Gate {
       error = undefined
       return answer
     } catch (cause) {
+      if (isOwnerQuotaExceeded(cause)) {
+        // The store is well and said no, to one owner.
+        failures = 0
+        error = undefined
+        throw cause
+      }
       failures++
       pausedAt = now()
       error = cause instanceof Error ? cause : new Error('what it threw is no error', { cause })
@@ -228,6 +242,8 @@ function createGate(now: () => number, deadline: number): Gate {
 interface Envelope {
   /** `purpose:MAC`: what the store may know of what a value is about. */
   name(purpose: string, parts: readonly string[]): string
+  /** The MAC alone: 43 characters of base64url. */
+  mac(purpose: string, parts: readonly string[]): string
   /** The value as text, good under this name only. */
   seal(name: string, value: string): string
   /** undefined for what `seal` did not make for this name, with this secret, in this format. */
@@ -240,11 +256,13 @@ function createEnvelope(secret: string): Envelope {
   // A key for each name: a random nonce could otherwise come twice in the life of a secret (SP 800-38D §8.3).
   const keyOf = (name: string): Buffer => createHmac('sha256', sealing).update(name).digest()
   const header = (name: string): Buffer => Buffer.concat([Buffer.of(VERSION), Buffer.from(name)])
+  const mac = (purpose: string, parts: readonly string[]): string =>
+    createHmac('sha256', naming)
+      .update(JSON.stringify([purpose, ...parts]))
+      .digest('base64url')
   return {
-    name: (purpose, parts) =>
-      `${purpose}:${createHmac('sha256', naming)
-        .update(JSON.stringify([purpose, ...parts]))
-        .digest('base64url')}`,
+    name: (purpose, parts) => `${purpose}:${mac(purpose, parts)}`,
+    mac,
     seal: (name, value) => {
       const nonce = randomBytes(NONCE_BYTES)
       const cipher = createCipheriv(CIPHER, keyOf(name), nonce, { authTagLength: TAG_BYTES }).setAAD(header(name))

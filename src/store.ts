@@ -4,11 +4,14 @@
  */
 import type { OnceStore } from './types.js'
 
-/** Bounds of a `memoryOnceStore()`. Full, it throws: what it forgot could be used twice. */
+/** Bounds of a `memoryOnceStore()`. When it is full it throws: an entry forgotten early could be used twice. */
 export interface MemoryOnceStoreOptions {
-  /** Entries in all. Default 250 000, up to about 45 MiB. */
+  /** Maximum live entries. Default 250,000, up to about 60 MiB. */
   readonly maxEntries?: number
-  /** Entries of one owner (the text before a key's first `.`: for DPoP, the client's key). Default 50 000. */
+  /**
+   * Maximum live entries of one owner, below the share that every owner has in any case. An owner is the text before a
+   * key's first `.`; for DPoP, a user or client. Default: the share alone.
+   */
   readonly maxPerOwner?: number
   /** Seconds, from any start: the clock that `ttl` is counted by. Default: one that nobody can set, ahead or back. */
   readonly now?: () => number
@@ -18,19 +21,65 @@ export interface MemoryOnceStoreOptions {
 export interface OnceStoreStats {
   readonly entries: number
   readonly maxEntries: number
+  /** Owners that have live entries. */
+  readonly owners: number
 }
 
 /**
- * An {@link OnceStore} in memory, for one process. It never forgets an entry before its time to make room: when it is
- * full, `add` throws, and the caller answers 503. One owner alone cannot fill it.
+ * An {@link OnceStore} throws this where the key's owner has used its own share and the store itself is well: the client
+ * gets 429 with Retry-After and no challenge (RFC 6585 §4). Every other error of a store is an outage: 503.
+ *
+ * The class is told by its `name`, so the error may come from another copy of this package.
+ */
+export class OwnerQuotaExceeded extends Error {
+  override readonly name = 'OwnerQuotaExceeded'
+  /** Seconds after which the owner may have room again. */
+  readonly retryAfter: number
+
+  /** @param retryAfter seconds; default 1 */
+  constructor(retryAfter: number = 1) {
+    super('the owner has used its share of the store')
+    this.retryAfter = retryAfter
+  }
+}
+
+export function isOwnerQuotaExceeded(error: unknown): error is OwnerQuotaExceeded {
+  return (
+    error instanceof Error &&
+    error.name === 'OwnerQuotaExceeded' &&
+    Number.isFinite((error as Partial<OwnerQuotaExceeded>).retryAfter)
+  )
+}
+
+/**
+ * An owner may hold this part of the places that are free, so one fifth of the places that other owners leave. With `n`
+ * owners at their limit, `1 / (1 + n / 4)` of all places stays free.
+ */
+const SHARE_OF_FREE = 1 / 4
+
+interface Owner {
+  held: number
+  /** The second in which its first live entry ends, or an earlier one. */
+  next: number
+}
+
+/**
+ * An {@link OnceStore} in memory, for one process. It never forgets an entry before its time to make room.
+ *
+ * An owner may hold a quarter as many entries as there are free places, and always one: 50,000 of 250,000 if it is
+ * alone. Five owners at their limit leave 44 % free, five hundred 0.8 %, of which the next owner may take a fifth. To fill
+ * the store takes about as many owners as it has places.
  *
  * Sizing: entries = proofs a second × how long each is remembered: `proofLifetime` + 10 s, with DPoP nonces up to 310 s.
+ * Multiply by five what the busiest owner needs, and take the larger figure.
  *
- * @throws {TypeError} at once, for a bound that is no positive integer
+ * `add` throws {@link OwnerQuotaExceeded} for an owner over its share (429), and another error when full (503).
+ *
+ * @throws {TypeError} at once, for a bound that is not a positive integer
  */
 export function memoryOnceStore({
   maxEntries = 250_000,
-  maxPerOwner = 50_000,
+  maxPerOwner = maxEntries,
   now = () => performance.now() / 1000
 }: MemoryOnceStoreOptions = {}): OnceStore & { stats(): OnceStoreStats } {
   for (const [name, value] of Object.entries({ maxEntries, maxPerOwner })) {
@@ -38,17 +87,20 @@ export function memoryOnceStore({
       throw new TypeError(`memoryOnceStore(): ${name} must be a positive integer`)
   }
   const keys = new Set<string>()
-  const perOwner = new Map<string, number>()
+  const owners = new Map<string, Owner>()
   /** Keys by the second in which they end, so that forgetting costs no search. */
   const ending = new Map<number, string[]>()
   let swept = Math.floor(now())
 
-  const forget = (key: string): void => {
+  const forget = (key: string, second: number): void => {
     keys.delete(key)
-    const owner = ownerOf(key)
-    const left = (perOwner.get(owner) ?? 1) - 1
-    if (left > 0) perOwner.set(owner, left)
-    else perOwner.delete(owner)
+    const name = ownerOf(key)
+    const owner = owners.get(name)
+    if (owner === undefined) return
+    owner.held--
+    if (owner.held === 0) owners.delete(name)
+    // The seconds are swept in any order: only this one is known to be over.
+    else if (owner.next === second) owner.next = second + 1
   }
   const sweep = (time: number): void => {
     // Also for a time that is no number.
@@ -56,9 +108,16 @@ export function memoryOnceStore({
     swept = time
     for (const [second, ended] of ending) {
       if (second >= time) continue
-      for (const key of ended) forget(key)
+      for (const key of ended) forget(key, second)
       ending.delete(second)
     }
+  }
+  const requireRoom = (owner: Owner | undefined, time: number): void => {
+    const free = maxEntries - keys.size
+    if (free <= 0) throw new Error(`the store is full: ${maxEntries} entries are alive`)
+    if (owner === undefined) return
+    if (owner.held >= Math.min(maxPerOwner, Math.max(1, Math.floor(free * SHARE_OF_FREE))))
+      throw new OwnerQuotaExceeded(Math.max(1, Math.ceil(owner.next + 1 - time)))
   }
 
   return {
@@ -66,19 +125,22 @@ export function memoryOnceStore({
       const time = now()
       sweep(Math.floor(time))
       if (keys.has(key)) return false
-      const owner = ownerOf(key)
-      const held = perOwner.get(owner) ?? 0
-      if (keys.size >= maxEntries) throw new Error(`the store is full: ${maxEntries} entries are alive`)
-      if (held >= maxPerOwner) throw new Error(`one owner has ${maxPerOwner} live entries`)
+      const name = ownerOf(key)
+      const owner = owners.get(name)
+      requireRoom(owner, time)
       keys.add(key)
-      perOwner.set(owner, held + 1)
       const second = Math.floor(time + ttl)
+      if (owner === undefined) owners.set(name, { held: 1, next: second })
+      else {
+        owner.held++
+        owner.next = Math.min(owner.next, second)
+      }
       const others = ending.get(second)
       if (others) others.push(key)
       else ending.set(second, [key])
       return true
     },
-    stats: () => ({ entries: keys.size, maxEntries })
+    stats: () => ({ entries: keys.size, maxEntries, owners: owners.size })
   }
 }
 

@@ -218,7 +218,8 @@ export interface OnceStore {
    * @param key  printable ASCII, at most 128 characters. What is before its first `.` names whose it is: a bound an owner
    *   may be set by that
    * @param ttl  seconds after which the key may be forgotten, not before
-   * @returns true if the key was not there, and is now; false if it was. Anything else, and whatever is thrown, is an outage: 503
+   * @returns true if the key was not there, and is now; false if it was. Anything else is an outage: 503
+   * @throws {OwnerQuotaExceeded} the owner has used its own share: 429. Every other error is an outage: 503
    */
   add(key: string, ttl: number): Awaitable<boolean>
 }

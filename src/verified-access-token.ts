@@ -3,12 +3,16 @@
  * It stays inside the package; what a handler sees is an {@link Access}.
  */
 import { hash } from 'node:crypto'
+import { digestKey } from './cache.js'
 import { readAudience, readFirst } from './claims.js'
 import type { Issuer } from './issuer.js'
 import type { Access, AccessToken, Claims, Confirmation } from './types.js'
 
 /** How a token came to be known, which nothing on it says. */
 export type VerifiedBy = 'signature' | 'introspection'
+
+/** Characters of an owner: 132 bits, so that no client can make a token that takes another owner's share. */
+const OWNER_LENGTH = 22
 
 /** Scopes that are looked through one by one; more are hashed. */
 const FEW = 8
@@ -46,6 +50,7 @@ export class VerifiedAccessToken implements AccessToken {
   readonly expiresAt: number | undefined
   readonly claims: Claims
   #hash: string | undefined
+  #owner: string | undefined
   #scopeSet: ReadonlySet<string> | undefined
 
   /** @param claims deeply frozen; so are `scopes` */
@@ -90,6 +95,22 @@ export class VerifiedAccessToken implements AccessToken {
   get hash(): string {
     this.#hash ??= hash('sha256', this.token, 'base64url')
     return this.#hash
+  }
+
+  /**
+   * Whose share of a bounded store its requests take: a digest of the issuer and the `sub`, else the `client_id`, else the
+   * key that it is bound to. A client can make keys and client ids at will, but not users.
+   */
+  get owner(): string {
+    this.#owner ??= digestKey(this.issuer, ...this.#whose()).slice(0, OWNER_LENGTH)
+    return this.#owner
+  }
+
+  #whose(): readonly [string, string] {
+    // An empty text names nobody.
+    if (this.subject) return ['sub', this.subject]
+    if (this.clientId) return ['client_id', this.clientId]
+    return ['jkt', String(this.confirmation?.['jkt'])]
   }
 
   hasScope(scope: string): boolean {

@@ -620,7 +620,7 @@ describe('options', () => {
   test('how full the store is stands in stats(), and a store of the user’s need not count', async () => {
     const one = server()
     await outcome(one, dpop(key.proof({ token })))
-    expect(one.stats().replay).toEqual({ entries: 1, maxEntries: 250_000 })
+    expect(one.stats().replay).toEqual({ entries: 1, maxEntries: 250_000, owners: 1 })
     expect(server({ replayStore: { add: () => true } }).stats().replay).toBeUndefined()
   })
 })

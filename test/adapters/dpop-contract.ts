@@ -4,6 +4,7 @@
  */
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import {
+  memoryOnceStore,
   optional,
   type Requirement,
   type ResourceServer,
@@ -481,6 +482,26 @@ export function describeDpop(adapter: Adapter): void {
           if (errors === 'json') expect(reply.body).toBe('{"error":"temporarily_unavailable"}')
         }
         expect(handled).toEqual([])
+      })
+
+      test('DPP-20 (RFC 6585 §4): a client over its share is 429 without a challenge, and other clients are served', async () => {
+        const log = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+        onTestFinished(() => log.mockRestore())
+        for (const errors of ['json', 'framework', 'own'] as const) {
+          const api = create({ dpop: { advertise: true, replayStore: memoryOnceStore({ maxPerOwner: 1 }) } })
+          const port = await serve({ api, errors, routes: ITEMS })
+          expect((await get(port, withProof(servers))).status).toBe(200)
+          const reply = await get(port, withProof(servers))
+          expect([reply.status, reply.values('www-authenticate')]).toEqual([429, []])
+          expect(Number(reply.values('retry-after')[0])).toBeGreaterThan(60)
+          if (errors === 'json')
+            expect(reply.body).toBe(
+              '{"error":"too_many_requests","error_description":"Too many requests with DPoP proofs"}'
+            )
+          const another = boundToken(servers, { sub: 'another-user' })
+          expect((await get(port, withProof(servers, {}, another))).status).toBe(200)
+        }
+        expect(handled).toHaveLength(6)
       })
 
       test('a check inside a handler refuses under DPoP', async () => {

@@ -1,5 +1,6 @@
 /** DPoP over a real Redis: a proof is good once among all processes, or nobody can know; a nonce is good at each. */
 import { beforeEach, describe, expect, test } from 'vitest'
+import { redisStore } from '../../adapters/redis.js'
 import { memoryOnceStore, type ResourceServer, type SharedOptions } from '../../src/index.js'
 import { createDpopKey, nonceRequired, proofRefused, replayUnavailable } from '../support/dpop.js'
 import { createBed } from '../support/exchange.js'
@@ -98,11 +99,39 @@ describe.skipIf(!hasRedis)('DPoP', () => {
   test('DPP-19: a proof is remembered for longer than it could be used, and then forgotten', async () => {
     const api = process(await sharing(redis))
     await send(api)
-    const [name = ''] = await redis.look.keys('oauth-rs:replay:*')
-    expect(name).toMatch(/^oauth-rs:replay:[\w-]{43}$/)
+    const [name = ''] = await redis.look.keys('oauth-rs:{replay:*}.*')
+    expect(name).toMatch(/^oauth-rs:\{replay:[\w-]{43}\}\.[\w-]{43}$/)
     const left = await redis.look.pttl(name)
     expect(left).toBeGreaterThan(60_000)
     expect(left).toBeLessThanOrEqual(70_000)
+  })
+
+  test('DPP-20: one user with many keys fills one share among all processes; the store is well, and a victim is served', async () => {
+    const store = redisStore(await redis.client('ioredis'), { maxPerOwner: 20 })
+    const apis = [0, 1].map(() => process({ store, secret: SECRET }))
+    const requestOf = (sub: string): ReturnType<typeof get> => {
+      const own = createDpopKey()
+      const bound = issuer.token({ claims: { sub, cnf: { jkt: own.jkt }, exp: bed.clock.now() + 3600 } })
+      return get({ authorization: `DPoP ${bound}`, dpop: own.proof({ token: bound, at: bed.clock.now() }) })
+    }
+    const attacks = await Promise.all(
+      Array.from({ length: 60 }, (_, i) => outcome(apis[i % 2] as ResourceServer, requestOf('attacker')))
+    )
+    expect(attacks.filter(({ status }) => status === 200)).toHaveLength(20)
+    const refused = attacks.filter(({ status }) => status !== 200)
+    expect(refused).toHaveLength(40)
+    for (const { status, reason, headers } of refused) {
+      expect([status, reason]).toEqual([429, 'replay_share'])
+      expect(headers).not.toHaveProperty('WWW-Authenticate')
+    }
+    for (const api of apis) {
+      expect(await outcome(api, requestOf('victim'))).toEqual(granted)
+      // Refusing an owner is an answer, not a failure.
+      expect(api.stats().shared).toEqual({ state: 'ok', error: undefined })
+    }
+    expect(await redis.look.keys('oauth-rs:{replay:*}.*')).toHaveLength(20 + 2)
+    // The count is the store's: a process that starts finds it.
+    expect((await outcome(process({ store, secret: SECRET }), requestOf('attacker'))).status).toBe(429)
   })
 
   test.each<[string, SharedOptions['secret'], SharedOptions['secret']]>([

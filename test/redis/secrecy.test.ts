@@ -48,10 +48,10 @@ describe.skipIf(!hasRedis)('what Redis is told', () => {
     monitor.disconnect()
 
     const commands = said
-      .filter((word) => /^(get|set|publish|subscribe|del)$/i.test(word))
+      .filter((word) => /^(get|set|publish|subscribe|del|evalsha|eval)$/i.test(word))
       .map((one) => one.toLowerCase())
-    expect([...new Set(commands)].sort()).toEqual(['get', 'publish', 'set', 'subscribe'])
-    const purposes = said.flatMap((word) => /^oauth-rs:([\w-]+):[\w-]{43}$/.exec(word)?.[1] ?? [])
+    expect([...new Set(commands)].sort()).toEqual(['eval', 'evalsha', 'get', 'publish', 'set', 'subscribe'])
+    const purposes = said.flatMap((word) => /^oauth-rs:\{?([\w-]+):[\w-]{43}(?:\}\.[\w-]{43})?$/.exec(word)?.[1] ?? [])
     expect([...new Set(purposes)].sort()).toEqual(['introspection', 'jwks', 'jwks-refetch', 'metadata', 'replay'])
 
     const secrets = [opaque, jwt, proof, jti, key.jkt, 'proof-identifier-0123456789']

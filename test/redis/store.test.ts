@@ -2,10 +2,28 @@
 import { createClient, createCluster, createSentinel } from '@redis/client'
 import { Cluster, Redis as Ioredis } from 'ioredis'
 import { Cluster as ValkeyCluster } from 'iovalkey'
-import { describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type RedisClient, type RedisSubscriber, redisChannel, redisStore } from '../../adapters/redis.js'
+import { OwnerQuotaExceeded } from '../../src/index.js'
 import { until } from '../support/exchange.js'
 import { CLIENTS, createRedis, hasRedis, startSilence } from '../support/redis.js'
+
+/** The same client, as if it had no commands for scripts. */
+function withoutScripts(client: RedisClient): RedisClient {
+  const hidden = new Set<string | symbol>(['eval', 'evalsha', 'evalSha'])
+  return new Proxy(client, {
+    get: (target, name) => {
+      if (hidden.has(name)) return undefined
+      const value: unknown = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    }
+  })
+}
+
+/** How often the server has read from a connection. */
+async function reads(look: Ioredis): Promise<number> {
+  return Number(/total_reads_processed:(\d+)/.exec(await look.info('stats'))?.[1])
+}
 
 describe.skipIf(!hasRedis)('with a server', () => {
   const redis = createRedis()
@@ -51,6 +69,97 @@ describe.skipIf(!hasRedis)('with a server', () => {
       await redis.look.config('SET', 'maxmemory', '1')
       await expect(store.add('full', 60)).rejects.toThrow('OOM')
       await redis.look.config('SET', 'maxmemory', '0')
+    })
+
+    /** How the client adds: by script, or as a client or a server without scripts does. */
+    const ways: readonly (readonly [string, () => Promise<RedisClient>])[] = [
+      ['by script', () => redis.client(name)],
+      ['by transaction', async () => withoutScripts(await redis.client(name))]
+    ]
+
+    test.each(ways)(
+      'DPP-20: refuses an owner over its bound %s, and serves every other owner',
+      async (way, connect) => {
+        await redis.look.flushall()
+        const stores = await Promise.all([0, 1].map(async () => redisStore(await connect(), { maxPerOwner: 3 })))
+        const add = (key: string, i = 0): Promise<unknown> =>
+          Promise.resolve(stores[i]?.add(key, 70)).catch((error: unknown) => error)
+        expect([await add('a.1'), await add('a.2', 1), await add('a.3')], way).toEqual([true, true, true])
+        for (const i of [0, 1]) {
+          const error = await add('a.4', i)
+          expect(error).toBeInstanceOf(OwnerQuotaExceeded)
+          expect((error as OwnerQuotaExceeded).retryAfter).toBeGreaterThan(50)
+          expect((error as OwnerQuotaExceeded).retryAfter).toBeLessThanOrEqual(60)
+        }
+        expect([await add('a.1'), await add('b.1'), await add('no owner')]).toEqual([false, true, true])
+        // A refused entry takes no room, and each counter ends by itself.
+        const keys = ['no owner', '{a}.1', '{a}.2', '{a}.3', '{a}:count', '{b}.1', '{b}:count']
+        expect((await redis.look.keys('*')).sort()).toEqual(keys.map((key) => `oauth-rs:${key}`))
+        const left = await redis.look.pttl('oauth-rs:{a}:count')
+        expect(left).toBeGreaterThan(50_000)
+        expect(left).toBeLessThanOrEqual(60_000)
+        // As the window ends, the owner may add again; its live entries are still known.
+        await redis.look.pexpire('oauth-rs:{a}:count', -1)
+        expect([await add('a.4'), await add('a.1')]).toEqual([true, false])
+      }
+    )
+
+    test.each(ways)(
+      'DPP-20: of many concurrent entries of one owner %s, exactly as many as it may are added',
+      async (way, connect) => {
+        await redis.look.flushall()
+        const stores = await Promise.all([0, 1, 2].map(async () => redisStore(await connect(), { maxPerOwner: 10 })))
+        const told = await Promise.allSettled(
+          Array.from({ length: 60 }, async (_, i) => stores[i % 3]?.add(`a.${i}`, 60))
+        )
+        expect(
+          told.filter(({ status }) => status === 'fulfilled'),
+          way
+        ).toHaveLength(10)
+        for (const one of told) if (one.status === 'rejected') expect(one.reason).toBeInstanceOf(OwnerQuotaExceeded)
+        expect(await redis.look.keys('oauth-rs:{a}.*')).toHaveLength(10)
+      }
+    )
+
+    test.each(ways)('an entry with an owner costs one round trip %s', async (way, connect) => {
+      const store = redisStore(await connect())
+      // The script is loaded by the first.
+      await store.add(`trip ${way}.0`, 60)
+      const before = await reads(redis.look)
+      for (let i = 1; i <= 20; i++) await store.add(`trip ${way}.${i}`, 60)
+      // One more read is that of the counting itself.
+      expect((await reads(redis.look)) - before).toBe(20 + 1)
+    })
+
+    test('a server that forgot its scripts is told the script again', async () => {
+      const store = redisStore(await redis.client(name))
+      expect(await store.add(`flushed ${name}.1`, 60)).toBe(true)
+      await redis.look.script('FLUSH')
+      expect(await store.add(`flushed ${name}.1`, 60)).toBe(false)
+      expect(await store.add(`flushed ${name}.2`, 60)).toBe(true)
+    })
+
+    test('a user that may not run scripts adds by transaction', async () => {
+      await redis.look.acl('SETUSER', 'default', '-eval', '-evalsha')
+      try {
+        const store = redisStore(await redis.client(name), { maxPerOwner: 1 })
+        expect(await store.add(`acl ${name}.1`, 60)).toBe(true)
+        expect(await store.add(`acl ${name}.1`, 60)).toBe(false)
+        await expect(store.add(`acl ${name}.2`, 60)).rejects.toThrow(OwnerQuotaExceeded)
+      } finally {
+        await redis.look.acl('SETUSER', 'default', '+@all')
+      }
+    })
+
+    test.each(ways)('an error of the server is thrown %s, and is not a bound of the owner', async (way, connect) => {
+      const store = redisStore(await connect())
+      await redis.look.lpush(`oauth-rs:{list ${way}}:count`, 'x')
+      // node-redis says no more of a transaction than that one of its commands failed.
+      await expect(store.add(`list ${way}.1`, 60)).rejects.toThrow(/WRONGTYPE|commands failed/)
+      await redis.look.config('SET', 'maxmemory', '1')
+      await expect(store.add(`full ${way}.1`, 60)).rejects.toThrow(/OOM|aborted|EXECABORT/i)
+      await redis.look.config('SET', 'maxmemory', '0')
+      expect(await store.add(`full ${way}.1`, 60)).toBe(true)
     })
 
     test('goes on with a server that was killed and is back', async () => {
@@ -136,9 +245,68 @@ describe('a client of many servers', () => {
   })
 })
 
+describe.skipIf(!hasRedis)('DPP-20: in a cluster', () => {
+  const redis = createRedis({ cluster: true })
+  const node = (): { host: string; port: number } => ({ host: '127.0.0.1', port: redis.port })
+
+  beforeAll(async () => {
+    await redis.look.cluster('ADDSLOTSRANGE' as 'ADDSLOTS', 0, 16_383)
+    while (!(await redis.look.cluster('INFO')).includes('cluster_state:ok')) await redis.look.ping()
+  })
+
+  const clients: readonly (readonly [string, () => Promise<[RedisClient, () => unknown]>])[] = [
+    ['ioredis', async () => ending(new Cluster([node()]))],
+    ['iovalkey', async () => ending(new ValkeyCluster([node()]) as unknown as Cluster)],
+    [
+      'node-redis',
+      async () => {
+        const cluster = createCluster({ rootNodes: [{ url: `redis://127.0.0.1:${redis.port}` }] })
+        cluster.on('error', () => undefined)
+        await cluster.connect()
+        return [cluster as unknown as RedisClient, () => cluster.destroy()]
+      }
+    ]
+  ]
+  const ending = (cluster: Cluster): [RedisClient, () => unknown] => [cluster, () => cluster.disconnect()]
+
+  test.each(clients)(
+    'an entry and its counter have one slot, with %s, by script and by transaction',
+    async (name, connect) => {
+      const [client, end] = await connect()
+      onTestFinished(async () => void (await end()))
+      for (const [way, one] of Object.entries({ script: client, transaction: withoutScripts(client) })) {
+        const store = redisStore(one, { maxPerOwner: 2 })
+        for (const owner of ['replay:abc', '', 'a{b}c', '}', '{}', '%']) {
+          const key = `${owner}.${way} ${name}`
+          expect([await store.add(key, 60), await store.add(key, 60)], key).toEqual([true, false])
+        }
+      }
+      const keys = await redis.look.keys('*')
+      const slots = new Map<string, Set<number>>()
+      for (const key of keys) {
+        const tag = key.slice(0, key.indexOf('}'))
+        slots.set(tag, (slots.get(tag) ?? new Set()).add(await redis.look.cluster('KEYSLOT', key)))
+      }
+      expect([...slots.keys()].sort()).toEqual(
+        ['%', '%25', '%7B%7D', '%7D', 'a%7Bb%7Dc', 'replay:abc'].map((tag) => `oauth-rs:{${tag}`)
+      )
+      for (const [tag, found] of slots) expect(found.size, tag).toBe(1)
+      await redis.look.flushall()
+    }
+  )
+})
+
 describe('a client that is none', () => {
   const method = (): Promise<unknown> => Promise.resolve()
-  const callbackStyle = { get: method, set: method, del: method, setex: method, setEx: undefined, publish: method }
+  const callbackStyle = {
+    get: method,
+    set: method,
+    del: method,
+    setex: method,
+    setEx: undefined,
+    publish: method,
+    multi: method
+  }
   const ioredis = new Ioredis({ lazyConnect: true })
   const nodeRedis = createClient()
 
@@ -165,6 +333,24 @@ describe('a client that is none', () => {
     const bytes = { ...callbackStyle, status: 'ready', call: method, get: answer('value'), set: answer('OK') }
     const store = redisStore(bytes as unknown as RedisClient)
     expect([await store.get('x'), await store.add('x', 1)]).toEqual(['value', true])
+  })
+
+  test.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, '10', null])(
+    'redisStore() refuses a maxPerOwner of %j at once',
+    (value) => {
+      expect(() => redisStore(ioredis, { maxPerOwner: value as number })).toThrow(
+        new TypeError('redisStore(): maxPerOwner must be a positive integer')
+      )
+    }
+  )
+
+  test('an answer of a script or a transaction that Redis does not give is an error', async () => {
+    const chain = { set: method, incr: method, pttl: method, del: method, exec: () => Promise.resolve([]) }
+    const base = { ...callbackStyle, status: 'ready', call: method, multi: () => chain }
+    for (const more of [{}, { evalsha: () => Promise.resolve('x'), eval: method }])
+      await expect(redisStore({ ...base, ...more } as unknown as RedisClient).add('a.1', 1)).rejects.toThrow(
+        'the client answered'
+      )
   })
 
   test('an answer that Redis does not give is no answer', async () => {

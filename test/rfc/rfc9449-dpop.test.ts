@@ -7,6 +7,7 @@ import {
   type DpopOptions,
   fresh,
   memoryOnceStore,
+  OwnerQuotaExceeded,
   optional,
   type Requirement,
   type ResourceRequest,
@@ -40,16 +41,23 @@ import {
   bearer,
   get,
   granted,
+  ISSUER,
   missing,
   NOW,
   type Outcome,
   outcome,
   refusal,
-  refused
+  refused,
+  validClaims
 } from '../support/refusals.js'
 
 const key = createDpopKey()
 const token = accessToken({ claims: { cnf: { jkt: key.jkt } } })
+/** What the replay store is told of whose the token is. */
+const OWNER = createHash('sha256')
+  .update(JSON.stringify([ISSUER, 'sub', validClaims.sub]))
+  .digest('base64url')
+  .slice(0, 22)
 const METADATA_URL = 'https://api.example.com/.well-known/oauth-protected-resource'
 
 interface Sent {
@@ -342,6 +350,23 @@ const FLAWS: readonly Flaw[] = [
     id: 'DPP-07',
     title: `jwk ${JSON.stringify(jwk)}`,
     flaw: { header: { jwk } },
+    reason: 'proof_key' as const
+  })),
+  ...[
+    { use: 'enc' },
+    { use: 'tls' },
+    { use: ['sig'] },
+    { key_ops: ['encrypt'] },
+    { key_ops: ['sign'] },
+    { key_ops: ['Verify'] },
+    { key_ops: 'verify' },
+    { use: 'sig', key_ops: ['deriveKey'] },
+    { alg: 'ECDH-ES' },
+    { alg: 'ES384' }
+  ].map((members) => ({
+    id: 'DPP-07',
+    title: `a jwk that is not for this signature (RFC 7517 §4.2 to §4.4): ${JSON.stringify(members)}`,
+    flaw: { header: { jwk: { ...key.jwk, ...members } } },
     reason: 'proof_key' as const
   })),
   ...['get', 'Get', 'POST', 'HEAD', 'GET ', 'GET\u0000', 'ＧＥＴ'].map((htm) => ({
@@ -1078,9 +1103,9 @@ describe('RFC 9449 §11.1: replay', () => {
     ]
     for (const [age, ttl] of ages) {
       expect(await withProof(server, { at: NOW - age, claims: { jti } })).toEqual(granted)
-      expect(added.at(-1)).toEqual([`${key.jkt}.${createHash('sha256').update(jti).digest('base64url')}`, ttl])
+      expect(added.at(-1)).toEqual([`${OWNER}.${key.jkt}.${createHash('sha256').update(jti).digest('base64url')}`, ttl])
     }
-    expect(added[0]?.[0]).toMatch(/^[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{43}$/)
+    expect(added[0]?.[0]).toMatch(/^[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{43}$/)
     const secret = { nonceSecret: 'a secret of thirty-two characters' }
     const clock = createClock(NOW)
     const withNonces = api({ dpop: { advertise: true, replayStore, nonces: 'required', ...secret }, now: clock.now })
@@ -1132,7 +1157,7 @@ describe('RFC 9449 §11.1: replay', () => {
     await withProof(server, {}, { token: accessToken() })
     expect(keys).toEqual([])
     expect(await withProof(server, { claims: { jti: 'j' } })).toEqual(granted)
-    expect(keys).toEqual([`${key.jkt}.j`])
+    expect(keys).toEqual([`${OWNER}.${key.jkt}.j`])
   })
 
   test('DPP-19: what is recorded tells any two proofs apart, and is a short key whatever the client wrote', async () => {
@@ -1150,7 +1175,111 @@ describe('RFC 9449 §11.1: replay', () => {
       expect(await withProof(server, { claims: { jti } })).toEqual(proofRefused('proof_replayed'))
     }
     const names = ['-', longest, ...digests, ...digests.map(digestOf)]
-    expect(keys).toEqual(names.map((name) => `${key.jkt}.${name}`))
+    expect(keys).toEqual(names.map((name) => `${OWNER}.${key.jkt}.${name}`))
+  })
+
+  test.each([
+    ['use', ['sig', '', null]],
+    ['key_ops', [['verify'], ['sign', 'verify'], [], null]],
+    ['alg', ['ES256', '', null]]
+  ])('DPP-07: accepts a jwk whose %s says verifying, or nothing', async (member, values: readonly unknown[]) => {
+    for (const value of values)
+      expect(await withProof(api(), { header: { jwk: { ...key.jwk, [member]: value } } }), String(value)).toEqual(
+        granted
+      )
+  })
+
+  describe('DPP-20: a share of the replay store', () => {
+    /** A key of the client, with a token of this user, who may make both at will. */
+    const client = (claims: Record<string, unknown>): (() => ResourceRequest) => {
+      const own = createDpopKey()
+      const bound = accessToken({ claims: { ...claims, cnf: { jkt: own.jkt } } })
+      return () => dpop(own.proof({ token: bound }), { token: bound })
+    }
+    const overShare = {
+      status: 429,
+      code: 'too_many_requests',
+      reason: 'replay_share',
+      headers: { 'Retry-After': expect.stringMatching(/^(6\d|7[01])$/), 'Cache-Control': 'no-store' }
+    }
+    /** What becomes of `count` requests, by reason. */
+    const reasonsOf = async (server: ResourceServer, count: number, next: (i: number) => ResourceRequest) => {
+      const reasons: Record<string, number> = {}
+      for (let i = 0; i < count; i++) {
+        const { reason = 'granted' } = await outcome(server, next(i))
+        reasons[reason] = (reasons[reason] ?? 0) + 1
+      }
+      return reasons
+    }
+
+    test.each([
+      ['keys of one user', (i: number) => client({ sub: 'attacker', jti: `t${i}` })],
+      ['client ids of one user (RFC 7591)', (i: number) => client({ sub: 'attacker', client_id: `c${i}` })],
+      ['keys of one client without a user', () => client({ sub: undefined, client_id: 'attacker' })]
+    ])('fifty %s fill one share, and a victim is served', async (_, make) => {
+      const server = api({ dpop: { replayStore: memoryOnceStore({ maxEntries: 1000 }) } }, { tokenProfile: 'legacy' })
+      const attackers = Array.from({ length: 50 }, (__, i) => make(i))
+      const reasons = await reasonsOf(server, 400, (i) => (attackers[i % attackers.length] as () => ResourceRequest)())
+      expect(reasons).toEqual({ granted: 200, replay_share: 200 })
+      expect(await outcome(server, (attackers[0] as () => ResourceRequest)())).toMatchObject(overShare)
+      const victim = client({ sub: 'victim' })
+      expect(await reasonsOf(server, 50, () => victim())).toEqual({ granted: 50 })
+      expect(server.stats().replay).toEqual({ entries: 250, maxEntries: 1000, owners: 2 })
+    })
+
+    test('keys without a user and a client each have a share; the same user at two issuers too', async () => {
+      const keys: string[] = []
+      const replayStore = { add: (one: string) => keys.push(one) > 0 }
+      const ownersOf = async (...requests: ResourceRequest[]): Promise<number> => {
+        keys.length = 0
+        const server = api({ dpop: { replayStore } })
+        for (const request of requests) await server.authorize(request)
+        return new Set(keys.map((one) => one.slice(0, one.indexOf('.')))).size
+      }
+      expect(await ownersOf(client({ sub: 'a' })(), client({ sub: 'b' })())).toBe(2)
+      // A user is not the client that has the same name.
+      expect(await ownersOf(client({ sub: 'a', client_id: 'b' })(), client({ sub: 'b', client_id: 'a' })())).toBe(2)
+      expect(await ownersOf(client({ sub: 'a', client_id: 'b' })(), client({ sub: 'a', client_id: 'c' })())).toBe(1)
+    })
+
+    test.each([
+      [
+        'throws',
+        () => {
+          throw new OwnerQuotaExceeded(12.2)
+        }
+      ],
+      ['rejects', () => Promise.reject(new OwnerQuotaExceeded(12.2))],
+      [
+        'throws the error of another copy of this package',
+        () => {
+          throw Object.assign(new Error('x'), { name: 'OwnerQuotaExceeded', retryAfter: 12.2 })
+        }
+      ]
+    ])('a store that %s OwnerQuotaExceeded is not an outage: 429, Retry-After, no challenge', async (_, add) => {
+      const server = api({ dpop: { replayStore: { add: add as unknown as () => boolean } } })
+      const answer = await withProof(server)
+      expect(answer).toEqual({
+        status: 429,
+        code: 'too_many_requests',
+        reason: 'replay_share',
+        headers: { 'Retry-After': '13', 'Cache-Control': 'no-store' },
+        body: { error: 'too_many_requests', error_description: 'Too many requests with DPoP proofs' }
+      })
+    })
+
+    test('a name without a number of seconds is an error like any other: 503', async () => {
+      const add = (): boolean => {
+        throw Object.assign(new Error('x'), { name: 'OwnerQuotaExceeded' })
+      }
+      expect(await withProof(api({ dpop: { replayStore: { add } } }))).toEqual(replayUnavailable)
+    })
+
+    test('DPP-22: a full store is an outage for everyone: 503', async () => {
+      const server = api({ dpop: { replayStore: memoryOnceStore({ maxEntries: 2 }) } })
+      for (const sub of ['a', 'b']) expect((await outcome(server, client({ sub })())).status).toBe(200)
+      for (const sub of ['a', 'c']) expect(await outcome(server, client({ sub })())).toEqual(replayUnavailable)
+    })
   })
 
   test('DPP-19: of copies that come at once exactly one passes', async () => {

@@ -11,7 +11,10 @@
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync } from 'node:fs'
 import { type AddressInfo, createServer, connect as dial, type Server, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { createClient } from '@redis/client'
 import { Redis as Ioredis } from 'ioredis'
@@ -50,7 +53,8 @@ export interface TestRedis {
 /** Milliseconds between two attempts to connect. */
 const RECONNECT = 20
 
-export function createRedis(): TestRedis {
+/** @param options.cluster  a cluster's only node; give it its slots yourself */
+export function createRedis({ cluster = false } = {}): TestRedis {
   let port = 0
   let server: ChildProcess | undefined
   let look: Ioredis | undefined
@@ -58,10 +62,25 @@ export function createRedis(): TestRedis {
 
   const start = async (): Promise<void> => {
     port ||= await freePort()
+    const settings = cluster
+      ? ['--cluster-enabled', 'yes', '--cluster-port', String(await freePort()), '--cluster-announce-ip', '127.0.0.1']
+      : []
     server = spawn(
       'redis-server',
-      ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', '--daemonize', 'no'],
-      { stdio: ['ignore', 'pipe', 'ignore'] }
+      [
+        '--port',
+        String(port),
+        '--bind',
+        '127.0.0.1',
+        '--save',
+        '',
+        '--appendonly',
+        'no',
+        '--daemonize',
+        'no',
+        ...settings
+      ],
+      { cwd: mkdtempSync(join(tmpdir(), 'redis-')), stdio: ['ignore', 'pipe', 'ignore'] }
     )
     const out = server.stdout as Readable
     for await (const chunk of out.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
