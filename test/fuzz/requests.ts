@@ -9,7 +9,7 @@ import {
   scope,
   urlEncodedPem
 } from '../../src/index.js'
-import { type Expected, isAccessKind, isGrant, isNumber, isObject, isText, take, verified } from './oracle.js'
+import { type Expected, isGrant, isLegacyAccessToken, isNumber, isObject, isText, take, verified } from './oracle.js'
 import { requestWith, requireExpected, type Target, verdictOf } from './target.js'
 import { expand } from './template.js'
 import { CERTIFICATE, ISSUER, JKT, JWKS, NONCE_SECRET, NOW, RESOURCE, sha256 } from './world.js'
@@ -54,8 +54,7 @@ async function expectedOfBearer(lines: readonly string[], profile: 'rfc9068' | '
   const jws = await verified(token, { types: ['application/at+jwt', ...legacy] })
   const required = ['iss', 'aud', 'exp', ...(profile === 'legacy' ? [] : ['sub', 'client_id', 'iat', 'jti'])]
   if (jws === undefined || !isGrant(jws.claims, { required })) return 'refused'
-  const isOther = ['nonce', 'at_hash', 'c_hash', 'events'].some((name) => jws.claims[name] !== undefined)
-  return profile === 'legacy' && (isOther || !isAccessKind(jws.claims)) ? 'refused' : 'accepted'
+  return profile === 'legacy' && !isLegacyAccessToken(jws.claims) ? 'refused' : 'accepted'
 }
 
 // ---- DPoP
