@@ -186,11 +186,10 @@ function isMeantForItsClient(claims: Claims, issuer: IssuerSettings): boolean {
 }
 
 /** Claims in which authorization servers are known to say what kind of token it is, or for what it was issued. */
-const TELLING_CLAIMS = [
-  ...['token_use', 'tty', 'typ', 'token_type', 'tokenName', 'tokenType', 'token_kind', 'kind', 'mode', 'type', 'use'],
-  ...['role', 'gty', 'grant_type', 'cts', 'aut', 'idtyp', 'authenticationType', 'aal', 'purpose', 'ver', 'version'],
-  ...['repository', 'repository_owner', 'project_path', 'workflow', 'job_workflow_ref']
-]
+const TELLING_CLAIMS =
+  'token_use tty typ token_type tokenName tokenType token_kind kind mode type use role gty grant_type cts aut idtyp authenticationType aal purpose ver version repository repository_owner project_path workflow job_workflow_ref'.split(
+    ' '
+  )
 
 /** Only names from our own lists are shown: the names in a token are as much its text as the values. */
 function remedyFor(claims: Claims): string {
@@ -235,9 +234,9 @@ export function requireAccessTokenKind(claims: Claims): void {
     throw new InvalidToken('type', { expected: 'tokenName: access_token', received: tokenName })
 }
 
-const OTHER_KINDS: ReadonlySet<string> = new Set([
-  ...['id', 'id_token', 'refresh', 'refresh_token', 'offline', 'logout', 'logout_token']
-])
+const OTHER_KINDS: ReadonlySet<string> = new Set(
+  'id id_token refresh refresh_token offline logout logout_token'.split(' ')
+)
 const ACCESS_TOKEN_WORDS: ReadonlySet<string> = new Set(['access', 'access_token'])
 const ACCESS_TOKEN_NAMES: ReadonlySet<string> = new Set(['access_token'])
 

@@ -37,8 +37,18 @@ const { now, shapes } = JSON.parse(
 const tokenOf = ({ header, claims }: Pick<Shape, 'header' | 'claims'>): string =>
   signJws({ ...header, alg: issuerKey.alg, kid: issuerKey.kid }, { iss: ISSUER, ...claims }, issuerKey)
 
-function serverFor({ name: _, header, claims, outcome: __, row, hint, ...options }: Shape): ReturnType<typeof api> {
-  return api({}, { profile: 'legacy', ...options })
+function serverFor({ audience, scopeClaim, clientIdClaim, audienceClaim, requiredClaimValues }: Shape) {
+  return api(
+    {},
+    {
+      profile: 'legacy',
+      audience,
+      ...(scopeClaim !== undefined && { scopeClaim }),
+      ...(clientIdClaim !== undefined && { clientIdClaim }),
+      ...(audienceClaim !== undefined && { audienceClaim }),
+      ...(requiredClaimValues !== undefined && { requiredClaimValues })
+    }
+  )
 }
 
 const sub = (claims: Claims, header: Claims = { typ: 'JWT' }): string =>
