@@ -136,11 +136,15 @@ export function requireAccessTokenClaims(claims: Claims, issuer: IssuerSettings)
   requireClaimValues(claims, issuer.requiredClaimValues)
   const { token_use: use, tokenName } = claims
   if (isOneOf(ACCESS_TOKEN_WORDS, use) || isOneOf(ACCESS_TOKEN_NAMES, tokenName) || requiresKind(issuer)) return
-  for (const name of OTHER_KINDS_CLAIMS)
-    if (claims[name] !== undefined) throw new InvalidToken('type', { expected: `no claim ${name}` })
+  // By name, each, as in `requireTypes`.
+  const { events, at_hash: atHash, c_hash: cHash, s_hash: sHash } = claims
+  if (events !== undefined || atHash !== undefined || cHash !== undefined || sHash !== undefined)
+    throw new InvalidToken('type', {
+      expected: `no claim ${OTHER_KINDS_CLAIMS.find((name) => claims[name] !== undefined)}`
+    })
   requireAccessTokenKind(claims)
-  const hasScopes = SCOPE_CLAIMS.some(isScopes, claims) || issuer.scopeClaims.some(isScopes, claims)
-  if (claims['nonce'] !== undefined && !(hasScopes && clientsOf(claims, issuer).length > 0))
+  const hasScopes = hasAny(claims, SCOPE_CLAIMS, isScopes) || hasAny(claims, issuer.scopeClaims, isScopes)
+  if (claims['nonce'] !== undefined && !(hasScopes && hasClient(claims, issuer)))
     throw new InvalidToken('type', {
       expected: 'no claim nonce, or a scope claim and a client claim beside it',
       hint: `The token has a \`nonce\`, as ID tokens have, and not both a scope claim and a client claim. ${remedyFor(claims)}`
@@ -162,27 +166,33 @@ function requiresKind({ requiredClaimValues, clientIdClaims, audienceClaim }: Is
   return false
 }
 
-/** @param this the claims */
-function isScopes(this: Claims, name: string): boolean {
-  return typeof this[name] === 'string' || Array.isArray(this[name])
+function hasAny(claims: Claims, names: readonly string[], is: (value: unknown) => boolean): boolean {
+  for (let i = 0; i < names.length; i++) if (is(claims[names[i] as string])) return true
+  return false
 }
 
-/** All client identifiers that the token names. */
-function clientsOf(claims: Claims, { clientIdClaims }: IssuerSettings): readonly unknown[] {
-  return [...CLIENT_CLAIMS, ...clientIdClaims].map((name) => claims[name]).filter((one) => isText(one))
+function isScopes(value: unknown): boolean {
+  return typeof value === 'string' || Array.isArray(value)
 }
 
 function isText(value: unknown): boolean {
   return typeof value === 'string' && value !== ''
 }
 
+function hasClient(claims: Claims, { clientIdClaims }: IssuerSettings): boolean {
+  return hasAny(claims, CLIENT_CLAIMS, isText) || hasAny(claims, clientIdClaims, isText)
+}
+
 /** Whether the token names no client, or one that is also the audience that matched; false where no audience matched. */
 function isMeantForItsClient(claims: Claims, issuer: IssuerSettings): boolean {
-  const clients = clientsOf(claims, issuer)
-  const { audience: accepted, audienceClaim } = issuer
-  const matched = readAudience(claims[audienceClaim], audienceClaim).filter((one) => accepted?.has(one) ?? true)
+  const { audience: accepted, audienceClaim, clientIdClaims } = issuer
+  const all = readAudience(claims[audienceClaim], audienceClaim)
+  const matched = accepted === null ? all : all.filter((one) => accepted.has(one))
   if (accepted !== null && matched.length === 0) return false
-  return clients.length === 0 || clients.some((one) => matched.includes(one as string))
+  const isMatched = (client: unknown): boolean => matched.includes(client as string)
+  return (
+    !hasClient(claims, issuer) || hasAny(claims, CLIENT_CLAIMS, isMatched) || hasAny(claims, clientIdClaims, isMatched)
+  )
 }
 
 /** Claims in which authorization servers are known to say what kind of token it is, or for what it was issued. */

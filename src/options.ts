@@ -184,7 +184,7 @@ export interface SharedOptions {
 export interface RevocationOptions {
   /** Seconds a revocation is remembered that has no `until`: at least as long as any access token lives. Default 86400 (24 h), 60 to 2678400. */
   readonly keepFor?: number
-  /** Entries in all; when there are as many, `revoke()` throws, and nothing is forgotten. Default 100000 (up to about 50 MB; about 40 MB where names have 32 characters), at most 1000000. */
+  /** Entries in all; when there are as many, `revoke()` throws, and nothing is forgotten. Default 100000 (up to about 50 MB; about 40 MB where names have 32 characters), at most 1000000. An eighth, at least one, is kept for `revoke()`: events never take it. */
   readonly maxEntries?: number
 }
 
