@@ -98,7 +98,7 @@ export function createAccessTokenVerifier(
     // Places of its own: a flood of tokens keeps nobody from reading what the authorization server says.
     decrypt: createDecrypt(settings.decryptionKeys)
   })
-  const statusLists = createStatusLists({ http, now, clockTolerance, verifySignature })
+  const statusLists = createStatusLists({ http, now, clockTolerance, verifySignature, shared: settings.shared })
   /** Headers and scopes of tokens that were verified: much the same in all of an issuer, and nobody else adds to them. */
   const headers = createMemo<Claims>(MAX_KNOWN)
   const scopeLists = createMemo<readonly string[]>(MAX_KNOWN)

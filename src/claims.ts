@@ -112,16 +112,105 @@ export function requireTime(claims: Claims, now: number, tolerance: number): voi
     throw new InvalidToken('not_yet_valid', { expected: `iat up to ${Math.floor(latest)}`, received: iat })
 }
 
+/** Claims in which authorization servers write scopes, beside the issuer's own `scopeClaim`. */
+const SCOPE_CLAIMS = ['scope', 'scp', 'scopes']
+/** Claims in which authorization servers name the client, beside the issuer's own `clientIdClaim`. */
+const CLIENT_CLAIMS = ['client_id', 'azp', 'cid', 'appid']
+/** Claims that say whose a token is: tokens of every kind have them, so they say nothing about the kind. */
+const OWNER_CLAIMS: ReadonlySet<string> = new Set(['iss', 'aud', 'tid', 'zid', 'hd', 'org_id', ...CLIENT_CLAIMS])
+
 /**
- * Claims that give away another kind of JWT where its `typ` does not: those of ID tokens (`nonce`, `at_hash`, `c_hash`)
- * and of logout and security event tokens (`events`) (RFC 8725 §3.12).
+ * Decides whether a JWT whose header does not say so is an access token (RFC 8725 §3.12). The first row that fits decides:
  *
- * @throws {InvalidToken}
+ * 1. `requiredClaimValues` met, `token_use: access` or `tokenName: access_token`: an access token.
+ * 2. `events`, `at_hash`, `c_hash`, `s_hash`, or a word for another kind of token: refused.
+ * 3. `nonce`: refused, unless both a scope claim and a client claim are there.
+ * 4. Neither a scope claim nor a client claim other than the audience that matched: refused.
+ *
+ * Does NOT tell an ID token from an access token where the ID token passes row 4: one with a scope claim, or whose `azp`
+ * is not the audience that matched. A token whose audience does not match passes row 4: `verifyClaims` refuses it.
+ *
+ * @throws {InvalidToken} of reason `type`
  */
-export function requireAccessTokenClaims(claims: Claims): void {
-  const telltale = ['nonce', 'at_hash', 'c_hash', 'events'].find((name) => claims[name] !== undefined)
-  if (telltale !== undefined) throw new InvalidToken('type', { expected: `no claim ${telltale}` })
+export function requireAccessTokenClaims(claims: Claims, issuer: IssuerSettings): void {
+  requireClaimValues(claims, issuer.requiredClaimValues)
+  const { token_use: use, tokenName } = claims
+  if (isOneOf(ACCESS_TOKEN_WORDS, use) || isOneOf(ACCESS_TOKEN_NAMES, tokenName) || requiresKind(issuer)) return
+  // By name, each, as in `requireTypes`.
+  const { events, at_hash: atHash, c_hash: cHash, s_hash: sHash } = claims
+  if (events !== undefined || atHash !== undefined || cHash !== undefined || sHash !== undefined)
+    throw new InvalidToken('type', {
+      expected: `no claim ${OTHER_KINDS_CLAIMS.find((name) => claims[name] !== undefined)}`
+    })
   requireAccessTokenKind(claims)
+  const hasScopes = hasAny(claims, SCOPE_CLAIMS, isScopes) || hasAny(claims, issuer.scopeClaims, isScopes)
+  if (claims['nonce'] !== undefined && !(hasScopes && hasClient(claims, issuer)))
+    throw new InvalidToken('type', {
+      expected: 'no claim nonce, or a scope claim and a client claim beside it',
+      hint: `The token has a \`nonce\`, as ID tokens have, and not both a scope claim and a client claim. ${remedyFor(claims)}`
+    })
+  if (!hasScopes && isMeantForItsClient(claims, issuer))
+    throw new InvalidToken('type', {
+      expected: 'a scope claim, or a client claim that is not the audience',
+      hint: `Nothing says that the token is an access token: it has no scope claim, and its client claim is missing or equals its audience, as in an ID token. ${remedyFor(claims)}`
+    })
+}
+
+/** Claims that only ID tokens (OIDC Core §3.3.2.11), logout tokens and security event tokens (RFC 8417) have. */
+const OTHER_KINDS_CLAIMS = ['events', 'at_hash', 'c_hash', 's_hash']
+
+/** Whether `requiredClaimValues` names a claim that can tell the kind of token, and not only whose it is. */
+function requiresKind({ requiredClaimValues, clientIdClaims, audienceClaim }: IssuerSettings): boolean {
+  for (const name in requiredClaimValues)
+    if (!OWNER_CLAIMS.has(name) && name !== audienceClaim && !clientIdClaims.includes(name)) return true
+  return false
+}
+
+function hasAny(claims: Claims, names: readonly string[], is: (value: unknown) => boolean): boolean {
+  for (let i = 0; i < names.length; i++) if (is(claims[names[i] as string])) return true
+  return false
+}
+
+function isScopes(value: unknown): boolean {
+  return typeof value === 'string' || Array.isArray(value)
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string' && value !== ''
+}
+
+function hasClient(claims: Claims, { clientIdClaims }: IssuerSettings): boolean {
+  return hasAny(claims, CLIENT_CLAIMS, isText) || hasAny(claims, clientIdClaims, isText)
+}
+
+/** Whether the token names no client, or one that is also the audience that matched; false where no audience matched. */
+function isMeantForItsClient(claims: Claims, issuer: IssuerSettings): boolean {
+  const { audience: accepted, audienceClaim, clientIdClaims } = issuer
+  const all = readAudience(claims[audienceClaim], audienceClaim)
+  const matched = accepted === null ? all : all.filter((one) => accepted.has(one))
+  if (accepted !== null && matched.length === 0) return false
+  const isMatched = (client: unknown): boolean => matched.includes(client as string)
+  return (
+    !hasClient(claims, issuer) || hasAny(claims, CLIENT_CLAIMS, isMatched) || hasAny(claims, clientIdClaims, isMatched)
+  )
+}
+
+/** Claims in which authorization servers are known to say what kind of token it is, or for what it was issued. */
+const TELLING_CLAIMS =
+  'token_use tty typ token_type tokenName tokenType token_kind kind mode type use role gty grant_type cts aut idtyp authenticationType aal purpose ver version repository repository_owner project_path workflow job_workflow_ref'.split(
+    ' '
+  )
+
+/** Only names from our own lists are shown: the names in a token are as much its text as the values. */
+function remedyFor(claims: Claims): string {
+  const names = TELLING_CLAIMS.filter((name) => isText(claims[name]))
+  // The subject of a workload (`system:serviceaccount:…`, `repo:…`) tells; that of a user does not.
+  if (typeof claims['sub'] === 'string' && claims['sub'].includes(':')) names.push('sub')
+  const candidates =
+    names.length === 0
+      ? 'This token has no claim that is known for it.'
+      : `This token has ${names.map((name) => `\`${name}\``).join(', ')}.`
+  return `If the authorization server issues access tokens like this, require a claim that no other kind of its tokens has: \`requiredClaimValues: { ${names[0] ?? 'claim'}: [...] }\`. ${candidates}`
 }
 
 /**
@@ -146,15 +235,20 @@ export function requireClaimValues(claims: Claims, required: IssuerSettings['req
  * @throws {InvalidToken}
  */
 export function requireAccessTokenKind(claims: Claims): void {
-  const { typ, token_use: use, token_type: type } = claims
+  const { typ, token_use: use, token_type: type, tokenName } = claims
   if (isOneOf(OTHER_KINDS, typ)) throw new InvalidToken('type', { expected: 'an access token', received: typ })
   if (isOneOf(OTHER_KINDS, type)) throw new InvalidToken('type', { expected: 'an access token', received: type })
-  if (use !== undefined && !isOneOf(ACCESS_TOKEN_USES, use))
+  if (use !== undefined && !isOneOf(ACCESS_TOKEN_WORDS, use))
     throw new InvalidToken('type', { expected: 'token_use: access', received: use })
+  if (tokenName !== undefined && !isOneOf(ACCESS_TOKEN_NAMES, tokenName))
+    throw new InvalidToken('type', { expected: 'tokenName: access_token', received: tokenName })
 }
 
-const OTHER_KINDS: ReadonlySet<string> = new Set(['id', 'id_token', 'refresh', 'refresh_token', 'offline', 'logout'])
-const ACCESS_TOKEN_USES: ReadonlySet<string> = new Set(['access', 'access_token'])
+const OTHER_KINDS: ReadonlySet<string> = new Set(
+  'id id_token refresh refresh_token offline logout logout_token'.split(' ')
+)
+const ACCESS_TOKEN_WORDS: ReadonlySet<string> = new Set(['access', 'access_token'])
+const ACCESS_TOKEN_NAMES: ReadonlySet<string> = new Set(['access_token'])
 
 function isOneOf(words: ReadonlySet<string>, value: unknown): boolean {
   return typeof value === 'string' && words.has(value.toLowerCase())

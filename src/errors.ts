@@ -57,7 +57,8 @@ export class InvalidRequest extends Refusal {
 export class InvalidToken extends Refusal {
   declare readonly reason: TokenReason
 
-  constructor(reason: TokenReason, evidence?: Evidence) {
+  /** @param evidence.hint  in place of the catalogue's, where more is known; nothing from the token is in it */
+  constructor(reason: TokenReason, evidence?: Evidence & { readonly hint?: string }) {
     super({ status: 401, code: 'invalid_token', reason, stack: false, ...TOKEN_REASONS[reason], ...evidence })
   }
 }

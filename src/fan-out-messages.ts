@@ -1,5 +1,6 @@
 /** What the processes of an API say to one another about revocations: as text, in pieces, and read again. */
 import { parseObject } from './json.js'
+import type { RevokedBy } from './revocation.js'
 import type { Revocation } from './types.js'
 
 /** Characters of the entries in one message, about. */
@@ -16,10 +17,19 @@ export type Message = {
       readonly id: string
       readonly at: number
     }
-  | { readonly type: 'revoked'; readonly entries: readonly Revocation[] }
-  /** An answer to whoever said hello. */
-  | { readonly type: 'known'; readonly entries: readonly Revocation[]; readonly last: boolean }
+  | ({ readonly type: 'revoked' } & Said)
+  /** An answer to a process that said hello. */
+  | ({ readonly type: 'known'; readonly last: boolean } & Said)
 )
+
+/**
+ * Entries, and who said them first. That stands beside them and not in them, since an earlier release refuses an entry with
+ * a member that it does not know; and such a release does not say it: then a sender may have filled it with them.
+ */
+interface Said {
+  readonly entries: readonly Revocation[]
+  readonly by?: RevokedBy
+}
 export type Greeting = Extract<Message, { readonly type: 'hello' }>
 export type Content<M = Message> = M extends Message ? Omit<M, 'resource' | 'from'> : never
 

@@ -12,7 +12,7 @@ import { randomUUID } from 'node:crypto'
 import { withDeadline } from './awaitable.js'
 import { createTimedCache } from './cache.js'
 import { type Content, type Greeting, inChunks, type Message, readMessage } from './fan-out-messages.js'
-import { type Revocations, RevocationsFull } from './revocation.js'
+import { type Revocations, RevocationsFull, type RevokedBy } from './revocation.js'
 import type { SealedChannel } from './shared.js'
 import type { Revocation } from './types.js'
 
@@ -24,8 +24,8 @@ export interface ChannelHealth {
 }
 
 export interface FanOut {
-  /** Tells the others. Never rejects: what could not be told is told later. */
-  publish(revocations: readonly Revocation[]): Promise<void>
+  /** Tells the others, and who said so. Never rejects: what could not be told is told later. */
+  publish(revocations: readonly Revocation[], by: RevokedBy): Promise<void>
   /** Resolves when another process has told what it knows, or after a second, when there is none. Never rejects. */
   ready(): Promise<void>
   health(): ChannelHealth
@@ -92,10 +92,17 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
     const publish = async (): Promise<unknown> => channel.publish(message)
     await withDeadline(publish(), deadline, late)
   }
-  const sendAll = async (entries: readonly Revocation[]): Promise<void> => {
-    const chunks = inChunks(entries)
-    for (const [i, chunk] of chunks.entries())
-      await send({ type: 'known', entries: chunk, last: i === chunks.length - 1 })
+  /** The operator's first: there is always room for them. @param said  what is left out */
+  const sendAll = async (said?: ReadonlySet<string>): Promise<void> => {
+    const isUnsaid = (one: Revocation): boolean => said?.has(JSON.stringify(one)) !== true
+    const messages = (['operator', 'sender'] as const).flatMap((by) => {
+      const entries = revocations.entries(by).filter(isUnsaid)
+      return entries.length === 0 ? [] : inChunks(entries).map((chunk) => ({ entries: chunk, by }))
+    })
+    // Sent even with nothing to report, so that a process that joins stops waiting.
+    const last = messages.pop() ?? { entries: [], by: 'sender' }
+    for (const one of messages) await send({ type: 'known', ...one, last: false })
+    await send({ type: 'known', ...last, last: true })
   }
 
   const failed = (cause: unknown): void => {
@@ -132,7 +139,7 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
       }
       if (isBehind) {
         isBehind = false
-        await sendAll(revocations.entries())
+        await sendAll()
       }
       isHeard = false
       await send({ type: 'hello', digest: revocations.digest(), joins, id: randomUUID(), at: now() })
@@ -181,7 +188,7 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
       if (message.joins || message.digest !== revocations.digest()) owe(message.joins)
       return
     }
-    remember(message.entries)
+    remember(message.entries, message.by === 'operator' ? 'operator' : 'sender')
     if (message.type !== 'known') return
     for (const one of message.entries) answer?.said.add(JSON.stringify(one))
     if (!message.last) return
@@ -195,10 +202,10 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
     return true
   }
   /** Each by itself: what is not understood of one, another release's, must not cost the others. */
-  const remember = (entries: readonly Revocation[]): void => {
+  const remember = (entries: readonly Revocation[], by: RevokedBy): void => {
     for (const one of entries) {
       try {
-        revocations.revoke([one], 'process')
+        revocations.revoke([one], by)
       } catch (cause) {
         if (cause instanceof RevocationsFull) full(cause)
         else odd(cause)
@@ -228,13 +235,11 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
     answer.owed ||= joins
   }
   const tell = async (): Promise<void> => {
-    const { said = new Set(), owed = false } = answer ?? {}
+    const { said, owed = false } = answer ?? {}
     answer = undefined
-    const entries = revocations.entries().filter((one) => !said.has(JSON.stringify(one)))
-    // Also "I know nothing" is an answer, once.
-    if (entries.length === 0 && !owed) return
+    if (!owed && revocations.entries().every((one) => said?.has(JSON.stringify(one)) === true)) return
     try {
-      await sendAll(entries)
+      await sendAll(said)
     } catch (cause) {
       failed(cause)
       again()
@@ -243,7 +248,7 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
 
   const met = meet()
   return {
-    publish: async (entries) => {
+    publish: async (entries, by) => {
       if (closed || entries.length === 0) return
       if (error !== undefined) {
         // Nobody waits for a channel that is known to be down; the next attempt says all of it.
@@ -251,7 +256,7 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
         return
       }
       try {
-        for (const chunk of inChunks(entries)) await send({ type: 'revoked', entries: chunk })
+        for (const chunk of inChunks(entries)) await send({ type: 'revoked', entries: chunk, by })
       } catch (cause) {
         failed(cause)
         again()

@@ -92,8 +92,8 @@ export function verifyJwt<Keys extends KeySet>(
   const header = readHeader(jwt.unverifiedHeader, issuer.algorithms)
   const claims = jwt.unverifiedClaims()
   requireType(jwt.unverifiedHeader['typ'], issuer.tokenProfile)
-  if (issuer.tokenProfile === 'legacy') requireAccessTokenClaims(claims)
-  requireClaimValues(claims, issuer.requiredClaimValues)
+  if (issuer.tokenProfile === 'legacy') requireAccessTokenClaims(claims, issuer)
+  else requireClaimValues(claims, issuer.requiredClaimValues)
   // Whatever else is required.
   if (claims['exp'] === undefined) throw new InvalidToken('claim', { expected: 'a claim exp' })
   verifyClaims(claims, issuer, rules, rules.now)

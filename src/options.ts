@@ -62,7 +62,7 @@ export interface IssuerOptions {
   readonly issuer: string
   /** Identifiers of this resource that a token may name in `aud`. Default: `resource`. `null` skips the check: any token of the issuer is then good for this API. */
   readonly audience?: string | readonly string[] | null
-  /** Which JWTs count as access tokens. `'rfc9068'` (default) admits `typ` `at+jwt` only and requires RFC 9068 §2.2's claims; `'legacy'` also admits `JWT` or none, and refuses what looks like another kind of token. */
+  /** `'rfc9068'` (default) admits `typ` `at+jwt` only and requires RFC 9068 §2.2's claims; `'legacy'` also admits `JWT` or none, where the claims say that it is an access token: `requiredClaimValues`, `token_use`, `tokenName`, a scope claim, or a client claim that is not the audience. An ID token with one of the last two passes. */
   readonly tokenProfile?: 'rfc9068' | 'legacy'
   /** Default: every {@link SignatureAlgorithm}. Metadata never widens it. */
   readonly algorithms?: readonly SignatureAlgorithm[]
@@ -87,7 +87,7 @@ export interface IssuerOptions {
   readonly clientIdClaim?: string | readonly string[]
   /** Claims a JWT must have besides `iss`, `exp` and `aud`. Default: RFC 9068 §2.2's `sub`, `client_id` (as `clientIdClaim`), `iat`, `jti`; none with `tokenProfile: 'legacy'`. */
   readonly requiredClaims?: readonly string[]
-  /** Claims a token must have, in a JWT or an introspection answer, each with one of these values: where a server says in a claim of its own what kind of token it is, or whose. */
+  /** Claims a token must have, in a JWT or an introspection answer, each with one of these values: where a server says in a claim of its own what kind of token it is, or whose. With `tokenProfile: 'legacy'`, a claim that does not only say whose it is (as `azp` or `tid`) makes the token an access token, `nonce` or not. */
   readonly requiredClaimValues?: Readonly<Record<string, readonly string[]>>
   /** Refuse a JWT that is not encrypted (RFC 9068 §4): where encryption was agreed on. Needs `decryptionKeys`. Default false. */
   readonly requireEncrypted?: boolean
@@ -184,7 +184,7 @@ export interface SharedOptions {
 export interface RevocationOptions {
   /** Seconds a revocation is remembered that has no `until`: at least as long as any access token lives. Default 86400 (24 h), 60 to 2678400. */
   readonly keepFor?: number
-  /** Entries in all; when there are as many, `revoke()` throws, and nothing is forgotten. Default 100000 (up to about 50 MB; about 40 MB where names have 32 characters), at most 1000000. */
+  /** Entries in all; when there are as many, `revoke()` throws, and nothing is forgotten. Default 100000 (up to about 50 MB; about 40 MB where names have 32 characters), at most 1000000. An eighth, at least one, is kept for `revoke()`: events never take it. */
   readonly maxEntries?: number
 }
 

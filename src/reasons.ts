@@ -131,7 +131,7 @@ export const TOKEN_REASONS: Readonly<Record<TokenReason, Entry>> = {
   },
   type: {
     description: 'The token is not an access token',
-    hint: '`typ` must be `at+jwt` (RFC 9068 §4). An authorization server that still writes `JWT` needs `tokenProfile: "legacy"`; ID tokens, refresh tokens and others are refused there too.'
+    hint: '`typ` must be `at+jwt` (RFC 9068 §4). An authorization server that still writes `JWT` needs `tokenProfile: "legacy"`, under which the claims must say that it is an access token.'
   },
   certificate_binding: {
     description: 'The access token is bound to a different client certificate',

@@ -8,7 +8,7 @@ const NAMES = ['jti', 'subject', 'sessionId', 'clientId'] as const
 export type Name = (typeof NAMES)[number]
 
 /** Characters of a name, all of which are kept. */
-const MAX_NAME_LENGTH = 2048
+export const MAX_NAME_LENGTH = 2048
 
 /** A revocation with all that it leaves out. */
 export interface Complete {

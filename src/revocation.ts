@@ -8,7 +8,7 @@
  */
 import { hash } from 'node:crypto'
 import type { IssuerSettings } from './issuer-settings.js'
-import { asRevocation, type Complete, completed, type Name } from './revocation-parts.js'
+import { asRevocation, type Complete, completed, MAX_NAME_LENGTH, type Name } from './revocation-parts.js'
 import type { RevocationSettings } from './revocation-settings.js'
 import type { AccessToken, Revocation } from './types.js'
 
@@ -26,7 +26,8 @@ export interface Revocations {
    * From now on. What is revoked already stays so at least as long, and at least up to the later `before`; in whatever
    * order the same revocations come, and however often, the outcome is the same.
    *
-   * @param by  whose word it is; a sender of events has less room, so that none can keep the others from being heard
+   * @param by  who said so; default the operator. Senders of events have less room: none of them can keep the others from
+   *   being heard, and all of them together leave the operator's reserve
    * @returns those that said something new, with their defaults filled in
    * @throws {TypeError} one that is none; no other is heeded then
    * @throws {RevocationsFull} those before it hold (`news`), and nothing was forgotten
@@ -34,15 +35,18 @@ export interface Revocations {
   readonly revoke: (revocations: readonly Revocation[], by?: RevokedBy) => readonly Revocation[]
   /** Under whatever name of its issuer the revocation was. */
   readonly isRevoked: (accessToken: RevocableToken) => boolean
-  /** All that is remembered, to tell somebody who was not there. */
-  readonly entries: () => readonly Revocation[]
+  /** All that is remembered, to tell a process that was not there. @param by  only what was said by these */
+  readonly entries: (by?: RevokedBy) => readonly Revocation[]
   /** The same for two that hold the same entries, in whatever order they came. */
   readonly digest: () => string
   readonly stats: () => RevocationStats
 }
 
-/** Whoever calls `api.revoke()`; who sends an event, as many as it likes; or another process, which does not say who told it. */
-export type RevokedBy = 'operator' | 'sender' | 'process'
+/**
+ * Who first said that something is revoked, in whichever process: the caller of `api.revoke()`, or a sender of events, which
+ * can send as many as it likes. Said by both, it counts as the operator's.
+ */
+export type RevokedBy = 'operator' | 'sender'
 
 /** What is read of an access token. */
 export interface RevocableToken extends Pick<AccessToken, 'issuer' | 'subject' | 'clientId' | 'issuedAt' | 'claims'> {
@@ -66,8 +70,14 @@ const BYTES_PER_ENTRY = 512
 const MIN_BYTES = 16 * 1024
 /** Of the room, what sessions may take: their users make new ones at will, and must not keep all else from being revoked. */
 const SESSIONS_SHARE = 3 / 4
-/** What senders say of one issuer's tokens may take so many times the room that is left: of all of it 7/8, of two issuers' 7/15 each. */
+/**
+ * What senders say of one issuer's tokens may take so many times the room that it leaves to other senders: of theirs in all
+ * 7/8, of two issuers' 7/15 each.
+ */
 const TIMES_THE_REST = 7
+/** Part of the room that only the operator may take: what senders say never fills it, in whatever way it came. */
+const RESERVE = 1 / 8
+const NOTHING = { size: 0, bytes: 0 }
 /** Seconds: what ends within one of these is forgotten together. */
 const PERIOD = 60
 
@@ -76,7 +86,7 @@ interface Entry {
   readonly issuer: string
   readonly kind: Name | undefined
   readonly name: string
-  readonly isHeard: boolean
+  by: RevokedBy
   before: number
   until: number
   /** Of the entry as it is, for comparing two memories. */
@@ -88,7 +98,7 @@ type ByIssuer = Readonly<Record<Name, Map<string, Entry>>> & {
   readonly issuer: string
   everything: Entry | undefined
   size: number
-  /** Of these, what may have been said by senders. */
+  /** The part of these that senders said. */
   readonly heard: { size: number; bytes: number }
 }
 
@@ -98,6 +108,11 @@ export function createRevocations({
   maxEntries
 }: RevocationSettings & { now: () => number }): Revocations {
   const maxBytes = Math.max(MIN_BYTES, maxEntries * BYTES_PER_ENTRY)
+  /** Entries, and bytes: at least those of one entry with the longest names. */
+  const reserve = {
+    size: Math.max(1, Math.ceil(maxEntries * RESERVE)),
+    bytes: Math.max(maxBytes * RESERVE, ENTRY_OVERHEAD + ISSUER_OVERHEAD + 4 * MAX_NAME_LENGTH)
+  }
   const issuers = new Map<string, ByIssuer>()
   /** By the period in which they end. Each is in one of these. */
   const ending = new Map<number, Set<Entry>>()
@@ -124,16 +139,18 @@ export function createRevocations({
     else ending.set(period, new Set([entry]))
   }
 
+  const unhear = (entry: Entry, { heard }: ByIssuer): void => {
+    heard.size--
+    heard.bytes -= weigh(entry)
+  }
+
   const forget = (entry: Entry): void => {
     const known = issuers.get(entry.issuer) as ByIssuer
     if (entry.kind === undefined) known.everything = undefined
     else known[entry.kind].delete(entry.name)
     marks ^= entry.mark
     known.size--
-    if (entry.isHeard) {
-      known.heard.size--
-      known.heard.bytes -= weigh(entry)
-    }
+    if (entry.by === 'sender') unhear(entry, known)
     size--
     bytes -= weigh(entry)
     if (known.size === 0) {
@@ -160,15 +177,22 @@ export function createRevocations({
 
   /** @throws {RevocationsFull} */
   const requireRoom = (entry: Entry, into: ByIssuer, more: number, by: RevokedBy): void => {
-    const left = { size: maxEntries - size, bytes: maxBytes - bytes - more }
-    if (left.size <= 0 || left.bytes < 0)
-      throw new RevocationsFull(`${size} revocations are remembered (${bytes} bytes), and none may be forgotten yet`)
+    const kept = by === 'sender' ? reserve : NOTHING
+    /** After it, beside what is kept for the operator. */
+    const left = { size: maxEntries - size - 1 - kept.size, bytes: maxBytes - bytes - more - kept.bytes }
+    if (left.size < 0 || left.bytes < 0)
+      throw new RevocationsFull(
+        by === 'sender'
+          ? `${size} revocations are remembered (${bytes} bytes), and what is left is kept for api.revoke()`
+          : `${size} revocations are remembered (${bytes} bytes), and none may be forgotten yet`
+      )
     const { heard } = into
-    if (by === 'sender' && (heard.size >= TIMES_THE_REST * left.size || heard.bytes > TIMES_THE_REST * left.bytes))
+    if (by === 'sender' && (heard.size > TIMES_THE_REST * left.size || heard.bytes > TIMES_THE_REST * left.bytes))
       throw new RevocationsFull(`${heard.size} revocations of ${into.issuer} have no more room; all else has`)
     if (
       entry.kind === 'sessionId' &&
-      (sessions.size >= maxEntries * SESSIONS_SHARE || sessions.bytes + more > maxBytes * SESSIONS_SHARE)
+      (sessions.size + kept.size >= maxEntries * SESSIONS_SHARE ||
+        sessions.bytes + more + kept.bytes > maxBytes * SESSIONS_SHARE)
     )
       throw new RevocationsFull(`${sessions.size} sessions are revoked, and have no more room; all else has`)
   }
@@ -180,8 +204,11 @@ export function createRevocations({
     if (known !== undefined) {
       const before = Math.max(known.before, revocation.before)
       const until = Math.max(known.until, revocation.until)
-      if (before === known.before && until === known.until) return false
-      remember(known, { before, until })
+      const isNew = before !== known.before || until !== known.until
+      if (isNew) remember(known, { before, until })
+      if (by === 'sender' || known.by === 'operator') return isNew
+      known.by = 'operator'
+      unhear(known, found as ByIssuer)
       return true
     }
     const into: ByIssuer = found ?? {
@@ -194,7 +221,7 @@ export function createRevocations({
       sessionId: new Map(),
       clientId: new Map()
     }
-    const entry: Entry = { issuer: into.issuer, kind, name, isHeard: by !== 'operator', before: 0, until: 0, mark: 0 }
+    const entry: Entry = { issuer: into.issuer, kind, name, by, before: 0, until: 0, mark: 0 }
     const more = weigh(entry) + (found ? 0 : weighIssuer(into))
     requireRoom(entry, into, more, by)
     if (kind === 'sessionId') {
@@ -202,7 +229,7 @@ export function createRevocations({
       sessions.bytes += weigh(entry)
     }
     into.size++
-    if (entry.isHeard) {
+    if (by === 'sender') {
       into.heard.size++
       into.heard.bytes += weigh(entry)
     }
@@ -262,9 +289,10 @@ export function createRevocations({
       for (const name of names) if (isRevokedBy(issuers.get(name), accessToken, time)) return true
       return false
     },
-    entries: () => {
+    entries: (by) => {
       sweep(now())
-      return [...ending.values()].flatMap((entries) => [...entries].map(asRevocation))
+      const all = [...ending.values()].flatMap((entries) => [...entries])
+      return all.filter((one) => by === undefined || one.by === by).map(asRevocation)
     },
     digest: () => {
       sweep(now())

@@ -22,8 +22,10 @@ export const STATUS_LIST_TOKEN = 'application/statuslist+jwt'
 const MAX_LIST_BYTES = 2 * 1024 * 1024
 /** Seconds a list is kept: its `ttl`, within bounds. */
 const FRESH_FOR = { default: 300, min: 60, max: 3600 }
+/** Seconds after `iat` for which a list without `exp` and `ttl` is used, and after which its operator is warned. */
+const UNDATED_FOR = { most: 24 * 3600, warn: 12 * 3600 }
 /** Seconds that `iat` may lie ahead, as in access tokens. */
-const MAX_IAT_AHEAD = 60
+export const MAX_IAT_AHEAD = 60
 
 const BITS: readonly unknown[] = [1, 2, 4, 8]
 
@@ -50,13 +52,16 @@ export interface StatusListTokenMeans {
 /**
  * @param text  what was fetched from `uri`
  * @param uri   as the access token has it; `sub` must be the same to the letter
- * @returns the list, fresh for its `ttl` (60 to 3600 s, 300 s without) from now, and never past its `exp`
+ * @param askedAt  when it was asked for, seconds since the epoch: what was revoked later may be missing
+ * @returns the list, fresh for its `ttl` (60 to 3600 s, 300 s without) from `askedAt`, and never past its `exp`; with neither,
+ *   never past a day after its `iat`
  * @throws {Misconfigured} no such token, by another signer, of another URI, or with a list that cannot be read
- * @throws {Unavailable} it has expired, or the keys to verify it with cannot be had
+ * @throws {Unavailable} it has expired, or is too old, or the keys to verify it with cannot be had
  */
 export async function readStatusListToken(
   text: string,
   uri: string,
+  askedAt: number,
   issuer: Issuer,
   { now, clockTolerance, verifySignature }: StatusListTokenMeans
 ): Promise<StatusList> {
@@ -71,12 +76,15 @@ export async function readStatusListToken(
     await verifyIssuerSignature(jwt, issuer.settings.algorithms, issuer.keySet, verifySignature)
     const { iat, exp, ttl, status_list: list } = claims as unknown as Verified
     const time = now()
-    const left = exp === undefined ? Number.POSITIVE_INFINITY : exp + clockTolerance - time
-    if (!(left > 0)) throw new Unavailable('status_list', `${about} has expired`)
+    const end = exp === undefined ? Number.POSITIVE_INFINITY : exp + clockTolerance
+    if (!(time < end)) throw new Unavailable('status_list', `${about} has expired`)
+    const isUndated = exp === undefined && ttl === undefined
+    if (isUndated) requireRecent(iat, time, about, issuer)
+    const last = isUndated ? iat + UNDATED_FOR.most : end
     const bytes = await readList(list.lst, about)
-    const freshFor = Math.min(FRESH_FOR.max, Math.max(FRESH_FOR.min, ttl ?? FRESH_FOR.default), left)
+    const freshFor = Math.min(FRESH_FOR.max, Math.max(FRESH_FOR.min, ttl ?? FRESH_FOR.default), last - askedAt)
     return {
-      ...dates(time, freshFor),
+      ...dates(askedAt, freshFor),
       issuedAt: iat,
       statusOf: (index) => statusAt(bytes, list.bits, index),
       bytes: bytes.length,
@@ -87,6 +95,16 @@ export async function readStatusListToken(
     if (!(cause instanceof InvalidToken)) throw cause
     throw new Misconfigured(`${about} cannot be relied on (${cause.reason}): ${cause.hint}`, { cause })
   }
+}
+
+/** A list that says nothing about its end could be served for ever, and hide what was revoked since. */
+function requireRecent(iat: number, time: number, about: string, issuer: Issuer): void {
+  if (time - iat < UNDATED_FOR.warn) return
+  issuer.warn(
+    `${about} has neither \`exp\` nor \`ttl\`, and was signed more than ${UNDATED_FOR.warn / 3600} hours ago. It is refused from ${UNDATED_FOR.most / 3600} hours on: sign it anew more often, or give it an \`exp\``
+  )
+  if (time - iat > UNDATED_FOR.most)
+    throw new Unavailable('status_list', `${about} has neither \`exp\` nor \`ttl\`, and was signed more than a day ago`)
 }
 
 /** The claims that are read once the rest is known to be right. */

@@ -8,12 +8,14 @@
  * of which introspection says itself whether they are active.
  */
 import { andThen, isPromise } from './awaitable.js'
-import type { CacheStats } from './cache.js'
+import { type CacheStats, createTimedCache, digestKey } from './cache.js'
 import { InvalidToken, Misconfigured, Outage, Unavailable } from './errors.js'
 import type { Http } from './http.js'
 import type { Issuer } from './issuer.js'
 import type { StatusListSettings } from './issuer-settings.js'
+import type { Shared } from './shared.js'
 import {
+  MAX_IAT_AHEAD,
   readStatusListToken,
   STATUS_LIST_TOKEN,
   type StatusList,
@@ -31,6 +33,10 @@ const SHARE = MAX_BYTES / 4
 const MAX_FETCHES = 16
 /** What is kept about a list, beside it. */
 const ENTRY_OVERHEAD = 4096
+/** Lists whose latest `iat` is remembered, also when the list itself had to make room. */
+const MAX_LATEST = 10_000
+/** Seconds for which it is remembered after the list was last fetched, here and in the shared store. */
+const LATEST_FOR = 31 * 24 * 3600
 
 /** §7.1. All others are refused: INVALID, SUSPENDED, and what an application may have agreed on. */
 const VALID = 0
@@ -57,6 +63,8 @@ export interface StatusLists {
 
 export interface StatusListMeans extends StatusListTokenMeans {
   readonly http: Http
+  /** Where the latest `iat` of each list is kept for other processes, and for this one after a restart. */
+  readonly shared: Shared | undefined
 }
 
 /** §6.2. */
@@ -82,7 +90,9 @@ interface Lists {
 }
 
 export function createStatusLists(means: StatusListMeans): StatusLists {
-  const { http, now } = means
+  const { http, now, shared, clockTolerance } = means
+  const latest = createTimedCache<number>(MAX_LATEST)
+  const latestOfAll = shared?.cache('status-list')
   const issuers = new WeakMap<Issuer, Lists>()
   const entries = new Set<Entry>()
   let bytes = 0
@@ -108,11 +118,28 @@ export function createStatusLists(means: StatusListMeans): StatusLists {
     }
   }
 
+  /** The latest `iat` that any process has seen; in one that came over the store, no time that has yet to come. */
+  const latestIssued = async (uri: string, issuer: string): Promise<number> => {
+    const known = latest.get(digestKey(issuer, uri), now()) ?? Number.NEGATIVE_INFINITY
+    const told = Number((await latestOfAll?.get([issuer, uri])) ?? Number.NaN)
+    return told <= now() + Math.max(MAX_IAT_AHEAD, clockTolerance) ? Math.max(known, told) : known
+  }
+
+  /** @throws {Unavailable} signed before one that was known already: what was revoked since would come back to life */
+  const requireNewest = async (uri: string, { issuedAt }: StatusList, issuer: string): Promise<void> => {
+    if (issuedAt < (await latestIssued(uri, issuer)))
+      throw new Unavailable('status_list', `${new URL(uri).host} served an older list than before`)
+    latest.set(digestKey(issuer, uri), issuedAt, now(), now() + LATEST_FOR)
+    // Nobody waits for it: the store says in `health()` what is wrong with it.
+    void latestOfAll?.set([issuer, uri], String(issuedAt), LATEST_FOR)
+  }
+
   const fetchList = async (uri: string, issuer: Issuer, lists: Lists, again: boolean): Promise<StatusList> => {
     if (lists.fetching >= MAX_FETCHES)
       throw new Unavailable('status_list', 'too many status lists are being fetched', { retryAfter: 1 })
     lists.fetching++
     try {
+      const askedAt = now()
       const { status, contentType, body } = await http({
         url: uri,
         method: 'GET',
@@ -127,7 +154,7 @@ export function createStatusLists(means: StatusListMeans): StatusLists {
           'status_list',
           `${host} answered with ${contentType || 'no content type'} and not with ${STATUS_LIST_TOKEN}`
         )
-      return await readStatusListToken(body, uri, issuer, means)
+      return await readStatusListToken(body, uri, askedAt, issuer, means)
     } finally {
       lists.fetching--
     }
@@ -139,14 +166,10 @@ export function createStatusLists(means: StatusListMeans): StatusLists {
     issuers.set(issuer, lists)
     const { byUri } = lists
     if (byUri.size >= MAX_LISTS_PER_ISSUER) forget(leastUsed(byUri.values()))
-    let latest = Number.NEGATIVE_INFINITY
     const list = watch<StatusList>({
       load: async (again) => {
         const fetched = await fetchList(uri, issuer, lists, again)
-        // Signed before one that was here already: what was revoked since would come back to life.
-        if (fetched.issuedAt < latest)
-          throw new Unavailable('status_list', `${new URL(uri).host} served an older list than before`)
-        latest = fetched.issuedAt
+        await requireNewest(uri, fetched, issuer.settings.issuer)
         return { document: fetched }
       },
       accept: ({ bytes: size }) => {

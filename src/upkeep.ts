@@ -24,9 +24,9 @@ export async function revokeEverywhere(
 ): Promise<void> {
   try {
     const news = revocations.revoke(list, by)
-    await fanOut?.publish(news)
+    await fanOut?.publish(news, by)
   } catch (error) {
-    if (error instanceof RevocationsFull) await fanOut?.publish(error.news)
+    if (error instanceof RevocationsFull) await fanOut?.publish(error.news, by)
     throw error
   }
 }

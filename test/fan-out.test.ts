@@ -1,10 +1,18 @@
 /** Revocations travel between the processes of an API: here several servers in one process, over a channel in memory. */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
-import type { Awaitable, Cache, Channel, OnceStore, ResourceServer, WarningEvent } from '../src/index.js'
+import {
+  type Awaitable,
+  type Cache,
+  type Channel,
+  type OnceStore,
+  type ResourceServer,
+  securityEventReceiver,
+  type WarningEvent
+} from '../src/index.js'
 import { createShared } from '../src/shared.js'
 import { ask, createBed, denial, granted, RESOURCE, until } from './support/exchange.js'
-import type { TestIssuer } from './support/issuer.js'
+import { createSigningKey, signJws, type TestIssuer } from './support/issuer.js'
 
 const bed = createBed()
 const SECRET = 'a secret of thirty-two characters'
@@ -476,6 +484,92 @@ describe('a message', () => {
     const both = ['a', 'b'].map((jti) => ({ issuer: issuer.issuer, jti }))
     await expect(small.revoke(both)).rejects.toThrow('1 revocations are remembered')
     expect([known(small), known(other)]).toEqual([1, 1])
+  })
+
+  test('heard by one process from a sender never takes the operator’s reserve of any process, joined before or after', async () => {
+    const [loud, quiet] = [await bed.issuer(), await bed.issuer()]
+    const bus = createBus()
+    const issuers = [loud.issuer, quiet.issuer]
+    const options = { issuers, revocation: { maxEntries: 16 } }
+    const key = createSigningKey('RS256', { kid: 's' })
+    const jwks = { keys: [key.publicJwk] }
+    const processes = [join(loud, bus, SECRET, options), join(loud, bus, SECRET, options)]
+    await until(() => bus.listeners() === 2)
+    const receivers = processes.map((api) =>
+      securityEventReceiver(api, { transmitters: issuers.map((issuer) => ({ issuer, jwks })) })
+    )
+    const send = async (to: number, iss: string, sub: string): Promise<number> => {
+      const events = { 'https://schemas.openid.net/secevent/caep/event-type/session-revoked': {} }
+      const about = { sub_id: { format: 'iss_sub', iss, sub }, events }
+      const claims = { iss, aud: RESOURCE, iat: Math.floor(bed.clock.now()), jti: sub, ...about }
+      const body = signJws({ typ: 'secevent+jwt', alg: 'RS256', kid: 's' }, claims, key)
+      const answer = await receivers[to]?.({ method: 'POST', contentType: 'application/secevent+jwt', body })
+      return answer?.status ?? 0
+    }
+    // The attacker is the transmitter of one tenant, and sends to whichever process.
+    const answers: number[] = []
+    for (let i = 0; i < 40; i++) answers.push(await send(i % 2, loud.issuer, `x${i}`))
+    expect(answers.filter((status) => status === 202)).toHaveLength(12)
+    // Another tenant is heard in each process.
+    expect(await send(1, quiet.issuer, 'u1')).toBe(202)
+    for (const api of processes) expect(await ask(api, quiet.token())).toEqual(denial.inactive)
+    const late = join(loud, bus, SECRET, options)
+    await late.ready()
+    expect([...processes, late].map(known)).toEqual([13, 13, 13])
+    await until(() => bus.listeners() === 3)
+    // The operator of each process.
+    await late.revoke({ issuer: loud.issuer, subject: 'mine 1' })
+    await processes[0]?.revoke({ issuer: loud.issuer, sessionId: 'mine 2' })
+    await processes[1]?.revoke({ issuer: loud.issuer, before: bed.clock.now() })
+    expect([...processes, late].map(known)).toEqual([16, 16, 16])
+    for (const api of [...processes, late]) expect(await ask(api, loud.token())).toEqual(denial.inactive)
+  })
+
+  test('keeps who said it when it is told to a process that joins: the operator’s fill all, the senders’ do not', async () => {
+    const issuer = await bed.issuer()
+    const bus = createBus()
+    const one = join(issuer, bus)
+    const entries = Array.from({ length: 30 }, (_, i) => ({ issuer: issuer.issuer, jti: `heard ${i}` }))
+    await until(() => bus.listeners() === 1)
+    await speak(bus, { type: 'revoked', by: 'sender', entries })
+    await one.revoke(Array.from({ length: 8 }, (_, i) => ({ issuer: issuer.issuer, jti: `mine ${i}` })))
+    const small = join(issuer, bus, SECRET, { revocation: { maxEntries: 8 } })
+    await small.ready()
+    expect([known(one), known(small)]).toEqual([38, 8])
+    for (let i = 0; i < 8; i++)
+      expect(await ask(small, issuer.token({ claims: { jti: `mine ${i}` } }))).toEqual(denial.inactive)
+  })
+
+  test.each([['known'], ['revoked']])(
+    'in a message %s of an earlier release, which does not say who said so, counts as a sender’s',
+    async (type) => {
+      const issuer = await bed.issuer()
+      const bus = createBus()
+      const api = join(issuer, bus, SECRET, { revocation: { maxEntries: 8 } })
+      await until(() => bus.listeners() === 1)
+      const entries = Array.from({ length: 30 }, (_, i) => ({ issuer: issuer.issuer, jti: `${i}` }))
+      for (const by of [undefined, 'process', { operator: 1 }]) await speak(bus, { type, entries, by, last: true })
+      expect(known(api)).toBe(6)
+      await api.revoke([{ issuer: issuer.issuer, before: bed.clock.now() }])
+    }
+  )
+
+  test('is told in entries that an earlier release understands: who said so stands beside them', async () => {
+    const issuer = await bed.issuer()
+    const bus = createBus()
+    const said: Record<string, unknown>[] = []
+    const { channel } = createShared({ store, secrets: [SECRET], channel: bus.channel }, bed.clock.now)
+    await channel?.subscribe((text) => void said.push(JSON.parse(text) as Record<string, unknown>))
+    const api = join(issuer, bus)
+    await until(() => bus.listeners() === 2)
+    await api.revoke({ issuer: issuer.issuer, jti: 'a', until: bed.clock.now() + 60 })
+    await speak(bus, { type: 'hello', joins: true, digest: '', id: 'x', at: bed.clock.now() })
+    await until(() => said.some(({ type }) => type === 'known'))
+    const entries = [{ issuer: issuer.issuer, jti: 'a', until: bed.clock.now() + 60 }]
+    expect(said.filter(({ type }) => type !== 'hello')).toMatchObject([
+      { type: 'revoked', entries, by: 'operator' },
+      { type: 'known', entries, by: 'operator', last: true }
+    ])
   })
 
   test('for which there is no room is told of: nothing is forgotten for it', async () => {

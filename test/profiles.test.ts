@@ -141,7 +141,8 @@ const VENDORS: readonly Vendor[] = [
         { claims: { aud: RESOURCE, azp: undefined } },
         denial.claim
       ],
-      ['an ID token with a nonce', { claims: { nonce: 'n' } }, denial.type],
+      ['an ID token with a nonce', { claims: { nonce: 'n', ...without('scope', 'permissions') } }, denial.type],
+      ['an ID token whose client is the API', { claims: { azp: RESOURCE, ...without('scope') } }, denial.type],
       ['a token for userinfo alone', { claims: { aud: 'https://tenant.eu.auth0.com/userinfo' } }, denial.audience],
       ['an issuer without the slash', { claims: { iss: 'https://tenant.eu.auth0.com' } }, denial.issuer],
       ['another tenant', { claims: { iss: 'https://other.eu.auth0.com/' } }, denial.issuer],
@@ -242,8 +243,8 @@ const VENDORS: readonly Vendor[] = [
     ],
     refused: [
       ['an ID token', { claims: { aud: SPA_ID, ...without('azp', 'azpacr', 'scp') } }, denial.claim],
-      ['an ID token of an application that is also the API', { claims: without('azp', 'azpacr', 'scp') }, denial.claim],
-      ['an ID token with a nonce', { claims: { nonce: 'n' } }, denial.type],
+      ['an ID token of an application that is also the API', { claims: without('azp', 'azpacr', 'scp') }, denial.type],
+      ['an ID token with a nonce', { claims: { nonce: 'n', ...without('azp', 'azpacr', 'scp') } }, denial.type],
       [
         'a tenant that is not listed',
         { claims: { iss: entraIssuer(STRANGE_TENANT), tid: STRANGE_TENANT } },
@@ -484,7 +485,7 @@ const VENDORS: readonly Vendor[] = [
         },
         denial.claim
       ],
-      ['an ID token, even for this audience', { claims: without('cid', 'scp', 'uid') }, denial.claim],
+      ['an ID token, even for this audience', { claims: without('cid', 'scp', 'uid') }, denial.type],
       ['an ID token with at_hash', { claims: { at_hash: 'h' } }, denial.type],
       [
         'another authorization server of the org',

@@ -195,32 +195,82 @@ describe('bounds', () => {
         }).toThrow(`${issuer} have no more room`)
         return said
       }
-      expect(fill(I)).toBe(70)
+      // Of the 70 that are not the operator's reserve, all but one seventh of what is left.
+      expect(fill(I)).toBe(61)
       say('https://other.example', 'thief', 'sender')
       revoke([{ issuer: I, before: NOW }])
-      for (let i = 0; i < 8; i++) say(I, `mine ${i}`)
-      expect(() => say(I, 'mine 8')).toThrow('80 revocations')
+      for (let i = 0; i < 17; i++) say(I, `mine ${i}`)
+      expect(() => say(I, 'mine 17')).toThrow('80 revocations')
       expect(stats().entries).toBe(80)
       expect(isRevoked(token({ jti: 'other', subject: 'other', clientId: 'other' }))).toBe(true)
     }
   )
 
-  test('what the operator revoked takes nothing of what events may say, and what came from another process does', () => {
-    for (const [by, said] of [
-      ['operator', 6],
-      ['process', 0]
-    ] as const) {
-      const { revoke } = memory({ maxEntries: 48 })
-      revoke(
-        Array.from({ length: 42 }, (_, i) => ({ issuer: I, jti: `${i}` })),
-        by
-      )
-      let heard = 0
-      expect(() => {
-        for (; heard < 10; heard++) revoke([{ issuer: I, subject: `${heard}` }], 'sender')
-      }).toThrow(RevocationsFull)
-      expect(heard).toBe(said)
+  /** All that senders can say, of several issuers and by names of every kind. */
+  function flood(revoke: ReturnType<typeof memory>['revoke'], length = 8, issuers = 20): void {
+    for (let i = 0; i < 400; i++) {
+      const issuer = `https://tenant-${i % issuers}.example.com`
+      const kind = ['sessionId', 'jti', 'subject', 'clientId'][i % 4] as string
+      try {
+        revoke([{ issuer, [kind]: `${i}`.padEnd(length, '-') } as unknown as Revocation], 'sender')
+      } catch (error) {
+        expect(error).toBeInstanceOf(RevocationsFull)
+      }
     }
+  }
+
+  test.each([1, 2, 3, 7, 8, 9, 16, 100, 200])(
+    'of %d entries, an eighth and at least one are never taken by senders, by names of any kind and length',
+    (maxEntries) => {
+      const reserve = Math.max(1, Math.ceil(maxEntries / 8))
+      for (const kind of ['jti', 'subject', 'sessionId', 'clientId'])
+        for (const [length, mine] of [
+          [8, reserve],
+          [2048, 1]
+        ] as const) {
+          const { revoke, stats } = memory({ maxEntries })
+          flood(revoke, length)
+          expect(stats().entries).toBeLessThanOrEqual(maxEntries - reserve)
+          for (let i = 0; i < mine; i++)
+            expect(revoke([{ issuer: I, [kind]: `${i}`.padEnd(length, '+') } as unknown as Revocation])).toHaveLength(1)
+        }
+    }
+  )
+
+  test('what the operator revoked before leaves the reserve as it is', () => {
+    const { revoke, stats } = memory({ maxEntries: 48 })
+    revoke(Array.from({ length: 20 }, (_, i) => ({ issuer: I, jti: `${i}` })))
+    flood(revoke, 8, 3)
+    expect(stats().entries).toBeGreaterThan(36)
+    expect(stats().entries).toBeLessThanOrEqual(42)
+    for (let i = 0; i < 6; i++) expect(revoke([{ issuer: I, subject: `${i}` }])).toHaveLength(1)
+  })
+
+  test('an entry keeps who said it first, until the operator says the same', () => {
+    const { revoke, entries, digest } = memory()
+    const one: Revocation = { issuer: I, jti: 'a', until: NOW + 60 }
+    expect(revoke([one], 'sender')).toEqual([one])
+    revoke([{ issuer: I, jti: 'b', until: NOW + 60 }])
+    revoke([{ issuer: I, jti: 'b', until: NOW + 90 }], 'sender')
+    expect([entries('operator'), entries('sender')]).toEqual([[{ issuer: I, jti: 'b', until: NOW + 90 }], [one]])
+    const before = digest()
+    // Said by the operator too, it is news to the other processes, and the same revocation.
+    expect(revoke([one])).toEqual([one])
+    expect(revoke([one])).toEqual([])
+    expect(revoke([one], 'sender')).toEqual([])
+    expect([entries('operator').length, entries('sender').length, digest()]).toEqual([2, 0, before])
+  })
+
+  test('what the operator says too takes nothing of what senders may say any more', () => {
+    const { clock, revoke, stats } = memory({ maxEntries: 16 })
+    const list = Array.from({ length: 12 }, (_, i): Revocation => ({ issuer: I, jti: `${i}` }))
+    revoke(list, 'sender')
+    expect(() => revoke([{ issuer: I, jti: '12' }], 'sender')).toThrow('12 revocations of')
+    revoke(list)
+    revoke([{ issuer: I, jti: '12' }], 'sender')
+    clock.advance(DAY + 60)
+    expect(stats()).toMatchObject({ entries: 0, bytes: 0 })
+    revoke(list, 'sender')
   })
 
   test('… by long names too, and what has ended leaves its room', () => {
@@ -233,7 +283,7 @@ describe('bounds', () => {
       return said
     }
     const said = fill()
-    expect(said).toBe(10)
+    expect(said).toBe(8)
     revoke([{ issuer: I, before: NOW }])
     clock.advance(DAY + 60)
     expect(fill()).toBe(said)

@@ -26,7 +26,7 @@ export interface ExplainOptions {
 /** What would admit a token that was refused for this reason, and whether that is wise. */
 const REMEDIES: Readonly<Record<string, string>> = {
   malformed: 'If this authorization server issues opaque tokens: `introspection`. Wise: they are made for that.',
-  type: '`tokenProfile: "legacy"`. Wise where the authorization server cannot write `at+jwt`; ID tokens are refused all the same.',
+  type: '`tokenProfile: "legacy"`. Wise where the authorization server cannot write `at+jwt`: most ID tokens are refused then, by their claims. With `requiredClaimValues`, where a claim of the token says that it is an access token.',
   audience:
     '`audience: [...]` with the identifier that came. Wise only if it names this API and no other; `audience: null` never is.',
   issuer:

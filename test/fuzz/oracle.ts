@@ -118,11 +118,30 @@ function grantsRead(value: unknown): boolean {
   )
 }
 
-/** Members in which a server may say that its token is no access token. */
-export function isAccessKind({ typ, token_type: type, token_use: use }: Json): boolean {
-  const other = /^(id|id_token|refresh|refresh_token|offline|logout)$/i
+/** Members in which a server may say that its token is not an access token. */
+export function isAccessKind({ typ, token_type: type, token_use: use, tokenName: name }: Json): boolean {
+  const other = /^(id|id_token|refresh|refresh_token|offline|logout|logout_token)$/i
   const isOther = (value: unknown): boolean => typeof value === 'string' && other.test(value)
-  return !isOther(typ) && !isOther(type) && isAbsentOr((one) => /^(access|access_token)$/i.test(word(one)), use)
+  return (
+    !isOther(typ) &&
+    !isOther(type) &&
+    isAbsentOr((one) => /^(access|access_token)$/i.test(word(one)), use) &&
+    isAbsentOr((one) => /^access_token$/i.test(word(one)), name)
+  )
+}
+
+/** The table of `tokenProfile: 'legacy'`, for an issuer without options of its own whose audience is `RESOURCE`. */
+export function isLegacyAccessToken(claims: Json): boolean {
+  const { token_use: use, tokenName: name, nonce } = claims
+  if (/^(access|access_token)$/i.test(word(use)) || /^access_token$/i.test(word(name))) return true
+  if (['at_hash', 'c_hash', 's_hash', 'events'].some((one) => claims[one] !== undefined)) return false
+  if (!isAccessKind(claims)) return false
+  const isScoped = ['scope', 'scp', 'scopes'].some(
+    (one) => Array.isArray(claims[one]) || typeof claims[one] === 'string'
+  )
+  const clients = ['client_id', 'azp', 'cid', 'appid'].map((one) => claims[one]).filter(isText)
+  if (nonce !== undefined && !(isScoped && clients.length > 0)) return false
+  return isScoped || (clients.length > 0 && !clients.includes(RESOURCE))
 }
 
 const word = (value: unknown): string => (typeof value === 'string' ? value : '')

@@ -9,7 +9,7 @@ import {
   scope,
   urlEncodedPem
 } from '../../src/index.js'
-import { type Expected, isAccessKind, isGrant, isNumber, isObject, isText, take, verified } from './oracle.js'
+import { type Expected, isGrant, isLegacyAccessToken, isNumber, isObject, isText, take, verified } from './oracle.js'
 import { requestWith, requireExpected, type Target, verdictOf } from './target.js'
 import { expand } from './template.js'
 import { CERTIFICATE, ISSUER, JKT, JWKS, NONCE_SECRET, NOW, RESOURCE, sha256 } from './world.js'
@@ -54,8 +54,7 @@ async function expectedOfBearer(lines: readonly string[], tokenProfile: 'rfc9068
   const jws = await verified(token, { types: ['application/at+jwt', ...legacy] })
   const required = ['iss', 'aud', 'exp', ...(tokenProfile === 'legacy' ? [] : ['sub', 'client_id', 'iat', 'jti'])]
   if (jws === undefined || !isGrant(jws.claims, { required })) return 'refused'
-  const isOther = ['nonce', 'at_hash', 'c_hash', 'events'].some((name) => jws.claims[name] !== undefined)
-  return tokenProfile === 'legacy' && (isOther || !isAccessKind(jws.claims)) ? 'refused' : 'accepted'
+  return tokenProfile === 'legacy' && !isLegacyAccessToken(jws.claims) ? 'refused' : 'accepted'
 }
 
 // ---- DPoP
@@ -90,6 +89,17 @@ const MEMBERS: ReadonlyMap<unknown, readonly string[]> = new Map([
   ['RSA', ['kty', 'n', 'e']]
 ])
 
+/** The key's own `use`, `key_ops` and `alg` (RFC 7517 §4.2 to §4.4), where they say something, fit a signature by `alg`. */
+function isForVerifying({ use, key_ops: operations, alg }: Record<string, unknown>, used: unknown): boolean {
+  const says = (member: unknown): boolean =>
+    member !== undefined && member !== null && member !== '' && !(Array.isArray(member) && member.length === 0)
+  return (
+    (!says(use) || use === 'sig') &&
+    (!says(operations) || (Array.isArray(operations) && operations.includes('verify'))) &&
+    (!says(alg) || alg === used)
+  )
+}
+
 async function expectedOfProof(lines: readonly string[], token: string): Promise<Expected> {
   const [proof = '', another] = lines
   const jws = take(proof)
@@ -106,7 +116,7 @@ async function expectedOfProof(lines: readonly string[], token: string): Promise
   if (nonce !== undefined && !withNonce) return 'refused'
   if (!withNonce && (iat > NOW + 10 || iat < NOW - 60)) return 'refused'
   try {
-    // The key as its thumbprint is made of it: what else a client says of its own key binds nobody.
+    if (!isForVerifying(jwk, jws.header['alg'])) return 'refused'
     const members = MEMBERS.get(jwk['kty']) ?? []
     if (!members.every((name) => typeof jwk[name] === 'string')) return 'refused'
     const alg = String(jws.header['alg'])

@@ -266,12 +266,16 @@ describe('ATV-12: the legacy profile', () => {
   })
 
   const telltales: readonly [string, Record<string, unknown>][] = [
-    ['a nonce', { nonce: 'n' }],
+    ['a nonce and no scope claim', { nonce: 'n', scope: undefined }],
+    ['a nonce and no client claim', { nonce: 'n', client_id: undefined }],
     ['an at_hash', { at_hash: 'h' }],
     ['a c_hash', { c_hash: 'h' }],
     ['events', { events: {} }],
-    ['an empty nonce', { nonce: '' }],
-    ['a nonce that is null', { nonce: null }],
+    ['an empty nonce and no scope claim', { nonce: '', scope: undefined }],
+    ['a nonce that is null and no client claim', { nonce: null, client_id: undefined }],
+    ['neither a scope claim nor a client claim', { scope: undefined, client_id: undefined }],
+    ['the audience as its client, and no scope claim', { scope: undefined, client_id: RESOURCE }],
+    ['the tokenName id_token', { tokenName: 'id_token' }],
     ['the payload typ ID', { typ: 'ID' }],
     ['the payload typ Refresh', { typ: 'Refresh' }],
     ['the payload typ Offline', { typ: 'Offline' }],
@@ -286,6 +290,11 @@ describe('ATV-12: the legacy profile', () => {
   test.each(telltales)('ATV-12 DEN-12 (RFC 8725 §3.12): refuses a token with %s', async (_, claims) => {
     expect(await answerTo({ header: { typ: 'JWT' }, claims }, legacy)).toEqual(type)
     expect(await answerTo({ claims }, legacy)).toEqual(type)
+  })
+
+  test('ATV-12: accepts a nonce beside a scope claim and a client claim, as Keycloak before 25 issues them', async () => {
+    for (const nonce of ['n', '', null])
+      expect(await answerTo({ header: { typ: 'JWT' }, claims: { nonce } }, legacy)).toEqual(granted)
   })
 
   test('ATV-12: takes the payload typ Bearer and the token_use access for what they say', async () => {

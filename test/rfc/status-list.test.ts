@@ -1,7 +1,15 @@
 /** The rules about status lists: draft-ietf-oauth-status-list. */
 import { deflateRawSync, deflateSync, gzipSync } from 'node:zlib'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { fresh, type IssuerOptions, type ResourceServer, resourceServer, scope } from '../../src/index.js'
+import {
+  fresh,
+  type IssuerOptions,
+  type ResourceServer,
+  resourceServer,
+  type SharedOptions,
+  scope
+} from '../../src/index.js'
+import { createShared } from '../../src/shared.js'
 import {
   type Answered,
   ask,
@@ -686,6 +694,161 @@ describe('TSL-07 (§13.7): for how long a list is kept', () => {
     issuer.statusList(LIST, { claims })
     bed.clock.advance(300)
     expect(await ask(api, token)).toEqual(granted)
+  })
+
+  test('TSL-07 (§8.2): its ttl counts from when it was asked for, however long the answer took', async () => {
+    const { issuer, api } = await start()
+    const gate = issuer.hold('status')
+    const token = listed(issuer, VALID, issuer.statusList(LIST, { claims: { ttl: 300 } }))
+    const pending = ask(api, token)
+    await issuer.received('status', 1)
+    bed.clock.advance(200)
+    gate.release()
+    expect(await pending).toEqual(granted)
+    revoke(issuer)
+    // Within the ttl since it came, and not since it was asked for.
+    bed.clock.advance(101)
+    expect(await ask(api, token)).toEqual(denial.inactive)
+  })
+
+  describe('TSL-07: a list without exp and ttl', () => {
+    const HOUR = 3600
+    const warned = (issuer: TestIssuer, hours: string): unknown =>
+      expect.stringContaining(
+        `the status list token of ${issuer.issuer} at ${new URL(issuer.issuer).host} has neither \`exp\` nor \`ttl\`, and was signed more than 12 hours ago. It is refused from ${hours} hours on`
+      )
+
+    test.each([0, 1, 11])('TSL-07: signed %d hours ago is used without a word', async (hours) => {
+      const { issuer, api } = await start()
+      const claims = { iat: bed.clock.now() - hours * HOUR }
+      expect(await ask(api, listed(issuer, VALID, issuer.statusList(LIST, { claims })))).toEqual(granted)
+      expect(api.health().issuers[0]?.warnings).toEqual([])
+    })
+
+    test.each([12, 20, 24])('TSL-07: signed %d hours ago is used, with a warning', async (hours) => {
+      const { issuer, api } = await start()
+      const claims = { iat: bed.clock.now() - hours * HOUR }
+      const uri = issuer.statusList(LIST, { claims })
+      // At a day to the second it is used for no time at all.
+      if (hours < 24) expect(await ask(api, listed(issuer, VALID, uri))).toEqual(granted)
+      else await ask(api, listed(issuer, VALID, uri))
+      expect(api.health().issuers[0]?.warnings).toEqual([warned(issuer, '24')])
+    })
+
+    test.each([25, 24 * 365])('TSL-07 DEN-16: signed %d hours ago is refused, with the warning', async (hours) => {
+      const { issuer } = await start()
+      for (const onUnavailable of ['refuse', 'allow'] as const) {
+        const api = bed.api({ issuers: [{ issuer: issuer.issuer, statusList: { onUnavailable } }] })
+        const claims = { iat: bed.clock.now() - hours * HOUR }
+        const token = listed(issuer, VALID, issuer.statusList(LIST, { claims }))
+        expect(await ask(api, token)).toEqual(denial.unavailable)
+        expect(api.health().issuers[0]?.warnings).toEqual([warned(issuer, '24')])
+      }
+    })
+
+    test('TSL-07 DEN-16: served unchanged for a day is warned of, and then refused', async () => {
+      const { issuer, api } = await start()
+      const token = listed(issuer, VALID, issuer.statusList(LIST), { exp: bed.clock.now() + 48 * HOUR })
+      const seen: (number | undefined)[] = []
+      for (let hours = 0; hours < 27; hours += 3) {
+        const { status } = await ask(api, token)
+        seen.push(status, api.health().issuers[0]?.warnings.length)
+        bed.clock.advance(3 * HOUR)
+      }
+      expect(seen.slice(0, 8)).toEqual([200, 0, 200, 0, 200, 0, 200, 0])
+      expect(seen.slice(8, 16)).toEqual([200, 1, 200, 1, 200, 1, 200, 1])
+      expect(seen.slice(16)).toEqual([503, 1])
+    })
+
+    test.each(['exp', 'ttl'])('TSL-07: with %s it may be older', async (name) => {
+      const { issuer, api } = await start()
+      const now = bed.clock.now()
+      const claims = { iat: now - 100 * HOUR, [name]: name === 'exp' ? now + HOUR : 300 }
+      expect(await ask(api, listed(issuer, VALID, issuer.statusList(LIST, { claims })))).toEqual(granted)
+      expect(api.health().issuers[0]?.warnings).toEqual([])
+    })
+  })
+
+  describe('TSL-07: the latest iat of a list', () => {
+    /** A store in memory; `values` has what it keeps. */
+    function createStore(): { store: SharedOptions['store']; values: Map<string, string> } {
+      const values = new Map<string, string>()
+      const store: SharedOptions['store'] = {
+        get: (key) => values.get(key) ?? null,
+        set: (key, value) => void values.set(key, value),
+        delete: (key) => void values.delete(key),
+        add: () => true
+      }
+      return { store, values }
+    }
+    const secret = 'a secret of thirty-two characters'
+    const mark = (values: ReadonlyMap<string, string>): string | undefined =>
+      [...values].find(([name]) => name.startsWith('status-list:'))?.[1]
+    const revoked = { lst: Uint8Array.of(0xff, 0xff) }
+
+    test('TSL-07: holds in another process, and after a restart: an older list is refused', async () => {
+      const { issuer } = await start()
+      const { store, values } = createStore()
+      const join = (): ResourceServer =>
+        bed.api({ issuers: [{ issuer: issuer.issuer, statusList: true }], shared: { store, secret } })
+      const token = listed(issuer, VALID, issuer.statusList(revoked, { claims: { ttl: 60 } }))
+      expect(await ask(join(), token)).toEqual(denial.inactive)
+      await until(() => mark(values) !== undefined)
+      issuer.statusList(LIST, { claims: { ttl: 60, iat: bed.clock.now() - 100 } })
+      expect(await ask(join(), token)).toEqual(denial.unavailable)
+      // One that was signed at the same time, or later, is used.
+      issuer.statusList(LIST, { claims: { ttl: 60 } })
+      expect(await ask(join(), token)).toEqual(granted)
+    })
+
+    test('TSL-07: is kept under a MAC and encrypted, and an older one does not take its place', async () => {
+      const { issuer } = await start()
+      const { store, values } = createStore()
+      const api = bed.api({ issuers: [{ issuer: issuer.issuer, statusList: true }], shared: { store, secret } })
+      const token = listed(issuer, VALID, issuer.statusList(LIST, { claims: { ttl: 60 } }))
+      await ask(api, token)
+      await until(() => mark(values) !== undefined)
+      expect([...values].join(' ')).not.toContain('/status/')
+      const before = mark(values)
+      const iat = bed.clock.now() - 1
+      issuer.statusList(LIST, { claims: { ttl: 60, iat } })
+      bed.clock.advance(61)
+      expect((await ask(api, token)).status).toBe(503)
+      expect(mark(values)).toBe(before)
+    })
+
+    test.each(['x', '', 'Infinity', '1750000500', 'null'])(
+      'TSL-07: of which the store says %j, which is not a time that has come, is as if it were not there',
+      async (text) => {
+        const { issuer } = await start()
+        const { store } = createStore()
+        const uri = issuer.statusList(LIST, { claims: { iat: bed.clock.now() - 60, ttl: 60 } })
+        const shared = createShared({ store, secrets: [secret], channel: undefined }, bed.clock.now)
+        await shared.cache('status-list').set([issuer.issuer, uri], text, 600)
+        const api = bed.api({ issuers: [{ issuer: issuer.issuer, statusList: true }], shared: { store, secret } })
+        expect(await ask(api, listed(issuer, VALID, uri))).toEqual(granted)
+      }
+    )
+
+    test('TSL-07: is not waited for where the store fails: the list is used', async () => {
+      const { issuer } = await start()
+      const fail = (): never => {
+        throw new Error('down')
+      }
+      const store = { get: fail, set: fail, delete: fail, add: fail }
+      const api = bed.api({ issuers: [{ issuer: issuer.issuer, statusList: true }], shared: { store, secret } })
+      expect(await ask(api, listed(issuer, VALID, issuer.statusList(LIST)))).toEqual(granted)
+    })
+
+    test('TSL-07: outlives the list, which made room for others', async () => {
+      const { issuer, api } = await start()
+      const token = listed(issuer, VALID, issuer.statusList(revoked, {}, 'first'))
+      expect(await ask(api, token)).toEqual(denial.inactive)
+      for (let i = 0; i < 100; i++)
+        expect(await ask(api, listed(issuer, VALID, issuer.statusList(LIST, {}, String(i))))).toEqual(granted)
+      issuer.statusList(LIST, { claims: { iat: bed.clock.now() - 100 } }, 'first')
+      expect(await ask(api, token)).toEqual(denial.unavailable)
+    })
   })
 
   test('TSL-07: it is renewed before its time, and no request waits for that', async () => {
