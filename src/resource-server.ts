@@ -88,7 +88,8 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
       const current = await accessTokens.verifyFresh(before)
       requireNotRevoked(current)
       return current === before ? access : confirm.renew(access, current)
-    }
+    },
+    canOnlyLoseScopes: (access) => accessTokenOf(access).by === 'signature'
   }
   const accepts = (issuer: string): boolean =>
     typeof settings.issuers === 'function' ||
