@@ -202,7 +202,10 @@ describe('requireAccessTokenClaims', () => {
   })
 
   test('ATV-12: words for other kinds are refused, those for ours are not, in any case', async () => {
-    for (const word of ['id', 'ID_token', 'Refresh', 'refresh_token', 'Offline', 'logout']) {
+    for (const word of [
+      ...['id', 'ID_token', 'Refresh', 'refresh_token', 'Offline', 'logout'],
+      ...['RefreshToken', 'refresh-token', 'urn:ietf:params:oauth:token-type:refresh_token', 'N_A', 'n_a', 'N/A']
+    ]) {
       const refused = { reason: 'type', expected: 'an access token', received: word }
       expect(await refusal(() => requireAccessTokenKind({ typ: word }))).toMatchObject(refused)
       expect(await refusal(() => requireAccessTokenKind({ token_type: word }))).toMatchObject(refused)
