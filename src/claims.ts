@@ -298,7 +298,7 @@ function bytesOfPrimitive(value: unknown): number {
 }
 
 /** Bytes of a token's own objects beside its field and its claims: this one, its access, its list of audiences. */
-const BYTES_OF_OBJECTS = 220
+const BYTES_OF_OBJECTS = 160
 
 /**
  * About how many bytes of heap a remembered token holds, its place in a cache apart.
