@@ -8,6 +8,7 @@
 import { andThen, isPromise } from './awaitable.js'
 import { type CacheStats, createMemo } from './cache.js'
 import {
+  bytesOf,
   deepFreeze,
   freezeAll,
   readScopes,
@@ -38,10 +39,6 @@ import { createVerifySignature, type VerifySignature } from './verify-signature.
 const REMEMBER_FOR = 300
 /** Of headers, and of lists of scopes. */
 const MAX_KNOWN = 1000
-/** Of a token's characters are kept, and what they say, parsed; as measured, of tokens of 600 to 2000 characters. */
-const BYTES_PER_CHARACTER = 3
-/** And for each object and array in them: of nothing but such, claims hold many times their text. */
-const BYTES_PER_OBJECT = 64
 /** Characters of an opaque token that may be found by its end: of a shorter one, that is too much of it (RFC 9700 §4.9.3). */
 const MIN_FOUND_LENGTH = 32
 const SCHEMES = ['Bearer', 'DPoP'] as const
@@ -100,8 +97,8 @@ export function createAccessTokenVerifier(
   })
   const statusLists = createStatusLists({ http, now, clockTolerance, verifySignature, shared: settings.shared })
   /** Headers and scopes of tokens that were verified: much the same in all of an issuer, and nobody else adds to them. */
-  const headers = createMemo<Claims>(MAX_KNOWN)
-  const scopeLists = createMemo<readonly string[]>(MAX_KNOWN)
+  const headers = createMemo<Claims>(MAX_KNOWN, freezeAll)
+  const scopeLists = createMemo<readonly string[]>(MAX_KNOWN, freezeAll)
   /** What every access token of this verifier holds, and no other. */
   const verifier = {}
 
@@ -175,11 +172,11 @@ export function createAccessTokenVerifier(
     since: number
   ): VerifiedAccessToken => {
     const claims = jwt.unverifiedClaims()
-    const objects = freezeAll(claims)
+    const bytes = bytesOf(field, freezeAll(claims))
     const accessToken = create(field, claims, issuer, 'signature')
     accessToken.keySetVersion = keySetVersion
     const until = Math.min((accessToken.expiresAt as number) + clockTolerance, since + REMEMBER_FOR)
-    keep(accessToken, since, until, BYTES_PER_CHARACTER * field.length + BYTES_PER_OBJECT * objects)
+    keep(accessToken, since, until, bytes)
     if (!Object.isFrozen(jwt.unverifiedHeader)) headers.set(jwt.header, deepFreeze(jwt.unverifiedHeader))
     return accessToken
   }

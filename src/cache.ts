@@ -15,6 +15,8 @@ export interface CacheStats {
 }
 
 const MAX_BYTES = 16 * 1024 * 1024
+/** Bytes of the largest entry: a few larger ones would leave no room for others. */
+const MAX_ENTRY = MAX_BYTES / 256
 /** Bookkeeping, beside that. */
 const ENTRY_OVERHEAD = 512
 /** Given each time a cache is asked, so that none is made each time. Not frozen: lru-cache writes to it. */
@@ -41,6 +43,7 @@ export function createMemo<V extends object>(maxEntries: number, sizeOf?: (value
   const entries = new LRUCache<string, Remembered<V>>({
     max: maxEntries,
     maxSize: MAX_BYTES,
+    maxEntrySize: MAX_ENTRY,
     sizeCalculation: ({ value }, text) => text.length + ENTRY_OVERHEAD + (sizeOf?.(value) ?? 0)
   })
   // The one of last time is most often the one of this time, and told without a look at the others.
@@ -68,7 +71,7 @@ export function createMemo<V extends object>(maxEntries: number, sizeOf?: (value
 /** Values by key, each until a time (seconds since the epoch). A clock set back beyond `since` ends them too. */
 export interface TimedCache<V> {
   get(key: string, now: number): V | undefined
-  /** @param bytes about how much the value holds */
+  /** @param bytes about how much the value holds; one of more than a 256th of the cache is not kept, nor the one before it */
   set(key: string, value: V, now: number, until: number, bytes?: number): void
   delete(key: string): void
   stats(): CacheStats
@@ -77,7 +80,8 @@ export interface TimedCache<V> {
 export function createTimedCache<V>(max: number): TimedCache<V> {
   const entries = new LRUCache<string, { readonly value: V; readonly since: number; readonly until: number }>({
     max,
-    maxSize: MAX_BYTES
+    maxSize: MAX_BYTES,
+    maxEntrySize: MAX_ENTRY
   })
   return {
     get: (key, now) => {

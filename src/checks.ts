@@ -43,6 +43,14 @@ export function anyScope<const Scope extends string>(...scopes: Scope[]): ScopeC
   return scopeCheck('anyScope', 'any', scopes)
 }
 
+/** The checks that {@link scope} and {@link anyScope} made. */
+const scopeChecks = new WeakSet<object>()
+
+/** True for what {@link scope} or {@link anyScope} returned: a wrapper of one, or another check with `scopes`, may judge more than scopes. */
+export function isScopeCheck(check: Check<string>): boolean {
+  return scopeChecks.has(check)
+}
+
 function scopeCheck<Scope extends string>(name: string, mode: 'all' | 'any', scopes: Scope[]): ScopeCheck<Scope> {
   if (scopes.length === 0) throw new TypeError(`${name}() needs at least one scope`)
   for (const one of scopes) {
@@ -66,6 +74,7 @@ function scopeCheck<Scope extends string>(name: string, mode: 'all' | 'any', sco
       received: access.scopes
     })
   }
+  scopeChecks.add(check)
   return Object.freeze(Object.assign(check, { scopes: needed, mode } as const))
 }
 
@@ -235,9 +244,12 @@ function isAuthorizationDetail(value: unknown): value is AuthorizationDetail {
 
 /**
  * Requires that the authorization server calls the token active *now*, past every cache, JWTs included: for a route where
- * a revocation of seconds ago must count, such as a payment. The checks of the route then see what it just said. Costs one
- * request to the authorization server each time; an outage is 503. Routes without it do not learn of what it was told
- * about a JWT.
+ * a revocation of seconds ago must count, such as a payment. The checks of the route then see what it just said. An outage
+ * is 503. Routes without it do not learn of what it was told about a JWT.
+ *
+ * Requests with one token that come while it is asked about share the next question, so a token has at most one question
+ * under way. A JWT that lacks a scope of the route's `scope()` or `anyScope()` is refused without asking: an answer can only
+ * take scopes away. All other checks run after the answer.
  *
  * Needs `introspection` for every issuer, also for one whose tokens are verified here (`tokens: 'jwt'`).
  */

@@ -1,12 +1,15 @@
 /**
  * What authorization servers lately said of tokens, each answer for a few seconds and never past the token's `exp`: the
- * time a revocation may go unseen. One question at a time about each token; a later one asks past all of it. Where
+ * time a revocation may go unseen. One question at a time about each token, and one next that asks past all of it. Where
  * processes share a store they share answers too, none of which lives longer for it.
  *
  * Does NOT check what an answer says: a token that was called active may be for another API.
  */
 import { hash } from 'node:crypto'
+import { withDeadline } from './awaitable.js'
 import { type CacheStats, createTimedCache } from './cache.js'
+import { bytesOf, freezeAll } from './claims.js'
+import { Unavailable } from './errors.js'
 import { type IntrospectionMeans, introspect } from './introspection.js'
 import type { Issuer } from './issuer.js'
 import type { Shared } from './shared.js'
@@ -32,7 +35,12 @@ export interface Active {
 export interface IntrospectionCache {
   /** What is known of the token, or is being asked; else it is asked. undefined: not active. */
   recall(token: string, issuer: Issuer): Awaitable<Active | undefined>
-  /** Asks now. Whatever was known, or asked before and not answered yet, counts no longer once this is answered. */
+  /**
+   * Asks now, past all that is known. While a question about this token is under way, the next one is put once that is
+   * answered, and all who come meanwhile share it.
+   *
+   * @throws {Unavailable} no answer within the deadline, counted from this call
+   */
   ask(token: string, issuer: Issuer): Promise<Active | undefined>
   stats(): { readonly active: CacheStats; readonly inactive: CacheStats; readonly introspecting: number }
 }
@@ -47,8 +55,10 @@ export function createIntrospectionCache({ shared, ...means }: IntrospectionCach
   const active = createTimedCache<Active>(MAX_ACTIVE)
   const inactive = createTimedCache<true>(MAX_INACTIVE)
   const answers = shared && createSharedAnswers(shared, means)
-  /** The latest question about each token. */
+  /** The question about each token that is under way. */
   const asking = new Map<string, Promise<Active | undefined>>()
+  /** The question about each token that is put after it. */
+  const next = new Map<string, Promise<Active | undefined>>()
 
   const keyOf = (token: string, issuer: Issuer): string => hash('sha256', `${issuer.serial}.${token}`, 'base64url')
   const lifetimeOf = ({ settings }: Issuer): Lifetime => ({
@@ -94,45 +104,48 @@ export function createIntrospectionCache({ shared, ...means }: IntrospectionCach
   ): Promise<Active | undefined> => {
     const question = answer(token, issuer, known)
       .then(({ members, until, publish }): Active | undefined => {
-        // A question that was overtaken says what was so before: whoever waits for it is told, and nobody else, ever.
-        const overtaken = asking.get(key) !== question
-        const fact = members && {
-          members,
-          until: overtaken ? Number.NEGATIVE_INFINITY : until,
-          bytes: 2 * (token.length + sizeOf(members))
-        }
-        if (!overtaken) {
-          remember(key, fact, until)
-          publish?.()
-        }
+        const fact = members && { members, until, bytes: bytesOf(token, freezeAll(members)) }
+        remember(key, fact, until)
+        publish?.()
         return fact
       })
-      .finally(() => {
-        if (asking.get(key) === question) asking.delete(key)
-      })
+      .finally(() => asking.delete(key))
     asking.set(key, question)
     return question
   }
+
+  /** The question that is put once the one under way has ended, however it ended. */
+  const after = (
+    current: Promise<unknown>,
+    key: string,
+    token: string,
+    issuer: Issuer
+  ): Promise<Active | undefined> => {
+    const put = (): Promise<Active | undefined> => {
+      next.delete(key)
+      return start(key, token, issuer, undefined)
+    }
+    const question = current.then(put, put)
+    next.set(key, question)
+    return question
+  }
+  const late = (): Error => new Unavailable('introspection', `no answer about this token within ${means.deadline} s`)
 
   return {
     recall: (token, issuer) => {
       const key = keyOf(token, issuer)
       const time = now()
       if (inactive.get(key, time)) return undefined
-      const known = active.get(key, time) ?? asking.get(key)
+      const known = active.get(key, time) ?? asking.get(key) ?? next.get(key)
       if (known) return known
       return start(key, token, issuer, answers?.get(token, issuer, lifetimeOf(issuer)))
     },
-    ask: (token, issuer) => start(keyOf(token, issuer), token, issuer, undefined),
+    ask: (token, issuer) => {
+      const key = keyOf(token, issuer)
+      const current = asking.get(key)
+      const planned = next.get(key) ?? (current && after(current, key, token, issuer))
+      return planned === undefined ? start(key, token, issuer, undefined) : withDeadline(planned, means.deadline, late)
+    },
     stats: () => ({ active: active.stats(), inactive: inactive.stats(), introspecting: asking.size })
-  }
-}
-
-/** Characters of a value's JSON; of one too deep to be written, more than anything that is remembered. */
-function sizeOf(value: unknown): number {
-  try {
-    return JSON.stringify(value).length
-  } catch {
-    return Number.MAX_SAFE_INTEGER
   }
 }

@@ -5,12 +5,14 @@
  * Does NOT check issuer, audience and time, which an active token must satisfy all the same (RFC 7662 §4), and does
  * NOT cache: see `introspection-cache.ts`. Never sends a token to a second server.
  */
+import { hash } from 'node:crypto'
 import { isPromise, withDeadline } from './awaitable.js'
 import { deepFreeze } from './claims.js'
-import { Misconfigured, Unavailable } from './errors.js'
+import { InvalidToken, Misconfigured, Unavailable } from './errors.js'
 import type { Answer, Http } from './http.js'
 import type { IntrospectionSettings } from './introspection-settings.js'
 import type { Issuer } from './issuer.js'
+import { isTooDeep, MAX_DEPTH } from './json.js'
 import type { IntrospectionDialect } from './options.js'
 import { readSignedAnswer, SIGNED_ANSWER, type SignedAnswerMeans } from './signed-introspection.js'
 import type { Awaitable, Claims } from './types.js'
@@ -23,6 +25,7 @@ export interface IntrospectionMeans extends SignedAnswerMeans {
 
 /**
  * @returns the members of the answer, frozen; or undefined for a token that is not active
+ * @throws {InvalidToken} the server cannot read the token, or says more of it than may be handed on: never remembered
  * @throws {Unavailable} the server did not answer, or asked for patience
  * @throws {Misconfigured} it refused *our* credentials, or does not speak RFC 7662, or RFC 9701 where that was asked for
  */
@@ -37,9 +40,18 @@ export async function introspect(
   )
   const about = `the introspection endpoint of ${issuer.settings.issuer}`
   if (settings.dialect) return readDialect(answer, settings.dialect, about)
+  const time = means.now()
+  if (answer.status === 400 && isAboutToken(answer, issuer, token, time)) {
+    issuer.warn(
+      'introspection: the server answered 400 to a token, and 200 to another one within 10 s. Tokens that it answers 400 to are refused; it should answer {"active":false} (RFC 7662 §2.2)'
+    )
+    throw new InvalidToken('inactive', { expected: 'status 200', received: 400 })
+  }
   requireSuccess(answer.status, about)
   const members = settings.signedResponse ? await readSignedAnswer(answer, issuer, means) : readJson(answer)
-  return readActive(members, about)
+  const active = readActive(members, about)
+  noteAnswered(issuer, token, time)
+  return active
 }
 
 async function introspectionRequest(
@@ -76,6 +88,36 @@ async function introspectionRequest(
   }
 }
 
+/** Seconds for which an answer to one token shows that a 400 to another one is not about our credentials. */
+const WITNESS_FOR = 10
+/** Errors that are about our request, whatever its token (RFC 6749 §5.2). */
+const ABOUT_US = /invalid_client|unauthorized_client|invalid_request/
+
+interface Witness {
+  /** Digest of the token. */
+  readonly token: string
+  /** Seconds since the epoch. */
+  readonly at: number
+}
+
+/** The latest two tokens that each issuer's server answered 200 to, the later first. */
+const answered = new WeakMap<Issuer, readonly Witness[]>()
+
+function noteAnswered(issuer: Issuer, token: string, at: number): void {
+  const latest = { token: hash('sha256', token, 'base64url'), at }
+  const others = (answered.get(issuer) ?? []).filter((one) => one.token !== latest.token)
+  answered.set(issuer, [latest, ...others.slice(0, 1)])
+}
+
+/** Whether a 400 says that the server cannot read this token: it answered another one lately, and does not blame our request. */
+function isAboutToken({ body }: Answer, issuer: Issuer, token: string, time: number): boolean {
+  if (ABOUT_US.test(body)) return false
+  const digest = hash('sha256', token, 'base64url')
+  const isWitness = ({ token: other, at }: Witness): boolean =>
+    other !== digest && at <= time && time - at <= WITNESS_FOR
+  return (answered.get(issuer) ?? []).some(isWitness)
+}
+
 function requireSuccess(status: number, about: string): void {
   if (status === 200) return
   throw new Misconfigured(
@@ -89,12 +131,18 @@ function readJson({ contentType, body }: Answer): unknown {
   return contentType.endsWith('json') ? parse(body) : undefined
 }
 
-/** `active` decides, and is a boolean (RFC 7662 §2.2): nothing that is merely like one. */
+/**
+ * `active` decides, and is a boolean (RFC 7662 §2.2): nothing that is merely like one.
+ *
+ * @throws {InvalidToken} an active answer nested too deep: it is about this token alone, so it is not an outage
+ */
 function readActive(answer: unknown, about: string): Claims | undefined {
   const active = isObject(answer) ? answer['active'] : undefined
   if (active === false) return undefined
   if (active !== true)
     throw new Misconfigured(`${about} did not answer with a JSON object whose \`active\` is a boolean (RFC 7662 §2.2)`)
+  if (isTooDeep(answer))
+    throw new InvalidToken('claim', { expected: `an introspection answer of at most ${MAX_DEPTH} levels` })
   return deepFreeze(answer as Claims)
 }
 

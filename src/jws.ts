@@ -66,7 +66,7 @@ export function isJwe(text: string): boolean {
 /** Where a segment is decoded, one at a time: whoever reads it is done before anything else runs. */
 const scratch = Buffer.allocUnsafeSlow(16 * 1024)
 
-/** Segment → JSON object, or undefined: canonical base64url, UTF-8, an object (RFC 7515 §2, RFC 7519 §7.2). */
+/** Segment → JSON object, or undefined: canonical base64url, UTF-8, an object of at most 64 levels (RFC 7515 §2, RFC 7519 §7.2). */
 export function decodeObject(segment: string): Claims | undefined {
   if (!isCanonical(segment)) return undefined
   const text = decodeText(segment)

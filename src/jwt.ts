@@ -9,6 +9,7 @@ import type { Memo } from './cache.js'
 import { type ClaimRules, requireAccessTokenClaims, requireClaimValues, verifyClaims } from './claims.js'
 import { InvalidToken } from './errors.js'
 import type { IssuerSettings } from './issuer-settings.js'
+import { MAX_DEPTH } from './json.js'
 import { decodeObject, isCanonical, isMediaType, splitJws, type UnverifiedJws } from './jws.js'
 import { type KeySet, MAX_KID_LENGTH } from './key-set.js'
 import type { Source } from './remote.js'
@@ -65,7 +66,8 @@ class SplitJwt implements UnverifiedJwt {
 
   unverifiedClaims(): Claims {
     this.#claims ??= decodeObject(this.#jws.payload)
-    if (!this.#claims) throw new InvalidToken('malformed', { expected: 'a JSON object as payload' })
+    if (!this.#claims)
+      throw new InvalidToken('malformed', { expected: `a JSON object of at most ${MAX_DEPTH} levels as payload` })
     return this.#claims
   }
 }

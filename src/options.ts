@@ -22,7 +22,13 @@ export interface IntrospectionOptions {
   readonly auth: ClientAuth
   /** Seconds an `active: true` answer is reused, never past its `exp`: the time a revocation may go unseen. Default 30, 0 to 300. */
   readonly cacheFor?: number
-  /** Accept answers without `aud` (RFC 7662 §2.2 makes it optional). Only where `auth` is itself limited to this resource, and the server calls nothing but access tokens active. Default false. */
+  /**
+   * Accept answers without `aud` (RFC 7662 §2.2 makes it optional). Only where `auth` is itself limited to this resource, and
+   * the server calls nothing but access tokens active. Default false.
+   *
+   * An answer whose `token_type`, `token_use` or `typ` names another kind of token is refused. It does NOT tell a refresh
+   * token apart where the answer says nothing of the kind (oidc-provider), or calls it `Bearer` (Doorkeeper).
+   */
   readonly allowMissingAudience?: boolean
   /** Opaque tokens of this issuer begin with this text. Needed where several issuers introspect: each token goes to exactly one. */
   readonly tokenPrefix?: string

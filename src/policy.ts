@@ -12,6 +12,7 @@ import {
   claims,
   fresh,
   hasScopes,
+  isScopeCheck,
   lackingAuthentication,
   optional,
   requireAuthenticationRequirement,
@@ -40,6 +41,9 @@ export interface Policy {
   /** The scopes to ask a client for that has no token yet (MCP's "scope selection"). */
   readonly scopes: readonly string[]
 }
+
+/** What a check says as data that it needs. */
+type Needs = Pick<Check<string>, 'scopes' | 'mode' | 'authentication'>
 
 /** Passed without parentheses, one would be called as a check, and answer a check. */
 const FACTORIES: ReadonlySet<unknown> = new Set([scope, anyScope, claims, authentication, authorizationDetails, fresh])
@@ -76,7 +80,7 @@ export function readPolicy(requirements: readonly Requirement[], declared: Reado
 }
 
 /** All scopes that these checks need; of alternatives the one that `access` has, else the preferred one. */
-function scopesNeeded(checks: readonly Check<string>[], access?: Access): readonly string[] {
+function scopesNeeded(checks: readonly Needs[], access?: Access): readonly string[] {
   const needed = new Set<string>()
   for (const { scopes = [], mode } of checks) {
     if (mode !== 'any') for (const name of scopes) needed.add(name)
@@ -93,6 +97,8 @@ export interface Enforcement {
   readonly context: CheckContext
   /** The same access, with what the authorization server says of its token now. */
   readonly renew: (access: Access) => Promise<Access>
+  /** True where `renew` can take scopes away and add none: for a JWT. */
+  readonly canOnlyLoseScopes: (access: Access) => boolean
 }
 
 /**
@@ -104,13 +110,32 @@ export function enforce(
   { checks, fresh }: Pick<Policy, 'checks' | 'fresh'>,
   access: Access,
   request: ResourceRequest,
-  { context, renew }: Enforcement
+  { context, renew, canOnlyLoseScopes }: Enforcement
 ): Awaitable<Access> {
   if (!fresh) {
     const passed = run(checks, access, request, context)
     return passed === undefined ? access : passed.then(() => access)
   }
+  if (canOnlyLoseScopes(access)) requireScopes(checks, access, request, context)
   return renew(access).then((current) => andThen(run(checks, current, request, context), () => current))
+}
+
+/** Before anybody is asked: a token that lacks a scope now lacks it after the answer too. Authentication is the answer's to tell. */
+function requireScopes(
+  checks: readonly Check<string>[],
+  access: Access,
+  request: ResourceRequest,
+  context: CheckContext
+): void {
+  for (const check of checks) {
+    if (!isScopeCheck(check)) continue
+    try {
+      void check(access, request, context)
+    } catch (error) {
+      const needed = checks.map(({ scopes, mode }): Needs => ({ ...(scopes && { scopes }), ...(mode && { mode }) }))
+      throw combined(error, needed, access, context)
+    }
+  }
 }
 
 function run(
@@ -153,7 +178,7 @@ function requirePassed<T>(result: T): T {
 }
 
 /** A refusal together with all else that the checks would have asked the client to bring: scopes and authentication. */
-function combined(error: unknown, checks: readonly Check<string>[], access: Access, context: CheckContext): unknown {
+function combined(error: unknown, checks: readonly Needs[], access: Access, context: CheckContext): unknown {
   const isScope = error instanceof InsufficientScope
   if (!isScope && !(error instanceof InsufficientAuthentication)) return asError(error)
   const lacksScope =

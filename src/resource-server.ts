@@ -84,7 +84,8 @@ export function resourceServer<const Scope extends string = string>(
       const current = await accessTokens.verifyFresh(before)
       requireNotRevoked(current)
       return current === before ? access : confirm.renew(access, current)
-    }
+    },
+    canOnlyLoseScopes: (access) => accessTokenOf(access).by === 'signature'
   }
   const accepts = (issuer: string): boolean =>
     typeof settings.issuers === 'function' ||

@@ -30,8 +30,8 @@ export interface SharedAnswers {
   /** @param lifetime seconds that an active answer, and an inactive one, live here. Never throws. */
   get(token: string, issuer: Issuer, lifetime: Lifetime): Promise<SharedAnswer | undefined>
   /**
-   * In place of what was said of the token before; but "active" does not stand against "not active", as long as that is
-   * believed, whoever is slow to say so. Nobody waits for it.
+   * Replaces what was said of the token before, unless that was asked for later. "Active" does not replace "not active"
+   * while that is believed, so a slow answer revives nothing. Nobody waits for it.
    *
    * @param lifetime as for `get`
    */
@@ -64,7 +64,11 @@ export function createSharedAnswers(
     return since <= time + MAX_AHEAD && time < until ? { members: deepFreeze(members), since, until } : undefined
   }
 
-  const write = async (parts: readonly string[], { members, since, until }: SharedAnswer): Promise<void> => {
+  /** Not over an answer that was asked for later: a slow one would bring back a scope that was taken away since. */
+  const write = async (parts: readonly string[], answer: SharedAnswer, lifetime: Lifetime): Promise<void> => {
+    const { members, since, until } = answer
+    const stored = await read(parts, lifetime)
+    if (stored !== undefined && stored.since > since) return
     const text = stringify(members, { since, until })
     await cache.set(parts, text ?? '', text === undefined ? 0 : until - now())
   }
@@ -77,13 +81,13 @@ export function createSharedAnswers(
     const active = partsOf(token, issuer, resource)
     const inactive = [...active, 'inactive']
     if (answer.members === undefined) {
-      await write(inactive, answer)
+      await write(inactive, answer, lifetime)
       await cache.set(active, '', 0)
       return
     }
     // That of one who may have said otherwise meanwhile is not there any more.
     if (now() - answer.since >= lifetime.inactive) return
-    await write(active, answer)
+    await write(active, answer, lifetime)
     if ((await read(inactive, lifetime)) !== undefined) await cache.set(active, '', 0)
   }
 

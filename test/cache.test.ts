@@ -16,10 +16,18 @@ describe('by the text it was made of', () => {
 
   test('is bounded in entries and bytes, of values too where they say what they hold', () => {
     const memo = createMemo<{ readonly n: number }>(1000, ({ n }) => n)
-    for (let n = 0; n < 20; n++) memo.set(`${n}`, { n: 1_000_000 })
+    for (let n = 0; n < 400; n++) memo.set(`${n}`, { n: 60_000 })
     const { entries, bytes, maxBytes } = memo.stats()
-    expect(entries).toBe(16)
+    expect(entries).toBe(277)
     expect(bytes).toBeLessThanOrEqual(maxBytes)
+  })
+
+  test('keeps no value of more than a 256th of its room, so that a few cannot fill it', () => {
+    const memo = createMemo<{ readonly n: number }>(1000, ({ n }) => n)
+    const most = memo.stats().maxBytes / 256 - 512 - 1
+    memo.set('a', { n: most + 1 })
+    memo.set('b', { n: most })
+    expect([memo.get('a'), memo.get('b')]).toEqual([undefined, { n: most }])
   })
 })
 
@@ -47,6 +55,16 @@ describe('by key, until a time', () => {
     cache.set('k', 'v', 100, 100)
     cache.set('k', 'v', 100, 50)
     expect(cache.stats()).toMatchObject({ entries: 0, maxEntries: 10 })
+  })
+
+  test('keeps no value of more than a 256th of its room, nor the one that it was to replace', () => {
+    const cache = createTimedCache<string>(10)
+    const most = cache.stats().maxBytes / 256 - 512
+    cache.set('k', 'v', 100, 110, most)
+    expect(cache.get('k', 100)).toBe('v')
+    cache.set('k', 'w', 100, 110, most + 1)
+    expect(cache.get('k', 100)).toBeUndefined()
+    expect(cache.stats()).toMatchObject({ entries: 0, bytes: 0 })
   })
 
   test('a value that counts as false is a value', () => {

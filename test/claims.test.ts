@@ -205,7 +205,9 @@ describe('requireAccessTokenClaims', () => {
   })
 
   test('ATV-12: words for other kinds are refused, those for ours are not, in any case', async () => {
-    for (const word of ['id', 'ID_token', 'Refresh', 'refresh_token', 'Offline', 'logout', 'logout_token']) {
+    const words =
+      'id ID_token Refresh refresh_token Offline logout RefreshToken refresh-token N_A n_a N/A urn:ietf:params:oauth:token-type:refresh_token'
+    for (const word of words.split(' ')) {
       const refused = { reason: 'type', expected: 'an access token', received: word }
       expect(await refusal(() => requireAccessTokenKind({ typ: word }))).toMatchObject(refused)
       expect(await refusal(() => requireAccessTokenKind({ token_type: word }))).toMatchObject(refused)

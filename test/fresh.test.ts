@@ -1,6 +1,6 @@
 /** `fresh()`: what the authorization server says of a token now, past everything that is remembered. */
 import { beforeAll, describe, expect, test } from 'vitest'
-import { fresh, type IssuerOptions, scope } from '../src/index.js'
+import { anyScope, authentication, type Check, fresh, type IssuerOptions, scope } from '../src/index.js'
 import {
   ask,
   authorize,
@@ -13,7 +13,7 @@ import {
   unavailableFor,
   until
 } from './support/exchange.js'
-import { fault, type TestIssuer } from './support/issuer.js'
+import { type Behaviour, fault, type TestIssuer } from './support/issuer.js'
 
 const bed = createBed()
 
@@ -144,7 +144,7 @@ describe('fresh() and an opaque token', () => {
     expect(issuer.count('introspection')).toBe(2)
   })
 
-  test('an answer that was overtaken is not remembered', async () => {
+  test('all that come while a question is under way share the next one, which is put once that is answered', async () => {
     const { issuer, api } = await start()
     const token = issuer.opaque()
     expect(await ask(api, token)).toEqual(granted)
@@ -152,14 +152,34 @@ describe('fresh() and an opaque token', () => {
     const early = ask(api, token, ...now)
     await first.asked()
     issuer.revoke(token)
-    expect(await ask(api, token, ...now)).toEqual(denial.inactive)
+    const late = Array.from({ length: 400 }, () => ask(api, token, ...now))
+    expect(api.stats().cache.introspecting).toBe(1)
     first.answer()
     expect(await early).toEqual(granted)
+    for (const one of await Promise.all(late)) expect(one).toEqual(denial.inactive)
     expect(await ask(api, token)).toEqual(denial.inactive)
     expect(issuer.count('introspection')).toBe(3)
   })
 
-  test('an answer that was overtaken is not remembered for those who shared it either', async () => {
+  test('the next question is put also where the one under way fails', async () => {
+    const { issuer, api } = await start()
+    const token = issuer.opaque()
+    expect(await ask(api, token)).toEqual(granted)
+    const held: (() => void)[] = []
+    const failing: Behaviour = ({ response }) => void held.push(() => response.socket?.resetAndDestroy())
+    issuer.script('introspection', failing, failing)
+    const early = ask(api, token, ...now)
+    await until(() => held.length === 1)
+    const late = ask(api, token, ...now)
+    // Once more: a request that met a reset is repeated.
+    held[0]?.()
+    await until(() => held.length === 2)
+    held[1]?.()
+    expect(await early).toEqual(denial.unavailable)
+    expect(await late).toEqual(granted)
+  })
+
+  test('an answer of before the next question is not remembered past it by those who shared it', async () => {
     const { issuer, api } = await start()
     const token = issuer.opaque({}, 'opaque-of-thirty-two-characters-or-more')
     const access = await authorize(api, token)
@@ -168,9 +188,10 @@ describe('fresh() and an opaque token', () => {
     const early = [ask(api, token), ask(api, token), ask(api, token)]
     await first.asked()
     issuer.revoke(token)
-    expect(await refusal(() => api.enforce(access, request(), fresh()))).toMatchObject({ reason: 'inactive' })
+    const late = refusal(() => api.enforce(access, request(), fresh()))
     first.answer()
     expect(await Promise.all(early)).toEqual([granted, granted, granted])
+    expect(await late).toMatchObject({ reason: 'inactive' })
     for (const seconds of [0, 1, 20]) {
       bed.clock.advance(seconds)
       expect(await ask(api, token)).toEqual(denial.inactive)
@@ -273,4 +294,119 @@ test('fresh() with an issuer that a resolver names without introspection is our 
   expect(await ask(api, issuer.token(), ...now)).toEqual(denial.misconfigured)
   const error = await refusal(() => authorize(api, issuer.token(), ...now))
   expect(error.hint).toContain('give this issuer `introspection`')
+})
+
+describe('one client that hammers a route with fresh()', () => {
+  test('and whose JWT lacks the scope of the route causes no question, and another user is served', async () => {
+    const { issuer, api } = await start()
+    const attacker = jwtKnownTo(issuer, {}, { scope: 'write' })
+    const victim = jwtKnownTo(issuer)
+    for (const requirements of [now, [fresh(), scope('read')], [anyScope('read', 'admin'), fresh()]] as const) {
+      const flood = Array.from({ length: 400 }, () => ask(api, attacker, ...requirements))
+      const served = ask(api, victim, ...requirements)
+      for (const one of await Promise.all(flood)) expect(one).toMatchObject({ status: 403 })
+      expect(await served).toEqual(granted)
+    }
+    expect(issuer.requests.filter(({ form }) => form.get('token') === attacker)).toEqual([])
+  })
+
+  test.each([
+    ['JWT', (issuer: TestIssuer) => jwtKnownTo(issuer)],
+    ['opaque token', (issuer: TestIssuer) => issuer.opaque()],
+    ['opaque token without the scope', (issuer: TestIssuer) => issuer.opaque({ scope: 'write' })]
+  ])('with one %s has one question under way at a time, and all others are served meanwhile', async (_, create) => {
+    const { issuer, api } = await start()
+    const [attacker, victim] = [create(issuer), issuer.opaque()]
+    // The first sight of an opaque token is asked about too.
+    await ask(api, attacker)
+    issuer.reset()
+    let open = 0
+    let most = 0
+    const held: (() => void)[] = []
+    issuer.always('introspection', ({ request: { form }, response, normal }) => {
+      const answer = (): void => void response.writeHead(normal.status, normal.headers).end(normal.body)
+      if (form.get('token') !== attacker) return answer()
+      most = Math.max(most, ++open)
+      held.push(() => {
+        open--
+        answer()
+      })
+    })
+    const flood = Array.from({ length: 400 }, () => ask(api, attacker, ...now))
+    await until(() => held.length === 1)
+    expect(await ask(api, victim, ...now)).toEqual(granted)
+    held[0]?.()
+    await until(() => held.length === 2)
+    expect(await ask(api, victim, ...now)).toEqual(granted)
+    held[1]?.()
+    expect(new Set((await Promise.all(flood)).map(({ status }) => status)).size).toBe(1)
+    expect([most, held.length]).toEqual([1, 2])
+  })
+
+  test('a caller that waits longer than the deadline for a question before its own is told 503', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [introspecting(issuer)], http: { timeout: 0.2, deadline: 0.2 } })
+    const token = issuer.opaque()
+    expect(await ask(api, token)).toEqual(granted)
+    issuer.always('introspection', fault.hang())
+    const all = await Promise.all([1, 2, 3].map(() => ask(api, token, ...now)))
+    expect(all).toEqual([denial.unavailable, denial.unavailable, denial.unavailable])
+  })
+})
+
+describe('before a JWT is asked about', () => {
+  test('only scope() and anyScope() run: a check of the user, a wrapper of scope() and authentication() run once, after the answer', async () => {
+    const { issuer, api } = await start()
+    const seen: unknown[] = []
+    const inner = scope('read')
+    const wrapper: Check<'read'> = Object.assign(
+      (...[access, ...others]: Parameters<Check<'read'>>) => {
+        seen.push(access.claims['acr'])
+        return inner(access, ...others)
+      },
+      { scopes: ['read'] as const, mode: 'all' as const }
+    )
+    const token = jwtKnownTo(issuer, { acr: 'high' }, { acr: 'low' })
+    expect(await ask(api, token, wrapper, scope('read'), authentication({ acr: 'high' }), fresh())).toEqual(granted)
+    expect(seen).toEqual(['high'])
+    const lacking = jwtKnownTo(issuer, {}, { scope: 'write' })
+    expect(await ask(api, lacking, wrapper, fresh())).toMatchObject({ status: 403 })
+    expect(seen).toEqual(['high', undefined])
+    expect(issuer.count('introspection')).toBe(2)
+  })
+
+  test('a lacking scope is refused with all scopes of the route, and nothing about authentication, which the answer may change', async () => {
+    const { issuer, api } = await start()
+    const token = jwtKnownTo(issuer, { acr: 'high' }, { acr: 'low' })
+    const policy = [scope('read'), scope('write'), authentication({ acr: 'high' }), fresh()] as const
+    const { status, challenge } = await ask(api, token, ...policy)
+    expect([status, challenge]).toEqual([403, expect.stringContaining('scope="read write"')])
+    expect(challenge).not.toContain('acr_values')
+    expect(issuer.count('introspection')).toBe(0)
+  })
+
+  test('scopes that another one includes are there', async () => {
+    const { issuer, api } = await start({}, { admin: ['read'] })
+    expect(await ask(api, jwtKnownTo(issuer, { scope: 'admin' }, { scope: 'admin' }), ...now)).toEqual(granted)
+    expect(await ask(api, jwtKnownTo(issuer, {}, { scope: 'write' }), ...now)).toEqual(denial.scope)
+    expect(issuer.count('introspection')).toBe(1)
+  })
+
+  test('enforce() and a second protection refuse without a question too', async () => {
+    const { issuer, api } = await start()
+    const access = await authorize(api, jwtKnownTo(issuer), scope('read'))
+    const enforced = await refusal(() => api.enforce(access, request(), scope('write'), fresh()))
+    expect(enforced.status).toBe(403)
+    const protection = api.protect(scope('write'), fresh())
+    expect((await refusal(() => protection.authorize(request(access.token), access))).status).toBe(403)
+    expect(issuer.count('introspection')).toBe(0)
+  })
+
+  test('an opaque token, whose scopes may have grown since, is asked about and let in', async () => {
+    const { issuer, api } = await start()
+    const token = issuer.opaque({ scope: 'write' })
+    expect(await ask(api, token)).toEqual(denial.scope)
+    issuer.opaque({ scope: 'read' }, token)
+    expect(await ask(api, token, ...now)).toEqual(granted)
+  })
 })

@@ -190,11 +190,22 @@ describe('introspection', () => {
   test('answers are remembered up to so many bytes, however few they are', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
-    for (let i = 0; i < 50; i++) expect(await ask(api, issuer.opaque({ junk: 'x'.repeat(200_000) }))).toEqual(granted)
+    for (let i = 0; i < 290; i++) expect(await ask(api, issuer.opaque({ junk: 'x'.repeat(60_000) }))).toEqual(granted)
     const { entries, bytes, maxBytes } = api.stats().cache.active
     expect(bytes).toBeLessThanOrEqual(maxBytes)
-    expect(entries).toBeGreaterThan(10)
-    expect(entries).toBeLessThan(50)
+    expect(entries).toBeGreaterThan(250)
+    expect(entries).toBeLessThan(290)
+  })
+
+  test('an answer of more than a 256th of their room is given and not remembered, by its objects and not its text', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [introspecting(issuer)] })
+    const token = issuer.opaque({ nests: Array.from({ length: 1100 }, () => ({})) })
+    for (const asked of [1, 2]) {
+      expect(await ask(api, token)).toEqual(granted)
+      expect(issuer.count('introspection')).toBe(asked)
+    }
+    expect(api.stats().cache.active).toMatchObject({ entries: 0, bytes: 0 })
   })
 
   test('a tenant whose settings changed has none of its answers remembered under the old ones', async () => {
@@ -240,19 +251,64 @@ function foreign(settle: (resolve: (value: unknown) => void, reject: (error: Err
   return Object.defineProperty({}, 'then', { value: then }) as never
 }
 
-describe('an introspection answer as deep as it is long', () => {
-  test('JOS-21 OPS-01: is an answer, which is too much to be remembered', async () => {
+/** JSON of this many lists in one another. */
+function nested(levels: number): string {
+  return `${'['.repeat(levels)}${']'.repeat(levels)}`
+}
+
+describe('JOS-21: a value nested deeper than 64 levels, the object of all claims counted', () => {
+  test.each([
+    [62, granted],
+    [63, granted],
+    [64, denial.malformed],
+    [65, denial.malformed],
+    [2000, denial.malformed]
+  ])('in a claim of %i levels of a JWT is answered %o', async (levels, expected) => {
     const issuer = await bed.issuer()
-    const api = bed.api({ issuers: [introspecting(issuer)] })
-    const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`
-    issuer.always('introspection', ({ response, normal }) => {
-      const body = `${normal.body.slice(0, -1)},"authorization_details":${deep}}`
-      response.writeHead(200, { 'content-type': 'application/json' }).end(body)
-    })
-    const token = issuer.opaque()
-    for (const asked of [1, 2]) {
+    const api = bed.api({ issuers: [issuer.issuer] })
+    for (const claims of [
+      { deep: JSON.parse(nested(levels)) },
+      { act: { sub: 'a', b: JSON.parse(nested(levels - 1)) } }
+    ])
+      expect(await ask(api, issuer.token({ claims }))).toEqual(expected)
+  })
+
+  test('in a JWT that is let in, can be written down with all the rest', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    const access = await authorize(api, issuer.token({ claims: { deep: JSON.parse(nested(63)) } }))
+    expect(JSON.parse(JSON.stringify(access))).toMatchObject({ subject: 'u1' })
+  })
+
+  test('in many claims side by side is not deep: 3000 lists are let in', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token({ claims: { wide: Array.from({ length: 3000 }, () => []) } }))).toEqual(granted)
+  })
+
+  test.each([64, 2000, 20_000])(
+    'in an introspection answer (%i levels) is 401 about this token, remembered neither as active nor as inactive',
+    async (levels) => {
+      const issuer = await bed.issuer()
+      const api = bed.api({ issuers: [introspecting(issuer)] })
+      const token = issuer.opaque()
+      issuer.script('introspection', ({ response, normal }) => {
+        const body = `${normal.body.slice(0, -1)},"authorization_details":${nested(levels)}}`
+        response.writeHead(200, { 'content-type': 'application/json' }).end(body)
+      })
+      expect(await ask(api, token)).toEqual(denial.claim)
+      expect(await ask(api, issuer.opaque())).toEqual(granted)
       expect(await ask(api, token)).toEqual(granted)
-      expect(issuer.count('introspection')).toBe(asked)
+      expect(issuer.count('introspection')).toBe(3)
     }
+  )
+
+  test('in what a dialect reads is 401, also where the value holds itself', async () => {
+    const issuer = await bed.issuer()
+    const self: Record<string, unknown> = { aud: RESOURCE, scope: 'read' }
+    self['self'] = self
+    const dialect = { form: (token: string) => ({ token }), read: () => self }
+    const api = bed.api({ issuers: [introspecting(issuer, { dialect })] })
+    expect(await ask(api, 'opaque')).toEqual(denial.claim)
   })
 })

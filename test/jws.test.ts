@@ -24,6 +24,19 @@ describe('decodeObject', () => {
   })
 })
 
+describe('decodeObject', () => {
+  test.each([1, 2])('JOS-21: reads an object of 64 levels, and not one of 65 (kind %i)', (kind) => {
+    const nest = (levels: number): unknown => {
+      let value: unknown = { text: '[{[{'.repeat(30) }
+      for (let i = 1; i < levels; i++) value = kind === 1 || i === levels - 1 ? { a: value } : [value]
+      return value
+    }
+    expect(decodeObject(base64url(nest(64)))).toEqual(nest(64))
+    expect(decodeObject(base64url(nest(65)))).toBeUndefined()
+    expect(decodeObject(base64url(nest(3000)))).toBeUndefined()
+  })
+})
+
 describe('JOS-02 (RFC 7515 §2): of the segments that decode to the same bytes', () => {
   test.each([1, 2, 3, 4, 5, 6])('one is canonical, for %i bytes', (length) => {
     const bytes = Buffer.from([0xfb, 0xff, 0xbf, 0x00, 0x10, 0x83].slice(0, length))

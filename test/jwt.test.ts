@@ -123,7 +123,14 @@ describe('keys that share a kid', () => {
 describe('what the log is told', () => {
   const typ = { header: { typ: 'JWE' } }
   test.each<readonly [string, string, Partial<IssuerOptions>, string, unknown, unknown]>([
-    ['claims that are no object', accessTokenOf('[]'), {}, 'malformed', 'a JSON object as payload', undefined],
+    [
+      'claims that are no object',
+      accessTokenOf('[]'),
+      {},
+      'malformed',
+      'a JSON object of at most 64 levels as payload',
+      undefined
+    ],
     ['no end', accessToken({ claims: { exp: undefined } }), {}, 'claim', 'a claim exp', undefined],
     ['a text that is no signature', `${accessToken()}AAA`, {}, 'malformed', 'a signature in base64url', undefined],
     [

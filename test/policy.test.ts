@@ -45,6 +45,7 @@ beforeEach(async () => {
 
 const enforcement: Enforcement = {
   context: { resource: RESOURCE, now: () => NOW, clockTolerance: 30 },
+  canOnlyLoseScopes: () => false,
   renew: () => expect.unreachable()
 }
 const run = (checks: readonly Check<string>[], request = get()): ReturnType<typeof enforce> =>

@@ -258,6 +258,15 @@ describe('oidc-provider: opaque tokens', () => {
     )
   })
 
+  test('INT-09: with `allowMissingAudience` a refresh token of this server is let in: its answer says nothing of the kind', async () => {
+    const allowing = { ...introspection, allowMissingAudience: true }
+    const { origin } = await startApi(OPAQUE, { introspection: allowing })
+    const { refresh_token: refreshToken } = await codeFlow(as, APP, { resource: OPAQUE, scope: 'openid read' })
+    const { body } = await introspect(String(refreshToken))
+    for (const name of ['token_type', 'token_use', 'typ', 'aud']) expect(body).not.toHaveProperty(name)
+    expect(await callMe(origin, String(refreshToken))).toMatchObject({ status: 200 })
+  })
+
   test('DEN-04: a refresh token of an API that takes JWTs only is refused as malformed, and goes nowhere', async () => {
     const resource = jwtResource('ES256')
     const { origin } = await startApi(resource)
@@ -292,6 +301,21 @@ describe('oidc-provider: what its introspection endpoint is like', () => {
     const { origin } = await startApi(resource, { introspection, tokens: 'opaque' })
     const token = await client.clientCredentials(resource, 'read')
     expect(await callMe(origin, token)).toEqual({ status: 500, challenge: null, body: { error: 'server_error' } })
+  })
+})
+
+describe('oidc-provider: a JWT among opaque tokens that are introspected', () => {
+  test('INT-07: is 401 and a warning once the server answered about another token, and is not called inactive for good', async () => {
+    const resource = jwtResource('ES256')
+    const audience = [resource, OPAQUE]
+    const { api, origin } = await startApi(resource, { introspection, tokens: 'opaque', audience })
+    const opaque = await client.clientCredentials(OPAQUE, 'read')
+    const jwt = await client.clientCredentials(resource, 'read')
+    expect(await callMe(origin, opaque)).toMatchObject({ status: 200 })
+    for (let i = 0; i < 2; i++)
+      expect(await callMe(origin, jwt)).toEqual(invalidToken(resource, 'The access token is not active'))
+    expect(api.health().issuers[0]?.warnings).toHaveLength(1)
+    expect(api.stats().cache.inactive.entries).toBe(0)
   })
 })
 

@@ -210,8 +210,8 @@ function expectedOfMetadata(document: Document): Expected {
 function introspected(signedResponse: boolean): Promise<Target> {
   let serial = 0
   return fetched({
+    // An answer to another token makes a 400 one about this token, so each input has a server of its own.
     endpoint: 'introspection',
-    isForgetful: true,
     issuer: {
       jwks: JWKS as never,
       tokens: 'opaque',

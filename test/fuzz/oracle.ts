@@ -90,12 +90,21 @@ interface Rules {
   readonly required: readonly string[]
 }
 
+/** Levels of objects and lists, the claims themselves being the first. */
+const MAX_DEPTH = 64
+
+function isDeep(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return levels === 0 || Object.values(value).some((one) => isDeep(one, levels - 1))
+}
+
 /** SPEC of an access token's claims, of a JWT or of an introspection answer, and that `read` is granted to a bearer. */
 export function isGrant(claims: Json, { required }: Rules): boolean {
   const { iss, aud, exp, nbf, iat, auth_time: authTime, cnf, token_type: type, scope, scp } = claims
   const scopes = scope === undefined ? scp : scope
   return (
     required.every((name) => claims[name] !== undefined) &&
+    !isDeep(claims, MAX_DEPTH) &&
     ['iss', 'sub', 'jti', 'client_id'].every((name) => isAbsentOr(isText, claims[name])) &&
     [exp, nbf, iat, authTime].every((date) => isAbsentOr(isNumber, date)) &&
     isAbsentOr((value) => value === ISSUER, iss) &&

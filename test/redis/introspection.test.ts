@@ -135,6 +135,31 @@ describe.skipIf(!hasRedis)('introspection answers', () => {
     expect(await ask(other, token)).toEqual(denial.inactive)
   })
 
+  test('(RFC 7662 §4) a scope that was taken away is not brought back by "active" that was long on its way', async () => {
+    const [slow, quick, other] = [await process(), await process(), await process()]
+    const token = issuer.opaque({ scope: 'read write' })
+    const late = fault.late()
+    issuer.script('introspection', ({ response, normal, ...rest }) => {
+      const before = { ...normal }
+      late.behaviour({ ...rest, response, normal: before })
+    })
+    const asked = ask(slow, token, scope('write'))
+    await late.asked
+    issuer.opaque({ scope: 'read' }, token)
+    bed.clock.advance(1)
+    expect(await ask(quick, token, scope('write'), fresh())).toMatchObject({ status: 403 })
+    const [key = ''] = await kept(redis, 'introspection')
+    const narrowed = await redis.look.get(key)
+    late.arrive()
+    expect(await asked).toEqual(granted)
+    // One more exchange on the same connection: what was to be written would have been.
+    await ask(slow, issuer.opaque())
+    expect(await redis.look.get(key)).toBe(narrowed)
+    expect(await ask(other, token, scope('write'))).toMatchObject({ status: 403 })
+    // By quick two: of a token that it sees for the first time, and of the same one by fresh().
+    expect(questions()).toBe(4)
+  })
+
   test('… and nothing in its place where it is good no more', async () => {
     const [a, b] = [await process(), await process()]
     const token = issuer.opaque()

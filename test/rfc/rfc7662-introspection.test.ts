@@ -377,6 +377,86 @@ describe('INT-06 (RFC 7662 §2.2): a token that is not active', () => {
   })
 })
 
+describe('INT-07 (RFC 7662 §2.2): a 400 about a token that the server cannot read', () => {
+  const unreadable = fault.status(400, { body: '{"error":"unsupported_token_type"}' })
+
+  test('is 401 and one warning after a 200 about another token, and the token is not remembered as inactive', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [introspecting(issuer)] })
+    const token = issuer.opaque()
+    expect(await ask(api, issuer.opaque())).toEqual(granted)
+    issuer.always('introspection', unreadable)
+    bed.clock.advance(10)
+    for (let i = 0; i < 3; i++) expect(await ask(api, token)).toEqual(denial.inactive)
+    expect(await ask(api, 'another')).toEqual(denial.inactive)
+    expect(api.health().issuers[0]?.warnings).toEqual([expect.stringContaining('answered 400 to a token')])
+    expect(api.stats().cache.inactive.entries).toBe(0)
+    issuer.always('introspection', fault.none())
+    expect(await ask(api, token)).toEqual(granted)
+  })
+
+  test('counts "not active" as a 200 too', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [introspecting(issuer)] })
+    expect(await ask(api, 'unknown')).toEqual(denial.inactive)
+    issuer.always('introspection', unreadable)
+    expect(await ask(api, 'other')).toEqual(denial.inactive)
+  })
+
+  test.each(['invalid_client', 'unauthorized_client', 'invalid_request'])(
+    'is 500 where its body names %s, which blames our request',
+    async (error) => {
+      const issuer = await bed.issuer()
+      const api = bed.api({ issuers: [introspecting(issuer)] })
+      expect(await ask(api, issuer.opaque())).toEqual(granted)
+      issuer.always('introspection', fault.status(400, { body: JSON.stringify({ error }) }))
+      expect(await ask(api, 'other')).toEqual(denial.misconfigured)
+    }
+  )
+
+  test.each([401, 403, 404])('is 500 where it is a %i', async (status) => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [introspecting(issuer)] })
+    expect(await ask(api, issuer.opaque())).toEqual(granted)
+    issuer.always('introspection', fault.status(status))
+    expect(await ask(api, 'other')).toEqual(denial.misconfigured)
+  })
+
+  test('is 500 without a 200 before, more than 10 s after it, or after one about the same token alone', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [introspecting(issuer, { cacheFor: 0 })] })
+    issuer.script('introspection', unreadable)
+    expect(await ask(api, 'x')).toEqual(denial.misconfigured)
+    const token = issuer.opaque({}, 'opaque-of-thirty-two-characters-or-more')
+    expect(await ask(api, token)).toEqual(granted)
+    issuer.script('introspection', unreadable)
+    expect(await ask(api, token)).toEqual(denial.misconfigured)
+    bed.clock.advance(11)
+    issuer.script('introspection', unreadable)
+    expect(await ask(api, 'y')).toEqual(denial.misconfigured)
+  })
+
+  test('is judged by answers of the same issuer alone', async () => {
+    const [one, two] = [await bed.issuer(), await bed.issuer()]
+    const api = bed.api({
+      issuers: [introspecting(one, { tokenPrefix: 'a_' }), introspecting(two, { tokenPrefix: 'b_' })]
+    })
+    expect(await ask(api, one.opaque({}, 'a_1'))).toEqual(granted)
+    two.always('introspection', unreadable)
+    expect(await ask(api, 'b_1')).toEqual(denial.misconfigured)
+  })
+})
+
+test.each(['N_A', 'refresh_token', 'RefreshToken', 'urn:ietf:params:oauth:token-type:refresh_token', 'id_token'])(
+  'INT-08 (RFC 8693 §2.2.1): refuses an active token whose token_type is %s, with `allowMissingAudience` too',
+  async (type) => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [introspecting(issuer, { allowMissingAudience: true })] })
+    expect(await ask(api, issuer.opaque({ token_type: type, aud: undefined }))).toEqual(denial.type)
+    expect(await ask(api, issuer.opaque({ aud: undefined }))).toEqual(granted)
+  }
+)
+
 describe('INT-07 (RFC 7662 §2.3): answers that are not about the token', () => {
   test.each([400, 401, 403, 404, 405, 410, 201, 204, 302, 308])(
     'INT-07 (RFC 7662 §2.3): %i to our own request is our fault: 500, no challenge, not remembered',
@@ -861,10 +941,10 @@ test('INT-14 (RFC 9396 §9.2): authorization_details reach the checks of a route
 })
 
 test.each([
-  ['too deep to be written down', `${'['.repeat(20_000)}${']'.repeat(20_000)}`],
-  ['larger than is kept', JSON.stringify('x'.repeat(250_000))]
+  ['larger than is kept', JSON.stringify('x'.repeat(250_000))],
+  ['of more objects than are kept', JSON.stringify(Array.from({ length: 2200 }, () => ({})))]
 ])(
-  'INT-13 (RFC 7662 §4): an answer that is %s is good for whoever waits for it, and asked for again',
+  'INT-13 (RFC 7662 §4): an answer that is %s is good for all that wait for it, and asked for again',
   async (_, data) => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
