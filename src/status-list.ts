@@ -13,6 +13,7 @@ import { InvalidToken, Misconfigured, Outage, Unavailable } from './errors.js'
 import type { Http } from './http.js'
 import type { Issuer } from './issuer.js'
 import type { StatusListSettings } from './issuer-settings.js'
+import { isAskedAsWritten } from './place.js'
 import {
   readStatusListToken,
   STATUS_LIST_TOKEN,
@@ -234,12 +235,13 @@ function readReference(status: unknown): Reference {
 
 /** Before anything is fetched: an issuer that is taken over must not send us wherever it likes. */
 function requireOrigin(uri: string, { settings }: Issuer): void {
-  if (!URL.canParse(uri)) throw new InvalidToken('claim', { expected: 'status.status_list.uri: a URL', received: uri })
+  if (!isAskedAsWritten(uri))
+    throw new InvalidToken('claim', { expected: 'status.status_list.uri: a URL that is asked as it is', received: uri })
   const { origins } = settings.statusList as StatusListSettings
   const { origin } = new URL(uri)
   if (!origins.has(origin))
     throw new Misconfigured(
-      `a token of ${settings.issuer} names a status list at another origin than ${[...origins].join(', ')}: if its lists are elsewhere, say where in \`statusList.origins\``
+      `a token of ${settings.label} names a status list at another origin than ${[...origins].join(', ')}: if its lists are elsewhere, say where in \`statusList.origins\``
     )
 }
 

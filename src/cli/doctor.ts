@@ -178,7 +178,7 @@ function checkClock(date: string, now: number, add: Add): void {
 /** As the resource server takes it; undefined where it would not, which is told. */
 function endpointOf(metadata: Document, name: 'jwks_uri' | 'introspection_endpoint', issuer: string, add: Add) {
   try {
-    return requireEndpoint({ ...metadata, issuer }, name, issuer)
+    return requireEndpoint({ ...metadata, issuer }, name, { issuer, label: issuer })
   } catch (error) {
     add('failed', `The metadata have a \`${name}\` that may be asked`, inLine((error as Misconfigured).hint))
     return undefined
