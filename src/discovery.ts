@@ -65,7 +65,9 @@ function readAnswer(
     return `answered with ${contentType || 'no content type'}, not JSON`
   const read = readMetadata(body, expectedMetadataIssuer)
   // A server that serves any path may repeat it there.
-  return typeof read === 'string' && label !== issuer ? read.replace(/^names the issuer .*$/s, 'names another issuer') : read
+  return typeof read === 'string' && label !== issuer
+    ? read.replace(/^names the issuer .*$/s, 'names another issuer')
+    : read
 }
 
 /** The document of a text, or what is wrong with it. */
@@ -127,10 +129,7 @@ function weigh(value: unknown): number {
  * `introspection_endpoint` of the metadata; for a client that shows a certificate the one of `mtls_endpoint_aliases`,
  * where that has one (RFC 8705 §5).
  */
-export function requireIntrospectionEndpoint(
-  document: AuthorizationServerMetadata,
-  settings: IssuerSettings
-): string {
+export function requireIntrospectionEndpoint(document: AuthorizationServerMetadata, settings: IssuerSettings): string {
   const aliases = document['mtls_endpoint_aliases'] as { readonly introspection_endpoint?: string } | null | undefined
   const { introspection } = settings
   const alias = introspection && usesClientCertificate(introspection.auth) ? aliases?.introspection_endpoint : undefined
@@ -154,8 +153,6 @@ export function requireEndpoint(
   const at = new URL(issuer)
   const isLocal = url.protocol === 'http:' && at.protocol === 'http:' && isLoopback(url) && isLoopback(at)
   if (url.protocol !== 'https:' && !isLocal)
-    throw new Misconfigured(
-      `the metadata of ${label} has ${named} that is not https: set \`${option}\` to one that is`
-    )
+    throw new Misconfigured(`the metadata of ${label} has ${named} that is not https: set \`${option}\` to one that is`)
   return url.href
 }

@@ -9,7 +9,6 @@
 /** Scheme, an authority that is not empty, and the path. */
 const HTTP_URL = /^https?:\/\/[^/?#]+([^?#]*)/i
 /** Controls, space and backslash, which `new URL` removes, encodes or takes for a slash. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const MENDED = /[\0-\x20\x7f\\]/
 /**
  * What `new URL` keeps and some servers do not: an encoded slash, backslash or control, at any depth of encoding; dots

@@ -37,7 +37,8 @@ export class OptionsError extends TypeError {
 
   constructor(subject: string, problems: readonly Problem[]) {
     const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`
-    const message = (lines: readonly string[]): string => `${subject} found ${count} in its options:\n${lines.join('\n')}`
+    const message = (lines: readonly string[]): string =>
+      `${subject} found ${count} in its options:\n${lines.join('\n')}`
     super(message(problems.map(({ line }) => line)))
     this.withoutValues = message(problems.map(({ withoutValue }) => withoutValue))
     this.#problems = problems
