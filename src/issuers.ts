@@ -12,7 +12,7 @@ import type { Issuer } from './issuer.js'
 import { type IssuerSettings, type Means, readIssuerOptions } from './issuer-settings.js'
 import type { IssuerOptions, IssuerResolver } from './options.js'
 import { isAskedAsWritten, isHttp, withoutPath } from './place.js'
-import { OptionsError, Problems } from './problems.js'
+import { type Mistakes, mistakesOf, Problems } from './problems.js'
 import { isWithin } from './remote.js'
 import type { Awaitable } from './types.js'
 
@@ -131,10 +131,10 @@ export function createDynamicIssuers(
   }
 
   /** An answer with mistakes. What was made of the token's own `iss` is the token's fault; all else is ours. */
-  const unusable = (name: Name, problem: OptionsError): undefined => {
+  const unusable = (name: Name, mistakes: Mistakes): undefined => {
     const { unverifiedIssuer } = name
-    const { withoutValues } = problem
-    if (unverifiedIssuer === undefined || !problem.isAllMadeOf(unverifiedIssuer))
+    const { withoutValues } = mistakes
+    if (unverifiedIssuer === undefined || !mistakes.isAllMadeOf(unverifiedIssuer))
       return fail(name, new Misconfigured(withoutValues, { received: unverifiedIssuer }))
     if (!warned.has(withoutValues) && warned.size < MAX_WARNINGS) {
       warned.add(withoutValues)
@@ -145,8 +145,8 @@ export function createDynamicIssuers(
 
   const keep = (name: Name, answer: string | IssuerOptions | null | undefined): Issuer | undefined => {
     if (answer === undefined || answer === null) return refuse(name)
-    const settings = readAnswer(answer, resource, means)
-    if (settings instanceof OptionsError) return unusable(name, settings)
+    const { settings, mistakes } = readAnswer(answer, resource, means)
+    if (mistakes !== undefined) return unusable(name, mistakes)
     const said = withoutFunctions(answer)
     const issuer = revised(known.get(name.key), said, settings) ?? create(settings)
     const time = now()
@@ -166,7 +166,8 @@ export function createDynamicIssuers(
   /** A resolver that throws. Its refusal is not thrown on: each request makes its own, with what its route advertises. */
   const thrown = (name: Name, cause: unknown): undefined => {
     if (cause instanceof Refusal || isUnreadable(cause, name.unverifiedIssuer)) return refuse(name)
-    if (cause instanceof OptionsError) return unusable(name, cause)
+    const mistakes = mistakesOf(cause)
+    if (mistakes !== undefined) return unusable(name, mistakes)
     if (cause instanceof Misconfigured) return fail(name, cause)
     if (cause instanceof Unavailable) throw cause
     if (!(cause instanceof ResourceServerError))
@@ -270,9 +271,9 @@ function readAnswer(
   answer: string | IssuerOptions,
   resource: string,
   means: Means | undefined
-): IssuerSettings | OptionsError {
+): { readonly settings: IssuerSettings; readonly mistakes?: Mistakes | undefined } {
   const problems = new Problems('the issuer resolver')
   const settings = readIssuerOptions(answer, 'answer', resource, problems, means)
-  if (problems.any) return problems.error()
-  return Object.freeze({ ...settings, label: withoutPath(settings.issuer) })
+  if (problems.any) return { settings, mistakes: mistakesOf(problems.error()) }
+  return { settings: Object.freeze({ ...settings, label: withoutPath(settings.issuer) }) }
 }

@@ -11,7 +11,7 @@ import { andThen } from './awaitable.js'
 import { InvalidToken, Misconfigured } from './errors.js'
 import type { DpopOptions, IssuerOptions, IssuerResolver, ResourceServerOptions } from './options.js'
 import { withoutPath } from './place.js'
-import { Problems } from './problems.js'
+import { mistakesOf, Problems } from './problems.js'
 import type { Check, SignatureAlgorithm } from './types.js'
 
 /** FAPI 2.0 Security Profile §5.4.1: for tokens and for proofs. `Ed25519` is RFC 9864's name for what `EdDSA` meant. */
@@ -98,7 +98,7 @@ function fapiResolver(resolve: IssuerResolver, warned: Set<string>): IssuerResol
       if (answer === undefined || answer === null) return answer
       const problems = new Problems('fapi2()')
       const issuer = fapiIssuer(answer, 'answer', problems, warned, withoutPath)
-      if (problems.any) throw new Misconfigured(problems.error().withoutValues)
+      if (problems.any) throw new Misconfigured(mistakesOf(problems.error())?.withoutValues ?? '')
       return issuer
     })
 }

@@ -29,28 +29,19 @@ interface Problem {
   readonly text: string | undefined
 }
 
-/** A configuration with mistakes: a TypeError that lists them all, each with the value that was given. */
-export class OptionsError extends TypeError {
+/** What is known of an error that {@link Problems} made, beside its message, which shows each value that was given. */
+export interface Mistakes {
   /** The message without any value that was given: for a log, where values may come from a token. */
   readonly withoutValues: string
-  readonly #problems: readonly Problem[]
-
-  constructor(subject: string, problems: readonly Problem[]) {
-    const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`
-    const message = (lines: readonly string[]): string =>
-      `${subject} found ${count} in its options:\n${lines.join('\n')}`
-    super(message(problems.map(({ line }) => line)))
-    this.withoutValues = message(problems.map(({ withoutValue }) => withoutValue))
-    this.#problems = problems
-    Object.defineProperty(this, 'withoutValues', { enumerable: false })
-  }
-
   /** True if every mistake is in an address or a name that was made of this text, or of a part of it. */
-  isAllMadeOf(source: string): boolean {
-    return this.#problems.every(
-      ({ text }) => text !== undefined && text !== '' && (text.includes(source) || source.includes(text))
-    )
-  }
+  isAllMadeOf(source: string): boolean
+}
+
+const MISTAKES = new WeakMap<object, Mistakes>()
+
+/** undefined for what {@link Problems} did not make. */
+export function mistakesOf(error: unknown): Mistakes | undefined {
+  return MISTAKES.get(Object(error) as object)
 }
 
 /** What a problem says of the value that was given. */
@@ -90,8 +81,20 @@ export class Problems {
     })
   }
 
-  error(): OptionsError {
-    return new OptionsError(this.#prefix, this.#problems)
+  error(): TypeError {
+    const problems = [...this.#problems]
+    const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`
+    const message = (lines: readonly string[]): string =>
+      `${this.#prefix} found ${count} in its options:\n${lines.join('\n')}`
+    const error = new TypeError(message(problems.map(({ line }) => line)))
+    MISTAKES.set(error, {
+      withoutValues: message(problems.map(({ withoutValue }) => withoutValue)),
+      isAllMadeOf: (source) =>
+        problems.every(
+          ({ text }) => text !== undefined && text !== '' && (text.includes(source) || source.includes(text))
+        )
+    })
+    return error
   }
 
   object(value: unknown, option: string): value is Record<string, unknown> {

@@ -235,14 +235,18 @@ function readReference(status: unknown): Reference {
 
 /** Before anything is fetched: an issuer that is taken over must not send us wherever it likes. */
 function requireOrigin(uri: string, { settings }: Issuer): void {
-  if (!isAskedAsWritten(uri))
-    throw new InvalidToken('claim', { expected: 'status.status_list.uri: a URL that is asked as it is', received: uri })
+  if (!URL.canParse(uri)) throw new InvalidToken('claim', { expected: 'status.status_list.uri: a URL', received: uri })
   const { origins } = settings.statusList as StatusListSettings
   const { origin } = new URL(uri)
   if (!origins.has(origin))
     throw new Misconfigured(
       `a token of ${settings.label} names a status list at another origin than ${[...origins].join(', ')}: if its lists are elsewhere, say where in \`statusList.origins\``
     )
+  if (!isAskedAsWritten(uri))
+    throw new InvalidToken('claim', {
+      expected: 'status.status_list.uri: a URL whose path is asked as it is written',
+      received: uri
+    })
 }
 
 /** @throws {InvalidToken} */
