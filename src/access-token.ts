@@ -92,7 +92,7 @@ export function createAccessTokenVerifier(
     clockTolerance,
     verifySignature,
     shared: settings.shared,
-    // Places of its own: a flood of tokens keeps nobody from reading what the authorization server says.
+    // A separate queue, so a flood of encrypted tokens cannot block decryption of introspection answers.
     decrypt: createDecrypt(settings.decryptionKeys)
   })
   const statusLists = createStatusLists({ http, now, clockTolerance, verifySignature, shared: settings.shared })
@@ -232,7 +232,9 @@ export function createAccessTokenVerifier(
     const jwt = readUnverifiedJwt(await decrypt(token), headers)
     // Encrypted alone, claims are anybody's who has our public key (RFC 8725 §3.3).
     if (jwt === undefined) throw new InvalidToken('type', { expected: 'a signed JWT inside the encrypted one' })
-    return verifyJwtOf({ field, token, jwt, wrapping: 'encrypted' })
+    const accessToken = await verifyJwtOf({ field, token, jwt, wrapping: 'encrypted' })
+    decrypt.confirm(token)
+    return accessToken
   }
 
   const verify = (credentials: Credentials): Awaitable<VerifiedAccessToken> => {

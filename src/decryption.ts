@@ -7,9 +7,10 @@
  * signature of its own to be verified (RFC 8725 §3.3).
  */
 import { KeyObject } from 'node:crypto'
+import { createMemo } from './cache.js'
 import { InvalidToken, Unavailable } from './errors.js'
 import { decodeBase64url, decodeObject, isJwe } from './jws.js'
-import { MAX_KID_LENGTH } from './key-set.js'
+import { MAX_KID_LENGTH, sha256 } from './key-set.js'
 import type { DecryptionKey, KeyManagementAlgorithm } from './options.js'
 import type { Problems } from './problems.js'
 import type { Claims, JsonWebKeySet } from './types.js'
@@ -102,24 +103,37 @@ export interface Decrypt {
    */
   (jwe: string): Promise<string>
   /**
-   * True for a JWE that is meant for one of our keys: by its `kid`, or without one by its `alg`. Whoever else is asked
-   * about one that is, must not be asked because decryption failed.
+   * True for a JWE that is meant for one of our keys: by its `kid`, or without one by its `alg`. If true, a failed
+   * decryption must not fall back to introspection.
    */
   readonly isForUs: (text: string) => boolean
+  /** Says that what this JWE held was verified: from now on it waits with its like, and not with those of strangers. */
+  readonly confirm: (jwe: string) => void
 }
 
-/** Decryptions at once: each takes a thread of libuv's pool, which has four. */
-const CONCURRENT = 32
-/** Decryptions that wait for a place; one more is refused. Anybody can have us try one. */
-const QUEUED = 256
+/** Decryptions at once, and those that wait for a place; one more is refused. Each takes a thread of libuv's pool, which has four. */
+interface Bounds {
+  readonly concurrent: number
+  readonly queued: number
+}
+
+/** For a JWE that was not seen before: anybody has our public keys, and can have us try one. */
+const STRANGERS: Bounds = { concurrent: 32, queued: 256 }
+/** For a JWE whose content was verified before, as of a client that comes back with its token: no stranger takes these places. */
+const KNOWN: Bounds = { concurrent: 16, queued: 256 }
+/** JWEs whose content was verified, by their digests: of clients that come back with the token they had. */
+const CONFIRMED = 10_000
 
 export function createDecrypt(keys: readonly DecryptionKeySettings[]): Decrypt {
-  const take = createPlaces()
+  const strangers = createPlaces(STRANGERS)
+  const known = createPlaces(KNOWN)
+  const confirmed = createMemo<object>(CONFIRMED)
   const decrypt = async (jwe: string): Promise<string> => {
     const key = selectKey(readHeader(jwe), keys)
     // A token has one text: another one that decodes to the same bytes is not it (RFC 7515 §2).
     if (key === undefined || !jwe.split('.').every((segment) => decodeBase64url(segment)))
       throw new InvalidToken('decryption')
+    const take = confirmed.get(sha256(jwe)) === undefined ? strangers : known
     return take(async () => {
       const { compactDecrypt } = await import('jose')
       try {
@@ -133,11 +147,13 @@ export function createDecrypt(keys: readonly DecryptionKeySettings[]): Decrypt {
       }
     })
   }
-  const isForUs = (text: string): boolean => {
-    const { kid, alg } = readHeader(text) ?? {}
-    return keys.some((key) => (kid === undefined ? key.algorithm === alg : key.kid === kid))
-  }
-  return Object.assign(decrypt, { isForUs })
+  return Object.assign(decrypt, {
+    isForUs: (text: string): boolean => {
+      const { kid, alg } = readHeader(text) ?? {}
+      return keys.some((key) => (kid === undefined ? key.algorithm === alg : key.kid === kid))
+    },
+    confirm: (jwe: string): void => confirmed.set(sha256(jwe), decrypt)
+  })
 }
 
 function readHeader(jwe: string): Claims | undefined {
@@ -155,14 +171,14 @@ function selectKey(
   return other === undefined ? key : undefined
 }
 
-/** So many at once, and so many that wait. */
-function createPlaces(): <T>(work: () => Promise<T>) => Promise<T> {
+/** So many at once, and so many that wait, first come first served. */
+function createPlaces({ concurrent, queued }: Bounds): <T>(work: () => Promise<T>) => Promise<T> {
   const waiting: (() => void)[] = []
   let underWay = 0
   return async (work) => {
-    if (underWay < CONCURRENT) underWay++
-    else if (waiting.length >= QUEUED)
-      throw new Unavailable('decryption', `${CONCURRENT} decryptions are under way and ${QUEUED} wait`, {
+    if (underWay < concurrent) underWay++
+    else if (waiting.length >= queued)
+      throw new Unavailable('decryption', `${concurrent} decryptions are under way and ${queued} wait`, {
         retryAfter: 1
       })
     // The place is handed over, not given back and taken again: nobody can slip in between.

@@ -37,7 +37,12 @@ export function describe(settings: Settings, metadataUrl: string | undefined): R
   })
 }
 
-function describeIssuer({ jwks, introspection, ...settings }: IssuerSettings): Readonly<Record<string, unknown>> {
+function describeIssuer({
+  jwks,
+  introspection,
+  label: _,
+  ...settings
+}: IssuerSettings): Readonly<Record<string, unknown>> {
   return {
     ...settings,
     audience: settings.audience === null ? 'not checked' : settings.audience,

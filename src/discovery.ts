@@ -10,8 +10,8 @@ import type { IssuerSettings } from './issuer-settings.js'
 import { isLoopback } from './problems.js'
 import type { AuthorizationServerMetadata } from './types.js'
 
-/** Where an issuer's metadata may be: RFC 8414 inserted, then OpenID Connect inserted and appended. */
-function metadataLocations({ issuer, metadataUrl }: Pick<IssuerSettings, 'issuer' | 'metadataUrl'>): readonly string[] {
+/** Where metadata may be: RFC 8414 inserted, then OpenID Connect inserted and appended. */
+function metadataLocations(issuer: string, metadataUrl: string | undefined): readonly string[] {
   if (metadataUrl !== undefined) return [metadataUrl]
   const [, origin, path] = /^([^/]*\/\/[^/]*)(.*?)\/?$/.exec(issuer) as unknown as [string, string, string]
   return [
@@ -38,25 +38,36 @@ export interface Discovered {
  * @throws {Misconfigured} all answered, none with this issuer's metadata
  */
 export async function discover(settings: IssuerSettings, http: Http): Promise<Discovered> {
+  const { issuer, label, metadataUrl } = settings
   const findings: string[] = []
-  for (const url of metadataLocations(settings)) {
+  // The same places as messages name them: without a path that may be a token's.
+  const labels = metadataLocations(label, metadataUrl && label !== issuer ? '`metadataUrl`' : metadataUrl)
+  for (const [i, url] of metadataLocations(issuer, metadataUrl).entries()) {
     const answer = await http({ url, method: 'GET', headers: { accept: 'application/json' }, dependency: 'metadata' })
-    const found = readAnswer(answer, settings.expectedMetadataIssuer)
+    const found = readAnswer(answer, settings)
     if (typeof found !== 'string') return { document: found, text: answer.body }
-    findings.push(`${url} ${found}`)
+    findings.push(`${labels[i]} ${found}`)
   }
   throw new Misconfigured(
-    `no metadata of the issuer ${settings.issuer} was found: ${findings.join('; ')}. ` +
-      'Set `issuer` to exactly what the metadata names, or give `metadataUrl` or `jwksUri`.'
+    `no metadata of the issuer ${label} was found: ${findings.join('; ')}. ` +
+      'Set `issuer` to exactly what the metadata names, or give `metadataUrl` or `jwksUri`.',
+    { received: issuer }
   )
 }
 
 /** The document, or what is wrong with it. */
-function readAnswer({ status, contentType, body }: Answer, issuer: string): AuthorizationServerMetadata | string {
+function readAnswer(
+  { status, contentType, body }: Answer,
+  { issuer, label, expectedMetadataIssuer }: IssuerSettings
+): AuthorizationServerMetadata | string {
   if (status !== 200) return `answered ${status}`
   if (!/^application\/(?:[\w.-]+\+)?json$/.test(contentType))
     return `answered with ${contentType || 'no content type'}, not JSON`
-  return readMetadata(body, issuer)
+  const read = readMetadata(body, expectedMetadataIssuer)
+  // A server that serves any path may repeat it there.
+  return typeof read === 'string' && label !== issuer
+    ? read.replace(/^names the issuer .*$/s, 'names another issuer')
+    : read
 }
 
 /** The document of a text, or what is wrong with it. */
@@ -118,30 +129,30 @@ function weigh(value: unknown): number {
  * `introspection_endpoint` of the metadata; for a client that shows a certificate the one of `mtls_endpoint_aliases`,
  * where that has one (RFC 8705 §5).
  */
-export function requireIntrospectionEndpoint(
-  document: AuthorizationServerMetadata,
-  { issuer, introspection }: IssuerSettings
-): string {
+export function requireIntrospectionEndpoint(document: AuthorizationServerMetadata, settings: IssuerSettings): string {
   const aliases = document['mtls_endpoint_aliases'] as { readonly introspection_endpoint?: string } | null | undefined
+  const { introspection } = settings
   const alias = introspection && usesClientCertificate(introspection.auth) ? aliases?.introspection_endpoint : undefined
-  const own = alias === undefined ? document : { issuer, introspection_endpoint: alias }
-  return requireEndpoint(own, 'introspection_endpoint', issuer)
+  const own = alias === undefined ? document : { issuer: settings.issuer, introspection_endpoint: alias }
+  return requireEndpoint(own, 'introspection_endpoint', settings)
 }
 
-/** An endpoint from metadata: https, or plain http where the issuer itself is on this machine. */
+/**
+ * An endpoint from metadata: https, or plain http on this machine where the issuer itself is plain http there. An https
+ * issuer is not believed that its keys, or our client secret, may travel in clear (RFC 8414 §2, RFC 7662 §4).
+ */
 export function requireEndpoint(
   document: AuthorizationServerMetadata,
   name: 'jwks_uri' | 'introspection_endpoint',
-  issuer: string
+  { issuer, label }: Pick<IssuerSettings, 'issuer' | 'label'>
 ): string {
   const value = document[name]
   const [named, option] = name === 'jwks_uri' ? ['a jwks_uri', 'jwksUri'] : [`an ${name}`, 'introspection.endpoint']
   const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined
-  if (!url) throw new Misconfigured(`the metadata of ${issuer} has no ${name}: set \`${option}\``)
-  const local = url.protocol === 'http:' && isLoopback(url) && isLoopback(new URL(issuer))
-  if (url.protocol !== 'https:' && !local)
-    throw new Misconfigured(
-      `the metadata of ${issuer} has ${named} that is not https: set \`${option}\` to one that is`
-    )
+  if (!url) throw new Misconfigured(`the metadata of ${label} has no ${name}: set \`${option}\``)
+  const at = new URL(issuer)
+  const isLocal = url.protocol === 'http:' && at.protocol === 'http:' && isLoopback(url) && isLoopback(at)
+  if (url.protocol !== 'https:' && !isLocal)
+    throw new Misconfigured(`the metadata of ${label} has ${named} that is not https: set \`${option}\` to one that is`)
   return url.href
 }

@@ -290,14 +290,14 @@ export class Outage extends Unavailable {
 /** 500 without a challenge: ours, not the client's. The authorization server refused *our* credentials, or its metadata names another issuer. */
 export class Misconfigured extends ResourceServerError {
   /** @param problem what was expected, what came, what to change: for the operator, not sent */
-  constructor(problem: string, options: { cause?: unknown } = {}) {
+  constructor(problem: string, options: Evidence & { readonly cause?: unknown } = {}) {
     super({
       status: 500,
       code: 'server_error',
       reason: 'misconfigured',
       description: 'The resource server is misconfigured',
       hint: problem,
-      cause: options.cause
+      ...options
     })
   }
 

@@ -61,7 +61,7 @@ export function createVerifyFresh(means: FreshMeans): VerifyFresh {
       throw new TypeError('verifyFresh() needs an access token that was verified here')
     if (issuer.settings.introspection === undefined)
       throw new Misconfigured(
-        `a token of ${issuer.settings.issuer} is to be fresh, and nobody can be asked: give this issuer \`introspection\``
+        `a token of ${issuer.settings.label} is to be fresh, and nobody can be asked: give this issuer \`introspection\``
       )
     const answer = await answers.ask(token, issuer)
     if (answer === undefined || by === 'introspection') forget(token)

@@ -54,7 +54,7 @@ export function readIntrospection(
   if (options === undefined || !problems.object(options, path)) return undefined
   problems.unknownKeys(options, `${path}.`, Object.keys(OPTIONS))
   const { endpoint, clientId, auth, cacheFor, allowMissingAudience, tokenPrefix }: IntrospectionOptions = options
-  if (endpoint !== undefined) problems.url(endpoint, `${path}.endpoint`, 'an https URL')
+  if (endpoint !== undefined) problems.place(endpoint, `${path}.endpoint`, 'an https URL')
   if (typeof auth !== 'function') {
     // No guess from the metadata: how we authenticate is ours to know (RFC 8414 §2).
     problems.add(

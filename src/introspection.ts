@@ -38,7 +38,7 @@ export async function introspect(
   const answer = await issuer.limits.run(async () =>
     means.http(await introspectionRequest(token, issuer, settings, means.deadline))
   )
-  const about = `the introspection endpoint of ${issuer.settings.issuer}`
+  const about = `the introspection endpoint of ${issuer.settings.label}`
   if (settings.dialect) return readDialect(answer, settings.dialect, about)
   const time = means.now()
   if (answer.status === 400 && isAboutToken(answer, issuer, token, time)) {
@@ -77,7 +77,7 @@ async function introspectionRequest(
     })
   } catch (cause) {
     if (cause instanceof Unavailable) throw cause
-    throw new Misconfigured(`the \`introspection.auth\` of ${issuer.settings.issuer} failed`, { cause })
+    throw new Misconfigured(`the \`introspection.auth\` of ${issuer.settings.label} failed`, { cause })
   }
   return {
     url,

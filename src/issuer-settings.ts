@@ -11,6 +11,8 @@ export type { IntrospectionSettings, Means } from './introspection-settings.js'
 export interface IssuerSettings {
   /** The issuer identifier, byte for byte. */
   readonly issuer: string
+  /** How messages name it: the identifier; without its path where a resolver answered it, which may have it from a token. */
+  readonly label: string
   /** Every `iss` whose tokens this issuer's keys may sign; holds `issuer`. */
   readonly acceptedIssuers: ReadonlySet<string>
   /** null: not checked. */
@@ -86,7 +88,7 @@ export function readIssuerOptions(
   if (options === given) requireIssuer(options.issuer, typeof entry === 'string' ? path : `${path}.issuer`, problems)
   const at = (option: keyof IssuerOptions): string => `${path}.${option}`
   for (const option of ['jwksUri', 'metadataUrl'] as const) {
-    if (options[option] !== undefined) problems.url(options[option], at(option), 'an https URL')
+    if (options[option] !== undefined) problems.place(options[option], at(option), 'an https URL')
   }
   if (options.jwks !== undefined && options.jwksUri !== undefined) {
     problems.add(at('jwksUri'), 'contradicts `jwks`', 'give the keys or the place to fetch them, not both')
@@ -106,6 +108,7 @@ export function readIssuerOptions(
   const required = options.requiredClaims ?? (tokenProfile === 'legacy' ? [] : RFC9068_CLAIMS)
   return Object.freeze({
     issuer: options.issuer,
+    label: options.issuer,
     acceptedIssuers: new Set([options.issuer, ...accepted]),
     audience: readAudience(options.audience === undefined ? resource : options.audience, at('audience'), problems),
     audienceClaim: readAudienceClaim(options, at('audienceClaim'), problems),
@@ -129,9 +132,11 @@ export function readIssuerOptions(
 }
 
 function requireIssuer(issuer: unknown, path: string, problems: Problems): void {
-  const url = problems.url(issuer, path, 'an issuer identifier, such as https://as.example.com')
+  const url = problems.place(issuer, path, 'an issuer identifier, such as https://as.example.com')
   if (url && /[?#]/.test(issuer as string)) {
-    problems.add(path, 'has a query or a fragment', 'an issuer identifier has neither (RFC 8414 §2)')
+    problems.add(path, 'has a query or a fragment', 'an issuer identifier has neither (RFC 8414 §2)', {
+      text: issuer as string
+    })
   }
 }
 

@@ -166,7 +166,7 @@ export function createIssuer(
     if (settings.jwksUri !== undefined)
       return { url: settings.jwksUri, answer: await getKeySet(settings.jwksUri, again) }
     const known = await metadata.source()
-    const url = requireEndpoint(known.document, 'jwks_uri', settings.issuer)
+    const url = requireEndpoint(known.document, 'jwks_uri', settings)
     const answer = await getKeySet(url, again)
     if (answer.status < 400 || answer.status > 499) return { url, answer }
     const moved = await currentJwksUri(known, url)
@@ -176,7 +176,7 @@ export function createIssuer(
   /** Bounded as any question about the metadata is. Where they cannot be had, what is known stands. */
   const currentJwksUri = async (known: Metadata, url: string): Promise<string> => {
     try {
-      return requireEndpoint((await metadata.source(known)).document, 'jwks_uri', settings.issuer)
+      return requireEndpoint((await metadata.source(known)).document, 'jwks_uri', settings)
     } catch {
       return url
     }

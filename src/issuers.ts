@@ -2,6 +2,7 @@
  * The trusted issuers: a fixed list, or a resolver that knows them, asked before any network. A token selects exactly
  * one, by its unverified `iss` or, if opaque, by its prefix; that issuer's keys and rules alone then decide (RFC 8725 §3.8).
  */
+import { setImmediate } from 'node:timers'
 import { isDeepStrictEqual } from 'node:util'
 import { LRUCache } from 'lru-cache'
 import { isPromise, withDeadline } from './awaitable.js'
@@ -10,7 +11,9 @@ import { Misconfigured, Refusal, ResourceServerError, Unavailable } from './erro
 import type { Issuer } from './issuer.js'
 import { type IssuerSettings, type Means, readIssuerOptions } from './issuer-settings.js'
 import type { IssuerOptions, IssuerResolver } from './options.js'
-import { Problems } from './problems.js'
+import { isAskedAsWritten, isHttp, withoutPath } from './place.js'
+import { type Mistakes, mistakesOf, Problems } from './problems.js'
+import { isWithin } from './remote.js'
 import type { Awaitable } from './types.js'
 
 export interface Issuers {
@@ -51,19 +54,36 @@ export function createStaticIssuers(
   }
 }
 
+/** Names that the resolver knows: the one used longest ago makes room. */
 const MAX_ISSUERS = 1000
 /** Seconds an answer of the resolver is remembered. */
 const TRUSTED_FOR = 300
+/** Seconds a known name is served past that, while the resolver is asked about it again. */
+const STALE_FOR = 60
+/** Seconds a refusal, or an answer that cannot be used, is remembered. */
 const REFUSED_FOR = 30
-/** Names that are asked about at once: anybody can make one up. */
-const MAX_PENDING = 256
+/** Names that the resolver does not know and is asked about at once: anybody can make one up. Known names need no place. */
+const MAX_STRANGERS = 256
 /** A longer `iss` is not put to the resolver. */
 const MAX_NAME_LENGTH = 2048
+/** Different warnings about answers that were made of a token's `iss`. */
+const MAX_WARNINGS = 10
+/** What stands for the `iss` of an opaque token, which names none. No other name begins so. */
+const OPAQUE = 'opaque'
 
-interface Resolved {
+interface Known {
   /** What the resolver said, but for functions: a copy, since the object is its own to change. */
   readonly said: unknown
   readonly issuer: Issuer
+  /** Seconds since the epoch; infinitely long ago where the resolver has failed in another way than an outage since. */
+  confirmedAt: number
+}
+
+/** What the resolver is asked about. */
+interface Name {
+  /** What it is remembered by. */
+  readonly key: string
+  readonly unverifiedIssuer: string | undefined
 }
 
 export interface DynamicIssuersContext {
@@ -72,76 +92,170 @@ export interface DynamicIssuersContext {
   /** Seconds that the resolver may take. */
   readonly deadline: number
   readonly means?: Means
+  /** Told of an answer that could not be used, without any value of it. */
+  readonly warn: (message: string) => void
 }
 
 export function createDynamicIssuers(
   resolve: IssuerResolver,
   create: (settings: IssuerSettings) => Issuer,
-  { resource, now, deadline, means }: DynamicIssuersContext
+  { resource, now, deadline, means, warn }: DynamicIssuersContext
 ): Issuers {
-  const trusted = createTimedCache<Issuer>(MAX_ISSUERS)
+  // An issuer outlives the time it is trusted: one that is confirmed again keeps its keys.
+  const known = new LRUCache<string, Known>({ max: MAX_ISSUERS })
   const refused = createTimedCache<true>(MAX_ISSUERS)
-  // Outlives `trusted`: an issuer that is confirmed again keeps its keys.
-  const running = new LRUCache<string, Resolved>({ max: MAX_ISSUERS })
+  const failed = createTimedCache<Misconfigured>(MAX_ISSUERS)
   const trustedUntil = new WeakMap<Issuer, number>()
   const pending = new Map<string, Promise<Issuer | undefined>>()
+  const warned = new Set<string>()
+  let strangers = 0
 
-  const keep = (name: string, answer: string | IssuerOptions | null | undefined): Issuer | undefined => {
+  const refuse = ({ key }: Name): undefined => {
     const time = now()
-    if (answer === undefined || answer === null) {
-      running.delete(name)
-      refused.set(name, true, time, time + REFUSED_FOR)
-      return undefined
+    known.delete(key)
+    refused.set(key, true, time, time + REFUSED_FOR)
+  }
+
+  /** The resolver has spoken, and did not confirm the name: it is not served until it is confirmed again. */
+  const suspend = ({ key }: Name): void => {
+    const entry = known.get(key)
+    if (entry !== undefined) entry.confirmedAt = Number.NEGATIVE_INFINITY
+  }
+
+  /** @throws {Misconfigured} for {@link REFUSED_FOR} seconds, without another question */
+  const fail = (name: Name, error: Misconfigured): never => {
+    const time = now()
+    suspend(name)
+    failed.set(name.key, error, time, time + REFUSED_FOR)
+    throw error
+  }
+
+  /** An answer with mistakes. What was made of the token's own `iss` is the token's fault; all else is ours. */
+  const unusable = (name: Name, mistakes: Mistakes): undefined => {
+    const { unverifiedIssuer } = name
+    const { withoutValues } = mistakes
+    if (unverifiedIssuer === undefined || !mistakes.isAllMadeOf(unverifiedIssuer))
+      return fail(name, new Misconfigured(withoutValues, { received: unverifiedIssuer }))
+    if (!warned.has(withoutValues) && warned.size < MAX_WARNINGS) {
+      warned.add(withoutValues)
+      warn(`tokens are refused for whose \`iss\` an unusable issuer was answered: ${withoutValues}`)
     }
-    const settings = readAnswer(answer, resource, means)
+    return refuse(name)
+  }
+
+  const keep = (name: Name, answer: string | IssuerOptions | null | undefined): Issuer | undefined => {
+    if (answer === undefined || answer === null) return refuse(name)
+    const { settings, mistakes } = readAnswer(answer, resource, means)
+    if (mistakes !== undefined) return unusable(name, mistakes)
     const said = withoutFunctions(answer)
-    const issuer = revised(running.get(name), said, settings) ?? create(settings)
-    running.set(name, { said, issuer })
-    trusted.set(name, issuer, time, time + TRUSTED_FOR)
+    const issuer = revised(known.get(name.key), said, settings) ?? create(settings)
+    const time = now()
+    known.set(name.key, { said, issuer, confirmedAt: time })
     trustedUntil.set(issuer, time + TRUSTED_FOR)
     return issuer
   }
 
-  /** The issuer of before, where the answer says the same: made anew by a database, it is another object all the same. */
-  const revised = (before: Resolved | undefined, said: unknown, settings: IssuerSettings): Issuer | undefined => {
+  /** Reuses the existing issuer if the answer is deep-equal: resolvers build a new object on each call. */
+  const revised = (before: Known | undefined, said: unknown, settings: IssuerSettings): Issuer | undefined => {
     if (before === undefined || !isDeepStrictEqual(before.said, said)) return undefined
     // Functions are not compared, since they cannot be: those of now count, and all that is known stays.
     before.issuer.revise(settings)
     return before.issuer
   }
 
-  const ask = (name: string, unverifiedIssuer: string | undefined): Awaitable<Issuer | undefined> => {
-    const time = now()
-    const known = trusted.get(name, time)
-    if (known) return known
-    if (refused.get(name, time)) return undefined
-    const under = pending.get(name)
-    if (under) return under
-    if (pending.size >= MAX_PENDING)
+  /** A resolver that throws. Its refusal is not thrown on: each request makes its own, with what its route advertises. */
+  const thrown = (name: Name, cause: unknown): undefined => {
+    if (cause instanceof Refusal || isUnreadable(cause, name.unverifiedIssuer)) return refuse(name)
+    const mistakes = mistakesOf(cause)
+    if (mistakes !== undefined) return unusable(name, mistakes)
+    if (cause instanceof Misconfigured) return fail(name, cause)
+    if (cause instanceof Unavailable) throw cause
+    if (!(cause instanceof ResourceServerError))
+      throw new Unavailable('issuer', 'the issuer resolver failed', { cause })
+    suspend(name)
+    throw cause
+  }
+
+  const ask = (name: Name): Awaitable<Issuer | undefined> => {
+    const { key, unverifiedIssuer } = name
+    const isStranger = key !== OPAQUE && !known.has(key)
+    if (isStranger && strangers >= MAX_STRANGERS)
       throw new Unavailable('issuer', 'too many issuers are being looked up', { retryAfter: 1 })
+    let answer: ReturnType<IssuerResolver>
     try {
-      const answer = resolve(unverifiedIssuer)
-      if (!isPromise(answer)) return keep(name, answer)
-      const late = (): Error => new Unavailable('issuer', `the issuer resolver did not answer within ${deadline} s`)
-      const result = withDeadline(answer, deadline, late)
-        .then((value) => keep(name, value), refuse)
-        .finally(() => pending.delete(name))
-      pending.set(name, result)
-      return result
+      answer = resolve(unverifiedIssuer)
     } catch (cause) {
-      return refuse(cause)
+      return thrown(name, cause)
     }
+    if (!isPromise(answer)) return keep(name, answer)
+    if (isStranger) strangers++
+    const late = (): Error => new Unavailable('issuer', `the issuer resolver did not answer within ${deadline} s`)
+    const result = withDeadline(answer, deadline, late)
+      .then(
+        (value) => keep(name, value),
+        (cause: unknown) => thrown(name, cause)
+      )
+      .finally(() => {
+        pending.delete(key)
+        if (isStranger) strangers--
+      })
+    pending.set(key, result)
+    return result
+  }
+
+  /** @returns {@link Issuer} where the resolver is in an outage, or does not answer within one turn of the event loop */
+  const askAgain = (name: Name, { issuer }: Known): Awaitable<Issuer | undefined> => {
+    const instead = (error: unknown): Issuer => {
+      if (error instanceof Unavailable) return issuer
+      throw error
+    }
+    try {
+      const answer = pending.get(name.key) ?? ask(name)
+      return isPromise(answer) ? Promise.race([answer.catch(instead), nextTurn(issuer)]) : answer
+    } catch (error) {
+      return instead(error)
+    }
+  }
+
+  const find = (name: Name): Awaitable<Issuer | undefined> => {
+    const time = now()
+    const entry = known.get(name.key)
+    const confirmedAt = entry?.confirmedAt ?? Number.NEGATIVE_INFINITY
+    if (isWithin(time, confirmedAt, confirmedAt + TRUSTED_FOR)) return entry?.issuer
+    const failure = failed.get(name.key, time)
+    if (failure !== undefined) throw failure
+    if (refused.get(name.key, time) || !isUsableName(name)) return undefined
+    if (entry !== undefined && isWithin(time, confirmedAt, confirmedAt + TRUSTED_FOR + STALE_FOR))
+      return askAgain(name, entry)
+    return pending.get(name.key) ?? ask(name)
   }
 
   return {
     only: undefined,
     named: (unverifiedIssuer) =>
-      unverifiedIssuer.length > MAX_NAME_LENGTH ? undefined : ask(`iss ${unverifiedIssuer}`, unverifiedIssuer),
-    forOpaque: () => ask('opaque', undefined),
+      unverifiedIssuer.length > MAX_NAME_LENGTH
+        ? undefined
+        : find({ key: `iss ${unverifiedIssuer}`, unverifiedIssuer }),
+    forOpaque: () => find({ key: OPAQUE, unverifiedIssuer: undefined }),
     trustedUntil: (issuer) => trustedUntil.get(issuer) ?? Number.NEGATIVE_INFINITY,
     names: undefined,
-    known: () => [...new Set([...running.values()].map(({ issuer }) => issuer))]
+    known: () => [...new Set([...known.values()].map(({ issuer }) => issuer))]
   }
+}
+
+/** A URL must be one that is asked as it is written, before a resolver compares or extends its text; any other text is only a name. */
+function isUsableName({ unverifiedIssuer }: Name): boolean {
+  return unverifiedIssuer === undefined || !isHttp(unverifiedIssuer) || isAskedAsWritten(unverifiedIssuer)
+}
+
+/** True for what `new URL(iss)` throws in a resolver: a name that cannot be read is a name that is not known. */
+function isUnreadable(cause: unknown, unverifiedIssuer: string | undefined): boolean {
+  const { code, input } = Object(cause) as { readonly code?: unknown; readonly input?: unknown }
+  return code === 'ERR_INVALID_URL' && unverifiedIssuer !== undefined && input === unverifiedIssuer
+}
+
+async function nextTurn<T>(value: T): Promise<T> {
+  return new Promise((resolve) => setImmediate(resolve, value))
 }
 
 /** A copy, with no more than a mark where a function is. */
@@ -152,20 +266,14 @@ function withoutFunctions(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, withoutFunctions(member)]))
 }
 
-/** @throws {Misconfigured} listing every problem of the answer */
-function readAnswer(answer: string | IssuerOptions, resource: string, means: Means | undefined): IssuerSettings {
+/** The settings, which messages name without a path; or what is wrong with the answer. */
+function readAnswer(
+  answer: string | IssuerOptions,
+  resource: string,
+  means: Means | undefined
+): { readonly settings: IssuerSettings; readonly mistakes?: Mistakes | undefined } {
   const problems = new Problems('the issuer resolver')
   const settings = readIssuerOptions(answer, 'answer', resource, problems, means)
-  if (problems.any) throw new Misconfigured(problems.error().message)
-  return settings
-}
-
-/**
- * A resolver that throws. A refusal is no more than "not trusted": each request makes its own of it, since it is given
- * what that request's route advertises.
- */
-function refuse(cause: unknown): undefined {
-  if (cause instanceof Refusal) return undefined
-  if (cause instanceof ResourceServerError) throw cause
-  throw new Unavailable('issuer', 'the issuer resolver failed', { cause })
+  if (problems.any) return { settings, mistakes: mistakesOf(problems.error()) }
+  return { settings: Object.freeze({ ...settings, label: withoutPath(settings.issuer) }) }
 }

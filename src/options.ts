@@ -104,8 +104,9 @@ export interface IssuerOptions {
 /**
  * Names the issuer for a token, before any network: dynamic tenants.
  * Asked with the token's *unverified* `iss`, or with undefined for an opaque token. Answer undefined or null to refuse.
- * Answers are remembered: 1000 issuers for 300 s, refusals for 30 s. It has `callbackTimeout` seconds; anybody can make
- * up a name, so an unknown one should cost little.
+ * Answers are remembered: 1000 issuers for 300 s, refusals and unusable answers for 30 s. It has `callbackTimeout` seconds;
+ * anybody can make up a name, so an unknown one should cost little. While it is asked again, a known issuer is served for
+ * at most 60 s more. A URL whose path would not be asked as it is written is refused before; a prefix is no trust.
  */
 export type IssuerResolver = (
   unverifiedIssuer: string | undefined
@@ -124,7 +125,7 @@ export interface HttpOptions {
   readonly timeout?: number
   /** Seconds all attempts may take together. Default 5. */
   readonly deadline?: number
-  /** Connect to no address that is private, local or reserved, whatever name has it: where the names of issuers come from elsewhere. Not together with `dispatcher`. Default false. */
+  /** Connect to no address that is private, local or reserved, whatever name has it: where the names of issuers come from elsewhere. Not together with `dispatcher`. Default false; with an issuer resolver, leaving it out is a warning at start. */
   readonly publicAddressesOnly?: boolean
 }
 

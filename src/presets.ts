@@ -10,7 +10,8 @@ import { emitWarning } from 'node:process'
 import { andThen } from './awaitable.js'
 import { InvalidToken, Misconfigured } from './errors.js'
 import type { DpopOptions, IssuerOptions, IssuerResolver, ResourceServerOptions } from './options.js'
-import { Problems } from './problems.js'
+import { withoutPath } from './place.js'
+import { mistakesOf, Problems } from './problems.js'
 import type { Check, SignatureAlgorithm } from './types.js'
 
 /** FAPI 2.0 Security Profile §5.4.1: for tokens and for proofs. `Ed25519` is RFC 9864's name for what `EdDSA` meant. */
@@ -49,7 +50,7 @@ export function fapi2<const Scope extends string = string>(
   const tightened: ResourceServerOptions<Scope> = {
     ...(options as ResourceServerOptions<Scope>),
     issuers: Array.isArray(issuers)
-      ? issuers.map((one, i) => fapiIssuer(one, `issuers[${i}]`, problems, warned))
+      ? issuers.map((one, i) => fapiIssuer(one, `issuers[${i}]`, problems, warned, String))
       : typeof issuers === 'function'
         ? fapiResolver(issuers, warned)
         : issuers,
@@ -71,7 +72,8 @@ function fapiIssuer(
   entry: string | IssuerOptions,
   path: string,
   problems: Problems,
-  warned: Set<string>
+  warned: Set<string>,
+  shown: (issuer: string) => string
 ): string | IssuerOptions {
   const issuer = typeof entry === 'string' ? { issuer: entry } : entry
   if (!problems.object(issuer, path)) return entry
@@ -80,7 +82,7 @@ function fapiIssuer(
   if (introspection === undefined && !statusList && !warned.has(name) && warned.size < MAX_WARNED) {
     warned.add(name)
     emitWarning(
-      `fapi2(): the issuer ${name} has neither \`introspection\` nor \`statusList\`, so a revoked token is good until it expires`,
+      `fapi2(): the issuer ${shown(name)} has neither \`introspection\` nor \`statusList\`, so a revoked token is good until it expires`,
       {
         code: 'OAUTH_RS_FAPI_REVOCATION',
         detail: 'FAPI 2.0 Security Profile §5.3.4 asks for the revocation status. See docs/profiles.md.'
@@ -96,8 +98,8 @@ function fapiResolver(resolve: IssuerResolver, warned: Set<string>): IssuerResol
     andThen(resolve(unverifiedIssuer), (answer) => {
       if (answer === undefined || answer === null) return answer
       const problems = new Problems('fapi2()')
-      const issuer = fapiIssuer(answer, 'answer', problems, warned)
-      if (problems.any) throw new Misconfigured(problems.error().message)
+      const issuer = fapiIssuer(answer, 'answer', problems, warned, withoutPath)
+      if (problems.any) throw new Misconfigured(mistakesOf(problems.error())?.withoutValues ?? '')
       return issuer
     })
 }
@@ -133,7 +135,9 @@ function requireSubset(algorithms: unknown, path: string, problems: Problems): v
   const given: unknown[] = Array.isArray(algorithms) ? algorithms : []
   const others = given.filter((one) => !FAPI_ALGORITHMS.includes(one as SignatureAlgorithm))
   if (others.length > 0)
-    problems.add(path, `holds ${others.map(String).join(', ')}`, `§5.4.1 allows ${FAPI_ALGORITHMS.join(', ')}`)
+    problems.add(path, `holds ${others.map(String).join(', ')}`, `§5.4.1 allows ${FAPI_ALGORITHMS.join(', ')}`, {
+      withoutValue: 'holds another algorithm'
+    })
 }
 
 /**

@@ -1,4 +1,5 @@
 /** Collects what is wrong with a configuration, so that one start shows everything there is to mend. */
+import { isAskedAsWritten } from './place.js'
 
 interface Primitives {
   string: string
@@ -9,6 +10,8 @@ interface Primitives {
 
 /** The characters of RFC 3986, after a scheme and an authority. */
 const URI = /^https?:\/\/[\w\-.~:?#[\]@!$&'()*+,;=%][\w\-.~:/?#[\]@!$&'()*+,;=%]*$/i
+/** A name as code writes it: anything else may be made of a value. */
+const PLAIN_NAME = /^[\w$.[\]()-]{1,128}$/
 /** Not `*.localhost`: what a resolver makes of such a name is not certain. */
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
 
@@ -17,8 +20,39 @@ export function isLoopback(url: URL): boolean {
   return LOOPBACK.test(url.hostname)
 }
 
+/** One mistake in a configuration. */
+interface Problem {
+  readonly line: string
+  /** The line without the value that was given. */
+  readonly withoutValue: string
+  /** The text that was given, where it is one of an address or a name. */
+  readonly text: string | undefined
+}
+
+/** What is known of an error that {@link Problems} made, beside its message, which shows each value that was given. */
+export interface Mistakes {
+  /** The message without any value that was given: for a log, where values may come from a token. */
+  readonly withoutValues: string
+  /** True if every mistake is in an address or a name that was made of this text, or of a part of it. */
+  isAllMadeOf(source: string): boolean
+}
+
+const MISTAKES = new WeakMap<object, Mistakes>()
+
+/** undefined for what {@link Problems} did not make. */
+export function mistakesOf(error: unknown): Mistakes | undefined {
+  return MISTAKES.get(Object(error) as object)
+}
+
+/** What a problem says of the value that was given. */
+interface Given {
+  /** Takes the place of the problem where no value may be shown. */
+  readonly withoutValue?: string
+  readonly text?: string
+}
+
 export class Problems {
-  readonly #lines: string[] = []
+  readonly #problems: Problem[] = []
   readonly #prefix: string
 
   /** @param subject what is configured, the first words of the error */
@@ -27,21 +61,45 @@ export class Problems {
   }
 
   get any(): boolean {
-    return this.#lines.length > 0
+    return this.#problems.length > 0
   }
 
-  add(option: string, problem: string, cure: string): void {
-    this.#lines.push(`- \`${option}\` ${problem}: ${cure}`)
+  add(option: string, problem: string, cure: string, { withoutValue = problem, text }: Given = {}): void {
+    const name = PLAIN_NAME.test(option) ? option : `${option.split('.', 1)[0]?.slice(0, 32)}.…`
+    this.#problems.push({
+      line: `- \`${option}\` ${problem}: ${cure}`,
+      withoutValue: `- \`${name}\` ${withoutValue}: ${cure}`,
+      text
+    })
+  }
+
+  /** A problem with the value itself, which it shows. */
+  addValue(option: string, value: unknown, cure: string, how: 'is' | 'holds' = 'is'): void {
+    this.add(option, `${how} ${describe(value)}`, cure, {
+      withoutValue: `${how} ${kindOf(value)}`,
+      ...(typeof value === 'string' && { text: value })
+    })
   }
 
   error(): TypeError {
-    const count = this.#lines.length === 1 ? 'a problem' : `${this.#lines.length} problems`
-    return new TypeError(`${this.#prefix} found ${count} in its options:\n${this.#lines.join('\n')}`)
+    const problems = [...this.#problems]
+    const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`
+    const message = (lines: readonly string[]): string =>
+      `${this.#prefix} found ${count} in its options:\n${lines.join('\n')}`
+    const error = new TypeError(message(problems.map(({ line }) => line)))
+    MISTAKES.set(error, {
+      withoutValues: message(problems.map(({ withoutValue }) => withoutValue)),
+      isAllMadeOf: (source) =>
+        problems.every(
+          ({ text }) => text !== undefined && text !== '' && (text.includes(source) || source.includes(text))
+        )
+    })
+    return error
   }
 
   object(value: unknown, option: string): value is Record<string, unknown> {
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) return true
-    this.add(option, `is ${describe(value)}`, 'it must be an object')
+    this.addValue(option, value, 'it must be an object')
     return false
   }
 
@@ -62,7 +120,7 @@ export class Problems {
 
   optional<T>(value: unknown, option: string, type: keyof Primitives): T | undefined {
     if (value === undefined || typeof value === type) return value as T | undefined
-    this.add(option, `is ${describe(value)}`, `it must be a ${type}`)
+    this.addValue(option, value, `it must be a ${type}`)
     return undefined
   }
 
@@ -73,21 +131,22 @@ export class Problems {
   ): number {
     if (value === undefined) return fallback
     if (typeof value === 'number' && value >= min && value <= max) return value
-    this.add(option, `is ${describe(value)}`, `it must be a number of ${unit} from ${min} to ${max}`)
+    this.addValue(option, value, `it must be a number of ${unit} from ${min} to ${max}`)
     return fallback
   }
 
   oneOf<T extends string>(value: unknown, option: string, allowed: readonly T[]): T | undefined {
     if (value === undefined || allowed.includes(value as T)) return value as T | undefined
-    this.add(option, `is ${describe(value)}`, `it must be one of ${allowed.map((one) => `'${one}'`).join(', ')}`)
+    this.addValue(option, value, `it must be one of ${allowed.map((one) => `'${one}'`).join(', ')}`)
     return undefined
   }
 
   arrayOf<T>(value: unknown, option: string, type: keyof Primitives): readonly T[] | undefined {
     if (Array.isArray(value) && value.every((one) => typeof one === type)) return value as T[]
-    const other = Array.isArray(value) ? value.find((one) => typeof one !== type) : undefined
-    const problem = Array.isArray(value) ? `holds ${describe(other)}` : `is ${describe(value)}`
-    this.add(option, problem, `it must be an array of ${type}s`)
+    const [wrong, how] = Array.isArray(value)
+      ? ([value.find((one) => typeof one !== type), 'holds'] as const)
+      : ([value, 'is'] as const)
+    this.addValue(option, wrong, `it must be an array of ${type}s`, how)
     return undefined
   }
 
@@ -103,15 +162,27 @@ export class Problems {
     const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined
     // What a URL parser mends (blanks, tabs, backslashes, other alphabets) would be one thing here and another on the wire.
     if (!url || !URI.test(value as string)) {
-      this.add(option, `is ${describe(value)}`, `it must be ${meaning}`)
+      this.addValue(option, value, `it must be ${meaning}`)
       return undefined
     }
     if (url.protocol === 'http:' && !isLoopback(url)) {
-      this.add(option, `is ${describe(value)}`, 'use https; http is accepted for localhost, 127.0.0.0/8 and [::1] only')
+      this.addValue(option, value, 'use https; http is accepted for localhost, 127.0.0.0/8 and [::1] only')
     }
     if (/^[^/]*\/\/[^/?#]*@/.test(value as string))
-      this.add(option, 'holds a user name or password', 'take it out of the URL')
+      this.add(option, 'holds a user name or password', 'take it out of the URL', { text: value as string })
     return url
+  }
+
+  /** A {@link url} that requests are sent to, and that must be asked as it is written. */
+  place(value: unknown, option: string, meaning: string): URL | undefined {
+    const url = this.url(value, option, meaning)
+    if (url === undefined || isAskedAsWritten(value as string)) return url
+    this.addValue(
+      option,
+      value,
+      `its path is not the one that would be asked, ${url.pathname}, or a server may read another in it: write it without . and .. segments, encoded slashes and backslashes`
+    )
+    return undefined
   }
 }
 
@@ -121,4 +192,10 @@ function describe(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   return Array.isArray(value) ? 'an array' : typeof value === 'object' ? 'an object' : `a ${typeof value}`
+}
+
+/** A value without its text, which may be a token's. */
+function kindOf(value: unknown): string {
+  if (typeof value === 'string') return value === '' ? 'empty' : `a text of ${value.length} characters`
+  return describe(value)
 }

@@ -27,13 +27,12 @@ export class ProfileProblems extends Problems {
 
   /** @param meaning what it must be, with an example */
   shape(value: unknown, option: string, shape: RegExp, meaning: string): void {
-    if (typeof value !== 'string' || !shape.test(value))
-      this.add(option, `is ${JSON.stringify(value)}`, `it must be ${meaning}`)
+    if (typeof value !== 'string' || !shape.test(value)) this.addValue(option, value, `it must be ${meaning}`)
   }
 
   /** An https URL of that shape, as it is written; http on the loopback interface only. */
   address(value: string, option: string, shape: RegExp, meaning: string): string {
-    if (this.url(value, option, meaning)) this.shape(value, option, shape, meaning)
+    if (this.place(value, option, meaning)) this.shape(value, option, shape, meaning)
     return value
   }
 

@@ -38,6 +38,11 @@ import { overall, refresh, revokeEverywhere } from './upkeep.js'
 import { VerifiedAccessToken } from './verified-access-token.js'
 import { createVerifySignature } from './verify-signature.js'
 
+/** Told once at start. */
+const ADDRESSES_UNSAID =
+  '`issuers` is a function, and `http.publicAddressesOnly` is not set: a resolver that trusts too many names can send requests into your own network. ' +
+  'Set it to true; or to false if your issuers are in private networks or a `dispatcher` of yours connects.'
+
 /**
  * A resource server: verifies the access tokens of requests to one API, and says no in the words of the RFCs.
  * Nothing is fetched until the first token arrives, or `ready()` is called.
@@ -64,8 +69,16 @@ export function resourceServer<const Scope extends string = string>(
     })
   const issuers =
     typeof settings.issuers === 'function'
-      ? createDynamicIssuers(settings.issuers, create, { resource, now, deadline, means: meansOf(options) })
+      ? createDynamicIssuers(settings.issuers, create, {
+          resource,
+          now,
+          deadline,
+          means: meansOf(options),
+          warn: (message) => events.warning('', message)
+        })
       : createStaticIssuers(settings.issuers, create)
+  if (typeof settings.issuers === 'function' && options.http?.publicAddressesOnly === undefined)
+    events.warning('', ADDRESSES_UNSAID)
   const { accepted, advertised, dpop, publicUrls, certificate, requireBound } = settings.sender
   const verifySignature = createVerifySignature()
   const accessTokens = createAccessTokenVerifier(settings, issuers, http.exchange, verifySignature)

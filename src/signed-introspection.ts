@@ -41,7 +41,7 @@ export async function readSignedAnswer(
   issuer: Issuer,
   means: SignedAnswerMeans
 ): Promise<Claims> {
-  const about = `the signed introspection answer of ${issuer.settings.issuer}`
+  const about = `the signed introspection answer of ${issuer.settings.label}`
   if (contentType !== SIGNED_ANSWER)
     throw new Misconfigured(
       `${about} came as ${contentType || 'no content type'} and not as ${SIGNED_ANSWER} (RFC 9701 §5): let the server sign what it answers to this client, or turn \`introspection.signedResponse\` off`

@@ -65,7 +65,7 @@ export async function readStatusListToken(
   issuer: Issuer,
   { now, clockTolerance, verifySignature }: StatusListTokenMeans
 ): Promise<StatusList> {
-  const about = `the status list token of ${issuer.settings.issuer} at ${new URL(uri).host}`
+  const about = `the status list token of ${issuer.settings.label} at ${new URL(uri).host}`
   const jwt = readUnverifiedJwt(text)
   if (jwt === undefined) throw new Misconfigured(`${about} is no signed JWT`)
   const keySetVersion = issuer.keySetVersion()

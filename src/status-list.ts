@@ -13,6 +13,7 @@ import { InvalidToken, Misconfigured, Outage, Unavailable } from './errors.js'
 import type { Http } from './http.js'
 import type { Issuer } from './issuer.js'
 import type { StatusListSettings } from './issuer-settings.js'
+import { isAskedAsWritten } from './place.js'
 import type { Shared } from './shared.js'
 import {
   MAX_IAT_AHEAD,
@@ -262,8 +263,13 @@ function requireOrigin(uri: string, { settings }: Issuer): void {
   const { origin } = new URL(uri)
   if (!origins.has(origin))
     throw new Misconfigured(
-      `a token of ${settings.issuer} names a status list at another origin than ${[...origins].join(', ')}: if its lists are elsewhere, say where in \`statusList.origins\``
+      `a token of ${settings.label} names a status list at another origin than ${[...origins].join(', ')}: if its lists are elsewhere, say where in \`statusList.origins\``
     )
+  if (!isAskedAsWritten(uri))
+    throw new InvalidToken('claim', {
+      expected: 'status.status_list.uri: a URL whose path is asked as it is written',
+      received: uri
+    })
 }
 
 /** @throws {InvalidToken} */

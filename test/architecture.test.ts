@@ -80,6 +80,7 @@ describe('layers', () => {
     'awaitable',
     'json',
     'challenge',
+    'place',
     'problems',
     'reasons',
     'resource-server-error',

@@ -259,6 +259,18 @@ describe('createDecrypt', () => {
     expect(results.filter((one) => one instanceof InvalidToken)).toHaveLength(144)
     expect(await decrypt(jwe)).toBe('text')
   })
+
+  test('decrypts a JWE that was verified before while 288 junk ones hold every place of strangers', async () => {
+    const decrypt = createDecrypt(read({ key: p256.privateKey, kid: 'ours', algorithm: 'ECDH-ES' }))
+    const [good, junk] = ['good', 'junk'].map((text) => encryptJwe(text, { publicKey: p256.publicKey, kid: 'ours' }))
+    expect(await decrypt(good as string)).toBe('good')
+    decrypt.confirm(good as string)
+    const flood = Array.from({ length: 400 }, () => failure(decrypt(junk as string)))
+    const victims = Array.from({ length: 272 }, () => decrypt(good as string))
+    expect(await failure(decrypt(good as string))).toBeInstanceOf(Unavailable)
+    expect(new Set(await Promise.all(victims))).toEqual(new Set(['good']))
+    expect((await Promise.all(flood)).filter((one) => one instanceof Unavailable)).toHaveLength(112)
+  })
 })
 
 test('the encryption that the tests do by hand is what jose reads', async () => {

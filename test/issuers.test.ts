@@ -1,16 +1,21 @@
 /** Which issuer a token belongs to: a fixed list, or a resolver for dynamic tenants. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import {
   bearerToken,
   Forbidden,
   fresh,
+  type HttpOptions,
   InvalidToken,
   type IssuerOptions,
   type IssuerResolver,
   Misconfigured,
   scope,
-  Unavailable
+  Unavailable,
+  type WarningEvent
 } from '../src/index.js'
+import { keycloak } from '../src/profiles.js'
 import {
   ask,
   authorize,
@@ -248,11 +253,29 @@ describe('a resolver', () => {
   })
 
   const invalid: readonly [string, unknown, RegExp][] = [
-    ['a URL that is plain http', 'http://as.example.com', /`answer` is "http:\/\/as\.example\.com": use https/],
-    ['no URL', 'tenant-1', /`answer` is "tenant-1"/],
+    ['a URL that is plain http', 'http://as.example.com', /`answer` is a text of 21 characters: use https/],
+    ['no URL', 'tenant-1', /`answer` is a text of 8 characters: it must be an issuer identifier/],
     ['a number', 42, /`answer` is 42/],
     ['an unknown option', { issuer: 'https://as.example.com', jwksUrl: 'x' }, /`answer\.jwksUrl` is not an option/],
-    ['no issuer', { audience: 'x' }, /`answer\.issuer` is missing/]
+    ['no issuer', { audience: 'x' }, /`answer\.issuer` is missing/],
+    [
+      'a URL that climbs',
+      'https://as.example.com/t/../x',
+      /`answer` is a text of 29 characters: its path is not the one/
+    ],
+    [
+      'a URL with an encoded slash',
+      { issuer: 'https://as.example.com', jwksUri: 'https://as.example.com/a%2fb' },
+      /`answer\.jwksUri` is a text/
+    ],
+    [
+      'an endpoint that climbs',
+      {
+        issuer: 'https://as.example.com',
+        introspection: { auth: () => {}, endpoint: 'https://as.example.com/%2e%2e/x' }
+      },
+      /`answer\.introspection\.endpoint` is a text/
+    ]
   ]
   for (const [name, answer, problem] of invalid) {
     for (const [how, wrap] of [
@@ -455,5 +478,350 @@ describe('a resolver', () => {
     bed.clock.advance(-1)
     expect(await ask(api, issuer.token())).toEqual(granted)
     expect(asked).toHaveLength(2)
+  })
+})
+
+/** The warnings of this process that an operator reads, while something runs. */
+async function warningsWhile(run: () => unknown): Promise<readonly string[]> {
+  const messages: string[] = []
+  const listen = (event: unknown): unknown => messages.push((event as WarningEvent).message)
+  subscribe('oauth-resource-server:warning', listen)
+  try {
+    await run()
+  } finally {
+    unsubscribe('oauth-resource-server:warning', listen)
+  }
+  return messages
+}
+
+describe('a resolver that trusts a prefix', () => {
+  const climbing = [
+    '/t/../uploads',
+    '/t/%2e%2e/uploads',
+    '/t/.%2E/uploads',
+    '/t/..%2fuploads',
+    '/t/..;/uploads',
+    '/t/a\\..\\..\\uploads',
+    '/t/.\t./uploads',
+    '/t/\u3002\u3002/uploads',
+    '/t/a b',
+    '/t/a\n'
+  ]
+  test.each(climbing)('refuses iss …%j before the resolver sees it, and asks nothing', async (path) => {
+    const issuer = await bed.issuer()
+    const key = strangeKey('evil')
+    // Whoever may upload there would be an issuer.
+    issuer.always('other', fault.body(JSON.stringify({ keys: [key.publicJwk] })))
+    const asked: unknown[] = []
+    const api = bed.api({
+      issuers: (iss) => {
+        asked.push(iss)
+        return iss?.startsWith(`${issuer.origin}/t/`) ? { issuer: iss, jwksUri: `${iss}/jwks` } : undefined
+      }
+    })
+    expect(await ask(api, issuer.token({ key, claims: { iss: issuer.origin + path } }))).toEqual(denial.issuer)
+    expect([asked, issuer.requests]).toEqual([[], []])
+  })
+
+  test('lets a tenant in whose iss is asked as it is written', async () => {
+    const issuer = await bed.issuer({ path: '/t/my%20tenant' })
+    const api = bed.api({ issuers: (iss) => (iss?.startsWith(`${issuer.origin}/t/`) ? iss : undefined) })
+    expect(await ask(api, issuer.token())).toEqual(granted)
+  })
+
+  test('ORD-03: refuses a URL that climbs where the resolver would answer something else for it', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: () => issuer.issuer })
+    for (const iss of [`${issuer.issuer}/..`, 'https:as.example.com', 'HTTPS:\\\\as.example.com', 'https://'])
+      expect(await ask(api, issuer.token({ claims: { iss } }))).toEqual(denial.issuer)
+    expect(issuer.requests).toEqual([])
+  })
+})
+
+describe('a resolver asked about an iss that is not a URL', () => {
+  test.each(['acme.com', 'kubernetes/serviceaccount', 'urn:acme', '../evil', 'a b'])(
+    'looks %j up as text',
+    async (iss) => {
+      const issuer = await bed.issuer()
+      const api = bed.api({
+        issuers: (name) => (name === iss ? { issuer: issuer.issuer, acceptedIssuers: [iss] } : undefined)
+      })
+      expect(await ask(api, issuer.token({ claims: { iss } }))).toEqual(granted)
+    }
+  )
+
+  test.each<[what: string, resolve: (iss: string) => string | IssuerOptions]>([
+    ['hands it on', (iss) => iss],
+    ['makes an issuer of it', (iss) => ({ issuer: `https://login.example.com/t/${iss}` })],
+    [
+      'makes a jwksUri of it',
+      (iss) => ({ issuer: 'https://login.example.com', jwksUri: `https://login.example.com/t/${iss}` })
+    ],
+    [
+      'makes a metadataUrl of it',
+      (iss) => ({ issuer: 'https://login.example.com', metadataUrl: `https://login.example.com/t/${iss}` })
+    ],
+    [
+      'makes an endpoint of it',
+      (iss) => ({
+        issuer: 'https://login.example.com',
+        introspection: { auth: () => {}, endpoint: `https://login.example.com/${iss}` }
+      })
+    ],
+    [
+      'makes an origin of it',
+      (iss) => ({ issuer: 'https://login.example.com', statusList: { origins: [`https://${iss}`] } })
+    ],
+    ['gives a part of it to a profile', (iss) => keycloak({ issuer: iss.split('|')[0] as string, audience: 'a' })],
+    ['reads it as a URL', (iss) => new URL(iss).origin]
+  ])('that %s refuses the token, and no message holds a part of it', async (_, resolve) => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: (iss) => resolve(iss as string) })
+    const iss = '../SECRET | SECRET'
+    const messages = await warningsWhile(async () => {
+      const error = await refusal(() => authorize(api, issuer.token({ claims: { iss } })))
+      expect(error).toMatchObject({ status: 401, reason: 'issuer' })
+      expect(inspect(error)).not.toContain('SECRET')
+    })
+    expect(messages.join()).not.toContain('SECRET')
+  })
+})
+
+describe('what is told of a resolver’s answer', () => {
+  test('never quotes a value: not of an iss that was handed on, nor of an option made of it', async () => {
+    const issuer = await bed.issuer()
+    const token = issuer.token({ claims: { iss: 'https://login.example.com/SECRET' } })
+    for (const answer of [
+      { audiense: 'SECRET' },
+      { 'SECRET key': 1 },
+      { audience: ['SECRET', 1] },
+      { profile: 'SECRET' },
+      { tokens: 'SECRET' },
+      { algorithms: ['SECRET'] },
+      { jwksUri: 'SECRET' },
+      { requiredClaimValues: { 'SECRET claim': 1 } },
+      { acceptedIssuers: 'SECRET' },
+      { introspection: 'SECRET' },
+      { statusList: { onUnavailable: 'SECRET' } }
+    ]) {
+      const api = bed.api({ issuers: (iss) => ({ issuer: iss, ...answer }) as unknown as IssuerOptions })
+      const error = await refusal(() => authorize(api, token))
+      expect(inspect(error), JSON.stringify(answer)).not.toContain('SECRET')
+    }
+  })
+
+  test('names an issuer without its path where its metadata cannot be found', async () => {
+    const issuer = await bed.issuer()
+    issuer.always('other', fault.body(JSON.stringify({ issuer: `${issuer.origin}/SECRET` })))
+    const api = bed.api({ issuers: (iss) => iss })
+    const error = await refusal(() => authorize(api, issuer.token({ claims: { iss: `${issuer.origin}/SECRET` } })))
+    expect(error).toMatchObject({ reason: 'misconfigured', received: `${issuer.origin}/SECRET` })
+    expect(error.hint).toContain(`no metadata of the issuer ${issuer.origin}/… was found`)
+    expect(inspect(error)).not.toContain('SECRET')
+  })
+
+  test('warns once of an answer that was made of a token’s iss', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: (iss) => iss, http: { publicAddressesOnly: false } })
+    const messages = await warningsWhile(async () => {
+      for (let i = 0; i < 5; i++)
+        expect(await ask(api, issuer.token({ claims: { iss: `name-${i}` } }))).toEqual(denial.issuer)
+    })
+    expect(messages).toEqual([
+      expect.stringMatching(/^tokens are refused for whose `iss` an unusable issuer was answered/)
+    ])
+  })
+
+  test('is remembered for 30 s where it cannot be used: the resolver is not asked again for each token', async () => {
+    const issuer = await bed.issuer()
+    for (const bad of [
+      () => ({ issuer: issuer.issuer, audiense: 'x' }) as unknown as IssuerOptions,
+      async () => 42 as unknown as string,
+      (): never => {
+        throw new Misconfigured('the tenant is set up wrongly')
+      },
+      async (): Promise<never> => {
+        throw new Misconfigured('the tenant is set up wrongly')
+      }
+    ]) {
+      let asked = 0
+      let isBad = true
+      const api = bed.api({
+        issuers: () => {
+          asked++
+          return isBad ? bad() : issuer.issuer
+        }
+      })
+      for (let i = 0; i < 10; i++) expect(await ask(api, issuer.token())).toEqual(denial.misconfigured)
+      bed.clock.advance(29)
+      expect(await ask(api, issuer.token())).toEqual(denial.misconfigured)
+      expect(asked).toBe(1)
+      isBad = false
+      bed.clock.advance(1)
+      expect(await ask(api, issuer.token())).toEqual(granted)
+      expect(asked).toBe(2)
+    }
+  })
+})
+
+describe('known tenants beside strangers', () => {
+  /** A resolver that answers in time at first, and then when it is let. */
+  function slow(...issuers: readonly TestIssuer[]) {
+    const names = new Set(issuers.map(({ issuer }) => issuer))
+    const open: ((answer?: string | Error) => void)[] = []
+    let isSlow = false
+    const resolve: IssuerResolver = async (iss = '') => {
+      if (!isSlow) return names.has(iss) ? iss : undefined
+      return new Promise((answer, fail) => {
+        open.push((other) => (other instanceof Error ? fail(other) : answer(names.has(iss) ? iss : other)))
+      })
+    }
+    return {
+      names,
+      resolve,
+      open,
+      slowDown: () => {
+        isSlow = true
+      }
+    }
+  }
+
+  const strange = (issuer: TestIssuer, i: number): string =>
+    issuer.token({ claims: { iss: `https://junk.example.com/${i}` } })
+
+  test('400 junk tokens, each with another iss, while a known tenant is at its renewal: the tenant is served', async () => {
+    const [victim, other] = [await bed.issuer(), await bed.issuer()]
+    const { resolve, slowDown, open } = slow(victim, other)
+    const api = bed.api({ issuers: resolve })
+    const token = victim.token({ claims: { exp: bed.clock.now() + 3600 } })
+    expect([await ask(api, token), await ask(api, other.token())]).toEqual([granted, granted])
+    slowDown()
+    bed.clock.advance(300)
+    const flood = Array.from({ length: 400 }, (_, i) => ask(api, strange(victim, i)))
+    for (let i = 0; i < 20; i++) expect(await ask(api, token)).toEqual(granted)
+    // Seen last ten minutes ago, it waits for its answer, in no stranger's place.
+    bed.clock.advance(300)
+    const late = ask(api, other.token())
+    await until(() => open.length === 258)
+    for (const answer of open.splice(0)) answer()
+    expect(await late).toEqual(granted)
+    const statuses = (await Promise.all(flood)).map(({ status }) => status)
+    expect([statuses.filter((one) => one === 503).length, statuses.filter((one) => one === 401).length]).toEqual([
+      144, 256
+    ])
+  })
+
+  test('a known tenant is served for 60 s past its 300 s while the resolver does not answer, and no longer', async () => {
+    const issuer = await bed.issuer()
+    const { resolve, slowDown, open } = slow(issuer)
+    const api = bed.api({ issuers: resolve })
+    const token = issuer.token({ claims: { exp: bed.clock.now() + 3600 } })
+    expect(await ask(api, token)).toEqual(granted)
+    slowDown()
+    bed.clock.advance(359)
+    expect([await ask(api, token), open.length]).toEqual([granted, 1])
+    bed.clock.advance(1)
+    const waiting = ask(api, token)
+    open[0]?.(new Error('the database is down'))
+    expect(await waiting).toEqual(denial.unavailable)
+  })
+
+  test('a known tenant is served while the resolver fails, and asked about again at each request', async () => {
+    const issuer = await bed.issuer()
+    for (const failing of [
+      async () => Promise.reject(new Error('down')),
+      (): never => {
+        throw new Error('down')
+      }
+    ]) {
+      let asked = 0
+      const api = bed.api({ issuers: () => (asked++ === 0 ? issuer.issuer : failing()) })
+      const token = issuer.token({ claims: { exp: bed.clock.now() + 3600 } })
+      expect(await ask(api, token)).toEqual(granted)
+      bed.clock.advance(330)
+      expect([await ask(api, token), await ask(api, token), asked]).toEqual([granted, granted, 3])
+      bed.clock.advance(30)
+      expect(await ask(api, token)).toEqual(denial.unavailable)
+    }
+  })
+
+  test.each<[what: string, end: (answer: (other?: Error) => void) => void, answer: object]>([
+    ['a refusal', (answer) => answer(), denial.issuer],
+    ['a refusal that is thrown', (answer) => answer(new InvalidToken('issuer')), denial.issuer],
+    ['a bad answer', (answer) => answer(new Misconfigured('x')), denial.misconfigured]
+  ])('%s ends at once what is served past the 300 s', async (_, end, expected) => {
+    const issuer = await bed.issuer()
+    const { resolve, slowDown, open, names } = slow(issuer)
+    const api = bed.api({ issuers: resolve })
+    const token = issuer.token({ claims: { exp: bed.clock.now() + 3600 } })
+    expect(await ask(api, token)).toEqual(granted)
+    slowDown()
+    bed.clock.advance(310)
+    expect(await ask(api, token)).toEqual(granted)
+    names.clear()
+    end(open[0] as never)
+    await new Promise(setImmediate)
+    expect(await ask(api, token)).toEqual(expected)
+    bed.clock.advance(20)
+    expect(await ask(api, token)).toEqual(expected)
+  })
+
+  test('a tenant that a Forbidden suspends is not served from memory after it', async () => {
+    const issuer = await bed.issuer()
+    const { resolve, slowDown, open } = slow(issuer)
+    const api = bed.api({ issuers: resolve })
+    const token = issuer.token({ claims: { exp: bed.clock.now() + 3600 } })
+    expect(await ask(api, token)).toEqual(granted)
+    slowDown()
+    bed.clock.advance(310)
+    expect(await ask(api, token)).toEqual(granted)
+    open[0]?.(new Forbidden('This tenant has not paid'))
+    await new Promise(setImmediate)
+    const again = ask(api, token)
+    await until(() => open.length === 2)
+    open[1]?.(new Forbidden('This tenant has not paid'))
+    expect(await again).toMatchObject({ status: 403 })
+  })
+
+  test('opaque tokens are looked up while strangers hold every place', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({
+      issuers: async (iss) => (iss === undefined ? introspecting(issuer) : new Promise<string>(() => {})),
+      http: { deadline: 0.2 }
+    })
+    const flood = Array.from({ length: 300 }, (_, i) => ask(api, strange(issuer, i)))
+    expect(await ask(api, issuer.opaque())).toEqual(granted)
+    await Promise.all(flood)
+  })
+
+  test('an issuer in use is kept where 1000 others are named after it', async () => {
+    const issuer = await bed.issuer()
+    const jwks = { keys: [...issuer.jwks.keys] }
+    const asked: (string | undefined)[] = []
+    const api = bed.api({
+      issuers: (name) => {
+        asked.push(name)
+        return { issuer: name as string, jwks }
+      }
+    })
+    for (let i = 0; i < 1200; i++) {
+      expect(await ask(api, issuer.token({ claims: { iss: `https://t${i}.example` } }))).toEqual(granted)
+      expect(await ask(api, issuer.token())).toEqual(granted)
+    }
+    expect(asked.filter((name) => name === issuer.issuer)).toHaveLength(1)
+  })
+})
+
+describe('http.publicAddressesOnly with a resolver', () => {
+  test('left out is one warning at start, and true or false is none', async () => {
+    const started = (http?: HttpOptions) =>
+      warningsWhile(() => bed.api({ issuers: () => undefined, ...(http && { http }) }))
+    expect(await started()).toEqual([
+      expect.stringMatching(/^`issuers` is a function, and `http\.publicAddressesOnly` is not set/)
+    ])
+    expect(await started({ timeout: 1 })).toHaveLength(1)
+    expect(await started({ publicAddressesOnly: false })).toEqual([])
+    expect(await started({ publicAddressesOnly: true })).toEqual([])
+    expect(await warningsWhile(() => bed.api({ issuers: ['https://as.example.com'] }))).toEqual([])
   })
 })

@@ -89,7 +89,9 @@ async function fetchDocument({ fetch }: Terminal, url: string, init: RequestInit
       return { ...nothing, status, headers, problem: `answered ${status}: redirects are not followed` }
     const document = parseObject(await readSome(response))
     const problem =
-      document === undefined ? `answered with something that is no JSON object of up to ${MAX_BYTES} bytes` : undefined
+      document === undefined
+        ? `answered with something that is not a JSON object of at most ${MAX_BYTES} bytes and 64 levels`
+        : undefined
     return { url, status, headers, document, problem: status === 200 ? problem : `answered ${status}` }
   } catch (error) {
     const { cause } = error as Error
@@ -178,7 +180,7 @@ function checkClock(date: string, now: number, add: Add): void {
 /** As the resource server takes it; undefined where it would not, which is told. */
 function endpointOf(metadata: Document, name: 'jwks_uri' | 'introspection_endpoint', issuer: string, add: Add) {
   try {
-    return requireEndpoint({ ...metadata, issuer }, name, issuer)
+    return requireEndpoint({ ...metadata, issuer }, name, { issuer, label: issuer })
   } catch (error) {
     add('failed', `The metadata have a \`${name}\` that may be asked`, inLine((error as Misconfigured).hint))
     return undefined

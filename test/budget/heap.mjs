@@ -11,7 +11,7 @@ const RESOURCE = 'https://api.example.com'
 /** Characters of all tokens of a kind together: enough for what else comes and goes in the heap not to count. */
 const CHARACTERS = 600_000
 /** Measurements of each kind, whose median counts: the heap holds other things too. */
-const RUNS = 5
+const RUNS = 3
 const random = (length) => randomBytes(length).toString('base64url').slice(0, length)
 const list = (length, make) => Array.from({ length }, (_, i) => make(i))
 

@@ -3,6 +3,7 @@
 import { introspection, jwks, metadata, signedIntrospection, statusList } from './documents.js'
 import { logoutTokens, securityEvents } from './events.js'
 import { authorization, certificate, dpop } from './requests.js'
+import { resolvers } from './resolvers.js'
 import type { Target } from './target.js'
 
 export interface Entry {
@@ -19,6 +20,7 @@ export const TARGETS: Readonly<Record<string, Entry>> = {
   legacy: request(() => authorization('legacy')),
   dpop: request(dpop),
   certificate: request(certificate),
+  resolvers: request(resolvers),
   jwks: document(jwks),
   metadata: document(metadata),
   introspection: document(introspection),

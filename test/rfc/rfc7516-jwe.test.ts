@@ -401,4 +401,15 @@ describe('RFC 9728 §2: the keys of this API', () => {
     expect(results.filter(({ status }) => status === 503)).toHaveLength(1)
     expect(results[0]).toEqual(denial.type)
   })
+
+  test('a client whose encrypted token was verified before is served while 400 junk JWEs are to be decrypted', async () => {
+    const { issuer, api } = await start()
+    const victim = encryptJwe(issuer.token({ claims: { exp: bed.clock.now() + 3600 } }), ec)
+    expect(await ask(api, victim)).toEqual(granted)
+    // Past the time for which a verified token is remembered.
+    bed.clock.advance(301)
+    const flood = Array.from({ length: 400 }, () => ask(api, encryptJwe('no token', ec)))
+    expect(await ask(api, victim)).toEqual(granted)
+    expect((await Promise.all(flood)).filter(({ status }) => status === 503)).toHaveLength(112)
+  })
 })

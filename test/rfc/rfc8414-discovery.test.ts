@@ -6,7 +6,8 @@ import {
   clientSecretBasic,
   type IssuerOptions,
   Misconfigured,
-  resourceServer
+  resourceServer,
+  tlsClientAuth
 } from '../../src/index.js'
 import {
   ask,
@@ -557,3 +558,60 @@ describe('ASM-14 (RFC 8414 §6.2): metadata comes from where the settings say', 
     expect(evil.requests).toEqual([])
   })
 })
+
+describe('the scheme of the issuer binds its endpoints (RFC 8414 §2, RFC 7662 §4)', () => {
+  /** An https issuer on loopback, whose metadata say plain http on this machine. */
+  async function secure(options: (issuer: TestIssuer) => Partial<IssuerOptions> = () => ({})) {
+    const issuer = await bed.issuer()
+    const name = 'https://127.0.0.1'
+    const dispatcher = bed.closing(redirectingAgent({ [name]: issuer.origin }))
+    issuer.metadata.issuer = name
+    const api = bed.api({ issuers: [{ issuer: name, ...options(issuer) }], http: { dispatcher } })
+    return { issuer, api, name }
+  }
+
+  test('refuses a jwks_uri in clear of an https issuer on loopback, and fetches no key by it', async () => {
+    const { issuer, api, name } = await secure()
+    const error = await refusal(() => authorize(api, issuer.token({ claims: { iss: name } })))
+    expect(error).toMatchObject({ reason: 'misconfigured', hint: expect.stringMatching(/jwks_uri that is not https/) })
+    expect(issuer.count('jwks')).toBe(0)
+  })
+
+  test.each(['introspection_endpoint', 'its mtls alias'])(
+    'refuses an %s in clear, and sends no token there',
+    async (where) => {
+      const { issuer, api } = await secure((one) => ({
+        jwks: one.jwks as never,
+        introspection: {
+          clientId: 'api',
+          auth: where === 'its mtls alias' ? tlsClientAuth() : clientSecretBasic('SECRET')
+        }
+      }))
+      issuer.metadata.mtls_endpoint_aliases = { introspection_endpoint: `${issuer.origin}/introspect` }
+      if (where === 'its mtls alias') issuer.metadata.introspection_endpoint = 'https://127.0.0.1/introspect'
+      expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
+      expect(issuer.count('introspection')).toBe(0)
+    }
+  )
+
+  test('takes a jwksUri in clear that the settings name: the operator says so', async () => {
+    const { issuer, api, name } = await secure((one) => ({ jwksUri: `${one.origin}/jwks` }))
+    expect(await ask(api, issuer.token({ claims: { iss: name } }))).toEqual(granted)
+  })
+})
+
+test.each(['issuer', 'jwksUri', 'metadataUrl', 'introspection'])(
+  'refuses a path at start that is not asked as it is written: %s',
+  (option) => {
+    for (const path of ['/t/../x', '/t/%2e%2e/x', '/t%2fx', '/t/..;/x', '/t/%c0%ae']) {
+      const url = `https://as.example.com${path}`
+      const issuer = {
+        issuer: 'https://as.example.com',
+        [option]: option === 'introspection' ? { auth: () => {}, endpoint: url } : url
+      }
+      expect(() => resourceServer({ resource: RESOURCE, issuers: [issuer as IssuerOptions] }), path).toThrow(
+        /its path is not the one that would be asked/
+      )
+    }
+  }
+)

@@ -921,6 +921,12 @@ describe('securityEventReceiver()', () => {
     ],
     ['no usable key', [{ issuer: 'https://a.example', jwks: { keys: [] } }], '`transmitters[0].jwks`'],
     ['plain http', [{ issuer: 'http://a.example', jwks }], 'use https'],
+    ['an issuer whose path climbs', [{ issuer: 'https://a.example/t/../x', jwks }], 'its path is not the one'],
+    [
+      'the same, with metadata that are found by it',
+      [{ issuer: 'https://a.example/t/%2e%2e/x' }],
+      'its path is not the one'
+    ],
     ['an audience of nobody', [{ issuer: 'https://a.example', jwks, audience: [] }], '`transmitters[0].audience`'],
     ['an audience of anybody', [{ issuer: 'https://a.example', jwks, audience: null }], '`transmitters[0]`'],
     ['tokens of nobody', [{ issuer: 'https://other.example', jwks }], '`transmitters[0].tokenIssuers`'],

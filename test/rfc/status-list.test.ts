@@ -340,6 +340,16 @@ describe('TSL-04 (RFC 8725 §3.10): where lists are', () => {
     expect(issuer.count('status')).toBe(0)
   })
 
+  test.each(['/x/../status/1', '/%2e%2e/status/1', '/status%2f1', '/status/..;/status/1', '/status\\1', '/status/1 '])(
+    'TSL-04: refuses a URI whose path is not asked as it is written, and fetches nothing: %j',
+    async (path) => {
+      const { issuer, api } = await start()
+      issuer.statusList(LIST)
+      expect(await ask(api, listed(issuer, VALID, issuer.origin + path))).toEqual(denial.claim)
+      expect(issuer.count('status')).toBe(0)
+    }
+  )
+
   test('TSL-04: other origins are agreed on in the settings, which then say all of them', async () => {
     const other = await bed.issuer()
     const issuer = await bed.issuer()

@@ -1,0 +1,47 @@
+/**
+ * Identifiers that become places: whether the URL that is asked is the URL that was written. `new URL` mends a path
+ * (`/t/../x` becomes `/x`), and servers read more into one than `new URL` does (`%2f`, `..;`). A check on the text, such
+ * as `startsWith`, says nothing then about where the request goes.
+ *
+ * Does NOT judge scheme, host, port, query and fragment, and does NOT say that a place is to be trusted.
+ */
+
+/** Scheme, an authority that is not empty, and the path. */
+const HTTP_URL = /^https?:\/\/[^/?#]+([^?#]*)/i
+/** Controls, space and backslash, which `new URL` removes, encodes or takes for a slash. */
+const MENDED = /[\0-\x20\x7f\\]/
+/**
+ * What `new URL` keeps and some servers do not: an encoded slash, backslash or control, at any depth of encoding; dots
+ * that are encoded twice; a segment of dots with a path parameter.
+ */
+const HIDDEN = /%(?:25)*(?:2f|5c|[01][\da-f]|7f)|%(?:25)+2e|\/(?:\.|%2e){1,2}(?:;|%3b)/i
+
+/** True for an http(s) URL whose path reaches the server as it is written; an empty path counts as `/`. */
+export function isAskedAsWritten(text: string): boolean {
+  const path = HTTP_URL.exec(text)?.[1]
+  if (path === undefined || MENDED.test(text) || !URL.canParse(text)) return false
+  return (path || '/') === new URL(text).pathname && !HIDDEN.test(path) && isEncodedUtf8(path)
+}
+
+/** Bytes that are not UTF-8 are read by some servers as another character: `%c0%af` as a slash. */
+function isEncodedUtf8(path: string): boolean {
+  if (!path.includes('%')) return true
+  try {
+    decodeURIComponent(path)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** A URL as messages may show it where its path may be of a token. */
+export function withoutPath(url: string): string {
+  if (!URL.canParse(url)) return 'a text that is not a URL'
+  const { origin, pathname } = new URL(url)
+  return pathname === '/' ? origin : `${origin}/…`
+}
+
+/** True for what an HTTP client could be sent to, however it is spelled; any other text is only a name. */
+export function isHttp(text: string): boolean {
+  return /^https?:/i.test(text) || (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol))
+}
