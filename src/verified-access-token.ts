@@ -10,6 +10,12 @@ import type { Access, AccessToken, Claims, Confirmation } from './types.js'
 /** How a token came to be known, which nothing on it says. */
 export type VerifiedBy = 'signature' | 'introspection'
 
+/** Identifies the verifier that returned a token, and says how it reads times. */
+export interface TokenVerifierMark {
+  /** Seconds by which `exp` may be missed. */
+  readonly clockTolerance: number
+}
+
 /** Scopes that are looked through one by one; more are hashed. */
 const FEW = 8
 
@@ -35,8 +41,7 @@ export class VerifiedAccessToken implements AccessToken {
   readonly scopes: readonly string[]
   /** About how much it holds. */
   bytes: number = 0
-  /** The verifier that it is a token of. */
-  readonly verifier: object
+  readonly verifier: TokenVerifierMark
   readonly issuer: string
   readonly subject: string | undefined
   readonly subjectType: 'client' | 'unknown'
@@ -50,7 +55,7 @@ export class VerifiedAccessToken implements AccessToken {
 
   /** @param claims deeply frozen; so are `scopes` */
   constructor(
-    verifier: object,
+    verifier: TokenVerifierMark,
     field: string,
     claims: Claims,
     issuedBy: Issuer,
