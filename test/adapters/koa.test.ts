@@ -286,7 +286,7 @@ describe.each(versions)('%s alone', (_name, Application) => {
   })
 
   test.each([
-    ['ctx.res.write()', (ctx: Koa.Context) => void ctx.res.write('part')],
+    ['ctx.res.write()', (ctx: Koa.Context) => new Promise<void>((resolve) => ctx.res.write('part', () => resolve()))],
     ['a head alone', (ctx: Koa.Context) => ctx.res.flushHeaders()]
   ])('cuts off a response that had begun by %s when enforce() refuses, and tells the app', async (_title, begin) => {
     const app = new Application()
@@ -297,7 +297,7 @@ describe.each(versions)('%s alone', (_name, Application) => {
     app.use(protect(api) as Koa.Middleware)
     app.use(async (ctx) => {
       ctx.status = 200
-      begin(ctx)
+      await begin(ctx)
       await enforce(api, ctx, scope('never'))
     })
     const served = await listen(app.callback())
