@@ -3,55 +3,66 @@
  * request itself or from a body parser that had it first.
  */
 import type { IncomingMessage } from 'node:http'
+import type { Readable } from 'node:stream'
 import { MAX_EVENT_LENGTH, type ReceivedRequest, type Receiver, type ReceiverAnswer } from '../src/index.js'
-import { passable } from './node-request.js'
+import { closeWhenAnswered, hasMore, passable } from './node-request.js'
 
-/** Seconds for the whole body: whoever may send events has them at hand, and anybody can open a connection. */
+/** Seconds for the whole body: a sender has it at hand, and anybody can open a connection. */
 const BODY_DEADLINE = 10
 
-/** An answer before the end of the request: no more of it is read. */
-const CUT_SHORT = { headers: { Connection: 'close', 'Cache-Control': 'no-store' }, body: '' }
+/** Answers before the end of the request: no more of its body is read. */
+const CUT_SHORT = { headers: { 'Cache-Control': 'no-store' }, body: '' }
 const TOO_LONG: ReceiverAnswer = { status: 413, ...CUT_SHORT }
 const TOO_SLOW: ReceiverAnswer = { status: 408, ...CUT_SHORT }
-/** Whoever sent half of it is gone, most of the time. */
+/** The sender is gone, most of the time. */
 const BROKEN_OFF: ReceiverAnswer = { status: 400, ...CUT_SHORT }
 
-type Body = AsyncIterable<Uint8Array | string> | Iterable<Uint8Array>
+/** The text of a body, or what to answer instead. */
+type Body = string | ReceiverAnswer
 
 /**
+ * An answer before the end of the body takes the rest of the request with it: the connection of HTTP/1.1 (RFC 9112 §9.3), and
+ * of HTTP/2 the stream alone, which has no field `Connection` (RFC 9113 §8.1, §8.2.2).
+ *
  * @param parsed what a body parser left, if one did
- * @param stream where the body is, if not on the request itself
+ * @param stream where the body is, if not on the request itself; null for none
  */
 export async function receiveNode(
   receiver: Receiver,
   request: IncomingMessage,
   parsed: unknown,
-  stream: Body = request
+  stream: Readable | null = request
 ): Promise<ReceiverAnswer> {
   const { 'content-type': contentType, authorization } = request.headers
   const event = { method: request.method ?? '', contentType, authorization }
-  return receive(receiver, event, asText(parsed) ?? (await read(stream)))
+  const body = asText(parsed) ?? (stream === null ? '' : await read(stream))
+  const answer = await receive(receiver, event, body)
+  closeWhenAnswered(request)
+  if (!hasMore(request)) return answer
+  return { ...answer, headers: { ...answer.headers, Connection: 'close' } }
 }
 
-/** @param parse what has read the body already, where something has */
+/**
+ * @param host what @hono/node-server hands on beside a request: with its `incoming`, a stream of HTTP/2 is closed after an answer
+ * @param parse what has read the body already, where something has
+ */
 export async function receiveFetch(
   receiver: Receiver,
   request: Request,
+  host: unknown,
   parse?: () => Promise<unknown>
 ): Promise<Response> {
   const contentType = request.headers.get('content-type') ?? undefined
   const authorization = request.headers.get('authorization') ?? undefined
   const event = { method: request.method, contentType, authorization }
-  const body = request.bodyUsed && parse ? (asText(await parse()) ?? '') : await read(request.body ?? [])
+  const body = request.bodyUsed && parse ? (asText(await parse()) ?? '') : await readWeb(request.body)
   const answer = await receive(receiver, event, body)
+  const { incoming } = (host ?? {}) as { readonly incoming?: IncomingMessage }
+  if (incoming) closeWhenAnswered(incoming)
   return new Response(answer.body === '' ? null : answer.body, { status: answer.status, headers: answer.headers })
 }
 
-async function receive(
-  receiver: Receiver,
-  event: Omit<ReceivedRequest, 'body'>,
-  body: string | ReceiverAnswer
-): Promise<ReceiverAnswer> {
+async function receive(receiver: Receiver, event: Omit<ReceivedRequest, 'body'>, body: Body): Promise<ReceiverAnswer> {
   if (typeof body !== 'string') return body
   if (Buffer.byteLength(body) > MAX_EVENT_LENGTH) return TOO_LONG
   try {
@@ -73,29 +84,69 @@ function asText(parsed: unknown): string | undefined {
   return form.toString()
 }
 
-/** The text, or what to answer instead. */
-async function read(body: Body): Promise<string | ReceiverAnswer> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<ReceiverAnswer>((resolve) => {
-    timer = setTimeout(() => resolve(TOO_SLOW), 1000 * BODY_DEADLINE)
+/** Reads a stream of Node, and nothing more of it once that is decided. Does NOT destroy it: the answer is on the same connection. */
+function read(stream: Readable): Promise<Body> {
+  if (stream.readableEnded) return Promise.resolve('')
+  if (stream.destroyed) return Promise.resolve(BROKEN_OFF)
+  return new Promise((resolve) => {
+    const pieces = new Pieces()
+    const onData = (chunk: Uint8Array | string): void => {
+      if (!pieces.add(chunk)) settle(TOO_LONG)
+    }
+    const onEnd = (): void => settle(pieces.text())
+    const onBroken = (): void => settle(BROKEN_OFF)
+    const timer = setTimeout(() => settle(TOO_SLOW), 1000 * BODY_DEADLINE)
+    const settle = (body: Body): void => {
+      clearTimeout(timer)
+      stream.off('data', onData).off('end', onEnd).off('close', onBroken).off('aborted', onBroken).pause()
+      resolve(body)
+    }
+    stream.on('data', onData).on('end', onEnd).on('close', onBroken).on('aborted', onBroken)
+    // This one stays: an error may follow the answer, and one that nobody hears ends the process.
+    stream.on('error', onBroken).resume()
   })
+}
+
+/** Reads the body of a `Request`. What the answer does not wait for is left there, for the host to end. */
+async function readWeb(body: ReadableStream<Uint8Array> | null): Promise<Body> {
+  if (body === null) return ''
+  const pieces = new Pieces()
+  let timer: NodeJS.Timeout | undefined
+  let reader: ReadableStreamDefaultReader<Uint8Array> | undefined
   try {
-    return await Promise.race([collect(body), late])
+    reader = body.getReader()
+    const late = new Promise<undefined>((resolve) => {
+      timer = setTimeout(() => resolve(undefined), 1000 * BODY_DEADLINE)
+    })
+    for (;;) {
+      const next = await Promise.race([reader.read(), late])
+      if (next === undefined) return TOO_SLOW
+      if (next.done) return pieces.text()
+      if (!pieces.add(next.value)) return TOO_LONG
+    }
   } catch {
     return BROKEN_OFF
   } finally {
     clearTimeout(timer)
+    reader?.releaseLock()
   }
 }
 
-async function collect(body: Body): Promise<string | ReceiverAnswer> {
-  const chunks: Buffer[] = []
-  let bytes = 0
-  for await (const chunk of body) {
+/** What was read of a body, up to {@link MAX_EVENT_LENGTH}. */
+class Pieces {
+  readonly #chunks: Buffer[] = []
+  #bytes = 0
+
+  /** @returns false once there are too many bytes */
+  add(chunk: Uint8Array | string): boolean {
     const piece = Buffer.from(chunk as Uint8Array)
-    bytes += piece.byteLength
-    if (bytes > MAX_EVENT_LENGTH) return TOO_LONG
-    chunks.push(piece)
+    this.#bytes += piece.byteLength
+    if (this.#bytes > MAX_EVENT_LENGTH) return false
+    this.#chunks.push(piece)
+    return true
   }
-  return Buffer.concat(chunks).toString()
+
+  text(): string {
+    return Buffer.concat(this.#chunks).toString()
+  }
 }

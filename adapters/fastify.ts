@@ -282,7 +282,12 @@ function mount(receiver: Receiver): (app: FastifyInstance) => Promise<void> {
     app.removeAllContentTypeParsers()
     app.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
     const hand = async (request: FastifyRequest, reply: FastifyReply, sent: unknown): Promise<unknown> => {
-      const { status, headers, body } = await receiveNode(receiver, request.raw, undefined, (sent as Readable) ?? [])
+      const { status, headers, body } = await receiveNode(
+        receiver,
+        request.raw,
+        undefined,
+        (sent as Readable | undefined) ?? null
+      )
       return reply
         .code(status)
         .headers(headers)

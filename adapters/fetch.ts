@@ -124,9 +124,12 @@ export function fetchDispatcher(send: typeof fetch = (...exchange) => fetch(...e
 /**
  * Hands pushed events to their receiver, `securityEventReceiver(…)` or `logoutTokenReceiver(…)`: the `Response` for the
  * sender. For a path of its own, and behind no `protect`: what is sent there has a signature, and no access token.
+ *
+ * The second parameter is what a host hands on beside a request. @hono/node-server hands on Node's request, which is needed to close
+ * a stream of HTTP/2 after an answer that does not wait for the end of the body. Other hosts do that themselves.
  */
-function mount(receiver: Receiver): (request: Request) => Promise<Response> {
-  return (request) => receiveFetch(receiver, request)
+function mount(receiver: Receiver): (request: Request, host?: unknown) => Promise<Response> {
+  return (request, host) => receiveFetch(receiver, request, host)
 }
 
 export { mount as backchannelLogout, mount as securityEvents }

@@ -180,10 +180,10 @@ export function getOptionalAuth(context: Pick<HonoContext, 'get'>): Access | und
  * Hands pushed events to their receiver, `securityEventReceiver(…)` or `logoutTokenReceiver(…)`, and answers the sender.
  * For a path of its own, and behind no `protect`: what is sent there has a signature, and no access token.
  */
-function mount(receiver: Receiver): (context: Pick<HonoContext, 'req'>) => Promise<Response> {
-  return ({ req }) => {
+function mount(receiver: Receiver): (context: Pick<HonoContext, 'req' | 'env'>) => Promise<Response> {
+  return ({ req, env }) => {
     const isForm = req.raw.headers.get('content-type')?.toLowerCase().startsWith('application/x-www-form-urlencoded')
-    return receiveFetch(receiver, req.raw, async () => (isForm ? req.parseBody?.() : req.text?.()))
+    return receiveFetch(receiver, req.raw, env, async () => (isForm ? req.parseBody?.() : req.text?.()))
   }
 }
 

@@ -14,6 +14,7 @@ import {
 import { receiveNode } from './events.js'
 import {
   addHeaders,
+  cutOff,
   findAccess,
   forgetContent,
   type HeaderAccess,
@@ -173,14 +174,20 @@ export function getOptionalAuth(context: { readonly state: object }): Access | u
   return findAccess((context.state as AuthState).auth)
 }
 
-/** Answers this package's errors with their JSON body; leaves all others alone. Use it first. */
+/**
+ * Answers this package's errors with their JSON body; leaves all others alone. Use it first. A response that has begun, by
+ * `ctx.res.write()` or a piped stream, is cut off, and the error thrown on: Koa alone would leave the connection open.
+ */
 export function errorHandler(): KoaMiddleware {
   return async (context, next) => {
     try {
       return await next()
     } catch (error) {
-      // Of an answer that was begun Koa lets go by itself.
-      if (!(error instanceof ResourceServerError) || context.res.headersSent) throw error
+      if (!(error instanceof ResourceServerError)) throw error
+      if (context.res.headersSent) {
+        cutOff(context.res)
+        throw error
+      }
       const body = error.toJSON()
       forgetContent(context.res)
       const type = body && { 'Content-Type': 'application/json' }

@@ -1,6 +1,7 @@
 /** What the adapters over `node:http` share: a request as the core reads it, and header fields onto a response. */
 import { channel } from 'node:diagnostics_channel'
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import type { Access, HeaderFields, MetadataAnswer, ResourceRequest, ResourceServer } from '../src/index.js'
 import { isAccess, Misconfigured, ResourceServerError } from '../src/index.js'
 
@@ -198,6 +199,58 @@ export function answerWith(
   addHeaders({ ...error.headers, ...fields }, ...headersOf(response))
   response.statusCode = error.status
   response.end(method === 'HEAD' ? undefined : body)
+}
+
+/**
+ * True for a body that is still on its way, all of which would have to be read before the next request of HTTP/1.1. `complete`
+ * alone does not tell: before anything is read, a request without a body is not complete either.
+ */
+export function hasMore({
+  complete,
+  headers,
+  httpVersionMajor
+}: Pick<IncomingMessage, 'complete' | 'headers' | 'httpVersionMajor'>): boolean {
+  // A stream of HTTP/2 ends alone, and its connection is for others too (RFC 9113 §8.2.2).
+  if (complete || httpVersionMajor > 1) return false
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0
+}
+
+/** What is used of a stream of HTTP/2. */
+export interface Http2Stream extends Duplex {
+  readonly headersSent: boolean
+  respond(headers: OutgoingHttpHeaders): void
+  close(code: number): void
+}
+
+/** RFC 9113 §7. */
+export const NO_ERROR = 0
+export const INTERNAL_ERROR = 2
+
+/**
+ * Ends a response that has begun and will not be finished, so that the client does not wait for the rest, nor takes what is
+ * there for whole. Leaves one alone whose end was written.
+ */
+export function cutOff(response: ServerResponse & { readonly stream?: Http2Stream }): void {
+  if (response.writableEnded) return
+  if (response.stream) response.stream.close(INTERNAL_ERROR)
+  else response.destroy()
+}
+
+/**
+ * Closes a stream of HTTP/2 once its answer is sent, where its request has not ended by then: a client would keep it open for
+ * as long as it likes (RFC 9113 §8.1). Node.js does so only for a body that nothing began to read. Does nothing on HTTP/1.1.
+ */
+export function closeWhenAnswered(request: IncomingMessage): void {
+  const { stream } = request as { readonly stream?: Http2Stream }
+  if (stream === undefined || request.complete) return
+  const close = (): void => {
+    if (stream.closed) return
+    stream.close(NO_ERROR)
+    // What has come and is not read would keep Node.js from forgetting the stream.
+    request.resume()
+  }
+  if (stream.writableFinished) setImmediate(close)
+  else stream.once('finish', () => setImmediate(close))
 }
 
 /** Of a response of `node:http`. */

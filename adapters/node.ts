@@ -6,6 +6,7 @@
  * with its token by an ordinary request.
  */
 import { type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse, STATUS_CODES } from 'node:http'
+import type { Http2ServerRequest } from 'node:http2'
 import { emitWarning } from 'node:process'
 import type { Duplex } from 'node:stream'
 import {
@@ -16,7 +17,21 @@ import {
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
-import { addHeaders, answerWith, contentOf, headersOf, isEmpty, metadataAnswer, NodeRequest } from './node-request.js'
+import {
+  addHeaders,
+  answerWith,
+  closeWhenAnswered,
+  contentOf,
+  cutOff,
+  type Http2Stream,
+  hasMore,
+  headersOf,
+  INTERNAL_ERROR,
+  isEmpty,
+  metadataAnswer,
+  NO_ERROR,
+  NodeRequest
+} from './node-request.js'
 
 /** A request as {@link ResourceServer.authorize} reads it, for a host that has an `IncomingMessage` and no adapter here. */
 export { NodeRequest } from './node-request.js'
@@ -86,31 +101,13 @@ export async function enforce<Scope extends string>(
 export function refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
   const refusal = asRefusal(error)
   if (!response.headersSent) answer(request, response, refusal)
-  else if (!response.writableEnded) cutOff(response)
-}
-
-/** RFC 9113 §7. */
-const INTERNAL_ERROR = 2
-
-/** Begun, and never to be finished: the client is not to wait for the rest, nor to take what is there for whole. */
-function cutOff(response: ServerResponse & { readonly stream?: { close(code: number): void } }): void {
-  if (response.stream) response.stream.close(INTERNAL_ERROR)
-  else response.destroy()
+  else cutOff(response)
 }
 
 function answer(request: IncomingMessage, response: ServerResponse, refusal: ResourceServerError): void {
   if (hasMore(request)) response.setHeader('Connection', 'close')
+  closeWhenAnswered(request)
   answerWith(refusal, request, response)
-}
-
-/**
- * True for a body that is still on its way, all of which would have to be read before the next request. Whether all is there
- * does not tell: of a request that is decided at once nothing is, not even the end of a body that it does not have.
- */
-function hasMore({ complete, headers, httpVersionMajor }: IncomingMessage): boolean {
-  // A stream of HTTP/2 ends by itself, and its connection is for others too (RFC 9113 §8.2.2).
-  if (complete || httpVersionMajor > 1) return false
-  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0
 }
 
 /**
@@ -122,9 +119,19 @@ function hasMore({ complete, headers, httpVersionMajor }: IncomingMessage): bool
  * server.on('upgrade', async (request, socket, head) => {
  *   const granted = await guard(request, socket)
  *   if (!granted) return
- *   webSockets.handleUpgrade(request, socket, head, (client) => onExpiry(granted.access, () => client.close(4401)))
+ *   webSockets.handleUpgrade(request, socket, head, (client) => {
+ *     client.on('error', () => client.terminate()) // a frame that is not valid ends this client, not the process
+ *     client.on('close', onExpiry(granted.access, () => client.close(4401)))
+ *   })
  * })
  * ```
+ *
+ * Waits for the answers to requests that came earlier on the same connection (RFC 9112 §9.3.2), and decides after them. A
+ * listener for `error` stays on the socket: a client may reset the connection before `handleUpgrade` listens. Listeners of
+ * yours are called as well.
+ *
+ * For HTTP/2 (extended CONNECT, RFC 8441): in `server.on('connect', (request, response) => …)` give `request.stream`. A refusal
+ * is an answer with its status, and the stream is closed. After a grant nothing has been sent: answer `:status` 200 yourself.
  *
  * @returns undefined for what is refused, and answered; and for a client that has gone
  * @throws {TypeError} at once, for a requirement that is none
@@ -132,28 +139,73 @@ function hasMore({ complete, headers, httpVersionMajor }: IncomingMessage): bool
 export function protectUpgrade<Scope extends string>(
   api: ResourceServer<Scope>,
   ...requirements: readonly Requirement<NoInfer<Scope>>[]
-): (request: IncomingMessage, socket: Duplex) => Promise<Granted | undefined> {
+): (request: IncomingMessage | Http2ServerRequest, socket: Duplex) => Promise<Granted | undefined> {
   const protection = api.protect(...requirements)
   return async (request, socket) => {
-    // While it is decided nobody else listens, and an error that nobody hears ends the process.
-    const ignore = (): void => undefined
-    socket.on('error', ignore)
+    const stream = http2StreamOf(request, socket)
+    const connection = stream ?? socket
+    ignoreErrors(connection)
+    if (stream === undefined) await earlierAnswers(socket)
+    if (isGone(connection)) return undefined
     let access: Access | undefined
     try {
       access = await protection.authorize(new NodeRequest(request))
     } catch (error) {
-      if (!isGone(socket)) writeRefusal(socket, error)
+      if (!isGone(connection)) sendRefusal(connection, error, stream)
       return undefined
     }
-    if (isGone(socket)) return undefined
-    // Handed on. Of one that is refused or gone, errors are of no interest for good, and may be yet to come.
-    socket.off('error', ignore)
-    return { access }
+    return isGone(connection) ? undefined : { access }
   }
 }
 
-function isGone({ destroyed, errored }: Duplex): boolean {
-  return destroyed || errored !== null
+/** An error of a connection that nothing listens for ends the process. */
+function ignore(): void {}
+
+/** Adds one listener, however many guards there are. It stays: the application may wait before it listens itself. */
+function ignoreErrors(connection: Duplex): void {
+  if (!connection.listeners('error').includes(ignore)) connection.on('error', ignore)
+}
+
+function isGone({ destroyed, errored, writable }: Duplex): boolean {
+  return destroyed || errored !== null || !writable
+}
+
+/**
+ * The stream of a request over HTTP/2, also where the caller gave its socket, to which nothing can be written; undefined for
+ * HTTP/1.1.
+ */
+function http2StreamOf(request: object, socket: Duplex): Http2Stream | undefined {
+  const { stream } = request as { readonly stream?: unknown }
+  return [stream, socket].find(isHttp2Stream)
+}
+
+function isHttp2Stream(value: unknown): value is Http2Stream {
+  return typeof (value as { readonly respond?: unknown } | null | undefined)?.respond === 'function'
+}
+
+/** The answer that Node.js writes, or will write next, to a socket. Requests may be pipelined, so there may be several. */
+type Answering = Duplex & { readonly _httpMessage?: ServerResponse | null }
+
+/**
+ * Resolves when earlier requests of this connection are answered, or it is closed. Node.js emits `upgrade` while they are
+ * pending, and takes its listeners off the socket: an answer that waits for `drain` is told by us.
+ */
+async function earlierAnswers(socket: Answering): Promise<void> {
+  while (socket._httpMessage && !socket.destroyed) {
+    const pending = socket._httpMessage
+    const onDrain = (): void => {
+      if (pending.writableNeedDrain) pending.emit('drain')
+    }
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        pending.off('close', done)
+        socket.off('close', done).off('drain', onDrain)
+        resolve()
+      }
+      pending.on('close', done)
+      socket.on('close', done).on('drain', onDrain)
+    })
+  }
 }
 
 /**
@@ -176,8 +228,10 @@ export function protectedResourceMetadata(
 const LONGEST = 2 ** 31 - 1
 
 /**
- * Calls back when a token ends, for connections that outlive requests. It keeps no process alive. For an access without
- * an end, and for undefined, never.
+ * Calls back when a token ends, for connections that outlive requests: at `acceptedUntil`, which is `exp` and the API's
+ * `clockTolerance`, as for requests. It keeps no process alive. For an access without an end, and for undefined, never.
+ *
+ * Does NOT tell of a token that is revoked: call {@link enforce} on a timer.
  *
  * @param now seconds since the epoch. Default: the system clock
  * @returns forgets it: call it when the connection closes
@@ -187,14 +241,14 @@ export function onExpiry(
   ended: () => void,
   now: () => number = () => Date.now() / 1000
 ): () => void {
-  const expiresAt = access?.expiresAt
+  const end = access?.acceptedUntil
   let timer: NodeJS.Timeout | undefined
-  const wait = (end: number): void => {
-    const left = (end - now()) * 1000
-    timer = setTimeout(() => (left > LONGEST ? wait(end) : ended()), Math.min(Math.max(left, 0), LONGEST))
+  const wait = (until: number): void => {
+    const left = (until - now()) * 1000
+    timer = setTimeout(() => (left > LONGEST ? wait(until) : ended()), Math.min(Math.max(left, 0), LONGEST))
     timer.unref()
   }
-  if (expiresAt !== undefined) wait(expiresAt)
+  if (end !== undefined) wait(end)
   return () => clearTimeout(timer)
 }
 
@@ -213,20 +267,32 @@ function warn(fault: unknown): void {
 const TIME_TO_READ = 5000
 
 /**
- * Writes it and lets go of the socket. One that is merely ended stays, for as long as the client does not end its side, and
+ * Sends it and lets go of the connection. One that is merely ended stays, for as long as the client does not end its side, and
  * no timeout of the server's is for what was upgraded.
  */
-function writeRefusal(socket: Duplex, error: unknown): void {
-  const timer = setTimeout(() => socket.destroy(), TIME_TO_READ)
+function sendRefusal(connection: Duplex, error: unknown, stream: Http2Stream | undefined): void {
+  const timer = setTimeout(() => connection.destroy(), TIME_TO_READ)
   timer.unref()
-  socket.once('close', () => clearTimeout(timer))
-  socket.once('finish', () => socket.destroy())
+  connection.once('close', () => clearTimeout(timer))
   try {
-    socket.end(messageOf(asRefusal(error)))
+    if (stream) respond(stream, asRefusal(error))
+    else connection.once('finish', () => connection.destroy()).end(messageOf(asRefusal(error)))
   } catch (fault) {
-    socket.destroy()
+    connection.destroy()
     warn(fault)
   }
+}
+
+/** Over HTTP/2. A stream that was answered before has no status left to give, and is cut off. */
+function respond(stream: Http2Stream, error: ResourceServerError): void {
+  if (stream.headersSent) {
+    stream.close(INTERNAL_ERROR)
+    return
+  }
+  const { body, fields } = contentOf(error)
+  stream.respond({ ':status': error.status, ...(error.headers as OutgoingHttpHeaders), ...fields })
+  stream.once('finish', () => stream.close(NO_ERROR)).resume()
+  stream.end(body)
 }
 
 /** As it is on the wire. */

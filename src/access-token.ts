@@ -32,7 +32,7 @@ import { createStatusLists, type StatusListStats } from './status-list.js'
 import { createTokenCache } from './token-cache.js'
 import { fieldOf, requireToken68 } from './token68.js'
 import type { Awaitable, Claims, Credentials } from './types.js'
-import { VerifiedAccessToken, type VerifiedBy } from './verified-access-token.js'
+import { type TokenVerifierMark, VerifiedAccessToken, type VerifiedBy } from './verified-access-token.js'
 import { createVerifySignature, type VerifySignature } from './verify-signature.js'
 
 /** Seconds a verified JWT is remembered at most. */
@@ -99,8 +99,8 @@ export function createAccessTokenVerifier(
   /** Headers and scopes of tokens that were verified: much the same in all of an issuer, and nobody else adds to them. */
   const headers = createMemo<Claims>(MAX_KNOWN, freezeAll)
   const scopeLists = createMemo<readonly string[]>(MAX_KNOWN, freezeAll)
-  /** What every access token of this verifier holds, and no other. */
-  const verifier = {}
+  /** Identity mark: `verifyFresh` rejects a token that another verifier returned. */
+  const verifier: TokenVerifierMark = Object.freeze({ clockTolerance })
 
   /** Time, and of a JWT the issuer's keys: a key that left its set takes with it all that was verified by it. */
   const isCurrent = ({ verifiedAt, goodUntil, by, issuedBy: issuer, keySetVersion }: VerifiedAccessToken): boolean => {

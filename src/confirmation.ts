@@ -230,6 +230,11 @@ class ConfirmedAccess implements Access {
     return this.#accessToken.token
   }
 
+  get acceptedUntil(): number | undefined {
+    const { clockTolerance } = this.#accessToken.verifier
+    return this.expiresAt === undefined ? undefined : this.expiresAt + clockTolerance
+  }
+
   get responseHeaders(): HeaderFields {
     return this.#responseHeaders
   }

@@ -86,6 +86,11 @@ export interface AccessToken {
 
 /** An {@link AccessToken} whose sender was confirmed: what a handler may rely on. */
 export interface Access extends AccessToken {
+  /**
+   * Until when requests with this token are let in, seconds since the epoch: `expiresAt` and the API's `clockTolerance`. End
+   * what outlives its request then. Undefined where `expiresAt` is. Does NOT tell of a revocation. Not enumerable.
+   */
+  readonly acceptedUntil: number | undefined
   /** The authentication scheme the token came with. */
   readonly scheme: Scheme
   /** The keys by which the sender was confirmed: each member of `cnf` that is known here; empty for an unbound token. */

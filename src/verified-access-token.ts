@@ -14,6 +14,12 @@ export type VerifiedBy = 'signature' | 'introspection'
 /** Characters of an owner: 132 bits, so that no client can make a token that takes another owner's share. */
 const OWNER_LENGTH = 22
 
+/** Identifies the verifier that returned a token, and says how it reads times. */
+export interface TokenVerifierMark {
+  /** Seconds by which `exp` may be missed. */
+  readonly clockTolerance: number
+}
+
 /** Scopes that are looked through one by one; more are hashed. */
 const FEW = 8
 
@@ -39,8 +45,7 @@ export class VerifiedAccessToken implements AccessToken {
   readonly scopes: readonly string[]
   /** About how much it holds. */
   bytes: number = 0
-  /** The verifier that it is a token of. */
-  readonly verifier: object
+  readonly verifier: TokenVerifierMark
   readonly issuer: string
   readonly subject: string | undefined
   readonly subjectType: 'client' | 'unknown'
@@ -55,7 +60,7 @@ export class VerifiedAccessToken implements AccessToken {
 
   /** @param claims deeply frozen; so are `scopes` */
   constructor(
-    verifier: object,
+    verifier: TokenVerifierMark,
     field: string,
     claims: Claims,
     issuedBy: Issuer,

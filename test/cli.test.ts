@@ -159,7 +159,7 @@ describe('doctor', () => {
   test.each<readonly [title: string, documents: Documents, finding: string]>([
     ['no metadata', () => ({}), '✗ There is metadata that may be used'],
     ['metadata of another issuer', (o) => ({ [AS]: { body: { ...good(o), issuer: `${o}/` } } }), 'to the letter'],
-    ['metadata that are no JSON', () => ({ [AS]: { body: '<html>' } }), 'no JSON object'],
+    ['metadata that are no JSON', () => ({ [AS]: { body: '<html>' } }), 'not a JSON object'],
     [
       'metadata behind a redirect',
       (o) => ({ [AS]: { status: 302, headers: { Location: `${o}/x` }, body: '' } }),
@@ -483,7 +483,7 @@ describe('doctor', () => {
       more()
     })
     const { out, code } = await examine({ issuer })
-    expect(out).toContain('no JSON object of up to 262144 bytes')
+    expect(out).toContain('not a JSON object of at most 262144 bytes')
     expect(code).toBe(1)
   })
 })

@@ -285,6 +285,31 @@ describe.each(versions)('%s alone', (_name, Application) => {
     }
   })
 
+  test.each([
+    ['ctx.res.write()', (ctx: Koa.Context) => new Promise<void>((resolve) => ctx.res.write('part', () => resolve()))],
+    ['a head alone', (ctx: Koa.Context) => ctx.res.flushHeaders()]
+  ])('cuts off a response that had begun by %s when enforce() refuses, and tells the app', async (_title, begin) => {
+    const app = new Application()
+    app.silent = true
+    const told: unknown[] = []
+    app.on('error', (error) => told.push(error))
+    app.use(errorHandler() as Koa.Middleware)
+    app.use(protect(api) as Koa.Middleware)
+    app.use(async (ctx) => {
+      ctx.status = 200
+      await begin(ctx)
+      await enforce(api, ctx, scope('never'))
+    })
+    const served = await listen(app.callback())
+    onTestFinished(() => served.close())
+    const response = await fetch(`http://127.0.0.1:${served.port}/`, {
+      headers: { authorization: `Bearer ${issuer.token()}` }
+    })
+    expect(response.status).toBe(200)
+    await expect(response.text()).rejects.toThrow('terminated')
+    expect(told).toMatchObject([{ status: 403 }])
+  })
+
   test('a refusal after an answer has begun is told to the app, and not what came of answering it', async () => {
     const app = createApp()
     const errors: unknown[] = []

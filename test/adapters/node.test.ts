@@ -43,6 +43,7 @@ import {
 import { createTestIssuer, fakeAccess, type TestIssuer } from '../../adapters/testing.js'
 import { Unavailable } from '../../src/errors.js'
 import {
+  type Access,
   Forbidden,
   type HeaderFields,
   Misconfigured,
@@ -370,7 +371,7 @@ describe('protectUpgrade()', () => {
   test('a good token is let in, and its end ends the connection', async () => {
     const { url } = await serve(scope('events'))
     const client = open(url, {
-      authorization: `Bearer ${as.token({ scope: 'events', exp: Math.floor(as.now()) + 1 })}`
+      authorization: `Bearer ${as.token({ scope: 'events', exp: Math.floor(as.now()) + 1 - 30 })}`
     })
     const [message] = await once(client, 'message')
     expect(String(message)).toBe('hello user-1')
@@ -502,7 +503,181 @@ describe('protectUpgrade()', () => {
   })
 })
 
+describe('protectUpgrade() and what the client does meanwhile', () => {
+  const handshake = (token: string): string =>
+    `GET /events HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nAuthorization: Bearer ${token}\r\n\r\n`
+  const get = (path: string): string => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`
+
+  test('survives a client that resets after the grant, before the application listens; its own listeners hear of it', async () => {
+    const { port, server } = await listen()
+    const guard = protectUpgrade(api)
+    const upgraded = once(server, 'upgrade')
+    const client = connect(port, '127.0.0.1')
+    client.on('error', () => undefined).write(handshake(as.token()))
+    const [request, socket] = (await upgraded) as [IncomingMessage, Socket]
+    for (let i = 0; i < 20; i++) expect(await guard(request, socket)).toMatchObject({ access: { subject: 'user-1' } })
+    // However often it is asked, one listener of ours stays.
+    expect(socket.listenerCount('error')).toBe(1)
+    const heard = vi.fn()
+    socket.on('error', heard)
+    client.resetAndDestroy()
+    const closed = new Promise((resolve) => socket.once('close', resolve))
+    socket.resume()
+    await closed
+    expect(heard.mock.calls).toMatchObject([[{ code: 'ECONNRESET' }]])
+    expect(await guard(request, socket)).toBeUndefined()
+  })
+
+  test('lets ws find the socket gone, where the application waits before handleUpgrade and the client resets', async () => {
+    const { port, server } = await listen()
+    const sockets = new WebSocketServer({ noServer: true })
+    closing.push(() => sockets.close())
+    const guard = protectUpgrade(api)
+    const upgraded = once(server, 'upgrade')
+    const client = connect(port, '127.0.0.1')
+    client.on('error', () => undefined).write(handshake(as.token()))
+    const [request, socket, head] = (await upgraded) as [IncomingMessage, Socket, Buffer]
+    expect(await guard(request, socket)).toBeDefined()
+    const closed = new Promise((resolve) => socket.once('close', resolve))
+    socket.resume()
+    client.resetAndDestroy()
+    await closed
+    Object.assign(request.headers, { 'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==', 'sec-websocket-version': '13' })
+    const connected = vi.fn()
+    sockets.handleUpgrade(request, socket, head, connected)
+    expect([connected.mock.calls.length, socket.destroyed]).toEqual([0, true])
+  })
+
+  describe('pipelined behind earlier requests', () => {
+    /** Answers of earlier requests, each when the test says so; and what the client has received. */
+    async function pipeline(text: string): Promise<{
+      earlier: ServerResponse[]
+      client: Socket
+      received: () => string
+      granted: (Granted | undefined)[]
+    }> {
+      const earlier: ServerResponse[] = []
+      const { port, server } = await listen((_, response) => void earlier.push(response))
+      const guard = protectUpgrade(api)
+      const granted: (Granted | undefined)[] = []
+      const upgraded = once(server, 'upgrade')
+      server.on('upgrade', async (request: IncomingMessage, socket: Duplex) => {
+        const decision = await guard(request, socket)
+        granted.push(decision)
+        if (decision) socket.end('HTTP/1.1 101 Switching Protocols\r\n\r\n')
+      })
+      const client = connect(port, '127.0.0.1')
+      closing.push(() => client.destroy())
+      let bytes = ''
+      client
+        .on('error', () => undefined)
+        .on('data', (chunk: Buffer) => {
+          bytes += chunk.toString('latin1')
+        })
+      client.write(text)
+      await upgraded
+      return { earlier, client, received: () => bytes, granted }
+    }
+    const order = (bytes: string): string[] =>
+      [...bytes.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status ?? '')
+
+    test.each([
+      ['a refusal', 'none', '401'],
+      ['a grant', undefined, '101']
+    ] as const)('%s comes after the answers to them, in order', async (_, token, status) => {
+      const { earlier, client, received } = await pipeline(get('/1') + get('/2') + handshake(token ?? as.token()))
+      const ended = once(client, 'close')
+      // The second is ready first, and waits as well.
+      earlier[1]?.writeHead(202).end('second')
+      // More than a socket takes at once: the rest waits for `drain`.
+      earlier[0]?.write(Buffer.alloc(8 * 1024 * 1024))
+      earlier[0]?.once('drain', () => earlier[0]?.end('first'))
+      await ended
+      expect(order(received())).toEqual(['200', '202', status])
+      expect(received().indexOf('first')).toBeLessThan(received().indexOf('second'))
+    })
+
+    test('decides after the answer: a token that ended meanwhile is refused', async () => {
+      const { earlier, client, received } = await pipeline(
+        get('/1') + handshake(as.token({ exp: Math.floor(as.now()) + 10 }))
+      )
+      const ended = once(client, 'close')
+      as.advance(100)
+      earlier[0]?.end()
+      await ended
+      expect(order(received())).toEqual(['200', '401'])
+    })
+
+    test('gives up where the client goes away before the answer', async () => {
+      const { client, granted } = await pipeline(get('/1') + handshake(as.token()))
+      client.resetAndDestroy()
+      await expect.poll(() => granted).toEqual([undefined])
+    })
+  })
+})
+
+describe('a connection whose token is revoked', () => {
+  test('ends by enforce() on a timer, as the documents show it', async () => {
+    const guard = protect(api)
+    const { port } = await listen(async (request, response) => {
+      const granted = await guard(request, response)
+      if (!granted) return
+      response.writeHead(200, { 'Content-Type': 'text/event-stream' })
+      response.write(': hello\n\n')
+      const end = (): unknown => response.end()
+      const forget = onExpiry(granted.access, end)
+      const timer = setInterval(() => enforce(api, request, granted).catch(end), 10_000)
+      response.on('close', () => {
+        forget()
+        clearInterval(timer)
+      })
+    })
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    const client = sendRequest({ port, headers: Object.fromEntries(bearer(as.token())) }).end()
+    const [response] = (await once(client, 'response')) as [IncomingMessage]
+    await once(response, 'data')
+    const ended = vi.fn()
+    response.on('end', ended).resume()
+    vi.advanceTimersByTime(10_000)
+    await new Promise(setImmediate)
+    expect(ended).not.toHaveBeenCalled()
+    await api.revoke({ issuer: as.issuer, subject: 'user-1' })
+    vi.advanceTimersByTime(10_000)
+    await expect.poll(() => ended.mock.calls.length).toBe(1)
+    await expect.poll(() => vi.getTimerCount()).toBe(0)
+  })
+})
+
 describe('onExpiry()', () => {
+  test.each([0, 30, 300])(
+    'ends a connection when a new handshake would be refused: clockTolerance %i s after exp',
+    async (clockTolerance) => {
+      const exp = Math.floor(as.now()) + 60
+      const own = resourceServer({ ...as.options({ resource: RESOURCE }), clockTolerance })
+      const token = as.token({ exp })
+      const ask = (): unknown =>
+        own.authorize({
+          method: 'GET',
+          url: '/',
+          fieldLines: (name) => (name === 'authorization' ? [`Bearer ${token}`] : [])
+        })
+      const access = (await ask()) as Access
+      expect(access.acceptedUntil).toBe(exp + clockTolerance)
+      expect([Object.keys(access), JSON.stringify(access)].join()).not.toContain('acceptedUntil')
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+      const ended = vi.fn()
+      onExpiry(access, ended, as.now)
+      const left = exp + clockTolerance - as.now()
+      vi.advanceTimersByTime(left * 1000 - 500)
+      as.advance(left - 0.5)
+      expect([await ask(), ended.mock.calls.length]).toEqual([access, 0])
+      vi.advanceTimersByTime(501)
+      as.advance(0.5)
+      expect(ended).toHaveBeenCalledTimes(1)
+      await expect((async () => ask())()).rejects.toMatchObject({ reason: 'expired' })
+    }
+  )
+
   test('waits for as long as it takes, longer than a timer can; keeps no process alive; can be forgotten', async () => {
     const access = await fakeAccess({ claims: { exp: Math.floor(Date.now() / 1000) + 40 * 86_400 } })
     vi.useFakeTimers()

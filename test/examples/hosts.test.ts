@@ -5,7 +5,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, existsSync, mkdirSync, rmSync, symlinkSync } from 'node:fs'
-import { createServer } from 'node:net'
+import { connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -173,6 +173,40 @@ describe('NestJS', () => {
     expect(await ask(`${origin}/me`, as.token({ scope: 'other' }))).toMatchObject({ body: { subject: 'user-1' } })
     expect(await ask(`${origin}/health`)).toMatchObject({ status: 200, body: { status: 'ok' } })
     expect(await ask(`${origin}/none`)).toMatchObject({ status: 404 })
+  })
+})
+
+describe('node:http and WebSockets', () => {
+  test.each([
+    ['a frame without a mask', Buffer.from([0x81, 0x01, 0x61])],
+    ['a frame with reserved bits', Buffer.from([0xf1, 0x80, 0, 0, 0, 0])],
+    ['a text that is not UTF-8', Buffer.from([0x81, 0x81, 0, 0, 0, 0, 0xff])],
+    ['half a frame, then nothing', Buffer.from([0x81])]
+  ])('the example goes on after %s from a client with a good token', async (_title, frame) => {
+    const { as, origin } = await start(process.execPath, () => [join(HOSTS, 'node.mjs')])
+    const token = as.token({ scope: 'orders:read' })
+    const shakeHands = async (): Promise<Socket> => {
+      const client = connect(Number(new URL(origin).port), 'localhost').on('error', () => undefined)
+      client.write(
+        'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
+          `Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer ${token}\r\n\r\n`
+      )
+      let text = ''
+      while (!text.includes('hello user-1')) text += String(((await once(client, 'data')) as [Buffer])[0])
+      expect(text).toMatch(/^HTTP\/1\.1 101 /)
+      return client
+    }
+    const client = await shakeHands()
+    const closed = new Promise((resolve) => client.once('close', resolve))
+    client.resume().write(frame)
+    if (frame.length === 1) client.resetAndDestroy()
+    await closed
+    expect(await ask(`${origin}/orders`, token)).toMatchObject({ status: 200, body: { subject: 'user-1' } })
+    ;(await shakeHands()).destroy()
+  })
+
+  test('the example does what every host does', async () => {
+    await requireContract(await start(process.execPath, () => [join(HOSTS, 'node.mjs')]))
   })
 })
 
