@@ -43,6 +43,12 @@ export interface FastifyResourceServerOptions {
    * `setNotFoundHandler` answers is no route: `app.setNotFoundHandler({ preHandler: protect(api) }, …)`.
    */
   readonly protect?: 'declared' | 'all'
+  /**
+   * `true`: protect only the routes of the plugin that this one is registered in, and of its children. Routes outside stay
+   * open, whatever their `config.auth` says: {@link assertProtected} finds them. The metadata is not served then: register
+   * {@link protectedResourceMetadata} on the root instance. Default false: an instance that is not the root stops the start.
+   */
+  readonly encapsulated?: boolean
 }
 
 declare module 'fastify' {
@@ -55,22 +61,38 @@ declare module 'fastify' {
   }
 }
 
+/** Set on an instance whose routes, and whose children's routes, have their `config.auth` read. */
+const READS_AUTH = Symbol('oauth-resource-server.reads-auth')
+/** On the root instance: the servers whose metadata it serves. */
+const SERVED = Symbol('oauth-resource-server.metadata')
+
+interface Marked {
+  [READS_AUTH]?: true
+  [SERVED]?: Set<ResourceServer<never>>
+}
+
 /**
- * The plugin. It reaches the whole instance that it is registered on, wherever in the file, and serves the RFC 9728
- * metadata of `api` at its well-known path.
+ * The plugin. It reaches every route of the root instance and of its children, wherever in the file, and serves the
+ * RFC 9728 metadata of `api` at its well-known path.
  *
- * @throws {TypeError} at boot: an option or a route's `config.auth` that is none; a prefix, where metadata cannot be (RFC 8615 §3)
+ * @throws {TypeError} at boot: an option or a route's `config.auth` that is not one; an instance that is not the root,
+ *   without `encapsulated`; with it, metadata that the root instance does not serve (RFC 8615 §3)
  */
 export async function fastifyResourceServer(
   app: FastifyInstance,
-  { api, protect: which = 'declared' }: FastifyResourceServerOptions
+  { api, protect: which = 'declared', encapsulated = false }: FastifyResourceServerOptions
 ): Promise<void> {
   // A misspelt 'all' must not mean 'declared'.
   if (!['declared', 'all'].includes(which))
     throw new TypeError(`oauth-resource-server: the option \`protect\` is '${which}', not 'declared' or 'all'`)
-  const apis = [api]
-  requireRoot(app, apis)
+  if (typeof encapsulated !== 'boolean')
+    throw new TypeError('oauth-resource-server: the option `encapsulated` is not true or false')
+  const apis = isRoot(app) ? [api] : []
+  if (isRoot(app)) markServed(app, apis)
+  else if (encapsulated) app.addHook('onReady', async () => requireServed(app, api))
+  else throw encapsulatedError(app, 'a `config.auth` outside of that plugin would be ignored', true)
   app.decorateRequest('auth', null)
+  ;(app as Marked)[READS_AUTH] = true
   /** By a route's `config`; null: it asks for no token. */
   const protections = new WeakMap<object, Protection<Access | undefined> | null>()
   const protectionOf = (config: { auth?: RouteAuth }): Protection<Access | undefined> | null => {
@@ -114,15 +136,18 @@ export default fastifyResourceServer
 
 /**
  * A plugin that only serves the RFC 9728 metadata of these servers, each at its own well-known path, to anybody: for
- * an app that protects with {@link protect}, or hosts several resources. Register it before any `protect`.
+ * an app that protects with {@link protect}, or hosts several resources. Register it on the root instance, before any
+ * `protect`.
  *
- * @throws {TypeError} at boot, under a prefix
+ * @throws {TypeError} at boot, on an instance that is not the root: no request for the well-known path reaches it
  */
 export function protectedResourceMetadata(
   ...apis: readonly ResourceServer<never>[]
 ): (app: FastifyInstance) => Promise<void> {
   return onInstanceItself('oauth-resource-server-metadata', async (app: FastifyInstance) => {
-    requireRoot(app, apis)
+    if (apis.some(({ metadata }) => metadata) && !isRoot(app))
+      throw encapsulatedError(app, 'no request for the metadata at the root of the origin reaches it (RFC 8615 §3)')
+    markServed(app, apis)
     app.addHook('onRequest', (request, reply, done) => {
       if (!answeredWithMetadata(apis, new NodeRequest(request.raw, request.originalUrl), reply)) done()
     })
@@ -243,12 +268,88 @@ function headersOf(reply: FastifyReply): HeaderAccess {
   return [(name) => reply.getHeader(name), (name, value) => void reply.header(name, value)]
 }
 
-function requireRoot(app: FastifyInstance, apis: readonly ResourceServer<never>[]): void {
-  if (app.prefix !== '' && apis.some(({ metadata }) => metadata)) {
-    throw new TypeError(
-      `oauth-resource-server is registered under ${app.prefix}, but its metadata is at the root of the origin (RFC 8615 §3): register it on the outermost instance`
-    )
+/** A child's prototype is its parent, and plugins wrapped by fastify-plugin get the instance they are registered on. */
+function isRoot(app: FastifyInstance): boolean {
+  return typeof (Object.getPrototypeOf(app) as Partial<FastifyInstance> | null)?.register !== 'function'
+}
+
+function markServed(app: FastifyInstance & Marked, apis: readonly ResourceServer<never>[]): void {
+  const served = app[SERVED] ?? new Set()
+  for (const api of apis) served.add(api)
+  app[SERVED] = served
+}
+
+function requireServed(app: FastifyInstance & Marked, api: ResourceServer<never>): void {
+  if (!api.metadata || app[SERVED]?.has(api)) return
+  throw new TypeError(
+    `oauth-resource-server: the plugin${place(app)} is encapsulated and cannot serve its metadata, which is at the root of the origin (RFC 8615 §3): register protectedResourceMetadata(api) on the root instance, or set \`metadata: false\``
+  )
+}
+
+function encapsulatedError(app: FastifyInstance, why: string, isOptional = false): TypeError {
+  const instead = isOptional ? ', or set `encapsulated: true` to protect only the routes in there' : ''
+  return new TypeError(
+    `oauth-resource-server is registered${place(app)} inside another plugin, not on the root instance: ${why}. Register it on the root instance (a plugin in between must be wrapped by fastify-plugin)${instead}`
+  )
+}
+
+function place(app: FastifyInstance): string {
+  return app.prefix === '' ? '' : ` under ${app.prefix}`
+}
+
+/** A route as Fastify's router holds it: `store` is the route's context. */
+interface RoutedContext {
+  readonly store: {
+    readonly config: { readonly url: string; readonly method: string | readonly string[]; readonly auth?: unknown }
+    readonly server: FastifyInstance & Marked
   }
+}
+
+/**
+ * Stops the start where a route has a `config.auth` that the plugin does not read, because the plugin is not registered,
+ * or is `encapsulated` in another part of the app: such a route is open. Call it on the root instance at any time. Before
+ * the app is ready it is checked at the end of the start; afterwards at once. `config: { auth: false }` is not an error.
+ *
+ * It does not find routes without a `config.auth`, nor those that a hook of your own protects by their `config.auth`.
+ *
+ * @throws {TypeError} naming each such route: from `app.ready()` and `app.listen()`, or at once where the app is ready
+ */
+export function assertProtected(app: FastifyInstance): void {
+  const check = (): void => {
+    const open = routesOf(app).flatMap(({ store: { config, server } }) =>
+      'auth' in config && config.auth !== false && server[READS_AUTH] === undefined
+        ? [config.method].flat().map((method) => `${method} ${config.url}`)
+        : []
+    )
+    if (open.length > 0)
+      throw new TypeError(
+        `oauth-resource-server: nothing reads the \`config.auth\` of ${[...new Set(open)].join(', ')}, so anybody may call it: register the plugin on the root instance, or declare the route where the plugin is`
+      )
+  }
+  const checkOnReady = onInstanceItself('oauth-resource-server-assert-protected', async (root: FastifyInstance) => {
+    root.addHook('onReady', async () => check())
+  })
+  try {
+    void app.register(checkOnReady)
+  } catch (error) {
+    // All plugins are loaded, and `onReady` hooks are run already, or about to be.
+    if ((error as { code?: string }).code !== 'AVV_ERR_ROOT_PLG_BOOTED') throw error
+    check()
+  }
+}
+
+/** Fastify tells a route's settings only while it prints its routes: then the router reads this member for each of them. */
+function routesOf(app: FastifyInstance): RoutedContext[] {
+  const routes: RoutedContext[] = []
+  const look = (route: RoutedContext): object => {
+    routes.push(route)
+    return {}
+  }
+  const options = Object.defineProperty({ includeMeta: [] }, 'buildPrettyMeta', { get: () => look, set: () => {} })
+  const printed = app.printRoutes(options)
+  if (routes.length === 0 && !['', '(empty tree)'].includes(printed.trim()))
+    throw new Error('oauth-resource-server: assertProtected() cannot read the routes of this version of Fastify')
+  return routes
 }
 
 /** In a hook, not in a route: a router decodes the path and reads a body before its handler runs. */

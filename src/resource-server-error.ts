@@ -2,8 +2,9 @@
  * The error that all others here are: it carries its whole HTTP answer (status, body, header fields), so that no adapter
  * needs to look inside.
  *
- * The message and the body are fixed words: nothing from a token or a request is in them. What went wrong on our side is
- * in `hint`; what was received is on `received`, which is not enumerable, so that an error logged whole does not carry it.
+ * The message, the first line of the stack and the body are fixed words: nothing from a token or a request is in them, since
+ * frameworks send any of the three. What went wrong on our side is in `hint`; what was received is on `received`, which is
+ * not enumerable, so that an error logged whole does not carry it.
  */
 import { reduceErrorText } from './challenge.js'
 import type { HeaderFields } from './types.js'
@@ -51,17 +52,8 @@ export abstract class ResourceServerError extends Error {
     // Where the stack says nothing that `reason` does not, and anybody can cause it at any rate, none is made: that would
     // be most of what the refusal costs. Where the limit cannot be set, one is made all the same.
     if (answer.stack === false) Reflect.set(Error, 'stackTraceLimit', 0)
-    super(
-      answer.status < 500 ? answer.description : answer.hint,
-      answer.cause === undefined ? undefined : { cause: answer.cause }
-    )
+    super(answer.description, answer.cause === undefined ? undefined : { cause: answer.cause })
     if (answer.stack === false) Reflect.set(Error, 'stackTraceLimit', stackTraceLimit)
-    if (answer.status >= 500) {
-      // The stack, which goes to logs, begins with the hint; it is formatted when first read, so before the message
-      // becomes fixed words, since frameworks may send that.
-      Object.defineProperty(this, 'stack', { value: this.stack, configurable: true, writable: true })
-      this.message = answer.description
-    }
     this.status = answer.status
     this.code = answer.code
     this.reason = answer.reason

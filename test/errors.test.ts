@@ -113,13 +113,17 @@ describe('what is said to whom', () => {
     for (const { description, message } of all) expect(message).toBe(description)
   })
 
-  test('SEC-04: a fault on our side tells the log what happened, in the first line of its stack', () => {
+  test('SEC-04: the first line of a stack is the name and the fixed message, for every error', () => {
+    for (const error of all) expect(error.stack?.split('\n')[0]).toBe(`${error.name}: ${error.description}`)
+  })
+
+  test('SEC-04: a fault on our side, printed whole, tells the log its hint and its cause', () => {
     const [, , , , , outage, ours] = all
-    expect(outage.stack?.split('\n')[0]).toContain('GET https://as.internal/jwks timed out')
-    expect(ours.stack?.split('\n')[0]).toContain('the secret is wrong')
     expect(outage.hint).toContain('GET https://as.internal/jwks timed out')
     expect([outage.cause, ours.cause]).toEqual([cause, cause])
+    expect(inspect(outage)).toContain('GET https://as.internal/jwks timed out')
     expect(inspect(outage)).toContain('connect ECONNREFUSED')
+    expect(inspect(ours)).toContain('the secret is wrong')
   })
 
   test('SEC-01 SEC-04: what was received is there for who asks, and in nothing that is printed or sent', () => {

@@ -9,16 +9,27 @@ import {
   type Access,
   anyScope,
   type Check,
+  CredentialsMissing,
   claims,
   clientSecretBasic,
   Forbidden,
+  InsufficientAuthentication,
+  InsufficientAuthorizationDetails,
   InsufficientScope,
+  InvalidProof,
+  InvalidRequest,
+  InvalidToken,
+  Misconfigured,
   optional,
+  ProofNonceRequired,
   type Requirement,
   type ResourceServer,
+  type ResourceServerError,
   resourceServer,
   scope,
-  skipPreflight
+  skipPreflight,
+  TooManyRequests,
+  Unavailable
 } from '../../src/index.js'
 import { type Clock, createClock, createSigningKey, fault, startIssuer, type TestIssuer } from '../support/issuer.js'
 import { type Lines, type RawRequest, type Reply, type Served, send } from './wire.js'
@@ -941,6 +952,46 @@ export function describeAdapter(adapter: Adapter): void {
           expect(onBody).toHaveBeenCalledTimes(1)
           expect(handled).toEqual(['/items'])
         })
+      }
+    })
+
+    // Frameworks send a stack where NODE_ENV is not set, as on a machine that nobody set up.
+    test("SEC-04: the framework's own answer to any error holds fixed words: no hint, no cause, nothing of a token", async () => {
+      silence()
+      vi.stubEnv('NODE_ENV', undefined)
+      onTestFinished(() => void vi.unstubAllEnvs())
+      const evidence = { expected: 'EXPECTED', received: 'RECEIVED' }
+      const cause = new Error('CAUSE')
+      const errors: readonly ResourceServerError[] = [
+        new CredentialsMissing(),
+        new InvalidRequest('malformed_authorization'),
+        new InvalidToken('audience', evidence),
+        new InvalidProof('proof_malformed', evidence),
+        new ProofNonceRequired('NONCE'),
+        new InsufficientAuthentication({ acr: ['gold'] }, ['read'], evidence),
+        new InsufficientAuthorizationDetails(evidence),
+        new InsufficientScope(['read'], evidence),
+        new Forbidden('Not yours', { ...evidence, cause }),
+        new TooManyRequests('key_unknown_yet', evidence),
+        new Unavailable('jwks', 'HINT: GET https://as.internal/jwks timed out', { ...evidence, cause }),
+        new Misconfigured('HINT: the secret is wrong', { ...evidence, cause })
+      ]
+      const port = await serve({
+        errors: 'framework',
+        routes: errors.map((error, i) =>
+          route(`/items-${i}`, [
+            () => {
+              throw error
+            }
+          ])
+        )
+      })
+      for (const [i, error] of errors.entries()) {
+        const reply = await get(port, `/items-${i}`, bearer(fixture.issuer.token()))
+        const sent = JSON.stringify(reply).replaceAll('&#39;', "'").replaceAll('&quot;', '"').replaceAll('&lt;', '<')
+        expect(reply.status, error.name).toBe(error.status)
+        for (const word of ['HINT', 'EXPECTED', 'RECEIVED', 'CAUSE', 'as.internal', 'secret is wrong', error.hint])
+          expect(sent, `${error.name} ${word}`).not.toContain(word)
       }
     })
 

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import fastify, { type FastifyInstance } from 'fastify'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import resourceServerPlugin, {
+  assertProtected,
   enforce,
   errorHandler,
   getAuth,
@@ -270,7 +271,7 @@ describe('Fastify 5 alone', () => {
     const app = fastify()
     await app.register(
       async (child) => {
-        await child.register(resourceServerPlugin, { api: quiet, protect: 'all' })
+        await child.register(resourceServerPlugin, { api: quiet, protect: 'all', encapsulated: true })
         child.get('/items', handler)
       },
       { prefix: '/v1' }
@@ -280,6 +281,157 @@ describe('Fastify 5 alone', () => {
     const refused = await ask('/v1/items')
     expect([refused.status, refused.values('www-authenticate')]).toEqual([401, [`Bearer realm="${RESOURCE}"`]])
     expect((await ask('/open')).status).toBe(200)
+  })
+
+  describe('ADP-04: encapsulation', () => {
+    const closed = { config: { auth: scope('read') } }
+    type Plugin = (app: FastifyInstance) => Promise<void>
+    /** As the package fastify-plugin does: the plugin gets the instance it is registered on, and not a child. */
+    const wrapped = (plugin: Plugin): Plugin => Object.assign(plugin, { [Symbol.for('skip-override')]: true })
+    const inside =
+      (encapsulated?: boolean): Plugin =>
+      async (child) => {
+        await child.register(resourceServerPlugin, { api, ...(encapsulated !== undefined && { encapsulated }) })
+        child.get('/inside', closed, handler)
+      }
+    const create = (...plugins: readonly Plugin[]): FastifyInstance => {
+      const app = fastify()
+      onTestFinished(() => app.close())
+      for (const plugin of plugins) void app.register(plugin)
+      return app
+    }
+    const metadata: Plugin = wrapped(async (app) => void app.register(protectedResourceMetadata(api)))
+
+    test.each<[string, Plugin]>([
+      ['a child', inside()],
+      ['a child, encapsulated: false', inside(false)],
+      ['a child of a child', async (child) => void child.register(inside())],
+      ['a child of a plugin that is wrapped', wrapped(async (app) => void app.register(inside()))],
+      ['a wrapped plugin of a child', async (child) => void child.register(wrapped(inside()))]
+    ])('the plugin on %s stops the start', async (_where, plugin) => {
+      const app = create(plugin)
+      app.get('/outside', closed, handler)
+      await expect(app.ready()).rejects.toThrow(
+        /^oauth-resource-server is registered inside another plugin, not on the root instance: .*encapsulated: true/
+      )
+    })
+
+    test('the plugin in plugins that are wrapped protects the whole app: they keep the root instance', async () => {
+      const app = create(wrapped(async (one) => void one.register(wrapped(inside()))))
+      app.get('/outside', closed, handler)
+      assertProtected(app)
+      const ask = await start(app)
+      for (const path of ['/inside', '/outside']) expect((await ask(path)).status, path).toBe(401)
+      expect((await ask('/.well-known/oauth-protected-resource')).status).toBe(200)
+    })
+
+    test('encapsulated: true protects the routes of its plugin, of before and of children, and no others', async () => {
+      const app = fastify()
+      void app.register(metadata)
+      void app.register(
+        async (child) => {
+          child.get('/before', closed, handler)
+          await child.register(resourceServerPlugin, { api, encapsulated: true })
+          await child.register(async (deeper) => void deeper.get('/deeper', closed, handler))
+        },
+        { prefix: '/v1' }
+      )
+      app.get('/outside', closed, handler)
+      const ask = await start(app)
+      for (const path of ['/v1/before', '/v1/deeper']) {
+        expect((await ask(path)).status, path).toBe(401)
+        expect((await ask(path, [], 'HEAD')).status, path).toBe(401)
+        expect((await ask(path, bearer())).status, path).toBe(200)
+      }
+      expect((await ask('/outside')).status).toBe(200)
+      expect((await ask('/.well-known/oauth-protected-resource')).status).toBe(200)
+    })
+
+    test('encapsulated: true on the root instance protects all, and serves the metadata', async () => {
+      const app = fastify()
+      await app.register(resourceServerPlugin, { api, encapsulated: true })
+      app.get('/items', closed, handler)
+      const ask = await start(app)
+      expect((await ask('/items')).status).toBe(401)
+      expect((await ask('/.well-known/oauth-protected-resource')).status).toBe(200)
+    })
+
+    test('an encapsulated that is neither true nor false stops the start', async () => {
+      const app = create(async (child) => {
+        await child.register(resourceServerPlugin, { api, encapsulated: 'yes' as never })
+      })
+      await expect(app.ready()).rejects.toThrow('`encapsulated` is not true or false')
+    })
+
+    test('PRM-20 (RFC 8615 §3): encapsulated: true stops the start where the root instance serves no metadata', async () => {
+      await expect(create(inside(true)).ready()).rejects.toThrow('register protectedResourceMetadata(api) on the root')
+      const child: Plugin = async (one) => void one.register(protectedResourceMetadata(api))
+      await expect(create(child).ready()).rejects.toThrow('no request for the metadata')
+      await create(inside(true), metadata).ready()
+      await create(metadata, inside(true)).ready()
+    })
+
+    test('assertProtected() names every route whose config.auth nothing reads, wherever and whenever declared', async () => {
+      const app = create(metadata)
+      app.get('/early', closed, handler)
+      void app.register(inside(true), { prefix: '/safe' })
+      void app.register(
+        async (child) => {
+          child.route({ method: ['POST', 'PUT'], url: '/', config: { auth: true }, handler })
+          child.get('/:id', { ...closed, constraints: { host: 'a.example' } }, handler)
+          child.get('/open', { config: { auth: false } }, handler)
+          child.get('/none', handler)
+        },
+        { prefix: '/outside' }
+      )
+      assertProtected(app)
+      app.get('*', { config: { auth: undefined as never } }, handler)
+      const error = await app.ready().then(
+        () => undefined,
+        (thrown: Error) => thrown
+      )
+      expect(error).toBeInstanceOf(TypeError)
+      const named = /`config\.auth` of (.*), so anybody/.exec((error as Error).message)?.[1]?.split(', ')
+      expect(new Set(named)).toEqual(
+        new Set([
+          'GET /early',
+          'HEAD /early',
+          'POST /outside',
+          'PUT /outside',
+          'GET /outside/:id',
+          'HEAD /outside/:id',
+          'GET *',
+          'HEAD *'
+        ])
+      )
+    })
+
+    test('assertProtected() throws at once where the app is ready', async () => {
+      const app = create()
+      app.get('/items', closed, handler)
+      await app.ready()
+      expect(() => assertProtected(app)).toThrow('GET /items')
+      const none = create()
+      await none.ready()
+      assertProtected(none)
+    })
+
+    test('assertProtected() accepts a plugin that is registered after it and after the routes', async () => {
+      const app = create()
+      assertProtected(app)
+      app.get('/items', closed, handler)
+      await app.register(async (child) => void child.get('/child', closed, handler))
+      await app.register(resourceServerPlugin, { api })
+      await app.ready()
+      assertProtected(app)
+    })
+
+    test('assertProtected() throws, and does not pass, where a version of Fastify shows no routes', async () => {
+      const app = create()
+      await app.ready()
+      const odd = Object.assign(Object.create(app), { printRoutes: () => '└── /items (GET)' })
+      expect(() => assertProtected(odd)).toThrow('cannot read the routes')
+    })
   })
 
   test('request.auth is the access in handlers and null where none was asked for', async () => {

@@ -1,6 +1,6 @@
 /**
- * `npm run fuzz`: new inputs for each target for a while. What breaks a rule is made small, becomes a case of the corpus
- * for good, and fails the run. The same seed gives the same inputs in the same order; only how far it gets depends on
+ * `npm run fuzz`: new inputs for each target for a while. What breaks a rule is made small, written to coverage/fuzz (with
+ * `--keep`: into the corpus, which `npm test` replays), and fails the run. The same seed gives the same inputs in the same order; only how far it gets depends on
  * the machine. Not part of `npm test`.
  *
  * An input that is never done with is written to coverage/fuzz-hang.txt by a thread that watches, and ends the process.
@@ -9,14 +9,19 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { appendCase, readCorpus, UNKNOWN } from './corpus.js'
+import { appendCase, CORPUS, FINDINGS, readCorpus, UNKNOWN } from './corpus.js'
 import { inputs } from './mutate.js'
 import type { Target } from './target.js'
 import { type Entry, TARGETS } from './targets.js'
 import { expand, quote, writeOut } from './template.js'
 
-const options = JSON.parse(process.env['FUZZ'] ?? '{}') as { seconds?: number; seed?: number; target?: string }
-const { seconds = 60, seed = 1, target: only } = options
+const options = JSON.parse(process.env['FUZZ'] ?? '{}') as {
+  seconds?: number
+  seed?: number
+  target?: string
+  keep?: boolean
+}
+const { seconds = 60, seed = 1, target: only, keep = false } = options
 const names = Object.keys(TARGETS).filter((name) => only === undefined || name === only)
 
 /** Inputs between two looks at the time; also how often what is new joins the seeds. */
@@ -32,6 +37,8 @@ interface Report {
   executions: number
   readonly verdicts: Record<string, number>
   readonly findings: string[]
+  /** Files that findings were written to. */
+  readonly written: string[]
   growth: number
 }
 const reports: Report[] = []
@@ -96,7 +103,7 @@ const kindOf = (error: unknown): string =>
 test.each(names)('%s', async (name) => {
   const { start, isDocument } = TARGETS[name] as Entry
   const target = await start()
-  const report: Report = { target: name, executions: 0, verdicts: {}, findings: [], growth: 0 }
+  const report: Report = { target: name, executions: 0, verdicts: {}, findings: [], written: [], growth: 0 }
   reports.push(report)
   const seeds = readCorpus(name).map(({ input }) => writeOut(input))
   const until = performance.now() + (1000 * seconds) / names.length
@@ -140,7 +147,12 @@ async function found(
     }
   })
   report.findings.push(kind)
-  appendCase(report.target, { title: `found with seed ${seed}: ${kind}`, verdict: UNKNOWN, input: small })
+  const file = appendCase(keep ? CORPUS : FINDINGS, report.target, {
+    title: `found with seed ${seed}: ${kind}`,
+    verdict: UNKNOWN,
+    input: small
+  })
+  if (!report.written.includes(file)) report.written.push(file)
 }
 
 /** Without every part that it breaks the rule without as well. */

@@ -1,6 +1,10 @@
 /** Every case that the fuzzer starts from, and everything that it ever found: again on each run of the tests. */
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { readCorpus, UNKNOWN } from './corpus.js'
+
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, relative, resolve } from 'node:path'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { appendCase, CORPUS, FINDINGS, readCorpus, UNKNOWN } from './corpus.js'
 import type { Target } from './target.js'
 import { TARGETS } from './targets.js'
 import { expand, quote } from './template.js'
@@ -30,4 +34,13 @@ describe.each(Object.entries(TARGETS))('the corpus of %s', (name, { start }) => 
 test('bytes that were quoted come back as they were', () => {
   const bytes = '<<h 00>> <<token>> \0\u00ff\r\n{"a":1}<<<'
   expect(expand(quote(bytes))).toBe(bytes)
+})
+
+test('findings go outside of the corpus, and the file they went to is told', () => {
+  expect(relative(CORPUS, FINDINGS)).toMatch(/^\.\./)
+  const folder = mkdtempSync(join(tmpdir(), 'findings-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const file = appendCase(folder, 'dpop', { title: 'found', verdict: UNKNOWN, input: 'x' })
+  expect(resolve(file)).toBe(join(folder, 'dpop.txt'))
+  expect(readFileSync(file, 'utf8')).toBe('### ? | found\nx\n')
 })

@@ -9,7 +9,8 @@
  * Before the bar stands what must become of it; `?` is a finding of the fuzzer that nobody has looked at yet, of which no
  * more is asked than that no rule is broken.
  */
-import { appendFileSync, readFileSync } from 'node:fs'
+import { appendFileSync, mkdirSync, readFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export interface Case {
@@ -21,10 +22,13 @@ export interface Case {
 
 export const UNKNOWN = '?'
 
-const pathOf = (target: string): string => fileURLToPath(new URL(`corpus/${target}.txt`, import.meta.url))
+/** The folder that `npm test` replays. */
+export const CORPUS = fileURLToPath(new URL('corpus', import.meta.url))
+/** Where findings go unless they are to be kept: nothing replays it. */
+export const FINDINGS = fileURLToPath(new URL('../../coverage/fuzz', import.meta.url))
 
 export function readCorpus(target: string): readonly Case[] {
-  const [, ...cases] = `\n${readFileSync(pathOf(target), 'utf8')}`.split('\n### ')
+  const [, ...cases] = `\n${readFileSync(join(CORPUS, `${target}.txt`), 'utf8')}`.split('\n### ')
   return cases.map((one) => {
     const [heading = '', ...lines] = one.replace(/\n$/, '').split('\n')
     const [verdict = '', title = ''] = heading.split(' | ')
@@ -32,7 +36,10 @@ export function readCorpus(target: string): readonly Case[] {
   })
 }
 
-/** For good: whoever finds out what is wrong writes down what should become of it. */
-export function appendCase(target: string, { title, verdict, input }: Case): void {
-  appendFileSync(pathOf(target), `### ${verdict} | ${title.replace(/[^\x20-\x7b\x7d\x7e]+/g, ' ')}\n${input}\n`)
+/** Adds a finding to the target's file in the folder. @returns the file, from the current directory */
+export function appendCase(folder: string, target: string, { title, verdict, input }: Case): string {
+  const file = join(folder, `${target}.txt`)
+  mkdirSync(folder, { recursive: true })
+  appendFileSync(file, `### ${verdict} | ${title.replace(/[^\x20-\x7b\x7d\x7e]+/g, ' ')}\n${input}\n`)
+  return relative('', file)
 }

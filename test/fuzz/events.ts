@@ -139,7 +139,15 @@ function revokes(type: string, event: Json, { sub_id: subId, toe, iat }: Json): 
   if (format !== undefined && format !== 'complex') return names(subject, at)
   const isSession = isObject(session) && session['format'] === 'opaque' && session['id'] === 'x1' && isBefore(at)
   const bySession = isObject(session) && session['format'] !== 'opaque' && names(session, at)
-  return isSession || bySession || (isObject(user) && names(user, at))
+  // `tokensHaveSid` is not set, so the session counts only where the user cannot be told.
+  return isObject(user) && canBeTold(user) ? names(user, at) : isSession || bySession
+}
+
+/** Whether a simple subject, or one of its aliases, is a user or a token of our issuer. */
+function canBeTold({ format, iss, sub, jti, identifiers }: Json): boolean {
+  if (format === 'aliases' && Array.isArray(identifiers))
+    return identifiers.slice(0, 32).some((one) => isObject(one) && one['format'] !== 'aliases' && canBeTold(one))
+  return iss === ISSUER && ((format === 'jwt_id' && isName(jti)) || (format === 'iss_sub' && isName(sub)))
 }
 
 /** Whether a simple subject, or one of its aliases, is our user or our token. */
@@ -178,7 +186,9 @@ export function logoutTokens(): Target {
         [sub, sid].every((one) => one === undefined || isName(one)) &&
         isObject(events) &&
         isObject(events[LOGOUT])
-      return isLogout ? { taken: true, revokes: isBefore(iat) && (sub === 'u1' || sid === 'x1') } : NOTHING
+      if (!isLogout) return NOTHING
+      // `tokensHaveSid` is not set, so the session counts only where the user is not named.
+      return { taken: true, revokes: isBefore(iat) && (sub === undefined ? sid === 'x1' : sub === 'u1') }
     }
   })
 }

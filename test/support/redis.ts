@@ -25,10 +25,13 @@ import type { RedisClient, RedisSubscriber } from '../../adapters/redis.js'
 export const CLIENTS = ['ioredis', 'iovalkey', 'node-redis'] as const
 export type ClientName = (typeof CLIENTS)[number]
 
+/** The program, by name or path. One that does not exist hides an installed server. */
+const REDIS_SERVER = process.env['REDIS_SERVER'] ?? 'redis-server'
+
 /** False where no server is installed: the tests are skipped then, which CI takes for a failure. */
 export const hasRedis: boolean = (() => {
   try {
-    execFileSync('redis-server', ['--version'], { stdio: 'ignore' })
+    execFileSync(REDIS_SERVER, ['--version'], { stdio: 'ignore' })
     return true
   } catch {
     console.warn('redis-server is not installed: what needs one is skipped (Debian: apt-get install redis-server)')
@@ -66,7 +69,7 @@ export function createRedis({ cluster = false } = {}): TestRedis {
       ? ['--cluster-enabled', 'yes', '--cluster-port', String(await freePort()), '--cluster-announce-ip', '127.0.0.1']
       : []
     server = spawn(
-      'redis-server',
+      REDIS_SERVER,
       [
         '--port',
         String(port),
