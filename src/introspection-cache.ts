@@ -7,8 +7,10 @@
  */
 import { hash } from 'node:crypto'
 import { type CacheStats, createTimedCache } from './cache.js'
+import { type Caller, type Callers, createQuestion, type Question, type Waiting } from './callers.js'
 import { type IntrospectionMeans, introspect } from './introspection.js'
 import type { Issuer } from './issuer.js'
+import { createKnownTokens, type KnownTokensStats } from './known-tokens.js'
 import type { Shared } from './shared.js'
 import { createSharedAnswers, type Lifetime, type SharedAnswer } from './shared-answers.js'
 import type { Awaitable, Claims } from './types.js'
@@ -18,6 +20,8 @@ const MAX_ACTIVE = 10_000
 const MAX_INACTIVE = 1000
 /** Seconds that "not active" is remembered. */
 const INACTIVE_FOR = 10
+const SLOWER_THAN_CACHE =
+  'introspection: an answer took longer than `cacheFor`, so that it was not cached and every request asks: raise `cacheFor`, or look why the endpoint is slow'
 
 /** The fact that a server called a token active, and what it said of it; the token made of it, once its claims passed. */
 export interface Active {
@@ -31,24 +35,32 @@ export interface Active {
 
 export interface IntrospectionCache {
   /** What is known of the token, or is being asked; else it is asked. undefined: not active. */
-  recall(token: string, issuer: Issuer): Awaitable<Active | undefined>
+  recall(token: string, issuer: Issuer, caller: Caller): Awaitable<Active | undefined>
   /** Asks now. Whatever was known, or asked before and not answered yet, counts no longer once this is answered. */
-  ask(token: string, issuer: Issuer): Promise<Active | undefined>
-  stats(): { readonly active: CacheStats; readonly inactive: CacheStats; readonly introspecting: number }
+  ask(token: string, issuer: Issuer, caller: Caller): Promise<Active | undefined>
+  stats(): {
+    readonly active: CacheStats
+    readonly inactive: CacheStats
+    readonly introspecting: number
+    /** Digests of tokens that were active before. */
+    readonly knownTokens: KnownTokensStats
+  }
 }
 
 export interface IntrospectionCacheMeans extends IntrospectionMeans {
+  readonly callers: Callers
   /** Where processes share answers. */
   readonly shared?: Shared | undefined
 }
 
-export function createIntrospectionCache({ shared, ...means }: IntrospectionCacheMeans): IntrospectionCache {
+export function createIntrospectionCache({ shared, callers, ...means }: IntrospectionCacheMeans): IntrospectionCache {
   const { now } = means
   const active = createTimedCache<Active>(MAX_ACTIVE)
   const inactive = createTimedCache<true>(MAX_INACTIVE)
   const answers = shared && createSharedAnswers(shared, means)
+  const knownTokens = createKnownTokens(shared, now)
   /** The latest question about each token. */
-  const asking = new Map<string, Promise<Active | undefined>>()
+  const asking = new Map<string, Question<Active | undefined>>()
 
   const keyOf = (token: string, issuer: Issuer): string => hash('sha256', `${issuer.serial}.${token}`, 'base64url')
   const lifetimeOf = ({ settings }: Issuer): Lifetime => ({
@@ -70,18 +82,23 @@ export function createIntrospectionCache({ shared, ...means }: IntrospectionCach
 
   /** Another process's answer, or the server's, which `publish` makes known to the others. */
   const answer = async (
+    key: string,
     token: string,
     issuer: Issuer,
-    known: Promise<SharedAnswer | undefined> | undefined
+    known: Promise<SharedAnswer | undefined> | undefined,
+    waiting: Waiting
   ): Promise<SharedAnswer & { publish?: () => void }> => {
-    const shared = known && (await known)
+    const [shared, wasActive] = await Promise.all([known, knownTokens.has(key, token, issuer)])
     if (shared) return shared
     // Before: what was so when it was asked is not newer for having been long on its way.
     const since = now()
-    const members = await introspect(token, issuer, means)
+    const standing = wasActive ? 'known' : 'stranger'
+    const members = await introspect(token, issuer, means, waiting, standing)
+    issuer.limits.told(standing, members !== undefined)
     const exp = members?.['exp']
     const { active: lives, inactive: remembered } = lifetimeOf(issuer)
     const most = since + (members ? lives : remembered)
+    if (members && lives > 0 && now() >= most) issuer.warn(SLOWER_THAN_CACHE)
     const given = { members, since, until: typeof exp === 'number' ? Math.min(exp, most) : most }
     return { ...given, publish: () => answers?.set(token, issuer, given, lifetimeOf(issuer)) }
   }
@@ -91,9 +108,10 @@ export function createIntrospectionCache({ shared, ...means }: IntrospectionCach
     token: string,
     issuer: Issuer,
     known: Promise<SharedAnswer | undefined> | undefined
-  ): Promise<Active | undefined> => {
-    const question = answer(token, issuer, known)
-      .then(({ members, until, publish }): Active | undefined => {
+  ): Question<Active | undefined> => {
+    const ask = async (waiting: Waiting): Promise<Active | undefined> =>
+      answer(key, token, issuer, known, waiting).then(({ members, until, publish }): Active | undefined => {
+        knownTokens.learn(key, token, issuer, members)
         // A question that was overtaken says what was so before: whoever waits for it is told, and nobody else, ever.
         const overtaken = asking.get(key) !== question
         const fact = members && {
@@ -107,24 +125,30 @@ export function createIntrospectionCache({ shared, ...means }: IntrospectionCach
         }
         return fact
       })
-      .finally(() => {
-        if (asking.get(key) === question) asking.delete(key)
-      })
+    const question = createQuestion(ask, callers, () => {
+      if (asking.get(key) === question) asking.delete(key)
+    })
     asking.set(key, question)
     return question
   }
 
   return {
-    recall: (token, issuer) => {
+    recall: (token, issuer, caller) => {
       const key = keyOf(token, issuer)
       const time = now()
       if (inactive.get(key, time)) return undefined
-      const known = active.get(key, time) ?? asking.get(key)
+      const known = active.get(key, time)
       if (known) return known
-      return start(key, token, issuer, answers?.get(token, issuer, lifetimeOf(issuer)))
+      const question = asking.get(key) ?? start(key, token, issuer, answers?.get(token, issuer, lifetimeOf(issuer)))
+      return question.join(caller)
     },
-    ask: (token, issuer) => start(keyOf(token, issuer), token, issuer, undefined),
-    stats: () => ({ active: active.stats(), inactive: inactive.stats(), introspecting: asking.size })
+    ask: (token, issuer, caller) => start(keyOf(token, issuer), token, issuer, undefined).join(caller),
+    stats: () => ({
+      active: active.stats(),
+      inactive: inactive.stats(),
+      introspecting: asking.size,
+      knownTokens: knownTokens.stats()
+    })
   }
 }
 

@@ -5,13 +5,15 @@
  * Does NOT check issuer, audience and time, which an active token must satisfy all the same (RFC 7662 §4), and does
  * NOT cache: see `introspection-cache.ts`. Never sends a token to a second server.
  */
-import { isPromise, withDeadline } from './awaitable.js'
+import { isPromise, unlessAborted, withDeadline } from './awaitable.js'
+import type { Waiting } from './callers.js'
 import { deepFreeze } from './claims.js'
 import { Misconfigured, Unavailable } from './errors.js'
 import type { Answer, Http } from './http.js'
 import type { IntrospectionSettings } from './introspection-settings.js'
 import type { Issuer } from './issuer.js'
 import type { IntrospectionDialect } from './options.js'
+import type { Standing } from './places.js'
 import { readSignedAnswer, SIGNED_ANSWER, type SignedAnswerMeans } from './signed-introspection.js'
 import type { Awaitable, Claims } from './types.js'
 
@@ -22,6 +24,8 @@ export interface IntrospectionMeans extends SignedAnswerMeans {
 }
 
 /**
+ * @param waiting for the answer: nothing is sent once everyone has left
+ * @param standing whether the token was active before
  * @returns the members of the answer, frozen; or undefined for a token that is not active
  * @throws {Unavailable} the server did not answer, or asked for patience
  * @throws {Misconfigured} it refused *our* credentials, or does not speak RFC 7662, or RFC 9701 where that was asked for
@@ -29,12 +33,19 @@ export interface IntrospectionMeans extends SignedAnswerMeans {
 export async function introspect(
   token: string,
   issuer: Issuer,
-  means: IntrospectionMeans
+  means: IntrospectionMeans,
+  waiting: Waiting,
+  standing: Standing
 ): Promise<Claims | undefined> {
   const settings = issuer.settings.introspection as IntrospectionSettings
-  const answer = await issuer.limits.run(async () =>
-    means.http(await introspectionRequest(token, issuer, settings, means.deadline))
-  )
+  const { signal } = waiting
+  const send = async (): Promise<Answer> => {
+    const request = await unlessAborted(introspectionRequest(token, issuer, settings, means.deadline), signal)
+    signal.throwIfAborted()
+    waiting.goOut()
+    return means.http(request)
+  }
+  const answer = await issuer.limits.run(send, standing, signal)
   const about = `the introspection endpoint of ${issuer.settings.issuer}`
   if (settings.dialect) return readDialect(answer, settings.dialect, about)
   requireSuccess(answer.status, about)

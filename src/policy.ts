@@ -92,7 +92,7 @@ function scopesNeeded(checks: readonly Check<string>[], access?: Access): readon
 export interface Enforcement {
   readonly context: CheckContext
   /** The same access, with what the authorization server says of its token now. */
-  readonly renew: (access: Access) => Promise<Access>
+  readonly renew: (access: Access, request: ResourceRequest) => Promise<Access>
 }
 
 /**
@@ -110,7 +110,7 @@ export function enforce(
     const passed = run(checks, access, request, context)
     return passed === undefined ? access : passed.then(() => access)
   }
-  return renew(access).then((current) => andThen(run(checks, current, request, context), () => current))
+  return renew(access, request).then((current) => andThen(run(checks, current, request, context), () => current))
 }
 
 function run(
