@@ -17,13 +17,18 @@ export type { Connection } from './node-request.js'
 /** A `Request` as the core reads it. `Headers` joins repeated fields with a comma, which the core knows to look for. */
 export class FetchRequest implements ResourceRequest {
   readonly #headers: Headers
+  readonly #request: { readonly signal?: AbortSignal }
   readonly #connection: Connection | undefined
   readonly method: string
   readonly url: string
 
   /** @param connection what the request came on, where the host can tell */
-  constructor(request: Pick<Request, 'method' | 'url' | 'headers'>, connection?: Connection) {
+  constructor(
+    request: Pick<Request, 'method' | 'url' | 'headers'> & { readonly signal?: AbortSignal },
+    connection?: Connection
+  ) {
     this.#headers = request.headers
+    this.#request = request
     this.#connection = connection
     this.method = request.method
     const { pathname, search } = new URL(request.url)
@@ -41,6 +46,13 @@ export class FetchRequest implements ResourceRequest {
 
   get peerAddress(): string | undefined {
     return this.#connection?.remoteAddress
+  }
+
+  onGone(listener: () => void): () => void {
+    const { signal } = this.#request
+    if (signal?.aborted) listener()
+    signal?.addEventListener('abort', listener, { once: true })
+    return () => signal?.removeEventListener('abort', listener)
   }
 }
 

@@ -12,6 +12,50 @@ export interface Connection {
   getPeerX509Certificate?(): { readonly raw: Uint8Array } | undefined
 }
 
+/** A connection, or a stream of HTTP/2, that says when it is closed. */
+interface Closing {
+  readonly destroyed?: boolean
+  once?(event: 'close', listener: () => void): unknown
+  off?(event: 'close', listener: () => void): unknown
+}
+
+/** Requests that wait on a connection. It has one listener for all of them, however many are pipelined on it. */
+interface Listening {
+  readonly calls: Set<() => void>
+  readonly listener: () => void
+}
+
+const listening = new WeakMap<Closing, Listening>()
+
+/** @returns ends it */
+function onClose(connection: Closing | null | undefined, call: () => void): () => void {
+  if (typeof connection?.once !== 'function') return () => undefined
+  if (connection.destroyed === true) {
+    call()
+    return () => undefined
+  }
+  const { calls, listener } = listening.get(connection) ?? listen(connection)
+  calls.add(call)
+  return () => {
+    calls.delete(call)
+    if (calls.size > 0) return
+    connection.off?.('close', listener)
+    listening.delete(connection)
+  }
+}
+
+function listen(connection: Closing): Listening {
+  const calls = new Set<() => void>()
+  const listener = (): void => {
+    listening.delete(connection)
+    for (const call of calls) call()
+  }
+  const made = { calls, listener }
+  listening.set(connection, made)
+  connection.once?.('close', listener)
+  return made
+}
+
 /** `GET http://host/path`: every server must accept it (RFC 9112 §3.2.2), and its host is not ours to believe. */
 const ABSOLUTE_FORM = /^https?:\/\/[^/?#]*/i
 
@@ -21,13 +65,16 @@ const ABSOLUTE_FORM = /^https?:\/\/[^/?#]*/i
  */
 export class NodeRequest implements ResourceRequest {
   readonly #rawHeaders: readonly string[]
-  readonly #request: { readonly socket?: Connection | null | undefined }
+  readonly #request: { readonly socket?: Connection | null | undefined; readonly stream?: Closing | null }
   readonly method: string
   readonly url: string
 
   /** @param url the target before any router cut it, where the framework keeps it elsewhere than in `request.url` */
   constructor(
-    request: Pick<IncomingMessage, 'method' | 'url' | 'rawHeaders'> & { readonly socket?: Connection | null },
+    request: Pick<IncomingMessage, 'method' | 'url' | 'rawHeaders'> & {
+      readonly socket?: Connection | null
+      readonly stream?: object | null
+    },
     url?: string
   ) {
     this.#request = request
@@ -53,6 +100,11 @@ export class NodeRequest implements ResourceRequest {
 
   get peerAddress(): string | undefined {
     return this.#request.socket?.remoteAddress
+  }
+
+  onGone(listener: () => void): () => void {
+    // A stream of HTTP/2 is closed by itself, and its connection is for others too.
+    return onClose(this.#request.stream ?? (this.#request.socket as Closing | null | undefined), listener)
   }
 }
 

@@ -7,7 +7,7 @@
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
-import { markdown } from '../test/chaos/table.mjs'
+import { markdown, markdownFloods } from '../test/chaos/table.mjs'
 
 const inProject = (/** @type {string} */ path) => new URL(`../${path}`, import.meta.url)
 const page = inProject('docs/reliability.md')
@@ -17,12 +17,13 @@ const machine = `Node.js ${process.versions.node}, ${cpus().length} cores`
 
 const chaos = read('coverage/reliability.json')
 if (chaos) {
-  const { apps, rounds, step, lines } = /** @type {import('../test/chaos/table.mjs').Report} */ (chaos)
+  const { apps, rounds, step, lines, floods } = /** @type {import('../test/chaos/table.mjs').Report} */ (chaos)
   const requests = lines.reduce((sum, line) => sum + line.requests, 0)
   replace(
     'faults',
     `${lines.length} faults, ${requests.toLocaleString('en')} requests: ${rounds} rounds, ${step} s apart, to each of ${list(apps)}. ${machine}.\n\n${markdown(lines)}`
   )
+  replace('floods', markdownFloods(floods))
 }
 
 const soak = read('coverage/soak.json')

@@ -7,6 +7,7 @@
  */
 import { andThen, isPromise } from './awaitable.js'
 import { type CacheStats, createMemo } from './cache.js'
+import { createCallers } from './callers.js'
 import {
   bytesOf,
   deepFreeze,
@@ -31,7 +32,7 @@ import type { Settings } from './settings.js'
 import { createStatusLists, type StatusListStats } from './status-list.js'
 import { createTokenCache } from './token-cache.js'
 import { fieldOf, requireToken68 } from './token68.js'
-import type { Awaitable, Claims, Credentials } from './types.js'
+import type { Awaitable, Claims, Credentials, ResourceRequest } from './types.js'
 import { type TokenVerifierMark, VerifiedAccessToken, type VerifiedBy } from './verified-access-token.js'
 import { createVerifySignature, type VerifySignature } from './verify-signature.js'
 
@@ -45,10 +46,11 @@ const SCHEMES = ['Bearer', 'DPoP'] as const
 
 export interface AccessTokenVerifier {
   /**
+   * @param request that the credentials came in: it waits no longer than its deadline, and not after its client is gone
    * @throws {InvalidRequest | InvalidToken} the token is no good, for one of many reasons
    * @throws {Unavailable | Misconfigured} whether it is good cannot be known
    */
-  verify(credentials: Credentials): Awaitable<VerifiedAccessToken>
+  verify(credentials: Credentials, request: ResourceRequest): Awaitable<VerifiedAccessToken>
   readonly verifyFresh: VerifyFresh
   /**
    * Looks a JWT up in the status list that it names, where its issuer has `statusList`. Synchronous while the list is known.
@@ -56,7 +58,7 @@ export interface AccessTokenVerifier {
    * @param accessToken one that this verifier returned
    * @throws {InvalidToken | Unavailable | Misconfigured} it is not valid any more, or nobody knows
    */
-  requireStatus(accessToken: VerifiedAccessToken): Awaitable<void>
+  requireStatus(accessToken: VerifiedAccessToken, request: ResourceRequest): Awaitable<void>
   stats(): ReturnType<IntrospectionCache['stats']> & {
     readonly verified: CacheStats
     readonly headers: CacheStats
@@ -84,8 +86,10 @@ export function createAccessTokenVerifier(
   const { resource, now, clockTolerance, impliedScopes } = settings
   const decrypt = createDecrypt(settings.decryptionKeys)
   const verified = createTokenCache<VerifiedAccessToken>()
+  const callers = createCallers(settings.http.deadline)
   const answers = createIntrospectionCache({
     http,
+    callers,
     deadline: settings.callbackTimeout,
     resource,
     now,
@@ -190,8 +194,13 @@ export function createAccessTokenVerifier(
     verifyClaims(members, rules, { required: [], allowMissingAudience, clockTolerance }, now())
   }
 
-  const verifyThere = (field: string, token: string, issuer: Issuer): Awaitable<VerifiedAccessToken> =>
-    andThen(answers.recall(token, issuer), (answer) => believe(field, token, answer, issuer))
+  const verifyThere = (
+    field: string,
+    token: string,
+    issuer: Issuer,
+    request: ResourceRequest
+  ): Awaitable<VerifiedAccessToken> =>
+    andThen(answers.recall(token, issuer, request), (answer) => believe(field, token, answer, issuer))
 
   const believe = (field: string, token: string, known: Active | undefined, issuer: Issuer): VerifiedAccessToken => {
     if (known === undefined) throw new InvalidToken('inactive')
@@ -209,53 +218,69 @@ export function createAccessTokenVerifier(
     return accessToken
   }
 
-  const verifyJwtOf = (received: Received): Awaitable<VerifiedAccessToken> => {
+  const verifyJwtOf = (received: Received, request: ResourceRequest): Awaitable<VerifiedAccessToken> => {
     const iss = received.jwt.unverifiedClaims()['iss']
     if (typeof iss !== 'string') throw new InvalidToken('claim', { expected: 'iss: a string', received: iss })
     const issuer = issuers.named(iss)
-    return isPromise(issuer) ? verifyLater(received, issuer) : verifyBy(received, issuer)
+    return isPromise(issuer)
+      ? verifyLater(received, callers.inTime(issuer, request, 'issuer'), request)
+      : verifyBy(received, issuer, request)
   }
 
-  const verifyLater = async (received: Received, issuer: Promise<Issuer | undefined>): Promise<VerifiedAccessToken> =>
-    verifyBy(received, await issuer)
+  const verifyLater = async (
+    received: Received,
+    issuer: Awaitable<Issuer | undefined>,
+    request: ResourceRequest
+  ): Promise<VerifiedAccessToken> => verifyBy(received, await issuer, request)
 
-  const verifyBy = (received: Received, issuer: Issuer | undefined): Awaitable<VerifiedAccessToken> => {
+  const verifyBy = (
+    received: Received,
+    issuer: Issuer | undefined,
+    request: ResourceRequest
+  ): Awaitable<VerifiedAccessToken> => {
     if (issuer === undefined)
       throw new InvalidToken('issuer', { expected: issuers.names, received: received.jwt.unverifiedClaims()['iss'] })
-    return issuer.settings.tokens === 'opaque'
-      ? verifyThere(received.field, received.token, issuer)
-      : verifyHere(received, issuer)
+    if (issuer.settings.tokens === 'opaque') return verifyThere(received.field, received.token, issuer, request)
+    // With keys at hand nothing is waited for but a turn to check the signature, which needs no deadline.
+    return now() < issuer.keySetSettledUntil()
+      ? verifyHere(received, issuer)
+      : callers.inTime(verifyHere(received, issuer), request, 'jwks')
   }
 
   /** What is encrypted to us is nobody else's to judge: from here on there is no way to introspection but by `iss`. */
-  const verifyEncrypted = async (field: string, token: string): Promise<VerifiedAccessToken> => {
+  const verifyEncrypted = async (
+    field: string,
+    token: string,
+    request: ResourceRequest
+  ): Promise<VerifiedAccessToken> => {
     const jwt = readUnverifiedJwt(await decrypt(token), headers)
     // Encrypted alone, claims are anybody's who has our public key (RFC 8725 §3.3).
     if (jwt === undefined) throw new InvalidToken('type', { expected: 'a signed JWT inside the encrypted one' })
-    const accessToken = await verifyJwtOf({ field, token, jwt, wrapping: 'encrypted' })
+    const accessToken = await verifyJwtOf({ field, token, jwt, wrapping: 'encrypted' }, request)
     decrypt.confirm(token)
     return accessToken
   }
 
-  const verify = (credentials: Credentials): Awaitable<VerifiedAccessToken> => {
+  const verify = (credentials: Credentials, request: ResourceRequest): Awaitable<VerifiedAccessToken> => {
     const { field } = credentials
     const known = verified.get(field)
-    return known !== undefined && isCurrent(known) ? known : verifyUnknown(field, credentials.token)
+    return known !== undefined && isCurrent(known) ? known : verifyUnknown(field, credentials.token, request)
   }
 
-  const verifyUnknown = (field: string, token: string): Awaitable<VerifiedAccessToken> => {
+  const verifyUnknown = (field: string, token: string, request: ResourceRequest): Awaitable<VerifiedAccessToken> => {
     // What is built like a JWT has no character that a token may not have.
     const jwt = issuers.only ? undefined : readUnverifiedJwt(token, headers)
-    if (jwt !== undefined) return verifyJwtOf({ field, token, jwt, wrapping: 'none' })
+    if (jwt !== undefined) return verifyJwtOf({ field, token, jwt, wrapping: 'none' }, request)
     requireToken68(token)
-    if (issuers.only) return verifyThere(field, token, issuers.only)
-    if (settings.decryptionKeys.length > 0 && decrypt.isForUs(token)) return verifyEncrypted(field, token)
-    return verifyOpaque(field, token)
+    if (issuers.only) return verifyThere(field, token, issuers.only, request)
+    if (settings.decryptionKeys.length > 0 && decrypt.isForUs(token)) return verifyEncrypted(field, token, request)
+    return verifyOpaque(field, token, request)
   }
 
-  const verifyOpaque = (field: string, token: string): Awaitable<VerifiedAccessToken> =>
-    andThen(issuers.forOpaque(token), (issuer) => {
-      if (issuer?.settings.introspection && issuer.settings.tokens !== 'jwt') return verifyThere(field, token, issuer)
+  const verifyOpaque = (field: string, token: string, request: ResourceRequest): Awaitable<VerifiedAccessToken> =>
+    andThen(callers.inTime(issuers.forOpaque(token), request, 'issuer'), (issuer) => {
+      if (issuer?.settings.introspection && issuer.settings.tokens !== 'jwt')
+        return verifyThere(field, token, issuer, request)
       // Nobody can be asked about it.
       if (!isJwe(token)) throw new InvalidToken('malformed')
       throw new InvalidToken(settings.decryptionKeys.length > 0 ? 'decryption' : 'type')
@@ -264,11 +289,11 @@ export function createAccessTokenVerifier(
   return {
     verify,
     verifyFresh: createVerifyFresh({ verifier, answers, create, requireGood, impliedScopes, forget }),
-    requireStatus: (accessToken) => {
+    requireStatus: (accessToken, request) => {
       const { claims, hasStatus, issuedBy, by } = accessToken
       // Of an opaque token its issuer was asked, and said itself that it is active.
       if (!hasStatus || by !== 'signature' || issuedBy.settings.statusList === undefined) return undefined
-      return statusLists.require(claims['status'], issuedBy)
+      return callers.inTime(statusLists.require(claims['status'], issuedBy), request, 'status_list')
     },
     stats: () => ({
       verified: verified.stats(),

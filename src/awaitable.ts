@@ -18,6 +18,25 @@ export function andThen<T, R>(value: Awaitable<T>, next: (value: T) => Awaitable
 }
 
 /**
+ * The value, unless the signal is aborted before.
+ *
+ * @throws the signal's reason
+ */
+export async function unlessAborted<T>(value: Promise<T>, signal: AbortSignal): Promise<T> {
+  let abandon = (): void => undefined
+  const aborted = new Promise<never>((_, reject) => {
+    abandon = () => reject(signal.reason)
+    if (signal.aborted) abandon()
+    else signal.addEventListener('abort', abandon)
+  })
+  try {
+    return await Promise.race([value, aborted])
+  } finally {
+    signal.removeEventListener('abort', abandon)
+  }
+}
+
+/**
  * A function of the user's may never answer; what waits for it must all the same be told.
  *
  * @param seconds after which `late` is thrown instead of waiting on

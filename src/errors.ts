@@ -287,6 +287,9 @@ export class Outage extends Unavailable {
   }
 }
 
+/** The other side is up and asked for fewer requests (429): a limit on this API, which says nothing about its health. */
+export class RateLimited extends Outage {}
+
 /** 500 without a challenge: ours, not the client's. The authorization server refused *our* credentials, or its metadata names another issuer. */
 export class Misconfigured extends ResourceServerError {
   /** @param problem what was expected, what came, what to change: for the operator, not sent */

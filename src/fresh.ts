@@ -8,7 +8,7 @@ import { readScopes, withAnswer, withImplied } from './claims.js'
 import { InvalidToken, Misconfigured } from './errors.js'
 import type { Active, IntrospectionCache } from './introspection-cache.js'
 import type { Issuer } from './issuer.js'
-import type { Claims } from './types.js'
+import type { Claims, ResourceRequest } from './types.js'
 import type { VerifiedAccessToken, VerifiedBy } from './verified-access-token.js'
 
 /** What it needs of the verifier that the token is from. */
@@ -35,11 +35,12 @@ export interface FreshMeans {
  * grants, and with the answer's `authorization_details`, `acr` and `auth_time` where it has them.
  *
  * @param accessToken one of this verifier's
+ * @param request of the caller, whose deadline and client count
  * @returns the same one where nothing changed, or another one of the same token
  * @throws {InvalidToken} it is not active any more, which is remembered of an opaque token; or the answer contradicts what was confirmed
  * @throws {Unavailable | Misconfigured} nothing can be known, or the issuer has no `introspection`
  */
-export type VerifyFresh = (accessToken: VerifiedAccessToken) => Promise<VerifiedAccessToken>
+export type VerifyFresh = (accessToken: VerifiedAccessToken, request: ResourceRequest) => Promise<VerifiedAccessToken>
 
 export function createVerifyFresh(means: FreshMeans): VerifyFresh {
   const { verifier, answers, impliedScopes, requireGood, create, forget } = means
@@ -55,7 +56,7 @@ export function createVerifyFresh(means: FreshMeans): VerifyFresh {
     return Object.freeze(scopes.filter((one) => granted.has(one)))
   }
 
-  return async (accessToken) => {
+  return async (accessToken, request) => {
     const { token, field, confirmation, scopes, issuedBy: issuer, by } = accessToken
     if (accessToken.verifier !== verifier)
       throw new TypeError('verifyFresh() needs an access token that was verified here')
@@ -63,7 +64,7 @@ export function createVerifyFresh(means: FreshMeans): VerifyFresh {
       throw new Misconfigured(
         `a token of ${issuer.settings.label} is to be fresh, and nobody can be asked: give this issuer \`introspection\``
       )
-    const answer = await answers.ask(token, issuer)
+    const answer = await answers.ask(token, issuer, request)
     if (answer === undefined || by === 'introspection') forget(token)
     if (answer === undefined) throw new InvalidToken('inactive')
     requireGood(answer, issuer, by)

@@ -8,7 +8,7 @@
  */
 import { isUtf8 } from 'node:buffer'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Dependency, Misconfigured, Outage, Unavailable } from './errors.js'
+import { type Dependency, Misconfigured, Outage, RateLimited, Unavailable } from './errors.js'
 import type { ExchangeEvent } from './events.js'
 import { lookupPublic, NotPublic, requirePublicHost } from './public-addresses.js'
 import type { HttpSettings } from './settings.js'
@@ -140,8 +140,11 @@ interface Failure {
   readonly isOutage: boolean
 }
 
-function unavailable({ dependency, url }: Exchange, { failure, retryAfter, cause, isOutage }: Failure): Unavailable {
-  const Kind = isOutage ? Outage : Unavailable
+function unavailable(
+  { dependency, url }: Exchange,
+  { failure, status, retryAfter, cause, isOutage }: Failure
+): Unavailable {
+  const Kind = status === 429 ? RateLimited : isOutage ? Outage : Unavailable
   return new Kind(dependency, `${new URL(url).host} ${failure}`, {
     cause,
     ...(retryAfter !== undefined && { retryAfter })

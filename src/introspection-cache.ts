@@ -6,12 +6,13 @@
  * Does NOT check what an answer says: a token that was called active may be for another API.
  */
 import { hash } from 'node:crypto'
-import { withDeadline } from './awaitable.js'
+import { unlessAborted } from './awaitable.js'
 import { type CacheStats, createTimedCache } from './cache.js'
+import { type Caller, type Callers, createQuestion, type Question, type Waiting } from './callers.js'
 import { bytesOf, freezeAll } from './claims.js'
-import { Unavailable } from './errors.js'
 import { type IntrospectionMeans, introspect } from './introspection.js'
 import type { Issuer } from './issuer.js'
+import { createKnownTokens, type KnownTokensStats } from './known-tokens.js'
 import type { Shared } from './shared.js'
 import { createSharedAnswers, type Lifetime, type SharedAnswer } from './shared-answers.js'
 import type { Awaitable, Claims } from './types.js'
@@ -21,6 +22,8 @@ const MAX_ACTIVE = 10_000
 const MAX_INACTIVE = 1000
 /** Seconds that "not active" is remembered. */
 const INACTIVE_FOR = 10
+const SLOWER_THAN_CACHE =
+  'introspection: an answer took longer than `cacheFor`, so that it was not cached and every request asks: raise `cacheFor`, or look why the endpoint is slow'
 
 /** The fact that a server called a token active, and what it said of it; the token made of it, once its claims passed. */
 export interface Active {
@@ -34,31 +37,39 @@ export interface Active {
 
 export interface IntrospectionCache {
   /** What is known of the token, or is being asked; else it is asked. undefined: not active. */
-  recall(token: string, issuer: Issuer): Awaitable<Active | undefined>
+  recall(token: string, issuer: Issuer, caller: Caller): Awaitable<Active | undefined>
   /**
    * Asks now, past all that is known. While a question about this token is under way, the next one is put once that is
    * answered, and all who come meanwhile share it.
    *
-   * @throws {Unavailable} no answer within the deadline, counted from this call
+   * @throws {Unavailable} no answer within the caller's deadline
    */
-  ask(token: string, issuer: Issuer): Promise<Active | undefined>
-  stats(): { readonly active: CacheStats; readonly inactive: CacheStats; readonly introspecting: number }
+  ask(token: string, issuer: Issuer, caller: Caller): Promise<Active | undefined>
+  stats(): {
+    readonly active: CacheStats
+    readonly inactive: CacheStats
+    readonly introspecting: number
+    /** Digests of tokens that were active before. */
+    readonly knownTokens: KnownTokensStats
+  }
 }
 
 export interface IntrospectionCacheMeans extends IntrospectionMeans {
+  readonly callers: Callers
   /** Where processes share answers. */
   readonly shared?: Shared | undefined
 }
 
-export function createIntrospectionCache({ shared, ...means }: IntrospectionCacheMeans): IntrospectionCache {
+export function createIntrospectionCache({ shared, callers, ...means }: IntrospectionCacheMeans): IntrospectionCache {
   const { now } = means
   const active = createTimedCache<Active>(MAX_ACTIVE)
   const inactive = createTimedCache<true>(MAX_INACTIVE)
   const answers = shared && createSharedAnswers(shared, means)
+  const knownTokens = createKnownTokens(shared, now)
   /** The question about each token that is under way. */
-  const asking = new Map<string, Promise<Active | undefined>>()
-  /** The question about each token that is put after it. */
-  const next = new Map<string, Promise<Active | undefined>>()
+  const asking = new Map<string, Question<Active | undefined>>()
+  /** The question about each token that is put once the one under way has ended. */
+  const next = new Map<string, Question<Active | undefined>>()
 
   const keyOf = (token: string, issuer: Issuer): string => hash('sha256', `${issuer.serial}.${token}`, 'base64url')
   const lifetimeOf = ({ settings }: Issuer): Lifetime => ({
@@ -80,72 +91,76 @@ export function createIntrospectionCache({ shared, ...means }: IntrospectionCach
 
   /** Another process's answer, or the server's, which `publish` makes known to the others. */
   const answer = async (
+    key: string,
     token: string,
     issuer: Issuer,
-    known: Promise<SharedAnswer | undefined> | undefined
+    known: Promise<SharedAnswer | undefined> | undefined,
+    waiting: Waiting
   ): Promise<SharedAnswer & { publish?: () => void }> => {
-    const shared = known && (await known)
+    const [shared, wasActive] = await Promise.all([known, knownTokens.has(key, token, issuer)])
     if (shared) return shared
     // Before: what was so when it was asked is not newer for having been long on its way.
     const since = now()
-    const members = await introspect(token, issuer, means)
+    const standing = wasActive ? 'known' : 'stranger'
+    const members = await introspect(token, issuer, means, waiting, standing)
+    issuer.limits.told(standing, members !== undefined)
     const exp = members?.['exp']
     const { active: lives, inactive: remembered } = lifetimeOf(issuer)
     const most = since + (members ? lives : remembered)
+    if (members && lives > 0 && now() >= most) issuer.warn(SLOWER_THAN_CACHE)
     const given = { members, since, until: typeof exp === 'number' ? Math.min(exp, most) : most }
     return { ...given, publish: () => answers?.set(token, issuer, given, lifetimeOf(issuer)) }
   }
 
-  const start = (
+  /** @param before  the question about the same token that must end first, however it ends */
+  const put = (
     key: string,
     token: string,
     issuer: Issuer,
-    known: Promise<SharedAnswer | undefined> | undefined
-  ): Promise<Active | undefined> => {
-    const question = answer(token, issuer, known)
-      .then(({ members, until, publish }): Active | undefined => {
-        const fact = members && { members, until, bytes: bytesOf(token, freezeAll(members)) }
-        remember(key, fact, until)
-        publish?.()
-        return fact
-      })
-      .finally(() => asking.delete(key))
-    asking.set(key, question)
-    return question
-  }
-
-  /** The question that is put once the one under way has ended, however it ended. */
-  const after = (
-    current: Promise<unknown>,
-    key: string,
-    token: string,
-    issuer: Issuer
-  ): Promise<Active | undefined> => {
-    const put = (): Promise<Active | undefined> => {
-      next.delete(key)
-      return start(key, token, issuer, undefined)
+    known?: Promise<SharedAnswer | undefined>,
+    before?: Question<unknown>
+  ): Question<Active | undefined> => {
+    const ask = async (waiting: Waiting): Promise<Active | undefined> => {
+      if (before) {
+        await unlessAborted(before.settled, waiting.signal)
+        next.delete(key)
+        asking.set(key, question)
+      }
+      const { members, until, publish } = await answer(key, token, issuer, known, waiting)
+      knownTokens.learn(key, token, issuer, members)
+      const fact = members && { members, until, bytes: bytesOf(token, freezeAll(members)) }
+      remember(key, fact, until)
+      publish?.()
+      return fact
     }
-    const question = current.then(put, put)
-    next.set(key, question)
+    const question = createQuestion(ask, callers, () => {
+      for (const questions of [asking, next]) if (questions.get(key) === question) questions.delete(key)
+    })
+    ;(before ? next : asking).set(key, question)
     return question
   }
-  const late = (): Error => new Unavailable('introspection', `no answer about this token within ${means.deadline} s`)
 
   return {
-    recall: (token, issuer) => {
+    recall: (token, issuer, caller) => {
       const key = keyOf(token, issuer)
       const time = now()
       if (inactive.get(key, time)) return undefined
-      const known = active.get(key, time) ?? asking.get(key) ?? next.get(key)
+      const known = active.get(key, time)
       if (known) return known
-      return start(key, token, issuer, answers?.get(token, issuer, lifetimeOf(issuer)))
+      const question =
+        asking.get(key) ?? next.get(key) ?? put(key, token, issuer, answers?.get(token, issuer, lifetimeOf(issuer)))
+      return question.join(caller)
     },
-    ask: (token, issuer) => {
+    ask: (token, issuer, caller) => {
       const key = keyOf(token, issuer)
-      const current = asking.get(key)
-      const planned = next.get(key) ?? (current && after(current, key, token, issuer))
-      return planned === undefined ? start(key, token, issuer, undefined) : withDeadline(planned, means.deadline, late)
+      const question = next.get(key) ?? put(key, token, issuer, undefined, asking.get(key))
+      return question.join(caller)
     },
-    stats: () => ({ active: active.stats(), inactive: inactive.stats(), introspecting: asking.size })
+    stats: () => ({
+      active: active.stats(),
+      inactive: inactive.stats(),
+      introspecting: asking.size,
+      knownTokens: knownTokens.stats()
+    })
   }
 }

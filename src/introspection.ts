@@ -6,7 +6,8 @@
  * NOT cache: see `introspection-cache.ts`. Never sends a token to a second server.
  */
 import { hash } from 'node:crypto'
-import { isPromise, withDeadline } from './awaitable.js'
+import { isPromise, unlessAborted, withDeadline } from './awaitable.js'
+import type { Waiting } from './callers.js'
 import { deepFreeze } from './claims.js'
 import { InvalidToken, Misconfigured, Unavailable } from './errors.js'
 import type { Answer, Http } from './http.js'
@@ -14,6 +15,7 @@ import type { IntrospectionSettings } from './introspection-settings.js'
 import type { Issuer } from './issuer.js'
 import { isTooDeep, MAX_DEPTH } from './json.js'
 import type { IntrospectionDialect } from './options.js'
+import type { Standing } from './places.js'
 import { readSignedAnswer, SIGNED_ANSWER, type SignedAnswerMeans } from './signed-introspection.js'
 import type { Awaitable, Claims } from './types.js'
 
@@ -24,6 +26,8 @@ export interface IntrospectionMeans extends SignedAnswerMeans {
 }
 
 /**
+ * @param waiting for the answer: nothing is sent once everyone has left
+ * @param standing whether the token was active before
  * @returns the members of the answer, frozen; or undefined for a token that is not active
  * @throws {InvalidToken} the server cannot read the token, or says more of it than may be handed on: never remembered
  * @throws {Unavailable} the server did not answer, or asked for patience
@@ -32,12 +36,19 @@ export interface IntrospectionMeans extends SignedAnswerMeans {
 export async function introspect(
   token: string,
   issuer: Issuer,
-  means: IntrospectionMeans
+  means: IntrospectionMeans,
+  waiting: Waiting,
+  standing: Standing
 ): Promise<Claims | undefined> {
   const settings = issuer.settings.introspection as IntrospectionSettings
-  const answer = await issuer.limits.run(async () =>
-    means.http(await introspectionRequest(token, issuer, settings, means.deadline))
-  )
+  const { signal } = waiting
+  const send = async (): Promise<Answer> => {
+    const request = await unlessAborted(introspectionRequest(token, issuer, settings, means.deadline), signal)
+    signal.throwIfAborted()
+    waiting.goOut()
+    return means.http(request)
+  }
+  const answer = await issuer.limits.run(send, standing, signal)
   const about = `the introspection endpoint of ${issuer.settings.label}`
   if (settings.dialect) return readDialect(answer, settings.dialect, about)
   const time = means.now()

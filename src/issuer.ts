@@ -9,7 +9,7 @@ import { createFleet } from './fleet.js'
 import type { Answer, Http } from './http.js'
 import type { IssuerSettings } from './issuer-settings.js'
 import { type KeySet, readKeySet } from './key-set.js'
-import { createLimits, type Limits } from './limits.js'
+import { createLimits, type Limits, type LimitsHealth } from './limits.js'
 import type { Dated, Source } from './remote.js'
 import type { Shared } from './shared.js'
 import type { AuthorizationServerMetadata, Awaitable } from './types.js'
@@ -37,7 +37,7 @@ export interface IssuerHealth {
   readonly status: 'ok' | 'degraded' | 'failed'
   readonly metadata: DocumentHealth
   readonly jwks: DocumentHealth & { readonly keys: number }
-  readonly introspection: Pick<Limits, 'state' | 'underWay' | 'queued'>
+  readonly introspection: LimitsHealth
   /** The latest oddities that did not stop anything. */
   readonly warnings: readonly string[]
 }
@@ -218,16 +218,17 @@ export function createIssuer(
     warn,
     health: () => {
       const documents = { metadata: metadata.health(), jwks: { ...keys.health(), keys: keys.held()?.size ?? 0 } }
+      const introspection = limits.health()
       return {
         issuer: settings.issuer,
         status: status(
           needsKeys ? [keys] : [],
           needsMetadata ? [metadata] : [],
           now(),
-          settings.tokens !== 'jwt' && limits.state === 'open'
+          settings.tokens !== 'jwt' && introspection.state === 'open'
         ),
         ...documents,
-        introspection: { state: limits.state, underWay: limits.underWay, queued: limits.queued },
+        introspection,
         warnings: [...warnings]
       }
     }

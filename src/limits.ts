@@ -1,114 +1,240 @@
 /**
  * What keeps a slow or failing introspection endpoint from taking this API down with it, and this API from keeping it
- * down: a bound on calls under way, a bounded queue, and a circuit breaker.
+ * down: places for calls under way and a queue (`places.ts`), a circuit breaker, and respect for 429.
+ *
+ * A token that anybody can make up proves nothing about the endpoint: tokens that make it fail close it to strangers at
+ * most, and known tokens, which were active before, decide when it is down and when it is up again.
  */
-import { Unavailable } from './errors.js'
+import { RateLimited, Unavailable } from './errors.js'
+import { createPlaces, type Occupancy, type Standing } from './places.js'
 
-/** Calls under way at once. */
-const CONCURRENT = 64
-/** Calls that wait for a place; one more is refused. */
-const QUEUED = 256
-/** The breaker looks at this many seconds. */
+/** Seconds whose outcomes the breaker counts. */
 const PERIOD = 10
-/** … and needs this many outcomes in them, half of them failures, to open. */
+/** Outcomes in a period without which the breaker does not open. */
 const MINIMUM = 20
-/** Seconds it stays open before one call may try. */
+/** Seconds the breaker stays open before a call with a known token may try ... */
 const OPEN_FOR = 5
+/** ... and further seconds in which no such call came, before a call with any token may. */
+const KNOWN_FIRST = 5
+/** Seconds without calls after a 429: at least, where it has no `Retry-After`, and at most. */
+const MIN_PAUSE = 1
+const MAX_PAUSE = 300
 
 type BreakerState = 'closed' | 'open' | 'half-open'
 
-export interface Limits {
-  /** @throws {Unavailable} at once, when the queue is full or the breaker open; else what the call throws */
-  run<T>(call: () => Promise<T>): Promise<T>
+/** How an introspection endpoint is doing, and how many calls to it are under way and waiting. */
+export interface LimitsHealth extends Occupancy {
+  /** Of the breaker. */
   readonly state: BreakerState
-  readonly underWay: number
-  readonly queued: number
+  /** The part of `underWay` and `queued` whose tokens were not known to have been active before. */
+  readonly strangers: Occupancy
+  /** Seconds for which the endpoint asked for fewer calls (429); 0: it did not. */
+  readonly limitedFor: number
 }
 
-export function createLimits(now: () => number): Limits {
-  const waiting: (() => void)[] = []
-  let underWay = 0
-  let openedAt: number | undefined
-  let probing = false
-  let period = { from: now(), calls: 0, failures: 0 }
+export interface Limits {
+  /**
+   * @param standing whether the token was active before
+   * @param signal ends the wait for a place, with its reason, when it is aborted
+   * @throws {Unavailable} at once, when the queue is full, the breaker open, or fewer calls were asked for; else what the
+   *   call throws
+   */
+  run<T>(call: () => Promise<T>, standing: Standing, signal?: AbortSignal): Promise<T>
+  /** Tells what the answer about a token was. */
+  told(standing: Standing, isActive: boolean): void
+  health(): LimitsHealth
+}
 
-  const record = (failed: boolean, probe: boolean): void => {
-    const time = now()
-    if (time >= period.from + PERIOD || time < period.from) period = { from: time, calls: 0, failures: 0 }
-    period.calls++
-    if (failed) period.failures++
-    if (probe) {
-      // The one call that was let through decides; the period before the outage says nothing any more.
-      openedAt = failed ? time : undefined
-      period = { from: time, calls: 0, failures: 0 }
-    } else if (period.calls >= MINIMUM && period.failures * 2 >= period.calls) openedAt ??= time
-  }
-  /** Seconds until a call may try. A clock that was set back starts the wait again, and no longer one. */
-  const wait = (): number => {
-    if (openedAt === undefined) return 0
-    openedAt = Math.min(openedAt, now())
-    return openedAt + OPEN_FOR - now()
-  }
-  const requireClosed = (): void => {
-    if (openedAt === undefined) return
-    const problem = 'it failed repeatedly and is given time to recover'
-    throw new Unavailable('introspection', problem, { retryAfter: wait() })
-  }
-  const place = async (): Promise<void> => {
-    if (underWay < CONCURRENT) {
-      underWay++
-      return
-    }
-    if (waiting.length >= QUEUED)
-      throw new Unavailable('introspection', 'too many introspections are waiting', { retryAfter: 1 })
-    // The place is handed over, not given back and taken again: nobody can slip in between.
-    await new Promise<void>((resolve) => waiting.push(resolve))
-  }
-  const leave = (): void => {
-    const next = waiting.shift()
-    if (next) next()
-    else underWay--
-  }
-
-  const recorded = async <T>(call: () => Promise<T>, probe: boolean): Promise<T> => {
+/** @param monotonic seconds from any start, for the pace of strangers */
+export function createLimits(now: () => number, monotonic?: () => number): Limits {
+  const breaker = createBreaker(now)
+  const rate = createRateLimit(now)
+  const places = createPlaces(monotonic)
+  const inPlace = async <T>(call: () => Promise<T>, standing: Standing, pass: Pass): Promise<T> => {
+    // A call that waited in the queue while the breaker opened does not go out any more.
+    pass.requireGood()
+    rate.requireUnlimited(standing)
     try {
       const result = await call()
-      record(false, probe)
+      pass.answered()
       return result
     } catch (error) {
-      // Only an outage counts: an answer, whatever it says, shows that the endpoint is up.
-      record(error instanceof Unavailable, probe)
+      if (error instanceof RateLimited) rate.limited(standing, error)
+      // Only an outage counts: an answer shows that the endpoint is up, whatever it says; so does 429.
+      if (error instanceof Unavailable && !(error instanceof RateLimited)) pass.failed()
+      else pass.answered()
       throw error
     }
   }
-
   return {
-    async run(call) {
-      const mayProbe = openedAt !== undefined && wait() <= 0 && !probing
-      if (!mayProbe) requireClosed()
-      if (mayProbe) probing = true
+    run: async (call, standing, signal) => {
+      rate.requireUnlimited(standing)
+      const pass = breaker.enter(standing)
       try {
-        await place()
+        const leave = await places.take(standing, signal)
         try {
-          // What waited in the queue while the breaker opened does not go out any more.
-          if (!mayProbe) requireClosed()
-          return await recorded(call, mayProbe)
+          return await inPlace(call, standing, pass)
         } finally {
           leave()
         }
       } finally {
-        if (mayProbe) probing = false
+        pass.end()
       }
     },
-    get state() {
-      if (openedAt === undefined) return 'closed'
-      return probing || wait() <= 0 ? 'half-open' : 'open'
+    told: (standing, isActive) => {
+      if (standing === 'stranger') places.told(isActive)
     },
-    get underWay() {
-      return underWay
+    health: () => {
+      const { known, stranger } = places.stats()
+      return {
+        state: breaker.state(),
+        underWay: known.underWay + stranger.underWay,
+        queued: known.queued + stranger.queued,
+        strangers: stranger,
+        limitedFor: rate.left('stranger')
+      }
+    }
+  }
+}
+
+/** One call's way through the breaker. */
+interface Pass {
+  /** @throws {Unavailable} the breaker opened for this call since it came */
+  requireGood(): void
+  answered(): void
+  failed(): void
+  /** However the call ended, also before it went out. */
+  end(): void
+}
+
+interface Breaker {
+  /** @throws {Unavailable} it is open for this call */
+  enter(standing: Standing): Pass
+  state(): BreakerState
+}
+
+/** Since when it is open. `isConfirmed`: a call with a known token failed too, so that known tokens are kept away as well. */
+interface Opening {
+  at: number
+  readonly isConfirmed: boolean
+}
+
+/** Outcomes since a time. */
+interface Period {
+  readonly from: number
+  answers: number
+  failures: number
+  known: number
+  knownFailures: number
+}
+
+function createBreaker(now: () => number): Breaker {
+  let opening: Opening | undefined
+  let probing = false
+  let period = createPeriod(now())
+
+  /** Seconds until a call may try. A clock that was set back starts the wait again, and no longer one. */
+  const wait = (standing: Standing): number => {
+    if (opening === undefined) return 0
+    opening.at = Math.min(opening.at, now())
+    return opening.at + OPEN_FOR + (standing === 'stranger' ? KNOWN_FIRST : 0) - now()
+  }
+  const requireOpenTo = (standing: Standing): void => {
+    if (opening === undefined || (standing === 'known' && !opening.isConfirmed)) return
+    // Known tokens try first: by then a stranger may find it closed.
+    const seconds = wait('known') > 0 ? wait('known') : wait(standing)
+    throw new Unavailable('introspection', 'it failed repeatedly and is given time to recover', { retryAfter: seconds })
+  }
+  const change = (next: Opening | undefined): void => {
+    opening = next
+    period = createPeriod(now())
+  }
+  const count = (standing: Standing, failed: boolean): void => {
+    const time = now()
+    if (time >= period.from + PERIOD || time < period.from) period = createPeriod(time)
+    period[failed ? 'failures' : 'answers']++
+    if (standing === 'known') period.known++
+    if (standing === 'known' && failed) period.knownFailures++
+  }
+  const judge = (): void => {
+    const { answers, failures, known, knownFailures } = period
+    const isDownForKnown = known >= MINIMUM && knownFailures * 2 >= known
+    if (isDownForKnown || (answers === 0 && failures >= MINIMUM))
+      opening = { at: now(), isConfirmed: knownFailures > 0 }
+  }
+
+  return {
+    enter: (standing) => {
+      const isProbe = opening !== undefined && !probing && wait(standing) <= 0
+      if (!isProbe) requireOpenTo(standing)
+      else probing = true
+      /** The opening that this call is a trial of. */
+      let seen = opening
+      const ended = (failed: boolean): void => {
+        count(standing, failed)
+        // A call from before the breaker opened says what was so then: it neither closes it nor prolongs it.
+        if (seen !== opening) return
+        if (opening === undefined) judge()
+        else if (failed) change({ at: now(), isConfirmed: opening.isConfirmed || standing === 'known' })
+        else change(undefined)
+      }
+      return {
+        requireGood: () => {
+          if (!isProbe) requireOpenTo(standing)
+          seen = opening
+        },
+        answered: () => ended(false),
+        failed: () => ended(true),
+        end: () => {
+          if (isProbe) probing = false
+        }
+      }
     },
-    get queued() {
-      return waiting.length
+    state: () => {
+      if (opening === undefined) return 'closed'
+      return probing || wait('known') <= 0 ? 'half-open' : 'open'
+    }
+  }
+}
+
+function createPeriod(from: number): Period {
+  return { from, answers: 0, failures: 0, known: 0, knownFailures: 0 }
+}
+
+interface RateLimit {
+  /** Seconds that are left. */
+  left(standing: Standing): number
+  /** @throws {Unavailable} */
+  requireUnlimited(standing: Standing): void
+  limited(standing: Standing, error: RateLimited): void
+}
+
+/**
+ * Heeds `Retry-After` (RFC 6585 §4). A 429 keeps strangers away, whoever got it; known tokens only where one of them
+ * got it: else strangers could use up what the server grants to this API.
+ */
+function createRateLimit(now: () => number): RateLimit {
+  const pauses: Record<Standing, { readonly at: number; readonly lasts: number }> = {
+    known: { at: 0, lasts: 0 },
+    stranger: { at: 0, lasts: 0 }
+  }
+  const left = (standing: Standing): number => {
+    const { at, lasts } = pauses[standing]
+    const time = now()
+    // A clock that was set back ends it.
+    return at <= time ? Math.max(0, at + lasts - time) : 0
+  }
+  return {
+    left,
+    requireUnlimited: (standing) => {
+      const seconds = left(standing)
+      if (seconds > 0)
+        throw new Unavailable('introspection', 'its server answered 429 and is asked less', { retryAfter: seconds })
+    },
+    limited: (standing, { askedFor }) => {
+      const lasts = Math.min(MAX_PAUSE, Math.max(MIN_PAUSE, askedFor))
+      for (const one of standing === 'known' ? (['known', 'stranger'] as const) : (['stranger'] as const))
+        if (lasts > left(one)) pauses[one] = { at: now(), lasts }
     }
   }
 }

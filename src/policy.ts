@@ -96,7 +96,7 @@ function scopesNeeded(checks: readonly Needs[], access?: Access): readonly strin
 export interface Enforcement {
   readonly context: CheckContext
   /** The same access, with what the authorization server says of its token now. */
-  readonly renew: (access: Access) => Promise<Access>
+  readonly renew: (access: Access, request: ResourceRequest) => Promise<Access>
   /** True where `renew` can take scopes away and add none: for a JWT. */
   readonly canOnlyLoseScopes: (access: Access) => boolean
 }
@@ -117,7 +117,7 @@ export function enforce(
     return passed === undefined ? access : passed.then(() => access)
   }
   if (canOnlyLoseScopes(access)) requireScopes(checks, access, request, context)
-  return renew(access).then((current) => andThen(run(checks, current, request, context), () => current))
+  return renew(access, request).then((current) => andThen(run(checks, current, request, context), () => current))
 }
 
 /** Before anybody is asked: a token that lacks a scope now lacks it after the answer too. Authentication is the answer's to tell. */

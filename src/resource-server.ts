@@ -92,9 +92,9 @@ export function resourceServer<const Scope extends string = string>(
   const revocations = createRevocations({ now, ...settings.revocation })
   const enforcement: Enforcement = {
     context: Object.freeze({ resource, now, clockTolerance: settings.clockTolerance }),
-    renew: async (access) => {
+    renew: async (access, request) => {
       const before = accessTokenOf(access)
-      const current = await accessTokens.verifyFresh(before)
+      const current = await accessTokens.verifyFresh(before, request)
       requireNotRevoked(current)
       return current === before ? access : confirm.renew(access, current)
     },
@@ -120,11 +120,11 @@ export function resourceServer<const Scope extends string = string>(
     if (revocations.isRevoked(accessToken)) throw new InvalidToken('revoked')
   }
   /** Past every cache, what its issuer says of it since: by event, or in its status list. */
-  const requireLive = (access: Access): Awaitable<void> => {
+  const requireLive = (access: Access, request: ResourceRequest): Awaitable<void> => {
     const accessToken = accessTokenOf(access)
     requireNotRevoked(accessToken)
     if (!accessToken.hasStatus) return undefined
-    const status = accessTokens.requireStatus(accessToken)
+    const status = accessTokens.requireStatus(accessToken, request)
     // Revoked while the list was fetched, it is refused all the same.
     return isPromise(status) ? status.then(() => requireNotRevoked(accessToken)) : undefined
   }
@@ -151,7 +151,7 @@ export function resourceServer<const Scope extends string = string>(
       if (policy.optional) return undefined
       throw new CredentialsMissing()
     }
-    const accessToken = accessTokens.verify(credentials)
+    const accessToken = accessTokens.verify(credentials, request)
     // What is known already is not handed to a function made for it: this is the path of every warm token.
     return accessToken instanceof VerifiedAccessToken
       ? confirmed(policy, accessToken, credentials, request)
@@ -178,7 +178,7 @@ export function resourceServer<const Scope extends string = string>(
   }
 
   function enforced(policy: Policy, access: Access, request: ResourceRequest): Awaitable<Access> {
-    const live = requireLive(access)
+    const live = requireLive(access, request)
     return live === undefined
       ? enforce(policy, access, request, enforcement)
       : live.then(() => enforce(policy, access, request, enforcement))

@@ -28,6 +28,13 @@ export interface ResourceRequest {
   certificate?(): Uint8Array | undefined
   /** IP address of the other end of the connection, not of anything that a field claims. Leave it out where unknown. */
   readonly peerAddress?: string | undefined
+  /**
+   * Calls back once when the client is gone, at once if it is gone already. Asked only for a request that has to wait for
+   * an authorization server: its place in the queue is then for others. Leave it out where the host cannot know.
+   *
+   * @returns ends it: called when the request waits no longer
+   */
+  onGone?(listener: () => void): () => void
 }
 
 /** How an access token is presented (RFC 6750 §2.1, RFC 9449 §7.1). */

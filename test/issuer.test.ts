@@ -144,7 +144,13 @@ describe('health()', () => {
           status: 'ok',
           metadata: nothing,
           jwks: { ...nothing, keys: 0 },
-          introspection: { state: 'closed', underWay: 0, queued: 0 },
+          introspection: {
+            state: 'closed',
+            underWay: 0,
+            queued: 0,
+            strangers: { underWay: 0, queued: 0 },
+            limitedFor: 0
+          },
           warnings: []
         }
       ]
@@ -226,7 +232,8 @@ describe('health()', () => {
     expect(await ask(api, issuer.opaque())).toEqual(granted)
     expect(healthOf(api)).toMatchObject({ status: 'ok', jwks: { keys: 0 } })
     issuer.always('introspection', fault.retryAfter(60, 503))
-    for (let i = 0; i < 19; i++) expect(await ask(api, `t${i}`)).toEqual(unavailableFor(60))
+    bed.clock.advance(10)
+    for (let i = 0; i < 20; i++) expect(await ask(api, `t${i}`)).toEqual(unavailableFor(60))
     expect(healthOf(api)).toMatchObject({ status: 'degraded', introspection: { state: 'open' } })
   })
 
@@ -263,10 +270,11 @@ describe('stats()', () => {
         active: { entries: 0, maxEntries: 10_000, bytes: 0, maxBytes: 16 * 1024 * 1024 },
         inactive: { entries: 0, maxEntries: 1000, bytes: 0, maxBytes: 16 * 1024 * 1024 },
         introspecting: 0,
+        knownTokens: { entries: 0, maxEntries: 10_000 },
         statusLists: { entries: 0, maxEntries: 1000, bytes: 0, maxBytes: 64 * 1024 * 1024, failing: 0 }
       },
       issuers: 1,
-      replay: { entries: 0, maxEntries: 250_000 },
+      replay: { entries: 0, maxEntries: 250_000, owners: 0 },
       proofKeys: { entries: 0, maxEntries: 5000, bytes: 0, maxBytes: 16 * 1024 * 1024 },
       revocations: { entries: 0, maxEntries: 100_000, bytes: 0, maxBytes: 51_200_000 },
       shared: undefined

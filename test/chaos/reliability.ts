@@ -19,10 +19,11 @@ import { createRedis, hasRedis } from '../support/redis.js'
 import { type App, startApps, type Upstream } from './apps.js'
 import { createTokensServer, type Tokens } from './authorization-server.js'
 import { boundOf } from './bounds.js'
+import { FLOODS, suffer as sufferFlood } from './floods.js'
 import { ALL, FLEET, PHASES, type Phase, type World } from './phases.js'
 import { type FaultProxy, startFaultProxy } from './proxy.js'
 import { fillPurse, type Purse } from './purse.js'
-import { type Line, plain, type Report } from './table.mjs'
+import { type FloodLine, type Line, plain, plainFloods, type Report } from './table.mjs'
 import {
   CONCURRENT,
   closeClients,
@@ -50,6 +51,7 @@ const HTTP: HttpOptions = { timeout: 10, deadline: 20 }
 const NONE_FAILING = { metadata: false, jwks: false, introspection: false } as const
 
 const lines: Line[] = []
+const floods: FloodLine[] = []
 const redis = createRedis()
 let server: Tokens
 let proxy: FaultProxy
@@ -158,10 +160,12 @@ afterAll(async () => {
   await stop()
   await proxy.close()
   await server.close()
-  const report: Report = { apps: apps.map(({ name }) => name), rounds: ROUNDS, step: STEP, lines }
+  const report: Report = { apps: apps.map(({ name }) => name), rounds: ROUNDS, step: STEP, lines, floods }
   mkdirSync('coverage', { recursive: true })
   writeFileSync('coverage/reliability.json', JSON.stringify(report))
-  process.stdout.write(`\nEach API: requests upstream / their bound; milliseconds before → during\n${plain(lines)}\n`)
+  process.stdout.write(
+    `\nEach API: requests upstream / their bound; milliseconds before → during\n${plain(lines)}\n\n${plainFloods(floods)}\n`
+  )
 })
 
 for (const phase of PHASES) test(phase.fault, () => suffer(phase))
@@ -223,6 +227,19 @@ test('authorization server restarted with new keys, the old ones gone', async ()
   const fault = 'authorization server restarted with new keys'
   finish({ fault, failing: NONE_FAILING, cut: true }, tally, { before, upstream, recovery })
 })
+
+for (const flood of FLOODS)
+  test(`flood of ${flood.flood}: who was known before is served`, async () => {
+    await run({})
+    clock += ONE_STEP
+    await refill()
+    proxy.arm(flood.fault)
+    const line = await sufferFlood(flood, apps, purse, world.pass).finally(() => proxy.arm(undefined))
+    floods.push(line)
+    expect(line).toMatchObject({ wrong401s: 0, wrong429s: 0, wrong503s: 0 })
+    expect(line.served).toBeGreaterThan(0)
+    await recover(ALL)
+  })
 
 test('within one back-off step all is as before, after one attempt at each document', () => {
   for (const { fault, recovery } of lines) {

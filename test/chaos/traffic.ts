@@ -134,7 +134,7 @@ export interface Round {
 
 type Target = Pick<App, 'name' | 'port'>
 
-type Fields = Readonly<Record<string, string>>
+export type Fields = Readonly<Record<string, string>>
 
 const agent = new Agent({ keepAlive: true, maxSockets: 64 })
 const stranger = createSigningKey('ES256', { kid: 'strange' })
@@ -250,9 +250,10 @@ interface Got {
   readonly challenge: string | undefined
 }
 
-function get(port: number, headers: Fields): Promise<Got> {
+/** @param from  default: as one client, with so many connections */
+export function get(port: number, headers: Fields, from: Agent = agent): Promise<Got> {
   return new Promise((resolve, reject) => {
-    const outgoing = open({ host: '127.0.0.1', port, path: '/items', headers, agent }, (response) => {
+    const outgoing = open({ host: '127.0.0.1', port, path: '/items', headers, agent: from }, (response) => {
       const { statusCode: status = 0, headers: fields } = response
       response.resume()
       response.once('end', () =>
@@ -262,7 +263,7 @@ function get(port: number, headers: Fields): Promise<Got> {
     })
     outgoing.once('error', (error: NodeJS.ErrnoException) => {
       // The API closed a connection for being idle while this was on its way: nobody has seen it.
-      if (outgoing.reusedSocket && error.code === 'ECONNRESET') resolve(get(port, headers))
+      if (outgoing.reusedSocket && error.code === 'ECONNRESET') resolve(get(port, headers, from))
       else reject(error)
     })
     outgoing.end()

@@ -52,7 +52,14 @@ describe.skipIf(!hasRedis)('what Redis is told', () => {
       .map((one) => one.toLowerCase())
     expect([...new Set(commands)].sort()).toEqual(['eval', 'evalsha', 'get', 'publish', 'set', 'subscribe'])
     const purposes = said.flatMap((word) => /^oauth-rs:\{?([\w-]+):[\w-]{43}(?:\}\.[\w-]{43})?$/.exec(word)?.[1] ?? [])
-    expect([...new Set(purposes)].sort()).toEqual(['introspection', 'jwks', 'jwks-refetch', 'metadata', 'replay'])
+    expect([...new Set(purposes)].sort()).toEqual([
+      'introspection',
+      'jwks',
+      'jwks-refetch',
+      'known-token',
+      'metadata',
+      'replay'
+    ])
 
     const secrets = [opaque, jwt, proof, jti, key.jkt, 'proof-identifier-0123456789']
     const hashes = secrets.flatMap((one) =>

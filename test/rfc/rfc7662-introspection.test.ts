@@ -509,6 +509,8 @@ describe('INT-07 (RFC 7662 §2.3): answers that are not about the token', () => 
       const token = issuer.opaque()
       expect(await ask(api, token)).toEqual(denial.unavailable)
       issuer.always('introspection', undefined)
+      // After a 429 nothing is asked for a second.
+      bed.clock.advance(1)
       expect(await ask(api, token)).toEqual(granted)
     }
   )
@@ -1073,23 +1075,27 @@ describe('INT-17 (RFC 9700 §4.9.1): many at a time', () => {
     expect(issuer.count('introspection')).toBe(1)
   })
 
-  test('INT-17 (RFC 9700 §4.9.1): 64 calls are under way at once, 256 wait, and one more is 503 at once', async () => {
+  test('INT-17 (RFC 9700 §4.9.1): 48 calls about new tokens are under way at once, 192 wait, and one more makes room', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)], http: { timeout: 20, deadline: 25 } })
-    const tokens = Array.from({ length: 64 + 256 + 3 }, () => issuer.opaque())
+    const tokens = Array.from({ length: 48 + 192 + 3 }, () => issuer.opaque())
     await api.ready()
     const gate = issuer.hold('introspection')
     const answers = tokens.map((token) => ask(api, token))
-    expect(await Promise.all(answers.slice(320))).toEqual([unavailableFor(1), unavailableFor(1), unavailableFor(1)])
-    await issuer.received('introspection', 64)
-    expect(api.health().issuers[0]?.introspection).toEqual({ state: 'closed', underWay: 64, queued: 256 })
-    expect(issuer.count('introspection')).toBe(64)
+    // Those that wait longest are sent away.
+    expect(await Promise.all(answers.slice(48, 51))).toEqual([unavailableFor(1), unavailableFor(1), unavailableFor(1)])
+    await issuer.received('introspection', 48)
+    const strangers = { underWay: 48, queued: 192 }
+    const closed = { state: 'closed', limitedFor: 0 }
+    expect(api.health().issuers[0]?.introspection).toEqual({ ...closed, ...strangers, strangers })
+    expect(issuer.count('introspection')).toBe(48)
     gate.release()
-    expect(await Promise.all(answers.slice(0, 320))).toEqual(Array(320).fill(granted))
-    expect(issuer.count('introspection')).toBe(320)
-    expect(api.health().issuers[0]?.introspection).toEqual({ state: 'closed', underWay: 0, queued: 0 })
+    expect(await Promise.all([...answers.slice(0, 48), ...answers.slice(51)])).toEqual(Array(240).fill(granted))
+    expect(issuer.count('introspection')).toBe(240)
+    const none = { underWay: 0, queued: 0 }
+    expect(api.health().issuers[0]?.introspection).toEqual({ ...closed, ...none, strangers: none })
     // Not remembered: those who were sent away get in now.
-    expect(await ask(api, tokens.at(-1))).toEqual(granted)
+    expect(await ask(api, tokens[48])).toEqual(granted)
   })
 
   test('INT-17 (RFC 9700 §4.9.1): a server that keeps failing is left alone for 5 s, then tried by one call', async () => {
@@ -1097,28 +1103,32 @@ describe('INT-17 (RFC 9700 §4.9.1): many at a time', () => {
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const known = issuer.opaque({}, 'known')
     await ask(api, known)
+    bed.clock.advance(10)
     issuer.always('introspection', fault.retryAfter(60, 503))
-    for (let i = 0; i < 19; i++) expect(await ask(api, `t${i}`)).toEqual(unavailableFor(60))
+    for (let i = 0; i < 20; i++) expect(await ask(api, `t${i}`)).toEqual(unavailableFor(60))
     expect(api.health()).toMatchObject({ status: 'degraded', issuers: [{ introspection: { state: 'open' } }] })
-    expect(issuer.count('introspection')).toBe(20)
-    // Open: nothing is asked; what is remembered goes on.
+    expect(issuer.count('introspection')).toBe(21)
+    // Open: no new token is asked about; what is remembered goes on.
     expect(await ask(api, 'x')).toEqual(unavailableFor(5))
     expect(await ask(api, known)).toEqual(granted)
     bed.clock.advance(3)
     expect(await ask(api, 'x')).toEqual(unavailableFor(2))
-    expect(issuer.count('introspection')).toBe(20)
-    // Half-open: one call may try. It fails: open again.
+    expect(issuer.count('introspection')).toBe(21)
+    // Half-open: for 5 s a token that was active before may try; none comes, then any. It fails: open again.
     bed.clock.advance(2)
     expect(api.health().issuers[0]?.introspection.state).toBe('half-open')
+    expect(await ask(api, 'x')).toEqual(unavailableFor(5))
+    bed.clock.advance(5)
     expect(await ask(api, 'x')).toEqual(unavailableFor(60))
     expect(await ask(api, 'x')).toEqual(unavailableFor(5))
-    expect(issuer.count('introspection')).toBe(21)
+    expect(issuer.count('introspection')).toBe(22)
     // Half-open again, and the server is well: closed. Meanwhile all others are sent away.
     bed.clock.advance(5)
     issuer.always('introspection', undefined)
     const gate = issuer.hold('introspection')
-    const probe = ask(api, issuer.opaque({}, 'good'))
-    await issuer.received('introspection', 22)
+    bed.clock.advance(6)
+    const probe = ask(api, known)
+    await issuer.received('introspection', 23)
     expect((await ask(api, 'y')).status).toBe(503)
     gate.release()
     expect(await probe).toEqual(granted)

@@ -1,0 +1,91 @@
+/**
+ * Floods: attackers who send as much junk as they like, and victims who send good requests meanwhile. What was known
+ * before must be served, every request of it; what is seen for the first time may have to come again.
+ */
+import { randomBytes } from 'node:crypto'
+import { Agent } from 'node:http'
+import type { App } from './apps.js'
+import { type Fault, latency } from './proxy.js'
+import type { Purse } from './purse.js'
+import type { FloodLine } from './table.mjs'
+import { type Fields, get } from './traffic.js'
+
+/** Who takes part in a flood of one app. */
+export interface Cast {
+  /** Another request of an attacker, each time. */
+  junk(): Fields
+  /** Good requests that the app has granted before. */
+  readonly known: readonly Fields[]
+  /** Good requests that it has not seen, for each round. */
+  firstSeen(): readonly Fields[]
+}
+
+export interface Flood {
+  readonly flood: string
+  /** What the authorization server does meanwhile. */
+  readonly fault?: Fault
+  /** Seconds that pass before each round, so that what is known has to be asked about again. */
+  readonly pass: number
+  cast(app: App, purse: Purse): Cast
+}
+
+const ROUNDS = 3
+/** Attackers that each send requests one after the other, and how many in a round. */
+const ATTACKERS = 300
+const EACH = 2
+const KNOWN = 8
+
+const bearer = (token: string): Fields => ({ authorization: `Bearer ${token}` })
+
+/** For another flood, add its row here: what the attackers send, and what its victims do. */
+export const FLOODS: readonly Flood[] = [
+  {
+    flood: 'made-up opaque tokens (introspection)',
+    fault: latency(50),
+    pass: 31,
+    cast: (app, purse) => ({
+      junk: () => bearer(randomBytes(24).toString('base64url')),
+      known: Array.from({ length: KNOWN }, () => bearer(purse.newOpaque(app.name))),
+      firstSeen: () => [bearer(purse.newOpaque(app.name))]
+    })
+  }
+]
+
+/** @param pass moves the clock of the resource servers */
+export async function suffer(
+  { flood, pass: seconds, cast }: Flood,
+  apps: readonly App[],
+  purse: Purse,
+  pass: (seconds: number) => void
+): Promise<FloodLine> {
+  const line = { flood, attacks: 0, victims: 0, wrong401s: 0, wrong429s: 0, wrong503s: 0, firstSeen: 0, served: 0 }
+  const many = new Agent({ keepAlive: true })
+  const casts = apps.map((app) => ({ app, ...cast(app, purse) }))
+  for (const { app, known } of casts) for (const fields of known) await get(app.port, fields)
+  for (let i = 0; i < ROUNDS; i++) {
+    pass(seconds)
+    for (const { app, junk, known, firstSeen } of casts) {
+      const attacker = async (): Promise<void> => {
+        for (let n = 0; n < EACH; n++) {
+          line.attacks++
+          await get(app.port, junk(), many)
+        }
+      }
+      const attackers = Array.from({ length: ATTACKERS }, attacker)
+      const newcomers = firstSeen()
+      const [before, first] = [known, newcomers].map((list) => list.map(async (fields) => get(app.port, fields)))
+      for (const { status } of await Promise.all(before ?? [])) {
+        line.victims++
+        if (status === 401) line.wrong401s++
+        else if (status === 429) line.wrong429s++
+        else if (status !== 200) line.wrong503s++
+      }
+      const answers = await Promise.all(first ?? [])
+      line.firstSeen += answers.length
+      line.served += answers.filter(({ status }) => status === 200).length
+      await Promise.all(attackers)
+    }
+  }
+  many.destroy()
+  return line
+}
