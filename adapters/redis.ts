@@ -8,7 +8,7 @@
  * queues while there is no connection, are the client's settings. Does NOT encrypt: what it is given has been.
  */
 import { createHash } from 'node:crypto'
-import { type Cache, type Channel, type OnceStore, OwnerQuotaExceeded } from '../src/index.js'
+import type { Cache, Channel, OnceStore, OwnerQuotaExceeded } from '../src/index.js'
 
 /** The part of an ioredis or iovalkey client that is used. */
 export interface IoredisClient {
@@ -182,7 +182,7 @@ function withScript({ bySha1, byText }: Scripts, transaction: () => Transaction)
   const add: AddCounted = async ({ key, counter, milliseconds: time, max }) => {
     const answer = Number(await run([key, counter], [String(time), String(max), String(WINDOW * 1000)]))
     if (answer === 1 || answer === 0) return answer === 1
-    if (answer < 0) throw new OwnerQuotaExceeded(Math.ceil(-answer / 1000))
+    if (answer < 0) throw quotaExceeded(Math.ceil(-answer / 1000))
     throw new Error('the client answered the script of `add` with no number')
   }
   const addInstead = withTransaction(transaction)
@@ -223,7 +223,7 @@ function withTransaction(begin: () => Transaction): AddCounted {
     const removing = begin()
     removing.del(key)
     await removing.exec()
-    throw new OwnerQuotaExceeded(Math.ceil(Number(left) / 1000))
+    throw quotaExceeded(Math.ceil(Number(left) / 1000))
   }
 }
 
@@ -406,4 +406,10 @@ function hasFunctions(value: unknown, names: readonly string[]): boolean {
 
 function milliseconds(seconds: number): number {
   return Math.max(1, Math.ceil(seconds * 1000))
+}
+
+/** An {@link OwnerQuotaExceeded}, which is told by its name: the class itself would bring the whole verifier along. */
+function quotaExceeded(retryAfter: number): OwnerQuotaExceeded {
+  const error = new Error('the owner has used its share of the store')
+  return Object.assign(error, { name: 'OwnerQuotaExceeded', retryAfter } as const)
 }
