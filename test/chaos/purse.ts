@@ -11,7 +11,7 @@ export interface Purse {
   readonly opaques: readonly string[]
   readonly expired: string
   readonly otherAudience: string
-  readonly dpop: { advertise: true; readonly key: DpopKey; readonly token: string }
+  readonly dpop: { readonly key: DpopKey; readonly token: string }
   /** Opaque tokens that every app has accepted, and that the authorization server then revoked. */
   readonly revoked: readonly string[]
   /** Tokens that this app has not seen. */
@@ -37,7 +37,7 @@ export async function fillPurse(issuer: string, fresh: number): Promise<Purse> {
     revoked,
     expired: await mint(issuer, SHORT),
     otherAudience: await mint(issuer, 'https://other.example.com'),
-    dpop: { advertise: true, key, token: await mint(issuer, RESOURCE, key) },
+    dpop: { key, token: await mint(issuer, RESOURCE, key) },
     newJwt: dispenser(newJwts),
     newOpaque: dispenser(newOpaques)
   }

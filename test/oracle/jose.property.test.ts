@@ -140,6 +140,19 @@ const isScopes = (value: unknown): boolean =>
     ? /^[\x20-\x21\x23-\x5b\x5d-\x7e]*$/.test(value)
     : Array.isArray(value) && value.every((one) => typeof one === 'string'))
 
+/** Lists in lists, so many levels of them. */
+const nested = (levels: number): unknown => (levels === 0 ? 0 : [nested(levels - 1)])
+
+function levelsOf(text: string): number {
+  let [level, deepest] = [0, 0]
+  // Brackets within texts do not count.
+  for (const one of text.replace(/"(?:[^"\\]|\\.)*"/g, '')) {
+    if (one === '{' || one === '[') deepest = Math.max(deepest, ++level)
+    if (one === '}' || one === ']') level--
+  }
+  return deepest
+}
+
 const STRICTER: Readonly<Record<string, Stricter>> = {
   'JOS-02 (RFC 7515 §2): base64url has no padding, no white space and no unused bits': {
     reasons: ['malformed', 'malformed_authorization', 'multiple_credentials'],
@@ -165,6 +178,11 @@ const STRICTER: Readonly<Record<string, Stricter>> = {
     reasons: ['critical_header'],
     applies: ({ header }) => header['crit'] !== undefined || header['b64'] === false,
     examples: () => [mint({ header: { b64: false } }), mint({ header: { crit: ['b64'], b64: true } })]
+  },
+  'JSON of a header or of claims is nested at most 64 levels deep': {
+    reasons: ['malformed'],
+    applies: ({ bytes }) => bytes.slice(0, 2).some((one) => levelsOf(one.toString()) > 64),
+    examples: () => [mint({ header: { x: nested(64) } }), mint({ claims: { x: nested(64) } })]
   },
   'TRN-09: a token is at most 16384 characters': {
     reasons: ['malformed'],
