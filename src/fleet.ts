@@ -19,6 +19,12 @@ const PATIENCE = 0.5
 const LOOK_AGAIN = 1
 /** Seconds for which it may be said to be another process's turn, and nothing comes of it: no true claim lasts as long. */
 const MAX_TURN = 2 * REFETCH_WINDOW
+/** Looks for a key by all processes together, in so many seconds, and the least seconds between two. */
+const MAX_LOOKS = 3
+const LOOK_PERIOD = 30
+const LOOK_SPACING = 2
+/** Times that a process looks whether another one, whose turn it is, has found something: {@link PATIENCE} apart. */
+const PATIENT_LOOKS = 4
 /** Seconds by which another machine's clock may be ahead. */
 const MAX_AHEAD = 10
 
@@ -36,6 +42,8 @@ export interface Fleet<T> {
   publish(snapshot: Snapshot): void
   /** Whether it is on this process to ask again; undefined where nobody can know. */
   mayAskAgain(): Promise<boolean | undefined>
+  /** Whether this process may look for a key on behalf of all, three times in 30 s and 2 s apart; undefined where nobody can know. */
+  mayLook(): Promise<boolean | undefined>
 }
 
 export interface FleetOptions<T> {
@@ -86,7 +94,16 @@ export function createFleet<T>(
     },
     // Best effort: the store says in `health()` what is wrong with it.
     publish: (snapshot) => void publish(snapshot).catch(() => undefined),
-    mayAskAgain: () => refetches.claim(parts, REFETCH_WINDOW)
+    mayAskAgain: () => refetches.claim(parts, REFETCH_WINDOW),
+    mayLook: async () => {
+      const spaced = await refetches.claim([...parts, 'spacing'], LOOK_SPACING)
+      if (spaced !== true) return spaced
+      for (let place = 0; place < MAX_LOOKS; place++) {
+        const mine = await refetches.claim([...parts, `look ${place}`], LOOK_PERIOD)
+        if (mine !== false) return mine
+      }
+      return false
+    }
   }
 }
 
@@ -160,6 +177,30 @@ export function throttled<T extends Dated>(
     if (verdict.error) throw verdict.error
     return held() as T
   }
+}
+
+/**
+ * A look at a document on behalf of all processes: what another process fetched is as good, where it is enough. While the
+ * store does not answer, each process looks for itself.
+ *
+ * @param adopt  takes over what another process fetched, if it is newer than what is held
+ */
+export async function sharedLook<T extends Dated>(
+  look: () => Promise<T>,
+  fleet: Pick<Fleet<T>, 'mayLook'>,
+  adopt: () => Promise<T | undefined>,
+  isEnough: (document: T) => boolean
+): Promise<T | undefined> {
+  let found = await adopt()
+  if (found !== undefined && isEnough(found)) return found
+  if ((await fleet.mayLook()) !== false) return look()
+  for (let i = 0; i < PATIENT_LOOKS; i++) {
+    await sleep(PATIENCE * 1000)
+    const newer = await adopt()
+    found = newer ?? found
+    if (newer !== undefined && isEnough(newer)) return newer
+  }
+  return found
 }
 
 function unknowable(): Unavailable {

@@ -9,8 +9,10 @@ import { createFleet } from './fleet.js'
 import type { Answer, Http } from './http.js'
 import type { IssuerSettings } from './issuer-settings.js'
 import { type KeySet, readKeySet } from './key-set.js'
+import type { KeySource } from './jwt.js'
 import { createLimits, type Limits } from './limits.js'
-import type { Dated, Source } from './remote.js'
+import { createLooks } from './looks.js'
+import type { Dated } from './remote.js'
 import type { Shared } from './shared.js'
 import type { AuthorizationServerMetadata, Awaitable } from './types.js'
 import { type DocumentHealth, dates, type Loaded, type Observed, watch } from './watched.js'
@@ -48,7 +50,7 @@ export interface Issuer {
   readonly settings: IssuerSettings
   /** From now on these settings count, which differ from the others in functions only: all that is known stays. */
   revise(settings: IssuerSettings): void
-  readonly keySet: Source<DatedKeySet>
+  readonly keySet: KeySource<DatedKeySet>
   /** Seconds since the epoch until when the key set needs no second look: before, asking `keySet` changes nothing. */
   keySetSettledUntil(): number
   /** Raised whenever a key leaves the set or changes: what was verified with an older version is verified again. */
@@ -112,6 +114,7 @@ export function createIssuer(
     fleet: metadataFleet
   })
 
+  const onBroken = (why: string): void => warn(`key set: ${why}`)
   let version = 0
   let previous: ReadonlySet<string> = new Set()
   // Keys in the settings come from nowhere.
@@ -123,7 +126,7 @@ export function createIssuer(
           purpose: 'jwks',
           parts: partsOf(settings),
           read: (text, fetchedAt, freshFor) => {
-            const set = readKeySet(JSON.parse(text))
+            const set = readKeySet(JSON.parse(text), onBroken)
             if (set.size === 0) throw new TypeError('no usable key')
             return { ...set, isSecondHand: true, ...dates(fetchedAt, freshFor) }
           },
@@ -143,13 +146,28 @@ export function createIssuer(
     },
     now,
     staleFor: KEYS_STALE_FOR,
-    fleet: keyFleet
+    fleet: keyFleet,
+    looks: true
   })
+  const looks = createLooks<DatedKeySet>({
+    now,
+    held: keys.held,
+    look: keys.look,
+    renew: () => keys.look(() => false)
+  })
+  const keySet: KeySource<DatedKeySet> = (butNot, missing) => {
+    if (butNot === undefined) return keys.source()
+    // Keys in the settings come from nowhere.
+    return settings.jwks || missing === undefined ? butNot : looks.find(butNot, missing)
+  }
+  keySet.suspect = () => {
+    if (!settings.jwks) looks.suspect()
+  }
 
   const fetchKeySet = async (again: boolean): Promise<Loaded<DatedKeySet>> => {
     const since = now()
     const { url, answer } = await locateKeySet(again)
-    const set = { ...readPublishedKeySet(answer, url), ...dates(since, lifetime(answer.cacheControl)) }
+    const set = { ...readPublishedKeySet(answer, url, onBroken), ...dates(since, lifetime(answer.cacheControl)) }
     return { document: set, text: answer.body }
   }
 
@@ -195,7 +213,7 @@ export function createIssuer(
     revise: (revised) => {
       issuer.settings = revised
     },
-    keySet: keys.source,
+    keySet,
     keySetSettledUntil: () => keys.held()?.refreshAt ?? Number.NEGATIVE_INFINITY,
     keySetVersion: () => version,
     metadata: () => andThen(metadata.source(), ({ document }) => document),
@@ -267,19 +285,25 @@ function lifetime(cacheControl: string): number {
  *
  * @throws {Unavailable}
  */
-function readPublishedKeySet(answer: Answer, url: string): KeySet {
+function readPublishedKeySet(answer: Answer, url: string, onBroken: (why: string) => void): KeySet {
   const { host } = new URL(url)
+  if (answer.status >= 300 && answer.status <= 399)
+    throw new Unavailable(
+      'jwks',
+      `${host} redirects the request for the key set (${answer.status}), and redirects are not followed: set \`jwksUri\` to the place itself`
+    )
   if (answer.status !== 200) throw new Unavailable('jwks', `${host} answered ${answer.status} for the key set`)
   let set: KeySet
   try {
-    set = readKeySet(JSON.parse(answer.body))
+    set = readKeySet(JSON.parse(answer.body), onBroken)
   } catch (cause) {
-    throw new Unavailable('jwks', `${host} did not answer with a key set`, { cause })
+    const why = cause instanceof TypeError ? `: ${cause.message}` : ''
+    throw new Unavailable('jwks', `${host} did not answer with a key set${why}`, { cause })
   }
   if (set.size === 0)
     throw new Unavailable(
       'jwks',
-      `${host} published no usable key${set.skipped.length ? ` (${set.skipped.join('; ')})` : ''}`
+      `${host} published no usable key${set.skipped.length ? ` (${set.skipped.join('; ')})` : ''}${set.otherUse ? ` (${set.otherUse} for another use, such as encryption)` : ''}`
     )
   return set
 }

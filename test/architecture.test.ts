@@ -106,6 +106,7 @@ describe('layers', () => {
     'target-uri',
     'protected-resource',
     'key-set',
+    'looks',
     'claims',
     'jws',
     'decryption',
