@@ -205,7 +205,9 @@ function requireFindable(set: KeySet, { algorithm, kid }: Header): void {
 function unknownKey(set: KeySet, { algorithm, kid }: Header): InvalidToken {
   const fitting = set.count(algorithm)
   return kid === undefined && fitting > 0
-    ? new InvalidToken('unknown_key', { expected: `a kid, because ${fitting} keys fit ${algorithm} and at most 4 are tried` })
+    ? new InvalidToken('unknown_key', {
+        expected: `a kid, because ${fitting} keys fit ${algorithm} and at most 4 are tried`
+      })
     : new InvalidToken('unknown_key', { received: kid })
 }
 

@@ -126,7 +126,8 @@ function index(
     }
   const imports = createImports(onBroken, (key) => {
     for (const algorithm of key.algorithms)
-      for (const slot of [byKid.get(key.kid)?.get(algorithm), byAlgorithm.get(algorithm)]) if (slot) slot.found = undefined
+      for (const slot of [byKid.get(key.kid)?.get(algorithm), byAlgorithm.get(algorithm)])
+        if (slot) slot.found = undefined
   })
   return {
     find: (algorithm, kid, certificate) => {
@@ -218,8 +219,7 @@ function readKey(jwk: unknown, place: string): Published | string | undefined {
   const { kty, crv } = members
   if (isPrivate(jwk)) return 'is a private or symmetric key: it must not be published'
   if (kid !== undefined && (typeof kid !== 'string' || kid.length > MAX_KID_LENGTH)) return 'has an unusable kid'
-  if (use !== undefined && use !== 'sig')
-    return /^sig$/i.test(String(use)) ? 'is not for signatures (use)' : undefined
+  if (use !== undefined && use !== 'sig') return /^sig$/i.test(String(use)) ? 'is not for signatures (use)' : undefined
   if (operations !== undefined && !Array.isArray(operations)) return 'is not for verifying (key_ops)'
   if (operations !== undefined && !(operations as unknown[]).includes('verify')) return undefined
   if (isForEncryption(crv, alg)) return undefined
@@ -252,7 +252,9 @@ function isForEncryption(crv: unknown, alg: unknown): boolean {
 }
 
 function certificatesOf({ x5t, 'x5t#S256': x5tS256, x5c }: Record<string, unknown>): readonly string[] {
-  const published = [x5t, x5tS256].filter((one): one is string => typeof one === 'string' && one !== '' && one.length <= 64)
+  const published = [x5t, x5tS256].filter(
+    (one): one is string => typeof one === 'string' && one !== '' && one.length <= 64
+  )
   const [first] = Array.isArray(x5c) ? x5c : []
   if (typeof first !== 'string' || first === '') return published
   const der = Buffer.from(first, 'base64')

@@ -66,7 +66,14 @@ export interface WatchOptions<T extends Dated> {
   readonly looks?: boolean
 }
 
-export function watch<T extends Dated>({ load, accept, now, staleFor, fleet, looks = false }: WatchOptions<T>): Watched<T> {
+export function watch<T extends Dated>({
+  load,
+  accept,
+  now,
+  staleFor,
+  fleet,
+  looks = false
+}: WatchOptions<T>): Watched<T> {
   let held: T | undefined
   let error: unknown
   let started = 0
