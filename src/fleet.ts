@@ -179,28 +179,35 @@ export function throttled<T extends Dated>(
   }
 }
 
+export interface SharedLookMeans<T> {
+  /** Takes over what another process fetched, if it is newer than what is held. */
+  readonly adopt: () => Promise<T | undefined>
+  readonly isEnough: (document: T) => boolean
+  /** While attempts fail their back-off bounds them. */
+  readonly failing: () => boolean
+}
+
 /**
- * A look at a document on behalf of all processes: what another process fetched is as good, where it is enough. While the
- * store does not answer, each process looks for itself.
+ * A look at a document on behalf of all processes: what another process fetched is as good, where it is enough. A process
+ * whose turn it is and that fetches nothing holds up the others for {@link LOOK_SPACING} seconds. While the store does not
+ * answer, each process looks for itself.
  *
- * @param adopt  takes over what another process fetched, if it is newer than what is held
+ * @returns undefined if it was another process's turn, and nothing came of it
  */
 export async function sharedLook<T extends Dated>(
   look: () => Promise<T>,
   fleet: Pick<Fleet<T>, 'mayLook'>,
-  adopt: () => Promise<T | undefined>,
-  isEnough: (document: T) => boolean
+  { adopt, isEnough, failing }: SharedLookMeans<T>
 ): Promise<T | undefined> {
-  let found = await adopt()
-  if (found !== undefined && isEnough(found)) return found
-  if ((await fleet.mayLook()) !== false) return look()
-  for (let i = 0; i < PATIENT_LOOKS; i++) {
-    await sleep(PATIENCE * 1000)
+  let found: T | undefined
+  for (let turn = 0; ; turn++) {
     const newer = await adopt()
-    found = newer ?? found
     if (newer !== undefined && isEnough(newer)) return newer
+    found = newer ?? found
+    if (failing() || (await fleet.mayLook()) !== false) return look()
+    if (turn === PATIENT_LOOKS) return found
+    await sleep(PATIENCE * 1000)
   }
-  return found
 }
 
 function unknowable(): Unavailable {

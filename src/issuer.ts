@@ -72,13 +72,15 @@ export interface IssuerContext {
   readonly resource: string
   readonly http: Http
   readonly now: () => number
+  /** Maximum seconds that a token waits for a key that is not known. */
+  readonly deadline: number
   readonly warning: (issuer: string, message: string) => void
   readonly shared?: Shared | undefined
 }
 
 export function createIssuer(
   settings: IssuerSettings,
-  { serial, resource, http, now, warning, shared }: IssuerContext
+  { serial, resource, http, now, deadline, warning, shared }: IssuerContext
 ): Issuer {
   const warnings: string[] = []
   const warn = (message: string): void => {
@@ -151,9 +153,10 @@ export function createIssuer(
   })
   const looks = createLooks<DatedKeySet>({
     now,
+    deadline,
     held: keys.held,
     look: keys.look,
-    renew: () => keys.look(() => false)
+    renew: keys.renew
   })
   const keySet: KeySource<DatedKeySet> = (butNot, missing) => {
     if (butNot === undefined) return keys.source()

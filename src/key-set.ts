@@ -217,7 +217,8 @@ function readKey(jwk: unknown, place: string): Published | string | undefined {
   const operations = said(members['key_ops'])
   const alg = said(members['alg'])
   const { kty, crv } = members
-  if (isPrivate(jwk)) return 'is a private or symmetric key: it must not be published'
+  if (PRIVATE_MEMBERS.some((member) => isSecret(member, members[member])))
+    return 'is a private or symmetric key: it must not be published'
   if (kid !== undefined && (typeof kid !== 'string' || kid.length > MAX_KID_LENGTH)) return 'has an unusable kid'
   if (use !== undefined && use !== 'sig') return /^sig$/i.test(String(use)) ? 'is not for signatures (use)' : undefined
   if (operations !== undefined && !Array.isArray(operations)) return 'is not for verifying (key_ops)'
@@ -244,6 +245,11 @@ function readKey(jwk: unknown, place: string): Published | string | undefined {
 /** undefined for a member that says nothing, as several servers write it: null, an empty text, an empty list. */
 function said(value: unknown): unknown {
   return value === null || value === '' || (Array.isArray(value) && value.length === 0) ? undefined : value
+}
+
+/** False for a private member that says nothing: null, or `oth` without a prime (RFC 7518 §6.3.2.7). */
+function isSecret(member: string, value: unknown): boolean {
+  return value !== undefined && value !== null && !(member === 'oth' && said(value) === undefined && value !== '')
 }
 
 /** True where the type or algorithm of a key without `use` says that it is for key agreement or encryption (RFC 7518 §4, RFC 8037 §3.2). */
@@ -278,10 +284,7 @@ function parse(text: string): KeyObject | undefined {
 
 /** True for a JWK with a private part, or a symmetric one: no member of either may travel (RFC 9449 §4.2, RFC 7517 §9). */
 export function isPrivate(jwk: object): boolean {
-  return PRIVATE_MEMBERS.some((member) => {
-    const value = Object.hasOwn(jwk, member) ? (jwk as Record<string, unknown>)[member] : undefined
-    return value !== undefined && value !== null && !(member === 'oth' && Array.isArray(value) && value.length === 0)
-  })
+  return PRIVATE_MEMBERS.some((member) => Object.hasOwn(jwk, member))
 }
 
 /** The RFC 7638 thumbprint of a public RSA, EC or OKP key: base64url SHA-256, 43 characters. */

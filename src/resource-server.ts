@@ -63,6 +63,7 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
       resource,
       http: http.exchange,
       now,
+      deadline,
       warning: events.warning,
       shared: settings.shared
     })

@@ -35,6 +35,8 @@ export interface Watched<T extends Dated> extends Observed {
    * Never joins an attempt that began before. The caller bounds how often; only the back-off of failures is kept here.
    */
   look(isEnough: (document: T) => boolean): Promise<T | undefined>
+  /** Loads it now, unless another process did so or is about to. The caller bounds how often. */
+  renew(): Promise<void>
 }
 
 export interface Observed {
@@ -143,7 +145,12 @@ export function watch<T extends Dated>({
     refresh: async () => refreshing(),
     look: (isEnough) => {
       const again = async (): Promise<T> => attempts(held)
-      return fleet ? sharedLook(again, fleet, adopted, isEnough) : again()
+      return fleet ? sharedLook(again, fleet, { adopt: adopted, isEnough, failing }) : again()
+    },
+    renew: async () => {
+      // Another process may have renewed it since.
+      if ((await adopted()) !== undefined || (await fleet?.mayAskAgain()) === false) return
+      await attempts(held)
     },
     held: last,
     error: () => error,
