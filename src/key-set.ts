@@ -17,6 +17,11 @@ export const MAX_KID_LENGTH = 256
 const MAX_CANDIDATES = 4
 /** Maximum imported keys of one set: an imported key takes about ten times the memory of its text. */
 export const MAX_IMPORTED = 32
+/** Bytes that a published key takes beside its text and twice its name: objects, places in maps, a fingerprint (measured). */
+const KEY_OVERHEAD = 1000
+/** Bytes of an imported key, and for each character of its text (measured with RSA-8192 that have verified a signature). */
+const IMPORTED_OVERHEAD = 4096
+const IMPORTED_PER_CHARACTER = 6
 const MIN_RSA_BITS = 2048
 /** A check with an 8192-bit key already takes ten times that of a 2048-bit one. */
 const MAX_RSA_BITS = 8192
@@ -73,6 +78,8 @@ export interface KeySet {
   hasUnnamed(algorithm: SignatureAlgorithm): boolean
   /** How many keys fit this algorithm. */
   count(algorithm: SignatureAlgorithm): number
+  /** Bytes that it holds, about: the text of its keys, and those that are imported. */
+  bytes(): number
   /** Imports each key without holding it. @returns why the broken ones are: for settings, where a start can tell */
   broken(): readonly string[]
   /** Identifies each usable key: its `kid` and its material. For comparing sets. */
@@ -87,11 +94,16 @@ export interface KeySet {
   readonly isSecondHand?: boolean
 }
 
-/**
- * @param onBroken  told of a key that turns out to be unusable when a token first names it
- * @throws {TypeError} not a key set, or more than {@link MAX_KEYS} keys
- */
-export function readKeySet(document: unknown, onBroken: (why: string) => void = () => undefined): KeySet {
+/** What becomes of keys when tokens name them. */
+export interface KeyEvents {
+  /** A key turned out to be unusable. */
+  readonly broken?: (why: string) => void
+  /** A key was imported, which takes so many bytes. */
+  readonly imported?: (bytes: number) => void
+}
+
+/** @throws {TypeError} not a key set, or more than {@link MAX_KEYS} keys */
+export function readKeySet(document: unknown, events: KeyEvents = {}): KeySet {
   const keys = (document as Partial<JsonWebKeySet> | null)?.keys
   if (!Array.isArray(keys)) throw new TypeError('not a JSON Web Key Set: it has no list `keys`')
   if (keys.length > MAX_KEYS) throw new TypeError(`a key set of ${keys.length} keys; at most ${MAX_KEYS} are read`)
@@ -108,13 +120,14 @@ export function readKeySet(document: unknown, onBroken: (why: string) => void = 
       fingerprints.add(JSON.stringify([key.kid, key.alg, sha256(key.text)]))
     }
   }
-  return { ...index(published, onBroken), fingerprints, size: fingerprints.size, skipped, otherUse }
+  return { ...index(published, events), fingerprints, size: fingerprints.size, skipped, otherUse }
 }
 
 function index(
   published: readonly Published[],
-  onBroken: (why: string) => void
-): Pick<KeySet, 'find' | 'has' | 'hasUnnamed' | 'count' | 'broken'> {
+  events: KeyEvents
+): Pick<KeySet, 'find' | 'has' | 'hasUnnamed' | 'count' | 'bytes' | 'broken'> {
+  const text = published.reduce((sum, key) => sum + key.text.length + 2 * (key.kid?.length ?? 0) + KEY_OVERHEAD, 0)
   const byKid = new Map<string | undefined, Map<SignatureAlgorithm, Slot>>()
   const byAlgorithm = new Map<SignatureAlgorithm, Slot>()
   for (const key of published)
@@ -124,7 +137,7 @@ function index(
       addTo(named, algorithm, key)
       addTo(byAlgorithm, algorithm, key)
     }
-  const imports = createImports(onBroken, (key) => {
+  const imports = createImports(events, (key) => {
     for (const algorithm of key.algorithms)
       for (const slot of [byKid.get(key.kid)?.get(algorithm), byAlgorithm.get(algorithm)])
         if (slot) slot.found = undefined
@@ -141,6 +154,7 @@ function index(
     has: (kid) => [...(byKid.get(kid)?.values() ?? [])].some((slot) => usable(slot) > 0),
     hasUnnamed: (algorithm) => byKid.get(undefined)?.has(algorithm) ?? false,
     count: (algorithm) => usable(byAlgorithm.get(algorithm)),
+    bytes: () => text + imports.bytes(),
     broken: () => published.flatMap(({ place, text }) => (parse(text) ? [] : [`${place} ${BROKEN}`]))
   }
 }
@@ -157,10 +171,11 @@ function usable(slot: Slot | undefined): number {
 
 /** Holds at most {@link MAX_IMPORTED} imported keys; the least recently used one makes room. */
 function createImports(
-  onBroken: (why: string) => void,
+  events: KeyEvents,
   evicted: (key: Published) => void
-): { bind(slot: Slot, algorithm: SignatureAlgorithm): readonly SignatureKey[] } {
+): { bind(slot: Slot, algorithm: SignatureAlgorithm): readonly SignatureKey[]; bytes(): number } {
   const held = new Set<Published>()
+  let bytes = 0
   let uses = 0
 
   const importOne = (key: Published): KeyObject | undefined => {
@@ -168,23 +183,29 @@ function createImports(
     key.imported = parse(key.text)
     if (key.imported === undefined) {
       key.isBroken = true
-      onBroken(`${key.place} ${BROKEN}`)
+      events.broken?.(`${key.place} ${BROKEN}`)
       return undefined
     }
+    const { imported } = key
     held.add(key)
-    if (held.size > MAX_IMPORTED) {
-      let least: Published | undefined
-      for (const one of held) if (one !== key && (least === undefined || one.used < least.used)) least = one
-      if (least) {
-        held.delete(least)
-        least.imported = undefined
-        evicted(least)
-      }
-    }
-    return key.imported
+    bytes += weightOf(key)
+    if (held.size > MAX_IMPORTED) evictLeastUsed(key)
+    events.imported?.(weightOf(key))
+    return imported
+  }
+
+  const evictLeastUsed = (but: Published): void => {
+    let least: Published | undefined
+    for (const one of held) if (one !== but && (least === undefined || one.used < least.used)) least = one
+    if (least === undefined) return
+    held.delete(least)
+    bytes -= weightOf(least)
+    least.imported = undefined
+    evicted(least)
   }
 
   return {
+    bytes: () => bytes,
     bind: (slot, algorithm) => {
       if (slot.found !== undefined) {
         for (const key of slot.keys) key.used = ++uses
@@ -201,6 +222,10 @@ function createImports(
       return found
     }
   }
+}
+
+function weightOf({ text }: Published): number {
+  return IMPORTED_OVERHEAD + IMPORTED_PER_CHARACTER * text.length
 }
 
 /** True if the key was published with the certificate that the token's header names. */

@@ -28,6 +28,8 @@ export interface DocumentHealth {
 export interface Watched<T extends Dated> extends Observed {
   readonly source: Source<T>
   held(): T | undefined
+  /** Forgets it: who asks next loads it. */
+  drop(): void
   /** Loads it now, past everything that bounds `source`; who asks while it is under way shares the attempt. */
   refresh(): Promise<T>
   /**
@@ -83,8 +85,8 @@ export function watch<T extends Dated>({
   const last = (): T | undefined => held
   const failing = (): boolean => error !== undefined
   const hold = (document: T): T => {
-    accept?.(document)
     held = document
+    accept?.(document)
     return document
   }
   /** What another process fetched after this one did. */
@@ -151,6 +153,9 @@ export function watch<T extends Dated>({
       // Another process may have renewed it since.
       if ((await adopted()) !== undefined || (await fleet?.mayAskAgain()) === false) return
       await attempts(held)
+    },
+    drop: () => {
+      held = undefined
     },
     held: last,
     error: () => error,
