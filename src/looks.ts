@@ -96,7 +96,7 @@ export function createLooks<T extends KeySet & Dated>({ now, deadline, held, loo
 
   const isSettled = ({ kid, iat }: Missing): boolean => {
     const time = now()
-    if (typeof iat === 'number' && iat <= lastLook - OLD) return true
+    if (typeof iat === 'number' && lastLook <= time && iat <= lastLook - OLD) return true
     const at = kid === undefined ? undefined : absent.get(kid)
     return at !== undefined && isWithin(time, at, at + ABSENT_FOR)
   }

@@ -195,6 +195,8 @@ try {
   // As it should be.
 }
 await new Promise((resolve) => setTimeout(resolve, 100))
+// The first token that names a key imports it.
+await route.authorize(bearer(accessToken()))
 for (const [name, token] of Object.entries({
   garbage: 'not-a-token',
   malformed: `${hot.slice(0, 30)}!${hot.slice(31)}`,
