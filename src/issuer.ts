@@ -124,7 +124,7 @@ export function createIssuer(
 
   const keyEvents: KeyEvents = {
     broken: (why) => warn(`key set: ${why}`),
-    imported: keyMemory.grew
+    imported: (bytes) => keyMemory.grew(bytes)
   }
   let droppedAt = Number.NEGATIVE_INFINITY
   let version = 0
@@ -165,9 +165,9 @@ export function createIssuer(
   const looks = createLooks<DatedKeySet>({
     now,
     deadline,
-    held: keys.held,
-    look: keys.look,
-    renew: keys.renew
+    held: () => keys.held(),
+    look: (isEnough) => keys.look(isEnough),
+    renew: () => keys.renew()
   })
   const heldKeys: { -readonly [K in keyof HeldKeys]: HeldKeys[K] } = {
     get bytes() {

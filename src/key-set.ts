@@ -245,7 +245,7 @@ function readKey(jwk: unknown, place: string): Published | string | undefined {
   if (PRIVATE_MEMBERS.some((member) => isSecret(member, members[member])))
     return 'is a private or symmetric key: it must not be published'
   if (kid !== undefined && (typeof kid !== 'string' || kid.length > MAX_KID_LENGTH)) return 'has an unusable kid'
-  if (use !== undefined && use !== 'sig') return /^sig$/i.test(String(use)) ? 'is not for signatures (use)' : undefined
+  if (use !== undefined && use !== 'sig') return isMisspelled(use) ? 'is not for signatures (use)' : undefined
   if (operations !== undefined && !Array.isArray(operations)) return 'is not for verifying (key_ops)'
   if (operations !== undefined && !(operations as unknown[]).includes('verify')) return undefined
   if (isForEncryption(crv, alg)) return undefined
@@ -265,6 +265,11 @@ function readKey(jwk: unknown, place: string): Published | string | undefined {
     isBroken: false,
     used: 0
   }
+}
+
+/** True for a `use` that was meant as "sig", which is case-sensitive (RFC 7517 §4.2). */
+function isMisspelled(use: unknown): boolean {
+  return typeof use === 'string' && use.toLowerCase() === 'sig'
 }
 
 /** undefined for a member that says nothing, as several servers write it: null, an empty text, an empty list. */
