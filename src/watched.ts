@@ -156,6 +156,8 @@ export function watch<T extends Dated>({
     },
     drop: () => {
       held = undefined
+      // Each decorator remembers the document.
+      source = chain()
     },
     held: last,
     error: () => error,

@@ -344,6 +344,20 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       expect(issuer.count('jwks')).toBe(0)
     })
 
+    test('is looked for after 30 s at the latest, should the store say for longer that it is another’s turn', async () => {
+      const api = await process()
+      await api.ready()
+      issuer.reset()
+      bed.clock.advance(1)
+      issuer.rotate('switch')
+      const { take } = await places()
+      for (const place of [0, 1, 2]) await take(`look ${place}`, 9999)
+      expect(await ask(api, issuer.token())).toEqual(tooSoon)
+      bed.clock.advance(30)
+      expect(await ask(api, issuer.token())).toEqual(granted)
+      expect(issuer.count('jwks')).toBe(1)
+    })
+
     test('is looked for two seconds later where the process whose turn it was fetched nothing', async () => {
       const api = await process()
       await api.ready()
