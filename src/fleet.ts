@@ -8,7 +8,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Unavailable } from './errors.js'
 import { parseObject } from './json.js'
-import type { Dated, Source } from './remote.js'
+import { type Dated, isWithin, type Source } from './remote.js'
 import type { Shared } from './shared.js'
 
 /** Seconds in which one process asks again for all. */
@@ -19,6 +19,12 @@ const PATIENCE = 0.5
 const LOOK_AGAIN = 1
 /** Seconds for which it may be said to be another process's turn, and nothing comes of it: no true claim lasts as long. */
 const MAX_TURN = 2 * REFETCH_WINDOW
+/** Looks for a key by all processes together, in so many seconds, and the least seconds between two. */
+const MAX_LOOKS = 3
+const LOOK_PERIOD = 30
+const LOOK_SPACING = 2
+/** Times that a process looks whether another one, whose turn it is, has found something: {@link PATIENCE} apart. */
+const PATIENT_LOOKS = 4
 /** Seconds by which another machine's clock may be ahead. */
 const MAX_AHEAD = 10
 
@@ -36,6 +42,8 @@ export interface Fleet<T> {
   publish(snapshot: Snapshot): void
   /** Whether it is on this process to ask again; undefined where nobody can know. */
   mayAskAgain(): Promise<boolean | undefined>
+  /** Whether this process may look for a key on behalf of all, three times in 30 s and 2 s apart; undefined where nobody can know. */
+  mayLook(): Promise<boolean | undefined>
 }
 
 export interface FleetOptions<T> {
@@ -66,6 +74,20 @@ export function createFleet<T>(
     return inTime && time < freshUntil + staleFor ? snapshot : undefined
   }
 
+  /** Since when it was another process's turn, whenever this one asked, and nothing newer was to be had. */
+  let deniedSince: number | undefined
+  let newest = Number.NEGATIVE_INFINITY
+
+  const claimLook = async (): Promise<boolean | undefined> => {
+    const spaced = await refetches.claim([...parts, 'spacing'], LOOK_SPACING)
+    if (spaced !== true) return spaced
+    for (let place = 0; place < MAX_LOOKS; place++) {
+      const mine = await refetches.claim([...parts, `look ${place}`], LOOK_PERIOD)
+      if (mine !== false) return mine
+    }
+    return false
+  }
+
   const publish = async (snapshot: Snapshot): Promise<void> => {
     const other = await latest()
     // A process that was slow to say so does not undo what another has found since.
@@ -77,6 +99,8 @@ export function createFleet<T>(
     latest: async () => {
       const snapshot = await latest()
       if (snapshot === undefined) return undefined
+      if (snapshot.fetchedAt > newest) deniedSince = undefined
+      newest = Math.max(newest, snapshot.fetchedAt)
       try {
         return read(snapshot.text, snapshot.fetchedAt, snapshot.freshUntil - snapshot.fetchedAt)
       } catch {
@@ -86,7 +110,16 @@ export function createFleet<T>(
     },
     // Best effort: the store says in `health()` what is wrong with it.
     publish: (snapshot) => void publish(snapshot).catch(() => undefined),
-    mayAskAgain: () => refetches.claim(parts, REFETCH_WINDOW)
+    mayAskAgain: () => refetches.claim(parts, REFETCH_WINDOW),
+    mayLook: async () => {
+      const mine = await claimLook()
+      if (mine === false) {
+        deniedSince ??= now()
+        if (isWithin(now(), deniedSince, deniedSince + MAX_TURN)) return false
+      }
+      deniedSince = undefined
+      return mine === undefined ? undefined : true
+    }
   }
 }
 
@@ -159,6 +192,37 @@ export function throttled<T extends Dated>(
     if (verdict === undefined || !isWithin(verdict.at, verdict.lasts)) return ask(butNot)
     if (verdict.error) throw verdict.error
     return held() as T
+  }
+}
+
+export interface SharedLookMeans<T> {
+  /** Takes over what another process fetched, if it is newer than what is held. */
+  readonly adopt: () => Promise<T | undefined>
+  readonly isEnough: (document: T) => boolean
+  /** While attempts fail their back-off bounds them. */
+  readonly failing: () => boolean
+}
+
+/**
+ * A look at a document on behalf of all processes: what another process fetched is as good, where it is enough. A process
+ * whose turn it is and that fetches nothing holds up the others for {@link LOOK_SPACING} seconds. While the store does not
+ * answer, each process looks for itself.
+ *
+ * @returns undefined if it was another process's turn, and nothing came of it
+ */
+export async function sharedLook<T extends Dated>(
+  look: () => Promise<T>,
+  fleet: Pick<Fleet<T>, 'mayLook'>,
+  { adopt, isEnough, failing }: SharedLookMeans<T>
+): Promise<T | undefined> {
+  let found: T | undefined
+  for (let turn = 0; ; turn++) {
+    const newer = await adopt()
+    if (newer !== undefined && isEnough(newer)) return newer
+    found = newer ?? found
+    if (failing() || (await fleet.mayLook()) !== false) return look()
+    if (turn === PATIENT_LOOKS) return found
+    await sleep(PATIENCE * 1000)
   }
 }
 

@@ -144,7 +144,7 @@ function readKeys(jwks: unknown, path: string, problems: Problems): KeySet | und
   if (jwks === undefined) return undefined
   try {
     const set = readKeySet(jwks)
-    for (const why of set.skipped) problems.add(path, `${why}`, 'give public signature keys only')
+    for (const why of [...set.skipped, ...set.broken()]) problems.add(path, `${why}`, 'give public signature keys only')
     if (set.size === 0) problems.add(path, 'holds no usable key', 'no token could ever be verified')
     return set
   } catch (error) {

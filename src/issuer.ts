@@ -8,9 +8,12 @@ import { Unavailable } from './errors.js'
 import { createFleet } from './fleet.js'
 import type { Answer, Http } from './http.js'
 import type { IssuerSettings } from './issuer-settings.js'
-import { type KeySet, readKeySet } from './key-set.js'
+import type { KeySource } from './jwt.js'
+import type { HeldKeys, KeyMemory } from './key-memory.js'
+import { type KeyEvents, type KeySet, readKeySet } from './key-set.js'
 import { createLimits, type Limits, type LimitsHealth } from './limits.js'
-import type { Dated, Source } from './remote.js'
+import { createLooks } from './looks.js'
+import { type Dated, isWithin } from './remote.js'
 import type { Shared } from './shared.js'
 import type { AuthorizationServerMetadata, Awaitable } from './types.js'
 import { type DocumentHealth, dates, type Loaded, type Observed, watch } from './watched.js'
@@ -22,6 +25,8 @@ const KEYS_FRESH_FOR = { default: 600, min: 60, max: 3600 }
 const KEYS_STALE_FOR = 3600
 const METADATA_FRESH_FOR = 3600
 const METADATA_STALE_FOR = 24 * 3600
+/** Minimum seconds between dropping a key set for want of room and fetching it again. */
+const DROPPED_FOR = 30
 const MAX_WARNINGS = 10
 
 interface Metadata extends Dated {
@@ -48,7 +53,7 @@ export interface Issuer {
   readonly settings: IssuerSettings
   /** From now on these settings count, which differ from the others in functions only: all that is known stays. */
   revise(settings: IssuerSettings): void
-  readonly keySet: Source<DatedKeySet>
+  readonly keySet: KeySource<DatedKeySet>
   /** Seconds since the epoch until when the key set needs no second look: before, asking `keySet` changes nothing. */
   keySetSettledUntil(): number
   /** Raised whenever a key leaves the set or changes: what was verified with an older version is verified again. */
@@ -56,6 +61,8 @@ export interface Issuer {
   metadata(): Awaitable<AuthorizationServerMetadata>
   introspectionEndpoint(): Awaitable<string>
   readonly limits: Limits
+  /** Keys from the settings do not count. */
+  readonly heldKeys: HeldKeys
   /** Loads what verification will need. */
   ready(): Promise<void>
   /** Loads metadata and keys now, those that are fetched at all, whatever was loaded a moment ago. @throws the first failure, after both were tried */
@@ -70,13 +77,16 @@ export interface IssuerContext {
   readonly resource: string
   readonly http: Http
   readonly now: () => number
+  /** Maximum seconds that a token waits for a key that is not known. */
+  readonly deadline: number
   readonly warning: (issuer: string, message: string) => void
+  readonly keyMemory: KeyMemory
   readonly shared?: Shared | undefined
 }
 
 export function createIssuer(
   settings: IssuerSettings,
-  { serial, resource, http, now, warning, shared }: IssuerContext
+  { serial, resource, http, now, deadline, warning, keyMemory, shared }: IssuerContext
 ): Issuer {
   const warnings: string[] = []
   const warn = (message: string): void => {
@@ -112,6 +122,11 @@ export function createIssuer(
     fleet: metadataFleet
   })
 
+  const keyEvents: KeyEvents = {
+    broken: (why) => warn(`key set: ${why}`),
+    imported: (bytes) => keyMemory.grew(bytes)
+  }
+  let droppedAt = Number.NEGATIVE_INFINITY
   let version = 0
   let previous: ReadonlySet<string> = new Set()
   // Keys in the settings come from nowhere.
@@ -123,7 +138,7 @@ export function createIssuer(
           purpose: 'jwks',
           parts: partsOf(settings),
           read: (text, fetchedAt, freshFor) => {
-            const set = readKeySet(JSON.parse(text))
+            const set = readKeySet(JSON.parse(text), keyEvents)
             if (set.size === 0) throw new TypeError('no usable key')
             return { ...set, isSecondHand: true, ...dates(fetchedAt, freshFor) }
           },
@@ -140,16 +155,52 @@ export function createIssuer(
       for (const why of set.skipped) warn(`key set: ${why}`)
       if ([...previous].some((fingerprint) => !set.fingerprints.has(fingerprint))) version++
       previous = set.fingerprints
+      if (!settings.jwks) keyMemory.grew(set.bytes())
     },
     now,
     staleFor: KEYS_STALE_FOR,
-    fleet: keyFleet
+    fleet: keyFleet,
+    looks: true
   })
+  const looks = createLooks<DatedKeySet>({
+    now,
+    deadline,
+    held: () => keys.held(),
+    look: (isEnough) => keys.look(isEnough),
+    renew: () => keys.renew()
+  })
+  const heldKeys: { -readonly [K in keyof HeldKeys]: HeldKeys[K] } = {
+    get bytes() {
+      return settings.jwks ? 0 : (keys.held()?.bytes() ?? 0)
+    },
+    used: 0,
+    drop: () => {
+      keys.drop()
+      droppedAt = now()
+      previous = new Set()
+      version++
+    }
+  }
+  const keySet: KeySource<DatedKeySet> = (butNot, missing) => {
+    if (butNot === undefined) {
+      heldKeys.used = keyMemory.use()
+      return keys.source()
+    }
+    // Keys in the settings come from nowhere.
+    return settings.jwks || missing === undefined ? butNot : looks.find(butNot, missing)
+  }
+  keySet.suspect = () => {
+    if (!settings.jwks) looks.suspect()
+  }
 
   const fetchKeySet = async (again: boolean): Promise<Loaded<DatedKeySet>> => {
     const since = now()
+    if (keys.held() === undefined && isWithin(since, droppedAt, droppedAt + DROPPED_FOR))
+      throw new Unavailable('jwks', 'the key set was dropped because key sets of all issuers took too much memory', {
+        retryAfter: droppedAt + DROPPED_FOR - since
+      })
     const { url, answer } = await locateKeySet(again)
-    const set = { ...readPublishedKeySet(answer, url), ...dates(since, lifetime(answer.cacheControl)) }
+    const set = { ...readPublishedKeySet(answer, url, keyEvents), ...dates(since, lifetime(answer.cacheControl)) }
     return { document: set, text: answer.body }
   }
 
@@ -195,7 +246,7 @@ export function createIssuer(
     revise: (revised) => {
       issuer.settings = revised
     },
-    keySet: keys.source,
+    keySet,
     keySetSettledUntil: () => keys.held()?.refreshAt ?? Number.NEGATIVE_INFINITY,
     keySetVersion: () => version,
     metadata: () => andThen(metadata.source(), ({ document }) => document),
@@ -203,6 +254,7 @@ export function createIssuer(
       settings.introspection?.endpoint ??
       andThen(metadata.source(), ({ document }) => requireIntrospectionEndpoint(document, issuer.settings)),
     limits,
+    heldKeys,
     ready: async () => {
       if (needsKeys) await keys.source()
       if (settings.tokens !== 'jwt') await issuer.introspectionEndpoint()
@@ -268,19 +320,25 @@ function lifetime(cacheControl: string): number {
  *
  * @throws {Unavailable}
  */
-function readPublishedKeySet(answer: Answer, url: string): KeySet {
+function readPublishedKeySet(answer: Answer, url: string, events: KeyEvents): KeySet {
   const { host } = new URL(url)
+  if (answer.status >= 300 && answer.status <= 399)
+    throw new Unavailable(
+      'jwks',
+      `${host} redirects the request for the key set (${answer.status}), and redirects are not followed: set \`jwksUri\` to the place itself`
+    )
   if (answer.status !== 200) throw new Unavailable('jwks', `${host} answered ${answer.status} for the key set`)
   let set: KeySet
   try {
-    set = readKeySet(JSON.parse(answer.body))
+    set = readKeySet(JSON.parse(answer.body), events)
   } catch (cause) {
-    throw new Unavailable('jwks', `${host} did not answer with a key set`, { cause })
+    const why = cause instanceof TypeError ? `: ${cause.message}` : ''
+    throw new Unavailable('jwks', `${host} did not answer with a key set${why}`, { cause })
   }
   if (set.size === 0)
     throw new Unavailable(
       'jwks',
-      `${host} published no usable key${set.skipped.length ? ` (${set.skipped.join('; ')})` : ''}`
+      `${host} published no usable key${set.skipped.length ? ` (${set.skipped.join('; ')})` : ''}${set.otherUse ? ` (${set.otherUse} for another use, such as encryption)` : ''}`
     )
   return set
 }

@@ -11,8 +11,8 @@ import { InvalidToken } from './errors.js'
 import type { IssuerSettings } from './issuer-settings.js'
 import { MAX_DEPTH } from './json.js'
 import { decodeObject, isCanonical, isMediaType, splitJws, type UnverifiedJws } from './jws.js'
-import { type KeySet, MAX_KID_LENGTH } from './key-set.js'
-import type { Source } from './remote.js'
+import { type CertificateThumbprints, type KeySet, MAX_KID_LENGTH } from './key-set.js'
+import type { Missing } from './looks.js'
 import type { SignatureKey } from './signature.js'
 import type { Awaitable, Claims, SignatureAlgorithm } from './types.js'
 import type { VerifySignature } from './verify-signature.js'
@@ -72,6 +72,18 @@ class SplitJwt implements UnverifiedJwt {
   }
 }
 
+/**
+ * The issuer's keys. Asked again, it is told which set disappointed and which key was missing.
+ *
+ * @throws {Unavailable} keys cannot be known
+ * @throws {TooManyRequests} the key cannot be known yet
+ */
+export interface KeySource<Keys extends KeySet> {
+  (butNot?: Keys, missing?: Missing): Awaitable<Keys>
+  /** Told of a wrong signature by a known key: an authorization server may reuse a `kid`. */
+  suspect?: () => void
+}
+
 export interface JwtRules extends ClaimRules {
   readonly now: number
 }
@@ -87,7 +99,7 @@ export interface JwtRules extends ClaimRules {
 export function verifyJwt<Keys extends KeySet>(
   jwt: UnverifiedJwt,
   issuer: IssuerSettings,
-  keySet: Source<Keys>,
+  keySet: KeySource<Keys>,
   verifySignature: VerifySignature,
   rules: JwtRules
 ): undefined | Promise<undefined> {
@@ -111,7 +123,7 @@ export function verifyJwt<Keys extends KeySet>(
 export function verifyIssuerSignature<Keys extends KeySet>(
   jwt: UnverifiedJwt,
   allowed: ReadonlySet<SignatureAlgorithm>,
-  keySet: Source<Keys>,
+  keySet: KeySource<Keys>,
   verifySignature: VerifySignature
 ): undefined | Promise<undefined> {
   return requireSignature(jwt, readHeader(jwt.unverifiedHeader, allowed), keySet, verifySignature)
@@ -119,36 +131,99 @@ export function verifyIssuerSignature<Keys extends KeySet>(
 
 function requireSignature<Keys extends KeySet>(
   jwt: UnverifiedJwt,
-  { algorithm, kid }: Header,
-  keySet: Source<Keys>,
+  header: Header,
+  keySet: KeySource<Keys>,
   verifySignature: VerifySignature
 ): undefined | Promise<undefined> {
-  const { signingInput, signature } = jwt
-  if (!isCanonical(signature)) throw new InvalidToken('malformed', { expected: 'a signature in base64url' })
-  // No function is made for what is known already: this is the path of every first sight.
-  const keys = findKeys(keySet, algorithm, kid)
-  const valid = isPromise(keys)
-    ? verifyLater(keys, signingInput, signature, verifySignature)
-    : verifyAny(keys, signingInput, signature, verifySignature, 0)
-  return typeof valid === 'boolean' ? requireValid(valid) : valid.then(requireValid)
+  if (!isCanonical(jwt.signature)) throw new InvalidToken('malformed', { expected: 'a signature in base64url' })
+  const known = keySet()
+  if (isPromise(known)) return known.then((set) => verifyWith(set, jwt, header, keySet, verifySignature))
+  return verifyWith(known, jwt, header, keySet, verifySignature)
 }
 
-async function verifyLater(
-  keys: Promise<readonly SignatureKey[]>,
-  signingInput: string,
-  signature: string,
+/** No function is made for what is known already: this is the path of every first sight. */
+function verifyWith<Keys extends KeySet>(
+  set: Keys,
+  jwt: UnverifiedJwt,
+  header: Header,
+  keySet: KeySource<Keys>,
   verifySignature: VerifySignature
-): Promise<boolean> {
-  return verifyAny(await keys, signingInput, signature, verifySignature, 0)
+): undefined | Promise<undefined> {
+  const keys = set.find(header.algorithm, header.kid, header.certificate)
+  if (keys.length === 0) return verifyAgain(false, set, jwt, header, keySet, verifySignature)
+  const valid = verifyAny(keys, jwt.signingInput, jwt.signature, verifySignature, 0)
+  return typeof valid === 'boolean'
+    ? judge(valid, set, jwt, header, keySet, verifySignature)
+    : valid.then((isValid) => judge(isValid, set, jwt, header, keySet, verifySignature))
 }
 
-function requireValid(valid: boolean): undefined {
-  if (!valid) throw new InvalidToken('signature')
+/** @param isValid  what the keys of this set say of the signature */
+function judge<Keys extends KeySet>(
+  isValid: boolean,
+  set: Keys,
+  jwt: UnverifiedJwt,
+  header: Header,
+  keySet: KeySource<Keys>,
+  verifySignature: VerifySignature
+): undefined | Promise<undefined> {
+  if (isValid) return undefined
+  if (isReplaceable(set, header)) return verifyAgain(true, set, jwt, header, keySet, verifySignature)
+  keySet.suspect?.()
+  throw new InvalidToken('signature')
+}
+
+/** @param wasWrong  true if the known set has a fitting key, and the signature is not by it; false if it has none */
+async function verifyAgain<Keys extends KeySet>(
+  wasWrong: boolean,
+  known: Keys,
+  jwt: UnverifiedJwt,
+  header: Header,
+  keySet: KeySource<Keys>,
+  verifySignature: VerifySignature
+): Promise<undefined> {
+  const missing = { kid: header.kid, algorithm: header.algorithm, iat: jwt.unverifiedClaims()['iat'] }
+  let set = known
+  let isWrong = wasWrong
+  for (let further = MAX_SETS - 1; further >= 0; further--) {
+    if (!isWrong) requireFindable(set, header)
+    const next = further > 0 ? await keySet(set, missing) : set
+    if (next === set) break
+    set = next
+    const keys = set.find(header.algorithm, header.kid, header.certificate)
+    isWrong = keys.length > 0
+    if (isWrong && (await verifyAny(keys, jwt.signingInput, jwt.signature, verifySignature, 0))) return
+    if (isWrong && !isReplaceable(set, header)) throw new InvalidToken('signature')
+    // A set that this process fetched settles whether a `kid` exists.
+    if (!isWrong && header.kid !== undefined && !set.isSecondHand) break
+  }
+  throw isWrong ? new InvalidToken('signature') : unknownKey(set, header)
+}
+
+/** True where a wrong signature may mean that the key was replaced: a key without `kid` has no other sign of it. */
+function isReplaceable(set: KeySet, { algorithm, kid }: Header): boolean {
+  return kid === undefined && set.hasUnnamed(algorithm)
+}
+
+/** @throws {InvalidToken} where another look could not help */
+function requireFindable(set: KeySet, { algorithm, kid }: Header): void {
+  // The kid is there, with a key of another algorithm: fetching again would not make it fit.
+  if (kid !== undefined && set.has(kid)) throw new InvalidToken('unknown_key', { expected: `a key for ${algorithm}` })
+}
+
+function unknownKey(set: KeySet, { algorithm, kid }: Header): InvalidToken {
+  const fitting = set.count(algorithm)
+  return kid === undefined && fitting > 0
+    ? new InvalidToken('unknown_key', {
+        expected: `a kid, because ${fitting} keys fit ${algorithm} and at most 4 are tried`
+      })
+    : new InvalidToken('unknown_key', { received: kid })
 }
 
 interface Header {
   readonly algorithm: SignatureAlgorithm
   readonly kid: string | undefined
+  /** Where it has no `kid`, and a thumbprint. */
+  readonly certificate: CertificateThumbprints | undefined
 }
 
 function readHeader(header: Claims, allowed: ReadonlySet<SignatureAlgorithm>): Header {
@@ -159,7 +234,12 @@ function readHeader(header: Claims, allowed: ReadonlySet<SignatureAlgorithm>): H
   if (crit !== undefined || b64 === false) throw new InvalidToken('critical_header', { received: crit })
   if (kid !== undefined && (typeof kid !== 'string' || kid.length > MAX_KID_LENGTH))
     throw new InvalidToken('unknown_key', { expected: `a kid of at most ${MAX_KID_LENGTH} characters` })
-  return { algorithm: alg as SignatureAlgorithm, kid: kid as string | undefined }
+  const isNamed = kid !== undefined || (header['x5t#S256'] === undefined && header['x5t'] === undefined)
+  return {
+    algorithm: alg as SignatureAlgorithm,
+    kid: kid as string | undefined,
+    certificate: isNamed ? undefined : { x5t: header['x5t'], 'x5t#S256': header['x5t#S256'] }
+  }
 }
 
 function requireType(typ: unknown, tokenProfile: 'rfc9068' | 'legacy'): void {
@@ -172,65 +252,8 @@ function requireType(typ: unknown, tokenProfile: 'rfc9068' | 'legacy'): void {
   })
 }
 
-/** Sets in which a key is looked for: the one known here, one of another process, one fetched anew. */
-const MAX_SETS = 3
-
-function findKeys<Keys extends KeySet>(
-  keySet: Source<Keys>,
-  algorithm: SignatureAlgorithm,
-  kid: string | undefined
-): Awaitable<readonly SignatureKey[]> {
-  const known = keySet()
-  return isPromise(known)
-    ? findLater(known, undefined, keySet, algorithm, kid, MAX_SETS)
-    : findIn(known, keySet, algorithm, kid, MAX_SETS - 1)
-}
-
-/** @param further  how many more sets may be asked for, should this one have no such key */
-function findIn<Keys extends KeySet>(
-  set: Keys,
-  keySet: Source<Keys>,
-  algorithm: SignatureAlgorithm,
-  kid: string | undefined,
-  further: number
-): Awaitable<readonly SignatureKey[]> {
-  const keys = set.find(algorithm, kid)
-  if (keys.length > 0) return keys
-  // The kid is there, with a key of another algorithm: fetching again would not make it fit.
-  if (kid !== undefined && set.has(kid)) throw new InvalidToken('unknown_key', { expected: `a key for ${algorithm}` })
-  if (further === 0) throw new InvalidToken('unknown_key', { received: kid })
-  const next = keySet(set)
-  return isPromise(next)
-    ? findLater(next, set, keySet, algorithm, kid, further)
-    : findInNext(next, set, keySet, algorithm, kid, further)
-}
-
-async function findLater<Keys extends KeySet>(
-  next: Promise<Keys>,
-  before: Keys | undefined,
-  keySet: Source<Keys>,
-  algorithm: SignatureAlgorithm,
-  kid: string | undefined,
-  further: number
-): Promise<readonly SignatureKey[]> {
-  const set = await next
-  return before === undefined
-    ? findIn(set, keySet, algorithm, kid, further - 1)
-    : findInNext(set, before, keySet, algorithm, kid, further)
-}
-
-function findInNext<Keys extends KeySet>(
-  set: Keys,
-  before: Keys,
-  keySet: Source<Keys>,
-  algorithm: SignatureAlgorithm,
-  kid: string | undefined,
-  further: number
-): Awaitable<readonly SignatureKey[]> {
-  if (set === before) throw new InvalidToken('unknown_key', { received: kid })
-  // Of one that another process fetched, it is not said that it is the latest.
-  return findIn(set, keySet, algorithm, kid, set.isSecondHand ? further - 1 : 0)
-}
+/** Sets in which a key is looked for: the one known here, and those that stand in for it meanwhile. */
+const MAX_SETS = 4
 
 function verifyAny(
   keys: readonly SignatureKey[],

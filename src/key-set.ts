@@ -13,91 +13,304 @@ import type { JsonWebKeySet, SignatureAlgorithm } from './types.js'
 export const MAX_KEYS = 100
 /** A key identifier beyond this many characters is no key of ours. */
 export const MAX_KID_LENGTH = 256
-/** Keys with one `kid` that are tried for one token. */
+/** Maximum keys tried for one token: of one `kid`, or of those that fit a token without `kid`. */
 const MAX_CANDIDATES = 4
+/** Maximum imported keys of one set: an imported key takes about ten times the memory of its text. */
+export const MAX_IMPORTED = 32
+/** Bytes that a published key takes beside its text and twice its name: objects, places in maps, a fingerprint (measured). */
+const KEY_OVERHEAD = 1000
+/** Bytes of an imported key, and for each character of its text (measured with RSA-8192 that have verified a signature). */
+const IMPORTED_OVERHEAD = 4096
+const IMPORTED_PER_CHARACTER = 6
 const MIN_RSA_BITS = 2048
 /** A check with an 8192-bit key already takes ten times that of a 2048-bit one. */
 const MAX_RSA_BITS = 8192
 /** A longer exponent makes every check as slow as a signature. */
-const MAX_RSA_EXPONENT = 0xffff_ffffn
+const MAX_EXPONENT_BYTES = 4
 
 const NO_KEYS: readonly SignatureKey[] = Object.freeze([])
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
 
-interface Entry {
+/** One published key, as text until a token names it. */
+interface Published {
+  /** Its place in the set, for messages. */
+  readonly place: string
   readonly kid: string | undefined
-  readonly algorithm: SignatureAlgorithm
-  readonly key: SignatureKey
+  /** The algorithm that its publisher names. */
+  readonly alg: string | undefined
+  readonly algorithms: readonly SignatureAlgorithm[]
+  /** The members that RFC 7638 requires, in its order: enough to import the key, and the input of its thumbprint. */
+  readonly text: string
+  /** Thumbprints of its certificate (RFC 7517 §4.8, §4.9), base64url. */
+  readonly certificates: readonly string[]
+  imported: KeyObject | undefined
+  isBroken: boolean
+  /** Higher than that of each key that was used less recently. */
+  used: number
+}
+
+/** The keys that fit one `kid` and one algorithm. */
+interface Slot {
+  readonly keys: Published[]
+  /** Bound to the algorithm; undefined until a token asks, and after one of them was evicted. */
+  found: readonly SignatureKey[] | undefined
+}
+
+/** Thumbprints of a certificate in a token's header (RFC 7515 §4.1.7, §4.1.8). */
+export interface CertificateThumbprints {
+  readonly x5t: unknown
+  readonly 'x5t#S256': unknown
 }
 
 export interface KeySet {
-  /** Keys that fit a token's `alg` and `kid`; without `kid`, the only key that fits `alg` (RFC 7515 §4.1.4). */
-  find(algorithm: SignatureAlgorithm, kid: string | undefined): readonly SignatureKey[]
+  /**
+   * Keys that fit a token's `alg` and `kid`, imported. Without `kid`, all that fit `alg` (RFC 7515 §4.1.4), those of the
+   * certificate first to choose from; none if more than four fit, see `tooMany`.
+   */
+  find(
+    algorithm: SignatureAlgorithm,
+    kid: string | undefined,
+    certificate?: CertificateThumbprints
+  ): readonly SignatureKey[]
   /** True if some key of the set has this `kid`, whatever its algorithm. */
   has(kid: string): boolean
-  /** What identifies each usable key: its `kid` and its material. For comparing sets. */
+  /** True if some key without a `kid` fits this algorithm. */
+  hasUnnamed(algorithm: SignatureAlgorithm): boolean
+  /** How many keys fit this algorithm. */
+  count(algorithm: SignatureAlgorithm): number
+  /** Bytes that it holds, about: the text of its keys, and those that are imported. */
+  bytes(): number
+  /** Imports each key without holding it. @returns why the broken ones are: for settings, where a start can tell */
+  broken(): readonly string[]
+  /** Identifies each usable key: its `kid` and its material. For comparing sets. */
   readonly fingerprints: ReadonlySet<string>
   /** How many published keys are usable. */
   readonly size: number
-  /** Why the others are not: for the operator. */
+  /** Why others are not: for the operator. Keys for another use are not among them. */
   readonly skipped: readonly string[]
+  /** How many keys are for another use, such as encryption. */
+  readonly otherUse: number
   /** Fetched by another process than this. */
   readonly isSecondHand?: boolean
 }
 
+/** What becomes of keys when tokens name them. */
+export interface KeyEvents {
+  /** A key turned out to be unusable. */
+  readonly broken?: (why: string) => void
+  /** A key was imported, which takes so many bytes. */
+  readonly imported?: (bytes: number) => void
+}
+
 /** @throws {TypeError} not a key set, or more than {@link MAX_KEYS} keys */
-export function readKeySet(document: unknown): KeySet {
+export function readKeySet(document: unknown, events: KeyEvents = {}): KeySet {
   const keys = (document as Partial<JsonWebKeySet> | null)?.keys
   if (!Array.isArray(keys)) throw new TypeError('not a JSON Web Key Set: it has no list `keys`')
   if (keys.length > MAX_KEYS) throw new TypeError(`a key set of ${keys.length} keys; at most ${MAX_KEYS} are read`)
-  /** By `kid`, the keys for each algorithm; those without a `kid` are under undefined. */
-  const byKid = new Map<string | undefined, Map<SignatureAlgorithm, readonly SignatureKey[]>>()
-  const byAlgorithm = new Map<SignatureAlgorithm, readonly SignatureKey[]>()
+  const published: Published[] = []
   const fingerprints = new Set<string>()
   const skipped: string[] = []
+  let otherUse = 0
   for (const [i, jwk] of keys.entries()) {
-    const result = readKey(jwk)
-    if (typeof result === 'string') skipped.push(`keys[${i}] ${result}`)
+    const key = readKey(jwk, `keys[${i}]`)
+    if (key === undefined) otherUse++
+    else if (typeof key === 'string') skipped.push(`keys[${i}] ${key}`)
     else {
-      fingerprints.add(result.fingerprint)
-      for (const { kid, algorithm, key } of result.entries) {
-        const named = byKid.get(kid) ?? new Map<SignatureAlgorithm, readonly SignatureKey[]>()
-        named.set(algorithm, [...(named.get(algorithm) ?? NO_KEYS), key].slice(0, MAX_CANDIDATES))
-        byKid.set(kid, named)
-        byAlgorithm.set(algorithm, [...(byAlgorithm.get(algorithm) ?? NO_KEYS), key])
-      }
+      published.push(key)
+      fingerprints.add(JSON.stringify([key.kid, key.alg, sha256(key.text)]))
     }
   }
+  return { ...index(published, events), fingerprints, size: fingerprints.size, skipped, otherUse }
+}
+
+function index(
+  published: readonly Published[],
+  events: KeyEvents
+): Pick<KeySet, 'find' | 'has' | 'hasUnnamed' | 'count' | 'bytes' | 'broken'> {
+  const text = published.reduce((sum, key) => sum + key.text.length + 2 * (key.kid?.length ?? 0) + KEY_OVERHEAD, 0)
+  const byKid = new Map<string | undefined, Map<SignatureAlgorithm, Slot>>()
+  const byAlgorithm = new Map<SignatureAlgorithm, Slot>()
+  for (const key of published)
+    for (const algorithm of key.algorithms) {
+      const named = byKid.get(key.kid) ?? new Map<SignatureAlgorithm, Slot>()
+      byKid.set(key.kid, named)
+      addTo(named, algorithm, key)
+      addTo(byAlgorithm, algorithm, key)
+    }
+  const imports = createImports(events, (key) => {
+    for (const algorithm of key.algorithms)
+      for (const slot of [byKid.get(key.kid)?.get(algorithm), byAlgorithm.get(algorithm)])
+        if (slot) slot.found = undefined
+  })
   return {
-    find: (algorithm, kid) => {
-      if (kid !== undefined) return byKid.get(kid)?.get(algorithm) ?? NO_KEYS
-      const fitting = byAlgorithm.get(algorithm) ?? NO_KEYS
-      return fitting.length === 1 ? fitting : NO_KEYS
+    find: (algorithm, kid, certificate) => {
+      const slot = kid === undefined ? byAlgorithm.get(algorithm) : byKid.get(kid)?.get(algorithm)
+      if (slot === undefined) return NO_KEYS
+      if (kid !== undefined) return imports.bind(slot, algorithm)
+      const chosen = certificate && slot.keys.filter((key) => isOf(key, certificate))
+      if (chosen?.length) return imports.bind({ keys: chosen, found: undefined }, algorithm)
+      return usable(slot) > MAX_CANDIDATES ? NO_KEYS : imports.bind(slot, algorithm)
     },
-    has: (kid) => byKid.has(kid),
-    fingerprints,
-    size: fingerprints.size,
-    skipped
+    has: (kid) => [...(byKid.get(kid)?.values() ?? [])].some((slot) => usable(slot) > 0),
+    hasUnnamed: (algorithm) => byKid.get(undefined)?.has(algorithm) ?? false,
+    count: (algorithm) => usable(byAlgorithm.get(algorithm)),
+    bytes: () => text + imports.bytes(),
+    broken: () => published.flatMap(({ place, text }) => (parse(text) ? [] : [`${place} ${BROKEN}`]))
   }
 }
 
-/** The key's entries, one an algorithm, or why it is left out. */
-function readKey(jwk: unknown): { entries: Entry[]; fingerprint: string } | string {
+function addTo(slots: Map<SignatureAlgorithm, Slot>, algorithm: SignatureAlgorithm, key: Published): void {
+  const slot = slots.get(algorithm) ?? { keys: [], found: undefined }
+  slot.keys.push(key)
+  slots.set(algorithm, slot)
+}
+
+function usable(slot: Slot | undefined): number {
+  return slot === undefined ? 0 : slot.keys.reduce((count, key) => (key.isBroken ? count : count + 1), 0)
+}
+
+/** Holds at most {@link MAX_IMPORTED} imported keys; the least recently used one makes room. */
+function createImports(
+  events: KeyEvents,
+  evicted: (key: Published) => void
+): { bind(slot: Slot, algorithm: SignatureAlgorithm): readonly SignatureKey[]; bytes(): number } {
+  const held = new Set<Published>()
+  let bytes = 0
+  let uses = 0
+
+  const importOne = (key: Published): KeyObject | undefined => {
+    if (key.imported !== undefined || key.isBroken) return key.imported
+    key.imported = parse(key.text)
+    if (key.imported === undefined) {
+      key.isBroken = true
+      events.broken?.(`${key.place} ${BROKEN}`)
+      return undefined
+    }
+    const { imported } = key
+    held.add(key)
+    bytes += weightOf(key)
+    if (held.size > MAX_IMPORTED) evictLeastUsed(key)
+    events.imported?.(weightOf(key))
+    return imported
+  }
+
+  const evictLeastUsed = (but: Published): void => {
+    let least: Published | undefined
+    for (const one of held) if (one !== but && (least === undefined || one.used < least.used)) least = one
+    if (least === undefined) return
+    held.delete(least)
+    bytes -= weightOf(least)
+    least.imported = undefined
+    evicted(least)
+  }
+
+  return {
+    bytes: () => bytes,
+    bind: (slot, algorithm) => {
+      if (slot.found !== undefined) {
+        // Every first sight of a token comes here: no iterator is made.
+        for (let i = 0; i < slot.keys.length; i++) (slot.keys[i] as Published).used = ++uses
+        return slot.found
+      }
+      const found: SignatureKey[] = []
+      for (const key of slot.keys) {
+        if (found.length === MAX_CANDIDATES) break
+        key.used = ++uses
+        const imported = importOne(key)
+        if (imported) found.push(createSignatureKey(algorithm, imported))
+      }
+      slot.found = found
+      return found
+    }
+  }
+}
+
+function weightOf({ text }: Published): number {
+  return IMPORTED_OVERHEAD + IMPORTED_PER_CHARACTER * text.length
+}
+
+/** True if the key was published with the certificate that the token's header names. */
+function isOf({ certificates }: Published, { x5t, 'x5t#S256': sha256OfIt }: CertificateThumbprints): boolean {
+  return certificates.some((one) => one === sha256OfIt || (sha256OfIt === undefined && one === x5t))
+}
+
+/** The key, why it is skipped, or undefined where it is meant for another use. */
+function readKey(jwk: unknown, place: string): Published | string | undefined {
   if (typeof jwk !== 'object' || jwk === null) return 'is not an object'
-  const { kty, crv, kid, use, key_ops: operations, alg } = jwk as Record<string, unknown>
-  if (isPrivate(jwk)) return 'is a private or symmetric key: it must not be published'
+  const members = jwk as Record<string, unknown>
+  const kid = members['kid'] ?? undefined
+  const use = said(members['use'])
+  const operations = said(members['key_ops'])
+  const alg = said(members['alg'])
+  const { kty, crv } = members
+  if (PRIVATE_MEMBERS.some((member) => isSecret(member, members[member])))
+    return 'is a private or symmetric key: it must not be published'
   if (kid !== undefined && (typeof kid !== 'string' || kid.length > MAX_KID_LENGTH)) return 'has an unusable kid'
-  if (use !== undefined && use !== 'sig') return 'is not for signatures (use)'
-  if (operations !== undefined && !(Array.isArray(operations) && operations.includes('verify')))
-    return 'is not for verifying (key_ops)'
+  if (use !== undefined && use !== 'sig') return isMisspelled(use) ? 'is not for signatures (use)' : undefined
+  if (operations !== undefined && !Array.isArray(operations)) return 'is not for verifying (key_ops)'
+  if (operations !== undefined && !(operations as unknown[]).includes('verify')) return undefined
+  if (isForEncryption(crv, alg)) return undefined
   // One key, one algorithm, where the publisher says which (RFC 8725 §3.1).
   const algorithms = algorithmsFor(kty, crv).filter((name) => alg === undefined || alg === name)
   if (algorithms.length === 0) return 'is of no supported kty, crv and alg'
-  const key = importPublicKey(jwk)
-  if (typeof key === 'string') return key
-  const entries = algorithms.map((algorithm) => ({ kid, algorithm, key: createSignatureKey(algorithm, key) }))
-  const material = key.export({ type: 'spki', format: 'der' }).toString('base64')
-  return { entries, fingerprint: JSON.stringify([kid, alg, material]) }
+  const problem = inspect(members)
+  if (problem !== undefined) return problem
+  return {
+    place,
+    kid,
+    alg: alg as string | undefined,
+    algorithms,
+    text: requiredMembers(members),
+    certificates: certificatesOf(members),
+    imported: undefined,
+    isBroken: false,
+    used: 0
+  }
+}
+
+/** True for a `use` that was meant as "sig", which is case-sensitive (RFC 7517 §4.2). */
+function isMisspelled(use: unknown): boolean {
+  return typeof use === 'string' && use.toLowerCase() === 'sig'
+}
+
+/** undefined for a member that says nothing, as several servers write it: null, an empty text, an empty list. */
+function said(value: unknown): unknown {
+  return value === null || value === '' || (Array.isArray(value) && value.length === 0) ? undefined : value
+}
+
+/** False for a private member that says nothing: null, or `oth` without a prime (RFC 7518 §6.3.2.7). */
+function isSecret(member: string, value: unknown): boolean {
+  return value !== undefined && value !== null && !(member === 'oth' && said(value) === undefined && value !== '')
+}
+
+/** True where the type or algorithm of a key without `use` says that it is for key agreement or encryption (RFC 7518 §4, RFC 8037 §3.2). */
+function isForEncryption(crv: unknown, alg: unknown): boolean {
+  return crv === 'X25519' || crv === 'X448' || (typeof alg === 'string' && /^(?:RSA-OAEP|RSA1_5|ECDH-ES)/.test(alg))
+}
+
+function certificatesOf({ x5t, 'x5t#S256': x5tS256, x5c }: Record<string, unknown>): readonly string[] {
+  const published = [x5t, x5tS256].filter(
+    (one): one is string => typeof one === 'string' && one !== '' && one.length <= 64
+  )
+  const [first] = Array.isArray(x5c) ? x5c : []
+  if (typeof first !== 'string' || first === '') return published
+  const der = Buffer.from(first, 'base64')
+  return [...new Set([...published, sha256(der), hash('sha1', der, 'base64url')])]
+}
+
+/** The members that RFC 7638 §3.2 requires, in the order of their names; the others are undefined and left out. */
+function requiredMembers({ crv, e, kty, n, x, y }: { readonly [member: string]: unknown }): string {
+  return JSON.stringify(kty === 'RSA' ? { e, kty, n } : { crv, kty, x, y: kty === 'EC' ? y : undefined })
+}
+
+const BROKEN = 'has missing or invalid members'
+
+function parse(text: string): KeyObject | undefined {
+  try {
+    return createPublicKey({ key: JSON.parse(text) as JsonWebKeyInput['key'], format: 'jwk' })
+  } catch {
+    return undefined
+  }
 }
 
 /** True for a JWK with a private part, or a symmetric one: no member of either may travel (RFC 9449 §4.2, RFC 7517 §9). */
@@ -107,9 +320,7 @@ export function isPrivate(jwk: object): boolean {
 
 /** The RFC 7638 thumbprint of a public RSA, EC or OKP key: base64url SHA-256, 43 characters. */
 export function thumbprint(key: KeyObject): string {
-  const { crv, e, kty, n, x, y } = key.export({ format: 'jwk' })
-  // The required members in the order of their names (RFC 7638 §3.2); the others are undefined and left out.
-  return sha256(JSON.stringify({ crv, e, kty, n, x, y }))
+  return sha256(requiredMembers({ ...key.export({ format: 'jwk' }) }))
 }
 
 /** Base64url SHA-256 of a text's UTF-8 or of bytes. */
@@ -119,20 +330,56 @@ export function sha256(data: string | Uint8Array): string {
 
 /** The key of a public JWK, or why it is of no use: words that follow "a key that". */
 export function importPublicKey(jwk: object): KeyObject | string {
-  let key: KeyObject
-  try {
-    key = createPublicKey({ key: jwk as JsonWebKeyInput['key'], format: 'jwk' })
-  } catch {
-    return 'has missing or invalid members'
-  }
-  const { modulusLength: bits, publicExponent: exponent } = key.asymmetricKeyDetails ?? {}
-  if (bits !== undefined && (bits < MIN_RSA_BITS || bits > MAX_RSA_BITS))
+  return inspect(jwk as Record<string, unknown>) ?? parse(requiredMembers(jwk as Record<string, unknown>)) ?? BROKEN
+}
+
+/** What can be said against a public key without importing it: words that follow "a key that". */
+function inspect({ kty, crv, n, e, x, y }: Record<string, unknown>): string | undefined {
+  if (kty === 'RSA') return inspectRsa(n, e)
+  if (typeof x !== 'string' || x === '' || (kty === 'EC' && (typeof y !== 'string' || y === ''))) return BROKEN
+  if (crv !== 'Ed25519') return undefined
+  const point = Buffer.from(x, 'base64url')
+  if (point.length !== 32) return BROKEN
+  return isSmallOrder(point) ? 'is of small order: anyone can sign for it' : undefined
+}
+
+function inspectRsa(n: unknown, e: unknown): string | undefined {
+  if (typeof n !== 'string' || typeof e !== 'string') return BROKEN
+  const modulus = numberOf(n)
+  const exponent = numberOf(e)
+  if (modulus === undefined || exponent === undefined) return BROKEN
+  const bits = modulus.length * 8 - (Math.clz32(modulus[0] as number) - 24)
+  if (bits < MIN_RSA_BITS || bits > MAX_RSA_BITS)
     return `has ${bits} bits; RSA keys need ${MIN_RSA_BITS} to ${MAX_RSA_BITS}`
-  if (exponent !== undefined && (exponent < 3n || exponent % 2n === 0n || exponent > MAX_RSA_EXPONENT))
-    return 'has an unusable RSA exponent'
-  if (bits !== undefined && isRoca(String((jwk as { n?: unknown }).n)))
-    return 'has a modulus whose factors can be computed (CVE-2017-15361)'
-  return key
+  const value = exponent.length > MAX_EXPONENT_BYTES ? 0 : exponent.readUIntBE(0, exponent.length)
+  if (value < 3 || value % 2 === 0) return 'has an unusable RSA exponent'
+  return isRoca(modulus) ? 'has a modulus whose factors can be computed (CVE-2017-15361)' : undefined
+}
+
+/** The bytes of a number without leading zeros; undefined for zero or nothing. */
+function numberOf(text: string): Buffer | undefined {
+  const bytes = Buffer.from(text, 'base64url')
+  const first = bytes.findIndex((byte) => byte !== 0)
+  return first === -1 ? undefined : bytes.subarray(first)
+}
+
+/** The y coordinates, little-endian, of the eight Ed25519 points of small order, 0 and 1 also as p and p + 1. */
+const SMALL_ORDER: ReadonlySet<string> = new Set([
+  '00'.repeat(32),
+  `01${'00'.repeat(31)}`,
+  `ec${'ff'.repeat(30)}7f`,
+  `ed${'ff'.repeat(30)}7f`,
+  `ee${'ff'.repeat(30)}7f`,
+  'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+  '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05'
+])
+
+/** Signatures by such a key can be made without a private key (RFC 8032 §5.1.7 does not exclude it). */
+function isSmallOrder(point: Buffer): boolean {
+  const y = Buffer.from(point)
+  // The sign of x.
+  y[31] = (y[31] as number) & 0x7f
+  return SMALL_ORDER.has(y.toString('hex'))
 }
 
 /** Moduli of the flawed generator are powers of 65537 modulo every one of these primes; others hardly ever are. */
@@ -142,8 +389,8 @@ const ROCA_PRIMES = [
 ]
 
 /** The private key to such a modulus ("ROCA") can be computed from the public one, by anybody. */
-function isRoca(n: string): boolean {
-  const modulus = BigInt(`0x${Buffer.from(n, 'base64url').toString('hex')}`)
+function isRoca(bytes: Buffer): boolean {
+  const modulus = BigInt(`0x${bytes.toString('hex')}`)
   return ROCA_PRIMES.every((prime) => {
     const rest = Number(modulus % BigInt(prime))
     for (let exponent = 0, power = 1; exponent < prime; exponent++) {

@@ -4,8 +4,7 @@
  *
  * Does NOT read events: see `security-events.ts` and `logout-token.ts`.
  */
-import { andThen } from './awaitable.js'
-import { InvalidToken, Unavailable } from './errors.js'
+import { InvalidToken, TooManyRequests, Unavailable } from './errors.js'
 import { borrow, type Internals } from './internals.js'
 import type { Issuer } from './issuer.js'
 import { readIssuerOptions } from './issuer-settings.js'
@@ -117,22 +116,15 @@ export function createSenders<Entry extends { readonly issuer: string }, S>(
 }
 
 async function verifyBy(issuer: Issuer, jwt: UnverifiedJwt, { verifySignature }: Internals): Promise<void> {
-  await verifyIssuerSignature(jwt, issuer.settings.algorithms, keysOf(issuer), verifySignature)
-}
-
-/**
- * A sender does not repeat what was called invalid. So where a key is missing and the set may not be asked for again yet,
- * that is no answer: else whoever uses up the one attempt with a key that nobody has makes us refuse the sender's new one.
- */
-function keysOf({ keySet, settings }: Issuer): Issuer['keySet'] {
-  if (settings.jwks) return keySet
-  return (butNot) =>
-    andThen(keySet(butNot), (set) => {
-      if (set !== butNot) return set
-      throw new Unavailable('jwks', 'a key is unknown, and the key set was fetched a moment ago', {
-        retryAfter: RETRY_AFTER
-      })
+  try {
+    await verifyIssuerSignature(jwt, issuer.settings.algorithms, issuer.keySet, verifySignature)
+  } catch (cause) {
+    // Senders do not retry an event called invalid, and know no 429: while no look may begin, that is an outage.
+    if (!(cause instanceof TooManyRequests)) throw cause
+    throw new Unavailable('jwks', 'a key is unknown, and the key set was fetched a moment ago', {
+      retryAfter: cause.retryAfter
     })
+  }
 }
 
 /**

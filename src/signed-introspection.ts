@@ -7,7 +7,7 @@
  * checked as one.
  */
 import type { Decrypt } from './decryption.js'
-import { InvalidToken, Misconfigured } from './errors.js'
+import { InvalidToken, Misconfigured, TooManyRequests, Unavailable } from './errors.js'
 import type { Answer } from './http.js'
 import type { Issuer } from './issuer.js'
 import { isJwe, isMediaType } from './jws.js'
@@ -54,6 +54,8 @@ export async function readSignedAnswer(
     await verifyIssuerSignature(jwt, issuer.settings.algorithms, issuer.keySet, means.verifySignature)
     return members
   } catch (cause) {
+    if (cause instanceof TooManyRequests)
+      throw new Unavailable('jwks', `${about} names a key that cannot be known yet`, { retryAfter: cause.retryAfter })
     // A refusal would be about the client's token, of which nothing is known yet.
     if (!(cause instanceof InvalidToken)) throw cause
     throw new Misconfigured(`${about} cannot be relied on (${cause.reason}): ${cause.hint}`, { cause })

@@ -7,7 +7,7 @@
  */
 import { promisify } from 'node:util'
 import { inflate } from 'node:zlib'
-import { InvalidToken, Misconfigured, Unavailable } from './errors.js'
+import { InvalidToken, Misconfigured, TooManyRequests, Unavailable } from './errors.js'
 import type { Issuer } from './issuer.js'
 import { decodeBase64url, isMediaType } from './jws.js'
 import { readUnverifiedJwt, verifyIssuerSignature } from './jwt.js'
@@ -91,6 +91,8 @@ export async function readStatusListToken(
       keySetVersion
     }
   } catch (cause) {
+    if (cause instanceof TooManyRequests)
+      throw new Unavailable('jwks', `${about} names a key that cannot be known yet`, { retryAfter: cause.retryAfter })
     // A refusal would be about the client's token, which is as good as it was.
     if (!(cause instanceof InvalidToken)) throw cause
     throw new Misconfigured(`${about} cannot be relied on (${cause.reason}): ${cause.hint}`, { cause })

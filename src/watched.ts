@@ -6,7 +6,7 @@
  * Does NOT know what the document says.
  */
 import { ResourceServerError } from './errors.js'
-import { type Fleet, throttled } from './fleet.js'
+import { type Fleet, sharedLook, throttled } from './fleet.js'
 import { coalesced, cooled, type Dated, fresh, isWithin, type Source, staleOnError } from './remote.js'
 
 const ATTEMPT_WINDOW = 30
@@ -28,8 +28,17 @@ export interface DocumentHealth {
 export interface Watched<T extends Dated> extends Observed {
   readonly source: Source<T>
   held(): T | undefined
+  /** Forgets it: who asks next loads it. */
+  drop(): void
   /** Loads it now, past everything that bounds `source`; who asks while it is under way shares the attempt. */
   refresh(): Promise<T>
+  /**
+   * Loads it now, or has it from a process that just did; undefined where it is another process's turn and nothing came.
+   * Never joins an attempt that began before. The caller bounds how often; only the back-off of failures is kept here.
+   */
+  look(isEnough: (document: T) => boolean): Promise<T | undefined>
+  /** Loads it now, unless another process did so or is about to. The caller bounds how often. */
+  renew(): Promise<void>
 }
 
 export interface Observed {
@@ -57,9 +66,18 @@ export interface WatchOptions<T extends Dated> {
   /** Seconds. */
   readonly staleFor: number
   readonly fleet?: Fleet<T> | undefined
+  /** True where misses go through `look`, which the caller bounds, and never through `source`. */
+  readonly looks?: boolean
 }
 
-export function watch<T extends Dated>({ load, accept, now, staleFor, fleet }: WatchOptions<T>): Watched<T> {
+export function watch<T extends Dated>({
+  load,
+  accept,
+  now,
+  staleFor,
+  fleet,
+  looks = false
+}: WatchOptions<T>): Watched<T> {
   let held: T | undefined
   let error: unknown
   let started = 0
@@ -67,8 +85,8 @@ export function watch<T extends Dated>({ load, accept, now, staleFor, fleet }: W
   const last = (): T | undefined => held
   const failing = (): boolean => error !== undefined
   const hold = (document: T): T => {
-    accept?.(document)
     held = document
+    accept?.(document)
     return document
   }
   /** What another process fetched after this one did. */
@@ -102,11 +120,12 @@ export function watch<T extends Dated>({ load, accept, now, staleFor, fleet }: W
     const soon = now() + CONFIRM_WITHIN * (0.5 + Math.random() / 2)
     return document && hold({ ...document, refreshAt: Math.min(document.refreshAt, soon) })
   }
+  let attempts: Source<T>
   const chain = (): Source<T> => {
     const options = { now, window: ATTEMPT_WINDOW, firstBackoff: FIRST_BACKOFF, random: Math.random }
-    if (!fleet) return staleOnError(fresh(coalesced(cooled(observed, options, last)), now, last), stale)
-    // The bound of all processes stands in for that of each.
-    const attempts = cooled(observed, { ...options, missWindow: 0 }, last)
+    // Looks, and the bound of all processes where there is a fleet, stand in for that of each.
+    attempts = cooled(observed, fleet || looks ? { ...options, missWindow: 0 } : options, last)
+    if (!fleet || looks) return staleOnError(fresh(coalesced(attempts), now, last), stale)
     const bounded = throttled(attempts, fleet, { now, held: last, failing, newer: adopted })
     return staleOnError(fresh(coalesced(bounded), now, last), stale)
   }
@@ -126,6 +145,20 @@ export function watch<T extends Dated>({ load, accept, now, staleFor, fleet }: W
       return source(butNot)
     },
     refresh: async () => refreshing(),
+    look: (isEnough) => {
+      const again = async (): Promise<T> => attempts(held)
+      return fleet ? sharedLook(again, fleet, { adopt: adopted, isEnough, failing }) : again()
+    },
+    renew: async () => {
+      // Another process may have renewed it since.
+      if ((await adopted()) !== undefined || (await fleet?.mayAskAgain()) === false) return
+      await attempts(held)
+    },
+    drop: () => {
+      held = undefined
+      // Each decorator remembers the document.
+      source = chain()
+    },
     held: last,
     error: () => error,
     usableUntil: () => (held ? held.freshUntil + staleFor : Number.NEGATIVE_INFINITY),

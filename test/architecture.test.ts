@@ -109,6 +109,8 @@ describe('layers', () => {
     'target-uri',
     'protected-resource',
     'key-set',
+    'key-memory',
+    'looks',
     'claims',
     'jws',
     'decryption',

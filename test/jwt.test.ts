@@ -57,7 +57,7 @@ describe.each([
     ['it is in one of another process', [none, setOf(true, true)], [-1, 0], true],
     ['it is in the one after that', [none, setOf(false, true), setOf(true)], [-1, 0, 1], true],
     ['it is in none of the three', [none, setOf(false, true), setOf(false)], [-1, 0, 1], false],
-    ['it is in a fourth', [none, setOf(false, true), setOf(false, true), setOf(true)], [-1, 0, 1], false],
+    ['it is in a fifth', [none, ...[1, 2, 3].map(() => setOf(false, true)), setOf(true)], [-1, 0, 1, 2], false],
     ['the same one of another process is all that there is', [setOf(false, true)], [-1, 0], false]
   ] as const)('KEY-07: %s', async (_what, sets, expected, isGood) => {
     const { source, asked } = sourceOf(sets, isAsync)

