@@ -1,5 +1,6 @@
 /** The same one-route API on each adapter, each with its own resource server, behind its own socket. */
 import { createServer } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import express from 'express'
 import createFastify from 'fastify'
@@ -14,6 +15,8 @@ import * as onKoa from '../../adapters/koa.js'
 import {
   clientSecretBasic,
   type HttpOptions,
+  type IssuerOptions,
+  type IssuerResolver,
   type ResourceServer,
   resourceServer,
   type SharedOptions,
@@ -42,6 +45,8 @@ export interface AppOptions {
   readonly proxy: FaultProxy
   readonly now: () => number
   readonly http: HttpOptions
+  /** The issuer is looked up by a function, which takes this many milliseconds. Default: it is in a list. */
+  readonly lookup?: number
   /** What the apps share, of each of them. Default: each keeps to itself. */
   readonly shared?: () => Promise<SharedOptions>
 }
@@ -94,7 +99,11 @@ export function startApps(options: AppOptions): Promise<App[]> {
   return Promise.all(Object.entries(ADAPTERS).map(([name, serve]) => startApp(name, serve, options)))
 }
 
-async function startApp(name: string, serve: Serve, { issuer, proxy, now, http, shared }: AppOptions): Promise<App> {
+async function startApp(
+  name: string,
+  serve: Serve,
+  { issuer, proxy, now, http, shared, lookup }: AppOptions
+): Promise<App> {
   const upstream: Record<Endpoint, number> = { metadata: 0, jwks: 0, introspection: 0 }
   const agent = new Agent({ connect: { ca: proxy.ca } })
   const dispatch = agent.dispatch.bind(agent)
@@ -103,16 +112,19 @@ async function startApp(name: string, serve: Serve, { issuer, proxy, now, http, 
     if (endpoint) upstream[endpoint]++
     return dispatch({ ...request, origin: proxy.origin }, handler)
   }
+  const options: IssuerOptions = {
+    issuer,
+    audience: [RESOURCE, OPAQUE, SHORT],
+    introspection: { clientId: API.client_id, auth: clientSecretBasic(API.client_secret) }
+  }
+  const resolve: IssuerResolver = async (name) => {
+    await sleep(lookup)
+    return name === issuer || name === undefined ? options : undefined
+  }
   const api = resourceServer({
     resource: RESOURCE,
-    issuers: [
-      {
-        issuer,
-        audience: [RESOURCE, OPAQUE, SHORT],
-        introspection: { clientId: API.client_id, auth: clientSecretBasic(API.client_secret) }
-      }
-    ],
-    http: { ...http, dispatcher: agent },
+    issuers: lookup === undefined ? [options] : resolve,
+    http: { ...http, publicAddressesOnly: false, dispatcher: agent },
     ...(shared && { shared: await shared() }),
     now
   })

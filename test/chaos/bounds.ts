@@ -6,10 +6,11 @@ import type { Upstream } from './apps.js'
 
 /** Attempts that one fetch of a document or one introspection makes: the first and one retry. */
 const ATTEMPTS = 2
-/** Seconds of a window, in which a document is asked for once for renewal and once for a key that it lacks. */
+/** Seconds of a window, in which a document is asked for once for renewal. */
 const WINDOW = 30
-/** Where processes share a store: seconds in which one of them asks again for a key. */
-const FLEET_WINDOW = 15
+/** Looks for keys that a set lacks, in a window, and renewals because of wrong signatures. */
+const LOOKS = 3
+const RECHECKS = 1
 /** Locations of metadata, for an issuer without a path. */
 const LOCATIONS = 2
 /** Failures of which the breaker needs so many to open, and seconds until one call may try. */
@@ -30,13 +31,11 @@ export interface Circumstances {
   readonly failing: Readonly<Record<keyof Upstream, boolean | 'now and then'>>
   /** Requests that the client has under way at once. */
   readonly concurrent: number
-  /** Processes share a store. */
-  readonly fleet: boolean
   /** Connections were cut, so that good answers may take a second attempt. */
   readonly cut: boolean
 }
 
-export function boundOf({ seconds, tokens, opaque, failing, concurrent, fleet, cut }: Circumstances): Upstream {
+export function boundOf({ seconds, tokens, opaque, failing, concurrent, cut }: Circumstances): Upstream {
   const periods = (window: number): number => 1 + Math.floor(seconds / window)
   const document = (name: 'metadata' | 'jwks', fetches: number, requests: number): number => {
     if (failing[name] === false) return fetches * (cut ? ATTEMPTS : 1)
@@ -54,7 +53,7 @@ export function boundOf({ seconds, tokens, opaque, failing, concurrent, fleet, c
   }
   return {
     metadata: document('metadata', periods(WINDOW), LOCATIONS * ATTEMPTS),
-    jwks: document('jwks', periods(WINDOW) + periods(fleet ? FLEET_WINDOW : WINDOW), ATTEMPTS),
+    jwks: document('jwks', periods(WINDOW) * (1 + LOOKS + RECHECKS), ATTEMPTS),
     introspection: introspection[`${failing.introspection}`]
   }
 }

@@ -8,7 +8,7 @@ import type { App } from './apps.js'
 import { type Fault, latency } from './proxy.js'
 import type { Purse } from './purse.js'
 import type { FloodLine } from './table.mjs'
-import { type Fields, get } from './traffic.js'
+import { type Fields, get, withUnknownKey } from './traffic.js'
 
 /** Who takes part in a flood of one app. */
 export interface Cast {
@@ -24,9 +24,11 @@ export interface Flood {
   readonly flood: string
   /** What the authorization server does meanwhile. */
   readonly fault?: Fault
+  /** Milliseconds that a function takes which looks the issuer up. Default: the issuer is in a list. */
+  readonly lookup?: number
   /** Seconds that pass before each round, so that what is known has to be asked about again. */
   readonly pass: number
-  cast(app: App, purse: Purse): Cast
+  cast(app: App, purse: Purse, now: () => number): Cast
 }
 
 const ROUNDS = 3
@@ -48,19 +50,43 @@ export const FLOODS: readonly Flood[] = [
       known: Array.from({ length: KNOWN }, () => bearer(purse.newOpaque(app.name))),
       firstSeen: () => [bearer(purse.newOpaque(app.name))]
     })
+  },
+  {
+    flood: 'made-up `kid`s (keys)',
+    fault: latency(50),
+    pass: 31,
+    cast: (app, purse, now) => ({
+      junk: () => bearer(withUnknownKey(purse.jwts[0] as string, { iat: now() })),
+      known: purse.jwts.map(bearer),
+      firstSeen: () => [bearer(purse.newJwt(app.name))]
+    })
+  },
+  {
+    flood: 'made-up `iss`s (a function `issuers`)',
+    lookup: 50,
+    // Past the time for which the function's answer is remembered.
+    pass: 301,
+    cast: (app, purse) => ({
+      junk: () => {
+        const iss = `https://${randomBytes(8).toString('hex')}.example.com`
+        return bearer(withUnknownKey(purse.jwts[0] as string, { iss }))
+      },
+      known: purse.jwts.map(bearer),
+      firstSeen: () => [bearer(purse.newJwt(app.name))]
+    })
   }
 ]
 
-/** @param pass moves the clock of the resource servers */
+/** @param now, pass  the clock of the resource servers: its time, and what moves it */
 export async function suffer(
   { flood, pass: seconds, cast }: Flood,
   apps: readonly App[],
   purse: Purse,
-  pass: (seconds: number) => void
+  { now, pass }: { readonly now: () => number; readonly pass: (seconds: number) => void }
 ): Promise<FloodLine> {
   const line = { flood, attacks: 0, victims: 0, wrong401s: 0, wrong429s: 0, wrong503s: 0, firstSeen: 0, served: 0 }
   const many = new Agent({ keepAlive: true })
-  const casts = apps.map((app) => ({ app, ...cast(app, purse) }))
+  const casts = apps.map((app) => ({ app, ...cast(app, purse, now) }))
   for (const { app, known } of casts) for (const fields of known) await get(app.port, fields)
   for (let i = 0; i < ROUNDS; i++) {
     pass(seconds)

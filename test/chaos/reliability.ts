@@ -61,7 +61,11 @@ let purse: Purse
 let clock = Math.floor(Date.now() / 1000) + 300
 /** Of Redis, one for each app. */
 const clients: Redis[] = []
-let running: { readonly fleet?: boolean | undefined; readonly http?: HttpOptions | undefined } = {}
+let running: {
+  readonly fleet?: boolean | undefined
+  readonly http?: HttpOptions | undefined
+  readonly lookup?: number | undefined
+} = {}
 /** The latest traffic without any fault. */
 let calm: Tally
 
@@ -99,15 +103,22 @@ async function start(how: typeof running): Promise<void> {
     return { store: redisStore(client), secret: 'a secret of the whole fleet, of more than 32 characters' }
   }
   running = how
-  const { fleet, http = HTTP } = how
-  apps = await startApps({ issuer: server.issuer, proxy, now, http, ...(fleet && { shared }) })
+  const { fleet, http = HTTP, lookup } = how
+  apps = await startApps({
+    issuer: server.issuer,
+    proxy,
+    now,
+    http,
+    ...(lookup !== undefined && { lookup }),
+    ...(fleet && { shared })
+  })
 }
 
 /** Other apps, where those that run were started otherwise. They hold the issuer's keys. */
-async function run({ fleet, http }: typeof running): Promise<void> {
-  if (fleet === running.fleet && http === running.http && apps.length > 0) return
+async function run({ fleet, http, lookup }: typeof running): Promise<void> {
+  if (fleet === running.fleet && http === running.http && lookup === running.lookup && apps.length > 0) return
   await stop()
-  await start({ fleet, http })
+  await start({ fleet, http, lookup })
   await Promise.all(apps.map(({ api }) => api.ready()))
 }
 
@@ -208,6 +219,11 @@ test('authorization server restarted with new keys, the old ones gone', async ()
   await round(ALL, calm)
   const before = summary(calm)
   const retired = purse.jwts
+  // Apps that hold the keys and have never looked for others: their clock is so far ahead of the authorization server's
+  // that its new tokens would seem issued before the last look.
+  await stop()
+  await start({})
+  await Promise.all(apps.map(({ api }) => api.ready()))
   await server.stop()
   await server.replaceKeys()
   await server.start()
@@ -230,11 +246,12 @@ test('authorization server restarted with new keys, the old ones gone', async ()
 
 for (const flood of FLOODS)
   test(`flood of ${flood.flood}: who was known before is served`, async () => {
-    await run({})
+    await run({ lookup: flood.lookup })
     clock += ONE_STEP
     await refill()
     proxy.arm(flood.fault)
-    const line = await sufferFlood(flood, apps, purse, world.pass).finally(() => proxy.arm(undefined))
+    const line = await sufferFlood(flood, apps, purse, { now, pass: world.pass }).finally(() => proxy.arm(undefined))
+    await run({})
     floods.push(line)
     expect(line).toMatchObject({ wrong401s: 0, wrong429s: 0, wrong503s: 0 })
     expect(line.served).toBeGreaterThan(0)
@@ -337,10 +354,10 @@ function finish(
   tally: Tally,
   counts: Pick<Line, 'before' | 'upstream' | 'recovery'>
 ): void {
-  const { fault, failing, cut = false, fleet = false, seconds = (ROUNDS - 1) * STEP } = phase
+  const { fault, failing, cut = false, seconds = (ROUNDS - 1) * STEP } = phase
   const { requests, granted, wrongAccepts, wrong401s, fives, wrong5xx } = tally
   const tokens = { once: ONCE * ROUNDS, active: 3, inactive: 3 }
-  const bound = boundOf({ seconds, tokens, opaque: OPAQUES * ROUNDS, failing, concurrent: CONCURRENT, fleet, cut })
+  const bound = boundOf({ seconds, tokens, opaque: OPAQUES * ROUNDS, failing, concurrent: CONCURRENT, cut })
   lines.push({
     ...counts,
     fault,
