@@ -8,7 +8,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Unavailable } from './errors.js'
 import { parseObject } from './json.js'
-import type { Dated, Source } from './remote.js'
+import { type Dated, isWithin, type Source } from './remote.js'
 import type { Shared } from './shared.js'
 
 /** Seconds in which one process asks again for all. */
@@ -74,6 +74,20 @@ export function createFleet<T>(
     return inTime && time < freshUntil + staleFor ? snapshot : undefined
   }
 
+  /** Since when it was another process's turn, whenever this one asked, and nothing newer was to be had. */
+  let deniedSince: number | undefined
+  let newest = Number.NEGATIVE_INFINITY
+
+  const claimLook = async (): Promise<boolean | undefined> => {
+    const spaced = await refetches.claim([...parts, 'spacing'], LOOK_SPACING)
+    if (spaced !== true) return spaced
+    for (let place = 0; place < MAX_LOOKS; place++) {
+      const mine = await refetches.claim([...parts, `look ${place}`], LOOK_PERIOD)
+      if (mine !== false) return mine
+    }
+    return false
+  }
+
   const publish = async (snapshot: Snapshot): Promise<void> => {
     const other = await latest()
     // A process that was slow to say so does not undo what another has found since.
@@ -85,6 +99,8 @@ export function createFleet<T>(
     latest: async () => {
       const snapshot = await latest()
       if (snapshot === undefined) return undefined
+      if (snapshot.fetchedAt > newest) deniedSince = undefined
+      newest = Math.max(newest, snapshot.fetchedAt)
       try {
         return read(snapshot.text, snapshot.fetchedAt, snapshot.freshUntil - snapshot.fetchedAt)
       } catch {
@@ -96,13 +112,13 @@ export function createFleet<T>(
     publish: (snapshot) => void publish(snapshot).catch(() => undefined),
     mayAskAgain: () => refetches.claim(parts, REFETCH_WINDOW),
     mayLook: async () => {
-      const spaced = await refetches.claim([...parts, 'spacing'], LOOK_SPACING)
-      if (spaced !== true) return spaced
-      for (let place = 0; place < MAX_LOOKS; place++) {
-        const mine = await refetches.claim([...parts, `look ${place}`], LOOK_PERIOD)
-        if (mine !== false) return mine
+      const mine = await claimLook()
+      if (mine === false) {
+        deniedSince ??= now()
+        if (isWithin(now(), deniedSince, deniedSince + MAX_TURN)) return false
       }
-      return false
+      deniedSince = undefined
+      return mine === undefined ? undefined : true
     }
   }
 }
@@ -179,28 +195,35 @@ export function throttled<T extends Dated>(
   }
 }
 
+export interface SharedLookMeans<T> {
+  /** Takes over what another process fetched, if it is newer than what is held. */
+  readonly adopt: () => Promise<T | undefined>
+  readonly isEnough: (document: T) => boolean
+  /** While attempts fail their back-off bounds them. */
+  readonly failing: () => boolean
+}
+
 /**
- * A look at a document on behalf of all processes: what another process fetched is as good, where it is enough. While the
- * store does not answer, each process looks for itself.
+ * A look at a document on behalf of all processes: what another process fetched is as good, where it is enough. A process
+ * whose turn it is and that fetches nothing holds up the others for {@link LOOK_SPACING} seconds. While the store does not
+ * answer, each process looks for itself.
  *
- * @param adopt  takes over what another process fetched, if it is newer than what is held
+ * @returns undefined if it was another process's turn, and nothing came of it
  */
 export async function sharedLook<T extends Dated>(
   look: () => Promise<T>,
   fleet: Pick<Fleet<T>, 'mayLook'>,
-  adopt: () => Promise<T | undefined>,
-  isEnough: (document: T) => boolean
+  { adopt, isEnough, failing }: SharedLookMeans<T>
 ): Promise<T | undefined> {
-  let found = await adopt()
-  if (found !== undefined && isEnough(found)) return found
-  if ((await fleet.mayLook()) !== false) return look()
-  for (let i = 0; i < PATIENT_LOOKS; i++) {
-    await sleep(PATIENCE * 1000)
+  let found: T | undefined
+  for (let turn = 0; ; turn++) {
     const newer = await adopt()
-    found = newer ?? found
     if (newer !== undefined && isEnough(newer)) return newer
+    found = newer ?? found
+    if (failing() || (await fleet.mayLook()) !== false) return look()
+    if (turn === PATIENT_LOOKS) return found
+    await sleep(PATIENCE * 1000)
   }
-  return found
 }
 
 function unknowable(): Unavailable {

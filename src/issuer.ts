@@ -9,10 +9,11 @@ import { createFleet } from './fleet.js'
 import type { Answer, Http } from './http.js'
 import type { IssuerSettings } from './issuer-settings.js'
 import type { KeySource } from './jwt.js'
-import { type KeySet, readKeySet } from './key-set.js'
+import type { HeldKeys, KeyMemory } from './key-memory.js'
+import { type KeyEvents, type KeySet, readKeySet } from './key-set.js'
 import { createLimits, type Limits } from './limits.js'
 import { createLooks } from './looks.js'
-import type { Dated } from './remote.js'
+import { type Dated, isWithin } from './remote.js'
 import type { Shared } from './shared.js'
 import type { AuthorizationServerMetadata, Awaitable } from './types.js'
 import { type DocumentHealth, dates, type Loaded, type Observed, watch } from './watched.js'
@@ -24,6 +25,8 @@ const KEYS_FRESH_FOR = { default: 600, min: 60, max: 3600 }
 const KEYS_STALE_FOR = 3600
 const METADATA_FRESH_FOR = 3600
 const METADATA_STALE_FOR = 24 * 3600
+/** Minimum seconds between dropping a key set for want of room and fetching it again. */
+const DROPPED_FOR = 30
 const MAX_WARNINGS = 10
 
 interface Metadata extends Dated {
@@ -58,6 +61,8 @@ export interface Issuer {
   metadata(): Awaitable<AuthorizationServerMetadata>
   introspectionEndpoint(): Awaitable<string>
   readonly limits: Limits
+  /** Keys from the settings do not count. */
+  readonly heldKeys: HeldKeys
   /** Loads what verification will need. */
   ready(): Promise<void>
   /** Loads metadata and keys now, those that are fetched at all, whatever was loaded a moment ago. @throws the first failure, after both were tried */
@@ -72,13 +77,16 @@ export interface IssuerContext {
   readonly resource: string
   readonly http: Http
   readonly now: () => number
+  /** Maximum seconds that a token waits for a key that is not known. */
+  readonly deadline: number
   readonly warning: (issuer: string, message: string) => void
+  readonly keyMemory: KeyMemory
   readonly shared?: Shared | undefined
 }
 
 export function createIssuer(
   settings: IssuerSettings,
-  { serial, resource, http, now, warning, shared }: IssuerContext
+  { serial, resource, http, now, deadline, warning, keyMemory, shared }: IssuerContext
 ): Issuer {
   const warnings: string[] = []
   const warn = (message: string): void => {
@@ -114,7 +122,11 @@ export function createIssuer(
     fleet: metadataFleet
   })
 
-  const onBroken = (why: string): void => warn(`key set: ${why}`)
+  const keyEvents: KeyEvents = {
+    broken: (why) => warn(`key set: ${why}`),
+    imported: (bytes) => keyMemory.grew(bytes)
+  }
+  let droppedAt = Number.NEGATIVE_INFINITY
   let version = 0
   let previous: ReadonlySet<string> = new Set()
   // Keys in the settings come from nowhere.
@@ -126,7 +138,7 @@ export function createIssuer(
           purpose: 'jwks',
           parts: partsOf(settings),
           read: (text, fetchedAt, freshFor) => {
-            const set = readKeySet(JSON.parse(text), onBroken)
+            const set = readKeySet(JSON.parse(text), keyEvents)
             if (set.size === 0) throw new TypeError('no usable key')
             return { ...set, isSecondHand: true, ...dates(fetchedAt, freshFor) }
           },
@@ -143,6 +155,7 @@ export function createIssuer(
       for (const why of set.skipped) warn(`key set: ${why}`)
       if ([...previous].some((fingerprint) => !set.fingerprints.has(fingerprint))) version++
       previous = set.fingerprints
+      if (!settings.jwks) keyMemory.grew(set.bytes())
     },
     now,
     staleFor: KEYS_STALE_FOR,
@@ -151,12 +164,28 @@ export function createIssuer(
   })
   const looks = createLooks<DatedKeySet>({
     now,
-    held: keys.held,
-    look: keys.look,
-    renew: () => keys.look(() => false)
+    deadline,
+    held: () => keys.held(),
+    look: (isEnough) => keys.look(isEnough),
+    renew: () => keys.renew()
   })
+  const heldKeys: { -readonly [K in keyof HeldKeys]: HeldKeys[K] } = {
+    get bytes() {
+      return settings.jwks ? 0 : (keys.held()?.bytes() ?? 0)
+    },
+    used: 0,
+    drop: () => {
+      keys.drop()
+      droppedAt = now()
+      previous = new Set()
+      version++
+    }
+  }
   const keySet: KeySource<DatedKeySet> = (butNot, missing) => {
-    if (butNot === undefined) return keys.source()
+    if (butNot === undefined) {
+      heldKeys.used = keyMemory.use()
+      return keys.source()
+    }
     // Keys in the settings come from nowhere.
     return settings.jwks || missing === undefined ? butNot : looks.find(butNot, missing)
   }
@@ -166,8 +195,12 @@ export function createIssuer(
 
   const fetchKeySet = async (again: boolean): Promise<Loaded<DatedKeySet>> => {
     const since = now()
+    if (keys.held() === undefined && isWithin(since, droppedAt, droppedAt + DROPPED_FOR))
+      throw new Unavailable('jwks', 'the key set was dropped because key sets of all issuers took too much memory', {
+        retryAfter: droppedAt + DROPPED_FOR - since
+      })
     const { url, answer } = await locateKeySet(again)
-    const set = { ...readPublishedKeySet(answer, url, onBroken), ...dates(since, lifetime(answer.cacheControl)) }
+    const set = { ...readPublishedKeySet(answer, url, keyEvents), ...dates(since, lifetime(answer.cacheControl)) }
     return { document: set, text: answer.body }
   }
 
@@ -221,6 +254,7 @@ export function createIssuer(
       settings.introspection?.endpoint ??
       andThen(metadata.source(), ({ document }) => requireIntrospectionEndpoint(document, issuer.settings)),
     limits,
+    heldKeys,
     ready: async () => {
       if (needsKeys) await keys.source()
       if (settings.tokens !== 'jwt') await issuer.introspectionEndpoint()
@@ -285,7 +319,7 @@ function lifetime(cacheControl: string): number {
  *
  * @throws {Unavailable}
  */
-function readPublishedKeySet(answer: Answer, url: string, onBroken: (why: string) => void): KeySet {
+function readPublishedKeySet(answer: Answer, url: string, events: KeyEvents): KeySet {
   const { host } = new URL(url)
   if (answer.status >= 300 && answer.status <= 399)
     throw new Unavailable(
@@ -295,7 +329,7 @@ function readPublishedKeySet(answer: Answer, url: string, onBroken: (why: string
   if (answer.status !== 200) throw new Unavailable('jwks', `${host} answered ${answer.status} for the key set`)
   let set: KeySet
   try {
-    set = readKeySet(JSON.parse(answer.body), onBroken)
+    set = readKeySet(JSON.parse(answer.body), events)
   } catch (cause) {
     const why = cause instanceof TypeError ? `: ${cause.message}` : ''
     throw new Unavailable('jwks', `${host} did not answer with a key set${why}`, { cause })

@@ -148,29 +148,40 @@ function verifyWith<Keys extends KeySet>(
   verifySignature: VerifySignature
 ): undefined | Promise<undefined> {
   const keys = set.find(header.algorithm, header.kid, header.certificate)
-  if (keys.length === 0) return verifyAgain(undefined, set, jwt, header, keySet, verifySignature)
+  if (keys.length === 0) return verifyAgain(false, set, jwt, header, keySet, verifySignature)
   const valid = verifyAny(keys, jwt.signingInput, jwt.signature, verifySignature, 0)
-  if (valid === true) return undefined
-  if (valid === false && !isReplaceable(set, header)) throw wrongSignature(keySet)
-  return verifyAgain(valid, set, jwt, header, keySet, verifySignature)
+  return typeof valid === 'boolean'
+    ? judge(valid, set, jwt, header, keySet, verifySignature)
+    : valid.then((isValid) => judge(isValid, set, jwt, header, keySet, verifySignature))
 }
 
-/** @param valid  what the keys of the set say; undefined where the set has none */
+/** @param isValid  what the keys of this set say of the signature */
+function judge<Keys extends KeySet>(
+  isValid: boolean,
+  set: Keys,
+  jwt: UnverifiedJwt,
+  header: Header,
+  keySet: KeySource<Keys>,
+  verifySignature: VerifySignature
+): undefined | Promise<undefined> {
+  if (isValid) return undefined
+  if (isReplaceable(set, header)) return verifyAgain(true, set, jwt, header, keySet, verifySignature)
+  keySet.suspect?.()
+  throw new InvalidToken('signature')
+}
+
+/** @param wasWrong  true if the known set has a fitting key, and the signature is not by it; false if it has none */
 async function verifyAgain<Keys extends KeySet>(
-  valid: boolean | Promise<boolean> | undefined,
+  wasWrong: boolean,
   known: Keys,
   jwt: UnverifiedJwt,
   header: Header,
   keySet: KeySource<Keys>,
   verifySignature: VerifySignature
 ): Promise<undefined> {
-  if (valid !== undefined) {
-    if (await valid) return
-    if (!isReplaceable(known, header)) throw wrongSignature(keySet)
-  }
   const missing = { kid: header.kid, algorithm: header.algorithm, iat: jwt.unverifiedClaims()['iat'] }
   let set = known
-  let isWrong = valid !== undefined
+  let isWrong = wasWrong
   for (let further = MAX_SETS - 1; further >= 0; further--) {
     if (!isWrong) requireFindable(set, header)
     const next = further > 0 ? await keySet(set, missing) : set
@@ -184,11 +195,6 @@ async function verifyAgain<Keys extends KeySet>(
     if (!isWrong && header.kid !== undefined && !set.isSecondHand) break
   }
   throw isWrong ? new InvalidToken('signature') : unknownKey(set, header)
-}
-
-function wrongSignature<Keys extends KeySet>(keySet: KeySource<Keys>): InvalidToken {
-  keySet.suspect?.()
-  return new InvalidToken('signature')
 }
 
 /** True where a wrong signature may mean that the key was replaced: a key without `kid` has no other sign of it. */

@@ -17,6 +17,11 @@ export const MAX_KID_LENGTH = 256
 const MAX_CANDIDATES = 4
 /** Maximum imported keys of one set: an imported key takes about ten times the memory of its text. */
 export const MAX_IMPORTED = 32
+/** Bytes that a published key takes beside its text and twice its name: objects, places in maps, a fingerprint (measured). */
+const KEY_OVERHEAD = 1000
+/** Bytes of an imported key, and for each character of its text (measured with RSA-8192 that have verified a signature). */
+const IMPORTED_OVERHEAD = 4096
+const IMPORTED_PER_CHARACTER = 6
 const MIN_RSA_BITS = 2048
 /** A check with an 8192-bit key already takes ten times that of a 2048-bit one. */
 const MAX_RSA_BITS = 8192
@@ -73,6 +78,8 @@ export interface KeySet {
   hasUnnamed(algorithm: SignatureAlgorithm): boolean
   /** How many keys fit this algorithm. */
   count(algorithm: SignatureAlgorithm): number
+  /** Bytes that it holds, about: the text of its keys, and those that are imported. */
+  bytes(): number
   /** Imports each key without holding it. @returns why the broken ones are: for settings, where a start can tell */
   broken(): readonly string[]
   /** Identifies each usable key: its `kid` and its material. For comparing sets. */
@@ -87,11 +94,16 @@ export interface KeySet {
   readonly isSecondHand?: boolean
 }
 
-/**
- * @param onBroken  told of a key that turns out to be unusable when a token first names it
- * @throws {TypeError} not a key set, or more than {@link MAX_KEYS} keys
- */
-export function readKeySet(document: unknown, onBroken: (why: string) => void = () => undefined): KeySet {
+/** What becomes of keys when tokens name them. */
+export interface KeyEvents {
+  /** A key turned out to be unusable. */
+  readonly broken?: (why: string) => void
+  /** A key was imported, which takes so many bytes. */
+  readonly imported?: (bytes: number) => void
+}
+
+/** @throws {TypeError} not a key set, or more than {@link MAX_KEYS} keys */
+export function readKeySet(document: unknown, events: KeyEvents = {}): KeySet {
   const keys = (document as Partial<JsonWebKeySet> | null)?.keys
   if (!Array.isArray(keys)) throw new TypeError('not a JSON Web Key Set: it has no list `keys`')
   if (keys.length > MAX_KEYS) throw new TypeError(`a key set of ${keys.length} keys; at most ${MAX_KEYS} are read`)
@@ -108,13 +120,14 @@ export function readKeySet(document: unknown, onBroken: (why: string) => void = 
       fingerprints.add(JSON.stringify([key.kid, key.alg, sha256(key.text)]))
     }
   }
-  return { ...index(published, onBroken), fingerprints, size: fingerprints.size, skipped, otherUse }
+  return { ...index(published, events), fingerprints, size: fingerprints.size, skipped, otherUse }
 }
 
 function index(
   published: readonly Published[],
-  onBroken: (why: string) => void
-): Pick<KeySet, 'find' | 'has' | 'hasUnnamed' | 'count' | 'broken'> {
+  events: KeyEvents
+): Pick<KeySet, 'find' | 'has' | 'hasUnnamed' | 'count' | 'bytes' | 'broken'> {
+  const text = published.reduce((sum, key) => sum + key.text.length + 2 * (key.kid?.length ?? 0) + KEY_OVERHEAD, 0)
   const byKid = new Map<string | undefined, Map<SignatureAlgorithm, Slot>>()
   const byAlgorithm = new Map<SignatureAlgorithm, Slot>()
   for (const key of published)
@@ -124,7 +137,7 @@ function index(
       addTo(named, algorithm, key)
       addTo(byAlgorithm, algorithm, key)
     }
-  const imports = createImports(onBroken, (key) => {
+  const imports = createImports(events, (key) => {
     for (const algorithm of key.algorithms)
       for (const slot of [byKid.get(key.kid)?.get(algorithm), byAlgorithm.get(algorithm)])
         if (slot) slot.found = undefined
@@ -141,6 +154,7 @@ function index(
     has: (kid) => [...(byKid.get(kid)?.values() ?? [])].some((slot) => usable(slot) > 0),
     hasUnnamed: (algorithm) => byKid.get(undefined)?.has(algorithm) ?? false,
     count: (algorithm) => usable(byAlgorithm.get(algorithm)),
+    bytes: () => text + imports.bytes(),
     broken: () => published.flatMap(({ place, text }) => (parse(text) ? [] : [`${place} ${BROKEN}`]))
   }
 }
@@ -157,10 +171,11 @@ function usable(slot: Slot | undefined): number {
 
 /** Holds at most {@link MAX_IMPORTED} imported keys; the least recently used one makes room. */
 function createImports(
-  onBroken: (why: string) => void,
+  events: KeyEvents,
   evicted: (key: Published) => void
-): { bind(slot: Slot, algorithm: SignatureAlgorithm): readonly SignatureKey[] } {
+): { bind(slot: Slot, algorithm: SignatureAlgorithm): readonly SignatureKey[]; bytes(): number } {
   const held = new Set<Published>()
+  let bytes = 0
   let uses = 0
 
   const importOne = (key: Published): KeyObject | undefined => {
@@ -168,26 +183,33 @@ function createImports(
     key.imported = parse(key.text)
     if (key.imported === undefined) {
       key.isBroken = true
-      onBroken(`${key.place} ${BROKEN}`)
+      events.broken?.(`${key.place} ${BROKEN}`)
       return undefined
     }
+    const { imported } = key
     held.add(key)
-    if (held.size > MAX_IMPORTED) {
-      let least: Published | undefined
-      for (const one of held) if (one !== key && (least === undefined || one.used < least.used)) least = one
-      if (least) {
-        held.delete(least)
-        least.imported = undefined
-        evicted(least)
-      }
-    }
-    return key.imported
+    bytes += weightOf(key)
+    if (held.size > MAX_IMPORTED) evictLeastUsed(key)
+    events.imported?.(weightOf(key))
+    return imported
+  }
+
+  const evictLeastUsed = (but: Published): void => {
+    let least: Published | undefined
+    for (const one of held) if (one !== but && (least === undefined || one.used < least.used)) least = one
+    if (least === undefined) return
+    held.delete(least)
+    bytes -= weightOf(least)
+    least.imported = undefined
+    evicted(least)
   }
 
   return {
+    bytes: () => bytes,
     bind: (slot, algorithm) => {
       if (slot.found !== undefined) {
-        for (const key of slot.keys) key.used = ++uses
+        // Every first sight of a token comes here: no iterator is made.
+        for (let i = 0; i < slot.keys.length; i++) (slot.keys[i] as Published).used = ++uses
         return slot.found
       }
       const found: SignatureKey[] = []
@@ -201,6 +223,10 @@ function createImports(
       return found
     }
   }
+}
+
+function weightOf({ text }: Published): number {
+  return IMPORTED_OVERHEAD + IMPORTED_PER_CHARACTER * text.length
 }
 
 /** True if the key was published with the certificate that the token's header names. */
@@ -217,9 +243,10 @@ function readKey(jwk: unknown, place: string): Published | string | undefined {
   const operations = said(members['key_ops'])
   const alg = said(members['alg'])
   const { kty, crv } = members
-  if (isPrivate(jwk)) return 'is a private or symmetric key: it must not be published'
+  if (PRIVATE_MEMBERS.some((member) => isSecret(member, members[member])))
+    return 'is a private or symmetric key: it must not be published'
   if (kid !== undefined && (typeof kid !== 'string' || kid.length > MAX_KID_LENGTH)) return 'has an unusable kid'
-  if (use !== undefined && use !== 'sig') return /^sig$/i.test(String(use)) ? 'is not for signatures (use)' : undefined
+  if (use !== undefined && use !== 'sig') return isMisspelled(use) ? 'is not for signatures (use)' : undefined
   if (operations !== undefined && !Array.isArray(operations)) return 'is not for verifying (key_ops)'
   if (operations !== undefined && !(operations as unknown[]).includes('verify')) return undefined
   if (isForEncryption(crv, alg)) return undefined
@@ -241,9 +268,19 @@ function readKey(jwk: unknown, place: string): Published | string | undefined {
   }
 }
 
+/** True for a `use` that was meant as "sig", which is case-sensitive (RFC 7517 §4.2). */
+function isMisspelled(use: unknown): boolean {
+  return typeof use === 'string' && use.toLowerCase() === 'sig'
+}
+
 /** undefined for a member that says nothing, as several servers write it: null, an empty text, an empty list. */
 function said(value: unknown): unknown {
   return value === null || value === '' || (Array.isArray(value) && value.length === 0) ? undefined : value
+}
+
+/** False for a private member that says nothing: null, or `oth` without a prime (RFC 7518 §6.3.2.7). */
+function isSecret(member: string, value: unknown): boolean {
+  return value !== undefined && value !== null && !(member === 'oth' && said(value) === undefined && value !== '')
 }
 
 /** True where the type or algorithm of a key without `use` says that it is for key agreement or encryption (RFC 7518 §4, RFC 8037 §3.2). */
@@ -278,10 +315,7 @@ function parse(text: string): KeyObject | undefined {
 
 /** True for a JWK with a private part, or a symmetric one: no member of either may travel (RFC 9449 §4.2, RFC 7517 §9). */
 export function isPrivate(jwk: object): boolean {
-  return PRIVATE_MEMBERS.some((member) => {
-    const value = Object.hasOwn(jwk, member) ? (jwk as Record<string, unknown>)[member] : undefined
-    return value !== undefined && value !== null && !(member === 'oth' && Array.isArray(value) && value.length === 0)
-  })
+  return PRIVATE_MEMBERS.some((member) => Object.hasOwn(jwk, member))
 }
 
 /** The RFC 7638 thumbprint of a public RSA, EC or OKP key: base64url SHA-256, 43 characters. */

@@ -6,9 +6,10 @@
  * Does NOT renew sets (`watched.ts`) and does NOT verify.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { TooManyRequests } from './errors.js'
+import { withDeadline } from './awaitable.js'
+import { TooManyRequests, Unavailable } from './errors.js'
 import type { KeySet } from './key-set.js'
-import type { Dated } from './remote.js'
+import { type Dated, isWithin } from './remote.js'
 import type { Awaitable, SignatureAlgorithm } from './types.js'
 
 /** Maximum looks in {@link PERIOD} seconds. */
@@ -18,10 +19,12 @@ const PERIOD = 30
 const SPACING = 2
 /** Seconds that a token waits for a look to become due. */
 const MAX_WAIT = 2
-/** Tokens that wait for one; the token that came first makes room. */
+/** Maximum tokens that wait for a look to become due; the token that came first makes room. */
 const MAX_WAITING = 64
-/** Seconds in which tokens gather for a look that is due, so that a burst shares it. */
+/** Seconds in which tokens gather for a look that is due, so that a burst shares it … */
 const GATHERING = 0.05
+/** … and how many of them at most; the token that came first makes room. */
+const MAX_GATHERED = 1000
 /** Seconds for which a `kid` that a look did not have is refused without another look. */
 const ABSENT_FOR = 10
 const MAX_ABSENT = 1000
@@ -40,10 +43,12 @@ export interface Missing {
 
 export interface LooksMeans<T> {
   readonly now: () => number
+  /** Maximum seconds that a token waits, the fetch included. By a timer: a clock that stands still holds up no request. */
+  readonly deadline: number
   readonly held: () => T | undefined
   /** Fetches the set, or has it from a process that fetched it; undefined where it is another process's turn. @throws {Unavailable} */
   readonly look: (isEnough: (set: T) => boolean) => Promise<T | undefined>
-  /** Renews the set. */
+  /** Renews the set, in the background. */
   readonly renew: () => Promise<unknown>
 }
 
@@ -52,7 +57,7 @@ export interface Looks<T> {
    * @param butNot  the set that does not have the key
    * @returns a set that settles it: where the key is not in it, or it is `butNot`, there is no such key
    * @throws {TooManyRequests} no look may begin soon enough
-   * @throws {Unavailable} the look failed
+   * @throws {Unavailable} the look failed, or took longer than the deadline
    */
   find(butNot: T, missing: Missing): Awaitable<T>
   /** A signature by a known key was wrong: renews the set in the background, where that is due. */
@@ -66,9 +71,11 @@ interface Waiting<T> {
   readonly reject: (error: unknown) => void
 }
 
-export function createLooks<T extends KeySet & Dated>({ now, held, look, renew }: LooksMeans<T>): Looks<T> {
-  /** When the latest looks began, the earliest first. */
-  let begun: number[] = []
+export function createLooks<T extends KeySet & Dated>({ now, deadline, held, look, renew }: LooksMeans<T>): Looks<T> {
+  /** When this process fetched the set lately, the earliest first. What other processes fetch, they bound themselves. */
+  let fetches: number[] = []
+  /** When the latest look began. */
+  let begunAt = Number.NEGATIVE_INFINITY
   /** Since when a `kid` is known to be absent. */
   const absent = new Map<string, number>()
   /** Those that a look began for. */
@@ -82,17 +89,16 @@ export function createLooks<T extends KeySet & Dated>({ now, held, look, renew }
   const untilNext = (): number => {
     const time = now()
     // A clock that was set back must not stretch any period.
-    begun = begun.filter((at) => at <= time && time < at + PERIOD)
-    const last = begun.at(-1)
-    const spaced = last === undefined ? time : last + SPACING
-    return Math.max(0, spaced - time, begun.length < MAX_LOOKS ? 0 : (begun[0] as number) + PERIOD - time)
+    fetches = fetches.filter((at) => isWithin(time, at, at + PERIOD))
+    const spacing = isWithin(time, begunAt, begunAt + SPACING) ? begunAt + SPACING - time : 0
+    return Math.max(spacing, fetches.length < MAX_LOOKS ? 0 : (fetches[0] as number) + PERIOD - time)
   }
 
   const isSettled = ({ kid, iat }: Missing): boolean => {
     const time = now()
-    if (typeof iat === 'number' && iat <= lastLook - OLD) return true
+    if (typeof iat === 'number' && lastLook <= time && iat <= lastLook - OLD) return true
     const at = kid === undefined ? undefined : absent.get(kid)
-    return at !== undefined && at <= time && time < at + ABSENT_FOR
+    return at !== undefined && isWithin(time, at, at + ABSENT_FOR)
   }
 
   const remember = (kid: string): void => {
@@ -101,19 +107,21 @@ export function createLooks<T extends KeySet & Dated>({ now, held, look, renew }
     if (absent.size > MAX_ABSENT) absent.delete(absent.keys().next().value as string)
   }
 
+  const late = (): Unavailable =>
+    new Unavailable('jwks', `a key is unknown, and the key set was waited for ${deadline} s (\`http.deadline\`)`)
+
   const tooSoon = (): TooManyRequests => new TooManyRequests('key_unknown_yet', { retryAfter: untilNext() })
 
   const settle = (set: T, asked: readonly Waiting<T>[]): void => {
     lastLook = Math.max(lastLook, set.fetchedAt)
     for (const { missing, resolve, reject, since: came } of asked) {
-      answered.add(missing)
-      if (isIn(set, missing)) resolve(set)
-      // Another process's look may have begun before this token came.
-      else if (set.fetchedAt < came) reject(tooSoon())
-      else {
-        if (missing.kid !== undefined) remember(missing.kid)
-        resolve(set)
-      }
+      // Another process's look may have begun before this token came: then it says nothing of what is not in it.
+      const isAfter = set.fetchedAt >= came
+      const isThere = isIn(set, missing)
+      if (isAfter) answered.add(missing)
+      if (isAfter && !isThere && missing.kid !== undefined) remember(missing.kid)
+      if (isAfter || isThere) resolve(set)
+      else reject(tooSoon())
     }
     // A token that came while the look was under way: a set that has its key settles it, and one that has not does not.
     waiting = waiting.filter(({ missing, resolve }) => {
@@ -129,37 +137,51 @@ export function createLooks<T extends KeySet & Dated>({ now, held, look, renew }
     waiting = []
     if (asked.length === 0) return
     const since = now()
-    begun.push(since)
+    begunAt = since
+    fetches.push(since)
+    const isEnough = (set: T): boolean =>
+      asked.every(
+        ({ missing, since: came }) => set.fetchedAt >= came || (missing.kid !== undefined && isIn(set, missing))
+      )
     try {
-      const isEnough = (set: T): boolean => set.fetchedAt >= since || asked.every(({ missing }) => isIn(set, missing))
       const set = await look(isEnough)
+      if (set === undefined || set.isSecondHand) uncount(since)
       if (set === undefined) for (const { reject } of asked) reject(tooSoon())
       else settle(set, asked)
     } catch (error) {
       // Failures have a back-off of their own: the look that finds the server again must be possible.
-      begun = begun.filter((at) => at !== since)
+      uncount(since)
+      if (begunAt === since) begunAt = Number.NEGATIVE_INFINITY
       for (const { reject } of asked) reject(error)
     }
   }
+
+  const uncount = (at: number): void => {
+    const place = fetches.indexOf(at)
+    if (place !== -1) fetches.splice(place, 1)
+  }
+
+  const wait = async (missing: Missing, until: number): Promise<T> =>
+    new Promise((resolve, reject) => {
+      waiting.push({ missing, since: now(), resolve, reject })
+      if (waiting.length > (until > 0 ? MAX_WAITING : MAX_GATHERED)) waiting.shift()?.reject(tooSoon())
+      if (isDue) return
+      isDue = true
+      void sleep(1000 * Math.max(until, Math.min(GATHERING, deadline / 2))).then(begin)
+    })
 
   return {
     find: (butNot, missing) => {
       const current = held()
       if (current !== undefined && current !== butNot && isIn(current, missing)) return current
       if (answered.has(missing) || isSettled(missing)) return butNot
-      const wait = untilNext()
-      if (wait > MAX_WAIT) throw tooSoon()
-      return new Promise((resolve, reject) => {
-        waiting.push({ missing, since: now(), resolve, reject })
-        if (wait > 0 && waiting.length > MAX_WAITING) waiting.shift()?.reject(tooSoon())
-        if (isDue) return
-        isDue = true
-        void sleep(1000 * Math.max(wait, GATHERING)).then(begin)
-      })
+      const until = untilNext()
+      if (until > Math.min(MAX_WAIT, deadline)) throw tooSoon()
+      return withDeadline(wait(missing, until), deadline, late)
     },
     suspect: () => {
       const time = now()
-      if (suspectedAt <= time && time < suspectedAt + RECHECK) return
+      if (isWithin(time, suspectedAt, suspectedAt + RECHECK)) return
       suspectedAt = time
       // Its failure is remembered by the source and shown by health().
       renew().catch(() => undefined)

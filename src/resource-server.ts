@@ -15,7 +15,8 @@ import { createFanOut } from './fan-out.js'
 import { createHttp } from './http.js'
 import { lend } from './internals.js'
 import { createIssuer, type Issuer } from './issuer.js'
-import { createDynamicIssuers, createStaticIssuers } from './issuers.js'
+import { createDynamicIssuers, createStaticIssuers, type Issuers } from './issuers.js'
+import { createKeyMemory } from './key-memory.js'
 import { createReadCertificate } from './mtls.js'
 import type { ResourceServerOptions } from './options.js'
 import { asError, type Enforcement, enforce, isPreflight, type Policy, readPolicy } from './policy.js'
@@ -57,16 +58,21 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
   const events = createEvents(resource)
   const http = createHttp(settings.http, events.exchange)
   let serial = 0
+  /** Whoever may send events: known by their keys alone. */
+  const senders: Issuer[] = []
+  const keyMemory = createKeyMemory(() => [...issuers.known(), ...senders].map(({ heldKeys }) => heldKeys))
   const create = (issuer: Issuer['settings']): Issuer =>
     createIssuer(issuer, {
       serial: serial++,
       resource,
       http: http.exchange,
       now,
+      deadline,
       warning: events.warning,
+      keyMemory,
       shared: settings.shared
     })
-  const issuers =
+  const issuers: Issuers =
     typeof settings.issuers === 'function'
       ? createDynamicIssuers(settings.issuers, create, { resource, now, deadline, means: meansOf(options) })
       : createStaticIssuers(settings.issuers, create)
@@ -93,8 +99,6 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
   const accepts = (issuer: string): boolean =>
     typeof settings.issuers === 'function' ||
     settings.issuers.some(({ acceptedIssuers }) => acceptedIssuers.has(issuer))
-  /** Whoever may send events: known by their keys alone. */
-  const senders: Issuer[] = []
   const createSender = (sender: Issuer['settings']): Issuer => {
     const made = create(sender)
     senders.push(made)
@@ -275,6 +279,7 @@ export function resourceServer(options: ResourceServerOptions): ResourceServer {
     stats: () => ({
       cache: accessTokens.stats(),
       issuers: issuers.known().length,
+      keySets: keyMemory.stats(),
       replay: (dpop.replayStore as { stats?(): OnceStoreStats }).stats?.(),
       proofKeys: verifyProof.stats(),
       revocations: revocations.stats(),

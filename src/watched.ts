@@ -28,6 +28,8 @@ export interface DocumentHealth {
 export interface Watched<T extends Dated> extends Observed {
   readonly source: Source<T>
   held(): T | undefined
+  /** Forgets it: who asks next loads it. */
+  drop(): void
   /** Loads it now, past everything that bounds `source`; who asks while it is under way shares the attempt. */
   refresh(): Promise<T>
   /**
@@ -35,6 +37,8 @@ export interface Watched<T extends Dated> extends Observed {
    * Never joins an attempt that began before. The caller bounds how often; only the back-off of failures is kept here.
    */
   look(isEnough: (document: T) => boolean): Promise<T | undefined>
+  /** Loads it now, unless another process did so or is about to. The caller bounds how often. */
+  renew(): Promise<void>
 }
 
 export interface Observed {
@@ -81,8 +85,8 @@ export function watch<T extends Dated>({
   const last = (): T | undefined => held
   const failing = (): boolean => error !== undefined
   const hold = (document: T): T => {
-    accept?.(document)
     held = document
+    accept?.(document)
     return document
   }
   /** What another process fetched after this one did. */
@@ -143,7 +147,17 @@ export function watch<T extends Dated>({
     refresh: async () => refreshing(),
     look: (isEnough) => {
       const again = async (): Promise<T> => attempts(held)
-      return fleet ? sharedLook(again, fleet, adopted, isEnough) : again()
+      return fleet ? sharedLook(again, fleet, { adopt: adopted, isEnough, failing }) : again()
+    },
+    renew: async () => {
+      // Another process may have renewed it since.
+      if ((await adopted()) !== undefined || (await fleet?.mayAskAgain()) === false) return
+      await attempts(held)
+    },
+    drop: () => {
+      held = undefined
+      // Each decorator remembers the document.
+      source = chain()
     },
     held: last,
     error: () => error,

@@ -106,6 +106,7 @@ describe('layers', () => {
     'target-uri',
     'protected-resource',
     'key-set',
+    'key-memory',
     'looks',
     'claims',
     'jws',

@@ -266,6 +266,7 @@ describe('stats()', () => {
         statusLists: { entries: 0, maxEntries: 1000, bytes: 0, maxBytes: 64 * 1024 * 1024, failing: 0 }
       },
       issuers: 1,
+      keySets: { bytes: 0, maxBytes: 64 * 1024 * 1024 },
       replay: { entries: 0, maxEntries: 250_000 },
       proofKeys: { entries: 0, maxEntries: 5000, bytes: 0, maxBytes: 16 * 1024 * 1024 },
       revocations: { entries: 0, maxEntries: 100_000, bytes: 0, maxBytes: 51_200_000 },

@@ -203,7 +203,7 @@ describe('keys that are passed over silently, read as if members were absent, or
   test('leaves out a key that fails to import, and warns once, when a token first names it', () => {
     const warnings: string[] = []
     const off = { ...ec.publicJwk, kid: 'off', x: ec.publicJwk.y }
-    const set = readKeySet({ keys: [off, ec.publicJwk] }, (why) => warnings.push(why))
+    const set = readKeySet({ keys: [off, ec.publicJwk] }, { broken: (why) => warnings.push(why) })
     expect(set.broken()).toEqual(['keys[0] has missing or invalid members'])
     expect(warnings).toEqual([])
     expect([1, 2].map(() => set.find('ES256', 'off'))).toEqual([[], []])

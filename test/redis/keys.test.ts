@@ -1,15 +1,22 @@
 /** Metadata and keys that processes share over a real Redis: who fetches, who waits, and how long an old set may serve. */
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { ResourceServer } from '../../src/index.js'
-import { ask, createBed, denial, granted, introspecting, strangeKey, unavailableFor } from '../support/exchange.js'
+import { ask, createBed, denial, granted, introspecting, strangeKey, until } from '../support/exchange.js'
 import { fault, type TestIssuer } from '../support/issuer.js'
-import { changed, insider, kept, sharing } from '../support/processes.js'
+import { changed, counted, insider, kept, SECRET, sharing } from '../support/processes.js'
 import { createRedis, hasRedis } from '../support/redis.js'
 
 const bed = createBed()
 /** Seconds after which a key set is renewed in the background, at the latest; is no longer fresh; may serve no longer. */
 const DUE = 599
 const FRESH = 600
+/** The answer about a key for which no look may begin. */
+const tooSoon = {
+  status: 429,
+  challenge: null,
+  retryAfter: expect.any(String) as string,
+  body: { error: 'too_many_requests', error_description: 'The access token cannot be verified yet' }
+}
 const STALE = 3600
 
 describe.skipIf(!hasRedis)('metadata and keys', () => {
@@ -30,6 +37,16 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
   }
   /** A token that nobody signed with a key of the issuer's. */
   const junk = (): string => issuer.token({ key: strangeKey(`x${Math.random()}`) })
+
+  /** What processes take in turn, which other ones than those of a test may hold. */
+  const places = async () => {
+    const claims = (await insider(redis, bed.clock.now)).once('jwks-refetch')
+    const parts = [issuer.issuer, issuer.issuer, '', '']
+    return {
+      take: async (what: string, seconds: number): Promise<unknown> => claims.claim([...parts, what], seconds),
+      release: async (): Promise<unknown> => redis.look.del(await kept(redis, 'jwks-refetch'))
+    }
+  }
 
   test.each(['null', '[]', '5', 'no JSON', '{}', '{"text":5}', '{"text":"{}","fetchedAt":null,"freshUntil":1}'])(
     'what is sealed and no snapshot (%s) is as if it were not there',
@@ -197,7 +214,8 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
   test.each(['refreshed itself meanwhile', 'did not'])(
     'KEY-09: a set that was long on its way is not newer than what was fetched since; the process that had asked for it %s',
     async (what) => {
-      const [slow, quick] = [await process(), await process()]
+      const { store, isIdle } = counted((await sharing(redis)).store)
+      const [slow, quick] = [await process({ shared: { store, secret: SECRET } }), await process()]
       await slow.ready()
       await quick.ready()
       const withdrawn = issuer.token()
@@ -213,13 +231,12 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       await quick.refresh()
       await changed(redis, key, before)
       if (what !== 'did not') await slow.refresh()
-      await ask(slow, junk())
+      await until(isIdle)
       const current = await redis.look.get(key)
       bed.clock.advance(1)
       late.arrive()
       await asked
-      // One more exchange on the same connection: what was to be written would have been.
-      await ask(slow, junk())
+      await until(isIdle)
       expect(await redis.look.get(key)).toBe(current)
       expect((await ask(quick, withdrawn)).status).not.toBe(200)
       if (what !== 'did not') expect((await ask(slow, withdrawn)).status).not.toBe(200)
@@ -274,63 +291,100 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       const before = await redis.look.get(key)
       await ask(early, issuer.token())
       await changed(redis, key, before)
-      const other = (await insider(redis, bed.clock.now)).once('jwks-refetch')
-      await other.claim([issuer.issuer, issuer.issuer, '', ''], 15)
+      await (await places()).take('spacing', 2)
       issuer.reset()
       expect(await ask(late, issuer.token())).toEqual(granted)
     })
 
-    test('that does not exist causes one fetch for all in 15 s, in however many requests', async () => {
+    test('causes one fetch for all processes, in however many requests', async () => {
       const processes = [await process(), await process()]
       for (const one of processes) await one.ready()
       issuer.reset()
+      bed.clock.advance(1)
       const answers = await Promise.all(
         Array.from({ length: 40 }, (_, i) => ask(processes[i % 2] as ResourceServer, junk()))
       )
       expect(answers).toEqual(answers.map(() => denial.signature))
       expect(issuer.count('jwks')).toBe(1)
-      bed.clock.advance(14)
-      for (const one of processes) expect(await ask(one, junk())).toEqual(denial.signature)
-      expect(issuer.count('jwks')).toBe(1)
-      bed.clock.advance(1)
-      await redis.look.del(await kept(redis, 'jwks-refetch'))
-      for (const one of processes) expect(await ask(one, junk())).toEqual(denial.signature)
-      expect(issuer.count('jwks')).toBe(2)
     })
 
-    test('KEY-08: is unknowable while the process whose turn it is has not said what it found', async () => {
+    test('is 429 while all processes together have looked three times in 30 s; known keys go on, and health() is ok', async () => {
       const api = await process()
       await api.ready()
-      bed.clock.advance(16)
-      const other = (await insider(redis, bed.clock.now)).once('jwks-refetch')
-      expect(await other.claim([issuer.issuer, issuer.issuer, '', ''], 15)).toBe(true)
       issuer.reset()
-      for (const _ of [1, 2]) expect(await ask(api, junk())).toEqual(unavailableFor(1))
-      expect(await ask(api, issuer.token())).toEqual(granted)
-      expect(issuer.count('jwks')).toBe(0)
-      // Nothing is wrong with this process, nor with the authorization server.
-      expect(api.health().status).toBe('ok')
-    })
-
-    test('… but not for ever, should the store say that it is another’s turn for longer than any turn lasts', async () => {
-      const api = await process()
-      await api.ready()
-      bed.clock.advance(16)
-      const other = (await insider(redis, bed.clock.now)).once('jwks-refetch')
-      expect(await other.claim([issuer.issuer, issuer.issuer, '', ''], 9999)).toBe(true)
+      bed.clock.advance(1)
+      const { take, release } = await places()
+      for (const place of [0, 1, 2]) await take(`look ${place}`, 30)
+      const old = issuer.key()
       issuer.rotate('switch')
-      issuer.reset()
-      expect(await ask(api, issuer.token())).toEqual(unavailableFor(1))
-      bed.clock.advance(29)
-      expect(await ask(api, issuer.token())).toEqual(unavailableFor(1))
+      expect(await ask(api, junk())).toEqual(tooSoon)
+      expect(await ask(api, issuer.token())).toEqual(tooSoon)
+      expect(await ask(api, issuer.token({ key: old }))).toEqual(granted)
       expect(issuer.count('jwks')).toBe(0)
-      bed.clock.advance(1)
+      expect(api.health().status).toBe('ok')
+      await release()
+      bed.clock.advance(2)
       expect(await ask(api, issuer.token())).toEqual(granted)
       expect(issuer.count('jwks')).toBe(1)
-      // And no more often for it: a kid that does not exist is another process's to ask for again.
-      bed.clock.advance(16)
-      expect(await ask(api, junk())).toEqual(unavailableFor(1))
+    })
+
+    test('is found without a look where another process that has used up all of them has fetched the key', async () => {
+      const [first, second] = [await process(), await process()]
+      for (const one of [first, second]) await one.ready()
+      const [key = ''] = await kept(redis, 'jwks')
+      const before = await redis.look.get(key)
+      const { take } = await places()
+      for (const place of [0, 1, 2]) await take(`look ${place}`, 30)
+      issuer.rotate('switch')
+      bed.clock.advance(1)
+      await first.refresh()
+      await changed(redis, key, before)
+      issuer.reset()
+      expect(await ask(second, issuer.token())).toEqual(granted)
+      expect(issuer.count('jwks')).toBe(0)
+    })
+
+    test('is looked for after 30 s at the latest, should the store say for longer that it is another’s turn', async () => {
+      const api = await process()
+      await api.ready()
+      issuer.reset()
+      bed.clock.advance(1)
+      issuer.rotate('switch')
+      const { take } = await places()
+      for (const place of [0, 1, 2]) await take(`look ${place}`, 9999)
+      expect(await ask(api, issuer.token())).toEqual(tooSoon)
+      bed.clock.advance(30)
+      expect(await ask(api, issuer.token())).toEqual(granted)
       expect(issuer.count('jwks')).toBe(1)
+    })
+
+    test('is looked for two seconds later where the process whose turn it was fetched nothing', async () => {
+      const api = await process()
+      await api.ready()
+      issuer.reset()
+      bed.clock.advance(1)
+      issuer.rotate('switch')
+      await (await places()).take('spacing', 2)
+      expect(await ask(api, issuer.token())).toEqual(granted)
+      expect(issuer.count('jwks')).toBe(1)
+    })
+
+    test('is not 401 for what another process found before the token came', async () => {
+      const [first, second] = [await process(), await process()]
+      for (const one of [first, second]) await one.ready()
+      const [key = ''] = await kept(redis, 'jwks')
+      const before = await redis.look.get(key)
+      bed.clock.advance(1)
+      expect(await ask(first, junk())).toEqual(denial.signature)
+      await changed(redis, key, before)
+      const { take, release } = await places()
+      for (const place of [0, 1, 2]) await take(`look ${place}`, 30)
+      bed.clock.advance(1)
+      issuer.rotate('switch')
+      expect(await ask(second, issuer.token())).toEqual(tooSoon)
+      await release()
+      bed.clock.advance(2)
+      expect(await ask(second, issuer.token())).toEqual(granted)
     })
 
     test('found by another process, it is confirmed by the authorization server within a minute', async () => {
@@ -347,21 +401,33 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       await issuer.received('jwks', 1)
     })
 
-    test('is not fetched for while the store is down; renewals are', async () => {
-      const api = await process()
-      expect(await ask(api, issuer.token())).toEqual(granted)
+    test('is looked for by each process itself while the store is down', async () => {
+      const processes = [await process(), await process()]
+      for (const one of processes) expect(await ask(one, issuer.token())).toEqual(granted)
       await kept(redis, 'jwks')
       await redis.kill()
-      bed.clock.advance(16)
       issuer.reset()
-      for (const _ of [1, 2, 3]) expect(await ask(api, junk())).toEqual(unavailableFor(1))
-      expect(issuer.count('jwks')).toBe(0)
+      for (const one of processes) expect(await ask(one, junk())).toEqual(denial.signature)
+      expect(issuer.count('jwks')).toBe(2)
       issuer.rotate('switch')
-      bed.clock.advance(DUE)
-      await ask(api, junk())
-      await issuer.received('jwks', 1)
-      while ((await ask(api, issuer.token())).status !== 200) await issuer.received('jwks', 1)
+      bed.clock.advance(2)
+      for (const one of processes) expect(await ask(one, issuer.token())).toEqual(granted)
+      expect(issuer.count('jwks')).toBe(4)
       await redis.start()
+    })
+
+    test('… and without it, while the key set cannot be had, each attempt waits for the back-off alone: 503, then found', async () => {
+      const api = await process()
+      await api.ready()
+      down()
+      bed.clock.advance(1)
+      expect((await ask(api, junk())).status).toBe(503)
+      const { take } = await places()
+      for (const place of [0, 1, 2]) await take(`look ${place}`, 30)
+      down(false)
+      issuer.rotate('switch')
+      bed.clock.advance(30)
+      expect(await ask(api, issuer.token())).toEqual(granted)
     })
 
     test('costs the store nothing where the keys are in the settings', async () => {
