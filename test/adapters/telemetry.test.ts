@@ -348,7 +348,7 @@ describe('logTo()', () => {
     expect(lines[0]).toMatchObject({ level: 40, err: { message: expect.stringContaining('ended this connection') } })
     const other = await startIssuer()
     ended.push(() => other.close())
-    other.jwks.keys.push({ ...other.jwks.keys[0], use: 'enc' })
+    other.jwks.keys.push({ ...other.jwks.keys[0], use: 'Sig' })
     await resourceServer({ resource: RESOURCE, issuers: [other.issuer] }).ready()
     expect(lines.at(-1)).toMatchObject({
       level: 40,
