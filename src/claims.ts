@@ -222,9 +222,11 @@ export function requireClaimValues(claims: Claims, required: IssuerSettings['req
   // In most settings there are none, and a list of them would be made for each token all the same.
   for (const name in required) {
     if (!Object.hasOwn(required, name)) continue
-    const values = required[name] as ReadonlySet<string>
-    const received = claims[name]
-    if (!values.has(received as string))
+    const values = required[name] as ReadonlySet<string> | true
+    const received = Object.hasOwn(claims, name) ? claims[name] : undefined
+    if (values === true) {
+      if (received === undefined || received === null) throw new InvalidToken('type', { expected: `a claim ${name}` })
+    } else if (!values.has(received as string))
       throw new InvalidToken('type', { expected: `${name}: one of ${[...values].join(', ')}`, received })
   }
 }

@@ -8,6 +8,7 @@ import { Unavailable } from './errors.js'
 import { createFleet } from './fleet.js'
 import type { Answer, Http } from './http.js'
 import type { IssuerSettings } from './issuer-settings.js'
+import { jwksAuthFields } from './jwks-auth.js'
 import { type KeySet, readKeySet } from './key-set.js'
 import { createLimits, type Limits, type LimitsHealth } from './limits.js'
 import type { Dated, Source } from './remote.js'
@@ -70,13 +71,15 @@ export interface IssuerContext {
   readonly resource: string
   readonly http: Http
   readonly now: () => number
+  /** Seconds that `jwksAuth` may take. */
+  readonly deadline: number
   readonly warning: (issuer: string, message: string) => void
   readonly shared?: Shared | undefined
 }
 
 export function createIssuer(
   settings: IssuerSettings,
-  { serial, resource, http, now, warning, shared }: IssuerContext
+  { serial, resource, http, now, deadline, warning, shared }: IssuerContext
 ): Issuer {
   const warnings: string[] = []
   const warn = (message: string): void => {
@@ -153,18 +156,29 @@ export function createIssuer(
     return { document: set, text: answer.body }
   }
 
-  const getKeySet = (url: string, again: boolean): Promise<Answer> =>
+  const getKeySet = (
+    url: string,
+    again: boolean,
+    credentials: Readonly<Record<string, string>> = {}
+  ): Promise<Answer> =>
     http({
       url,
       method: 'GET',
-      headers: { accept: 'application/json, application/jwk-set+json', ...(again && { 'cache-control': 'no-cache' }) },
+      headers: {
+        ...credentials,
+        accept: 'application/json, application/jwk-set+json',
+        ...(again && { 'cache-control': 'no-cache' })
+      },
       dependency: 'jwks'
     })
 
   /** The answer, and who gave it. Where the key set is no more, the metadata may say by now where it is. */
   const locateKeySet = async (again: boolean): Promise<{ readonly url: string; readonly answer: Answer }> => {
-    if (settings.jwksUri !== undefined)
-      return { url: settings.jwksUri, answer: await getKeySet(settings.jwksUri, again) }
+    if (settings.jwksUri !== undefined) {
+      const url = settings.jwksUri
+      // Of the issuer and not of the first settings: a resolver's latest answer has the function that counts.
+      return { url, answer: await getKeySet(url, again, await jwksAuthFields(issuer.settings, deadline)) }
+    }
     const known = await metadata.source()
     const url = requireEndpoint(known.document, 'jwks_uri', settings)
     const answer = await getKeySet(url, again)
@@ -270,6 +284,11 @@ function lifetime(cacheControl: string): number {
  */
 function readPublishedKeySet(answer: Answer, url: string): KeySet {
   const { host } = new URL(url)
+  if (answer.status === 401 || answer.status === 403)
+    throw new Unavailable(
+      'jwks',
+      `${host} answered ${answer.status} for the key set: an endpoint that wants credentials needs \`jwksUri\` and \`jwksAuth\``
+    )
   if (answer.status !== 200) throw new Unavailable('jwks', `${host} answered ${answer.status} for the key set`)
   let set: KeySet
   try {

@@ -64,6 +64,7 @@ export function resourceServer<const Scope extends string = string>(
       resource,
       http: http.exchange,
       now,
+      deadline,
       warning: events.warning,
       shared: settings.shared
     })
