@@ -276,7 +276,7 @@ const VENDORS: readonly Vendor[] = [
   {
     name: 'FusionAuth',
     profile: fusionAuth({
-      url: 'https://auth.example.com',
+      url: 'https://fusion.example.com',
       tenantId: GUID,
       applicationIds: 'app-1',
       issuer: 'acme.com'
