@@ -223,9 +223,10 @@ export function requireClaimValues(claims: Claims, required: IssuerSettings['req
   for (const name in required) {
     if (!Object.hasOwn(required, name)) continue
     const values = required[name] as ReadonlySet<string> | true
-    const received = Object.hasOwn(claims, name) ? claims[name] : undefined
+    const received = claims[name]
     if (values === true) {
-      if (received === undefined || received === null) throw new InvalidToken('type', { expected: `a claim ${name}` })
+      if (!Object.hasOwn(claims, name) || received === null)
+        throw new InvalidToken('type', { expected: `a claim ${name}`, received })
     } else if (!values.has(received as string))
       throw new InvalidToken('type', { expected: `${name}: one of ${[...values].join(', ')}`, received })
   }

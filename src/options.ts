@@ -102,7 +102,7 @@ export interface IssuerOptions {
   readonly clientIdClaim?: string | readonly string[]
   /** Claims a JWT must have besides `iss`, `exp` and `aud`. Default: RFC 9068 §2.2's `sub`, `client_id` (as `clientIdClaim`), `iat`, `jti`; none with `tokenProfile: 'legacy'`. */
   readonly requiredClaims?: readonly string[]
-  /** Claims a token must have, in a JWT or an introspection answer, each with one of these values (`true`: with any value but null, for a claim whose presence says it): where a server says in a claim of its own what kind of token it is, or whose. With `tokenProfile: 'legacy'`, a claim that does not only say whose it is (as `azp` or `tid`) makes the token an access token, `nonce` or not. */
+  /** Claims a token must have, in a JWT or an introspection answer, each with one of these values (`true`: any value but null, for a claim whose presence tells): where a server says in a claim of its own what kind of token it is, or whose. With `tokenProfile: 'legacy'`, a claim that does not only say whose it is (as `azp` or `tid`) makes the token an access token, `nonce` or not. */
   readonly requiredClaimValues?: Readonly<Record<string, readonly string[] | true>>
   /** Refuse a JWT that is not encrypted (RFC 9068 §4): where encryption was agreed on. Needs `decryptionKeys`. Default false. */
   readonly requireEncrypted?: boolean

@@ -19,7 +19,8 @@ const HOST = /^[a-z\d][a-z\d.-]*[a-z\d]$/
  * for *every* API that trusts the project.
  * Still refuses: the API keys `anon` and `service_role` (by `role`), ID tokens of its OAuth server, and other projects.
  *
- * Does NOT refuse users who signed in anonymously: require `claims({ is_anonymous: false })` where that matters.
+ * Does NOT refuse users who signed in anonymously. Where that matters, require
+ * `claims(({ is_anonymous }) => is_anonymous === false)`.
  *
  * @param options.url  the project's URL, `https://abcdefgh.supabase.co`, or its custom domain: the one in `iss`
  */
@@ -78,7 +79,8 @@ export function firebase(options: { readonly projectId: string }): IssuerOptions
  * {"azp":"https://app.example.com","exp":…,"fva":[0,-1],"iat":…,"iss":"https://clerk.example.com","nbf":…,"sid":"sess_…",
  *  "sts":"active","sub":"user_…","v":2}
  * {"alg":"RS256","kid":"ins_…","typ":"at+jwt"}
- * {"iss":"https://clerk.example.com","sub":"user_…","client_id":"…","jti":"oat_…","iat":…,"nbf":…,"exp":…,"scope":"orders:read"}
+ * {"iss":"https://clerk.example.com","sub":"user_…","client_id":"…","jti":"oat_…","iat":…,"nbf":…,"exp":…,
+ *  "scope":"orders:read"}
  * ```
  *
  * Relaxes: no `aud`: `azp` (sessions) or `client_id` (OAuth) stands for it. For sessions also: `typ` is `JWT`; no client,

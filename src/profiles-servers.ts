@@ -268,8 +268,8 @@ export function wso2(options: { readonly issuer: string; readonly audience: Name
  *
  * ```
  * {"kid":"…","x5t":"…","alg":"RS256"}
- * {"jti":"…","delegationId":"…","exp":…,"nbf":…,"scope":"openid orders:read","iss":"https://id.example.com/oauth/v2/oauth-anonymous",
- *  "sub":"…","aud":"https://api.example.com","iat":…,"purpose":"access_token"}
+ * {"jti":"…","delegationId":"…","exp":…,"nbf":…,"scope":"openid orders:read","sub":"…",
+ *  "iss":"https://id.example.com/oauth/v2/oauth-anonymous","aud":"https://api.example.com","iat":…,"purpose":"access_token"}
  * ```
  *
  * Relaxes: no `typ`; no claim for the client, unless you add `client_id` to the token.

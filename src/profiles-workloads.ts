@@ -84,7 +84,7 @@ const ID = /^[1-9]\d{0,18}$/
  * API's audience. They are listed by ID, because a name that was given up can be registered by another user.
  *
  * Does NOT look at branch, environment, workflow or event: any job of a listed repository is let in, also one of a pull
- * request within it. Require them on the route: `claims({ environment: 'prod' })` or `claims({ ref: 'refs/heads/main' })`.
+ * request within it. Require them on the route: `claims(({ environment }) => environment === 'prod')`.
  *
  * @param options.owners        `repository_owner_id` of users and organizations, all of whose repositories may call
  * @param options.repositories  `repository_id` of single repositories. With `owners`, both must fit

@@ -742,11 +742,19 @@ describe('parameters', () => {
     ['the issuer in the tokens', () => wso2({ issuer: 'https://api.asgardeo.io/t/acme', audience: 'a' })],
     ['`audience` is missing', () => curity({ issuer: 'https://id.example.com', audience: undefined as never })],
     ['`subjects` is empty', () => kubernetes({ audience: 'a', subjects: [] })],
-    ['`subjects` is missing', () => kubernetes({ audience: 'a' } as never)],
+    [
+      '`subjects` is missing',
+      // @ts-expect-error no subjects
+      () => kubernetes({ audience: 'a' })
+    ],
     ['one service account', () => kubernetes({ audience: 'a', subjects: 'system:serviceaccount:shop:*' })],
     ['one service account', () => kubernetes({ audience: 'a', subjects: 'shop/web' })],
     ['`audience` is empty', () => kubernetes({ audience: [], subjects })],
-    ['`repositories` and `owners` are missing', () => githubActions({ audience: 'a' } as never)],
+    [
+      '`repositories` and `owners` are missing',
+      // @ts-expect-error neither owners nor repositories
+      () => githubActions({ audience: 'a' })
+    ],
     ['`repositories` is empty', () => githubActions({ audience: 'a', repositories: [] })],
     ['`owners` is empty', () => githubActions({ audience: 'a', owners: [], repositories: '74' })],
     ['it must be the ID of a repository', () => githubActions({ audience: 'a', repositories: 'acme/shop' })],
