@@ -222,9 +222,12 @@ export function requireClaimValues(claims: Claims, required: IssuerSettings['req
   // In most settings there are none, and a list of them would be made for each token all the same.
   for (const name in required) {
     if (!Object.hasOwn(required, name)) continue
-    const values = required[name] as ReadonlySet<string>
+    const values = required[name] as ReadonlySet<string> | true
     const received = claims[name]
-    if (!values.has(received as string))
+    if (values === true) {
+      if (!Object.hasOwn(claims, name) || received === null)
+        throw new InvalidToken('type', { expected: `a claim ${name}`, received })
+    } else if (!values.has(received as string))
       throw new InvalidToken('type', { expected: `${name}: one of ${[...values].join(', ')}`, received })
   }
 }

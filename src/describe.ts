@@ -39,6 +39,7 @@ export function describe(settings: Settings, metadataUrl: string | undefined): R
 
 function describeIssuer({
   jwks,
+  jwksAuth,
   introspection,
   label: _,
   ...settings
@@ -47,6 +48,7 @@ function describeIssuer({
     ...settings,
     audience: settings.audience === null ? 'not checked' : settings.audience,
     jwks: jwks && `${jwks.size} keys`,
+    jwksAuth: typeof jwksAuth === 'function' ? 'a function' : jwksAuth,
     introspection: introspection && describeIntrospection(introspection)
   }
 }

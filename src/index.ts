@@ -56,6 +56,7 @@ export type {
   IntrospectionOptions,
   IssuerOptions,
   IssuerResolver,
+  JwksAuth,
   KeyManagementAlgorithm,
   ResourceServerOptions,
   RevocationOptions,

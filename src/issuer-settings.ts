@@ -1,7 +1,7 @@
 /** One entry of `issuers` → frozen settings. Also what an issuer resolver answers goes through here. */
 import { type IntrospectionSettings, type Means, readIntrospection } from './introspection-settings.js'
 import { type KeySet, readKeySet } from './key-set.js'
-import type { IssuerOptions, StatusListOptions } from './options.js'
+import type { IssuerOptions, JwksAuth, StatusListOptions } from './options.js'
 import type { Problems } from './problems.js'
 import { SIGNATURE_ALGORITHMS } from './signature.js'
 import type { SignatureAlgorithm } from './types.js'
@@ -23,6 +23,8 @@ export interface IssuerSettings {
   readonly algorithms: ReadonlySet<SignatureAlgorithm>
   readonly jwks: KeySet | undefined
   readonly jwksUri: string | undefined
+  /** Only with `jwksUri`. */
+  readonly jwksAuth: JwksAuth | undefined
   readonly metadataUrl: string | undefined
   readonly expectedMetadataIssuer: string
   readonly introspection: IntrospectionSettings | undefined
@@ -30,8 +32,8 @@ export interface IssuerSettings {
   readonly scopeClaims: readonly string[]
   readonly clientIdClaims: readonly string[]
   readonly requiredClaims: readonly string[]
-  /** A claim → the values of which it must have one. */
-  readonly requiredClaimValues: Readonly<Record<string, ReadonlySet<string>>>
+  /** A claim → the values of which it must have one; true: any value. */
+  readonly requiredClaimValues: Readonly<Record<string, ReadonlySet<string> | true>>
   /** Refuse a JWT that came as a plain JWS. */
   readonly requireEncrypted: boolean
   /** undefined: the claim `status` is not read. */
@@ -51,6 +53,7 @@ const OPTIONS: Readonly<Record<keyof IssuerOptions, true>> = {
   algorithms: true,
   jwks: true,
   jwksUri: true,
+  jwksAuth: true,
   metadataUrl: true,
   expectedMetadataIssuer: true,
   acceptedIssuers: true,
@@ -116,6 +119,7 @@ export function readIssuerOptions(
     algorithms: readAlgorithms(options.algorithms ?? SIGNATURE_ALGORITHMS, at('algorithms'), problems),
     jwks: readKeys(options.jwks, at('jwks'), problems),
     jwksUri: options.jwksUri,
+    jwksAuth: readJwksAuth(options, at('jwksAuth'), problems),
     metadataUrl: options.metadataUrl,
     expectedMetadataIssuer:
       problems.optional<string>(options.expectedMetadataIssuer, at('expectedMetadataIssuer'), 'string') ??
@@ -153,6 +157,16 @@ function readKeys(jwks: unknown, path: string, problems: Problems): KeySet | und
   }
 }
 
+function readJwksAuth({ jwksAuth, jwksUri }: IssuerOptions, path: string, problems: Problems): JwksAuth | undefined {
+  if (jwksAuth === undefined) return undefined
+  if (jwksUri === undefined)
+    problems.add(path, 'is set without `jwksUri`', 'name the one address that the credentials may be sent to')
+  if (typeof jwksAuth === 'function' || !problems.object(jwksAuth, path)) return jwksAuth
+  problems.unknownKeys(jwksAuth, `${path}.`, ['tokenFile'])
+  const [tokenFile = ''] = problems.names([jwksAuth.tokenFile], `${path}.tokenFile`)
+  return Object.freeze({ tokenFile })
+}
+
 function readAudience(audience: unknown, path: string, problems: Problems): ReadonlySet<string> | null {
   if (audience === null) return null
   const list = problems.names(typeof audience === 'string' ? [audience] : audience, path)
@@ -167,14 +181,10 @@ function readAudienceClaim({ audienceClaim, audience }: IssuerOptions, path: str
   return problems.names([audienceClaim], path)[0] ?? 'aud'
 }
 
-function readClaimValues(
-  values: unknown,
-  path: string,
-  problems: Problems
-): Readonly<Record<string, ReadonlySet<string>>> {
+function readClaimValues(values: unknown, path: string, problems: Problems): IssuerSettings['requiredClaimValues'] {
   if (values === undefined || !problems.object(values, path)) return Object.freeze({})
   const read = Object.entries(values).map(([claim, list]) => {
-    return [claim, new Set(readNames(list, `${path}.${claim}`, problems))] as const
+    return [claim, list === true || new Set(readNames(list, `${path}.${claim}`, problems))] as const
   })
   return Object.freeze(Object.fromEntries(read))
 }

@@ -8,6 +8,7 @@ import { Unavailable } from './errors.js'
 import { createFleet } from './fleet.js'
 import type { Answer, Http } from './http.js'
 import type { IssuerSettings } from './issuer-settings.js'
+import { jwksAuthFields } from './jwks-auth.js'
 import type { KeySource } from './jwt.js'
 import type { HeldKeys, KeyMemory } from './key-memory.js'
 import { type KeyEvents, type KeySet, readKeySet } from './key-set.js'
@@ -77,6 +78,8 @@ export interface IssuerContext {
   readonly resource: string
   readonly http: Http
   readonly now: () => number
+  /** Seconds that `jwksAuth` may take. */
+  readonly callbackTimeout: number
   /** Maximum seconds that a token waits for a key that is not known. */
   readonly deadline: number
   readonly warning: (issuer: string, message: string) => void
@@ -86,7 +89,7 @@ export interface IssuerContext {
 
 export function createIssuer(
   settings: IssuerSettings,
-  { serial, resource, http, now, deadline, warning, keyMemory, shared }: IssuerContext
+  { serial, resource, http, now, deadline, callbackTimeout, warning, keyMemory, shared }: IssuerContext
 ): Issuer {
   const warnings: string[] = []
   const warn = (message: string): void => {
@@ -204,18 +207,29 @@ export function createIssuer(
     return { document: set, text: answer.body }
   }
 
-  const getKeySet = (url: string, again: boolean): Promise<Answer> =>
+  const getKeySet = (
+    url: string,
+    again: boolean,
+    credentials: Readonly<Record<string, string>> = {}
+  ): Promise<Answer> =>
     http({
       url,
       method: 'GET',
-      headers: { accept: 'application/json, application/jwk-set+json', ...(again && { 'cache-control': 'no-cache' }) },
+      headers: {
+        ...credentials,
+        accept: 'application/json, application/jwk-set+json',
+        ...(again && { 'cache-control': 'no-cache' })
+      },
       dependency: 'jwks'
     })
 
   /** The answer, and who gave it. Where the key set is no more, the metadata may say by now where it is. */
   const locateKeySet = async (again: boolean): Promise<{ readonly url: string; readonly answer: Answer }> => {
-    if (settings.jwksUri !== undefined)
-      return { url: settings.jwksUri, answer: await getKeySet(settings.jwksUri, again) }
+    if (settings.jwksUri !== undefined) {
+      const url = settings.jwksUri
+      // Of the issuer and not of the first settings: a resolver's latest answer has the function that counts.
+      return { url, answer: await getKeySet(url, again, await jwksAuthFields(issuer.settings, callbackTimeout)) }
+    }
     const known = await metadata.source()
     const url = requireEndpoint(known.document, 'jwks_uri', settings)
     const answer = await getKeySet(url, again)
@@ -326,6 +340,11 @@ function readPublishedKeySet(answer: Answer, url: string, events: KeyEvents): Ke
     throw new Unavailable(
       'jwks',
       `${host} redirects the request for the key set (${answer.status}), and redirects are not followed: set \`jwksUri\` to the place itself`
+    )
+  if (answer.status === 401 || answer.status === 403)
+    throw new Unavailable(
+      'jwks',
+      `${host} answered ${answer.status} for the key set: an endpoint that wants credentials needs \`jwksUri\` and \`jwksAuth\``
     )
   if (answer.status !== 200) throw new Unavailable('jwks', `${host} answered ${answer.status} for the key set`)
   let set: KeySet

@@ -62,6 +62,9 @@ export interface StatusListOptions {
   readonly onUnavailable?: 'refuse' | 'allow'
 }
 
+/** Where the credentials for a key endpoint come from: a function of yours that returns header fields by name, or a file that holds a bearer token of at most 16 KiB. */
+export type JwksAuth = (() => Awaitable<Readonly<Record<string, string>>>) | { readonly tokenFile: string }
+
 /** One trusted authorization server. */
 export interface IssuerOptions {
   /** Issuer identifier (RFC 8414 §2): `https`, no query, no fragment; compared to `iss` code point by code point. */
@@ -76,6 +79,12 @@ export interface IssuerOptions {
   readonly jwks?: JsonWebKeySet
   /** Where the issuer's keys are, instead of its metadata's `jwks_uri`. */
   readonly jwksUri?: string
+  /**
+   * Credentials for a key endpoint that wants them, as Kubernetes' does: a function that returns header fields, or a file
+   * with a bearer token. It is asked before each fetch of the keys, has `callbackTimeout` seconds, and needs `jwksUri`: the
+   * fields are sent there and nowhere else. A function or file that fails is a 500, unless keys are still at hand.
+   */
+  readonly jwksAuth?: JwksAuth
   /** Where the issuer's metadata is, instead of its well-known places. Its `issuer` is still compared. */
   readonly metadataUrl?: string
   /** The `issuer` that the metadata names, where an authorization server is known to publish another one than its tokens carry. Default: `issuer`. */
@@ -93,8 +102,8 @@ export interface IssuerOptions {
   readonly clientIdClaim?: string | readonly string[]
   /** Claims a JWT must have besides `iss`, `exp` and `aud`. Default: RFC 9068 §2.2's `sub`, `client_id` (as `clientIdClaim`), `iat`, `jti`; none with `tokenProfile: 'legacy'`. */
   readonly requiredClaims?: readonly string[]
-  /** Claims a token must have, in a JWT or an introspection answer, each with one of these values: where a server says in a claim of its own what kind of token it is, or whose. With `tokenProfile: 'legacy'`, a claim that does not only say whose it is (as `azp` or `tid`) makes the token an access token, `nonce` or not. */
-  readonly requiredClaimValues?: Readonly<Record<string, readonly string[]>>
+  /** Claims a token must have, in a JWT or an introspection answer, each with one of these values (`true`: any value but null, for a claim whose presence tells): where a server says in a claim of its own what kind of token it is, or whose. With `tokenProfile: 'legacy'`, a claim that does not only say whose it is (as `azp` or `tid`) makes the token an access token, `nonce` or not. */
+  readonly requiredClaimValues?: Readonly<Record<string, readonly string[] | true>>
   /** Refuse a JWT that is not encrypted (RFC 9068 §4): where encryption was agreed on. Needs `decryptionKeys`. Default false. */
   readonly requireEncrypted?: boolean
   /** Look up JWTs that have a claim `status` in the status list it names (draft-ietf-oauth-status-list), on every request; lists are kept for the `ttl` they name. Default false: the claim is not read. */
@@ -233,7 +242,7 @@ export interface ResourceServerOptions<Scope extends string = string> {
    * Default false. The binding of a token that has one is always confirmed.
    */
   readonly requireSenderConstrained?: boolean | 'dpop' | 'certificate'
-  /** Seconds that a function of yours may take: `introspection.auth`, the function `issuers`, a `replayStore`, a `shared.channel`, and the functions of `securityEventReceiver()`. Then the request gets 503. Default 5, 0.01 to 120. */
+  /** Seconds that a function of yours may take: `introspection.auth`, `jwksAuth`, the function `issuers`, a `replayStore`, a `shared.channel`, and the functions of `securityEventReceiver()`. Then the request gets 503. Default 5, 0.01 to 120. */
   readonly callbackTimeout?: number
   /** Private keys for encrypted tokens, the current one first; those before it stay while tokens for them live. Their public keys are published. */
   readonly decryptionKeys?: readonly DecryptionKey[]

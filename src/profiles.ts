@@ -12,6 +12,19 @@ import { type Names, ProfileProblems } from './profile-problems.js'
 import type { Claims } from './types.js'
 
 export { fapi2, mcp } from './presets.js'
+export { clerk, firebase, logto, salesforce, supabase, workosAuthKit } from './profiles-hosted.js'
+export {
+  authentik,
+  curity,
+  fusionAuth,
+  hydra,
+  pingAm,
+  springAuthorizationServer,
+  wso2,
+  xsuaa,
+  zitadel
+} from './profiles-servers.js'
+export { githubActions, kubernetes } from './profiles-workloads.js'
 
 /**
  * Auth0, APIs with the default token profile "Auth0" (with "RFC 9068" no profile is needed, but for the issuer's slash).

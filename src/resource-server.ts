@@ -68,7 +68,8 @@ export function resourceServer<const Scope extends string = string>(
       resource,
       http: http.exchange,
       now,
-      deadline,
+      deadline: settings.http.deadline,
+      callbackTimeout: deadline,
       warning: events.warning,
       keyMemory,
       shared: settings.shared

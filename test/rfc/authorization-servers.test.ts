@@ -113,6 +113,24 @@ describe('ASQ-05 ASQ-10: a claim of its own says what kind of token it is', () =
     expect(await ask(api, issuer.token({ claims: { toString: 'x' } }))).toEqual(granted)
   })
 
+  test.each([
+    ['an object', { firebase: {} }, granted],
+    ['a text', { firebase: 'x' }, granted],
+    ['false', { firebase: false }, granted],
+    ['null', { firebase: null }, denial.type],
+    ['nothing', {}, denial.type]
+  ])('ASQ-10: `true` in place of values: a claim that is %s', async (_, claims, expected) => {
+    const issuer = await bed.issuer()
+    for (const tokenProfile of ['rfc9068', 'legacy'] as const) {
+      const required = { issuer: issuer.issuer, tokenProfile, requiredClaimValues: { firebase: true } } as const
+      expect(await ask(bed.api({ issuers: [required] }), issuer.token({ claims }))).toEqual(expected)
+    }
+    const inherited = bed.api({
+      issuers: [{ issuer: issuer.issuer, requiredClaimValues: { toString: true as const } }]
+    })
+    expect(await ask(inherited, issuer.token())).toEqual(denial.type)
+  })
+
   test('ASQ-10: introspection answers need it too', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer, {}, { requiredClaimValues })] })
@@ -124,6 +142,7 @@ describe('ASQ-05 ASQ-10: a claim of its own says what kind of token it is', () =
   test.each([
     [['access'], 'requiredClaimValues` is an array'],
     [{ token_use: [] }, 'requiredClaimValues.token_use` is empty'],
+    [{ token_use: false }, 'requiredClaimValues.token_use` is false'],
     [{ token_use: [1] }, 'requiredClaimValues.token_use` holds 1'],
     [{ token_use: [''] }, 'requiredClaimValues.token_use` holds an empty name']
   ])('ASQ-10: %j does not start', (values, expected) => {
