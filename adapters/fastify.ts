@@ -164,8 +164,7 @@ export function protect<Scope extends string>(
   ...requirements: readonly Requirement<NoInfer<Scope>>[]
 ): onRequestHookHandler {
   const protection = api.protect(...requirements)
-  return (request, reply, done) =>
-    run(protection, requestOf(request), request, reply, done)
+  return (request, reply, done) => run(protection, requestOf(request), request, reply, done)
 }
 
 /**

@@ -16,7 +16,7 @@ proxies.addAddress(PROXY)
 app.use((req, _res, next) => {
   const token = req.headers['x-forwarded-access-token']
   const peer = req.socket.remoteAddress?.replace(/^::ffff:/, '') ?? ''
-  if (token !== undefined && proxies.check(peer)) req.headers.authorization = `Bearer ${token}`
+  if (typeof token === 'string' && proxies.check(peer)) req.headers.authorization = `Bearer ${token}`
   next()
 })
 // #endregion

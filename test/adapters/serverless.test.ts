@@ -86,7 +86,7 @@ interface LambdaAnswer {
 function answerOf({ statusCode, headers, multiValueHeaders, body = '' }: LambdaAnswer): Answer {
   const fields = Object.entries({ ...multiValueHeaders, ...headers })
   const challenge = fields.find(([name]) => name.toLowerCase() === 'www-authenticate')?.[1]
-  return { status: statusCode, challenge: challenge === undefined ? undefined : String(challenge), body }
+  return { status: statusCode, challenge: [challenge].flat()[0] as string | undefined, body }
 }
 
 function expressApp(): express.Express {
