@@ -107,7 +107,7 @@ export async function fastifyResourceServer(
     if (route.config) protectionOf(route.config)
   })
   app.addHook('onRequest', (request, reply, done) => {
-    const asked = new NodeRequest(request.raw, request.originalUrl)
+    const asked = requestOf(request)
     if (answeredWithMetadata(apis, asked, reply)) return
     let protection: Protection<Access | undefined> | null
     try {
@@ -149,7 +149,7 @@ export function protectedResourceMetadata(
       throw encapsulatedError(app, 'no request for the metadata at the root of the origin reaches it (RFC 8615 §3)')
     markServed(app, apis)
     app.addHook('onRequest', (request, reply, done) => {
-      if (!answeredWithMetadata(apis, new NodeRequest(request.raw, request.originalUrl), reply)) done()
+      if (!answeredWithMetadata(apis, requestOf(request), reply)) done()
     })
   })
 }
@@ -164,8 +164,7 @@ export function protect<Scope extends string>(
   ...requirements: readonly Requirement<NoInfer<Scope>>[]
 ): onRequestHookHandler {
   const protection = api.protect(...requirements)
-  return (request, reply, done) =>
-    run(protection, new NodeRequest(request.raw, request.originalUrl), request, reply, done)
+  return (request, reply, done) => run(protection, requestOf(request), request, reply, done)
 }
 
 /**
@@ -183,7 +182,7 @@ export async function enforce<Scope extends string>(
 ): Promise<void> {
   const { request } = reply
   try {
-    await api.enforce(getAuth(request), new NodeRequest(request.raw, request.originalUrl), ...checks)
+    await api.enforce(getAuth(request), requestOf(request), ...checks)
   } catch (error) {
     throw surface(error, ...headersOf(reply))
   }
@@ -216,6 +215,11 @@ export function errorHandler(error: unknown, _request: FastifyRequest, reply: Fa
   void reply.code(error.status)
   if (body) void reply.header('content-type', 'application/json').send(bytes(JSON.stringify(body)))
   else void reply.send()
+}
+
+/** Fastify keeps what a hook assigned to `request.headers` beside the fields of `request.raw`. */
+function requestOf(request: FastifyRequest): NodeRequest {
+  return new NodeRequest(request.raw, request.originalUrl, request.headers)
 }
 
 function compile(api: ResourceServer<never>, auth: RouteAuth | undefined): Protection<Access | undefined> | null {

@@ -59,39 +59,59 @@ function listen(connection: Closing): Listening {
 /** `GET http://host/path`: every server must accept it (RFC 9112 §3.2.2), and its host is not ours to believe. */
 const ABSOLUTE_FORM = /^https?:\/\/[^/?#]*/i
 
+/** Header fields by lower-case name, as `IncomingMessage.headers` has them. */
+export type HeadersByName = Readonly<Record<string, string | readonly string[] | undefined>>
+
 /**
- * A `node:http` (or HTTP/2 compatibility) request. Reads `rawHeaders`, because `headers` keeps the first of two
- * `Authorization` lines and says nothing of the other.
+ * A request of `node:http`, of the compatibility API of HTTP/2, or of a host that imitates one (AWS Lambda, test mocks).
+ *
+ * Reads `rawHeaders` and `headers`. Only `rawHeaders` has both of two `Authorization` lines, so two lines are always
+ * reported as two. Otherwise `headers` decides: the application's middleware sets and deletes fields there. Where `rawHeaders`
+ * is empty or missing, `headers` is all there is, and its names may be in any case.
  */
 export class NodeRequest implements ResourceRequest {
-  readonly #rawHeaders: readonly string[]
-  readonly #request: { readonly socket?: Connection | null | undefined; readonly stream?: Closing | null }
+  readonly #request: {
+    readonly rawHeaders?: readonly string[] | undefined
+    readonly headers?: HeadersByName | undefined
+    readonly socket?: Connection | null | undefined
+    readonly stream?: Closing | null
+  }
+  readonly #headers: HeadersByName | undefined
   readonly method: string
   readonly url: string
 
-  /** @param url the target before any router cut it, where the framework keeps it elsewhere than in `request.url` */
+  /**
+   * @param url the target before any router cut it, where the framework keeps it elsewhere than in `request.url`
+   * @param headers the header fields, where the framework keeps changed ones elsewhere than in `request.headers`
+   */
   constructor(
-    request: Pick<IncomingMessage, 'method' | 'url' | 'rawHeaders'> & {
+    request: Partial<Pick<IncomingMessage, 'method' | 'url' | 'rawHeaders'>> & {
+      readonly headers?: HeadersByName | undefined
       readonly socket?: Connection | null
       readonly stream?: object | null
     },
-    url?: string
+    url?: string,
+    headers?: HeadersByName
   ) {
     this.#request = request
-    this.#rawHeaders = request.rawHeaders
+    this.#headers = headers
     this.method = request.method ?? ''
     const target = url ?? request.url ?? ''
     this.url = target.startsWith('/') ? target : target.replace(ABSOLUTE_FORM, '')
   }
 
   fieldLines(name: string): readonly string[] {
+    const raw = this.#request.rawHeaders
+    const headers = this.#headers ?? this.#request.headers
+    if (raw === undefined || raw.length === 0) return headers === undefined ? [] : linesInAnyCase(headers, name)
     const lines: string[] = []
-    const raw = this.#rawHeaders
     for (let i = 0; i < raw.length; i += 2) {
       const field = raw[i] as string
       if (field.length === name.length && field.toLowerCase() === name) lines.push(raw[i + 1] as string)
     }
-    return lines
+    if (lines.length > 1 || headers === undefined) return lines
+    const said = Object.hasOwn(headers, name) ? headers[name] : undefined
+    return said === lines[0] ? lines : linesOf(said)
   }
 
   certificate(): Uint8Array | undefined {
@@ -106,6 +126,15 @@ export class NodeRequest implements ResourceRequest {
     // A stream of HTTP/2 is closed by itself, and its connection is for others too.
     return onClose(this.#request.stream ?? (this.#request.socket as Closing | null | undefined), listener)
   }
+}
+
+/** @param value undefined or null: the field was removed */
+function linesOf(value: unknown): readonly string[] {
+  return [value ?? []].flat().map(String)
+}
+
+function linesInAnyCase(headers: HeadersByName, name: string): readonly string[] {
+  return Object.entries(headers).flatMap(([field, value]) => (field.toLowerCase() === name ? linesOf(value) : []))
 }
 
 /** Fields whose lines add up; of any other, the last one counts. */

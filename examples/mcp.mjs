@@ -36,8 +36,8 @@ app.post('/', protect(api, scope('mcp')), express.json(), async (req, res) => {
   await server.connect(/** @type {any} */ (transport))
   await transport.handleRequest(Object.assign(req, { auth: authInfo(api, getAuth(req)) }), res, req.body)
 })
-// There is no stream to listen on, which is what clients ask by GET.
-app.all('/', (_req, res) => void res.status(405).set('Allow', 'POST').end())
+// There is no stream to listen on. A client that asks by GET or HEAD without a token still finds its way by the challenge.
+app.all('/', protect(api, scope('mcp')), (_req, res) => void res.status(405).set('Allow', 'POST').end())
 app.use(errorHandler())
 
 const server = app.listen(Number(PORT), () => console.log(`MCP: http://localhost:${PORT}/`))

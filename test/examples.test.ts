@@ -6,6 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { hash, X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { request as httpRequest } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -21,7 +22,7 @@ const EXAMPLES = new URL('../examples/', import.meta.url)
 const SERVERS = ['express.mjs', 'fastify.mjs', 'hono.mjs', 'introspection.mjs', 'koa.mjs']
 
 /** Those that take no bearer tokens, or ask for more than a scope, have tests of their own. */
-const OTHERS = ['dpop.mjs', 'mcp.mjs', 'mtls.mjs', 'step-up.mjs']
+const OTHERS = ['cookies.mjs', 'dpop.mjs', 'forwarded-token.mjs', 'mcp.mjs', 'mtls.mjs', 'step-up.mjs']
 
 let issuer: TestIssuer | undefined
 let child: ChildProcess | undefined
@@ -290,8 +291,112 @@ test('examples/mcp.mjs tells a tool who calls, and refuses one whose scope is no
   expect(await call('write_note', 'mcp notes:write')).toEqual([200, 'written'])
   expect(await call('write_note', 'mcp')).toEqual([403, expect.stringContaining('scope="mcp notes:write"')])
   expect(await call('whoami', 'notes:write')).toEqual([403, expect.stringContaining('scope="mcp"')])
-  const listening = await fetch(origin, { headers: { accept: 'text/event-stream' } })
-  expect([listening.status, listening.headers.get('allow')]).toEqual([405, 'POST'])
+  const authorization = `Bearer ${issuer.token({ claims: claims(origin, 'mcp') })}`
+  for (const method of ['GET', 'HEAD']) {
+    const unknown = await fetch(origin, { method, headers: { accept: 'text/event-stream' } })
+    expect([unknown.status, unknown.headers.get('www-authenticate')]).toEqual([
+      401,
+      `Bearer scope="mcp", resource_metadata="${origin}/.well-known/oauth-protected-resource"`
+    ])
+    const listening = await fetch(origin, { method, headers: { accept: 'text/event-stream', authorization } })
+    expect([listening.status, listening.headers.get('allow')]).toEqual([405, 'POST'])
+  }
+})
+
+describe('examples/cookies.mjs', () => {
+  const GOOD = { 'sec-fetch-site': 'same-origin' }
+
+  test('moves a cookie into Authorization for requests of its own origin, and answers 403 to all others', async () => {
+    const { origin, issuer } = await run('cookies.mjs')
+    const cookie = `a=b; __Host-token=${issuer.token({ claims: claims(origin, 'orders:read') })}`
+    const ask = async (headers: Record<string, string>, method = 'GET'): Promise<number> => {
+      const { statusCode, body } = await request(`${origin}/orders`, { method: method as 'GET', headers })
+      await body.dump()
+      return statusCode
+    }
+    const public_ = { origin }
+    const cases: readonly [method: string, fields: Record<string, string>, status: number][] = [
+      ['GET', GOOD, 200],
+      ['POST', GOOD, 200],
+      ['GET', { 'sec-fetch-site': 'none' }, 200],
+      ['HEAD', { 'sec-fetch-site': 'none' }, 200],
+      ['POST', { 'sec-fetch-site': 'none' }, 403],
+      ['DELETE', { 'sec-fetch-site': 'none' }, 403],
+      ['GET', { 'sec-fetch-site': 'same-site' }, 403],
+      ['GET', { 'sec-fetch-site': 'cross-site' }, 403],
+      ['GET', { 'sec-fetch-site': 'Same-Origin' }, 403],
+      ['GET', { 'sec-fetch-site': '' }, 403],
+      ['POST', { 'sec-fetch-site': 'cross-site', ...public_ }, 403],
+      ['POST', public_, 200],
+      ['GET', public_, 200],
+      ['POST', { origin: `${origin}.evil.example` }, 403],
+      ['POST', { origin: `${origin}/` }, 403],
+      ['POST', { origin: 'null' }, 403],
+      ['GET', {}, 403],
+      ['POST', {}, 403]
+    ]
+    for (const [method, fields, status] of cases)
+      expect([method, fields, await ask({ ...fields, cookie }, method)]).toEqual([method, fields, status])
+
+    const taken = await request(`${origin}/orders`, { headers: { ...GOOD, cookie } })
+    expect([taken.headers['cache-control'], await taken.body.json()]).toEqual([
+      'private',
+      { orders: [], subject: 'alice' }
+    ])
+    // A client with a token of its own is no browser session, and needs no defence.
+    const authorization = `Bearer ${issuer.token({ claims: claims(origin, 'orders:read') })}`
+    expect(await ask({ authorization, cookie }, 'POST')).toBe(200)
+    expect(await ask({ ...GOOD, cookie: 'other=1' })).toBe(401)
+    expect(await ask({ ...GOOD, cookie: `${cookie}; ${cookie}` })).toBe(401)
+    expect(await ask({ ...GOOD, cookie: '__Host-token=garbage' })).toBe(401)
+  })
+
+  test('decides about upgrades the same way', async () => {
+    const { origin, issuer } = await run('cookies.mjs')
+    const token = issuer.token({ claims: claims(origin, 'orders:read') })
+    const shake = (cookie: string, fields: Record<string, string>): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        const headers = { Connection: 'Upgrade', Upgrade: 'example', Cookie: cookie, ...fields }
+        const handshake = httpRequest(origin, { headers }).on('error', reject)
+        handshake.on('response', (answer) => resolve(answer.resume().statusCode))
+        handshake.on('upgrade', (answer, socket) => {
+          socket.destroy()
+          resolve(answer.statusCode)
+        })
+        handshake.end()
+      })
+    const cookie = `__Host-token=${token}`
+    expect(await shake(cookie, { 'Sec-Fetch-Site': 'same-origin' })).toBe(101)
+    expect(await shake(cookie, { Origin: origin })).toBe(101)
+    expect(await shake(cookie, { 'Sec-Fetch-Site': 'cross-site', Origin: origin })).toBe(403)
+    expect(await shake(cookie, { Origin: 'https://evil.example' })).toBe(403)
+    expect(await shake(cookie, {})).toBe(403)
+    expect(await shake('other=1', { 'Sec-Fetch-Site': 'same-origin' })).toBe(401)
+  })
+})
+
+describe('examples/forwarded-token.mjs', () => {
+  test('reads X-Forwarded-Access-Token from the proxy’s address, in the place of what the client sent', async () => {
+    const { origin, issuer } = await run('forwarded-token.mjs')
+    const ask = async (headers: Record<string, string>): Promise<number> =>
+      (await fetch(`${origin}/orders`, { headers })).status
+    const token = issuer.token({ claims: claims(origin, 'orders:read') })
+    expect(await ask({ 'x-forwarded-access-token': token })).toBe(200)
+    expect(await ask({ 'x-forwarded-access-token': token, authorization: 'Bearer other' })).toBe(200)
+    expect(await ask({ 'x-forwarded-access-token': 'garbage', authorization: `Bearer ${token}` })).toBe(401)
+    // What oauth2-proxy sends with injectRequestHeaders needs no middleware.
+    expect(await ask({ authorization: `Bearer ${token}` })).toBe(200)
+    // What it sends with --pass-authorization-header is the ID token.
+    const idToken = issuer.token({ header: { typ: 'JWT' }, claims: { ...claims(origin, ''), aud: 'oauth2-proxy' } })
+    expect(await ask({ authorization: `Bearer ${idToken}` })).toBe(401)
+  })
+
+  test('does not read X-Forwarded-Access-Token from another address', async () => {
+    const { origin, issuer } = await run('forwarded-token.mjs', { PROXY: '192.0.2.1' })
+    const token = issuer.token({ claims: claims(origin, 'orders:read') })
+    const { status } = await fetch(`${origin}/orders`, { headers: { 'x-forwarded-access-token': token } })
+    expect(status).toBe(401)
+  })
 })
 
 test('examples/step-up.mjs asks for a login by route and by amount, and for what the user agreed to', async () => {

@@ -4,7 +4,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { errors } from '../demo/oidc-provider.mjs'
 import { notFound, unprocessable } from './problems.mjs'
 import { readJson } from './requests.mjs'
-import { splitScope } from './scopes.mjs'
+import { SCOPES, splitScope } from './scopes.mjs'
 
 /** @typedef {import('oidc-provider').ClientMetadata} ClientMetadata */
 
@@ -64,13 +64,15 @@ export function createManagement({ database, provider }) {
 
   /** What oidc-provider would not accept is not kept. @param {ClientMetadata} metadata */
   const keep = (metadata) => {
+    requireConsistent(metadata)
     try {
       const client = new /** @type {any} */ (provider().Client)(metadata)
       database.save('Client', metadata.client_id, client.metadata())
       return client.metadata()
     } catch (error) {
       if (!(error instanceof errors.InvalidClientMetadata || error instanceof errors.InvalidRedirectUri)) throw error
-      throw unprocessable({ '': error.error_description ?? error.message })
+      const detail = error.error_description ?? error.message
+      throw unprocessable({ [pointerTo(error, detail)]: detail })
     }
   }
 
@@ -177,6 +179,32 @@ function followsFrom({ grant_types: grants = [], redirect_uris: uris = [] }) {
     // Schemes of their own and ports of this machine are for programs on it (RFC 8252 §7).
     application_type: uris.every((uri) => uri.startsWith('https:')) ? 'web' : 'native'
   }
+}
+
+/**
+ * What members mean together.
+ * @param {ClientMetadata} metadata
+ */
+function requireConsistent({ scope, grant_types: grants = [], token_endpoint_auth_method: method }) {
+  /** @type {Record<string, string>} */
+  const wrong = {}
+  const known = [...Object.keys(SCOPES), 'openid']
+  const unknown = splitScope(scope).filter((name) => !known.includes(name))
+  if (unknown.length > 0) wrong['/allowed_scopes'] = `must be among ${known.join(', ')}: not ${unknown.join(', ')}`
+  if (method === 'none' && grants.includes('client_credentials'))
+    wrong['/allowed_grant_types'] = 'client_credentials is for confidential clients only (RFC 6749 §4.4)'
+  if (Object.keys(wrong).length > 0) throw unprocessable(wrong)
+}
+
+/**
+ * The member that oidc-provider's error is about, by the API's name.
+ * @param {Error} error
+ * @param {string} detail which begins with, or contains, oidc-provider's name for it
+ */
+function pointerTo(error, detail) {
+  if (error instanceof errors.InvalidRedirectUri) return '/redirect_uris'
+  const found = MEMBERS.find(({ known }) => new RegExp(`\\b${known}s?\\b`).test(detail))
+  return `/${found?.name ?? 'client_type'}`
 }
 
 /**

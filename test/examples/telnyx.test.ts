@@ -260,6 +260,32 @@ describe('clients', () => {
   })
 })
 
+test('revocation (RFC 7009): an opaque token ends, a JWT is 400 unsupported_token_type, as the README says', async () => {
+  const revoke = async (format: 'jwt' | 'opaque'): Promise<unknown[]> => {
+    const client = (await telnyx.oauth.register({
+      grant_types: ['client_credentials'],
+      response_types: [],
+      scope: 'messages:read',
+      token_endpoint_auth_method: 'client_secret_post',
+      access_token_format: format
+    } as never)) as { client_id: string; client_secret: string }
+    const credentials = { client_id: client.client_id, client_secret: client.client_secret }
+    const { access_token: token } = await telnyx.oauth.token({
+      ...credentials,
+      grant_type: 'client_credentials',
+      scope: 'messages:read'
+    })
+    const answer = await fetch(`${server.base}/oauth/revoke`, {
+      method: 'POST',
+      body: new URLSearchParams({ ...credentials, token })
+    })
+    const text = await answer.text()
+    return [answer.status, text && JSON.parse(text).error, (await telnyx.oauth.introspect({ token })).active]
+  }
+  expect(await revoke('opaque')).toEqual([200, '', false])
+  expect(await revoke('jwt')).toEqual([400, 'unsupported_token_type', true])
+})
+
 describe('consent and grants', () => {
   test('authorize, look at the question, allow, get tokens, refresh them', async () => {
     const app = await createApp({ policy_uri: 'https://reports.example/policy' })
@@ -446,8 +472,20 @@ describe('what is refused, by the SDK’s error classes', () => {
     ['scopes that are no array', { allowed_scopes: 'messages:read' }, ['/allowed_scopes']],
     ['another type of client', { client_type: 'secret' }, ['/client_type']],
     ['an address that is none', { logo_uri: 'javascript:alert(1)' }, ['/logo_uri']],
-    ['a scope that nobody knows', { allowed_scopes: ['everything'] }, ['']],
-    ['a code without a redirect URI', { allowed_grant_types: ['authorization_code'], redirect_uris: [] }, ['']]
+    ['a scope that there is not', { allowed_scopes: ['everything'] }, ['/allowed_scopes']],
+    ['a grant type that there is not', { allowed_grant_types: ['password'] }, ['/allowed_grant_types']],
+    ['client_credentials for a public client', { client_type: 'public' }, ['/allowed_grant_types']],
+    [
+      'the example of the SDK’s documentation',
+      { allowed_scopes: ['admin'], client_type: 'public' },
+      ['/allowed_scopes', '/allowed_grant_types']
+    ],
+    ['a redirect URI with a fragment', { redirect_uris: ['https://app.example/#a'] }, ['/redirect_uris']],
+    [
+      'a code without a redirect URI',
+      { allowed_grant_types: ['authorization_code'], redirect_uris: [] },
+      ['/redirect_uris']
+    ]
   ])('422: %s', async (_title, body, pointers) => {
     const good = {
       name: 'App',
