@@ -41,7 +41,7 @@ function describeIssuer({
   jwks,
   jwksAuth,
   introspection,
-  label: _,
+  label: _label,
   ...settings
 }: IssuerSettings): Readonly<Record<string, unknown>> {
   return {

@@ -13,11 +13,11 @@ import { type Fields, get, withUnknownKey } from './traffic.js'
 /** Who takes part in a flood of one app. */
 export interface Cast {
   /** Another request of an attacker, each time. */
-  junk(): Fields
+  readonly junk: () => Fields
   /** Good requests that the app has granted before. */
   readonly known: readonly Fields[]
   /** Good requests that it has not seen, for each round. */
-  firstSeen(): readonly Fields[]
+  readonly firstSeen: () => readonly Fields[]
 }
 
 export interface Flood {
@@ -28,7 +28,7 @@ export interface Flood {
   readonly lookup?: number
   /** Seconds that pass before each round, so that what is known has to be asked about again. */
   readonly pass: number
-  cast(app: App, purse: Purse, now: () => number): Cast
+  readonly cast: (app: App, purse: Purse, now: () => number) => Cast
 }
 
 const ROUNDS = 3

@@ -250,7 +250,9 @@ for (const flood of FLOODS)
     clock += ONE_STEP
     await refill()
     proxy.arm(flood.fault)
-    const line = await sufferFlood(flood, apps, purse, { now, pass: world.pass }).finally(() => proxy.arm(undefined))
+    const line = await sufferFlood(flood, apps, purse, { now, pass: (seconds) => world.pass(seconds) }).finally(() =>
+      proxy.arm(undefined)
+    )
     await run({})
     floods.push(line)
     expect(line).toMatchObject({ wrong401s: 0, wrong429s: 0, wrong503s: 0 })
