@@ -129,7 +129,11 @@ export function resourceServer<const Scope extends string = string>(
     return isPromise(status) ? status.then(() => requireNotRevoked(accessToken)) : undefined
   }
   const { metadata, add } = createResourceMetadata(settings)
-  const credentialRules: CredentialRules = { accepted, rejectQueryToken: settings.rejectQueryToken }
+  const credentialRules: CredentialRules = {
+    accepted,
+    rejectQueryToken: settings.rejectQueryToken,
+    maxTokenLength: settings.maxTokenLength
+  }
   const isDpopAdvertised = advertised.includes('DPoP')
   const exposed = isDpopAdvertised ? ['WWW-Authenticate', 'DPoP-Nonce'] : ['WWW-Authenticate']
   const varyByCredentials: HeaderFields = Object.freeze({
