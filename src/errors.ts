@@ -68,7 +68,8 @@ export class InvalidToken extends Refusal {
 export class InvalidProof extends Refusal {
   declare readonly reason: ProofReason
 
-  constructor(reason: ProofReason, evidence?: Evidence) {
+  /** @param evidence.hint  in place of the catalogue's, where more is known; nothing from the proof is in it */
+  constructor(reason: ProofReason, evidence?: Evidence & { readonly hint?: string }) {
     super({ status: 401, code: 'invalid_dpop_proof', reason, stack: false, ...PROOF_REASONS[reason], ...evidence })
   }
 }

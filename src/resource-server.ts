@@ -85,7 +85,7 @@ export function resourceServer<const Scope extends string = string>(
   const verifyProof = createVerifyProof(dpop, { resource, publicUrls, now, deadline, verifySignature })
   const confirm = createConfirm({
     readCertificate: createReadCertificate(certificate),
-    certificateField: certificate.field,
+    certificate,
     verifyProof,
     require: requireBound
   })
