@@ -38,6 +38,10 @@ import { overall, refresh, revokeEverywhere } from './upkeep.js'
 import { VerifiedAccessToken } from './verified-access-token.js'
 import { createVerifySignature } from './verify-signature.js'
 
+/** Told once. */
+const METADATA_SHUT =
+  'a request for the protected resource metadata was refused for want of a token: mount `protectedResourceMetadata(api)` before `protect`, since clients read it to find out where to get a token'
+
 /** Told once at start. */
 const ADDRESSES_UNSAID =
   '`issuers` is a function, and `http.publicAddressesOnly` is not set: a resolver that trusts too many names can send requests into your own network. ' +
@@ -58,6 +62,8 @@ export function resourceServer<const Scope extends string = string>(
   const events = createEvents(resource)
   const http = createHttp(settings.http, events.exchange)
   let serial = 0
+  /** A request for the metadata was refused for want of a token, and that was told. */
+  let isMetadataShut = false
   const create = (issuer: Issuer['settings']): Issuer =>
     createIssuer(issuer, {
       serial: serial++,
@@ -197,6 +203,10 @@ export function resourceServer<const Scope extends string = string>(
   /** The one place where a refusal learns what this server advertises about itself. */
   function answer(error: unknown, request: ResourceRequest, scope: readonly string[]): unknown {
     if (!(error instanceof ResourceServerError)) return asError(error)
+    if (!isMetadataShut && error instanceof CredentialsMissing && metadata?.respond(request) !== undefined) {
+      isMetadataShut = true
+      events.warning('', METADATA_SHUT)
+    }
     if (error instanceof Refusal) {
       const used = readUsedScheme(request, accepted)
       const expose = request.fieldLines('origin').length > 0 ? exposed : []
