@@ -46,6 +46,10 @@ const JWT: readonly Check[] = [
   check('Its signature is good', 'RFC 7515 §5.2', ['signature'])
 ]
 
+const ENCRYPTED: readonly Check[] = [
+  check('It is encrypted, to a key of this API', 'RFC 7516 §5.2, RFC 9068 §4', ['decryption', 'type', 'malformed'])
+]
+
 const OPAQUE: readonly Check[] = [
   check('Somebody can be asked about it (`introspection`), and calls it active', 'RFC 7662 §2.2', [
     'malformed',
@@ -112,10 +116,14 @@ export function explainChecks(
   reason: string | null
 ): readonly ExplainedCheck[] {
   const [, scheme = '', token = ''] = /^(\S+) +(\S+)$/.exec(authorization) ?? []
-  const isJwt = token.split('.').length === 3
+  const segments = token.split('.').length
+  const isJwt = segments === 3
+  // Nobody was asked about a token that is encrypted to somebody else.
+  const isUnreadable = segments === 5 && (reason === 'type' || reason === 'decryption')
   const all = [
     ...REQUEST,
-    ...(isJwt ? JWT : OPAQUE),
+    ...(isJwt ? JWT : []),
+    ...(isUnreadable ? ENCRYPTED : isJwt ? [] : OPAQUE),
     ...BINDING,
     ...(scheme.toLowerCase() === 'dpop' ? PROOF : []),
     ...POLICY,

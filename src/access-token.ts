@@ -12,6 +12,7 @@ import {
   bytesOf,
   deepFreeze,
   freezeAll,
+  issuerHint,
   readScopes,
   requireAccessTokenKind,
   requireClaimValues,
@@ -42,6 +43,8 @@ const REMEMBER_FOR = 300
 const MAX_KNOWN = 1000
 /** Characters of an opaque token that may be found by its end: of a shorter one, that is too much of it (RFC 9700 §4.9.3). */
 const MIN_FOUND_LENGTH = 32
+const NOT_FOR_US =
+  'The token is encrypted (five parts), and not to a key of this API. Auth0 and others issue such tokens for themselves where the client asked for no audience: let the client ask for an audience (`audience`, or `resource` of RFC 8707). If the authorization server encrypts tokens for this API, configure `decryptionKeys`.'
 const SCHEMES = ['Bearer', 'DPoP'] as const
 
 export interface AccessTokenVerifier {
@@ -238,8 +241,10 @@ export function createAccessTokenVerifier(
     issuer: Issuer | undefined,
     request: ResourceRequest
   ): Awaitable<VerifiedAccessToken> => {
-    if (issuer === undefined)
-      throw new InvalidToken('issuer', { expected: issuers.names, received: received.jwt.unverifiedClaims()['iss'] })
+    if (issuer === undefined) {
+      const { iss } = received.jwt.unverifiedClaims()
+      throw new InvalidToken('issuer', { expected: issuers.names, received: iss, ...issuerHint(iss) })
+    }
     if (issuer.settings.tokens === 'opaque') return verifyThere(received.field, received.token, issuer, request)
     // With keys at hand nothing is waited for but a turn to check the signature, which needs no deadline.
     return now() < issuer.keySetSettledUntil()
@@ -283,7 +288,7 @@ export function createAccessTokenVerifier(
         return verifyThere(field, token, issuer, request)
       // Nobody can be asked about it.
       if (!isJwe(token)) throw new InvalidToken('malformed')
-      throw new InvalidToken(settings.decryptionKeys.length > 0 ? 'decryption' : 'type')
+      throw new InvalidToken(settings.decryptionKeys.length > 0 ? 'decryption' : 'type', { hint: NOT_FOR_US })
     })
 
   return {

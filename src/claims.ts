@@ -11,6 +11,8 @@ import type { Claims } from './types.js'
 
 /** Seconds that `iat` may lie ahead: a clock that far off should be noticed, not worked around. */
 const MAX_IAT_AHEAD = 60
+/** Seconds since the epoch, in the year 5138: a larger number counts milliseconds. */
+const MAX_SECONDS = 1e11
 
 export interface ClaimRules {
   /** Claims that must be there. */
@@ -62,14 +64,29 @@ function requireString(value: unknown, name: string): void {
 }
 
 function requireDate(value: unknown, name: string): void {
-  if (value !== undefined && !Number.isFinite(value))
+  if (value === undefined) return
+  if (!Number.isFinite(value))
     throw new InvalidToken('claim', { expected: `${name}: a number of seconds`, received: value })
+  if ((value as number) > MAX_SECONDS)
+    throw new InvalidToken('claim', {
+      expected: `${name}: seconds since the epoch`,
+      received: value,
+      hint: `\`${name}\` is in milliseconds: the authorization server must write seconds since the epoch (RFC 7519 §2, NumericDate).`
+    })
 }
 
 /** Code point by code point: no slash, case, port or percent encoding is folded (RFC 9068 §4, RFC 8414 §4). */
 function requireIssuer(iss: unknown, { acceptedIssuers }: IssuerSettings): void {
   if (!acceptedIssuers.has(iss as string))
-    throw new InvalidToken('issuer', { expected: [...acceptedIssuers], received: iss })
+    throw new InvalidToken('issuer', { expected: [...acceptedIssuers], received: iss, ...issuerHint(iss) })
+}
+
+/** For an `iss` that no `issuer` can be: not an https URL. */
+export function issuerHint(iss: unknown): { readonly hint?: string } {
+  if (typeof iss === 'string' && /^https:\/\//.test(iss)) return {}
+  return {
+    hint: '`iss` is not an https URL, so it cannot be the `issuer`. Give the authorization server an https `issuer`, list the text that tokens have in `acceptedIssuers`, and say where its keys are with `jwksUri`.'
+  }
 }
 
 function requireAudience(
@@ -83,7 +100,30 @@ function requireAudience(
   const audience = readAudience(received, audienceClaim)
   if (expected === null || (received === undefined && allowMissing)) return
   for (const one of audience) if (expected.has(one)) return
-  throw new InvalidToken('audience', { expected: [...expected], received })
+  throw new InvalidToken('audience', {
+    expected: [...expected],
+    received,
+    ...audienceHint(audience, expected, audienceClaim)
+  })
+}
+
+/** What is known of an audience that does not match. Only configured values and names from our own lists are shown. */
+function audienceHint(
+  audience: readonly string[],
+  expected: ReadonlySet<string>,
+  claim: string
+): { readonly hint?: string } {
+  if (audience.length === 0)
+    return {
+      hint: `The token has no \`${claim}\`. Let the client ask for \`resource\` (RFC 8707) or \`audience\`. Where the authorization server never writes \`aud\`, \`audienceClaim\` names the claim that stands for it, such as \`client_id\`; for introspection answers there is \`allowMissingAudience\`.`
+    }
+  const withoutSlash = (text: string): string => text.replace(/\/$/, '')
+  const near = [...expected].find((one) => audience.some((other) => withoutSlash(other) === withoutSlash(one)))
+  if (near === undefined) return {}
+  const other = near.endsWith('/') ? withoutSlash(near) : `${near}/`
+  return {
+    hint: `\`${claim}\` differs from ${near} by its final slash alone: write \`audience: ['${near}', '${other}']\`. For an MCP server \`mcp()\` accepts both where the path is empty.`
+  }
 }
 
 /** `aud` (or what stands for it) as a list: a string, or an array of strings (RFC 7519 §4.1.3). */

@@ -15,10 +15,21 @@ const ASSERTION_LIFETIME = 60
  */
 export function clientSecretBasic(clientSecret: string): ClientAuth {
   requireText(clientSecret, 'clientSecretBasic')
-  return (_as, client, _body, headers) => {
+  const auth: ClientAuth = (_as, client, _body, headers) => {
     const credentials = `${formEncode(requireClientId(client))}:${formEncode(clientSecret)}`
     headers.set('authorization', `Basic ${Buffer.from(credentials).toString('base64')}`)
   }
+  basicSecrets.set(auth, clientSecret)
+  return auth
+}
+
+/** The secret of each {@link clientSecretBasic}. */
+const basicSecrets = new WeakMap<ClientAuth, string>()
+
+/** @internal True where Basic credentials are other texts form-encoded: some servers do not decode them. */
+export function isFormEncoded(auth: ClientAuth, clientId: string): boolean {
+  const secret = basicSecrets.get(auth)
+  return secret !== undefined && [clientId, secret].some((one) => formEncode(one) !== one)
 }
 
 /** `client_secret_post`: identifier and secret in the form. Prefer {@link clientSecretBasic} (RFC 6749 §2.3.1). */

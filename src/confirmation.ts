@@ -9,7 +9,7 @@
 import { andThen } from './awaitable.js'
 import type { VerifyProof } from './dpop.js'
 import { InvalidToken } from './errors.js'
-import { isBoundTo, type ReadCertificate } from './mtls.js'
+import { type CertificateSource, isBoundTo, type ReadCertificate, whyNoCertificate } from './mtls.js'
 import type {
   Access,
   AccessToken,
@@ -25,8 +25,8 @@ import type { VerifiedAccessToken } from './verified-access-token.js'
 
 export interface ConfirmationSettings {
   readonly readCertificate: ReadCertificate
-  /** The field by which a proxy tells the certificate; undefined: none does. */
-  readonly certificateField: string | undefined
+  /** Where the certificate is read from. */
+  readonly certificate: CertificateSource
   readonly verifyProof: VerifyProof
   /** `cnf` must have a member of this kind. */
   readonly require: 'certificate' | 'dpop' | 'any' | undefined
@@ -43,6 +43,10 @@ export interface Confirm {
 
 type Key = Access['confirmedBy'][number]
 
+const OTHER_CERTIFICATE =
+  'A client certificate arrived, and the token is bound to another one (`cnf.x5t#S256`): another client uses this token, or the client renewed its certificate after it got the token.'
+const NOT_BOUND =
+  'The token is not bound as `requireSenderConstrained` asks: the client must get a token that is bound to its key.'
 const NO_FIELDS: HeaderFields = Object.freeze({})
 const NO_KEYS: readonly Key[] = Object.freeze([])
 const BY_DPOP: readonly Key[] = Object.freeze(['dpop'])
@@ -50,11 +54,10 @@ const BY_CERTIFICATE: readonly Key[] = Object.freeze(['certificate'])
 const BY_BOTH: readonly Key[] = Object.freeze(['dpop', 'certificate'])
 
 export function createConfirm(settings: ConfirmationSettings): Confirm {
-  const { readCertificate, certificateField, verifyProof } = settings
+  const { readCertificate, certificate: source, verifyProof } = settings
   /** What every access of this server holds, and no other. */
   const owner = {}
-  const byCertificate: HeaderFields =
-    certificateField === undefined ? NO_FIELDS : Object.freeze({ Vary: certificateField })
+  const byCertificate: HeaderFields = source.field === undefined ? NO_FIELDS : Object.freeze({ Vary: source.field })
 
   const confirm = (
     accessToken: VerifiedAccessToken,
@@ -67,16 +70,21 @@ export function createConfirm(settings: ConfirmationSettings): Confirm {
     const jkt = confirmation?.['jkt']
     const thumbprint = confirmation?.['x5t#S256']
     requireScheme(accessToken, scheme, jkt)
-    if (
-      thumbprint !== undefined ? !isBoundTo(readCertificate(request), thumbprint) : settings.require === 'certificate'
-    )
-      throw new InvalidToken('certificate_binding')
+    if (thumbprint !== undefined) requireCertificate(request, thumbprint)
+    else if (settings.require === 'certificate') throw new InvalidToken('certificate_binding', { hint: NOT_BOUND })
     if (jkt === undefined && thumbprint === undefined)
       throw new InvalidToken('confirmation_unknown', { received: Object.keys(confirmation ?? {}) })
     const fields = thumbprint === undefined ? NO_FIELDS : byCertificate
     return jkt === undefined
       ? createAccess(owner, accessToken, scheme, BY_CERTIFICATE, fields)
       : confirmProof(accessToken, credentials, request, thumbprint === undefined ? BY_DPOP : BY_BOTH, fields)
+  }
+
+  const requireCertificate = (request: ResourceRequest, thumbprint: unknown): void => {
+    const certificate = readCertificate(request)
+    if (isBoundTo(certificate, thumbprint)) return
+    const hint = certificate === undefined ? whyNoCertificate(source, request) : OTHER_CERTIFICATE
+    throw new InvalidToken('certificate_binding', { hint })
   }
 
   const confirmProof = (
@@ -105,7 +113,7 @@ export function createConfirm(settings: ConfirmationSettings): Confirm {
 
   const confirmUnbound = (accessToken: VerifiedAccessToken): Access => {
     requireScheme(accessToken, 'Bearer', undefined)
-    if (settings.require !== undefined) throw new InvalidToken('certificate_binding')
+    if (settings.require !== undefined) throw new InvalidToken('certificate_binding', { hint: NOT_BOUND })
     return shared(accessToken, 'Bearer', NO_KEYS)
   }
 

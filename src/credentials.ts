@@ -7,9 +7,6 @@ import { CredentialsMissing, InvalidRequest, InvalidToken } from './errors.js'
 import { fieldOf } from './token68.js'
 import type { Credentials, ResourceRequest, Scheme } from './types.js'
 
-/** Longer tokens are refused before a character of them is read. */
-const MAX_TOKEN_LENGTH = 16_384
-
 const SPACE = 0x20
 
 /** One of our schemes behind another scheme's credentials: two fields that became one on the way. */
@@ -27,6 +24,8 @@ export interface CredentialRules {
   readonly accepted: readonly Scheme[]
   /** Refuse a request with a token in its query. */
   readonly rejectQueryToken: boolean
+  /** Characters. Longer tokens are refused before a character of them is read. */
+  readonly maxTokenLength: number
 }
 
 /**
@@ -35,13 +34,13 @@ export interface CredentialRules {
  * Does NOT check the token's characters: see `token68.ts`. A token met before need not be looked at again.
  *
  * @throws {InvalidRequest} repeated or malformed `Authorization`; a token in the query, with `rejectQueryToken`
- * @throws {InvalidToken} longer than {@link MAX_TOKEN_LENGTH}
+ * @throws {InvalidToken} longer than `maxTokenLength`
  * @throws {CredentialsMissing} a token under a scheme that this server has switched off: it is not *absent*, so no waiver
  *   for absent credentials applies
  */
 export function readCredentials(
   request: ResourceRequest,
-  { accepted, rejectQueryToken }: CredentialRules
+  { accepted, rejectQueryToken, maxTokenLength }: CredentialRules
 ): Credentials | undefined {
   if (rejectQueryToken && QUERY_TOKEN.test(request.url)) throw new InvalidRequest('multiple_credentials')
   const lines = request.fieldLines('authorization')
@@ -61,8 +60,16 @@ export function readCredentials(
   }
   let start = end
   while (line.charCodeAt(start) === SPACE) start++
-  if (start === line.length) throw new InvalidRequest('malformed_authorization')
-  if (line.length - start > MAX_TOKEN_LENGTH) throw new InvalidToken('malformed')
+  if (start === line.length)
+    throw new InvalidRequest('malformed_authorization', {
+      hint: 'There is a scheme and no token behind it: the client’s variable is empty. The client must send `Authorization: Bearer <token>`.'
+    })
+  if (line.length - start > maxTokenLength)
+    throw new InvalidToken('malformed', {
+      expected: `at most ${maxTokenLength} characters`,
+      received: `${line.length - start} characters`,
+      hint: `The token is longer than ${maxTokenLength} characters. Let the authorization server write fewer claims, or raise \`maxTokenLength\` (up to 65536); Node itself takes 16 KiB of header fields unless it is started with \`--max-http-header-size\`.`
+    })
   // As nearly all clients write it, it is what it should be already.
   const isUsual = start === end + 1 && line.startsWith(scheme)
   const field = isUsual ? line : fieldOf(scheme, line.slice(start))

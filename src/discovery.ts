@@ -50,7 +50,9 @@ export async function discover(settings: IssuerSettings, http: Http): Promise<Di
   }
   throw new Misconfigured(
     `no metadata of the issuer ${label} was found: ${findings.join('; ')}. ` +
-      'Set `issuer` to exactly what the metadata names, or give `metadataUrl` or `jwksUri`.',
+      (settings.tokens === 'opaque'
+        ? 'Set `issuer` to exactly what the metadata names, or give `introspection.endpoint`: then no metadata is needed.'
+        : 'Set `issuer` to exactly what the metadata names, or give `metadataUrl` or `jwksUri`.'),
     { received: issuer }
   )
 }

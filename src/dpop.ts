@@ -100,7 +100,10 @@ export function createVerifyProof(
       if (!valid) throw new InvalidProof('proof_signature')
       if (claims.htm !== method) throw new InvalidProof('proof_method', { expected: method, received: claims.htm })
       if (!isTargetUri(publicUrls, target, claims.htu))
-        throw new InvalidProof('proof_target', { expected: publicUrls, received: claims.htu })
+        throw new InvalidProof('proof_target', {
+          expected: publicUrls.map((url) => url + target.replace(/[?#].*$/s, '')),
+          received: claims.htu
+        })
       const time = now()
       const nonceAge = readNonceAge(claims.nonce, time)
       const liveUntil = requireFresh(claims, time, nonceAge)

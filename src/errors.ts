@@ -43,8 +43,9 @@ export class CredentialsMissing extends Refusal {
 export class InvalidRequest extends Refusal {
   declare readonly reason: RequestReason
 
-  constructor(reason: RequestReason) {
-    super({ status: 400, code: 'invalid_request', reason, stack: false, ...REQUEST_REASONS[reason] })
+  /** @param evidence.hint  in place of the catalogue's, where more is known; nothing from the request is in it */
+  constructor(reason: RequestReason, evidence?: { readonly hint?: string }) {
+    super({ status: 400, code: 'invalid_request', reason, stack: false, ...REQUEST_REASONS[reason], ...evidence })
   }
 
   // A malformed request is not cured by other scopes, so none are named.
@@ -67,7 +68,8 @@ export class InvalidToken extends Refusal {
 export class InvalidProof extends Refusal {
   declare readonly reason: ProofReason
 
-  constructor(reason: ProofReason, evidence?: Evidence) {
+  /** @param evidence.hint  in place of the catalogue's, where more is known; nothing from the proof is in it */
+  constructor(reason: ProofReason, evidence?: Evidence & { readonly hint?: string }) {
     super({ status: 401, code: 'invalid_dpop_proof', reason, stack: false, ...PROOF_REASONS[reason], ...evidence })
   }
 }

@@ -45,7 +45,7 @@ export type { AccessEvent, ExchangeEvent, RefusalEvent, WarningEvent } from './e
 export type { ChannelHealth } from './fan-out.js'
 export type { DocumentHealth, IssuerHealth } from './issuer.js'
 export { type LogoutIssuerOptions, type LogoutTokenOptions, logoutTokenReceiver } from './logout-token.js'
-export { forwardedClientCert, urlEncodedPem } from './mtls.js'
+export { base64Der, base64DerChain, forwardedClientCert, plainPem, urlEncodedPem, urlEncodedPemChain } from './mtls.js'
 export type {
   ClientCertificateOptions,
   DecryptionKey,

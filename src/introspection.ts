@@ -9,6 +9,7 @@ import { hash } from 'node:crypto'
 import { isPromise, unlessAborted, withDeadline } from './awaitable.js'
 import type { Waiting } from './callers.js'
 import { deepFreeze } from './claims.js'
+import { isFormEncoded } from './client-auth.js'
 import { InvalidToken, Misconfigured, Unavailable } from './errors.js'
 import type { Answer, Http } from './http.js'
 import type { IntrospectionSettings } from './introspection-settings.js'
@@ -58,7 +59,7 @@ export async function introspect(
     )
     throw new InvalidToken('inactive', { expected: 'status 200', received: 400 })
   }
-  requireSuccess(answer.status, about)
+  requireSuccess(answer.status, about, settings)
   const members = settings.signedResponse ? await readSignedAnswer(answer, issuer, means) : readJson(answer)
   const active = readActive(members, about)
   noteAnswered(issuer, token, time)
@@ -129,11 +130,14 @@ function isAboutToken({ body }: Answer, issuer: Issuer, token: string, time: num
   return (answered.get(issuer) ?? []).some(isWitness)
 }
 
-function requireSuccess(status: number, about: string): void {
+function requireSuccess(status: number, about: string, { auth, clientId }: IntrospectionSettings): void {
   if (status === 200) return
+  const encoded = isFormEncoded(auth, clientId)
+    ? '. The client identifier or secret has characters such as + : / % that `clientSecretBasic` form-encodes (RFC 6749 §2.3.1), and some servers do not decode them: try `clientSecretPost`'
+    : ''
   throw new Misconfigured(
     status === 401 || status === 403 || status === 400
-      ? `${about} answered ${status} to our request: check \`introspection.auth\` and \`clientId\`, and that this client may introspect`
+      ? `${about} answered ${status} to our request: check \`introspection.auth\` and \`clientId\`, and that this client may introspect${encoded}`
       : `${about} answered ${status}, which RFC 7662 does not provide for: check \`introspection.endpoint\``
   )
 }

@@ -44,6 +44,26 @@ export function createReadCertificate(source: CertificateSource): ReadCertificat
   }
 }
 
+/**
+ * Why {@link createReadCertificate} found no certificate in this request, for the operator. Nothing of the request is in it.
+ *
+ * @param request  one for which it found none
+ */
+export function whyNoCertificate({ field, trustedProxies }: CertificateSource, request: ResourceRequest): string {
+  if (field === undefined)
+    return 'No client certificate came on the TLS connection. A server that ends TLS itself needs `requestCert: true, rejectUnauthorized: false`; behind a proxy that ends TLS, configure `clientCertificate`.'
+  if (!isTrusted(request.peerAddress, trustedProxies))
+    return `The request came from an address that is not in \`clientCertificate.trustedProxies\`, so the field \`${field}\` was not read.`
+  const [value, another] = request.fieldLines(field.toLowerCase())
+  if (value === undefined)
+    return `The field \`${field}\` did not arrive: the client showed the proxy no certificate, or the proxy does not set the field.`
+  if (another !== undefined)
+    return `The field \`${field}\` came more than once: the proxy must replace what a client sends.`
+  if (value.length > MAX_FIELD_LENGTH)
+    return `The field \`${field}\` is longer than ${MAX_FIELD_LENGTH} characters: let the proxy send the client’s own certificate alone.`
+  return `The field \`${field}\` arrived, but \`clientCertificate.parse\` returned nothing: choose the parser of the format that your proxy writes (docs/sender-constrained.md).`
+}
+
 /** True if this certificate is the one of `cnf["x5t#S256"]` (RFC 8705 §3.1). */
 export function isBoundTo(certificate: Uint8Array | undefined, thumbprint: unknown): boolean {
   if (certificate === undefined || typeof thumbprint !== 'string') return false
@@ -100,13 +120,54 @@ export function urlEncodedPem(value: string): Uint8Array | undefined {
 }
 
 /**
- * For `clientCertificate.parse`: Envoy's `x-forwarded-client-cert` with one element, and its `Cert` key. Set
+ * For `clientCertificate.parse`: a chain of PEM certificates, percent-encoded, the client's own first, as TLS sends them
+ * (RFC 8446 §4.4.2). AWS ALB in passthrough mode: `X-Amzn-Mtls-Clientcert`.
+ *
+ * Does NOT look into the certificates after the first.
+ */
+export function urlEncodedPemChain(value: string): Uint8Array | undefined {
+  const [first, ...rest] = decodeURIComponent(value).split(/(?<=-----END CERTIFICATE-----)(?=\s*\S)/)
+  return first !== undefined && rest.every((one) => PEM.test(one)) ? readPem(first) : undefined
+}
+
+/**
+ * For `clientCertificate.parse`: one PEM certificate whose line breaks became blanks or tabs, or that is percent-encoded.
+ * Apache: `RequestHeader set X-Client-Cert "%{SSL_CLIENT_CERT}s"`. Azure Application Gateway: `{var_client_certificate}`.
+ */
+export function plainPem(value: string): Uint8Array | undefined {
+  return value.includes('%') ? urlEncodedPem(value) : readPem(value)
+}
+
+/** For `clientCertificate.parse`: one DER certificate in base64. HAProxy: `%[ssl_c_der,base64]`. Azure App Service: `X-ARR-ClientCert`. */
+export function base64Der(value: string): Uint8Array | undefined {
+  return BASE64.test(value.trim()) ? toDer(Buffer.from(value.trim(), 'base64')) : undefined
+}
+
+/**
+ * For `clientCertificate.parse`: DER certificates in base64, separated by commas, the client's own first. Traefik's
+ * `passTLSClientCert` with `pem: true`; older versions percent-encode each.
+ *
+ * Does NOT look into the certificates after the first.
+ */
+export function base64DerChain(value: string): Uint8Array | undefined {
+  const all = value.split(',').map((one) => (one.includes('%') ? decodeURIComponent(one) : one).trim())
+  return all.every((one) => BASE64.test(one)) ? base64Der(all[0] as string) : undefined
+}
+
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
+
+/**
+ * For `clientCertificate.parse`: Envoy's `x-forwarded-client-cert` with one element: its `Cert` key, else the
+ * first certificate of its `Chain`. Set
  * `forward_client_cert_details: SANITIZE_SET` and `set_current_client_cert_details: { cert: true }`.
  */
 export function forwardedClientCert(value: string): Uint8Array | undefined {
   const pairs = readElement(value)
   const [cert, another] = pairs?.filter(({ key }) => key === 'cert') ?? []
-  return cert === undefined || another !== undefined ? undefined : urlEncodedPem(cert.value)
+  if (another !== undefined) return undefined
+  if (cert !== undefined) return urlEncodedPem(cert.value)
+  const [chain, second] = pairs?.filter(({ key }) => key === 'chain') ?? []
+  return chain === undefined || second !== undefined ? undefined : urlEncodedPemChain(chain.value)
 }
 
 /** `key=value` or `key="value"`, to the next `;` or the end. */

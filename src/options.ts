@@ -226,6 +226,8 @@ export interface ResourceServerOptions<Scope extends string = string> {
   readonly metadata?: Readonly<Record<string, unknown>> | false
   /** Refuse (400) a request whose query carries `access_token`, to find clients that leak tokens into logs. A query token is never read. Default false. */
   readonly rejectQueryToken?: boolean
+  /** Characters that a token may have; a longer one is refused (401) unread. Default 16384, 1024 to 65536. Node itself refuses (431) more than 16 KiB of header fields unless it is started with `--max-http-header-size`, which proxies limit too. */
+  readonly maxTokenLength?: number
   readonly http?: HttpOptions
   /**
    * DPoP (RFC 9449). A token that is bound to a DPoP key is accepted with a proof by default; `advertise` names the scheme

@@ -145,6 +145,7 @@ function requireSubset(algorithms: unknown, path: string, problems: Problems): v
  *
  * - `issuers` must be a list, since the metadata must name at least one, and `metadata` may not be `false`.
  * - Tokens must be for this server: no `audience: null`, and no `introspection.allowMissingAudience`.
+ * - Where the path of an audience is empty, both `https://host` and `https://host/` are accepted (RFC 3986 §6.2.3).
  * - `offline_access` is taken out of `scopes` and `metadata.scopes_supported`: it is between client and authorization
  *   server. A warning says so (`OAUTH_RS_MCP_SCOPE`).
  * - A `resource` that is not canonical (upper case in scheme or host, a final slash) is kept as it is, with a warning
@@ -173,9 +174,11 @@ export function mcp<const Scope extends string = string>(
     problems.add('metadata.authorization_servers', 'is empty', 'name at least one, or leave it out')
   if (problems.any) throw problems.error()
   warnAboutResource(resource)
+  const list = issuers as readonly (string | IssuerOptions)[]
   const supported = members['scopes_supported']
   return {
     ...(options as ResourceServerOptions<Scope>),
+    issuers: list.map((one) => withBothAudiences(one, resource)),
     ...(scopes && { scopes: withoutOfflineAccess(scopes, 'scopes') }),
     ...(Array.isArray(supported) && {
       metadata: { ...members, scopes_supported: withoutOfflineAccess(supported, 'metadata.scopes_supported') }
@@ -183,6 +186,17 @@ export function mcp<const Scope extends string = string>(
     ...(dpop && { dpop: { proofLifetime: MCP_PROOF_LIFETIME, ...dpop } }),
     checks: [requireExpiry, ...checks]
   }
+}
+
+/** Identifiers with an empty path, with and without the final slash: the same URI (RFC 3986 §6.2.3). All else is kept. */
+function withBothAudiences(entry: string | IssuerOptions, resource: string): string | IssuerOptions {
+  const given = typeof entry === 'string' ? resource : (entry?.audience ?? resource)
+  const audience = [given].flat().flatMap((one) => {
+    const [, origin] = /^(https?:\/\/[^/?#]+)\/?$/i.exec(String(one)) ?? []
+    return origin === undefined ? [one] : [origin, `${origin}/`]
+  })
+  if (audience.length === [given].flat().length) return entry
+  return { ...(typeof entry === 'string' ? { issuer: entry } : entry), audience: [...new Set(audience)] as string[] }
 }
 
 /** A text alone means an audience of `resource`. What is no object, `resourceServer()` refuses. */

@@ -38,7 +38,7 @@ export { githubActions, kubernetes } from './profiles-workloads.js'
  * Still refuses: ID tokens (their `aud` is the application; they name no client), tokens for another API, and the opaque
  * or encrypted ones that Auth0 issues where no audience was asked for.
  *
- * @param options.domain       the tenant's domain or its custom domain, without `https://`: `tenant.eu.auth0.com`
+ * @param options.domain       the tenant's domain or its custom domain, without `https://`: `tenant.eu.auth0.com`; with its port where there is one
  * @param options.audience     the API's identifier in Auth0
  * @param options.permissions  read the scopes from `permissions` (RBAC) where there is one: all that the *user* may do,
  *   whatever scopes the client asked for. Default false
@@ -50,7 +50,12 @@ export function auth0(options: {
 }): IssuerOptions {
   const problems = new ProfileProblems('auth0', options, ['domain', 'audience', 'permissions'])
   const { domain } = options
-  problems.shape(domain, 'domain', /^[a-z\d][a-z\d.-]*[a-z\d]$/, 'a host in lower case: tenant.eu.auth0.com')
+  problems.shape(
+    domain,
+    'domain',
+    /^[a-z\d][a-z\d.-]*[a-z\d](?::(?!443$)[1-9]\d{0,4})?$/,
+    'a host in lower case, without https:// and slash: tenant.eu.auth0.com'
+  )
   const audience = problems.list(options.audience, 'audience')
   const permissions = problems.optional<boolean>(options.permissions, 'permissions', 'boolean') ?? false
   return problems.cleared({

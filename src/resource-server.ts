@@ -39,6 +39,10 @@ import { overall, refresh, revokeEverywhere } from './upkeep.js'
 import { VerifiedAccessToken } from './verified-access-token.js'
 import { createVerifySignature } from './verify-signature.js'
 
+/** Told once. */
+const METADATA_SHUT =
+  'a request for the protected resource metadata was refused for want of a token: mount `protectedResourceMetadata(api)` before `protect`, since clients read it to find out where to get a token'
+
 /** Told once at start. */
 const ADDRESSES_UNSAID =
   '`issuers` is a function, and `http.publicAddressesOnly` is not set: a resolver that trusts too many names can send requests into your own network. ' +
@@ -62,6 +66,8 @@ export function resourceServer<const Scope extends string = string>(
   /** Whoever may send events: known by their keys alone. */
   const senders: Issuer[] = []
   const keyMemory = createKeyMemory(() => [...issuers.known(), ...senders].map(({ heldKeys }) => heldKeys))
+  /** A request for the metadata was refused for want of a token, and that was told. */
+  let isMetadataShut = false
   const create = (issuer: Issuer['settings']): Issuer =>
     createIssuer(issuer, {
       serial: serial++,
@@ -92,7 +98,7 @@ export function resourceServer<const Scope extends string = string>(
   const verifyProof = createVerifyProof(dpop, { resource, publicUrls, now, deadline, verifySignature })
   const confirm = createConfirm({
     readCertificate: createReadCertificate(certificate),
-    certificateField: certificate.field,
+    certificate,
     verifyProof,
     require: requireBound
   })
@@ -134,7 +140,11 @@ export function resourceServer<const Scope extends string = string>(
     return isPromise(status) ? status.then(() => requireNotRevoked(accessToken)) : undefined
   }
   const { metadata, add } = createResourceMetadata(settings)
-  const credentialRules: CredentialRules = { accepted, rejectQueryToken: settings.rejectQueryToken }
+  const credentialRules: CredentialRules = {
+    accepted,
+    rejectQueryToken: settings.rejectQueryToken,
+    maxTokenLength: settings.maxTokenLength
+  }
   const isDpopAdvertised = advertised.includes('DPoP')
   const exposed = isDpopAdvertised ? ['WWW-Authenticate', 'DPoP-Nonce'] : ['WWW-Authenticate']
   const varyByCredentials: HeaderFields = Object.freeze({
@@ -198,6 +208,10 @@ export function resourceServer<const Scope extends string = string>(
   /** The one place where a refusal learns what this server advertises about itself. */
   function answer(error: unknown, request: ResourceRequest, scope: readonly string[]): unknown {
     if (!(error instanceof ResourceServerError)) return asError(error)
+    if (!isMetadataShut && error instanceof CredentialsMissing && metadata?.respond(request) !== undefined) {
+      isMetadataShut = true
+      events.warning('', METADATA_SHUT)
+    }
     if (error instanceof Refusal) {
       const used = readUsedScheme(request, accepted)
       const expose = request.fieldLines('origin').length > 0 ? exposed : []

@@ -26,6 +26,8 @@ export interface Settings {
   readonly realm: string | undefined
   readonly metadata: Readonly<Record<string, unknown>> | false
   readonly rejectQueryToken: boolean
+  /** Characters. */
+  readonly maxTokenLength: number
   readonly http: HttpSettings
   /** Seconds that a function of the user's may take. */
   readonly callbackTimeout: number
@@ -55,6 +57,7 @@ const OPTIONS: Readonly<Record<keyof ResourceServerOptions, true>> = {
   realm: true,
   metadata: true,
   rejectQueryToken: true,
+  maxTokenLength: true,
   http: true,
   dpop: true,
   publicUrl: true,
@@ -93,6 +96,12 @@ export function readSettings(options: ResourceServerOptions): Settings {
     realm: readRealm(options.realm, problems),
     metadata: readMetadata(options.metadata ?? {}, problems),
     rejectQueryToken: problems.optional(options.rejectQueryToken, 'rejectQueryToken', 'boolean') ?? false,
+    maxTokenLength: problems.number(options.maxTokenLength, 'maxTokenLength', {
+      default: 16_384,
+      min: 1024,
+      max: 65_536,
+      unit: 'characters'
+    }),
     http: readHttp(options.http ?? {}, problems),
     callbackTimeout: problems.number(options.callbackTimeout, 'callbackTimeout', {
       default: 5,

@@ -45,7 +45,7 @@ export interface Credentials {
   readonly scheme: Scheme
   /** The scheme as RFC 6750 and RFC 9449 write it, one space, the token: one text for all ways to write the field. */
   readonly field: string
-  /** The token as sent: 1 to `16384` characters of token68. */
+  /** The token as sent: 1 to `maxTokenLength` characters of token68. */
   readonly token: string
   /** The lines of the `DPoP` field, with the scheme `DPoP`; else none. */
   readonly proofs: readonly string[]

@@ -1,12 +1,19 @@
 /** `cnf`: a token that is bound to a key is of no use to whoever merely has it. */
+import { BlockList } from 'node:net'
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
 import { accessTokenOf, type ConfirmationSettings, createConfirm, isAccess } from '../src/confirmation.js'
 import { sha256 } from '../src/key-set.js'
+import type { CertificateSource } from '../src/mtls.js'
 import type { Access, Credentials, Scheme } from '../src/types.js'
 import type { VerifiedAccessToken } from '../src/verified-access-token.js'
 import { createBed, introspecting } from './support/exchange.js'
 import { access, accessToken, api, bearer, get, granted, outcome, refusal, refused } from './support/refusals.js'
+
+/** A source that reads this field, or the connection. */
+function certificateIn(field: string | undefined): CertificateSource {
+  return { field, parse: () => undefined, trustedProxies: new BlockList() }
+}
 
 const bed = createBed()
 const server = api()
@@ -87,7 +94,7 @@ describe('createConfirm', () => {
     }
     const confirm = createConfirm({
       readCertificate: () => certificate,
-      certificateField: 'Client-Cert',
+      certificate: certificateIn('Client-Cert'),
       verifyProof: () => undefined,
       require: undefined,
       ...settings
@@ -116,7 +123,7 @@ describe('createConfirm', () => {
   })
 
   test('MTL-05: where the certificate is the connection’s, no field makes the answer vary', async () => {
-    const one = await confirmed({ cnf: cnf.x5t, settings: { certificateField: undefined } })
+    const one = await confirmed({ cnf: cnf.x5t, settings: { certificate: certificateIn(undefined) } })
     expect(Object.keys(one.responseHeaders)).toEqual([])
   })
 
@@ -209,7 +216,7 @@ describe('createConfirm', () => {
     ] as const) {
       // A certificate is looked at each time, and the answer may depend on it.
       for (const certificateField of ['Client-Cert', undefined]) {
-        const bound = confirming({ cnf: binding, scheme, settings: { certificateField } })
+        const bound = confirming({ cnf: binding, scheme, settings: { certificate: certificateIn(certificateField) } })
         expect(await bound()).not.toBe(await bound())
       }
     }
@@ -219,7 +226,7 @@ describe('createConfirm', () => {
     const before = await confirmed({ cnf: both, scheme: 'DPoP', settings: { verifyProof: () => 'n1' } })
     const other = createConfirm({
       readCertificate: () => undefined,
-      certificateField: undefined,
+      certificate: certificateIn(undefined),
       verifyProof: () => expect.unreachable(),
       require: 'certificate'
     })
@@ -240,7 +247,7 @@ describe('the access', () => {
     expect(Object.isFrozen(token)).toBe(true)
     const confirm = createConfirm({
       readCertificate: () => undefined,
-      certificateField: undefined,
+      certificate: certificateIn(undefined),
       verifyProof: () => undefined,
       require: undefined
     })
@@ -256,7 +263,7 @@ describe('the access', () => {
     const create = (): ReturnType<typeof createConfirm> =>
       createConfirm({
         readCertificate: () => undefined,
-        certificateField: undefined,
+        certificate: certificateIn(undefined),
         verifyProof: () => undefined,
         require: undefined
       })

@@ -6,9 +6,9 @@ import { requireToken68 } from '../src/token68.js'
 import { get } from './support/refusals.js'
 
 const MAX_TOKEN_LENGTH = 16_384
-const BOTH: CredentialRules = { accepted: ['Bearer', 'DPoP'], rejectQueryToken: false }
-const BEARER: CredentialRules = { accepted: ['Bearer'], rejectQueryToken: false }
-const DPOP: CredentialRules = { accepted: ['DPoP'], rejectQueryToken: false }
+const BOTH: CredentialRules = { accepted: ['Bearer', 'DPoP'], rejectQueryToken: false, maxTokenLength: 16_384 }
+const BEARER: CredentialRules = { accepted: ['Bearer'], rejectQueryToken: false, maxTokenLength: 16_384 }
+const DPOP: CredentialRules = { accepted: ['DPoP'], rejectQueryToken: false, maxTokenLength: 16_384 }
 const read = (...authorization: string[]): unknown => readCredentials(get({ authorization }), BOTH)
 
 describe('readCredentials', () => {

@@ -152,6 +152,7 @@ describe('MTL-05 (RFC 9440 §4): forwardedClientCert, as Envoy writes it', () =>
   const accepted: readonly (readonly [string, string])[] = [
     ['alone', `Cert=${cert(pem)}`],
     ['without quotes', `Cert=${encodeURIComponent(pem)}`],
+    ['a chain alone: its first', `Hash=${hash};Chain=${cert(pem + authority.cert)}`],
     ['among others', `By=spiffe://a.example/api;Hash=${hash};Cert=${cert(pem)};Subject="CN=client";URI=`],
     ['with its chain', `Hash=${hash};Cert=${cert(pem)};Chain=${cert(pem + authority.cert)}`],
     ['after its chain', `Chain=${cert(pem + authority.cert)};Cert=${cert(pem)}`],
@@ -170,7 +171,6 @@ describe('MTL-05 (RFC 9440 §4): forwardedClientCert, as Envoy writes it', () =>
   const rejected: readonly (readonly [string, string])[] = [
     ['nothing', ''],
     ['an element without Cert', `By=spiffe://a.example/api;Hash=${hash};Subject="CN=client"`],
-    ['a chain alone', `Hash=${hash};Chain=${cert(pem)}`],
     ['two elements', `Cert=${cert(other)},Cert=${cert(pem)}`],
     ['two elements with blanks', `Hash=${hash};Cert=${cert(pem)} , By=spiffe://a.example`],
     ['two keys Cert', `Cert=${cert(pem)};Cert=${cert(pem)}`],

@@ -47,7 +47,7 @@ const REMEDIES: Readonly<Record<string, string>> = {
 export async function explain(options: ExplainOptions, terminal: Terminal): Promise<0 | 1 | 2> {
   const { token } = options
   const [header, payload] = token.split('.').map(decode)
-  const issuer = options.issuer ?? text(payload?.['iss'])
+  const issuer = options.issuer ?? issuerOf(payload)
   if (issuer === undefined)
     throw new TypeError('The token names no issuer (`iss`), so say which: --issuer https://as.example.com')
   const resource = options.resource ?? audienceOf(payload)
@@ -109,7 +109,7 @@ async function describe(token: string, error: ResourceServerError | undefined): 
     received: error.received ?? null,
     hint: error.hint,
     documentation: error.documentation,
-    remedy: REMEDIES[error.reason] ?? null,
+    remedy: remedyFor(token, error),
     checks,
     answer: { status: error.status, headers: Object.fromEntries(response.headers), body: await response.text() }
   }
@@ -194,6 +194,34 @@ function audienceOf(payload: Record<string, unknown> | undefined): string | unde
   const only: unknown = Array.isArray(aud) && aud.length === 1 ? aud[0] : aud
   // What is no URL can be an audience, and no identifier of an API (RFC 8707 §2).
   return typeof only === 'string' && /^https?:/.test(only) && URL.canParse(only) ? only : undefined
+}
+
+/** Stands for an `iss` that no issuer can be: the token is then refused, with the way to accept it in the hint. */
+const NO_ISSUER = 'https://issuer.invalid'
+
+function issuerOf(payload: Record<string, unknown> | undefined): string | undefined {
+  const iss = text(payload?.['iss'])
+  if (iss === undefined || /^https:\/\//.test(iss)) return iss
+  const isLoopback = /^http:\/\/(?:localhost|127\.[\d.]+|\[::1\])(?=[:/]|$)/.test(iss)
+  return isLoopback ? iss : NO_ISSUER
+}
+
+function remedyFor(token: string, { reason, hint, cause }: ResourceServerError): string | null {
+  if (token.split('.').length === 5 && reason === 'type')
+    return 'Let the client ask for an audience, so that it gets a signed token. Or `decryptionKeys`, where the authorization server encrypts to a key of this API.'
+  if (reason === 'audience' && hint.includes('`audienceClaim`'))
+    return '`audienceClaim`, where the authorization server never writes `aud`. Wise only if the claim names this API or clients of yours.'
+  if (reason.endsWith('_unavailable') && isCertificateError(cause))
+    return `The certificate of the server was not accepted (${codeOf(cause)}): give Node the private CA, NODE_EXTRA_CA_CERTS=ca.pem, or a dispatcher with \`connect: { ca }\`.`
+  return REMEDIES[reason] ?? null
+}
+
+function codeOf(cause: unknown): string {
+  return String((cause as { readonly code?: unknown } | undefined)?.code ?? '')
+}
+
+function isCertificateError(cause: unknown): boolean {
+  return /CERT|SIGNATURE|ISSUER|ALTNAME/.test(codeOf(cause))
 }
 
 function text(value: unknown): string | undefined {
