@@ -122,6 +122,7 @@ describe('layers', () => {
     'revocation-parts',
     'revocation-settings',
     'revocation',
+    'lifetime',
     'confirmation-settings',
     'introspection-settings',
     'issuer-settings',

@@ -86,6 +86,7 @@ describe('createConfirm', () => {
       hasScope: () => true
     }
     const confirm = createConfirm({
+      signalOf: () => expect.unreachable(),
       readCertificate: () => certificate,
       certificateField: 'Client-Cert',
       verifyProof: () => undefined,
@@ -218,6 +219,7 @@ describe('createConfirm', () => {
   test('the same sender with newer facts is the same sender', async () => {
     const before = await confirmed({ cnf: both, scheme: 'DPoP', settings: { verifyProof: () => 'n1' } })
     const other = createConfirm({
+      signalOf: () => expect.unreachable(),
       readCertificate: () => undefined,
       certificateField: undefined,
       verifyProof: () => expect.unreachable(),
@@ -239,6 +241,7 @@ describe('the access', () => {
     expect(isAccess(token)).toBe(true)
     expect(Object.isFrozen(token)).toBe(true)
     const confirm = createConfirm({
+      signalOf: () => expect.unreachable(),
       readCertificate: () => undefined,
       certificateField: undefined,
       verifyProof: () => undefined,
@@ -255,6 +258,7 @@ describe('the access', () => {
   test('is known to the server that granted it, and to no other', async () => {
     const create = (): ReturnType<typeof createConfirm> =>
       createConfirm({
+        signalOf: () => expect.unreachable(),
         readCertificate: () => undefined,
         certificateField: undefined,
         verifyProof: () => undefined,
