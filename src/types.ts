@@ -138,7 +138,7 @@ export interface CheckContext {
  * A check runs after every cache, on every request.
  */
 export interface Check<Scope extends string = never> {
-  (access: Access, request: ResourceRequest, context: CheckContext): void | Promise<void>
+  (access: Access, request: ResourceRequest, context: CheckContext): void | boolean | Promise<void | boolean>
   /** The scopes this check requires, where it knows them: they are advertised in challenges and in the metadata. */
   readonly scopes?: readonly Scope[]
   /** `'all'` of `scopes` (the default) or `'any'` one of them. */
