@@ -121,7 +121,7 @@ function answer(request: IncomingMessage, response: ServerResponse, refusal: Res
  *   if (!granted) return
  *   webSockets.handleUpgrade(request, socket, head, (client) => {
  *     client.on('error', () => client.terminate()) // a frame that is not valid ends this client, not the process
- *     client.on('close', onExpiry(granted.access, () => client.close(4401)))
+ *     granted.access?.signal.addEventListener('abort', () => client.close(4401), { once: true })
  *   })
  * })
  * ```
@@ -231,7 +231,7 @@ const LONGEST = 2 ** 31 - 1
  * Calls back when a token ends, for connections that outlive requests: at `acceptedUntil`, which is `exp` and the API's
  * `clockTolerance`, as for requests. It keeps no process alive. For an access without an end, and for undefined, never.
  *
- * Does NOT tell of a token that is revoked: call {@link enforce} on a timer.
+ * Does NOT tell of a token that is revoked: `access.signal` tells of both.
  *
  * @param now seconds since the epoch. Default: the system clock
  * @returns forgets it: call it when the connection closes

@@ -28,6 +28,8 @@ export interface ConfirmationSettings {
   /** Where the certificate is read from. */
   readonly certificate: CertificateSource
   readonly verifyProof: VerifyProof
+  /** Fires when the token ends or is revoked. */
+  readonly signalOf: (accessToken: VerifiedAccessToken) => AbortSignal
   /** `cnf` must have a member of this kind. */
   readonly require: 'certificate' | 'dpop' | 'any' | undefined
 }
@@ -54,9 +56,9 @@ const BY_CERTIFICATE: readonly Key[] = Object.freeze(['certificate'])
 const BY_BOTH: readonly Key[] = Object.freeze(['dpop', 'certificate'])
 
 export function createConfirm(settings: ConfirmationSettings): Confirm {
-  const { readCertificate, certificate: source, verifyProof } = settings
-  /** What every access of this server holds, and no other. */
-  const owner = {}
+  const { readCertificate, certificate: source, verifyProof, signalOf } = settings
+  /** Every access of this server holds it, and no other. */
+  const owner: Owner = { signalOf }
   const byCertificate: HeaderFields = source.field === undefined ? NO_FIELDS : Object.freeze({ Vary: source.field })
 
   const confirm = (
@@ -168,8 +170,11 @@ export function isAccess(value: unknown): value is Access {
   return ConfirmedAccess.isOne(value)
 }
 
+/** What the accesses of one server have in common. */
+type Owner = Pick<ConfirmationSettings, 'signalOf'>
+
 function createAccess(
-  owner: object,
+  owner: Owner,
   accessToken: VerifiedAccessToken,
   scheme: Scheme,
   confirmedBy: readonly Key[],
@@ -181,7 +186,7 @@ function createAccess(
 class ConfirmedAccess implements Access {
   // Private, so that nothing that prints, copies or serializes the object prints the token.
   readonly #accessToken: VerifiedAccessToken
-  readonly #owner: object
+  readonly #owner: Owner
   readonly #responseHeaders: HeaderFields
   readonly scheme: Scheme
   readonly confirmedBy: readonly Key[]
@@ -197,7 +202,7 @@ class ConfirmedAccess implements Access {
   readonly claims: Claims
 
   constructor(
-    owner: object,
+    owner: Owner,
     accessToken: VerifiedAccessToken,
     scheme: Scheme,
     confirmedBy: readonly Key[],
@@ -241,6 +246,10 @@ class ConfirmedAccess implements Access {
   get acceptedUntil(): number | undefined {
     const { clockTolerance } = this.#accessToken.verifier
     return this.expiresAt === undefined ? undefined : this.expiresAt + clockTolerance
+  }
+
+  get signal(): AbortSignal {
+    return this.#owner.signalOf(this.#accessToken)
   }
 
   get responseHeaders(): HeaderFields {

@@ -146,7 +146,7 @@ function run(
   from: number = 0
 ): void | Promise<void> {
   for (let i = from; i < checks.length; i++) {
-    let result: void | Promise<void>
+    let result: ReturnType<Check>
     try {
       result = requirePassed((checks[i] as Check<string>)(access, request, context))
     } catch (error) {

@@ -17,6 +17,7 @@ import { lend } from './internals.js'
 import { createIssuer, type Issuer } from './issuer.js'
 import { createDynamicIssuers, createStaticIssuers, type Issuers } from './issuers.js'
 import { createKeyMemory } from './key-memory.js'
+import { createLifetimes } from './lifetime.js'
 import { createReadCertificate } from './mtls.js'
 import type { ResourceServerOptions } from './options.js'
 import { asError, type Enforcement, enforce, isPreflight, type Policy, readPolicy } from './policy.js'
@@ -96,13 +97,19 @@ export function resourceServer<const Scope extends string = string>(
   const verifySignature = createVerifySignature()
   const accessTokens = createAccessTokenVerifier(settings, issuers, http.exchange, verifySignature)
   const verifyProof = createVerifyProof(dpop, { resource, publicUrls, now, deadline, verifySignature })
+  const revocations = createRevocations({ now, ...settings.revocation })
+  const lifetimes = createLifetimes({
+    now,
+    revocations,
+    refusal: (reason) => new InvalidToken(reason).advertise(about)
+  })
   const confirm = createConfirm({
+    signalOf: lifetimes.signalOf,
     readCertificate: createReadCertificate(certificate),
     certificate,
     verifyProof,
     require: requireBound
   })
-  const revocations = createRevocations({ now, ...settings.revocation })
   const enforcement: Enforcement = {
     context: Object.freeze({ resource, now, clockTolerance: settings.clockTolerance }),
     renew: async (access, request) => {
@@ -152,6 +159,7 @@ export function resourceServer<const Scope extends string = string>(
   })
   // A challenge may not be empty (RFC 6750 §3): without metadata to point to, it names the realm.
   const realm = settings.realm ?? (metadata ? undefined : resource)
+  const about = { realm, schemes: advertised, algs: dpop.algorithms, resourceMetadata: metadata?.url }
 
   function decide(
     policy: Policy,
@@ -215,15 +223,7 @@ export function resourceServer<const Scope extends string = string>(
     if (error instanceof Refusal) {
       const used = readUsedScheme(request, accepted)
       const expose = request.fieldLines('origin').length > 0 ? exposed : []
-      error.advertise({
-        realm,
-        schemes: advertised,
-        used,
-        scope,
-        algs: dpop.algorithms,
-        resourceMetadata: metadata?.url,
-        expose
-      })
+      error.advertise({ ...about, used, scope, expose })
     }
     events.refusal(error)
     return error
@@ -311,6 +311,7 @@ export function resourceServer<const Scope extends string = string>(
       shared: settings.shared?.stats()
     }),
     close: async () => {
+      lifetimes.close()
       await Promise.all([http.close(), fanOut?.close()])
     }
   }

@@ -33,6 +33,8 @@ export interface Revocations {
    * @throws {RevocationsFull} those before it hold (`news`), and nothing was forgotten
    */
   readonly revoke: (revocations: readonly Revocation[], by?: RevokedBy) => readonly Revocation[]
+  /** Calls back with what `revoke` was told that is new, once it holds. There is one listener: the last one given. */
+  readonly onNews: (listener: (news: readonly Revocation[]) => void) => void
   /** Under whatever name of its issuer the revocation was. */
   readonly isRevoked: (accessToken: RevocableToken) => boolean
   /** All that is remembered, to tell a process that was not there. @param by  only what was said by these */
@@ -121,6 +123,7 @@ export function createRevocations({
   const sessions = { size: 0, bytes: 0 }
   let marks = 0
   let sweepAt = Number.NEGATIVE_INFINITY
+  let heard: ((news: readonly Revocation[]) => void) | undefined
 
   const endsIn = ({ until }: Entry): number => Math.ceil(until / PERIOD)
 
@@ -275,8 +278,13 @@ export function createRevocations({
       } catch (error) {
         if (error instanceof RevocationsFull) error.news = news
         throw error
+      } finally {
+        if (news.length > 0) heard?.(news)
       }
       return news
+    },
+    onNews: (listener) => {
+      heard = listener
     },
     isRevoked: (accessToken) => {
       if (size === 0) return false

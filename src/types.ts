@@ -94,10 +94,21 @@ export interface AccessToken {
 /** An {@link AccessToken} whose sender was confirmed: what a handler may rely on. */
 export interface Access extends AccessToken {
   /**
-   * Until when requests with this token are let in, seconds since the epoch: `expiresAt` and the API's `clockTolerance`. End
-   * what outlives its request then. Undefined where `expiresAt` is. Does NOT tell of a revocation. Not enumerable.
+   * Until when requests with this token are let in, seconds since the epoch: `expiresAt` and the API's `clockTolerance`. See
+   * {@link signal}. Undefined where `expiresAt` is. Does NOT tell of a revocation. Not enumerable.
    */
   readonly acceptedUntil: number | undefined
+  /**
+   * Fires when the token ends (at {@link acceptedUntil}), or when a revocation is heard in this process: by `api.revoke()`, a
+   * receiver of events, or `shared.channel`. Its `reason` is the `InvalidToken` that a request would get then. For what
+   * outlives its request: server-sent events, WebSockets, long jobs. Give `{ once: true }`, and remove the listener when
+   * the connection closes. It keeps no process alive. Made on the first read, the same one for all requests with the
+   * token, and fired already where the token has ended by then. Not enumerable.
+   *
+   * Does NOT ask anybody: it learns nothing of status lists and introspection. Call `enforce()` on a timer for those. After
+   * `api.close()` it tells of revocations only.
+   */
+  readonly signal: AbortSignal
   /** The authentication scheme the token came with. */
   readonly scheme: Scheme
   /** The keys by which the sender was confirmed: each member of `cnf` that is known here; empty for an unbound token. */
@@ -127,7 +138,7 @@ export interface CheckContext {
  * A check runs after every cache, on every request.
  */
 export interface Check<Scope extends string = never> {
-  (access: Access, request: ResourceRequest, context: CheckContext): void | Promise<void>
+  (access: Access, request: ResourceRequest, context: CheckContext): void | boolean | Promise<void | boolean>
   /** The scopes this check requires, where it knows them: they are advertised in challenges and in the metadata. */
   readonly scopes?: readonly Scope[]
   /** `'all'` of `scopes` (the default) or `'any'` one of them. */

@@ -127,6 +127,7 @@ describe('layers', () => {
     'revocation-parts',
     'revocation-settings',
     'revocation',
+    'lifetime',
     'confirmation-settings',
     'introspection-settings',
     'issuer-settings',

@@ -93,6 +93,7 @@ describe('createConfirm', () => {
       hasScope: () => true
     }
     const confirm = createConfirm({
+      signalOf: () => expect.unreachable(),
       readCertificate: () => certificate,
       certificate: certificateIn('Client-Cert'),
       verifyProof: () => undefined,
@@ -225,6 +226,7 @@ describe('createConfirm', () => {
   test('the same sender with newer facts is the same sender', async () => {
     const before = await confirmed({ cnf: both, scheme: 'DPoP', settings: { verifyProof: () => 'n1' } })
     const other = createConfirm({
+      signalOf: () => expect.unreachable(),
       readCertificate: () => undefined,
       certificate: certificateIn(undefined),
       verifyProof: () => expect.unreachable(),
@@ -246,6 +248,7 @@ describe('the access', () => {
     expect(isAccess(token)).toBe(true)
     expect(Object.isFrozen(token)).toBe(true)
     const confirm = createConfirm({
+      signalOf: () => expect.unreachable(),
       readCertificate: () => undefined,
       certificate: certificateIn(undefined),
       verifyProof: () => undefined,
@@ -262,6 +265,7 @@ describe('the access', () => {
   test('is known to the server that granted it, and to no other', async () => {
     const create = (): ReturnType<typeof createConfirm> =>
       createConfirm({
+        signalOf: () => expect.unreachable(),
         readCertificate: () => undefined,
         certificate: certificateIn(undefined),
         verifyProof: () => undefined,

@@ -1,7 +1,7 @@
 // @ts-check
 import { createServer } from 'node:http'
 import { resourceServer, scope } from 'oauth-resource-server'
-import { enforce, onExpiry, protect, protectedResourceMetadata, protectUpgrade } from 'oauth-resource-server/node'
+import { protect, protectedResourceMetadata, protectUpgrade } from 'oauth-resource-server/node'
 import { WebSocketServer } from 'ws'
 
 const { ISSUER = 'https://as.example.com', RESOURCE = 'https://api.example.com', PORT = '3000' } = process.env
@@ -26,13 +26,11 @@ server.on('upgrade', async (request, socket, head) => {
     // Without this listener, one frame that is not valid would end the process.
     client.on('error', () => client.terminate())
     const end = () => client.close(4401, 'the token ended')
-    const forget = onExpiry(granted.access, end)
-    // A token may be revoked while the connection is open.
-    const timer = setInterval(() => enforce(api, request, granted).catch(end), 10_000)
-    client.on('close', () => {
-      forget()
-      clearInterval(timer)
-    })
+    // The token may end, or be revoked, while the connection is open.
+    const signal = granted.access?.signal
+    if (signal?.aborted) end()
+    signal?.addEventListener('abort', end, { once: true })
+    client.on('close', () => signal?.removeEventListener('abort', end))
     client.send(`hello ${granted.access?.subject}`)
   })
 })
