@@ -3,10 +3,10 @@
  * nothing is fetched before it is needed, and what settings give is never fetched.
  */
 import { andThen } from './awaitable.js'
-import { discover, readMetadata, requireEndpoint, requireIntrospectionEndpoint } from './discovery.js'
+import { createDiscovery, readMetadata, requireEndpoint, requireIntrospectionEndpoint } from './discovery.js'
 import { Unavailable } from './errors.js'
 import { createFleet } from './fleet.js'
-import type { Answer, Http } from './http.js'
+import { type Answer, describeStatus, type Http } from './http.js'
 import type { IssuerSettings } from './issuer-settings.js'
 import { type KeySet, readKeySet } from './key-set.js'
 import { createLimits, type Limits, type LimitsHealth } from './limits.js'
@@ -100,10 +100,11 @@ export function createIssuer(
       maxFreshFor: METADATA_FRESH_FOR,
       staleFor: METADATA_STALE_FOR
     })
+  const discover = createDiscovery(settings, http)
   const metadata = watch<Metadata>({
     load: async () => {
       const since = now()
-      const { document, text } = await discover(settings, http)
+      const { document, text } = await discover()
       return { document: { document, ...dates(since, METADATA_FRESH_FOR) }, text }
     },
     accept: ({ document }) => warnAboutMetadata(document, resource, warn),
@@ -270,7 +271,11 @@ function lifetime(cacheControl: string): number {
  */
 function readPublishedKeySet(answer: Answer, url: string): KeySet {
   const { host } = new URL(url)
-  if (answer.status !== 200) throw new Unavailable('jwks', `${host} answered ${answer.status} for the key set`)
+  if (answer.status !== 200) {
+    const isRedirect = answer.status >= 300 && answer.status < 400
+    const cure = isRedirect ? ': set `jwksUri` to the address that has the keys' : ''
+    throw new Unavailable('jwks', `${host} ${describeStatus(answer.status)} for the key set${cure}`)
+  }
   let set: KeySet
   try {
     set = readKeySet(JSON.parse(answer.body))
