@@ -111,8 +111,8 @@ interface Outgoing {
   readonly signal: AbortSignal
 }
 
-/** Content codings that every host's `fetch` undoes. */
-const FETCH_DECODES: ReadonlySet<string> = new Set(['', 'identity', 'gzip', 'x-gzip', 'deflate', 'br'])
+/** Content codings that `fetch` undoes on every host; a list with another one it leaves as it is. */
+const FETCH_DECODES: ReadonlySet<string> = new Set(['', 'gzip', 'x-gzip', 'deflate', 'br'])
 
 /**
  * `http: { dispatcher: fetchDispatcher() }`: the authorization server is asked with the host's own `fetch`, where undici does

@@ -123,50 +123,44 @@ async function search(
 ): Promise<readonly Result[]> {
   const since = performance.now()
   const abandoned = new AbortController()
-  const results: Result[] = places.map(() => undefined)
-  const pending: Promise<unknown>[] = []
-  /** Settles with the place's answer, or rejects with a fault of ours. */
-  const ask = (at: number): Promise<void> => {
-    const within = patience - (performance.now() - since)
-    const asked = look(places[at] as Place, within, abandoned.signal).then((result) => {
-      results[at] = result
-    })
-    pending.push(asked)
-    return asked
-  }
   const timers: NodeJS.Timeout[] = []
-  const after = (milliseconds: number): Promise<void> =>
-    new Promise((resolve) => timers.push(setTimeout(resolve, milliseconds)))
-  const isFound = (): boolean => results.some((result) => result && 'found' in result)
+  const results: Result[] = places.map(() => undefined)
+  const isFound = (result: Result): boolean => result !== undefined && 'found' in result
+  const hasFound = (): boolean => results.some(isFound)
+  let asked = 0
+  let isHalfOver = false
+  /** Whether no answer that may still come counts for more. */
   const isDecided = (): boolean => {
-    const at = results.findIndex((result) => result === undefined || 'found' in result)
-    return results[at] !== undefined
-  }
-  const all = async (): Promise<void> => {
-    for (const at of places.keys()) {
-      await Promise.race([ask(at), after(patience * HEAD_START)])
-      if (isFound()) break
-    }
-    // Whichever answers next may decide; a document waits for those before it.
-    const half = after(patience * PRECEDENCE - (performance.now() - since))
-    let isHalf = false
-    void half.then(() => {
-      isHalf = true
-    })
-    let left = pending.length
-    while (left > 0 && !isDecided() && !(isHalf && isFound())) {
-      const open = pending.filter((_, at) => results[at] === undefined)
-      left = open.length
-      if (left > 0) await Promise.race(isHalf ? open : [...open, half])
-    }
+    const at = results.findIndex((result) => result === undefined || isFound(result))
+    return at < 0 || isFound(results[at]) || (isHalfOver && hasFound())
   }
   try {
-    await all()
-    return results
+    return await new Promise((resolve, reject) => {
+      const ask = (): void => {
+        const at = asked++
+        const place = places[at]
+        if (place === undefined || hasFound()) return
+        const goOn = (): void => {
+          if (asked === at + 1) ask()
+        }
+        timers.push(setTimeout(goOn, patience * HEAD_START))
+        look(place, patience - (performance.now() - since), abandoned.signal).then((result) => {
+          results[at] = result
+          if (isDecided()) resolve(results)
+          else goOn()
+        }, reject)
+      }
+      timers.push(
+        setTimeout(() => {
+          isHalfOver = true
+          if (hasFound()) resolve(results)
+        }, patience * PRECEDENCE)
+      )
+      ask()
+    })
   } finally {
     abandoned.abort()
     for (const timer of timers) clearTimeout(timer)
-    for (const one of pending) one.catch(() => undefined)
   }
 }
 
