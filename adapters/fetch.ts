@@ -111,6 +111,9 @@ interface Outgoing {
   readonly signal: AbortSignal
 }
 
+/** Content codings that `fetch` undoes on every host; a list with another one it leaves as it is. */
+const FETCH_DECODES: ReadonlySet<string> = new Set(['', 'gzip', 'x-gzip', 'deflate', 'br'])
+
 /**
  * `http: { dispatcher: fetchDispatcher() }`: the authorization server is asked with the host's own `fetch`, where undici does
  * not run (Bun). Time, bytes and redirects are bounded as ever.
@@ -123,9 +126,13 @@ export function fetchDispatcher(send: typeof fetch = (...exchange) => fetch(...e
   const request = async ({ origin, path, method, headers, body, signal }: Outgoing): Promise<unknown> => {
     const response = await send(origin + path, { method, headers, body, signal, redirect: 'manual' })
     const stream = response.body ?? new Blob([]).stream()
+    const fields = Object.fromEntries(response.headers)
+    // `fetch` has decoded these already, and leaves the field.
+    const codings = fields['content-encoding']?.toLowerCase().split(/[\s,]+/) ?? []
+    if (codings.every((name) => FETCH_DECODES.has(name))) delete fields['content-encoding']
     return {
       statusCode: response.status,
-      headers: Object.fromEntries(response.headers),
+      headers: fields,
       // What is not read is let go of, so that its connection is.
       body: Object.assign(stream, { destroy: () => void stream.cancel().catch(() => undefined) })
     }

@@ -4,8 +4,8 @@
  * taken to be about access tokens.
  */
 import { usesClientCertificate } from './client-auth.js'
-import { Misconfigured } from './errors.js'
-import type { Answer, Http } from './http.js'
+import { Misconfigured, Outage, RateLimited, Unavailable } from './errors.js'
+import { type Answer, describeStatus, type Http } from './http.js'
 import type { IssuerSettings } from './issuer-settings.js'
 import { isLoopback } from './problems.js'
 import type { AuthorizationServerMetadata } from './types.js'
@@ -30,39 +30,166 @@ export interface Discovered {
   readonly text: string
 }
 
+export type DiscoverySettings = Pick<
+  IssuerSettings,
+  'issuer' | 'label' | 'metadataUrl' | 'expectedMetadataIssuer' | 'tokens'
+>
+
+/** A well-known place, and how messages name it: without a path that may be a token's. */
+interface Place {
+  readonly url: string
+  readonly label: string
+}
+
+/** An answer that is not used: what was wrong, or the failure of the exchange. */
+type Miss = { readonly problem: string; readonly failure?: Unavailable }
+/** What a place gave; undefined while it has not answered. */
+type Result = { readonly found: Discovered; readonly answer: Answer } | Miss | undefined
+
+/** Told of each place that has answered: without a problem, where it has the document. */
+export type Heard = (place: string, problem: string | undefined, answer: Answer | undefined) => void
+
+/** Fraction of the deadline after which the next place is asked although the one before is silent. */
+const HEAD_START = 0.2
+/** Fraction of the deadline for which a document waits for the places that come before its own. */
+const PRECEDENCE = 0.5
+
 /**
- * Asks each location in turn. A 4xx, another content type or a document of another issuer means "not here"; a 5xx or
- * silence means that nothing can be known now, and ends the search (RFC 8414 §3, §5).
+ * Finds an issuer's metadata. The first search tries every place, within one deadline, past whatever a place answers;
+ * the first place in order that has the document is the place from then on. Its later failure is an outage, never a
+ * reason to believe another place (RFC 8414 §3, §5).
  *
- * @throws {Unavailable} a location did not answer
- * @throws {Misconfigured} all answered, none with this issuer's metadata
+ * @throws {Unavailable} no place has the document and one did not answer, or the known place has it no more
+ * @throws {Misconfigured} every place answered, none with this issuer's metadata
  */
-export async function discover(settings: IssuerSettings, http: Http): Promise<Discovered> {
+export function createDiscovery(
+  settings: DiscoverySettings,
+  http: Http,
+  heard: Heard = () => undefined
+): () => Promise<Discovered> {
   const { issuer, label, metadataUrl } = settings
-  const findings: string[] = []
-  // The same places as messages name them: without a path that may be a token's.
   const labels = metadataLocations(label, metadataUrl && label !== issuer ? '`metadataUrl`' : metadataUrl)
-  for (const [i, url] of metadataLocations(issuer, metadataUrl).entries()) {
-    const answer = await http({ url, method: 'GET', headers: { accept: 'application/json' }, dependency: 'metadata' })
-    const found = readAnswer(answer, settings)
-    if (typeof found !== 'string') return { document: found, text: answer.body }
-    findings.push(`${labels[i]} ${found}`)
+  const places = metadataLocations(issuer, metadataUrl).map((url, i) => ({ url, label: labels[i] as string }))
+  let known: Place | undefined
+
+  const look = async (place: Place, within: number, signal?: AbortSignal): Promise<NonNullable<Result>> => {
+    try {
+      const headers = { accept: 'application/json' }
+      const answer = await http({
+        url: place.url,
+        label: place.label,
+        method: 'GET',
+        headers,
+        dependency: 'metadata',
+        within,
+        ...(signal && { signal })
+      })
+      const read = readAnswer(answer, settings)
+      heard(place.label, typeof read === 'string' ? read : undefined, answer)
+      if (typeof read === 'string') return { problem: `${place.label} ${read}` }
+      return { found: { document: read, text: answer.body }, answer }
+    } catch (failure) {
+      if (!(failure instanceof Unavailable)) throw failure
+      heard(place.label, failure.problem.slice(place.label.length + 1), undefined)
+      return { problem: failure.problem, failure }
+    }
   }
-  throw new Misconfigured(
-    `no metadata of the issuer ${label} was found: ${findings.join('; ')}. ` +
-      (settings.tokens === 'opaque'
-        ? 'Set `issuer` to exactly what the metadata names, or give `introspection.endpoint`: then no metadata is needed.'
-        : 'Set `issuer` to exactly what the metadata names, or give `metadataUrl` or `jwksUri`.'),
-    { received: issuer }
-  )
+
+  return async () => {
+    if (known) {
+      const result = await look(known, http.patience)
+      if ('found' in result) return result.found
+      throw (
+        result.failure ??
+        new Unavailable(
+          'metadata',
+          `${result.problem}, and had the metadata before. If they have moved, restart the process, or set \`metadataUrl\``
+        )
+      )
+    }
+    const results = await search(places, look, http.patience)
+    const at = results.findIndex((result) => result && 'found' in result)
+    const first = results[at]
+    if (first && 'found' in first) {
+      known = places[at]
+      return first.found
+    }
+    throw notFound(results as readonly Miss[], settings)
+  }
+}
+
+/** Asks each place once the one before has no document, or has been silent for its head start. @returns what came in time */
+async function search(
+  places: readonly Place[],
+  look: (place: Place, within: number, signal: AbortSignal) => Promise<NonNullable<Result>>,
+  patience: number
+): Promise<readonly Result[]> {
+  const since = performance.now()
+  const abandoned = new AbortController()
+  const timers: NodeJS.Timeout[] = []
+  const results: Result[] = places.map(() => undefined)
+  const isFound = (result: Result): boolean => result !== undefined && 'found' in result
+  const hasFound = (): boolean => results.some(isFound)
+  let asked = 0
+  let isHalfOver = false
+  /** Whether no answer that may still come counts for more. */
+  const isDecided = (): boolean => {
+    const at = results.findIndex((result) => result === undefined || isFound(result))
+    return at < 0 || isFound(results[at]) || (isHalfOver && hasFound())
+  }
+  try {
+    return await new Promise((resolve, reject) => {
+      const ask = (): void => {
+        const at = asked++
+        const place = places[at]
+        if (place === undefined || hasFound()) return
+        const goOn = (): void => {
+          if (asked === at + 1) ask()
+        }
+        timers.push(setTimeout(goOn, patience * HEAD_START))
+        look(place, patience - (performance.now() - since), abandoned.signal).then((result) => {
+          results[at] = result
+          if (isDecided()) resolve(results)
+          else goOn()
+        }, reject)
+      }
+      timers.push(
+        setTimeout(() => {
+          isHalfOver = true
+          if (hasFound()) resolve(results)
+        }, patience * PRECEDENCE)
+      )
+      ask()
+    })
+  } finally {
+    abandoned.abort()
+    for (const timer of timers) clearTimeout(timer)
+  }
+}
+
+/** No place has the document: an outage where one could not be asked, else a mistake in the settings. */
+function notFound(misses: readonly Miss[], { issuer, label, tokens }: DiscoverySettings): Unavailable | Misconfigured {
+  const told = `no metadata of the issuer ${label} was found: ${misses.map(({ problem }) => problem).join('; ')}`
+  const failures = misses.flatMap(({ failure }) => failure ?? [])
+  const worst = failures.find((one) => one instanceof Outage && !(one instanceof RateLimited)) ?? failures[0]
+  if (worst === undefined)
+    return new Misconfigured(
+      `${told}. Set \`issuer\` to exactly what the metadata names, or give ${
+        tokens === 'opaque' ? '`introspection.endpoint`: then no metadata is needed.' : '`metadataUrl` or `jwksUri`.'
+      }`,
+      { received: issuer }
+    )
+  const retryAfter = Math.max(...failures.map(({ askedFor }) => askedFor))
+  const Kind = worst.constructor as typeof Unavailable
+  return new Kind('metadata', told, { cause: worst.cause, ...(retryAfter > 0 && { retryAfter }) })
 }
 
 /** The document, or what is wrong with it. */
 function readAnswer(
   { status, contentType, body }: Answer,
-  { issuer, label, expectedMetadataIssuer }: IssuerSettings
+  { issuer, label, expectedMetadataIssuer }: DiscoverySettings
 ): AuthorizationServerMetadata | string {
-  if (status !== 200) return `answered ${status}`
+  if (status !== 200) return describeStatus(status)
   if (!/^application\/(?:[\w.-]+\+)?json$/.test(contentType))
     return `answered with ${contentType || 'no content type'}, not JSON`
   const read = readMetadata(body, expectedMetadataIssuer)

@@ -256,6 +256,11 @@ export class Unavailable extends ResourceServerError {
     this.#isAsked = options.retryAfter !== undefined
   }
 
+  /** What happened, without advice. @internal */
+  get problem(): string {
+    return this.#problem
+  }
+
   /** The seconds for which the other side asked to be left alone; 0 where it did not. */
   get askedFor(): number {
     return this.#isAsked ? this.retryAfter : 0

@@ -8,13 +8,17 @@
  */
 import { isUtf8 } from 'node:buffer'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { brotliDecompress, gunzip, inflate, inflateRaw } from 'node:zlib'
 import { type Dependency, Misconfigured, Outage, RateLimited, Unavailable } from './errors.js'
 import type { ExchangeEvent } from './events.js'
 import { lookupPublic, NotPublic, requirePublicHost } from './public-addresses.js'
 import type { HttpSettings } from './settings.js'
 
-/** Bytes of a body that are read; a longer one is a failure. */
+/** Maximum bytes of a body, as sent and as decoded; a longer one is a failure. */
 const MAX_BODY = 256 * 1024
+/** Maximum content codings that one body may have. */
+const MAX_CODINGS = 2
 /** Seconds before the retry, when nothing says otherwise: this much and up to twice. */
 const RETRY_DELAY = 0.15
 
@@ -25,6 +29,12 @@ export interface Exchange {
   readonly body?: string
   /** What is asked for, should it be unavailable. */
   readonly dependency: Dependency
+  /** How messages name the server. Default: the host. */
+  readonly label?: string
+  /** Milliseconds for all attempts, where less than `http.deadline` is left. */
+  readonly within?: number
+  /** Once aborted, no second attempt is made. */
+  readonly signal?: AbortSignal
 }
 
 export interface Answer {
@@ -32,11 +42,23 @@ export interface Answer {
   /** Media type, lower case, without parameters; `''` where there is none. */
   readonly contentType: string
   readonly cacheControl: string
+  /** `Date`, as sent; `''` where there is none. */
+  readonly date: string
+  /** Decoded, without a byte order mark (RFC 8259 §8.1). */
   readonly body: string
 }
 
-/** @throws {Unavailable} network error, time, bytes, 408, 429 or 5xx, on the last attempt too */
-export type Http = (exchange: Exchange) => Promise<Answer>
+export interface Http {
+  /** @throws {Unavailable} network error, time, bytes, 408, 429 or 5xx, on the last attempt too */
+  (exchange: Exchange): Promise<Answer>
+  /** `http.deadline` in milliseconds. */
+  readonly patience: number
+}
+
+/** What messages say of an answer's status. */
+export function describeStatus(status: number): string {
+  return status >= 300 && status < 400 ? `answered ${status}, a redirect, which is not followed` : `answered ${status}`
+}
 
 /** The part of undici's Dispatcher that is used. */
 interface Dispatcher {
@@ -62,6 +84,7 @@ interface RawAnswer {
 
 /** @param told of each attempt, when it has ended */
 export function createHttp(settings: HttpSettings, told: Told): { exchange: Http; close(): Promise<void> } {
+  const patience = settings.deadline * 1000
   let own: Promise<Dispatcher> | undefined
   let closed = false
   const dispatcher = (): Dispatcher | Promise<Dispatcher> => {
@@ -79,23 +102,25 @@ export function createHttp(settings: HttpSettings, told: Told): { exchange: Http
     told({ dependency, method, host: new URL(url).host, status, failure, startedAt, duration })
     return result
   }
+  const send = async (exchange: Exchange): Promise<Answer> => {
+    if (closed) throw new Unavailable(exchange.dependency, 'the resource server was closed')
+    const given = Math.min(patience, exchange.within ?? patience)
+    const deadline = performance.now() + given
+    const to = await dispatcher()
+    const timeout = Math.min(1000 * settings.timeout, given)
+    const first = await watched(to, exchange, timeout)
+    if ('answer' in first) return first.answer
+    const pause = 1000 * (first.retryAfter ?? RETRY_DELAY * (1 + Math.random()))
+    const left = deadline - performance.now() - pause
+    // No time for another attempt: say so now, and let the client come back when the server asked it to.
+    if (left <= 0 || exchange.signal?.aborted) throw unavailable(exchange, first)
+    await sleep(pause)
+    const second = await watched(to, exchange, Math.min(left, timeout))
+    if ('answer' in second) return second.answer
+    throw unavailable(exchange, second)
+  }
   return {
-    exchange: async (exchange) => {
-      if (closed) throw new Unavailable(exchange.dependency, 'the resource server was closed')
-      const deadline = performance.now() + settings.deadline * 1000
-      const to = await dispatcher()
-      const timeout = 1000 * Math.min(settings.timeout, settings.deadline)
-      const first = await watched(to, exchange, timeout)
-      if ('answer' in first) return first.answer
-      const pause = 1000 * (first.retryAfter ?? RETRY_DELAY * (1 + Math.random()))
-      const left = deadline - performance.now() - pause
-      // No time for another attempt: say so now, and let the client come back when the server asked it to.
-      if (left <= 0) throw unavailable(exchange, first)
-      await sleep(pause)
-      const second = await watched(to, exchange, Math.min(left, timeout))
-      if ('answer' in second) return second.answer
-      throw unavailable(exchange, second)
-    },
+    exchange: Object.assign(send, { patience }),
     close: async () => {
       closed = true
       await (await own?.catch(() => undefined))?.destroy?.()
@@ -141,11 +166,11 @@ interface Failure {
 }
 
 function unavailable(
-  { dependency, url }: Exchange,
+  { dependency, url, label = new URL(url).host }: Exchange,
   { failure, status, retryAfter, cause, isOutage }: Failure
 ): Unavailable {
   const Kind = status === 429 ? RateLimited : isOutage ? Outage : Unavailable
-  return new Kind(dependency, `${new URL(url).host} ${failure}`, {
+  return new Kind(dependency, `${label} ${failure}`, {
     cause,
     ...(retryAfter !== undefined && { retryAfter })
   })
@@ -194,15 +219,20 @@ async function send(to: Dispatcher, { url, method, headers, body }: Exchange, si
       const retryAfter = readRetryAfter(answer.headers['retry-after'])
       return { failure: `answered ${status}`, status, retryAfter, isOutage: true }
     }
-    if (field(answer, 'content-encoding', 'identity') !== 'identity') {
+    const codings = codingsOf(answer)
+    if (codings === undefined) {
       discard(answer.body)
-      return { failure: 'sent a compressed body, which was not asked for', status, isOutage: false }
+      return { failure: 'sent a body with a content coding other than gzip, deflate and br', status, isOutage: false }
     }
-    const bytes = await readBody(answer.body)
+    const sent = await readBody(answer.body)
+    const bytes = sent && (await decoded(sent, codings))
     if (bytes === undefined) return { failure: `sent a body of more than ${MAX_BODY} bytes`, status, isOutage: false }
+    if (bytes === BROKEN) return { failure: 'sent a compressed body that is broken', status, isOutage: false }
     if (!isUtf8(bytes)) return { failure: 'sent a body that is not UTF-8', status, isOutage: false }
     const contentType = (field(answer, 'content-type', '').split(';')[0] as string).trim()
-    return { answer: { status, contentType, cacheControl: field(answer, 'cache-control', ''), body: bytes.toString() } }
+    const text = bytes.toString().replace(/^\uFEFF/, '')
+    const date = String(answer.headers['date'] ?? '')
+    return { answer: { status, contentType, cacheControl: field(answer, 'cache-control', ''), date, body: text } }
   } catch (cause) {
     if (cause instanceof NotPublic)
       return { failure: 'is not at a public address, and `http.publicAddressesOnly` wants one', cause, isOutage: false }
@@ -219,6 +249,48 @@ async function readBody(body: RawAnswer['body']): Promise<Buffer | undefined> {
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)
+}
+
+type Decoder = (bytes: Buffer, options: { readonly maxOutputLength: number }) => Promise<Buffer>
+
+const [unzip, unbrotli, zlib, raw] = [gunzip, brotliDecompress, inflate, inflateRaw].map(promisify) as unknown as [
+  Decoder,
+  Decoder,
+  Decoder,
+  Decoder
+]
+
+/** Many servers send `deflate` without the zlib wrapper that RFC 9110 §8.4.1.2 wants. */
+const inflated: Decoder = (bytes, options) => (((bytes[0] ?? 0) & 0x0f) === 8 ? zlib : raw)(bytes, options)
+
+const DECODERS: ReadonlyMap<string, Decoder> = new Map([
+  ['gzip', unzip],
+  ['x-gzip', unzip],
+  ['deflate', inflated],
+  ['br', unbrotli]
+])
+
+/** What undoes the content codings, the last that was applied first (RFC 9110 §8.4); undefined for codings that are not decoded. */
+function codingsOf(answer: RawAnswer): readonly Decoder[] | undefined {
+  const names = field(answer, 'content-encoding', '')
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '' && name !== 'identity')
+  const decoders = names.flatMap((name) => DECODERS.get(name) ?? []).toReversed()
+  return decoders.length === names.length && decoders.length <= MAX_CODINGS ? decoders : undefined
+}
+
+const BROKEN = Symbol('broken')
+
+/** No decoder writes more than {@link MAX_BODY}, so that a small body cannot grow. undefined: it would be longer. */
+async function decoded(sent: Buffer, decoders: readonly Decoder[]): Promise<Buffer | typeof BROKEN | undefined> {
+  let bytes = sent
+  try {
+    for (const decode of bytes.length === 0 ? [] : decoders) bytes = await decode(bytes, { maxOutputLength: MAX_BODY })
+    return bytes
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE' ? undefined : BROKEN
+  }
 }
 
 function discard(body: RawAnswer['body']): void {

@@ -3,10 +3,10 @@
  * nothing is fetched before it is needed, and what settings give is never fetched.
  */
 import { andThen } from './awaitable.js'
-import { discover, readMetadata, requireEndpoint, requireIntrospectionEndpoint } from './discovery.js'
+import { createDiscovery, readMetadata, requireEndpoint, requireIntrospectionEndpoint } from './discovery.js'
 import { Unavailable } from './errors.js'
 import { createFleet } from './fleet.js'
-import type { Answer, Http } from './http.js'
+import { type Answer, describeStatus, type Http } from './http.js'
 import type { IssuerSettings } from './issuer-settings.js'
 import { jwksAuthFields } from './jwks-auth.js'
 import type { KeySource } from './jwt.js'
@@ -113,10 +113,11 @@ export function createIssuer(
       maxFreshFor: METADATA_FRESH_FOR,
       staleFor: METADATA_STALE_FOR
     })
+  const discover = createDiscovery(settings, http)
   const metadata = watch<Metadata>({
     load: async () => {
       const since = now()
-      const { document, text } = await discover(settings, http)
+      const { document, text } = await discover()
       return { document: { document, ...dates(since, METADATA_FRESH_FOR) }, text }
     },
     accept: ({ document }) => warnAboutMetadata(document, resource, warn),
@@ -336,17 +337,16 @@ function lifetime(cacheControl: string): number {
  */
 function readPublishedKeySet(answer: Answer, url: string, events: KeyEvents): KeySet {
   const { host } = new URL(url)
-  if (answer.status >= 300 && answer.status <= 399)
-    throw new Unavailable(
-      'jwks',
-      `${host} redirects the request for the key set (${answer.status}), and redirects are not followed: set \`jwksUri\` to the place itself`
-    )
   if (answer.status === 401 || answer.status === 403)
     throw new Unavailable(
       'jwks',
       `${host} answered ${answer.status} for the key set: an endpoint that wants credentials needs \`jwksUri\` and \`jwksAuth\``
     )
-  if (answer.status !== 200) throw new Unavailable('jwks', `${host} answered ${answer.status} for the key set`)
+  if (answer.status !== 200) {
+    const isRedirect = answer.status >= 300 && answer.status < 400
+    const cure = isRedirect ? ': set `jwksUri` to the address that has the keys' : ''
+    throw new Unavailable('jwks', `${host} ${describeStatus(answer.status)} for the key set${cure}`)
+  }
   let set: KeySet
   try {
     set = readKeySet(JSON.parse(answer.body), events)

@@ -138,6 +138,7 @@ export interface CheckContext {
  * A check runs after every cache, on every request.
  */
 export interface Check<Scope extends string = never> {
+  // biome-ignore lint/suspicious/noConfusingVoidType: a check that returns nothing has passed
   (access: Access, request: ResourceRequest, context: CheckContext): void | boolean | Promise<void | boolean>
   /** The scopes this check requires, where it knows them: they are advertised in challenges and in the metadata. */
   readonly scopes?: readonly Scope[]

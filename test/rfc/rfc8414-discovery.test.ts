@@ -127,15 +127,33 @@ describe('ASM-03 (RFC 8414 §5): the order of the places', () => {
     expect(asked(issuer)).toEqual([places.rfc8414, places['openid-append']])
   })
 
+  /** One place answers badly, the others as they would. */
+  const at =
+    (path: string, behaviour: Behaviour): Behaviour =>
+    (exchange) =>
+      (exchange.request.path === path ? behaviour : fault.none())(exchange)
+
   test.each(OUTAGES)(
-    'ASM-03 (RFC 8414 §5): %s ends the search: 503, no probing, and it heals',
+    'ASM-03 (RFC 8414 §5): uses the document of the second place after %s at the first',
     async (_, behaviour, http) => {
       const issuer = await bed.issuer({ discovery: ['rfc8414', 'openid-append'] })
+      issuer.always('metadata', at(places.rfc8414, behaviour))
+      const api = bed.api({ issuers: [issuer.issuer], ...(http && { http: { timeout: 0.5, deadline: 2 } }) })
+      expect(await ask(api, issuer.token())).toEqual(granted)
+      expect(api.health().status).toBe('ok')
+    }
+  )
+
+  test.each(OUTAGES)(
+    'ASM-03 (RFC 8414 §5): %s at every place is 503 that names each place, and it heals',
+    async (_, behaviour, http) => {
+      const issuer = await bed.issuer({ path: '/t1' })
       issuer.always('metadata', behaviour)
       const api = bed.api({ issuers: [issuer.issuer], ...(http && { http }) })
       expect(await ask(api, issuer.token())).toEqual(denial.unavailable)
-      expect(new Set(asked(issuer))).toEqual(new Set([places.rfc8414]))
-      expect(asked(issuer).length).toBe(http ? 1 : 2)
+      for (const path of new Set(asked(issuer)))
+        expect(api.health().issuers[0]?.metadata.error).toMatch(`${issuer.origin}${path} `)
+      expect(new Set(asked(issuer)).size).toBe(3)
       expect(issuer.count('jwks')).toBe(0)
       expect(api.health().status).toBe('failed')
       issuer.always('metadata', undefined)
@@ -145,11 +163,41 @@ describe('ASM-03 (RFC 8414 §5): the order of the places', () => {
     }
   )
 
+  test('ASM-03 (RFC 8414 §5): uses the document of the first place where the second answers sooner', async () => {
+    const [issuer, other] = [await bed.issuer({ discovery: ['rfc8414', 'openid-insert'] }), await bed.issuer()]
+    const second = { ...issuer.metadata, jwks_uri: `${other.origin}/jwks` }
+    issuer.always('metadata', (exchange) => {
+      if (exchange.request.path !== places.rfc8414) {
+        fault.body(second)(exchange)
+        return
+      }
+      void issuer.received('metadata', 2).then(() => setTimeout(() => fault.none()(exchange), 50))
+    })
+    const api = bed.api({ issuers: [issuer.issuer], http: { timeout: 10, deadline: 10 } })
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    expect(issuer.count('jwks')).toBe(1)
+  })
+
+  test.each<readonly [string, Behaviour]>([
+    ['500', fault.status(500)],
+    ['404', fault.status(404)],
+    ['a page', fault.html200()],
+    ['the document of another issuer', fault.wrongIssuer()]
+  ])('ASM-03: never asks another place after %s at the place that had the document', async (_, behaviour) => {
+    const issuer = await bed.issuer({ discovery: ['rfc8414', 'openid-insert'] })
+    const api = bed.api({ issuers: [issuer.issuer] })
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    issuer.always('metadata', at(places.rfc8414, behaviour))
+    bed.clock.advance(25 * 3600 + 1)
+    expect(await ask(api, issuer.token())).toEqual(denial.unavailable)
+    expect(new Set(asked(issuer))).toEqual(new Set([places.rfc8414]))
+  })
+
   test('ASM-03 (RFC 9110 §10.2.3): 429 with a Retry-After beyond the deadline is passed on and not retried', async () => {
-    const issuer = await bed.issuer()
+    const issuer = await bed.issuer({ discovery: [] })
     issuer.script('metadata', fault.retryAfter(120))
     expect(await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token())).toEqual(unavailableFor(120))
-    expect(issuer.count('metadata')).toBe(1)
+    expect(asked(issuer)).toEqual([places.rfc8414, places['openid-insert']])
   })
 
   test('ASM-03 (RFC 8414 §5): 500 and then the document is no outage: one retry at the same place', async () => {
@@ -422,13 +470,13 @@ describe('ASM-10 (RFC 9700 §2.6): when metadata is fetched', () => {
       expect(await ask(api, issuer.token())).toEqual(unavailableFor(30))
       bed.clock.advance(30)
     }
-    expect(issuer.count('metadata')).toBe(10)
+    expect(issuer.count('metadata')).toBe(20)
     issuer.always('metadata', fault.html200())
     for (let i = 0; i < 3; i++) {
       expect(await ask(api, issuer.token())).toMatchObject({ status: 500 })
       bed.clock.advance(30)
     }
-    expect(issuer.count('metadata')).toBeGreaterThan(12)
+    expect(issuer.count('metadata')).toBeGreaterThan(24)
     issuer.always('metadata', undefined)
     expect(await ask(api, issuer.token())).toEqual(granted)
   })

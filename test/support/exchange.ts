@@ -127,7 +127,7 @@ export const OUTAGES: readonly Outage[] = [
   ['a body cut short', fault.cut()],
   ['a body of 10 MiB', fault.oversize(10 * 1024 * 1024)],
   ['a body one byte too long', fault.oversize(256 * 1024)],
-  ['a compressed body', fault.gzipBomb(10 * 1024 * 1024)]
+  ['a compressed body that grows', fault.gzipBomb(10 * 1024 * 1024)]
 ]
 
 /** What the API answers to a request with this token. Any error that is not an answer is thrown on. */
