@@ -50,13 +50,10 @@ test('a token longer than maxTokenLength is refused with a hint that names the o
   expect(() => api({ maxTokenLength: 65_537 })).toThrow('`maxTokenLength`')
 })
 
-test.each(['exp', 'iat', 'nbf', 'auth_time'])(
-  '%s in milliseconds is refused as claim, with the word milliseconds',
-  async (name) => {
-    const error = await told(`Bearer ${accessToken({ claims: { [name]: NOW * 1000 } })}`)
-    expect(error).toMatchObject({ reason: 'claim', hint: expect.stringContaining('milliseconds') })
-  }
-)
+test.each(['exp', 'iat', 'nbf'])('%s in milliseconds is refused as claim, with the word milliseconds', async (name) => {
+  const error = await told(`Bearer ${accessToken({ claims: { [name]: NOW * 1000 } })}`)
+  expect(error).toMatchObject({ reason: 'claim', hint: expect.stringContaining('milliseconds') })
+})
 
 test('aud that differs by a final slash, or is missing, is refused with a hint that names the way', async () => {
   expect((await told(`Bearer ${accessToken({ claims: { aud: `${RESOURCE}/` } })}`)).hint).toContain('final slash')

@@ -201,7 +201,7 @@ const NO_ISSUER = 'https://issuer.invalid'
 
 function issuerOf(payload: Record<string, unknown> | undefined): string | undefined {
   const iss = text(payload?.['iss'])
-  if (iss === undefined || /^https:\/\//.test(iss)) return iss
+  if (iss === undefined || iss.startsWith('https://')) return iss
   const isLoopback = /^http:\/\/(?:localhost|127\.[\d.]+|\[::1\])(?=[:/]|$)/.test(iss)
   return isLoopback ? iss : NO_ISSUER
 }
@@ -217,7 +217,8 @@ function remedyFor(token: string, { reason, hint, cause }: ResourceServerError):
 }
 
 function codeOf(cause: unknown): string {
-  return String((cause as { readonly code?: unknown } | undefined)?.code ?? '')
+  const code = (cause as { readonly code?: unknown } | undefined)?.code
+  return typeof code === 'string' ? code : ''
 }
 
 function isCertificateError(cause: unknown): boolean {

@@ -41,6 +41,10 @@ const isOutage = ({ status, body }: Document): boolean =>
 
 const isUtf8 = (bytes: Buffer): boolean => Buffer.from(bytes.toString()).equals(bytes)
 
+/** A byte order mark before a fetched document says nothing (RFC 8259 §8.1). */
+const withoutMark = (bytes: Buffer): Buffer =>
+  bytes.subarray(0, 3).equals(Buffer.of(0xef, 0xbb, 0xbf)) ? bytes.subarray(3) : bytes
+
 interface Setting {
   readonly endpoint: Endpoint
   /** True where a server remembers nothing of a document: the next one may be asked with the same. */
@@ -141,7 +145,7 @@ export function jwks(): Promise<Target> {
 
 function keysOf(document: Document): readonly unknown[] {
   if (document.status !== 200 || isOutage(document)) return []
-  const keys = objectOf(document.body)?.['keys']
+  const keys = objectOf(withoutMark(document.body))?.['keys']
   return Array.isArray(keys) && keys.length <= 100 ? keys : []
 }
 
@@ -211,7 +215,7 @@ export function metadata(): Promise<Target> {
 }
 
 function expectedOfMetadata(document: Document): Expected {
-  const { jwks_uri: uri, issuer } = objectOf(document.body) ?? {}
+  const { jwks_uri: uri, issuer } = objectOf(withoutMark(document.body)) ?? {}
   const isJson = /^application\/([\w.-]+\+)?json$/.test(mediaType(document))
   if (document.status !== 200 || isOutage(document) || !isJson || issuer !== ISSUER) return 'refused'
   if (typeof uri !== 'string' || !URL.canParse(uri)) return 'refused'
@@ -253,7 +257,7 @@ export const signedIntrospection = (): Promise<Target> => introspected(true)
 
 async function plainAnswerOf(document: Document): Promise<Json | undefined> {
   const isJson = document.status === 200 && !isOutage(document) && mediaType(document).endsWith('json')
-  return isJson ? objectOf(document.body) : undefined
+  return isJson ? objectOf(withoutMark(document.body)) : undefined
 }
 
 async function signedAnswerOf(document: Document): Promise<Json | undefined> {

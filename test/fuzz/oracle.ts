@@ -107,6 +107,8 @@ export function isGrant(claims: Json, { required }: Rules): boolean {
     !isDeep(claims, MAX_DEPTH) &&
     ['iss', 'sub', 'jti', 'client_id'].every((name) => isAbsentOr(isText, claims[name])) &&
     [exp, nbf, iat, authTime].every((date) => isAbsentOr(isNumber, date)) &&
+    // Larger numbers count milliseconds.
+    [exp, nbf, iat].every((date) => isAbsentOr((value) => (value as number) <= 1e11, date)) &&
     isAbsentOr((value) => value === ISSUER, iss) &&
     audienceOf(aud).every((one) => typeof one === 'string') &&
     audienceOf(aud).includes(RESOURCE) &&

@@ -611,7 +611,10 @@ describe('RFC 9449 §4.3 (9): the target URI', () => {
 
   test('the log is told what was expected and received, the client is not', async () => {
     const error = await refusal(() => both.authorize(dpop(key.proof({ token, url: 'https://evil.example/secret' }))))
-    expect(error).toMatchObject({ expected: ['https://api.example.com'], received: 'https://evil.example/secret' })
+    expect(error).toMatchObject({
+      expected: ['https://api.example.com/items'],
+      received: 'https://evil.example/secret'
+    })
     expect(JSON.stringify([error.toJSON(), error.headers, error.message])).not.toContain('secret')
   })
 })
