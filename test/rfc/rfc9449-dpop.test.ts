@@ -313,6 +313,17 @@ const FLAWS: readonly Flaw[] = [
     flaw: { header: { alg: 'none' }, sign: () => new Uint8Array() },
     reason: 'proof_algorithm'
   },
+  {
+    id: 'DPP-07',
+    title: 'an Ed25519 key of small order, under which many signatures are good (RFC 8032 §8.4)',
+    flaw: {
+      header: {
+        alg: 'EdDSA',
+        jwk: { kty: 'OKP', crv: 'Ed25519', x: Buffer.from([1, ...Array(31).fill(0)]).toString('base64url') }
+      }
+    },
+    reason: 'proof_key'
+  },
   { id: 'DPP-06', title: 'a signature by another key', flaw: { key: other.key }, reason: 'proof_signature' },
   { id: 'DPP-06', title: 'no signature', flaw: { sign: () => new Uint8Array() }, reason: 'proof_signature' },
   { id: 'DPP-06', title: 'a signature of zeros', flaw: { sign: () => new Uint8Array(64) }, reason: 'proof_signature' },
