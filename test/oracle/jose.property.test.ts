@@ -184,6 +184,11 @@ const STRICTER: Readonly<Record<string, Stricter>> = {
     applies: ({ bytes }) => bytes.slice(0, 2).some((one) => levelsOf(one.toString()) > 64),
     examples: () => [mint({ header: { x: nested(64) } }), mint({ claims: { x: nested(64) } })]
   },
+  'RFC 7519 §2: a time is in seconds, and none is after the year 5138': {
+    reasons: ['claim'],
+    applies: ({ claims }) => Number.isFinite(claims['exp']) && (claims['exp'] as number) > 1e11,
+    examples: () => [mint({ claims: { exp: NOW * 1000 } }), mint({ claims: { exp: 1e300 } })]
+  },
   'TRN-09: a token is at most 16384 characters': {
     reasons: ['malformed'],
     applies: ({ token }) => token.length > 16_384,
@@ -224,7 +229,7 @@ const STRICTER: Readonly<Record<string, Stricter>> = {
     examples: () => ['read\twrite', 'a"b', 'é', 7, [7], {}, null].map((value) => mint({ claims: { scope: value } }))
   },
   'DEF-05: `iat` lies at most 60 s ahead': {
-    reasons: ['not_yet_valid'],
+    reasons: ['not_yet_valid', 'claim'],
     applies: ({ claims }) => (claims['iat'] as number) > clock.now() + 60,
     examples: () => [mint({ claims: { iat: NOW + 61 } })]
   },
