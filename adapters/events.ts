@@ -102,7 +102,7 @@ function read(stream: Readable): Promise<Body> {
       resolve(body)
     }
     stream.on('data', onData).on('end', onEnd).on('close', onBroken).on('aborted', onBroken)
-    // This one stays: an error may follow the answer, and one that nobody hears ends the process.
+    // This one stays: an error may follow the answer, and an error without a listener ends the process.
     stream.on('error', onBroken).resume()
   })
 }

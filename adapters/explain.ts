@@ -118,7 +118,7 @@ export function explainChecks(
   const [, scheme = '', token = ''] = /^(\S+) +(\S+)$/.exec(authorization) ?? []
   const segments = token.split('.').length
   const isJwt = segments === 3
-  // Nobody was asked about a token that is encrypted to somebody else.
+  // A token that is encrypted to another party was not introspected.
   const isUnreadable = segments === 5 && (reason === 'type' || reason === 'decryption')
   const all = [
     ...REQUEST,

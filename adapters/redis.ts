@@ -99,7 +99,7 @@ const WINDOW = 60
  * `add` throws `OwnerQuotaExceeded` for an owner over its bound.
  *
  * @param client  yours. With node-redis listen to its `error` event: without a listener it ends the process
- * @throws {TypeError} at once, for something that is no such client, or a bound that is not a positive integer
+ * @throws {TypeError} at once, for something that is not such a client, or a bound that is not a positive integer
  */
 export function redisStore(
   client: RedisClient,
