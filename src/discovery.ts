@@ -28,6 +28,8 @@ export interface Discovered {
   readonly document: AuthorizationServerMetadata
   /** As it came. */
   readonly text: string
+  /** Where it was found, as messages name it. */
+  readonly place: string
 }
 
 export type DiscoverySettings = Pick<
@@ -87,7 +89,7 @@ export function createDiscovery(
       const read = readAnswer(answer, settings)
       heard(place.label, typeof read === 'string' ? read : undefined, answer)
       if (typeof read === 'string') return { problem: `${place.label} ${read}` }
-      return { found: { document: read, text: answer.body }, answer }
+      return { found: { document: read, text: answer.body, place: place.label }, answer }
     } catch (failure) {
       if (!(failure instanceof Unavailable)) throw failure
       heard(place.label, failure.problem.slice(place.label.length + 1), undefined)

@@ -11,7 +11,7 @@ import type { Waiting } from './callers.js'
 import { deepFreeze } from './claims.js'
 import { isFormEncoded } from './client-auth.js'
 import { InvalidToken, Misconfigured, Unavailable } from './errors.js'
-import type { Answer, Http } from './http.js'
+import { type Answer, describeStatus, type Http } from './http.js'
 import type { IntrospectionSettings } from './introspection-settings.js'
 import type { Issuer } from './issuer.js'
 import { isTooDeep, MAX_DEPTH } from './json.js'
@@ -138,7 +138,7 @@ function requireSuccess(status: number, about: string, { auth, clientId }: Intro
   throw new Misconfigured(
     status === 401 || status === 403 || status === 400
       ? `${about} answered ${status} to our request: check \`introspection.auth\` and \`clientId\`, and that this client may introspect${encoded}`
-      : `${about} answered ${status}, which RFC 7662 does not provide for: check \`introspection.endpoint\``
+      : `${about} ${describeStatus(status)}; RFC 7662 does not provide for that: check \`introspection.endpoint\``
   )
 }
 

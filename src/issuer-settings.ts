@@ -2,7 +2,7 @@
 import { type IntrospectionSettings, type Means, readIntrospection } from './introspection-settings.js'
 import { type KeySet, readKeySet } from './key-set.js'
 import type { IssuerOptions, JwksAuth, StatusListOptions } from './options.js'
-import type { Problems } from './problems.js'
+import { Problems } from './problems.js'
 import { SIGNATURE_ALGORITHMS } from './signature.js'
 import type { SignatureAlgorithm } from './types.js'
 
@@ -133,6 +133,13 @@ export function readIssuerOptions(
     requireEncrypted: readRequireEncrypted(options.requireEncrypted, tokens, means, at('requireEncrypted'), problems),
     statusList: readStatusList(options, tokens, at('statusList'), problems)
   })
+}
+
+/** True for what the option `issuer` takes. */
+export function isIssuerIdentifier(value: unknown): value is string {
+  const problems = new Problems()
+  requireIssuer(value, 'issuer', problems)
+  return !problems.any
 }
 
 function requireIssuer(issuer: unknown, path: string, problems: Problems): void {

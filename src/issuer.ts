@@ -6,7 +6,7 @@ import { andThen } from './awaitable.js'
 import { createDiscovery, readMetadata, requireEndpoint, requireIntrospectionEndpoint } from './discovery.js'
 import { Unavailable } from './errors.js'
 import { createFleet } from './fleet.js'
-import { type Answer, describeStatus, type Http } from './http.js'
+import { type Answer, describeStatus, type Exchange, type Http } from './http.js'
 import type { IssuerSettings } from './issuer-settings.js'
 import { jwksAuthFields } from './jwks-auth.js'
 import type { KeySource } from './jwt.js'
@@ -204,39 +204,27 @@ export function createIssuer(
         retryAfter: droppedAt + DROPPED_FOR - since
       })
     const { url, answer } = await locateKeySet(again)
-    const set = { ...readPublishedKeySet(answer, url, keyEvents), ...dates(since, lifetime(answer.cacheControl)) }
+    const published = readPublishedKeySet(answer, url, keyEvents, settings.jwksAuth !== undefined)
+    const set = { ...published, ...dates(since, lifetime(answer.cacheControl)) }
     return { document: set, text: answer.body }
   }
-
-  const getKeySet = (
-    url: string,
-    again: boolean,
-    credentials: Readonly<Record<string, string>> = {}
-  ): Promise<Answer> =>
-    http({
-      url,
-      method: 'GET',
-      headers: {
-        ...credentials,
-        accept: 'application/json, application/jwk-set+json',
-        ...(again && { 'cache-control': 'no-cache' })
-      },
-      dependency: 'jwks'
-    })
 
   /** The answer, and who gave it. Where the key set is no more, the metadata may say by now where it is. */
   const locateKeySet = async (again: boolean): Promise<{ readonly url: string; readonly answer: Answer }> => {
     if (settings.jwksUri !== undefined) {
       const url = settings.jwksUri
       // Of the issuer and not of the first settings: a resolver's latest answer has the function that counts.
-      return { url, answer: await getKeySet(url, again, await jwksAuthFields(issuer.settings, callbackTimeout)) }
+      return {
+        url,
+        answer: await http(keySetExchange(url, again, await jwksAuthFields(issuer.settings, callbackTimeout)))
+      }
     }
     const known = await metadata.source()
     const url = requireEndpoint(known.document, 'jwks_uri', settings)
-    const answer = await getKeySet(url, again)
+    const answer = await http(keySetExchange(url, again))
     if (answer.status < 400 || answer.status > 499) return { url, answer }
     const moved = await currentJwksUri(known, url)
-    return moved === url ? { url, answer } : { url: moved, answer: await getKeySet(moved, again) }
+    return moved === url ? { url, answer } : { url: moved, answer: await http(keySetExchange(moved, again)) }
   }
 
   /** Bounded as any question about the metadata is. Where they cannot be had, what is known stands. */
@@ -331,16 +319,40 @@ function lifetime(cacheControl: string): number {
 }
 
 /**
+ * How a key set is asked for.
+ *
+ * @param again         past caches on the way
+ * @param credentials   header fields of `jwksAuth`
+ */
+export function keySetExchange(
+  url: string,
+  again: boolean,
+  credentials: Readonly<Record<string, string>> = {}
+): Exchange {
+  const headers = {
+    ...credentials,
+    accept: 'application/json, application/jwk-set+json',
+    ...(again && { 'cache-control': 'no-cache' })
+  }
+  return { url, method: 'GET', headers, dependency: 'jwks' }
+}
+
+/**
  * A published set that is empty, malformed or too large is a failed attempt: it never replaces a good one.
  *
+ * @param hasCredentials  whether `jwksAuth` is configured
  * @throws {Unavailable}
  */
-function readPublishedKeySet(answer: Answer, url: string, events: KeyEvents): KeySet {
+export function readPublishedKeySet(answer: Answer, url: string, events: KeyEvents, hasCredentials: boolean): KeySet {
   const { host } = new URL(url)
   if (answer.status === 401 || answer.status === 403)
     throw new Unavailable(
       'jwks',
-      `${host} answered ${answer.status} for the key set: an endpoint that wants credentials needs \`jwksUri\` and \`jwksAuth\``
+      `${host} answered ${answer.status} for the key set: ${
+        hasCredentials
+          ? 'it does not accept the credentials of `jwksAuth`'
+          : 'an endpoint that wants credentials needs `jwksUri` and `jwksAuth`'
+      }`
     )
   if (answer.status !== 200) {
     const isRedirect = answer.status >= 300 && answer.status < 400

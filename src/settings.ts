@@ -119,6 +119,13 @@ export function readSettings(options: ResourceServerOptions): Settings {
   return Object.freeze(settings)
 }
 
+/** True for what the option `resource` takes. */
+export function isResourceIdentifier(value: unknown): value is string {
+  const problems = new Problems()
+  readResource(value, problems)
+  return !problems.any
+}
+
 function readResource(resource: unknown, problems: Problems): string {
   const url = problems.url(resource, 'resource', 'this API’s identifier, such as https://api.example.com')
   if (url?.hash) problems.add('resource', 'must have no fragment (RFC 9728 §1.2)', 'remove everything from the #')

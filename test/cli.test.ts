@@ -10,6 +10,7 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
 import { afterEach, describe, expect, test } from 'vitest'
+import { fetchDispatcher } from '../adapters/fetch.js'
 import { createTestIssuer, type TestIssuer } from '../adapters/testing.js'
 import { type DoctorOptions, doctor } from '../src/cli/doctor.js'
 import { type ExplainOptions, explain } from '../src/cli/explain.js'
@@ -46,6 +47,7 @@ async function onTerminal(
     readFile: async () => '',
     fetch,
     now: () => Date.now() / 1000,
+    ...(more.fetch && { http: { dispatcher: fetchDispatcher(more.fetch) } }),
     ...more
   })
   return { ...written, code }
@@ -101,7 +103,7 @@ describe('doctor', () => {
     expect(out).toContain('1 of 1 usable\n    key-1 (EC ES256 P-256)\n')
     expect(out).toContain(`✓ Introspection at ${as.issuer}/introspect\n`)
     // The test kit answers anybody, which is what the doctor is there to find.
-    expect(out).toContain('✗ It refuses whoever does not authenticate\n')
+    expect(out).toContain('✗ It refuses callers that do not authenticate\n')
     expect(out).toContain(`issuer: "${as.issuer}"`)
     expect(out).toContain('resourceServer({')
     expect(code).toBe(1)
@@ -156,19 +158,23 @@ describe('doctor', () => {
     y: 'y77t-RvAHRKTsSGdIYUfweuOvwrvDD-Q3Hv5J0fSKbE'
   }
 
-  test.each<readonly [title: string, documents: Documents, finding: string]>([
+  test.each<readonly [title: string, documents: Documents, finding: string | RegExp]>([
     ['no metadata', () => ({}), '✗ There is metadata that may be used'],
-    ['metadata of another issuer', (o) => ({ [AS]: { body: { ...good(o), issuer: `${o}/` } } }), 'to the letter'],
-    ['metadata that are no JSON', () => ({ [AS]: { body: '<html>' } }), 'not a JSON object'],
+    [
+      'metadata of another issuer',
+      (o) => ({ [AS]: { body: { ...good(o), issuer: `${o}/` } } }),
+      'they must be exactly equal (RFC 8414 §3.3)'
+    ],
+    ['metadata that are no JSON', () => ({ [AS]: { body: '<html>' } }), 'answered with broken JSON'],
     [
       'metadata behind a redirect',
       (o) => ({ [AS]: { status: 302, headers: { Location: `${o}/x` }, body: '' } }),
-      'redirects are not followed'
+      'answered 302, a redirect, which is not followed'
     ],
     [
       'metadata whose issuer is nested too deep to be written',
       () => ({ [AS]: { body: `{"issuer":${nested}}` } }),
-      'not a JSON object of at most 262144 bytes and 64 levels'
+      'names no issuer'
     ],
     ['no jwks_uri', (o) => ({ [AS]: { body: { issuer: o } } }), '✗ The metadata have a `jwks_uri`'],
     ['no keys', (o) => ({ [AS]: { body: good(o) }, '/jwks': { status: 500, body: {} } }), 'answered 500'],
@@ -177,7 +183,11 @@ describe('doctor', () => {
       (o) => ({ [AS]: { body: good(o) }, '/jwks': { body: { key: 1 } } }),
       'it has no list `keys`'
     ],
-    ['an empty key set', (o) => ({ [AS]: { body: good(o) }, '/jwks': { body: { keys: [] } } }), '0 of 0 usable'],
+    [
+      'an empty key set',
+      (o) => ({ [AS]: { body: good(o) }, '/jwks': { body: { keys: [] } } }),
+      ' published no usable key'
+    ],
     [
       'members of a key set that are no keys at all',
       (o) => ({
@@ -192,7 +202,7 @@ describe('doctor', () => {
         [AS]: { body: good(o) },
         '/jwks': { body: { keys: [{ kid: 'a', kty: { toString: 1 }, alg: ['x'], crv: null }] } }
       }),
-      '0 of 1 usable\n    a ()\n'
+      ' published no usable key (keys[0] is of no supported kty, crv and alg)'
     ],
     [
       'lists of what is no text',
@@ -206,12 +216,12 @@ describe('doctor', () => {
           }
         }
       }),
-      'clients authenticate by none\n'
+      '✓ Introspection at '
     ],
     [
       'a private key',
       (o) => ({ [AS]: { body: good(o) }, '/jwks': { body: { keys: [{ ...key, kid: 'a', d: 'AAAA' }] } } }),
-      '✗ Not used: keys[0] is a private'
+      ' published no usable key (keys[0] is a private'
     ],
     [
       'one kid twice',
@@ -249,12 +259,12 @@ describe('doctor', () => {
     [
       'introspection that is broken',
       (o) => ({ [AS]: { body: { ...good(o), introspection_endpoint: `${o}/i` } }, '/i': { status: 500, body: {} } }),
-      '! It refuses whoever does not authenticate\n    answered 500'
+      /! It refuses callers that do not authenticate\n {4}\S+ answered 500\n/
     ]
   ])('finds %s', async (_title, documents, finding) => {
     const issuer = await serve(documents)
     const { out, code } = await examine({ issuer })
-    expect(out).toContain(finding)
+    expect(out).toMatch(finding)
     expect(code).toBe(out.includes('✗') ? 1 : 0)
   })
 
@@ -263,7 +273,7 @@ describe('doctor', () => {
     async (status) => {
       const issuer = await serveIntrospection(status)
       const { out, code } = await examine({ issuer })
-      expect(out).toContain(`✓ It refuses whoever does not authenticate (${status})\n`)
+      expect(out).toContain(`✓ It refuses callers that do not authenticate (${status})\n`)
       expect(code).toBe(0)
     }
   )
@@ -272,7 +282,7 @@ describe('doctor', () => {
   test.each([404, 405, 415, 429, 204])('introspection that answers %i says nothing of who may ask', async (status) => {
     const issuer = await serveIntrospection(status)
     const { out, code } = await examine({ issuer })
-    expect(out).toContain(`! It refuses whoever does not authenticate\n    answered ${status}\n`)
+    expect(out).toMatch(new RegExp(`! It refuses callers that do not authenticate\n {4}(?:\\S+ )?answered ${status}\n`))
     expect(code).toBe(0)
   })
 
@@ -329,7 +339,7 @@ describe('doctor', () => {
     expect(new Set(asked)).toEqual(new Set([issuer]))
   })
 
-  test('OpenID metadata of an issuer with a path; and plain http elsewhere is refused', async () => {
+  test('OpenID metadata of an issuer with a path; and plain http elsewhere is refused without asking anything', async () => {
     const origin: string = await serve((o) => ({
       '/tenant/.well-known/openid-configuration': { body: { issuer: `${o}/tenant`, jwks_uri: `${o}/jwks` } },
       '/jwks': { body: { keys: [{ ...key, kid: 'a' }] } }
@@ -338,11 +348,11 @@ describe('doctor', () => {
     expect(out).toContain(`· Metadata at ${origin}${AS}/tenant\n    answered 404`)
     expect(out).toContain(`✓ Metadata at ${origin}/tenant/.well-known/openid-configuration`)
     expect(code).toBe(0)
-    const refuse = (async () => Promise.reject(new Error('not here'))) as typeof fetch
-    const plain = await examine({ issuer: 'http://as.example.com/?a=1' }, { fetch: refuse })
-    expect(plain.out).toContain('✗ It is an https URL')
-    expect(plain.out).toContain('✗ It has no query and no fragment')
-    expect(plain.code).toBe(2)
+    const plain = await examine({ issuer: 'http://as.example.com/?a=1' })
+    expect(plain.out).toContain('✗ A resource server starts with these options')
+    expect(plain.out).toContain('use https; http is accepted for localhost')
+    expect(plain.out).toContain('has a query or a fragment')
+    expect(plain.code).toBe(1)
   })
 
   test('who cannot be reached: 2, and what to look at', async () => {
@@ -378,7 +388,7 @@ describe('doctor', () => {
     const half = await examine({ issuer: as.issuer, resource: silent })
     expect(half.out).toContain('! ')
     expect(half.out).toContain('No `resource_metadata` (RFC 9728 §5.1)')
-    expect(half.out).toContain('it must be equal to the letter (RFC 9728 §3.3)')
+    expect(half.out).toContain('it must be exactly equal (RFC 9728 §3.3)')
     expect(half.out).toContain('✗ It names this issuer\n    `authorization_servers`: none\n')
     const odd: string = await serve(() => ({
       '/.well-known/oauth-protected-resource': {
@@ -405,9 +415,9 @@ describe('doctor', () => {
   test('what a server says, or an address, begins no line', async () => {
     const forged = (where: string): string => `\n✓ forged by ${where}`
     const origin = 'https://as.example.com'
-    const [issuer, resource] = [`${origin}/${forged('issuer')}`, `${origin}/${forged('resource')}`]
+    const [address, resource] = [`${origin}/${forged('issuer')}`, `${origin}/${forged('resource')}`]
     const metadata = {
-      issuer,
+      issuer: origin,
       jwks_uri: `${origin}/jwks`,
       introspection_endpoint: `${origin}/i`,
       introspection_endpoint_auth_methods_supported: ['none', forged('method')],
@@ -417,18 +427,26 @@ describe('doctor', () => {
       isTTY: true,
       noColor: true,
       fetch: fetchOf((url) =>
-        url.endsWith('/jwks') ? { keys: [{ ...key, kid: forged('kid'), alg: forged('alg') }] } : document
+        url.endsWith('/jwks')
+          ? {
+              keys: [
+                { ...key, kid: 'good' },
+                { ...key, kid: forged('kid'), alg: forged('alg') }
+              ]
+            }
+          : document
       )
     })
-    const well = await examine({ issuer, resource }, answering(metadata))
-    const broken = await examine({ issuer }, answering({ ...metadata, jwks_uri: 'none' }))
-    for (const { out, err } of [well, broken]) {
+    const well = await examine({ issuer: origin }, answering(metadata))
+    const broken = await examine({ issuer: origin }, answering({ ...metadata, jwks_uri: 'none' }))
+    const odd = await examine({ issuer: address, resource }, answering(metadata))
+    for (const { out, err } of [well, broken, odd]) {
       expect(out.match(/^\s*✓ forged.*/gm)).toBeNull()
       expect(err.match(/^\s*✓ forged.*/gm)).toBeNull()
     }
-    for (const where of ['issuer', 'resource', 'method', 'algorithm', 'kid', 'alg'])
-      expect(well.out).toContain(`�✓ forged by ${where}`)
-    expect(well.err).toContain('�✓ forged by resource …')
+    for (const where of ['method', 'algorithm', 'kid', 'alg']) expect(well.out).toContain(`�✓ forged by ${where}`)
+    for (const where of ['issuer', 'resource']) expect(odd.out).toContain(`�✓ forged by ${where}`)
+    expect(odd.err).toContain('�✓ forged by resource …')
     expect(broken.out).toContain('has no jwks_uri')
   })
 
@@ -464,12 +482,11 @@ describe('doctor', () => {
 
   test('the configuration to paste is harmless, and the same text to who reads it', async () => {
     const issuer = 'https://as.example.com/\u202e\u009b'
-    const { out } = await examine(
-      { issuer, resource: 'https://api.example.com/\u202e' },
-      { fetch: fetchOf(() => good(issuer)) }
-    )
-    expect(out).toContain(String.raw`issuer: "https://as.example.com/\u202e\u009b"`)
-    expect(out).toContain(String.raw`resource: "https://api.example.com/\u202e"`)
+    const resource = 'https://api.example.com/\u202e'
+    const { out } = await examine({ issuer, resource, json: true }, { fetch: fetchOf(() => ({})) })
+    const { configuration } = JSON.parse(out) as { configuration: string }
+    expect(configuration).toContain(String.raw`issuer: "https://as.example.com/\u202e\u009b"`)
+    expect(configuration).toContain(String.raw`resource: "https://api.example.com/\u202e"`)
     for (const obeyed of ['\u009b', '\u202e']) expect(out).not.toContain(obeyed)
   })
 
@@ -483,7 +500,7 @@ describe('doctor', () => {
       more()
     })
     const { out, code } = await examine({ issuer })
-    expect(out).toContain('not a JSON object of at most 262144 bytes')
+    expect(out).toContain('sent a body of more than 262144 bytes')
     expect(code).toBe(1)
   })
 })
@@ -585,7 +602,7 @@ describe('explain', () => {
     expect(code).toBe(1)
     expect(out).toContain('It is opaque')
     expect(out).toContain('If this authorization server issues opaque tokens: `introspection`')
-    await expect(ask(options, { readFile: async () => '[]' })).rejects.toThrow(/^--jwks: the file is no key set/)
+    await expect(ask(options, { readFile: async () => '[]' })).rejects.toThrow(/^--jwks: the file is not a key set/)
     const evil = as.token({ sub: '\u001b[2J', iss: 'https://as.test/\u202e', jti: 'a\n✓ forged', txn: '##[group]' })
     const said = await ask({ ...options, token: evil }, terminal)
     expect(said.out).not.toContain('\u001b')
@@ -711,12 +728,12 @@ describe('the command', () => {
     expect(err).not.toContain(SECRET.slice(2))
   })
 
-  test('what is wrong with a token obeys no terminal and no log', async () => {
+  test('prints an issuer that is not a URL without what a terminal or a log obeys, and exits 1', async () => {
     const as = await createTestIssuer()
     const token = as.token({ iss: 'https://as.example/\u009b2J\u202e##vso[task.complete]\n' })
-    const { err, code } = await run(['explain', token])
-    expect(code).toBe(2)
-    expect(err).toContain(String.raw`is "https://as.example/�2J��#vso[task.complete]\n"`)
+    const { out, err, code } = await run(['explain', token])
+    expect({ err, code }).toEqual({ err: '', code: 1 })
+    expect(out).toContain(String.raw`"https://as.example/�2J��#vso[task.complete]\n"`)
   })
 
   test('--help says how it is used', async () => {

@@ -1,24 +1,39 @@
 /**
  * `doctor`: what an authorization server publishes, as a resource server needs it, and whether an API in front of it says
  * what it must. It asks for public documents, and once for a protected route and for introspection without credentials;
- * it sends no secret and changes nothing.
+ * it changes nothing, and sends no secret but the token of `--jwks-token-file` to `--jwks-uri`.
+ *
+ * The authorization server is asked and read by the resource server's own code, so that both come to the same verdict.
  */
-
-import { requireEndpoint } from '../discovery.js'
-import type { Misconfigured } from '../errors.js'
+import { createDiscovery, type Heard, requireEndpoint } from '../discovery.js'
+import { type Answer, describeStatus } from '../http.js'
+import { type IssuerOptions, ResourceServerError } from '../index.js'
+import { keySetExchange, readPublishedKeySet } from '../issuer.js'
+import type { IssuerSettings } from '../issuer-settings.js'
 import { parseObject } from '../json.js'
-import { readKeySet } from '../key-set.js'
+import { jwksAuthFields } from '../jwks-auth.js'
+import type { KeySet } from '../key-set.js'
+import { isLoopback } from '../problems.js'
+import { readSettings, type Settings } from '../settings.js'
+import type { AuthorizationServerMetadata } from '../types.js'
+import { type Asking, createAsking, problemOf } from './asking.js'
+import { causeOf, certificateRemedy } from './causes.js'
 import { type Finding, harmless, inLine, json, painter, type Terminal, waiting, writeFinding } from './terminal.js'
 
 export interface DoctorOptions {
   readonly issuer: string
   /** An API: its metadata, and the challenge of its address. */
   readonly resource?: string | undefined
+  /** As the options of an issuer. */
+  readonly metadataUrl?: string | undefined
+  readonly jwksUri?: string | undefined
+  /** A file with the bearer token that `jwksUri` wants. */
+  readonly jwksTokenFile?: string | undefined
   readonly json: boolean
 }
 
+/** Milliseconds for an answer of the API, and bytes of it. */
 const PATIENCE = 5000
-/** As much as the resource server reads. */
 const MAX_BYTES = 256 * 1024
 /** Seconds by which clocks may differ without a word. */
 const SKEW = 5
@@ -27,143 +42,165 @@ const MAX_FRESH = 86_400
 
 type Document = Readonly<Record<string, unknown>>
 
-interface Fetched {
-  readonly url: string
-  /** 0 for no answer. */
-  readonly status: number
-  readonly headers: Headers
-  readonly document: Document | undefined
-  readonly problem: string | undefined
-}
-
-/** @returns the exit code: 0 all is well, 1 something is wrong, 2 nothing could be asked */
-export async function doctor(
-  { issuer, resource, json: asJson }: DoctorOptions,
-  terminal: Terminal
-): Promise<0 | 1 | 2> {
+/** @returns the exit code: 0 all is well, 1 something is wrong, 2 no authorization server was reached */
+export async function doctor(options: DoctorOptions, terminal: Terminal): Promise<0 | 1 | 2> {
+  const { issuer, resource, json: asJson } = options
   const findings: Finding[] = []
   const add = (verdict: Finding['verdict'], name: string, detail?: string): void => {
     findings.push({ verdict, name: inLine(name), detail: detail === undefined ? undefined : harmless(detail) })
     const last = findings.at(-1) as Finding
     if (!asJson) writeFinding(terminal, last)
   }
-  const get = (url: string, init: RequestInit = {}): Promise<Fetched> =>
-    waiting(terminal, `asking ${url}`, fetchDocument(terminal, url, init))
   const paint = painter(terminal)
   if (!asJson) terminal.out(`${paint('bold', 'Issuer')} ${inLine(issuer)}\n`)
 
-  checkAddress(issuer, add)
-  const { metadata, reached, date } = await findMetadata(issuer, get, add)
-  if (date !== undefined) checkClock(date, terminal.now(), add)
-  if (metadata !== undefined) {
-    await checkKeys(metadata, issuer, get, add)
-    await checkIntrospection(metadata, issuer, get, add)
-    checkFeatures(metadata, add)
-  }
+  const settings = readOptions(options, terminal, add)
+  const { usable, reached, metadata } = settings
+    ? await checkIssuer(settings, terminal, add)
+    : { usable: false, reached: true, metadata: undefined }
   if (resource !== undefined) {
     if (!asJson) terminal.out(`\n${paint('bold', 'Resource')} ${inLine(resource)}\n`)
-    await checkResource(resource, issuer, get, add)
+    await checkResource(resource, issuer, terminal, add)
   }
-  const isWell = metadata !== undefined && !findings.some(({ verdict }) => verdict === 'failed')
-  const configuration = configurationFor(issuer, resource, metadata)
+  const isWell = usable && !findings.some(({ verdict }) => verdict === 'failed')
+  const configuration = configurationFor(options, metadata)
   if (asJson) terminal.out(json({ issuer, resource, ok: isWell, findings, configuration }))
-  else if (metadata !== undefined) terminal.out(`\n${paint('bold', 'To paste')}\n\n${configuration}`)
+  else if (usable) terminal.out(`\n${paint('bold', 'To paste')}\n\n${configuration}`)
   if (!reached) return 2
   return isWell ? 0 : 1
 }
 
 type Add = (verdict: Finding['verdict'], name: string, detail?: string) => void
-type Get = (url: string, init?: RequestInit) => Promise<Fetched>
 
-async function fetchDocument({ fetch }: Terminal, url: string, init: RequestInit): Promise<Fetched> {
-  const nothing = { url, status: 0, headers: new Headers(), document: undefined }
+const ANY_RESOURCE = 'https://api.example.com'
+
+/** What the configuration to paste says of the issuer. */
+function issuerEntry({ issuer, metadataUrl, jwksUri, jwksTokenFile }: DoctorOptions): IssuerOptions {
+  return {
+    issuer,
+    ...(metadataUrl !== undefined && { metadataUrl }),
+    ...(jwksUri !== undefined && { jwksUri }),
+    ...(jwksTokenFile !== undefined && { jwksAuth: { tokenFile: jwksTokenFile } })
+  }
+}
+
+/** The settings of a resource server with these options; undefined if it does not start with them, which is told. */
+function readOptions(options: DoctorOptions, { http }: Terminal, add: Add): Settings | undefined {
   try {
-    const response = await fetch(url, {
-      ...init,
-      redirect: 'manual',
-      signal: AbortSignal.timeout(PATIENCE),
-      headers: { accept: 'application/json', ...(init.headers as Record<string, string>) }
-    })
-    const { status, headers } = response
-    if (status >= 300 && status < 400)
-      return { ...nothing, status, headers, problem: `answered ${status}: redirects are not followed` }
-    const document = parseObject(await readSome(response))
-    const problem =
-      document === undefined
-        ? `answered with something that is not a JSON object of at most ${MAX_BYTES} bytes and 64 levels`
-        : undefined
-    return { url, status, headers, document, problem: status === 200 ? problem : `answered ${status}` }
+    const issuers = [issuerEntry(options)]
+    const settings = readSettings({ resource: options.resource ?? ANY_RESOURCE, issuers, ...(http && { http }) })
+    add('passed', isLoopback(new URL(options.issuer)) ? 'It is an address of this machine' : 'It is an https URL')
+    return settings
   } catch (error) {
-    const { cause } = error as Error
-    const why = cause instanceof Error ? cause.message || String((cause as NodeJS.ErrnoException).code) : String(error)
-    return { ...nothing, problem: `could not be reached: ${why}` }
+    if (!(error instanceof TypeError)) throw error
+    add('failed', 'A resource server starts with these options', error.message.split('\n').slice(1).join('\n'))
+    return undefined
   }
 }
 
-/** What is longer is cut, and then no JSON any more. */
-async function readSome({ body }: Response): Promise<string> {
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  for await (const chunk of body ?? []) {
-    bytes += chunk.byteLength
-    if (bytes > MAX_BYTES) break
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString()
-}
-
-function checkAddress(issuer: string, add: Add): void {
-  const { protocol, hostname, search, hash } = new URL(issuer)
-  const isLocal = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(hostname)
-  if (protocol !== 'https:' && !isLocal) add('failed', 'It is an https URL', 'RFC 8414 §2: use https.')
-  else add('passed', isLocal ? 'It is an address of this machine' : 'It is an https URL')
-  if (search !== '' || hash !== '') add('failed', 'It has no query and no fragment', 'RFC 8414 §2.')
-}
-
-/** RFC 8414 §3.1, and OpenID Connect Discovery §4, inserted and appended. */
-function placesOf(issuer: string): readonly string[] {
-  const { origin, pathname } = new URL(issuer)
-  const path = pathname.replace(/\/$/, '')
-  return [
-    ...new Set([
-      `${origin}/.well-known/oauth-authorization-server${path}`,
-      `${origin}/.well-known/openid-configuration${path}`,
-      `${origin}${path}/.well-known/openid-configuration`
-    ])
-  ]
-}
-
-interface Found {
-  readonly metadata: Document | undefined
+/** How it stands with an issuer. */
+interface Examined {
+  /** True if a resource server can verify its tokens. */
+  readonly usable: boolean
   readonly reached: boolean
-  readonly date: string | undefined
+  readonly metadata: AuthorizationServerMetadata | undefined
 }
 
-async function findMetadata(issuer: string, get: Get, add: Add): Promise<Found> {
-  const all: Fetched[] = []
-  for (const url of placesOf(issuer)) all.push(await get(url))
-  const reached = all.some(({ status }) => status > 0)
-  const date = all.map(({ headers }) => headers.get('date')).find((one) => one !== null) ?? undefined
-  const good = all.find(({ status, document }) => status === 200 && document?.['issuer'] === issuer)
-  for (const { url, status, document, problem } of all) {
-    if (problem !== undefined) add(good || status === 404 ? 'note' : 'failed', `Metadata at ${url}`, problem)
-    else if (document?.['issuer'] === issuer) add('passed', `Metadata at ${url}`)
+/** What the checks of one issuer have in common. */
+interface Examination {
+  readonly settings: IssuerSettings
+  /** Seconds that `jwksAuth` may take. */
+  readonly callbackTimeout: number
+  readonly asking: Asking
+  readonly terminal: Terminal
+  readonly add: Add
+}
+
+async function checkIssuer(
+  { issuers, http, callbackTimeout }: Settings,
+  terminal: Terminal,
+  add: Add
+): Promise<Examined> {
+  const [settings] = issuers as readonly [IssuerSettings]
+  const asking = createAsking(http)
+  const examination = { settings, callbackTimeout, asking, terminal, add }
+  try {
+    const metadata = await findMetadata(examination)
+    const isNeeded = settings.jwksUri === undefined
+    const usable = isNeeded && metadata === undefined ? false : await checkKeys(metadata, examination)
+    if (metadata !== undefined) {
+      await checkIntrospection(metadata, examination)
+      checkFeatures(metadata, add)
+    }
+    return { usable, reached: asking.reached(), metadata }
+  } finally {
+    await asking.close()
+  }
+}
+
+async function findMetadata({
+  settings,
+  asking,
+  terminal,
+  add
+}: Examination): Promise<AuthorizationServerMetadata | undefined> {
+  const { issuer, jwksUri } = settings
+  const heard: Parameters<Heard>[] = []
+  const discover = createDiscovery(settings, asking.http, (...one) => void heard.push(one))
+  try {
+    const { document, place } = await waiting(terminal, `asking ${issuer}`, discover())
+    tellPlaces([...heard], place, { asking, settings, add })
+    const date = heard.find(([one]) => one === place)?.[2]?.date
+    if (date) checkClock(date, terminal.now(), add)
+    return document
+  } catch (error) {
+    if (!(error instanceof ResourceServerError)) throw error
+    tellPlaces(heard, undefined, { asking, settings, add })
+    const advice = asking.reached()
+      ? 'Set `issuer` to exactly what the metadata names, or give `metadataUrl` (--metadata-url) or `jwksUri` (--jwks-uri).'
+      : 'Is the address right, is it up, and can this machine reach it?'
+    if (jwksUri !== undefined) add('note', 'No metadata', '`jwksUri` is given: only introspection would need them.')
     else
       add(
         'failed',
-        `Metadata at ${url}`,
-        `name the issuer ${quoted(document?.['issuer'])}, not ${quoted(issuer)}: they must be equal to the letter (RFC 8414 §3.3)`
+        'There is metadata that may be used',
+        `Without it the API answers ${error.status} to every token. ${advice}`
       )
+    return undefined
   }
-  if (good === undefined)
-    add(
-      'failed',
-      'There is metadata that may be used',
-      reached
-        ? 'Set `issuer` to what they name, or give `metadataUrl` or `jwksUri`.'
-        : 'Is the address right, is it up, and can this machine reach it?'
-    )
-  return { metadata: good?.document, reached, date }
+}
+
+/** @param found the place that has the document, if one has */
+function tellPlaces(
+  heard: readonly Parameters<Heard>[],
+  found: string | undefined,
+  { asking, settings: { expectedMetadataIssuer, jwksUri }, add }: Pick<Examination, 'asking' | 'settings' | 'add'>
+): void {
+  let isMissed = false
+  for (const [place, problem, answer] of heard) {
+    const name = `Metadata at ${place}`
+    if (place === found) continue
+    if (problem === undefined) {
+      add('note', name, 'has the document, too')
+      continue
+    }
+    isMissed ||= answer?.status !== 404
+    const told = problem.startsWith('names the issuer')
+      ? `${problem}, not ${quoted(expectedMetadataIssuer)}: they must be exactly equal (RFC 8414 §3.3)`
+      : problem
+    const verdict = answer?.status === 404 || jwksUri !== undefined ? 'note' : found ? 'warning' : 'failed'
+    add(verdict, name, [told, ...asking.details(place)].join('\n'))
+  }
+  if (found === undefined) return
+  const silent = [...asking.asked].filter((url) => heard.every(([place]) => place !== url))
+  for (const url of silent) add('warning', `Metadata at ${url}`, 'had not answered when the document was found')
+  add(
+    'passed',
+    `Metadata at ${found}`,
+    isMissed || silent.length > 0
+      ? 'The API asks this place alone from then on. With `metadataUrl` (--metadata-url) it asks no other at its start.'
+      : undefined
+  )
 }
 
 function checkClock(date: string, now: number, add: Add): void {
@@ -178,69 +215,104 @@ function checkClock(date: string, now: number, add: Add): void {
 }
 
 /** As the resource server takes it; undefined where it would not, which is told. */
-function endpointOf(metadata: Document, name: 'jwks_uri' | 'introspection_endpoint', issuer: string, add: Add) {
+function endpointOf(
+  metadata: AuthorizationServerMetadata,
+  name: 'jwks_uri' | 'introspection_endpoint',
+  { settings, add }: Examination
+): string | undefined {
   try {
-    return requireEndpoint({ ...metadata, issuer }, name, { issuer, label: issuer })
+    return requireEndpoint(metadata, name, settings)
   } catch (error) {
-    add('failed', `The metadata have a \`${name}\` that may be asked`, inLine((error as Misconfigured).hint))
+    add('failed', `The metadata have a \`${name}\` that may be asked`, inLine(problemOf(error)))
     return undefined
   }
 }
 
-async function checkKeys(metadata: Document, issuer: string, get: Get, add: Add): Promise<void> {
-  const uri = endpointOf(metadata, 'jwks_uri', issuer, add)
-  if (uri === undefined) return
-  const { status, document, headers, problem } = await get(uri)
-  if (status !== 200 || document === undefined) return add('failed', `Keys at ${uri}`, problem)
-  let keys: ReturnType<typeof readKeySet>
+/** @returns true if there is a key that a token can be verified with */
+async function checkKeys(
+  metadata: AuthorizationServerMetadata | undefined,
+  examination: Examination
+): Promise<boolean> {
+  const { settings, callbackTimeout, asking, terminal, add } = examination
+  const uri = settings.jwksUri ?? (metadata && endpointOf(metadata, 'jwks_uri', examination))
+  if (uri === undefined) return false
+  let answer: Answer | undefined
   try {
-    keys = readKeySet(document)
+    const credentials = await jwksAuthFields(settings, callbackTimeout)
+    answer = await waiting(terminal, `asking ${uri}`, asking.http(keySetExchange(uri, false, credentials)))
+    const keys = readPublishedKeySet(answer, uri, {}, settings.jwksAuth !== undefined)
+    const isUsable = tellKeys(keys, answer, uri, add)
+    tellFreshness(answer, add)
+    return isUsable
   } catch (error) {
-    return add('failed', `Keys at ${uri}`, String((error as Error).message))
+    const wantsCredentials = answer?.status === 401 || answer?.status === 403
+    const line = `jwksUri: ${quoted(uri)}, jwksAuth: { tokenFile: ${quoted(settings.jwksAuth ? '…' : '/path/of/the/token')} }`
+    const cure =
+      wantsCredentials && settings.jwksAuth === undefined
+        ? [`For the issuer: ${line}`, `Then look again, with --jwks-uri ${uri} --jwks-token-file FILE`]
+        : []
+    add('failed', `Keys at ${uri}`, [problemOf(error), ...asking.details(uri), ...cure].join('\n'))
+    return false
   }
-  // What is no object is skipped, as any other key that cannot be used.
-  const published = (document['keys'] as readonly unknown[]).map((key) => Object(key) as Document)
+}
+
+function tellKeys(keys: KeySet, { body }: Answer, uri: string, add: Add): boolean {
+  // A member that is not an object is skipped, as any other key that cannot be used.
+  const published = (JSON.parse(body) as { readonly keys: readonly unknown[] }).keys.map(
+    (key) => Object(key) as Document
+  )
   const kinds = published.map(({ kid, kty, alg, crv }) =>
     inLine(`${typeof kid === 'string' ? kid : 'no kid'} (${textsOf([kty, alg, crv])?.join(' ')})`)
   )
-  add(
-    keys.size > 0 ? 'passed' : 'failed',
-    `Keys at ${uri}: ${keys.size} of ${published.length} usable`,
-    kinds.join('\n')
-  )
-  for (const why of [...keys.skipped, ...keys.broken()])
-    add(/private/.test(why) ? 'failed' : 'note', `Not used: ${why}`)
+  const broken = keys.broken()
+  const usable = published.length - keys.skipped.length - keys.otherUse - broken.length
+  add(usable > 0 ? 'passed' : 'failed', `Keys at ${uri}: ${usable} of ${published.length} usable`, kinds.join('\n'))
+  for (const why of [...keys.skipped, ...broken]) add(/private/.test(why) ? 'failed' : 'note', `Not used: ${why}`)
+  if (keys.otherUse > 0) add('note', `Passed over: ${keys.otherUse} for another use, such as encryption`)
   const kids = published.map(({ kid }) => kid).filter((kid) => kid !== undefined)
   if (new Set(kids).size < kids.length)
     add('warning', 'Each key has a `kid` of its own', 'Two have the same: both are tried.')
   if (kids.length < published.length && published.length > 1)
     add('warning', 'Each key has a `kid`', 'Tokens without are refused where more than four keys fit.')
-  const [, age] = /max-age=(\d+)/.exec(headers.get('cache-control') ?? '') ?? []
+  return usable > 0
+}
+
+function tellFreshness({ cacheControl }: Answer, add: Add): void {
+  const [, age] = /max-age=(\d+)/.exec(cacheControl) ?? []
   if (age === undefined) add('note', 'Cache-Control says how long they are fresh', 'It does not: 600 s are assumed.')
   else if (Number(age) < MIN_FRESH || Number(age) > MAX_FRESH)
     add('warning', `Cache-Control: max-age=${age}`, 'Kept within 60 s and 3600 s here.')
   else add('passed', `Cache-Control: max-age=${age}`)
 }
 
-async function checkIntrospection(metadata: Document, issuer: string, get: Get, add: Add): Promise<void> {
+async function checkIntrospection(metadata: AuthorizationServerMetadata, examination: Examination): Promise<void> {
+  const { asking, terminal, add } = examination
   if (metadata['introspection_endpoint'] === undefined)
     return add('note', 'No introspection: opaque tokens and `fresh()` cannot be had')
-  const endpoint = endpointOf(metadata, 'introspection_endpoint', issuer, add)
+  const endpoint = endpointOf(metadata, 'introspection_endpoint', examination)
   if (endpoint === undefined) return
   const methods = textsOf(metadata['introspection_endpoint_auth_methods_supported'])
   add('passed', `Introspection at ${endpoint}`, methods && inLine(`clients authenticate by ${methods.join(', ')}`))
-  const { status, document, problem } = await get(endpoint, {
-    method: 'POST',
-    body: new URLSearchParams({ token: 'doctor' })
-  })
-  if ([400, 401, 403].includes(status)) add('passed', `It refuses whoever does not authenticate (${status})`)
-  else if (status === 200 && document !== undefined)
-    add(
-      'failed',
-      'It refuses whoever does not authenticate',
-      'It answers anybody: tokens can be guessed at (RFC 7662 §2.1, §4).'
+  const question = 'It refuses callers that do not authenticate'
+  try {
+    const { status, body } = await waiting(
+      terminal,
+      `asking ${endpoint}`,
+      asking.http({
+        url: endpoint,
+        method: 'POST',
+        headers: { accept: 'application/json', 'content-type': 'application/x-www-form-urlencoded' },
+        body: new URLSearchParams({ token: 'doctor' }).toString(),
+        dependency: 'introspection'
+      })
     )
-  else add('warning', 'It refuses whoever does not authenticate', problem)
+    if ([400, 401, 403].includes(status)) add('passed', `${question} (${status})`)
+    else if (status === 200 && parseObject(body) !== undefined)
+      add('failed', question, 'It answers any caller: tokens can be guessed at (RFC 7662 §2.1, §4).')
+    else add('warning', question, status === 200 ? 'answered 200 without a JSON object' : describeStatus(status))
+  } catch (error) {
+    add('warning', question, [problemOf(error), ...asking.details(endpoint)].join('\n'))
+  }
 }
 
 const FEATURES: readonly (readonly [member: string, name: string])[] = [
@@ -250,7 +322,7 @@ const FEATURES: readonly (readonly [member: string, name: string])[] = [
   ['authorization_response_iss_parameter_supported', '`iss` in authorization responses (RFC 9207)']
 ]
 
-function checkFeatures(metadata: Document, add: Add): void {
+function checkFeatures(metadata: AuthorizationServerMetadata, add: Add): void {
   for (const [member, name] of FEATURES) {
     const value = metadata[member]
     const texts = textsOf(value)
@@ -259,14 +331,15 @@ function checkFeatures(metadata: Document, add: Add): void {
   }
 }
 
-async function checkResource(resource: string, issuer: string, get: Get, add: Add): Promise<void> {
+async function checkResource(resource: string, issuer: string, terminal: Terminal, add: Add): Promise<void> {
+  const get = (url: string): Promise<Fetched> => waiting(terminal, `asking ${url}`, fetchDocument(terminal, url))
   const { origin, pathname } = new URL(resource)
   const place = `${origin}/.well-known/oauth-protected-resource${pathname.replace(/\/$/, '')}`
   const { document, problem } = await get(place)
   if (document === undefined || problem !== undefined) add('failed', `Metadata at ${place}`, `${problem} (RFC 9728 §3)`)
   else {
     const same = document['resource'] === resource
-    const named = `names ${quoted(document['resource'])}: it must be equal to the letter (RFC 9728 §3.3)`
+    const named = `names ${quoted(document['resource'])}: it must be exactly equal (RFC 9728 §3.3)`
     add(same ? 'passed' : 'failed', `Metadata at ${place}`, same ? undefined : named)
     const servers = document['authorization_servers']
     const has = Array.isArray(servers) && servers.includes(issuer)
@@ -289,6 +362,49 @@ async function checkResource(resource: string, issuer: string, get: Get, add: Ad
     )
 }
 
+/** What the API itself answered. */
+interface Fetched {
+  /** 0 for no answer. */
+  readonly status: number
+  readonly headers: Headers
+  readonly document: Document | undefined
+  readonly problem: string | undefined
+}
+
+async function fetchDocument({ fetch }: Terminal, url: string): Promise<Fetched> {
+  const nothing = { status: 0, headers: new Headers(), document: undefined }
+  try {
+    const response = await fetch(url, {
+      redirect: 'manual',
+      signal: AbortSignal.timeout(PATIENCE),
+      headers: { accept: 'application/json' }
+    })
+    const { status, headers } = response
+    if (status !== 200) return { ...nothing, status, headers, problem: describeStatus(status) }
+    const document = parseObject(await readSome(response))
+    const problem =
+      document === undefined
+        ? `answered with something that is not a JSON object of at most ${MAX_BYTES} bytes and 64 levels`
+        : undefined
+    return { status, headers, document, problem }
+  } catch (error) {
+    const lines = ['could not be reached', causeOf(error), certificateRemedy(error)]
+    return { ...nothing, problem: lines.filter((line) => line !== undefined).join(': ') }
+  }
+}
+
+/** A longer body is cut, and is not JSON then. */
+async function readSome({ body }: Response): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of body ?? []) {
+    bytes += chunk.byteLength
+    if (bytes > MAX_BYTES) break
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString()
+}
+
 /** Of a list, what is text: the rest may be nested so deep, or be so odd, that it cannot be written. */
 function textsOf(value: unknown): readonly string[] | undefined {
   return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : undefined
@@ -298,20 +414,26 @@ function quoted(value: unknown): string {
   return typeof value === 'string' ? JSON.stringify(value) : 'none'
 }
 
-function configurationFor(issuer: string, resource = 'https://api.example.com', metadata: Document = {}): string {
+function configurationFor(options: DoctorOptions, metadata: AuthorizationServerMetadata | undefined): string {
+  const { jwksAuth, ...entry } = issuerEntry(options)
+  const text = (value: unknown): string => json(value).trimEnd()
+  const lines = Object.entries(entry).map(([name, value]) => `${name}: ${text(value)}`)
+  if (jwksAuth !== undefined) lines.push(`jwksAuth: { tokenFile: ${text(options.jwksTokenFile)} }`)
   const introspection =
-    typeof metadata['introspection_endpoint'] === 'string'
-      ? `
-      // For opaque tokens, and for fresh(), with clientSecretBasic of this package:
-      // introspection: { clientId: 'api', auth: clientSecretBasic(process.env.CLIENT_SECRET) }`
-      : ''
+    typeof metadata?.['introspection_endpoint'] === 'string'
+      ? [
+          '// For opaque tokens, and for fresh(), with clientSecretBasic of this package:',
+          "// introspection: { clientId: 'api', auth: clientSecretBasic(process.env.CLIENT_SECRET) }"
+        ]
+      : []
+  const indented = (block: string): string => block.replace(/^/gm, '      ')
   return `import { resourceServer } from 'oauth-resource-server'
 
 const api = resourceServer({
-  resource: ${json(resource).trimEnd()},
+  resource: ${text(options.resource ?? ANY_RESOURCE)},
   issuers: [
     {
-      issuer: ${json(issuer).trimEnd()}${introspection === '' ? '' : ','}${introspection}
+${indented(lines.join(',\n'))}${introspection.length > 0 ? `,\n${indented(introspection.join('\n'))}` : ''}
     }
   ]
 })

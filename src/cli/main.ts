@@ -9,29 +9,34 @@ import { explain } from './explain.js'
 import { harmless, type Terminal } from './terminal.js'
 
 const HELP = `Usage:
-  oauth-resource-server doctor ISSUER [--resource URL] [--json]
+  oauth-resource-server doctor ISSUER [options] [--json]
   oauth-resource-server explain [TOKEN | -] [options] [--json]
 
-doctor looks at what an authorization server publishes, and at an API before it,
-and ends with a configuration to paste. It sends no secret.
+doctor looks at what an authorization server publishes, as a resource server
+reads it, and at an API before it. It ends with a configuration to paste.
 
-  --resource URL     an API: its metadata, and what it answers without a token
+  --resource URL          an API: its metadata, and its answer without a token
 
 explain shows what a resource server makes of a token, check by check, and why.
-The token comes from standard input, unless it is given: then it is in the
-history of your shell.
+Give the token on standard input: as an argument it stays in your shell history.
 
-  --issuer URL       whom the API trusts; default: whom the token names
-  --resource URL     the API; default: the token's audience
-  --audience TEXT    what the API is called in tokens, if not by its URL
-  --token-profile legacy  tokens whose typ is JWT, or none
-  --scope "a b"      what the route asks for
-  --jwks FILE        the issuer's keys: nobody is asked for anything
+  --issuer URL            the issuer that the API trusts; default: the token's
+  --resource URL          the API; default: the token's audience
+  --audience TEXT         the API's name in tokens, if it is not its URL
+  --token-profile legacy  accept tokens whose typ is JWT or missing
+  --scope "a b"           the scopes that the route requires
+  --jwks FILE             the issuer's keys: no server is asked for anything
 
-  --json             for programs
-  --help             this
+Both, as the options of an issuer:
 
-Exit code: 0 well, let in; 1 not well, refused; 2 nobody could be asked, usage.
+  --metadata-url URL      the metadata, if they are not at a well-known place
+  --jwks-uri URL          the keys, if the metadata do not say where
+  --jwks-token-file FILE  a bearer token for --jwks-uri; it is sent there alone
+
+  --json                  for programs
+  --help                  this text
+
+Exit code: 0 well, let in; 1 not well, refused; 2 no server reached, usage.
 `
 
 /** @returns the exit code */
@@ -46,6 +51,9 @@ async function run(args: string[], terminal: Terminal): Promise<number> {
       'token-profile': { type: 'string' },
       scope: { type: 'string' },
       jwks: { type: 'string' },
+      'metadata-url': { type: 'string' },
+      'jwks-uri': { type: 'string' },
+      'jwks-token-file': { type: 'string' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false }
     }
@@ -55,16 +63,23 @@ async function run(args: string[], terminal: Terminal): Promise<number> {
     terminal.out(HELP)
     return 0
   }
+  const issuerPlaces = {
+    metadataUrl: values['metadata-url'],
+    jwksUri: values['jwks-uri'],
+    jwksTokenFile: values['jwks-token-file']
+  }
+  for (const option of ['issuer', 'resource', 'metadata-url', 'jwks-uri'] as const) requireUrl(values[option], option)
+  if (issuerPlaces.jwksTokenFile !== undefined && issuerPlaces.jwksUri === undefined)
+    throw new TypeError('--jwks-token-file: it needs --jwks-uri, the one address that the token is sent to.')
   if (command === 'doctor') {
     if (more.length > 0) throw new TypeError('doctor needs one URL.')
     if (argument === undefined || !isUrl(argument)) throw new TypeError('doctor needs the URL of an issuer.')
-    requireUrl(values.resource, '--resource')
-    return doctor({ issuer: argument, resource: values.resource, json: values.json }, terminal)
+    return doctor({ issuer: argument, resource: values.resource, json: values.json, ...issuerPlaces }, terminal)
   }
   if (command === 'explain') {
-    requireUrl(values.issuer, '--issuer')
-    requireUrl(values.resource, '--resource')
-    const { 'token-profile': tokenProfile, ...options } = values
+    const { 'token-profile': tokenProfile, issuer, resource, audience, scope, jwks, json } = values
+    if (jwks !== undefined && issuerPlaces.jwksUri !== undefined)
+      throw new TypeError('--jwks and --jwks-uri: give the keys or the place to fetch them, not both.')
     if (tokenProfile !== undefined && tokenProfile !== 'rfc9068' && tokenProfile !== 'legacy')
       throw new TypeError('--token-profile: rfc9068 or legacy.')
     // Where nobody put quotes around `Bearer …`, it is two. What was written is not repeated: it is a token.
@@ -76,7 +91,7 @@ async function run(args: string[], terminal: Terminal): Promise<number> {
       .replace(/^Bearer +/i, '')
     if (token === '' || /\s/.test(token))
       throw new TypeError('explain needs one token, on standard input or as an argument.')
-    return explain({ ...options, token, tokenProfile }, terminal)
+    return explain({ token, issuer, resource, audience, scope, jwks, json, tokenProfile, ...issuerPlaces }, terminal)
   }
   throw new TypeError(
     command === undefined ? 'Which command? doctor or explain.' : 'There is no such command: doctor or explain.'
@@ -88,7 +103,7 @@ function isUrl(value: string): boolean {
 }
 
 function requireUrl(value: string | undefined, option: string): void {
-  if (value !== undefined && !isUrl(value)) throw new TypeError(`${option}: not an http(s) URL.`)
+  if (value !== undefined && !isUrl(value)) throw new TypeError(`--${option}: not an http(s) URL.`)
 }
 
 const terminal: Terminal = {

@@ -1,5 +1,6 @@
 /** What is written to a person or to a program: text of a terminal, in colour where somebody looks at it, or JSON. */
 import { styleText } from 'node:util'
+import type { HttpOptions } from '../options.js'
 
 /** A terminal, or what stands for one. */
 export interface Terminal {
@@ -12,7 +13,10 @@ export interface Terminal {
   /** All of standard input. */
   readonly input: () => Promise<string>
   readonly readFile: (path: string) => Promise<string>
+  /** For what an API itself answers. */
   readonly fetch: typeof fetch
+  /** How authorization servers are reached. Default: as a resource server reaches them. */
+  readonly http?: HttpOptions | undefined
   /** Seconds since the epoch. */
   readonly now: () => number
 }

@@ -1,0 +1,57 @@
+/**
+ * Why a server was not reached, from the causes of an error. They are nested: `fetch` wraps the error of the socket, and
+ * Node puts one error for each address into an `AggregateError`.
+ */
+
+/** Maximum errors that are looked at: a chain of causes may lead back to itself. */
+const MAX_ERRORS = 32
+
+/** An error, its causes, and the errors that these sum up: outermost first. */
+function errorsOf(error: unknown): readonly Error[] {
+  const found = new Set<Error>()
+  const queue: unknown[] = [error]
+  for (const one of queue) {
+    if (!(one instanceof Error) || found.size === MAX_ERRORS) continue
+    found.add(one)
+    queue.push(one.cause, ...(one instanceof AggregateError ? one.errors : []))
+  }
+  return [...found]
+}
+
+function codeOf(error: Error): string {
+  const { code } = error as { readonly code?: unknown }
+  return typeof code === 'string' ? code : ''
+}
+
+/** The innermost cause in words, such as `connect ECONNREFUSED 127.0.0.1:9`; undefined if there is none. */
+export function causeOf(error: unknown): string | undefined {
+  const inner = errorsOf(error).toReversed()
+  const known = inner.find((one) => codeOf(one) !== '') ?? inner[0]
+  return known && (known.message || codeOf(known))
+}
+
+/** What to do about a certificate that was not accepted, by the code that OpenSSL or Node gives. */
+const CERTIFICATES: readonly (readonly [code: RegExp, cure: string])[] = [
+  [
+    /^(?:UNABLE_TO_GET_ISSUER_CERT(?:_LOCALLY)?|UNABLE_TO_VERIFY_LEAF_SIGNATURE|SELF_SIGNED_CERT_IN_CHAIN|DEPTH_ZERO_SELF_SIGNED_CERT)$/,
+    'give Node the private CA, NODE_EXTRA_CA_CERTS=ca.pem, or a dispatcher with `connect: { ca }`. With a public CA, the server does not send its intermediate certificates: mend that there.'
+  ],
+  [
+    /^CERT_(?:HAS_EXPIRED|NOT_YET_VALID)$/,
+    'it is not valid at this time. Renew it there, or set the clock of this machine.'
+  ],
+  [
+    /^ERR_TLS_CERT_ALTNAME_INVALID$/,
+    'it is for another name. Write the URL with a name that the certificate has, or have one issued for this name.'
+  ],
+  [/^(?:CERT_|UNABLE_TO_|INVALID_CA|PATH_LENGTH_EXCEEDED|ERR_TLS_CERT_)/, 'look at the certificates that it sends.']
+]
+
+/** What to do, if TLS failed because of the server's certificate; else undefined. */
+export function certificateRemedy(error: unknown): string | undefined {
+  for (const code of errorsOf(error).map(codeOf)) {
+    const cure = CERTIFICATES.find(([pattern]) => pattern.test(code))?.[1]
+    if (cure !== undefined) return `The certificate of the server was not accepted (${code}): ${cure}`
+  }
+  return undefined
+}
