@@ -7,7 +7,7 @@ import { explainChecks } from '../../adapters/explain.js'
 import { type IssuerOptions, type ResourceRequest, ResourceServerError, resourceServer, scope } from '../index.js'
 import { isIssuerIdentifier } from '../issuer-settings.js'
 import { parseObject } from '../json.js'
-import { readKeySet } from '../key-set.js'
+import { type KeySet, readKeySet } from '../key-set.js'
 import { isResourceIdentifier } from '../settings.js'
 import { causeOf } from './causes.js'
 import { isEncrypted, remedyFor } from './remedies.js'
@@ -203,7 +203,7 @@ async function readKeys(
   })
   const keys = parseObject(content)?.['keys']
   if (!Array.isArray(keys)) throw new TypeError('--jwks: the file is not a key set: {"keys": [...]} (RFC 7517 §5)')
-  const set = readKeySet({ keys })
+  const set = readWhole({ keys })
   const unused = [...set.skipped, ...set.broken()]
   const isUsable = (key: unknown): boolean => {
     const alone = readKeySet({ keys: [key] })
@@ -215,6 +215,14 @@ async function readKeys(
       `--jwks: the file has no key that a token can be verified with${unused.map((why) => `\n- ${why}`).join('')}`
     )
   return { keys: { keys: usable }, unused }
+}
+
+function readWhole(document: object): KeySet {
+  try {
+    return readKeySet(document)
+  } catch (error) {
+    throw new TypeError(`--jwks: ${(error as Error).message}`, { cause: error })
+  }
 }
 
 function audienceOf(payload: Record<string, unknown> | undefined): string | undefined {
