@@ -1,7 +1,8 @@
 /**
  * Options from environment variables, for an API that is configured where it is deployed. Everything that is missing or
  * wrong is said at once, by the names of the variables; what a variable holds is never repeated. A name with `_FILE` is of
- * a file that holds the value, as Docker and Kubernetes mount secrets.
+ * a file that holds the value, as Docker and Kubernetes mount secrets. It is read once, but for `JWKS_TOKEN_FILE`, whose token
+ * is rotated.
  *
  * Does NOT read `process.env` by itself, and knows the settings that differ from one place to another, not all there are.
  */
@@ -26,6 +27,7 @@ const VARIABLES = {
   TOKEN_PROFILE: '`legacy` for tokens whose `typ` is not `at+jwt`',
   TOKENS: '`jwt`, `opaque` or `both`',
   JWKS_URI: 'where the keys are, if the metadata do not say',
+  JWKS_TOKEN_FILE: `a file with the bearer token that ${PREFIX}JWKS_URI wants; read anew before each fetch of the keys`,
   METADATA_URL: 'where the metadata are, if not at a well-known place',
   INTROSPECTION_ENDPOINT: 'if the metadata do not say',
   CLIENT_ID: 'of this API at the authorization server: turns introspection on',
@@ -47,7 +49,14 @@ const SECRETS: ReadonlySet<string> = new Set<Name>(['CLIENT_SECRET', 'API_KEY', 
  * What can be true of one issuer alone. With the place of one's keys for all, it could issue tokens in the name of every
  * other; and what we authenticate with at one would be told to the next. The secret and the way go with these.
  */
-const OF_ONE_ISSUER: readonly Name[] = ['JWKS_URI', 'METADATA_URL', 'INTROSPECTION_ENDPOINT', 'CLIENT_ID', 'API_KEY']
+const OF_ONE_ISSUER: readonly Name[] = [
+  'JWKS_URI',
+  'JWKS_TOKEN_FILE',
+  'METADATA_URL',
+  'INTROSPECTION_ENDPOINT',
+  'CLIENT_ID',
+  'API_KEY'
+]
 const CHOICES: Readonly<Partial<Record<Name, readonly string[]>>> = {
   TOKEN_PROFILE: ['rfc9068', 'legacy'],
   TOKENS: ['jwt', 'opaque', 'both'],
@@ -152,10 +161,14 @@ function closest(name: string): string {
 function issuerOptions(values: ReadonlyMap<string, string>, problems: string[]): Partial<IssuerOptions> {
   const audience = list(values.get('AUDIENCE'))
   const introspection = introspectionOptions(values, problems)
+  const tokenFile = values.get('JWKS_TOKEN_FILE')
+  if (tokenFile !== undefined && !values.has('JWKS_URI'))
+    problems.push(`${PREFIX}JWKS_URI is missing: the token of ${PREFIX}JWKS_TOKEN_FILE is sent there and nowhere else`)
   const options = {
     tokenProfile: values.get('TOKEN_PROFILE'),
     tokens: values.get('TOKENS'),
     jwksUri: values.get('JWKS_URI'),
+    jwksAuth: tokenFile === undefined ? undefined : { tokenFile },
     metadataUrl: values.get('METADATA_URL'),
     audience: audience.length > 0 ? audience : undefined,
     introspection

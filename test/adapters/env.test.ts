@@ -43,6 +43,7 @@ describe('what is there', () => {
       OAUTH_RS_TOKEN_PROFILE: 'legacy',
       OAUTH_RS_TOKENS: 'both',
       OAUTH_RS_JWKS_URI: 'https://as.example.com/keys',
+      OAUTH_RS_JWKS_TOKEN_FILE: '/var/run/token',
       OAUTH_RS_METADATA_URL: 'https://as.example.com/metadata',
       OAUTH_RS_INTROSPECTION_ENDPOINT: 'https://as.example.com/introspect',
       OAUTH_RS_CLIENT_ID: 'api',
@@ -54,6 +55,7 @@ describe('what is there', () => {
       tokenProfile: 'legacy',
       tokens: 'both',
       jwksUri: 'https://as.example.com/keys',
+      jwksAuth: { tokenFile: '/var/run/token' },
       metadataUrl: 'https://as.example.com/metadata'
     })
     expect(introspection).toMatchObject({ clientId: 'api', endpoint: 'https://as.example.com/introspect' })
@@ -110,6 +112,26 @@ describe('what is there', () => {
       expect(seen).toMatch(expected)
       await api.close()
     } finally {
+      await issuer.close()
+    }
+  })
+
+  test('sends the token of OAUTH_RS_JWKS_TOKEN_FILE to OAUTH_RS_JWKS_URI, as the file has it at each fetch', async () => {
+    const issuer = await startIssuer()
+    const path = join(folder, 'token')
+    writeFileSync(path, 'first.token\n')
+    const env = { OAUTH_RS_JWKS_URI: `${issuer.origin}/jwks`, OAUTH_RS_JWKS_TOKEN_FILE: path }
+    const api = resourceServer(fromEnv({ ...NEEDED, ...env, OAUTH_RS_ISSUER: issuer.issuer }))
+    try {
+      await api.ready()
+      writeFileSync(path, 'second.token\n')
+      await api.refresh()
+      expect(issuer.requests.map(({ path: asked, headers }) => [asked, headers.authorization])).toEqual([
+        ['/jwks', 'Bearer first.token'],
+        ['/jwks', 'Bearer second.token']
+      ])
+    } finally {
+      await api.close()
       await issuer.close()
     }
   })
@@ -171,6 +193,11 @@ describe('what is wrong', () => {
     ['an endpoint and nobody to ask as', { OAUTH_RS_INTROSPECTION_ENDPOINT: 'https://a.example/i' }, 'is missing'],
     ['a secret twice', { OAUTH_RS_API_KEY: 'KEY', OAUTH_RS_API_KEY_FILE: '/nowhere' }, 'are both there'],
     ['a file that is not there', { OAUTH_RS_API_KEY_FILE: '/nowhere/at/all' }, 'cannot be read'],
+    [
+      'refuses a token file without the one address that its token is sent to',
+      { OAUTH_RS_JWKS_TOKEN_FILE: '/var/run/token' },
+      'OAUTH_RS_JWKS_URI is missing: the token of OAUTH_RS_JWKS_TOKEN_FILE is sent there and nowhere else'
+    ],
     ['a file for what is no secret', { OAUTH_RS_ISSUER_FILE: '/etc/hosts' }, 'OAUTH_RS_ISSUER_FILE is not known'],
     ['nonces for what is off', { OAUTH_RS_DPOP: 'off', OAUTH_RS_DPOP_NONCES: 'required' }, 'OAUTH_RS_DPOP is off'],
     ['a name like no other', { OAUTH_RS_XYZ: '1' }, 'the names are OAUTH_RS_RESOURCE, OAUTH_RS_ISSUER'],
@@ -235,11 +262,12 @@ describe('what is wrong', () => {
       OAUTH_RS_ISSUER: 'https://a.example https://b.example https://c.example',
       OAUTH_RS_INTROSPECTION_ENDPOINT: 'https://a.example/i',
       OAUTH_RS_JWKS_URI: 'https://a.example/jwks',
+      OAUTH_RS_JWKS_TOKEN_FILE: path,
       OAUTH_RS_API_KEY_FILE: path
     })
     expect(
       problems.map((one) => /OAUTH_RS_(\w+) is of one issuer, and OAUTH_RS_ISSUER names 3/.exec(one)?.[1])
-    ).toEqual(['JWKS_URI', 'INTROSPECTION_ENDPOINT', 'API_KEY'])
+    ).toEqual(['JWKS_URI', 'JWKS_TOKEN_FILE', 'INTROSPECTION_ENDPOINT', 'API_KEY'])
   })
 
   test.each([
