@@ -6,10 +6,13 @@ import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Agent } from 'undici'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { fetchDispatcher } from '../adapters/fetch.js'
+import { causeOf, certificateRemedy } from '../src/cli/causes.js'
 import { type ExplainOptions, explain } from '../src/cli/explain.js'
 import type { HttpOptions } from '../src/index.js'
+import { createCertificateAuthority } from './support/certificates.js'
 import { createBed, createSelfSignedCertificate, RESOURCE } from './support/exchange.js'
 import { type Behaviour, createSigningKey, fault, type TestIssuer } from './support/issuer.js'
 import { encryptJwe } from './support/jwe.js'
@@ -263,8 +266,8 @@ test('--metadata-url is the one place that is asked', async () => {
 })
 
 describe('an authorization server that is not reached', () => {
-  async function startTls(): Promise<string> {
-    const server = createServer({ ...createSelfSignedCertificate('localhost') })
+  async function startTls(certificate = createSelfSignedCertificate('localhost')): Promise<string> {
+    const server = createServer({ ...certificate })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
     bed.closing({
@@ -287,6 +290,29 @@ describe('an authorization server that is not reached', () => {
     expect(report).toMatchObject({ verdict: 'unknown', cause: 'self-signed certificate' })
     expect(report['remedy']).toContain('(DEPTH_ZERO_SELF_SIGNED_CERT): give Node the private CA, NODE_EXTRA_CA_CERTS')
     expect(out).toContain('\ncause  self-signed certificate\n')
+  })
+
+  test('for a certificate of another name: its code, and no advice to trust another authority', async () => {
+    const authority = createCertificateAuthority()
+    const issuer = await bed.issuer()
+    const iss = await startTls(authority.issue({ commonName: 'as.example.com', sans: ['as.example.com'] }))
+    const dispatcher = new Agent({ connect: { ca: authority.cert } })
+    const { report } = await ask({ token: issuer.token({ claims: { iss } }) }, { http: { dispatcher } })
+    expect(report['remedy']).toContain('(ERR_TLS_CERT_ALTNAME_INVALID): it is for another name')
+    expect(report['remedy']).not.toContain('NODE_EXTRA_CA_CERTS')
+    await dispatcher.destroy()
+  })
+
+  test('for an error that is its own cause, or sums up others: ends, and finds the code inside', () => {
+    const expired = Object.assign(new Error('certificate has expired'), { code: 'CERT_HAS_EXPIRED' })
+    const all = new AggregateError([new Error('other'), new Error('wrapped', { cause: expired })])
+    expect(certificateRemedy(all)).toMatch(/\(CERT_HAS_EXPIRED\): it is not valid at this time/)
+    expect(causeOf(all)).toBe('certificate has expired')
+    const circle = new Error('round')
+    circle.cause = circle
+    expect(certificateRemedy(circle)).toBeUndefined()
+    expect(causeOf(circle)).toBe('round')
+    expect(causeOf('no error')).toBeUndefined()
   })
 
   test('for a refused connection: the cause, and no word of certificates', async () => {

@@ -690,6 +690,10 @@ describe('the command', () => {
     [['doctor', 'https://a.example', 'b'], 'doctor needs one URL.'],
     [['explain', 'a', '--resource', 'api'], '--resource: not an http(s) URL.'],
     [['explain', 'a', '--token-profile', 'strict'], '--token-profile: rfc9068 or legacy.'],
+    [['explain', 'a', '--jwks-uri', 'keys'], '--jwks-uri: not an http(s) URL.'],
+    [['doctor', 'https://a.example', '--metadata-url', 'x'], '--metadata-url: not an http(s) URL.'],
+    [['doctor', 'https://a.example', '--jwks-token-file', 'x'], '--jwks-token-file: it needs --jwks-uri'],
+    [['explain', 'a', '--jwks', 'x', '--jwks-uri', 'https://a.example'], 'not both.'],
     [['explain'], 'explain needs one token'],
     [['explain', 'a b'], 'explain needs one token'],
     [['explain', 'a', 'b'], 'explain needs one token'],
@@ -734,6 +738,23 @@ describe('the command', () => {
     const { out, err, code } = await run(['explain', token])
     expect({ err, code }).toEqual({ err: '', code: 1 })
     expect(out).toContain(String.raw`"https://as.example/�2J��#vso[task.complete]\n"`)
+  })
+
+  test('doctor and explain read the keys of --jwks-uri with the token of --jwks-token-file', async () => {
+    const as = await createTestIssuer()
+    const issuer = await as.listen()
+    closing.push(() => as.close())
+    const keys = await (await fetch(`${issuer}/jwks`)).text()
+    const file = join(tmpdir(), `token-${process.pid}`)
+    await writeFile(file, 'right.token\n')
+    const endpoint = await listen((request, response) => {
+      const isRight = request.headers.authorization === 'Bearer right.token'
+      response.writeHead(isRight ? 200 : 401).end(isRight ? keys : '')
+    })
+    const options = ['--jwks-uri', `${endpoint}/keys`, '--jwks-token-file', file]
+    expect(await run(['explain', as.token(), ...options])).toMatchObject({ code: 0, err: '' })
+    expect(await run(['explain', as.token(), ...options.slice(0, 2)])).toMatchObject({ code: 2, err: '' })
+    expect((await run(['doctor', issuer, ...options])).out).toContain(`✓ Keys at ${endpoint}/keys: 1 of 1 usable`)
   })
 
   test('--help says how it is used', async () => {

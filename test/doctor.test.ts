@@ -244,6 +244,22 @@ describe('doctor tells', () => {
     expect(late.code).toBe(1)
   })
 
+  test('what to change where no place has the document, and not what is given already', async () => {
+    const issuer = await start()
+    issuer.always('metadata', fault.status(404))
+    const { out } = await examine({ issuer: issuer.issuer })
+    expect(out).toContain(
+      'answers 500 to every token. Set `issuer` to exactly what the metadata names, or give `metadataUrl`'
+    )
+    const given = await examine({ issuer: issuer.issuer, metadataUrl: `${issuer.origin}/.well-known/other` })
+    expect(given.out).toContain('or give `jwksUri` (--jwks-uri).')
+    expect(given.out).not.toContain('--metadata-url')
+    issuer.always('metadata', fault.status(401))
+    expect((await examine({ issuer: issuer.issuer })).out).toContain(
+      'No credentials are sent for metadata: give `jwksUri`'
+    )
+  })
+
   test('a set in which each key has broken members: no token can be verified', async () => {
     const issuer = await start()
     issuer.jwks.keys = issuer.jwks.keys.map((key) => ({ ...key, x: key['y'] }))

@@ -3,19 +3,18 @@
  * Node puts one error for each address into an `AggregateError`.
  */
 
-/** Maximum errors that are looked at: a chain of causes may lead back to itself. */
+/** Maximum errors whose causes are looked at, and of one sum. */
 const MAX_ERRORS = 32
 
 /** An error, its causes, and the errors that these sum up: outermost first. */
 function errorsOf(error: unknown): readonly Error[] {
-  const found = new Set<Error>()
-  const queue: unknown[] = [error]
-  for (const one of queue) {
-    if (!(one instanceof Error) || found.size === MAX_ERRORS) continue
-    found.add(one)
-    queue.push(one.cause, ...(one instanceof AggregateError ? one.errors : []))
+  const found = new Set<unknown>([error])
+  for (const one of found) {
+    if (found.size >= MAX_ERRORS) break
+    if (one instanceof Error) found.add(one.cause)
+    if (one instanceof AggregateError) for (const each of one.errors.slice(0, MAX_ERRORS)) found.add(each)
   }
-  return [...found]
+  return [...found].filter((one) => one instanceof Error)
 }
 
 function codeOf(error: Error): string {

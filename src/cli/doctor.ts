@@ -156,18 +156,24 @@ async function findMetadata({
   } catch (error) {
     if (!(error instanceof ResourceServerError)) throw error
     tellPlaces(heard, undefined, { asking, settings, add })
-    const advice = asking.reached()
-      ? 'Set `issuer` to exactly what the metadata names, or give `metadataUrl` (--metadata-url) or `jwksUri` (--jwks-uri).'
-      : 'Is the address right, is it up, and can this machine reach it?'
     if (jwksUri !== undefined) add('note', 'No metadata', '`jwksUri` is given: only introspection would need them.')
     else
       add(
         'failed',
         'There is metadata that may be used',
-        `Without it the API answers ${error.status} to every token. ${advice}`
+        `Without it the API answers ${error.status} to every token. ${adviceFor(heard, settings, asking.reached())}`
       )
     return undefined
   }
+}
+
+function adviceFor(heard: readonly Parameters<Heard>[], { metadataUrl }: IssuerSettings, isReached: boolean): string {
+  if (!isReached) return 'Is the address right, is it up, and can this machine reach it?'
+  if (heard.some(([, , answer]) => answer?.status === 401 || answer?.status === 403))
+    return 'No credentials are sent for metadata: give `jwksUri` (--jwks-uri), and `jwksAuth` (--jwks-token-file) if the keys want credentials, too.'
+  return metadataUrl === undefined
+    ? 'Set `issuer` to exactly what the metadata names, or give `metadataUrl` (--metadata-url) or `jwksUri` (--jwks-uri).'
+    : 'Set `issuer` to exactly what the metadata names, or give `jwksUri` (--jwks-uri).'
 }
 
 /** @param found the place that has the document, if one has */
@@ -246,7 +252,7 @@ async function checkKeys(
     return isUsable
   } catch (error) {
     const wantsCredentials = answer?.status === 401 || answer?.status === 403
-    const line = `jwksUri: ${quoted(uri)}, jwksAuth: { tokenFile: ${quoted(settings.jwksAuth ? '…' : '/path/of/the/token')} }`
+    const line = `jwksUri: ${quoted(uri)}, jwksAuth: { tokenFile: "/path/of/the/token" }`
     const cure =
       wantsCredentials && settings.jwksAuth === undefined
         ? [`For the issuer: ${line}`, `Then look again, with --jwks-uri ${uri} --jwks-token-file FILE`]
