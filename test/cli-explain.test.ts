@@ -221,9 +221,9 @@ describe('--jwks FILE', () => {
     await expect(ask({ token: issuer.token() }, { keys })).rejects.toThrow(
       '--jwks: the file has no key that a token can be verified with\n- keys[0] has 1024 bits'
     )
-    await expect(ask({ token: issuer.token() }, { keys: { keys: new Array(101).fill({}) } })).rejects.toThrow(
-      '--jwks: a key set of 101 keys; at most 100 are read'
-    )
+    await expect(
+      ask({ token: issuer.token() }, { keys: { keys: Array.from({ length: 101 }, () => ({})) } })
+    ).rejects.toThrow('--jwks: a key set of 101 keys; at most 100 are read')
   })
 })
 

@@ -22,7 +22,7 @@ export function createAsking(settings: HttpSettings): Asking {
   let isReached = false
   const asked = new Set<string>()
   const causes = new Map<string, unknown>()
-  const { exchange, close } = createHttp(settings, ({ failure }) => {
+  const { exchange, ...connections } = createHttp(settings, ({ failure }) => {
     isReached ||= failure !== 'could not be reached'
   })
   const send = async (request: Exchange): Promise<Answer> => {
@@ -39,7 +39,7 @@ export function createAsking(settings: HttpSettings): Asking {
     asked,
     details: (url) => detailsOf(causes.get(url)),
     reached: () => isReached,
-    close
+    close: () => connections.close()
   }
 }
 
