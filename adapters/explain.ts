@@ -51,7 +51,7 @@ const ENCRYPTED: readonly Check[] = [
 ]
 
 const OPAQUE: readonly Check[] = [
-  check('Somebody can be asked about it (`introspection`), and calls it active', 'RFC 7662 §2.2', [
+  check('The authorization server was asked about it (`introspection`), and calls it active', 'RFC 7662 §2.2', [
     'malformed',
     'decryption',
     'inactive'
