@@ -7,6 +7,7 @@ import { createDiscovery, readMetadata, requireEndpoint, requireIntrospectionEnd
 import { Unavailable } from './errors.js'
 import { createFleet } from './fleet.js'
 import { type Answer, describeStatus, type Http } from './http.js'
+import { createIntrospectionEvidence, type IntrospectionEvidence } from './introspection-evidence.js'
 import type { IssuerSettings } from './issuer-settings.js'
 import { jwksAuthFields } from './jwks-auth.js'
 import type { KeySource } from './jwt.js'
@@ -62,6 +63,8 @@ export interface Issuer {
   metadata(): Awaitable<AuthorizationServerMetadata>
   introspectionEndpoint(): Awaitable<string>
   readonly limits: Limits
+  /** What shows whether a 400 of the introspection endpoint is about a token. */
+  readonly evidence: IntrospectionEvidence
   /** Keys from the settings do not count. */
   readonly heldKeys: HeldKeys
   /** Loads what verification will need. */
@@ -269,6 +272,7 @@ export function createIssuer(
       settings.introspection?.endpoint ??
       andThen(metadata.source(), ({ document }) => requireIntrospectionEndpoint(document, issuer.settings)),
     limits,
+    evidence: createIntrospectionEvidence(),
     heldKeys,
     ready: async () => {
       if (needsKeys) await keys.source()
