@@ -169,13 +169,7 @@ export function createIssuer(
     fleet: keyFleet,
     looks: true
   })
-  const looks = createLooks<DatedKeySet>({
-    now,
-    deadline,
-    held: () => keys.held(),
-    look: (isEnough) => keys.look(isEnough),
-    renew: () => keys.renew()
-  })
+  const looks = createLooks<DatedKeySet>({ ...keys, now, deadline })
   const heldKeys: { -readonly [K in keyof HeldKeys]: HeldKeys[K] } = {
     get bytes() {
       return settings.jwks ? 0 : (keys.held()?.bytes() ?? 0)
