@@ -22,7 +22,8 @@ export interface DecryptionKeySettings {
   readonly algorithm: KeyManagementAlgorithm
 }
 
-const RSA_ALGORITHMS: readonly KeyManagementAlgorithm[] = ['RSA-OAEP-256', 'RSA-OAEP-384', 'RSA-OAEP-512']
+/** The default first. `RSA-OAEP` (SHA-1) last: it is used only where the settings name it. */
+const RSA_ALGORITHMS: readonly KeyManagementAlgorithm[] = ['RSA-OAEP-256', 'RSA-OAEP-384', 'RSA-OAEP-512', 'RSA-OAEP']
 const ECDH_ALGORITHMS: readonly KeyManagementAlgorithm[] = [
   'ECDH-ES+A256KW',
   'ECDH-ES+A192KW',

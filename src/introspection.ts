@@ -5,13 +5,14 @@
  * Does NOT check issuer, audience and time, which an active token must satisfy all the same (RFC 7662 §4), and does
  * NOT cache: see `introspection-cache.ts`. Never sends a token to a second server.
  */
-import { hash } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { isPromise, unlessAborted, withDeadline } from './awaitable.js'
 import type { Waiting } from './callers.js'
 import { deepFreeze } from './claims.js'
 import { isFormEncoded } from './client-auth.js'
 import { InvalidToken, Misconfigured, Unavailable } from './errors.js'
 import { type Answer, describeStatus, type Http } from './http.js'
+import { errorOf } from './introspection-evidence.js'
 import type { IntrospectionSettings } from './introspection-settings.js'
 import type { Issuer } from './issuer.js'
 import { isTooDeep, MAX_DEPTH } from './json.js'
@@ -19,6 +20,8 @@ import type { IntrospectionDialect } from './options.js'
 import type { Standing } from './places.js'
 import { readSignedAnswer, SIGNED_ANSWER, type SignedAnswerMeans } from './signed-introspection.js'
 import type { Awaitable, Claims } from './types.js'
+
+const FORM = 'application/x-www-form-urlencoded'
 
 export interface IntrospectionMeans extends SignedAnswerMeans {
   readonly http: Http
@@ -53,16 +56,21 @@ export async function introspect(
   const about = `the introspection endpoint of ${issuer.settings.label}`
   if (settings.dialect) return readDialect(answer, settings.dialect, about)
   const time = means.now()
-  if (answer.status === 400 && isAboutToken(answer, issuer, token, time)) {
-    issuer.warn(
-      'introspection: the server answered 400 to a token, and 200 to another one within 10 s. Tokens that it answers 400 to are refused; it should answer {"active":false} (RFC 7662 §2.2)'
-    )
-    throw new InvalidToken('inactive', { expected: 'status 200', received: 400 })
+  if (answer.status === 400) {
+    const anonymous = (): Promise<Answer> =>
+      issuer.limits.run(async () => means.http(await anonymousRequest(issuer)), 'stranger', signal)
+    const why = await issuer.evidence.aboutToken(answer, token, time, settings.signedResponse ? anonymous : undefined)
+    if (why !== undefined) {
+      issuer.warn(
+        `introspection: the server answered 400 to a token, and ${why}. Tokens that it answers 400 to are refused; it should answer {"active":false} (RFC 7662 §2.2)`
+      )
+      throw new InvalidToken('inactive', { expected: 'status 200', received: 400 })
+    }
   }
-  requireSuccess(answer.status, about, settings)
+  requireSuccess(answer, token, about, settings)
   const members = settings.signedResponse ? await readSignedAnswer(answer, issuer, means) : readJson(answer)
   const active = readActive(members, about)
-  noteAnswered(issuer, token, time)
+  issuer.evidence.answered(token, time)
   return active
 }
 
@@ -80,7 +88,7 @@ async function introspectionRequest(
       : { issuer: issuer.settings.issuer, introspection_endpoint: endpoint }
   const headers = new Headers({
     accept: signedResponse ? SIGNED_ANSWER : 'application/json',
-    'content-type': 'application/x-www-form-urlencoded'
+    'content-type': FORM
   })
   const body = dialect ? dialectForm(token, dialect) : new URLSearchParams({ token, token_type_hint: 'access_token' })
   try {
@@ -100,44 +108,36 @@ async function introspectionRequest(
   }
 }
 
-/** Seconds for which an answer to one token shows that a 400 to another one is not about our credentials. */
-const WITNESS_FOR = 10
-/** Errors that are about our request, whatever its token (RFC 6749 §5.2). */
-const ABOUT_US = /invalid_client|unauthorized_client|invalid_request/
-
-interface Witness {
-  /** Digest of the token. */
-  readonly token: string
-  /** Seconds since the epoch. */
-  readonly at: number
+/** A made-up token without credentials. Its answer shows whether the server checks credentials before it reads the token. */
+async function anonymousRequest(issuer: Issuer): Promise<Parameters<Http>[0]> {
+  const token = randomBytes(32).toString('base64url')
+  return {
+    url: await issuer.introspectionEndpoint(),
+    method: 'POST',
+    headers: { accept: SIGNED_ANSWER, 'content-type': FORM },
+    body: new URLSearchParams({ token, token_type_hint: 'access_token' }).toString(),
+    dependency: 'introspection'
+  }
 }
 
-/** The latest two tokens that each issuer's server answered 200 to, the later first. */
-const answered = new WeakMap<Issuer, readonly Witness[]>()
-
-function noteAnswered(issuer: Issuer, token: string, at: number): void {
-  const latest = { token: hash('sha256', token, 'base64url'), at }
-  const others = (answered.get(issuer) ?? []).filter((one) => one.token !== latest.token)
-  answered.set(issuer, [latest, ...others.slice(0, 1)])
-}
-
-/** Whether a 400 says that the server cannot read this token: it answered another one lately, and does not blame our request. */
-function isAboutToken({ body }: Answer, issuer: Issuer, token: string, time: number): boolean {
-  if (ABOUT_US.test(body)) return false
-  const digest = hash('sha256', token, 'base64url')
-  const isWitness = ({ token: other, at }: Witness): boolean =>
-    other !== digest && at <= time && time - at <= WITNESS_FOR
-  return (answered.get(issuer) ?? []).some(isWitness)
-}
-
-function requireSuccess(status: number, about: string, { auth, clientId }: IntrospectionSettings): void {
+function requireSuccess(
+  { status, body }: Answer,
+  token: string,
+  about: string,
+  { auth, clientId }: IntrospectionSettings
+): void {
   if (status === 200) return
+  const error = status === 400 ? errorOf(parse(body), token) : undefined
+  if (error === 'unsupported_token_type')
+    throw new Misconfigured(
+      `${about} answered 400 \`${error}\`: it introspects no tokens of this kind. If they are JWTs, let this server verify them: \`tokens: 'jwt'\` or \`'both'\``
+    )
   const encoded = isFormEncoded(auth, clientId)
     ? '. The client identifier or secret has characters such as + : / % that `clientSecretBasic` form-encodes (RFC 6749 §2.3.1), and some servers do not decode them: try `clientSecretPost`'
     : ''
   throw new Misconfigured(
     status === 401 || status === 403 || status === 400
-      ? `${about} answered ${status} to our request: check \`introspection.auth\` and \`clientId\`, and that this client may introspect${encoded}`
+      ? `${about} answered ${status}${error === undefined ? '' : ` \`${error}\``} to our request: check \`introspection.auth\` and \`clientId\`, and that this client may introspect${encoded}`
       : `${about} ${describeStatus(status)}; RFC 7662 does not provide for that: check \`introspection.endpoint\``
   )
 }

@@ -7,6 +7,7 @@ import { createDiscovery, readMetadata, requireEndpoint, requireIntrospectionEnd
 import { Unavailable } from './errors.js'
 import { createFleet } from './fleet.js'
 import { type Answer, describeStatus, type Exchange, type Http } from './http.js'
+import { createIntrospectionEvidence, type IntrospectionEvidence } from './introspection-evidence.js'
 import type { IssuerSettings } from './issuer-settings.js'
 import { jwksAuthFields } from './jwks-auth.js'
 import type { KeySource } from './jwt.js'
@@ -62,6 +63,8 @@ export interface Issuer {
   metadata(): Awaitable<AuthorizationServerMetadata>
   introspectionEndpoint(): Awaitable<string>
   readonly limits: Limits
+  /** What shows whether a 400 of the introspection endpoint is about a token. */
+  readonly evidence: IntrospectionEvidence
   /** Keys from the settings do not count. */
   readonly heldKeys: HeldKeys
   /** Loads what verification will need. */
@@ -166,13 +169,7 @@ export function createIssuer(
     fleet: keyFleet,
     looks: true
   })
-  const looks = createLooks<DatedKeySet>({
-    now,
-    deadline,
-    held: () => keys.held(),
-    look: (isEnough) => keys.look(isEnough),
-    renew: () => keys.renew()
-  })
+  const looks = createLooks<DatedKeySet>({ ...keys, now, deadline })
   const heldKeys: { -readonly [K in keyof HeldKeys]: HeldKeys[K] } = {
     get bytes() {
       return settings.jwks ? 0 : (keys.held()?.bytes() ?? 0)
@@ -257,6 +254,7 @@ export function createIssuer(
       settings.introspection?.endpoint ??
       andThen(metadata.source(), ({ document }) => requireIntrospectionEndpoint(document, issuer.settings)),
     limits,
+    evidence: createIntrospectionEvidence(),
     heldKeys,
     ready: async () => {
       if (needsKeys) await keys.source()

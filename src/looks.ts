@@ -11,6 +11,7 @@ import { TooManyRequests, Unavailable } from './errors.js'
 import type { KeySet } from './key-set.js'
 import { type Dated, isWithin } from './remote.js'
 import type { Awaitable, SignatureAlgorithm } from './types.js'
+import type { Watched } from './watched.js'
 
 /** Maximum looks in {@link PERIOD} seconds. */
 const MAX_LOOKS = 3
@@ -41,15 +42,11 @@ export interface Missing {
   readonly iat: unknown
 }
 
-export interface LooksMeans<T> {
+/** `look` and `renew` are bounded here. */
+export interface LooksMeans<T extends Dated> extends Pick<Watched<T>, 'held' | 'look' | 'renew'> {
   readonly now: () => number
   /** Maximum seconds that a token waits, the fetch included. By a timer: a clock that stands still holds up no request. */
   readonly deadline: number
-  readonly held: () => T | undefined
-  /** Fetches the set, or has it from a process that fetched it; undefined where it is another process's turn. @throws {Unavailable} */
-  readonly look: (isEnough: (set: T) => boolean) => Promise<T | undefined>
-  /** Renews the set, in the background. */
-  readonly renew: () => Promise<unknown>
 }
 
 export interface Looks<T> {

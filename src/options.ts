@@ -162,7 +162,7 @@ export interface ClientCertificateOptions {
   readonly trustedProxies: readonly string[]
   /** Name of the field. Default `Client-Cert` (RFC 9440 §2.2). */
   readonly field?: string
-  /** The field's one value → DER of the client's certificate; undefined or an exception: none. Default: RFC 9440 §2.2. See `urlEncodedPem`, `forwardedClientCert`. */
+  /** The field's one value → DER of the client's certificate; undefined or an exception: none. Default: RFC 9440 §2.2. Ready-made: `urlEncodedPem`, `urlEncodedPemChain`, `plainPem`, `base64Der`, `base64DerChain`, `forwardedClientCert`. */
   readonly parse?: (value: string) => Uint8Array | undefined
 }
 
@@ -172,15 +172,19 @@ export interface DecryptionKey {
   readonly key: KeyObject
   /** `kid` under which the public key is published. */
   readonly kid: string
-  /** `alg` of the JWE. Default `RSA-OAEP-256` for RSA, `ECDH-ES+A256KW` for others. */
+  /** `alg` of the JWE, the only one that this key decrypts. Default `RSA-OAEP-256` for RSA, `ECDH-ES+A256KW` for others. */
   readonly algorithm?: KeyManagementAlgorithm
 }
 
-/** How the content encryption key may be encrypted (RFC 7518 §4.1). Without RSA1_5, `dir` and passwords. */
+/**
+ * How the content encryption key may be encrypted (RFC 7518 §4.1). Without RSA1_5, `dir` and passwords. `RSA-OAEP` uses
+ * SHA-1: name it for an authorization server that has nothing newer.
+ */
 export type KeyManagementAlgorithm =
   | 'RSA-OAEP-256'
   | 'RSA-OAEP-384'
   | 'RSA-OAEP-512'
+  | 'RSA-OAEP'
   | 'ECDH-ES'
   | 'ECDH-ES+A128KW'
   | 'ECDH-ES+A192KW'

@@ -25,6 +25,13 @@ export class ProfileProblems extends Problems {
     return this.names(typeof value === 'string' ? [value] : value, option)
   }
 
+  /** Names as {@link list} has them, each of one shape. @param meaning what each must be, with an example */
+  shapes(value: unknown, option: string, shape: RegExp, meaning: string): readonly string[] {
+    const names = this.list(value, option)
+    for (const one of names) this.shape(one, option, shape, meaning)
+    return names
+  }
+
   /** @param meaning what it must be, with an example */
   shape(value: unknown, option: string, shape: RegExp, meaning: string): void {
     if (typeof value !== 'string' || !shape.test(value)) this.addValue(option, value, `it must be ${meaning}`)

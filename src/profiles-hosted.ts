@@ -107,8 +107,10 @@ export function clerk(
     const audience = problems.list(options.clientIds, 'clientIds')
     return problems.cleared({ issuer, jwksUri, audience, audienceClaim: 'client_id' })
   }
-  const audience = options.origins === undefined ? [] : problems.list(options.origins, 'origins')
-  for (const one of audience) problems.shape(one, 'origins', ORIGIN, 'an origin without path: https://app.example.com')
+  const audience =
+    options.origins === undefined
+      ? []
+      : problems.shapes(options.origins, 'origins', ORIGIN, 'an origin without path: https://app.example.com')
   return problems.cleared({
     issuer,
     jwksUri,

@@ -39,9 +39,8 @@ export function kubernetes(options: {
   readonly issuer?: string
 }): IssuerOptions {
   const problems = new ProfileProblems('kubernetes', options, ['subjects', 'audience', 'issuer'])
-  const subjects = problems.list(options.subjects, 'subjects')
-  for (const one of subjects)
-    problems.shape(one, 'subjects', SUBJECT, 'one service account: system:serviceaccount:<namespace>:<name>')
+  const account = 'one service account: system:serviceaccount:<namespace>:<name>'
+  const subjects = problems.shapes(options.subjects, 'subjects', SUBJECT, account)
   const audience = problems.list(options.audience, 'audience')
   const { issuer } = options
   if (issuer !== undefined)
@@ -97,12 +96,8 @@ export function githubActions(
   )
 ): IssuerOptions {
   const problems = new ProfileProblems('githubActions', options, ['owners', 'repositories', 'audience'])
-  const ids = (option: 'owners' | 'repositories', meaning: string): readonly string[] | undefined => {
-    if (options[option] === undefined) return undefined
-    const list = problems.list(options[option], option)
-    for (const one of list) problems.shape(one, option, ID, meaning)
-    return list
-  }
+  const ids = (option: 'owners' | 'repositories', meaning: string): readonly string[] | undefined =>
+    options[option] === undefined ? undefined : problems.shapes(options[option], option, ID, meaning)
   const owners = ids('owners', 'the ID of a user or organization, as GET /users/{name} of GitHub’s API has it: "65"')
   const repositories = ids(
     'repositories',

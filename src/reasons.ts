@@ -103,7 +103,7 @@ export const TOKEN_REASONS: Readonly<Record<TokenReason, Entry>> = {
   },
   inactive: {
     description: 'The access token is not active',
-    hint: 'The authorization server says the token is revoked, expired or unknown to it, or answers 400 to this token and 200 to others (`received: 400`). Some also say so when this API is not in the token’s audience, or when the token was issued to another client (Doorkeeper, unless `allow_token_introspection` lets this client ask).'
+    hint: 'The authorization server says the token is revoked, expired or unknown to it, or answers 400 to this token and 200 to others, or 400 without a body (`received: 400`). Some also say so when this API is not in the token’s audience, or when the token was issued to another client (Doorkeeper, unless `allow_token_introspection` lets this client ask).'
   },
   revoked: {
     description: 'The access token is not active',

@@ -136,6 +136,7 @@ describe('layers', () => {
     'discovery',
     'jwks-auth',
     'jwt',
+    'introspection-evidence',
     'issuer',
     'signed-introspection',
     'status-list-token',

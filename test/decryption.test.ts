@@ -105,9 +105,10 @@ describe('the option decryptionKeys', () => {
       ['`decryptionKeys[1].kid` is that of an earlier key']
     ],
     ['RSA1_5', [{ key: rsa.privateKey, kid: 'a', algorithm: 'RSA1_5' }], ['`decryptionKeys[0].algorithm` is "RSA1_5"']],
+    ['RSA-OAEP with SHA-1, by name', [{ key: rsa.privateKey, kid: 'a', algorithm: 'RSA-OAEP' }], []],
     [
-      'RSA-OAEP with SHA-1',
-      [{ key: rsa.privateKey, kid: 'a', algorithm: 'RSA-OAEP' }],
+      'RSA-OAEP with SHA-1 for another key type',
+      [{ key: p256.privateKey, kid: 'a', algorithm: 'RSA-OAEP' }],
       ['`decryptionKeys[0].algorithm` is "RSA-OAEP"']
     ],
     ['dir', [{ key: p256.privateKey, kid: 'a', algorithm: 'dir' }], ['`decryptionKeys[0].algorithm` is "dir"']],
@@ -129,12 +130,14 @@ describe('the option decryptionKeys', () => {
     const keys = read(
       { key: rsa.privateKey, kid: 'a' },
       { key: p521.privateKey, kid: 'b' },
-      { key: x25519.privateKey, kid: 'c', algorithm: 'ECDH-ES' }
+      { key: x25519.privateKey, kid: 'c', algorithm: 'ECDH-ES' },
+      { key: rsa.privateKey, kid: 'd', algorithm: 'RSA-OAEP' }
     )
     expect(keys.map(({ kid, algorithm }) => [kid, algorithm])).toEqual([
       ['a', 'RSA-OAEP-256'],
       ['b', 'ECDH-ES+A256KW'],
-      ['c', 'ECDH-ES']
+      ['c', 'ECDH-ES'],
+      ['d', 'RSA-OAEP']
     ])
     expect(Object.isFrozen(keys) && keys.every((key) => Object.isFrozen(key))).toBe(true)
   })
@@ -168,7 +171,7 @@ const ENCRYPTIONS = ['A128GCM', 'A192GCM', 'A256GCM', 'A128CBC-HS256', 'A192CBC-
 
 describe('createDecrypt', () => {
   test.each([
-    ...['RSA-OAEP-256', 'RSA-OAEP-384', 'RSA-OAEP-512'].map((alg) => pairOf(alg, rsa)),
+    ...['RSA-OAEP-256', 'RSA-OAEP-384', 'RSA-OAEP-512', 'RSA-OAEP'].map((alg) => pairOf(alg, rsa)),
     ...[p256, p384, p521, x25519].flatMap((pair) => ECDH.map((alg) => pairOf(alg, pair)))
   ])('reads what jose encrypted with %s to %o, in every content encryption', async (algorithm, publicKey, key) => {
     const decrypt = createDecrypt(read({ key, kid: 'ours', algorithm }))

@@ -1,9 +1,23 @@
 /** What the hint of a refusal says in situations that operators meet: what came, and what to change. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { describe, expect, test } from 'vitest'
-import { base64Der, base64DerChain, plainPem, resourceServer, urlEncodedPemChain } from '../src/index.js'
+import {
+  base64Der,
+  base64DerChain,
+  type ClientAuth,
+  clientSecretBasic,
+  clientSecretPost,
+  plainPem,
+  resourceServer,
+  urlEncodedPemChain,
+  type WarningEvent
+} from '../src/index.js'
 import { mcp } from '../src/presets.js'
 import { auth0 } from '../src/profiles.js'
 import { createCertificateAuthority } from './support/certificates.js'
+import { createDpopKey } from './support/dpop.js'
+import { authorize, createBed, introspecting } from './support/exchange.js'
+import { fault } from './support/issuer.js'
 import {
   accessToken,
   api,
@@ -110,4 +124,124 @@ describe('certificates as proxies write them', () => {
       expect(error.hint.replace(' is ', ' ')).toContain(words.replace('not in', 'not in'))
     }
   )
+})
+
+const bed = createBed()
+
+describe('client secrets at a server that does not decode Basic', () => {
+  /** The hint after a server has answered that takes `api:secret` in base64 as it is (RFC 6749 §2.3.1 encodes it before). */
+  const hintFor = async (auth: ClientAuth, secret: string, clientId = 'api'): Promise<string> => {
+    const issuer = await bed.issuer()
+    const raw = `Basic ${Buffer.from(`${clientId}:${secret}`).toString('base64')}`
+    issuer.introspectionAuth = ({ headers }) => headers.authorization === raw
+    const server = bed.api({ issuers: [introspecting(issuer, { auth, clientId })] })
+    const error = await refusal(() => authorize(server, issuer.opaque()))
+    expect(error.status).toBe(500)
+    return error.hint
+  }
+  test.each(['sesame+1', 'sesame:1', 'sesame/1', 'sesame%1', 'sesame 1', 'sesamé'])(
+    'the secret %s: the hint names form-encoding and clientSecretPost, and not the secret',
+    async (secret) => {
+      const hint = await hintFor(clientSecretBasic(secret), secret)
+      expect(hint).toContain('form-encodes (RFC 6749 §2.3.1)')
+      expect(hint).toContain('try `clientSecretPost`')
+      expect(hint).not.toContain('sesam')
+    }
+  )
+  test('a client identifier with a colon: the hint names form-encoding', async () => {
+    expect(await hintFor(clientSecretBasic('sesame'), 'sesame', 'urn:api')).toContain('try `clientSecretPost`')
+  })
+  test.each([
+    ['a wrong secret of letters and digits', clientSecretBasic('sesame-1_x.y')],
+    ['clientSecretPost', clientSecretPost('sesame+1')]
+  ])('%s: the hint does not name form-encoding', async (_, auth) => {
+    const hint = await hintFor(auth, 'sesame+1')
+    expect(hint).toContain('`introspection.auth`')
+    expect(hint).not.toContain('form-encodes')
+  })
+})
+
+describe('metadata behind protect', () => {
+  const warningsOf = async (run: () => Promise<void>): Promise<string[]> => {
+    const messages: string[] = []
+    const listener = (event: unknown): void => void messages.push((event as WarningEvent).message)
+    subscribe('oauth-resource-server:warning', listener)
+    await run().finally(() => unsubscribe('oauth-resource-server:warning', listener))
+    return messages
+  }
+  const metadataRequest = (fields = {}) => get(fields, { url: '/.well-known/oauth-protected-resource' })
+
+  test('a refused request for the metadata without a token is one warning that names protectedResourceMetadata', async () => {
+    const server = api()
+    const messages = await warningsOf(async () => {
+      for (let i = 0; i < 3; i++) expect((await outcome(server, metadataRequest())).status).toBe(401)
+    })
+    expect(messages).toEqual([expect.stringContaining('mount `protectedResourceMetadata(api)` before `protect`')])
+  })
+  test('another request without a token, and one for the metadata with a bad token, is no warning', async () => {
+    const server = api()
+    const messages = await warningsOf(async () => {
+      expect((await outcome(server, get())).status).toBe(401)
+      expect((await outcome(server, metadataRequest({ authorization: 'Bearer x' }))).status).toBe(401)
+    })
+    expect(messages).toEqual([])
+  })
+  test('a server without metadata of its own does not warn', async () => {
+    const server = api({ metadata: false })
+    expect(await warningsOf(async () => void (await outcome(server, metadataRequest())))).toEqual([])
+  })
+})
+
+describe('an issuer that has no metadata', () => {
+  test.each([
+    ['opaque', '`introspection.endpoint`', '`jwksUri`'],
+    ['both', '`metadataUrl` or `jwksUri`', '`introspection.endpoint`']
+  ] as const)('tokens: %s: the hint names %s, and not %s', async (tokens, named, other) => {
+    const issuer = await bed.issuer()
+    issuer.always('metadata', fault.status(404))
+    const server = bed.api({ issuers: [introspecting(issuer, {}, { tokens })] })
+    const error = await refusal(() => authorize(server, 'opaque'))
+    expect(error).toMatchObject({ status: 500, hint: expect.stringContaining(named) })
+    expect(error.hint).not.toContain(other)
+  })
+  test('with introspection.endpoint, as the hint says, opaque tokens are accepted', async () => {
+    const issuer = await bed.issuer()
+    issuer.always('metadata', fault.status(404))
+    const endpoint = issuer.metadata['introspection_endpoint'] as string
+    const server = bed.api({ issuers: [introspecting(issuer, { endpoint }, { tokens: 'opaque' })] })
+    expect(await authorize(server, issuer.opaque())).toMatchObject({ subject: 'u1' })
+  })
+})
+
+describe('DPoP behind a proxy that cuts a prefix', () => {
+  const key = createDpopKey()
+  const token = accessToken({ claims: { cnf: { jkt: key.jkt } } })
+  const proof = key.proof({ token, url: 'https://api.example.com/v1/items' })
+  const called = get({ authorization: `DPoP ${token}`, dpop: proof }, { url: '/items?page=2' })
+
+  test('a proof for the outer URL is refused, and `expected` is the whole URL that the server took', async () => {
+    const error = await refusal(() => api({ dpop: { advertise: true } }).authorize(called))
+    expect(error).toMatchObject({ reason: 'proof_target', hint: expect.stringContaining('`publicUrl`') })
+    expect(error.hint).toContain('cuts the path')
+    expect(error.expected).toEqual(['https://api.example.com/items'])
+  })
+  test('with the prefix in publicUrl, as the hint says, the proof is accepted', async () => {
+    const options = { dpop: { advertise: true }, publicUrl: 'https://api.example.com/v1' }
+    expect(await outcome(api(options), called)).toEqual(granted)
+    const other = key.proof({ token, url: 'https://api.example.com/items' })
+    const inner = get({ authorization: `DPoP ${token}`, dpop: other }, { url: '/items' })
+    const error = await refusal(() => api(options).authorize(inner))
+    expect(error.expected).toEqual(['https://api.example.com/v1/items'])
+  })
+})
+
+test('a server that calls tokens of other clients inactive: the hint names the client and Doorkeeper’s switch', async () => {
+  const issuer = await bed.issuer()
+  const token = issuer.opaque()
+  // Doorkeeper answers about a token of the asking client alone, unless `allow_token_introspection` allows more.
+  issuer.always('introspection', fault.body({ active: false }))
+  const error = await refusal(() => authorize(bed.api({ issuers: [introspecting(issuer)] }), token))
+  expect(error).toMatchObject({ status: 401, reason: 'inactive' })
+  expect(error.hint).toContain('issued to another client')
+  expect(error.hint).toContain('`allow_token_introspection`')
 })

@@ -161,6 +161,18 @@ describe('JOS-16 (RFC 9068 §4): what is inside', () => {
     expect(issuer.count('introspection')).toBe(0)
   })
 
+  test('JOS-16 (RFC 8725 §3.1): RSA-OAEP (SHA-1) is read by a key that names it, which then reads nothing else', async () => {
+    const issuer = await bed.issuer()
+    const sha1 = { kid: 'rsa', key: rsa.privateKey, algorithm: 'RSA-OAEP' } as const
+    const api = bed.api({ issuers: [issuer.issuer], decryptionKeys: [sha1] })
+    const wrap = (alg: string) => encryptJwe(issuer.token(), rsa, { header: { alg } })
+    expect(await ask(api, wrap('RSA-OAEP'))).toEqual(granted)
+    expect(await ask(api, wrap('RSA-OAEP-256'))).toEqual(denial.decryption)
+    expect(await ask(api, wrap('RSA1_5'))).toEqual(denial.decryption)
+    const strange = issuer.token({ key: strangeKey('k1') })
+    expect(await ask(api, encryptJwe(strange, rsa, { header: { alg: 'RSA-OAEP' } }))).toEqual(denial.signature)
+  })
+
   test('JOS-16 (RFC 8725 §3.1): a key is for the one algorithm it is configured with', async () => {
     const { issuer, api } = await start()
     const wrap = (alg: string) =>

@@ -447,6 +447,37 @@ describe('INT-07 (RFC 7662 §2.2): a 400 about a token that the server cannot re
   })
 })
 
+describe('INT-07 (RFC 7662 §2.3): the hint about a 400', () => {
+  const hintOf = async (body: string, token = 'x'): Promise<string> => {
+    const issuer = await bed.issuer()
+    issuer.always('introspection', fault.status(400, { body }))
+    const error = await refusal(() => authorize(bed.api({ issuers: [introspecting(issuer)] }), token))
+    expect(error.status).toBe(500)
+    return error.hint
+  }
+
+  test('names unsupported_token_type and the option that verifies JWTs here, and does not blame the credentials', async () => {
+    const hint = await hintOf('{"error":"unsupported_token_type","error_description":"Structured JWT Tokens"}')
+    expect(hint).toContain('400 `unsupported_token_type`: it introspects no tokens of this kind')
+    expect(hint).toContain("`tokens: 'jwt'`")
+    expect(hint).not.toContain('`clientId`')
+  })
+
+  test('names another error beside what to check', async () => {
+    expect(await hintOf('{"error":"invalid_client"}')).toMatch(/400 `invalid_client` .*`introspection\.auth`/)
+  })
+
+  test.each([
+    ['is not a word', '{"error":"a\\nb"}', 'x'],
+    ['is longer than 40 characters', `{"error":"${'e'.repeat(41)}"}`, 'x'],
+    ['is not a text', '{"error":{"code":"nested"}}', 'x'],
+    ['is in the token', '{"error":"part_of_the_token"}', 'some.part_of_the_token.here'],
+    ['is in a body that is not JSON', 'error=from_a_form', 'x']
+  ])('does not repeat an error that %s', async (_, body, token) => {
+    expect(await hintOf(body, token)).toContain('answered 400 to our request')
+  })
+})
+
 test.each(['N_A', 'refresh_token', 'RefreshToken', 'urn:ietf:params:oauth:token-type:refresh_token', 'id_token'])(
   'INT-08 (RFC 8693 §2.2.1): refuses an active token whose token_type is %s, with `allowMissingAudience` too',
   async (type) => {

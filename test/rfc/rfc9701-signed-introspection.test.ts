@@ -1,7 +1,7 @@
 /** The rules about signed introspection answers: RFC 9701. */
 import { generateKeyPairSync } from 'node:crypto'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { type IssuerOptions, type ResourceServer, resourceServer } from '../../src/index.js'
+import { clientSecretBasic, type IssuerOptions, type ResourceServer, resourceServer } from '../../src/index.js'
 import {
   ask,
   authorize,
@@ -130,6 +130,93 @@ describe('INT-18 (RFC 9701 §4): what is asked for', () => {
   test.each([201, 302, 400, 401, 403])('INT-18 (RFC 7662 §2.3): %i is our misconfiguration as ever', async (status) => {
     const { issuer, api } = await start({ status })
     expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
+  })
+})
+
+describe('INT-07 (RFC 7662 §2.2): a server that answers 400 with an empty body to a token that is not active', () => {
+  /** How the server answers a request whose credentials are wrong, and one that has none. */
+  interface Refuses {
+    readonly wrong: number
+    readonly missing: number
+  }
+
+  /** glewlwyd: 401 or 400 without a body, and a signed answer about a token that is active. */
+  const bare = (issuer: TestIssuer, { wrong, missing }: Refuses): Behaviour => {
+    return (exchange) => {
+      const { headers } = exchange.request
+      const { active } = JSON.parse(exchange.normal.body) as { active: boolean }
+      const isOurs = headers.authorization === `Basic ${btoa('api:right')}`
+      if (isOurs && active) return signed(issuer)(exchange)
+      const status = isOurs ? 400 : headers.authorization === undefined ? missing : wrong
+      exchange.response.writeHead(status, { 'content-length': 0 }).end()
+    }
+  }
+  const startBare = async (refuses: Refuses, secret = 'right') => {
+    const { issuer, api } = await start({}, { auth: clientSecretBasic(secret) })
+    issuer.always('introspection', bare(issuer, refuses))
+    return { issuer, api }
+  }
+  const anonymous = (issuer: TestIssuer) =>
+    issuer.requests.filter(({ endpoint, headers }) => endpoint === 'introspection' && !headers.authorization)
+
+  test('is 401 and one warning, if the server answers 401 to a request without credentials', async () => {
+    const { issuer, api } = await startBare({ wrong: 401, missing: 401 })
+    expect(await Promise.all(['x', 'y', 'z'].map((token) => ask(api, token)))).toEqual(Array(3).fill(denial.inactive))
+    expect(await ask(api, issuer.opaque())).toEqual(granted)
+    expect(api.health().issuers[0]?.warnings).toEqual([expect.stringContaining('401 to a request without credentials')])
+    expect(anonymous(issuer)).toHaveLength(1)
+  })
+
+  test('sends a made-up token without credentials, and the same again after ten minutes', async () => {
+    const { issuer, api } = await startBare({ wrong: 401, missing: 401 })
+    expect(await ask(api, 'x')).toEqual(denial.inactive)
+    bed.clock.advance(600)
+    expect(await ask(api, 'x')).toEqual(denial.inactive)
+    expect(anonymous(issuer)).toHaveLength(1)
+    bed.clock.advance(1)
+    expect(await ask(api, 'x')).toEqual(denial.inactive)
+    const asked = anonymous(issuer)
+    expect(asked).toHaveLength(2)
+    const tokens = asked.map(({ form }) => form.get('token'))
+    expect(tokens.every((token) => /^[\w-]{43}$/.test(token ?? ''))).toBe(true)
+    expect(new Set(tokens).size).toBe(2)
+    for (const { form } of asked) expect([...form.keys()]).toEqual(['token', 'token_type_hint'])
+  })
+
+  test.each([
+    ['answers a request without credentials 400 too', { wrong: 400, missing: 400 }, 'right'],
+    ['answers a request without credentials 403', { wrong: 400, missing: 403 }, 'right'],
+    ['refuses our credentials by a 401', { wrong: 401, missing: 401 }, 'wrong'],
+    ['refuses our credentials by a 400, as it refuses missing ones', { wrong: 400, missing: 400 }, 'wrong']
+  ])('is 500 where the server %s', async (_, refuses, secret) => {
+    const { issuer, api } = await startBare(refuses, secret)
+    expect(await ask(api, 'x')).toEqual(denial.misconfigured)
+    if (secret === 'wrong') expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
+    expect(api.health().issuers[0]?.warnings).toEqual([])
+  })
+
+  test('is 500 once our credentials are refused, although the server checked them a minute before', async () => {
+    const { issuer, api } = await startBare({ wrong: 401, missing: 401 })
+    expect(await ask(api, 'x')).toEqual(denial.inactive)
+    bed.clock.advance(60)
+    issuer.always('introspection', fault.status(401, { body: '' }))
+    expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
+  })
+
+  test('is 503 while the request without credentials has no answer, and 401 once it has', async () => {
+    const { issuer, api } = await startBare({ wrong: 401, missing: 503 })
+    expect(await ask(api, 'x')).toEqual(denial.unavailable)
+    issuer.always('introspection', bare(issuer, { wrong: 401, missing: 401 }))
+    expect(await ask(api, 'x')).toEqual(denial.inactive)
+  })
+
+  test('is 500 with a body, and without `signedResponse`', async () => {
+    const { issuer, api } = await startBare({ wrong: 401, missing: 401 })
+    issuer.script('introspection', fault.status(400, { body: '<h1>Bad request</h1>' }))
+    expect(await ask(api, 'x')).toEqual(denial.misconfigured)
+    const plain = bed.api({ issuers: [introspecting(issuer, { auth: clientSecretBasic('right') })] })
+    expect(await ask(plain, 'x')).toEqual(denial.misconfigured)
+    expect(anonymous(issuer)).toHaveLength(0)
   })
 })
 
