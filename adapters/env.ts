@@ -27,6 +27,8 @@ const VARIABLES = {
   TOKENS: '`jwt`, `opaque` or `both`',
   JWKS_URI: 'where the keys are, if the metadata do not say',
   METADATA_URL: 'where the metadata are, if not at a well-known place',
+  REACHED_AT: 'origin at which the issuer is reached, if not at its own',
+  INSECURE_HOSTS: 'hosts that are asked over plain http, as `host:port`; several are separated by spaces',
   INTROSPECTION_ENDPOINT: 'if the metadata do not say',
   CLIENT_ID: 'of this API at the authorization server: turns introspection on',
   CLIENT_SECRET: `its secret; or ${PREFIX}CLIENT_SECRET_FILE`,
@@ -47,7 +49,14 @@ const SECRETS: ReadonlySet<string> = new Set<Name>(['CLIENT_SECRET', 'API_KEY', 
  * What can be true of one issuer alone. With the place of one's keys for all, it could issue tokens in the name of every
  * other; and what we authenticate with at one would be told to the next. The secret and the way go with these.
  */
-const OF_ONE_ISSUER: readonly Name[] = ['JWKS_URI', 'METADATA_URL', 'INTROSPECTION_ENDPOINT', 'CLIENT_ID', 'API_KEY']
+const OF_ONE_ISSUER: readonly Name[] = [
+  'JWKS_URI',
+  'METADATA_URL',
+  'REACHED_AT',
+  'INTROSPECTION_ENDPOINT',
+  'CLIENT_ID',
+  'API_KEY'
+]
 const CHOICES: Readonly<Partial<Record<Name, readonly string[]>>> = {
   TOKEN_PROFILE: ['rfc9068', 'legacy'],
   TOKENS: ['jwt', 'opaque', 'both'],
@@ -73,7 +82,7 @@ export function fromEnv(env: Readonly<Record<string, string | undefined>>): Reso
   const problems: string[] = []
   const values = read(env, problems)
   const issuers = list(values.get('ISSUER'))
-  for (const name of ['ISSUER', 'AUDIENCE'] as const)
+  for (const name of ['ISSUER', 'AUDIENCE', 'INSECURE_HOSTS'] as const)
     if (values.get(name)?.includes(','))
       problems.push(
         `${PREFIX}${name} has commas: separate several by spaces; a name with a comma goes into the option \`issuers\``
@@ -96,11 +105,13 @@ export function fromEnv(env: Readonly<Record<string, string | undefined>>): Reso
       `fromEnv() found ${problems.length === 1 ? 'a problem' : `${problems.length} problems`} in the environment:\n${problems.map((one) => `- ${one}`).join('\n')}`
     )
   const publicUrl = values.get('PUBLIC_URL')
+  const insecureHosts = list(values.get('INSECURE_HOSTS'))
   return {
     resource: values.get('RESOURCE') as string,
     issuers: issuers.map((issuer) => ({ issuer, ...shared })),
     ...(tolerance !== undefined && { clockTolerance: Number(tolerance) }),
     ...(publicUrl !== undefined && { publicUrl }),
+    ...(insecureHosts.length > 0 && { http: { insecureHosts } }),
     ...(dpop !== undefined && { dpop }),
     ...(values.get('DPOP') === 'required' && { requireSenderConstrained: 'dpop' as const })
   }
@@ -157,6 +168,7 @@ function issuerOptions(values: ReadonlyMap<string, string>, problems: string[]):
     tokens: values.get('TOKENS'),
     jwksUri: values.get('JWKS_URI'),
     metadataUrl: values.get('METADATA_URL'),
+    reachedAt: values.get('REACHED_AT'),
     audience: audience.length > 0 ? audience : undefined,
     introspection
   }

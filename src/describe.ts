@@ -42,6 +42,7 @@ function describeIssuer({
   jwksAuth,
   introspection,
   label: _label,
+  insecureHosts: _insecureHosts,
   ...settings
 }: IssuerSettings): Readonly<Record<string, unknown>> {
   return {

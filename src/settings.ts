@@ -8,6 +8,7 @@ import { type DecryptionKeySettings, readDecryptionKeys } from './decryption.js'
 import { type IssuerSettings, type Means, readIssuerOptions } from './issuer-settings.js'
 import type { HttpOptions, IssuerResolver, ResourceServerOptions } from './options.js'
 import { Problems } from './problems.js'
+import { type InsecureHosts, isHostAndPort, NO_HOSTS } from './reach.js'
 import { type RevocationSettings, readRevocation } from './revocation-settings.js'
 import { createShared, readShared, type Shared } from './shared.js'
 import type { Check } from './types.js'
@@ -44,6 +45,7 @@ export interface HttpSettings {
   /** Seconds. */
   readonly deadline: number
   readonly publicAddressesOnly?: boolean
+  readonly insecureHosts?: InsecureHosts
 }
 
 const OPTIONS: Readonly<Record<keyof ResourceServerOptions, true>> = {
@@ -127,7 +129,12 @@ function readResource(resource: unknown, problems: Problems): string {
 
 /** What options of an issuer may build on. */
 export function meansOf({ decryptionKeys, http }: Pick<ResourceServerOptions, 'decryptionKeys' | 'http'>): Means {
-  return { decrypts: decryptionKeys !== undefined, dispatches: http?.dispatcher !== undefined }
+  return {
+    decrypts: decryptionKeys !== undefined,
+    dispatches: http?.dispatcher !== undefined,
+    // What is not usable is reported where `http` is read.
+    insecureHosts: insecureHostsOf(http?.insecureHosts)
+  }
 }
 
 function readIssuers(options: ResourceServerOptions, problems: Problems): Settings['issuers'] {
@@ -295,10 +302,33 @@ function readSignedMetadata(jwt: unknown, problems: Problems): void {
   }
 }
 
+const HTTP_OPTIONS: Readonly<Record<keyof HttpOptions, true>> = {
+  dispatcher: true,
+  timeout: true,
+  deadline: true,
+  publicAddressesOnly: true,
+  insecureHosts: true
+}
+
+function readInsecureHosts(value: unknown, problems: Problems): InsecureHosts {
+  if (value === undefined) return NO_HOSTS
+  const option = 'http.insecureHosts'
+  const list = problems.arrayOf<string>(value, option, 'string') ?? []
+  if (Array.isArray(value) && value.length === 0) problems.add(option, 'is empty', 'name at least one, or leave it out')
+  const cure =
+    "write each as 'keycloak:8080', a name or an address in lower case with its port: no scheme, path, user name, wildcard or range"
+  for (const one of list) if (!isHostAndPort(one)) problems.addValue(option, one, cure, 'holds')
+  return insecureHostsOf(value)
+}
+
+function insecureHostsOf(value: unknown): InsecureHosts {
+  return Array.isArray(value) ? new Set(value.filter((one) => typeof one === 'string' && isHostAndPort(one))) : NO_HOSTS
+}
+
 function readHttp(http: unknown, problems: Problems): HttpSettings {
   const empty: HttpOptions = {}
   const options = problems.object(http, 'http') ? (http as HttpOptions) : empty
-  problems.unknownKeys(options, 'http.', ['dispatcher', 'timeout', 'deadline', 'publicAddressesOnly'])
+  problems.unknownKeys(options, 'http.', Object.keys(HTTP_OPTIONS))
   if (options.dispatcher !== undefined && typeof options.dispatcher?.request !== 'function') {
     problems.add('http.dispatcher', 'is not an undici Dispatcher', 'pass a new Agent(…) of undici, or leave it out')
   }
@@ -310,9 +340,17 @@ function readHttp(http: unknown, problems: Problems): HttpSettings {
       'has no say over `http.dispatcher`, which makes the connections',
       'leave one of them out'
     )
+  const insecureHosts = readInsecureHosts(options.insecureHosts, problems)
+  if (publicAddressesOnly && insecureHosts.size > 0)
+    problems.add(
+      'http.insecureHosts',
+      'contradicts `http.publicAddressesOnly`: hosts for plain http have private addresses, which it connects to at no time',
+      'leave one of them out'
+    )
   return Object.freeze({
     dispatcher: options.dispatcher,
     publicAddressesOnly,
+    insecureHosts,
     timeout: problems.number(options.timeout, 'http.timeout', { default: 3, min: 0.01, max: 60, unit: 'seconds' }),
     deadline: problems.number(options.deadline, 'http.deadline', { default: 5, min: 0.01, max: 120, unit: 'seconds' })
   })

@@ -81,6 +81,7 @@ describe('layers', () => {
     'json',
     'challenge',
     'place',
+    'reach',
     'problems',
     'reasons',
     'resource-server-error',

@@ -238,7 +238,7 @@ describe('issuers', () => {
     ],
     [
       { metadataUrl: 'http://as.example.com/m' },
-      '`issuers[0].metadataUrl` is "http://as.example.com/m": use https; http is accepted for localhost, 127.0.0.0/8 and [::1] only'
+      '`issuers[0].metadataUrl` is "http://as.example.com/m": use https; http is accepted for localhost, 127.0.0.0/8 and [::1] only, unless `http.insecureHosts` names the host and port'
     ],
     [{ expectedMetadataIssuer: 1 }, '`issuers[0].expectedMetadataIssuer` is 1: it must be a string'],
     [{ acceptedIssuers: 'x' }, '`issuers[0].acceptedIssuers` is "x": it must be an array of strings'],

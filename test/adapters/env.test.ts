@@ -79,6 +79,27 @@ describe('what is there', () => {
     expect(fromEnv({ ...NEEDED, OAUTH_RS_DPOP: 'offered' }).dpop).toEqual({ advertise: true })
   })
 
+  test('hosts for plain http and the origin of an issuer are told to the API', () => {
+    const options = fromEnv({
+      ...NEEDED,
+      OAUTH_RS_INSECURE_HOSTS: 'keycloak:8080 hydra:4445',
+      OAUTH_RS_REACHED_AT: 'http://keycloak:8080'
+    })
+    expect(options).toEqual({
+      resource: 'https://api.example.com',
+      issuers: [{ issuer: 'https://as.example.com', reachedAt: 'http://keycloak:8080' }],
+      http: { insecureHosts: ['keycloak:8080', 'hydra:4445'] }
+    })
+    expect(() => resourceServer(options)).not.toThrow()
+    expect(said({ ...NEEDED, OAUTH_RS_INSECURE_HOSTS: 'a:1,b:2' })).toEqual([
+      expect.stringContaining('OAUTH_RS_INSECURE_HOSTS has commas')
+    ])
+    const two = 'https://a.example https://b.example'
+    expect(said({ ...NEEDED, OAUTH_RS_ISSUER: two, OAUTH_RS_REACHED_AT: 'http://keycloak:8080' })).toEqual([
+      expect.stringContaining('OAUTH_RS_REACHED_AT is of one issuer')
+    ])
+  })
+
   test.each([
     ['a secret in the field', { OAUTH_RS_CLIENT_SECRET: 'sec ret' }, 'authorization', /^Basic /],
     [
