@@ -29,6 +29,7 @@ const VARIABLES = {
   METADATA_URL: 'where the metadata are, if not at a well-known place',
   REACHED_AT: 'origin at which the issuer is reached, if not at its own',
   INSECURE_HOSTS: 'hosts that are asked over plain http, as `host:port`; several are separated by spaces',
+  PROXY: `the proxy on the way out: \`environment\`, or its URL; or ${PREFIX}PROXY_FILE`,
   INTROSPECTION_ENDPOINT: 'if the metadata do not say',
   CLIENT_ID: 'of this API at the authorization server: turns introspection on',
   CLIENT_SECRET: `its secret; or ${PREFIX}CLIENT_SECRET_FILE`,
@@ -44,7 +45,7 @@ const VARIABLES = {
 
 type Name = keyof typeof VARIABLES
 
-const SECRETS: ReadonlySet<string> = new Set<Name>(['CLIENT_SECRET', 'API_KEY', 'DPOP_NONCE_SECRET'])
+const SECRETS: ReadonlySet<string> = new Set<Name>(['CLIENT_SECRET', 'API_KEY', 'DPOP_NONCE_SECRET', 'PROXY'])
 /**
  * What can be true of one issuer alone. With the place of one's keys for all, it could issue tokens in the name of every
  * other; and what we authenticate with at one would be told to the next. The secret and the way go with these.
@@ -105,13 +106,13 @@ export function fromEnv(env: Readonly<Record<string, string | undefined>>): Reso
       `fromEnv() found ${problems.length === 1 ? 'a problem' : `${problems.length} problems`} in the environment:\n${problems.map((one) => `- ${one}`).join('\n')}`
     )
   const publicUrl = values.get('PUBLIC_URL')
-  const insecureHosts = list(values.get('INSECURE_HOSTS'))
+  const http = httpOptions(values)
   return {
     resource: values.get('RESOURCE') as string,
     issuers: issuers.map((issuer) => ({ issuer, ...shared })),
     ...(tolerance !== undefined && { clockTolerance: Number(tolerance) }),
     ...(publicUrl !== undefined && { publicUrl }),
-    ...(insecureHosts.length > 0 && { http: { insecureHosts } }),
+    ...(http !== undefined && { http }),
     ...(dpop !== undefined && { dpop }),
     ...(values.get('DPOP') === 'required' && { requireSenderConstrained: 'dpop' as const })
   }
@@ -173,6 +174,13 @@ function issuerOptions(values: ReadonlyMap<string, string>, problems: string[]):
     introspection
   }
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+}
+
+function httpOptions(values: ReadonlyMap<string, string>): ResourceServerOptions['http'] {
+  const insecureHosts = list(values.get('INSECURE_HOSTS'))
+  const proxy = values.get('PROXY')
+  if (insecureHosts.length === 0 && proxy === undefined) return undefined
+  return { ...(insecureHosts.length > 0 && { insecureHosts }), ...(proxy !== undefined && { proxy }) }
 }
 
 function introspectionOptions(values: ReadonlyMap<string, string>, problems: string[]): IssuerOptions['introspection'] {

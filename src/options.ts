@@ -149,6 +149,13 @@ export interface HttpOptions {
    * `publicAddressesOnly`. Default: none; http is accepted for loopback only.
    */
   readonly insecureHosts?: readonly string[]
+  /**
+   * A proxy on the way out: its URL, `http://user:password@proxy.internal:3128`; or `'environment'` for `HTTPS_PROXY`,
+   * `HTTP_PROXY` and `NO_PROXY` as undici reads them, lower case first, with HTTP_PROXY for https too if HTTPS_PROXY is unset.
+   * It is asked by CONNECT, for plain http too; loopback is never asked through it. Not together with `dispatcher` or
+   * `publicAddressesOnly`. Default: none, whatever the environment has.
+   */
+  readonly proxy?: string
 }
 
 /** DPoP (RFC 9449). */

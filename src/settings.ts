@@ -8,6 +8,7 @@ import { type DecryptionKeySettings, readDecryptionKeys } from './decryption.js'
 import { type IssuerSettings, type Means, readIssuerOptions } from './issuer-settings.js'
 import type { HttpOptions, IssuerResolver, ResourceServerOptions } from './options.js'
 import { Problems } from './problems.js'
+import { problemOfProxy, proxiesOfEnvironment } from './proxy.js'
 import { type InsecureHosts, isHostAndPort, NO_HOSTS } from './reach.js'
 import { type RevocationSettings, readRevocation } from './revocation-settings.js'
 import { createShared, readShared, type Shared } from './shared.js'
@@ -46,6 +47,8 @@ export interface HttpSettings {
   readonly deadline: number
   readonly publicAddressesOnly?: boolean
   readonly insecureHosts?: InsecureHosts
+  /** `'environment'`, or a URL that may hold a password. */
+  readonly proxy?: string | undefined
 }
 
 const OPTIONS: Readonly<Record<keyof ResourceServerOptions, true>> = {
@@ -307,7 +310,33 @@ const HTTP_OPTIONS: Readonly<Record<keyof HttpOptions, true>> = {
   timeout: true,
   deadline: true,
   publicAddressesOnly: true,
-  insecureHosts: true
+  insecureHosts: true,
+  proxy: true
+}
+
+/** No message shows the value, which may hold a password. */
+function readProxy({ proxy, dispatcher, publicAddressesOnly }: HttpOptions, problems: Problems): string | undefined {
+  if (proxy === undefined) return undefined
+  const option = 'http.proxy'
+  const cure = "write 'environment', or an origin such as http://user:password@proxy.internal:3128"
+  const problem = typeof proxy === 'string' ? proxy !== 'environment' && problemOfProxy(proxy) : 'is not a text'
+  if (problem) problems.add(option, problem, cure)
+  const wrong = proxy === 'environment' ? proxiesOfEnvironment().filter((one) => one.problem !== undefined) : []
+  for (const one of wrong)
+    problems.add(
+      option,
+      `is 'environment', and the variable ${one.name} ${one.problem}`,
+      'write an origin there, such as http://proxy.internal:3128'
+    )
+  if (dispatcher !== undefined)
+    problems.add(option, 'contradicts `http.dispatcher`, which makes the connections', 'leave one of them out')
+  if (publicAddressesOnly)
+    problems.add(
+      option,
+      'contradicts `http.publicAddressesOnly`: the proxy looks names up, and connects to whatever they mean there',
+      'leave one of them out'
+    )
+  return proxy
 }
 
 function readInsecureHosts(value: unknown, problems: Problems): InsecureHosts {
@@ -351,6 +380,7 @@ function readHttp(http: unknown, problems: Problems): HttpSettings {
     dispatcher: options.dispatcher,
     publicAddressesOnly,
     insecureHosts,
+    proxy: readProxy(options, problems),
     timeout: problems.number(options.timeout, 'http.timeout', { default: 3, min: 0.01, max: 60, unit: 'seconds' }),
     deadline: problems.number(options.deadline, 'http.deadline', { default: 5, min: 0.01, max: 120, unit: 'seconds' })
   })
