@@ -2,6 +2,7 @@
 import { type IntrospectionSettings, type Means, readIntrospection } from './introspection-settings.js'
 import { type KeySet, readKeySet } from './key-set.js'
 import type { IssuerOptions, JwksAuth, StatusListOptions } from './options.js'
+import { isHttp } from './place.js'
 import type { Problems } from './problems.js'
 import { type InsecureHosts, NO_HOSTS } from './reach.js'
 import { SIGNATURE_ALGORITHMS } from './signature.js'
@@ -145,13 +146,32 @@ export function readIssuerOptions(
   })
 }
 
+const ISSUER_MEANING = 'an issuer identifier, such as https://as.example.com'
+
 function requireIssuer(issuer: unknown, path: string, problems: Problems, insecureHosts: InsecureHosts): void {
-  const url = problems.place(issuer, path, 'an issuer identifier, such as https://as.example.com', insecureHosts)
+  if (isNameOnly(issuer)) {
+    const cure = `it must be ${ISSUER_MEANING}`
+    problems.addValue(path, issuer, `${cure}. ${nameOnlyCure(issuer)}`, 'is', cure)
+    return
+  }
+  const url = problems.place(issuer, path, ISSUER_MEANING, insecureHosts)
   if (url && /[?#]/.test(issuer as string)) {
     problems.add(path, 'has a query or a fragment', 'an issuer identifier has neither (RFC 8414 §2)', {
       text: issuer as string
     })
   }
+}
+
+/** True for an `iss` that is not an address, as some servers write it: `acme.com`, `kubernetes/serviceaccount`, `urn:x`. */
+function isNameOnly(issuer: unknown): issuer is string {
+  return typeof issuer === 'string' && /^[\w.:/@-]{1,80}$/.test(issuer) && !issuer.includes('//') && !isHttp(issuer)
+}
+
+/** Shows the line to write. Its `issuer` is a name in the settings: with `jwksUri`, no metadata are asked for. */
+function nameOnlyCure(issuer: string): string {
+  const host = /^(?:[a-z\d-]+\.)+[a-z]{2,}(?=\/|$)/i.exec(issuer)?.[0] ?? 'as.example.com'
+  const address = `https://${host.toLowerCase()}`
+  return `If the \`iss\` of tokens is exactly this text, which is not a URL, write { issuer: '${address}', acceptedIssuers: ['${issuer}'], jwksUri: '${address}/…' } in the \`issuers\` of resourceServer(), with the address of the keys as \`jwksUri\``
 }
 
 function readKeys(jwks: unknown, path: string, problems: Problems): KeySet | undefined {

@@ -42,6 +42,8 @@ export function mistakesOf(error: unknown): Mistakes | undefined {
 interface Given {
   /** Takes the place of the problem where no value may be shown. */
   readonly withoutValue?: string
+  /** Takes the place of the cure there, if that shows the value. */
+  readonly cureWithoutValue?: string
   readonly text?: string
 }
 
@@ -58,19 +60,31 @@ export class Problems {
     return this.#problems.length > 0
   }
 
-  add(option: string, problem: string, cure: string, { withoutValue = problem, text }: Given = {}): void {
+  add(
+    option: string,
+    problem: string,
+    cure: string,
+    { withoutValue = problem, cureWithoutValue = cure, text }: Given = {}
+  ): void {
     const name = PLAIN_NAME.test(option) ? option : `${option.split('.', 1)[0]?.slice(0, 32)}.…`
     this.#problems.push({
       line: `- \`${option}\` ${problem}: ${cure}`,
-      withoutValue: `- \`${name}\` ${withoutValue}: ${cure}`,
+      withoutValue: `- \`${name}\` ${withoutValue}: ${cureWithoutValue}`,
       text
     })
   }
 
   /** A problem with the value itself, which it shows. */
-  addValue(option: string, value: unknown, cure: string, how: 'is' | 'holds' = 'is'): void {
+  addValue(
+    option: string,
+    value: unknown,
+    cure: string,
+    how: 'is' | 'holds' = 'is',
+    cureWithoutValue: string = cure
+  ): void {
     this.add(option, `${how} ${describe(value)}`, cure, {
       withoutValue: `${how} ${kindOf(value)}`,
+      cureWithoutValue,
       ...(typeof value === 'string' && { text: value })
     })
   }

@@ -2,10 +2,13 @@
 import { describe, expect, test } from 'vitest'
 import { type IssuerOptions, type ResourceServerOptions, resourceServer, scope } from '../src/index.js'
 import { readSettings } from '../src/settings.js'
+import { ask, createBed, denial, granted } from './support/exchange.js'
 import { ALGORITHMS, createSigningKey } from './support/issuer.js'
 import { ISSUER, issuerKey, keySet, RESOURCE } from './support/refusals.js'
 
 type Options = Record<string, unknown>
+
+const bed = createBed()
 
 const start = (options: Options): unknown =>
   resourceServer({ resource: RESOURCE, issuers: [ISSUER], ...options } as unknown as ResourceServerOptions)
@@ -207,6 +210,44 @@ describe('issuers', () => {
 
   test('the second of two is named by its place', () => {
     expect(withOption('issuers', [ISSUER, 'x'])).toEqual([expect.stringMatching(/^`issuers\[1\]` is "x"/)])
+  })
+
+  test.each([
+    ['acme.com', 'https://acme.com'],
+    ['acme.com/', 'https://acme.com'],
+    ['Login.Acme.com/tenant', 'https://login.acme.com'],
+    ['kubernetes/serviceaccount', 'https://as.example.com'],
+    ['urn:x', 'https://as.example.com'],
+    ['urn:acme:sso', 'https://as.example.com']
+  ])(
+    'an issuer %j, which is not a URL, does not start, and shows the line that accepts its tokens',
+    async (name, address) => {
+      const shown = `{ issuer: '${address}', acceptedIssuers: ['${name}'], jwksUri: '${address}/…' }`
+      for (const entry of [name, { issuer: name }]) {
+        const [line, ...others] = withOption('issuers', [entry])
+        expect(others).toEqual([])
+        expect(line).toContain(
+          `is ${JSON.stringify(name)}: it must be an issuer identifier, such as https://as.example.com. `
+        )
+        expect(line).toContain(`write ${shown} in the \`issuers\` of resourceServer()`)
+      }
+      const server = await bed.issuer()
+      const token = server.token({ claims: { iss: name } })
+      const options = { issuer: address, acceptedIssuers: [name], jwksUri: `${server.origin}/jwks` }
+      expect(await ask(bed.api({ issuers: [options] }), token)).toEqual(granted)
+      expect(await ask(bed.api({ issuers: [{ ...options, acceptedIssuers: [] }] }), token)).toEqual(denial.issuer)
+    }
+  )
+
+  test('a text that is a URL mistyped gets no line for acceptedIssuers', () => {
+    for (const issuer of [
+      'https:as.example.com',
+      'https//as.example.com',
+      '//as.example.com',
+      'a b',
+      'ftp://as.example.com'
+    ])
+      expect(withOption('issuers', [issuer])).toEqual([expect.not.stringContaining('acceptedIssuers')])
   })
 
   test('ATV-16: no name belongs to two', () => {
