@@ -137,10 +137,19 @@ export function createHttp(settings: HttpSettings, told: Told): { exchange: Http
   }
 }
 
-/** Bun has another module under this name, and what is bundled for Workers cannot load this one. */
+/** What bundlers put in the place of `require` in an ES module throws: esbuild's words, and rolldown's. */
+const NO_REQUIRE = /^(?:Dynamic require of|Calling `require` for)/
+
+/** Bun has another module under this name, what is bundled for Workers cannot load this one, and a bundle may lack it. */
 function refuseHost(cause: unknown): never {
+  const { code, message } = Object(cause) as { readonly code?: unknown; readonly message?: unknown }
+  const problem = NO_REQUIRE.test(String(message))
+    ? 'undici is in an ESM bundle, where its `require` does not run: mark undici as external (esbuild: --external:undici) and install it beside the bundle, or'
+    : code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND'
+      ? 'undici was not found: install it where this runs, such as beside a bundle that has it as external (npm install undici@7), or'
+      : 'undici does not run on this host:'
   throw new Misconfigured(
-    'undici does not run on this host: give `http: { dispatcher: fetchDispatcher() }`, of oauth-resource-server/fetch',
+    `${problem} give \`http: { dispatcher: fetchDispatcher() }\`, of oauth-resource-server/fetch`,
     { cause }
   )
 }

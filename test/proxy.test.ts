@@ -265,7 +265,7 @@ describe('an https issuer behind a proxy', () => {
     })
     listener.listen(0, '127.0.0.1')
     await once(listener, 'listening')
-    bed.closing({ close: async () => void listener.close(() => undefined).closeAllConnections() })
+    bed.closing({ close: async () => listener.close(() => undefined).closeAllConnections() })
     const { port } = listener.address() as AddressInfo
     const proxy = await startProxy({ 'as.internal:443': port, 'other.internal:443': port })
     const ca = join(folder, 'ca.pem')

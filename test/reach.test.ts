@@ -125,7 +125,7 @@ describe('reachedAt', () => {
       })
       listener.listen(0)
       await once(listener, 'listening')
-      bed.closing({ close: async () => void listener.close(() => undefined).closeAllConnections() })
+      bed.closing({ close: async () => listener.close(() => undefined).closeAllConnections() })
       return `https://localhost:${(listener.address() as AddressInfo).port}`
     }
     const dispatcher = bed.closing(new Agent({ connect: { ca: authority.cert } }))
