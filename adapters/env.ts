@@ -29,6 +29,9 @@ const VARIABLES = {
   JWKS_URI: 'where the keys are, if the metadata do not say',
   JWKS_TOKEN_FILE: `a file with the bearer token that ${PREFIX}JWKS_URI wants; read anew before each fetch of the keys`,
   METADATA_URL: 'where the metadata are, if not at a well-known place',
+  REACHED_AT: 'origin at which the issuer is reached, if not at its own',
+  INSECURE_HOSTS: 'hosts that are asked over plain http, as `host:port`; several are separated by spaces',
+  PROXY: `the proxy on the way out: \`environment\`, or its URL; or ${PREFIX}PROXY_FILE`,
   INTROSPECTION_ENDPOINT: 'if the metadata do not say',
   CLIENT_ID: 'of this API at the authorization server: turns introspection on',
   CLIENT_SECRET: `its secret; or ${PREFIX}CLIENT_SECRET_FILE`,
@@ -44,7 +47,7 @@ const VARIABLES = {
 
 type Name = keyof typeof VARIABLES
 
-const SECRETS: ReadonlySet<string> = new Set<Name>(['CLIENT_SECRET', 'API_KEY', 'DPOP_NONCE_SECRET'])
+const SECRETS: ReadonlySet<string> = new Set<Name>(['CLIENT_SECRET', 'API_KEY', 'DPOP_NONCE_SECRET', 'PROXY'])
 /**
  * What can be true of one issuer alone. With the place of one's keys for all, it could issue tokens in the name of every
  * other; and what we authenticate with at one would be told to the next. The secret and the way go with these.
@@ -53,6 +56,7 @@ const OF_ONE_ISSUER: readonly Name[] = [
   'JWKS_URI',
   'JWKS_TOKEN_FILE',
   'METADATA_URL',
+  'REACHED_AT',
   'INTROSPECTION_ENDPOINT',
   'CLIENT_ID',
   'API_KEY'
@@ -82,7 +86,7 @@ export function fromEnv(env: Readonly<Record<string, string | undefined>>): Reso
   const problems: string[] = []
   const values = read(env, problems)
   const issuers = list(values.get('ISSUER'))
-  for (const name of ['ISSUER', 'AUDIENCE'] as const)
+  for (const name of ['ISSUER', 'AUDIENCE', 'INSECURE_HOSTS'] as const)
     if (values.get(name)?.includes(','))
       problems.push(
         `${PREFIX}${name} has commas: separate several by spaces; a name with a comma goes into the option \`issuers\``
@@ -105,11 +109,13 @@ export function fromEnv(env: Readonly<Record<string, string | undefined>>): Reso
       `fromEnv() found ${problems.length === 1 ? 'a problem' : `${problems.length} problems`} in the environment:\n${problems.map((one) => `- ${one}`).join('\n')}`
     )
   const publicUrl = values.get('PUBLIC_URL')
+  const http = httpOptions(values)
   return {
     resource: values.get('RESOURCE') as string,
     issuers: issuers.map((issuer) => ({ issuer, ...shared })),
     ...(tolerance !== undefined && { clockTolerance: Number(tolerance) }),
     ...(publicUrl !== undefined && { publicUrl }),
+    ...(http !== undefined && { http }),
     ...(dpop !== undefined && { dpop }),
     ...(values.get('DPOP') === 'required' && { requireSenderConstrained: 'dpop' as const })
   }
@@ -170,10 +176,18 @@ function issuerOptions(values: ReadonlyMap<string, string>, problems: string[]):
     jwksUri: values.get('JWKS_URI'),
     jwksAuth: tokenFile === undefined ? undefined : { tokenFile },
     metadataUrl: values.get('METADATA_URL'),
+    reachedAt: values.get('REACHED_AT'),
     audience: audience.length > 0 ? audience : undefined,
     introspection
   }
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+}
+
+function httpOptions(values: ReadonlyMap<string, string>): ResourceServerOptions['http'] {
+  const insecureHosts = list(values.get('INSECURE_HOSTS'))
+  const proxy = values.get('PROXY')
+  if (insecureHosts.length === 0 && proxy === undefined) return undefined
+  return { ...(insecureHosts.length > 0 && { insecureHosts }), ...(proxy !== undefined && { proxy }) }
 }
 
 function introspectionOptions(values: ReadonlyMap<string, string>, problems: string[]): IssuerOptions['introspection'] {

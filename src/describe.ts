@@ -32,9 +32,14 @@ export function describe(settings: Settings, metadataUrl: string | undefined): R
     revocation: settings.revocation,
     shared: settings.shared && 'a store',
     decryptionKeys: settings.decryptionKeys.map(({ kid, algorithm }) => ({ kid, algorithm })),
-    http: { ...http, dispatcher: http.dispatcher ? 'yours' : 'default' },
+    http: { ...http, dispatcher: http.dispatcher ? 'yours' : 'default', proxy: describeProxy(http.proxy) },
     issuers: typeof issuers === 'function' ? 'a function' : issuers.map(describeIssuer)
   })
+}
+
+/** Without user name and password. */
+function describeProxy(proxy: string | undefined): string {
+  return proxy === undefined || proxy === 'environment' ? (proxy ?? 'none') : new URL(proxy).origin
 }
 
 function describeIssuer({
@@ -42,6 +47,7 @@ function describeIssuer({
   jwksAuth,
   introspection,
   label: _label,
+  insecureHosts: _insecureHosts,
   ...settings
 }: IssuerSettings): Readonly<Record<string, unknown>> {
   return {

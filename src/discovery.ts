@@ -7,7 +7,7 @@ import { usesClientCertificate } from './client-auth.js'
 import { Misconfigured, Outage, RateLimited, Unavailable } from './errors.js'
 import { type Answer, describeStatus, type Http } from './http.js'
 import type { IssuerSettings } from './issuer-settings.js'
-import { isLoopback } from './problems.js'
+import { hostAndPort, type InsecureHosts, isInsecureHost, isLoopback, NO_HOSTS, type Reached, reach } from './reach.js'
 import type { AuthorizationServerMetadata } from './types.js'
 
 /** Where metadata may be: RFC 8414 inserted, then OpenID Connect inserted and appended. */
@@ -34,10 +34,10 @@ export interface Discovered {
 
 export type DiscoverySettings = Pick<
   IssuerSettings,
-  'issuer' | 'label' | 'metadataUrl' | 'expectedMetadataIssuer' | 'tokens'
+  'issuer' | 'label' | 'metadataUrl' | 'expectedMetadataIssuer' | 'tokens' | 'reachedAt'
 >
 
-/** A well-known place, and how messages name it: without a path that may be a token's. */
+/** A well-known place as it is asked, and how messages name it: by the issuer, without a path that may be a token's. */
 interface Place {
   readonly url: string
   readonly label: string
@@ -71,7 +71,11 @@ export function createDiscovery(
 ): () => Promise<Discovered> {
   const { issuer, label, metadataUrl } = settings
   const labels = metadataLocations(label, metadataUrl && label !== issuer ? '`metadataUrl`' : metadataUrl)
-  const places = metadataLocations(issuer, metadataUrl).map((url, i) => ({ url, label: labels[i] as string }))
+  const places = metadataLocations(issuer, metadataUrl).map((url, i) => {
+    const asked = metadataUrl === undefined ? reach(url, settings) : url
+    const at = asked === url || label !== issuer ? '' : ` (asked at ${new URL(asked).origin})`
+    return { url: asked, label: labels[i] + at }
+  })
   let known: Place | undefined
 
   const look = async (place: Place, within: number, signal?: AbortSignal): Promise<NonNullable<Result>> => {
@@ -268,22 +272,36 @@ export function requireIntrospectionEndpoint(document: AuthorizationServerMetada
   return requireEndpoint(own, 'introspection_endpoint', settings)
 }
 
+interface EndpointSettings extends Reached {
+  readonly label: string
+  readonly insecureHosts?: InsecureHosts
+}
+
 /**
- * An endpoint from metadata: https, or plain http on this machine where the issuer itself is plain http there. An https
- * issuer is not believed that its keys, or our client secret, may travel in clear (RFC 8414 §2, RFC 7662 §4).
+ * An endpoint from metadata, as it is asked: at `reachedAt`, if its origin is the issuer's. Any other is https, or plain
+ * http to a host of `http.insecureHosts`, or on this machine where the issuer itself is plain http there. An https issuer
+ * is not believed that its keys, or our client secret, may travel in clear (RFC 8414 §2, RFC 7662 §4).
  */
 export function requireEndpoint(
   document: AuthorizationServerMetadata,
   name: 'jwks_uri' | 'introspection_endpoint',
-  { issuer, label }: Pick<IssuerSettings, 'issuer' | 'label'>
+  settings: EndpointSettings
 ): string {
+  const { issuer, label, insecureHosts = NO_HOSTS } = settings
   const value = document[name]
   const [named, option] = name === 'jwks_uri' ? ['a jwks_uri', 'jwksUri'] : [`an ${name}`, 'introspection.endpoint']
   const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined
   if (!url) throw new Misconfigured(`the metadata of ${label} has no ${name}: set \`${option}\``)
+  const asked = reach(url.href, settings)
+  if (asked !== url.href) return asked
   const at = new URL(issuer)
   const isLocal = url.protocol === 'http:' && at.protocol === 'http:' && isLoopback(url) && isLoopback(at)
-  if (url.protocol !== 'https:' && !isLocal)
-    throw new Misconfigured(`the metadata of ${label} has ${named} that is not https: set \`${option}\` to one that is`)
+  if (url.protocol !== 'https:' && !isLocal && !isInsecureHost(url, insecureHosts)) {
+    // Not of an issuer that a resolver answered, whose metadata may be an attacker's.
+    const host = label === issuer && url.protocol === 'http:' ? `, as '${hostAndPort(url)}'` : ''
+    throw new Misconfigured(
+      `the metadata of ${label} has ${named} that is not https: set \`${option}\` to one that is, or name its host in \`http.insecureHosts\`${host} if the network between is yours`
+    )
+  }
   return url.href
 }

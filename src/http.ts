@@ -12,6 +12,7 @@ import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, inflate, inflateRaw } from 'node:zlib'
 import { type Dependency, Misconfigured, Outage, RateLimited, Unavailable } from './errors.js'
 import type { ExchangeEvent } from './events.js'
+import { createProxied, ProxyFailure, unusedProxy } from './proxy.js'
 import { lookupPublic, NotPublic, requirePublicHost } from './public-addresses.js'
 import type { HttpSettings } from './settings.js'
 
@@ -71,6 +72,8 @@ interface Dispatcher {
     signal: AbortSignal
   }): Promise<RawAnswer>
   destroy?(): Promise<void>
+  /** True while a proxy between has not answered. */
+  waitsForProxy?(url: string): boolean
 }
 
 interface RawAnswer {
@@ -95,12 +98,18 @@ export function createHttp(settings: HttpSettings, told: Told): { exchange: Http
   const watched: typeof attempt = async (to, exchange, milliseconds) => {
     const startedAt = Date.now()
     const started = performance.now()
-    const result = await attempt(to, exchange, milliseconds)
+    const result = hinted(await attempt(to, exchange, milliseconds), exchange)
     const { dependency, method, url } = exchange
     const [status, failure] = 'answer' in result ? [result.answer.status, undefined] : [result.status, result.failure]
     const duration = performance.now() - started
     told({ dependency, method, host: new URL(url).host, status, failure, startedAt, duration })
     return result
+  }
+  /** An environment that has a proxy is no reason to use it, and the first thing to look at where nothing is reached. */
+  const hinted = (outcome: Outcome, { url }: Exchange): Outcome => {
+    if ('answer' in outcome || outcome.status !== undefined || settings.proxy || settings.dispatcher) return outcome
+    const name = outcome.isOutage ? unusedProxy(url) : undefined
+    return name ? { ...outcome, failure: `${outcome.failure} (${name} is set, and \`http.proxy\` is not)` } : outcome
   }
   const send = async (exchange: Exchange): Promise<Answer> => {
     if (closed) throw new Unavailable(exchange.dependency, 'the resource server was closed')
@@ -128,17 +137,28 @@ export function createHttp(settings: HttpSettings, told: Told): { exchange: Http
   }
 }
 
-/** Bun has another module under this name, and what is bundled for Workers cannot load this one. */
+/** What bundlers put in the place of `require` in an ES module throws: esbuild's words, and rolldown's. */
+const NO_REQUIRE = /^(?:Dynamic require of|Calling `require` for)/
+
+/** Bun has another module under this name, what is bundled for Workers cannot load this one, and a bundle may lack it. */
 function refuseHost(cause: unknown): never {
+  const { code, message } = Object(cause) as { readonly code?: unknown; readonly message?: unknown }
+  const problem = NO_REQUIRE.test(String(message))
+    ? 'undici is in an ESM bundle, where its `require` does not run: mark undici as external (esbuild: --external:undici) and install it beside the bundle, or'
+    : code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND'
+      ? 'undici was not found: install it where this runs, such as beside a bundle that has it as external (npm install undici@7), or'
+      : 'undici does not run on this host:'
   throw new Misconfigured(
-    'undici does not run on this host: give `http: { dispatcher: fetchDispatcher() }`, of oauth-resource-server/fetch',
+    `${problem} give \`http: { dispatcher: fetchDispatcher() }\`, of oauth-resource-server/fetch`,
     { cause }
   )
 }
 
-function createAgent({ Agent, buildConnector }: typeof import('undici'), settings: HttpSettings): Dispatcher {
+function createAgent(undici: typeof import('undici'), settings: HttpSettings): Dispatcher {
+  const { Agent, buildConnector } = undici
   const timeout = settings.timeout * 1000
   if (typeof Agent.prototype.request !== 'function') throw new TypeError('undici has no Agent that sends')
+  if (settings.proxy !== undefined) return createProxied(undici, settings.proxy, timeout)
   if (!settings.publicAddressesOnly) return new Agent({ connect: { timeout } }) as unknown as Dispatcher
   const connect = buildConnector({ timeout, lookup: lookupPublic })
   const guarded: typeof connect = (options, callback) => {
@@ -187,9 +207,12 @@ async function attempt(to: Dispatcher, exchange: Exchange, milliseconds: number)
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<Failure>((resolve) => {
     timer = setTimeout(() => {
-      const failure = `did not answer within ${milliseconds / 1000} s`
-      const cause = new DOMException(failure, 'TimeoutError')
-      resolve({ failure, cause, isOutage: true })
+      const late = `did not answer within ${milliseconds / 1000} s`
+      const cause = new DOMException(late, 'TimeoutError')
+      const atProxy = to.waitsForProxy?.(exchange.url)
+        ? failureOf(new ProxyFailure('did not answer CONNECT in time', { cause }))
+        : undefined
+      resolve(atProxy ?? { failure: late, cause, isOutage: true })
       abort.abort(cause)
     }, milliseconds)
     timer.unref()
@@ -234,10 +257,16 @@ async function send(to: Dispatcher, { url, method, headers, body }: Exchange, si
     const date = String(answer.headers['date'] ?? '')
     return { answer: { status, contentType, cacheControl: field(answer, 'cache-control', ''), date, body: text } }
   } catch (cause) {
-    if (cause instanceof NotPublic)
-      return { failure: 'is not at a public address, and `http.publicAddressesOnly` wants one', cause, isOutage: false }
-    return { failure: 'could not be reached', cause, isOutage: true }
+    return failureOf(cause)
   }
+}
+
+function failureOf(cause: unknown): Failure {
+  if (cause instanceof NotPublic)
+    return { failure: 'is not at a public address, and `http.publicAddressesOnly` wants one', cause, isOutage: false }
+  if (cause instanceof ProxyFailure)
+    return { failure: `was not reached: the proxy of \`http.proxy\` ${cause.message}`, cause, isOutage: true }
+  return { failure: 'could not be reached', cause, isOutage: true }
 }
 
 async function readBody(body: RawAnswer['body']): Promise<Buffer | undefined> {

@@ -4,6 +4,7 @@
  */
 import type { Issuer } from './issuer.js'
 import type { IssuerSettings } from './issuer-settings.js'
+import type { InsecureHosts } from './reach.js'
 import type { Revocation } from './types.js'
 import type { VerifySignature } from './verify-signature.js'
 
@@ -14,6 +15,8 @@ export interface Internals {
   readonly deadline: number
   /** One whose keys `refresh()` fetches too. */
   readonly createIssuer: (settings: IssuerSettings) => Issuer
+  /** `http.insecureHosts`. */
+  readonly insecureHosts: InsecureHosts
   /** True for an `iss` that tokens may have here; where issuers are looked up, for any. */
   readonly accepts: (issuer: string) => boolean
   readonly verifySignature: VerifySignature

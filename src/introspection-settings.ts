@@ -5,6 +5,7 @@
 import { usesClientCertificate } from './client-auth.js'
 import type { IntrospectionDialect, IntrospectionOptions } from './options.js'
 import type { Problems } from './problems.js'
+import type { InsecureHosts } from './reach.js'
 import type { ClientAuth } from './types.js'
 
 export interface IntrospectionSettings {
@@ -30,6 +31,8 @@ export interface Means {
   readonly decrypts: boolean
   /** There is an `http.dispatcher`: the only thing that can present a client certificate. */
   readonly dispatches: boolean
+  /** `http.insecureHosts`. */
+  readonly insecureHosts: InsecureHosts
 }
 
 const OPTIONS: Readonly<Record<keyof IntrospectionOptions, true>> = {
@@ -49,12 +52,12 @@ export function readIntrospection(
   options: IntrospectionOptions | undefined,
   path: string,
   problems: Problems,
-  { dispatches }: Means
+  { dispatches, insecureHosts }: Means
 ): IntrospectionSettings | undefined {
   if (options === undefined || !problems.object(options, path)) return undefined
   problems.unknownKeys(options, `${path}.`, Object.keys(OPTIONS))
   const { endpoint, clientId, auth, cacheFor, allowMissingAudience, tokenPrefix }: IntrospectionOptions = options
-  if (endpoint !== undefined) problems.place(endpoint, `${path}.endpoint`, 'an https URL')
+  if (endpoint !== undefined) problems.place(endpoint, `${path}.endpoint`, 'an https URL', insecureHosts)
   if (typeof auth !== 'function') {
     // No guess from the metadata: how we authenticate is ours to know (RFC 8414 §2).
     problems.add(

@@ -2,7 +2,9 @@
 import { type IntrospectionSettings, type Means, readIntrospection } from './introspection-settings.js'
 import { type KeySet, readKeySet } from './key-set.js'
 import type { IssuerOptions, JwksAuth, StatusListOptions } from './options.js'
+import { isHttp } from './place.js'
 import { Problems } from './problems.js'
+import { type InsecureHosts, NO_HOSTS } from './reach.js'
 import { SIGNATURE_ALGORITHMS } from './signature.js'
 import type { SignatureAlgorithm } from './types.js'
 
@@ -27,6 +29,10 @@ export interface IssuerSettings {
   readonly jwksAuth: JwksAuth | undefined
   readonly metadataUrl: string | undefined
   readonly expectedMetadataIssuer: string
+  /** An origin, as `URL.origin` writes it, in place of the issuer's. undefined: the issuer's own. */
+  readonly reachedAt: string | undefined
+  /** Where the metadata may send us over plain http. */
+  readonly insecureHosts: InsecureHosts
   readonly introspection: IntrospectionSettings | undefined
   readonly tokens: 'jwt' | 'opaque' | 'both'
   readonly scopeClaims: readonly string[]
@@ -56,6 +62,7 @@ const OPTIONS: Readonly<Record<keyof IssuerOptions, true>> = {
   jwksAuth: true,
   metadataUrl: true,
   expectedMetadataIssuer: true,
+  reachedAt: true,
   acceptedIssuers: true,
   introspection: true,
   tokens: true,
@@ -81,17 +88,19 @@ export function readIssuerOptions(
   path: string,
   resource: string,
   problems: Problems,
-  means: Means = { decrypts: false, dispatches: false }
+  means: Means = { decrypts: false, dispatches: false, insecureHosts: NO_HOSTS }
 ): IssuerSettings {
   const given = typeof entry === 'string' ? { issuer: entry } : entry
   const options = problems.object(given, path) ? (given as unknown as IssuerOptions) : { issuer: '' }
   problems.unknownKeys(options, `${path}.`, Object.keys(OPTIONS), {
     profile: "tokenProfile: 'rfc9068' or tokenProfile: 'legacy'"
   })
-  if (options === given) requireIssuer(options.issuer, typeof entry === 'string' ? path : `${path}.issuer`, problems)
+  const { insecureHosts } = means
+  const ownPath = typeof entry === 'string' ? path : `${path}.issuer`
+  if (options === given) requireIssuer(options.issuer, ownPath, problems, insecureHosts)
   const at = (option: keyof IssuerOptions): string => `${path}.${option}`
   for (const option of ['jwksUri', 'metadataUrl'] as const) {
-    if (options[option] !== undefined) problems.place(options[option], at(option), 'an https URL')
+    if (options[option] !== undefined) problems.place(options[option], at(option), 'an https URL', insecureHosts)
   }
   if (options.jwks !== undefined && options.jwksUri !== undefined) {
     problems.add(at('jwksUri'), 'contradicts `jwks`', 'give the keys or the place to fetch them, not both')
@@ -124,6 +133,8 @@ export function readIssuerOptions(
     expectedMetadataIssuer:
       problems.optional<string>(options.expectedMetadataIssuer, at('expectedMetadataIssuer'), 'string') ??
       options.issuer,
+    reachedAt: readReachedAt(options.reachedAt, at('reachedAt'), problems, insecureHosts),
+    insecureHosts,
     introspection,
     tokens,
     scopeClaims: readNames(options.scopeClaim ?? ['scope', 'scp'], at('scopeClaim'), problems),
@@ -131,24 +142,43 @@ export function readIssuerOptions(
     requiredClaims: Object.freeze([...problems.names(required, at('requiredClaims'))]),
     requiredClaimValues: readClaimValues(options.requiredClaimValues, at('requiredClaimValues'), problems),
     requireEncrypted: readRequireEncrypted(options.requireEncrypted, tokens, means, at('requireEncrypted'), problems),
-    statusList: readStatusList(options, tokens, at('statusList'), problems)
+    statusList: readStatusList(options, tokens, means, at('statusList'), problems)
   })
 }
 
 /** True for what the option `issuer` takes. */
 export function isIssuerIdentifier(value: unknown): value is string {
   const problems = new Problems()
-  requireIssuer(value, 'issuer', problems)
+  requireIssuer(value, 'issuer', problems, NO_HOSTS)
   return !problems.any
 }
 
-function requireIssuer(issuer: unknown, path: string, problems: Problems): void {
-  const url = problems.place(issuer, path, 'an issuer identifier, such as https://as.example.com')
+const ISSUER_MEANING = 'an issuer identifier, such as https://as.example.com'
+
+function requireIssuer(issuer: unknown, path: string, problems: Problems, insecureHosts: InsecureHosts): void {
+  if (isNameOnly(issuer)) {
+    const cure = `it must be ${ISSUER_MEANING}`
+    problems.addValue(path, issuer, `${cure}. ${nameOnlyCure(issuer)}`, 'is', cure)
+    return
+  }
+  const url = problems.place(issuer, path, ISSUER_MEANING, insecureHosts)
   if (url && /[?#]/.test(issuer as string)) {
     problems.add(path, 'has a query or a fragment', 'an issuer identifier has neither (RFC 8414 §2)', {
       text: issuer as string
     })
   }
+}
+
+/** True for an `iss` that is not an address, as some servers write it: `acme.com`, `kubernetes/serviceaccount`, `urn:x`. */
+function isNameOnly(issuer: unknown): issuer is string {
+  return typeof issuer === 'string' && /^[\w.:/@-]{1,80}$/.test(issuer) && !issuer.includes('//') && !isHttp(issuer)
+}
+
+/** Shows the line to write. Its `issuer` is a name in the settings: with `jwksUri`, no metadata are asked for. */
+function nameOnlyCure(issuer: string): string {
+  const host = /^(?:[a-z\d-]+\.)+[a-z]{2,}(?=\/|$)/i.exec(issuer)?.[0] ?? 'as.example.com'
+  const address = `https://${host.toLowerCase()}`
+  return `If the \`iss\` of tokens is exactly this text, which is not a URL, write { issuer: '${address}', acceptedIssuers: ['${issuer}'], jwksUri: '${address}/…' } in the \`issuers\` of resourceServer(), with the address of the keys as \`jwksUri\``
 }
 
 function readKeys(jwks: unknown, path: string, problems: Problems): KeySet | undefined {
@@ -214,6 +244,7 @@ function readRequireEncrypted(
 function readStatusList(
   { issuer, statusList }: IssuerOptions,
   tokens: IssuerSettings['tokens'],
+  { insecureHosts }: Means,
   path: string,
   problems: Problems
 ): StatusListSettings | undefined {
@@ -227,18 +258,29 @@ function readStatusList(
     problems.add(`${path}.origins`, 'is empty', 'name at least one, or leave it out')
   const own = URL.canParse(issuer) ? [new URL(issuer).origin] : []
   return Object.freeze({
-    origins: new Set(origins?.flatMap((one) => readOrigin(one, `${path}.origins`, problems)) ?? own),
+    origins: new Set(
+      origins?.flatMap((one) => readListOrigin(one, `${path}.origins`, problems, insecureHosts) ?? []) ?? own
+    ),
     onUnavailable:
       problems.oneOf(options.onUnavailable, `${path}.onUnavailable`, ['refuse', 'allow']) ?? ('refuse' as const)
   })
 }
 
-function readOrigin(value: string, path: string, problems: Problems): readonly string[] {
-  const url = problems.url(value, path, 'an origin, such as https://status.example.com')
-  if (url === undefined) return []
-  if (url.pathname !== '/' || url.search || url.hash)
-    problems.add(path, 'has a path, a query or a fragment', 'give the origin only: all of its paths are allowed')
-  return [url.origin]
+function readListOrigin(value: string, path: string, problems: Problems, hosts: InsecureHosts): string | undefined {
+  const url = problems.url(value, path, 'an origin, such as https://status.example.com', hosts)
+  return url && originOf(url, path, 'all of its paths are allowed', problems)
+}
+
+function readReachedAt(value: unknown, path: string, problems: Problems, hosts: InsecureHosts): string | undefined {
+  if (value === undefined) return undefined
+  const url = problems.url(value, path, 'an origin, such as https://keycloak.internal:8443', hosts)
+  return url && originOf(url, path, 'paths stay as they are', problems)
+}
+
+function originOf({ origin, pathname, search, hash }: URL, path: string, why: string, problems: Problems): string {
+  if (pathname !== '/' || search || hash)
+    problems.add(path, 'has a path, a query or a fragment', `give the origin only: ${why}`)
+  return origin
 }
 
 /** A list that must say something. */

@@ -304,9 +304,11 @@ function partsOf({
   issuer,
   expectedMetadataIssuer,
   metadataUrl = '',
-  jwksUri = ''
+  jwksUri = '',
+  reachedAt
 }: IssuerSettings): readonly string[] {
-  return [issuer, expectedMetadataIssuer, metadataUrl, jwksUri]
+  const parts = [issuer, expectedMetadataIssuer, metadataUrl, jwksUri]
+  return reachedAt === undefined ? parts : [...parts, reachedAt]
 }
 
 /** Seconds a key set is fresh: `max-age`, within bounds (RFC 9111 §5.2.2.1). */

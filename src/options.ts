@@ -89,6 +89,13 @@ export interface IssuerOptions {
   readonly metadataUrl?: string
   /** The `issuer` that the metadata names, where an authorization server is known to publish another one than its tokens carry. Default: `issuer`. */
   readonly expectedMetadataIssuer?: string
+  /**
+   * The origin at which the authorization server is reached, where that is not the origin of `issuer`: a name inside a
+   * network, `http://keycloak:8080`. The metadata, and those of its URLs whose origin is the issuer's, are asked there by
+   * the same path; so are status lists at the issuer's origin. Other URLs, and those of these options, stay as they are.
+   * `iss` and the metadata's `issuer` are still compared with `issuer`. Plain http needs `http.insecureHosts`, except on loopback.
+   */
+  readonly reachedAt?: string
   /** The claim that must hold an identifier of `audience`. Default `aud`; only for servers whose access tokens have none. */
   readonly audienceClaim?: string
   /** Further exact `iss` values signed by the same keys. */
@@ -136,6 +143,19 @@ export interface HttpOptions {
   readonly deadline?: number
   /** Connect to no address that is private, local or reserved, whatever name has it: where the names of issuers come from elsewhere. Not together with `dispatcher`. Default false; with an issuer resolver, leaving it out is a warning at start. */
   readonly publicAddressesOnly?: boolean
+  /**
+   * Hosts that are asked over plain http, each exactly as `host:port`: an authorization server in a network that you trust,
+   * `keycloak:8080`. Tokens, keys and client secrets travel in clear there, which is a warning at start. Not together with
+   * `publicAddressesOnly`. Default: none; http is accepted for loopback only.
+   */
+  readonly insecureHosts?: readonly string[]
+  /**
+   * A proxy on the way out: its URL, `http://user:password@proxy.internal:3128`; or `'environment'` for `HTTPS_PROXY`,
+   * `HTTP_PROXY` and `NO_PROXY` as undici reads them, lower case first, with HTTP_PROXY for https too if HTTPS_PROXY is unset.
+   * It is asked by CONNECT, for plain http too; loopback is never asked through it. Not together with `dispatcher` or
+   * `publicAddressesOnly`. Default: none, whatever the environment has.
+   */
+  readonly proxy?: string
 }
 
 /** DPoP (RFC 9449). */

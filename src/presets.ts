@@ -62,6 +62,8 @@ export function fapi2<const Scope extends string = string>(
     problems.add('rejectQueryToken', 'is false', 'a token in the query is refused (§5.3.4)')
   if (typeof clockTolerance === 'number' && clockTolerance > FAPI_TIME)
     problems.add('clockTolerance', `is ${clockTolerance}`, `at most ${FAPI_TIME} seconds`)
+  if (options.http?.insecureHosts !== undefined)
+    problems.add('http.insecureHosts', 'is set', 'connections to other servers use TLS (§5.2.1): leave it out')
   if (requireSenderConstrained === false)
     problems.add('requireSenderConstrained', 'is false', 'tokens must be bound to a key (§5.3.4)')
   if (problems.any) throw problems.error()

@@ -1,5 +1,6 @@
 /** Collects what is wrong with a configuration, so that one start shows everything there is to mend. */
 import { isAskedAsWritten } from './place.js'
+import { type InsecureHosts, isInsecureHost, isLoopback } from './reach.js'
 
 interface Primitives {
   string: string
@@ -12,13 +13,6 @@ interface Primitives {
 const URI = /^https?:\/\/[\w\-.~:?#[\]@!$&'()*+,;=%][\w\-.~:/?#[\]@!$&'()*+,;=%]*$/i
 /** A name as code writes it: anything else may be made of a value. */
 const PLAIN_NAME = /^[\w$.[\]()-]{1,128}$/
-/** Not `*.localhost`: what a resolver makes of such a name is not certain. */
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
-
-/** True for a URL that stays on this machine, where plain http is no risk. */
-export function isLoopback(url: URL): boolean {
-  return LOOPBACK.test(url.hostname)
-}
 
 /** One mistake in a configuration. */
 interface Problem {
@@ -48,6 +42,8 @@ export function mistakesOf(error: unknown): Mistakes | undefined {
 interface Given {
   /** Takes the place of the problem where no value may be shown. */
   readonly withoutValue?: string
+  /** Takes the place of the cure there, if that shows the value. */
+  readonly cureWithoutValue?: string
   readonly text?: string
 }
 
@@ -64,19 +60,31 @@ export class Problems {
     return this.#problems.length > 0
   }
 
-  add(option: string, problem: string, cure: string, { withoutValue = problem, text }: Given = {}): void {
+  add(
+    option: string,
+    problem: string,
+    cure: string,
+    { withoutValue = problem, cureWithoutValue = cure, text }: Given = {}
+  ): void {
     const name = PLAIN_NAME.test(option) ? option : `${option.split('.', 1)[0]?.slice(0, 32)}.…`
     this.#problems.push({
       line: `- \`${option}\` ${problem}: ${cure}`,
-      withoutValue: `- \`${name}\` ${withoutValue}: ${cure}`,
+      withoutValue: `- \`${name}\` ${withoutValue}: ${cureWithoutValue}`,
       text
     })
   }
 
   /** A problem with the value itself, which it shows. */
-  addValue(option: string, value: unknown, cure: string, how: 'is' | 'holds' = 'is'): void {
+  addValue(
+    option: string,
+    value: unknown,
+    cure: string,
+    how: 'is' | 'holds' = 'is',
+    cureWithoutValue: string = cure
+  ): void {
     this.add(option, `${how} ${describe(value)}`, cure, {
       withoutValue: `${how} ${kindOf(value)}`,
+      cureWithoutValue,
       ...(typeof value === 'string' && { text: value })
     })
   }
@@ -157,16 +165,21 @@ export class Problems {
     return list
   }
 
-  /** An absolute https URL; http only on the loopback interface. The text is kept by the caller as it is. */
-  url(value: unknown, option: string, meaning: string): URL | undefined {
+  /**
+   * An absolute https URL; http only on the loopback interface. The text is kept by the caller as it is.
+   *
+   * @param insecureHosts  where http is accepted too; undefined for a URL that is no authorization server's
+   */
+  url(value: unknown, option: string, meaning: string, insecureHosts?: InsecureHosts): URL | undefined {
     const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined
     // What a URL parser mends (blanks, tabs, backslashes, other alphabets) would be one thing here and another on the wire.
     if (!url || !URI.test(value as string)) {
       this.addValue(option, value, `it must be ${meaning}`)
       return undefined
     }
-    if (url.protocol === 'http:' && !isLoopback(url)) {
-      this.addValue(option, value, 'use https; http is accepted for localhost, 127.0.0.0/8 and [::1] only')
+    if (url.protocol === 'http:' && !isLoopback(url) && !(insecureHosts && isInsecureHost(url, insecureHosts))) {
+      const others = insecureHosts ? ', unless `http.insecureHosts` names the host and port' : ''
+      this.addValue(option, value, `use https; http is accepted for localhost, 127.0.0.0/8 and [::1] only${others}`)
     }
     if (/^[^/]*\/\/[^/?#]*@/.test(value as string))
       this.add(option, 'holds a user name or password', 'take it out of the URL', { text: value as string })
@@ -174,8 +187,8 @@ export class Problems {
   }
 
   /** A {@link url} that requests are sent to, and that must be asked as it is written. */
-  place(value: unknown, option: string, meaning: string): URL | undefined {
-    const url = this.url(value, option, meaning)
+  place(value: unknown, option: string, meaning: string, insecureHosts?: InsecureHosts): URL | undefined {
+    const url = this.url(value, option, meaning, insecureHosts)
     if (url === undefined || isAskedAsWritten(value as string)) return url
     this.addValue(
       option,

@@ -97,7 +97,9 @@ export function createSenders<Entry extends { readonly issuer: string }, S>(
     const path = `${option}[${i}]`
     if (!problems.object(entry, path)) continue
     const { own, keys } = read(entry as unknown as Entry, path, problems, internals)
-    const settings = readIssuerOptions(keys, path, internals.resource, problems)
+    const { resource, insecureHosts } = internals
+    const means = { decrypts: false, dispatches: false, insecureHosts }
+    const settings = readIssuerOptions(keys, path, resource, problems, means)
     if (named.has(settings.issuer)) problems.add(path, 'names an issuer of an earlier entry', 'list each once')
     named.add(settings.issuer)
     if (settings.audience === null) problems.add(path, 'takes events for anybody', 'name an audience')

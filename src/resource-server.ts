@@ -21,6 +21,7 @@ import { createLifetimes } from './lifetime.js'
 import { createReadCertificate } from './mtls.js'
 import type { ResourceServerOptions } from './options.js'
 import { asError, type Enforcement, enforce, isPreflight, type Policy, readPolicy } from './policy.js'
+import { insecureHostsWarning, NO_HOSTS } from './reach.js'
 import { createResourceMetadata } from './resource-metadata.js'
 import { createRevocations, type RevokedBy } from './revocation.js'
 import type { ResourceServer } from './server.js'
@@ -93,6 +94,8 @@ export function resourceServer<const Scope extends string = string>(
       : createStaticIssuers(settings.issuers, create)
   if (typeof settings.issuers === 'function' && options.http?.publicAddressesOnly === undefined)
     events.warning('', ADDRESSES_UNSAID)
+  const { insecureHosts = NO_HOSTS } = settings.http
+  if (insecureHosts.size > 0) events.warning('', insecureHostsWarning(insecureHosts))
   const { accepted, advertised, dpop, publicUrls, certificate, requireBound } = settings.sender
   const verifySignature = createVerifySignature()
   const accessTokens = createAccessTokenVerifier(settings, issuers, http.exchange, verifySignature)
@@ -320,6 +323,7 @@ export function resourceServer<const Scope extends string = string>(
     now,
     deadline,
     createIssuer: createSender,
+    insecureHosts,
     accepts,
     verifySignature,
     warning: events.warning,

@@ -14,6 +14,7 @@ import type { Http } from './http.js'
 import type { Issuer } from './issuer.js'
 import type { StatusListSettings } from './issuer-settings.js'
 import { isAskedAsWritten } from './place.js'
+import { reach } from './reach.js'
 import type { Shared } from './shared.js'
 import {
   MAX_IAT_AHEAD,
@@ -135,6 +136,7 @@ export function createStatusLists(means: StatusListMeans): StatusLists {
     void latestOfAll?.set([issuer, uri], String(issuedAt), LATEST_FOR)
   }
 
+  /** The URI stays the list's name: `sub` of what is fetched is compared with it. */
   const fetchList = async (uri: string, issuer: Issuer, lists: Lists, again: boolean): Promise<StatusList> => {
     if (lists.fetching >= MAX_FETCHES)
       throw new Unavailable('status_list', 'too many status lists are being fetched', { retryAfter: 1 })
@@ -142,7 +144,7 @@ export function createStatusLists(means: StatusListMeans): StatusLists {
     try {
       const askedAt = now()
       const { status, contentType, body } = await http({
-        url: uri,
+        url: reach(uri, issuer.settings),
         method: 'GET',
         headers: { accept: STATUS_LIST_TOKEN, ...(again && { 'cache-control': 'no-cache' }) },
         dependency: 'status_list'

@@ -29,7 +29,14 @@ describe('describe()', () => {
       clientCertificate: 'TLS connection',
       revocation: { keepFor: 86_400, maxEntries: 100_000 },
       decryptionKeys: [],
-      http: { timeout: 3, deadline: 5, dispatcher: 'default', publicAddressesOnly: false },
+      http: {
+        timeout: 3,
+        deadline: 5,
+        dispatcher: 'default',
+        publicAddressesOnly: false,
+        insecureHosts: [],
+        proxy: 'none'
+      },
       issuers: [
         {
           issuer: 'https://as.example.com',

@@ -109,6 +109,10 @@ describe('fapi2(options)', () => {
     ['`dpop` is false: then tokens must be bound to a certificate', { dpop: false }],
     ['`requireSenderConstrained` is false: tokens must be bound to a key', { requireSenderConstrained: false }],
     ['`rejectQueryToken` is false: a token in the query is refused', { rejectQueryToken: false }],
+    [
+      '`http.insecureHosts` is set: connections to other servers use TLS',
+      { http: { insecureHosts: ['keycloak:8080'] } }
+    ],
     ['`clockTolerance` is 61: at most 60 seconds', { clockTolerance: 61 }],
     ['`dpop` is an array', { dpop: [] as never }],
     ['`issuers[0]` is null', { issuers: [null as never] }]

@@ -2,10 +2,13 @@
 import { describe, expect, test } from 'vitest'
 import { type IssuerOptions, type ResourceServerOptions, resourceServer, scope } from '../src/index.js'
 import { readSettings } from '../src/settings.js'
+import { ask, createBed, denial, granted } from './support/exchange.js'
 import { ALGORITHMS, createSigningKey } from './support/issuer.js'
 import { ISSUER, issuerKey, keySet, RESOURCE } from './support/refusals.js'
 
 type Options = Record<string, unknown>
+
+const bed = createBed()
 
 const start = (options: Options): unknown =>
   resourceServer({ resource: RESOURCE, issuers: [ISSUER], ...options } as unknown as ResourceServerOptions)
@@ -209,6 +212,44 @@ describe('issuers', () => {
     expect(withOption('issuers', [ISSUER, 'x'])).toEqual([expect.stringMatching(/^`issuers\[1\]` is "x"/)])
   })
 
+  test.each([
+    ['acme.com', 'https://acme.com'],
+    ['acme.com/', 'https://acme.com'],
+    ['Login.Acme.com/tenant', 'https://login.acme.com'],
+    ['kubernetes/serviceaccount', 'https://as.example.com'],
+    ['urn:x', 'https://as.example.com'],
+    ['urn:acme:sso', 'https://as.example.com']
+  ])(
+    'an issuer %j, which is not a URL, does not start, and shows the line that accepts its tokens',
+    async (name, address) => {
+      const shown = `{ issuer: '${address}', acceptedIssuers: ['${name}'], jwksUri: '${address}/…' }`
+      for (const entry of [name, { issuer: name }]) {
+        const [line, ...others] = withOption('issuers', [entry])
+        expect(others).toEqual([])
+        expect(line).toContain(
+          `is ${JSON.stringify(name)}: it must be an issuer identifier, such as https://as.example.com. `
+        )
+        expect(line).toContain(`write ${shown} in the \`issuers\` of resourceServer()`)
+      }
+      const server = await bed.issuer()
+      const token = server.token({ claims: { iss: name } })
+      const options = { issuer: address, acceptedIssuers: [name], jwksUri: `${server.origin}/jwks` }
+      expect(await ask(bed.api({ issuers: [options] }), token)).toEqual(granted)
+      expect(await ask(bed.api({ issuers: [{ ...options, acceptedIssuers: [] }] }), token)).toEqual(denial.issuer)
+    }
+  )
+
+  test('a text that is a URL mistyped gets no line for acceptedIssuers', () => {
+    for (const issuer of [
+      'https:as.example.com',
+      'https//as.example.com',
+      '//as.example.com',
+      'a b',
+      'ftp://as.example.com'
+    ])
+      expect(withOption('issuers', [issuer])).toEqual([expect.not.stringContaining('acceptedIssuers')])
+  })
+
   test('ATV-16: no name belongs to two', () => {
     const line =
       '`issuers[1]` accepts https://as.example.com, as an earlier entry does: list each issuer once: a token must belong to exactly one'
@@ -238,7 +279,7 @@ describe('issuers', () => {
     ],
     [
       { metadataUrl: 'http://as.example.com/m' },
-      '`issuers[0].metadataUrl` is "http://as.example.com/m": use https; http is accepted for localhost, 127.0.0.0/8 and [::1] only'
+      '`issuers[0].metadataUrl` is "http://as.example.com/m": use https; http is accepted for localhost, 127.0.0.0/8 and [::1] only, unless `http.insecureHosts` names the host and port'
     ],
     [{ expectedMetadataIssuer: 1 }, '`issuers[0].expectedMetadataIssuer` is 1: it must be a string'],
     [{ acceptedIssuers: 'x' }, '`issuers[0].acceptedIssuers` is "x": it must be an array of strings'],

@@ -81,6 +81,42 @@ describe('what is there', () => {
     expect(fromEnv({ ...NEEDED, OAUTH_RS_DPOP: 'offered' }).dpop).toEqual({ advertise: true })
   })
 
+  test('hosts for plain http and the origin of an issuer are told to the API', () => {
+    const options = fromEnv({
+      ...NEEDED,
+      OAUTH_RS_INSECURE_HOSTS: 'keycloak:8080 hydra:4445',
+      OAUTH_RS_REACHED_AT: 'http://keycloak:8080'
+    })
+    expect(options).toEqual({
+      resource: 'https://api.example.com',
+      issuers: [{ issuer: 'https://as.example.com', reachedAt: 'http://keycloak:8080' }],
+      http: { insecureHosts: ['keycloak:8080', 'hydra:4445'] }
+    })
+    expect(() => resourceServer(options)).not.toThrow()
+    expect(said({ ...NEEDED, OAUTH_RS_INSECURE_HOSTS: 'a:1,b:2' })).toEqual([
+      expect.stringContaining('OAUTH_RS_INSECURE_HOSTS has commas')
+    ])
+    const two = 'https://a.example https://b.example'
+    expect(said({ ...NEEDED, OAUTH_RS_ISSUER: two, OAUTH_RS_REACHED_AT: 'http://keycloak:8080' })).toEqual([
+      expect.stringContaining('OAUTH_RS_REACHED_AT is of one issuer')
+    ])
+  })
+
+  test('a proxy is told to the API, by its name or from a file, and no message repeats it', () => {
+    const proxy = 'http://orders:geheim@proxy.internal:3128'
+    expect(fromEnv({ ...NEEDED, OAUTH_RS_PROXY: 'environment' }).http).toEqual({ proxy: 'environment' })
+    expect(fromEnv({ ...NEEDED, OAUTH_RS_PROXY: proxy }).http).toEqual({ proxy })
+    const file = join(folder, 'proxy')
+    writeFileSync(file, `${proxy}\n`)
+    expect(fromEnv({ ...NEEDED, OAUTH_RS_PROXY_FILE: file }).http).toEqual({ proxy })
+    const wrong = fromEnv({ ...NEEDED, OAUTH_RS_PROXY: `${proxy}/path` })
+    expect(() => resourceServer(wrong)).toThrow(/`http\.proxy` has a path/)
+    expect(() => resourceServer(wrong)).not.toThrow(/geheim/)
+    expect(
+      said({ ...NEEDED, OAUTH_RS_PROXY: proxy, OAUTH_RS_PROXY_FILE: file, OAUTH_RS_TOKENS: 'x' }).join()
+    ).not.toMatch(/geheim/)
+  })
+
   test.each([
     ['a secret in the field', { OAUTH_RS_CLIENT_SECRET: 'sec ret' }, 'authorization', /^Basic /],
     [
@@ -154,7 +190,7 @@ test('docs/options.md names every variable, and no other', () => {
   const known = (said({ OAUTH_RS_XYZ: '1' })[0]?.match(/OAUTH_RS_[A-Z_]+/g) ?? []).filter(
     (name) => name !== 'OAUTH_RS_XYZ'
   )
-  const files = ['CLIENT_SECRET_FILE', 'API_KEY_FILE', 'DPOP_NONCE_SECRET_FILE'].map((name) => `OAUTH_RS_${name}`)
+  const files = ['CLIENT_SECRET', 'API_KEY', 'DPOP_NONCE_SECRET', 'PROXY'].map((name) => `OAUTH_RS_${name}_FILE`)
   expect(names.toSorted()).toEqual([...known, ...files].toSorted())
 })
 

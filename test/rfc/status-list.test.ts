@@ -407,7 +407,7 @@ describe('TSL-04 (RFC 8725 §3.10): where lists are', () => {
     [
       { origins: ['http://a.example'] },
       {},
-      '`issuers[0].statusList.origins` is "http://a.example": use https; http is accepted for localhost, 127.0.0.0/8 and [::1] only'
+      '`issuers[0].statusList.origins` is "http://a.example": use https; http is accepted for localhost, 127.0.0.0/8 and [::1] only, unless `http.insecureHosts` names the host and port'
     ],
     [
       { onUnavailable: 'ignore' },

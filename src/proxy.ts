@@ -1,0 +1,140 @@
+/**
+ * The way out through an HTTP proxy: undici's `ProxyAgent` and `EnvHttpProxyAgent`, with a bound on every step and with
+ * words for a step that failed. Every exchange goes through CONNECT (RFC 9110 §9.3.6), plain http too, so the proxy sees no
+ * token of an https server. Loopback never goes through a proxy, which would be another machine's.
+ *
+ * The only module that reads the environment, and only the names that proxies have there. No value of it is in a message.
+ */
+import { isLoopback } from './reach.js'
+
+type Undici = Pick<typeof import('undici'), 'Agent' | 'EnvHttpProxyAgent' | 'Pool' | 'ProxyAgent'>
+
+/** What curl and undici read; the lower case counts first. */
+const VARIABLES = { http: ['http_proxy', 'HTTP_PROXY'], https: ['https_proxy', 'HTTPS_PROXY'] } as const
+
+/** The server was not asked, since the proxy did not let us through. */
+export class ProxyFailure extends Error {
+  override readonly name = 'ProxyFailure'
+}
+
+/** The part of undici's dispatchers that is used. */
+interface Dispatcher {
+  // biome-ignore lint/suspicious/noExplicitAny: it is handed on
+  request(options: any): Promise<any>
+  destroy(): Promise<void>
+}
+
+export interface ProxiedDispatcher extends Dispatcher {
+  /** True while a proxy has not answered CONNECT for this URL's host. */
+  waitsForProxy(url: string): boolean
+}
+
+/**
+ * @param proxy    `'environment'`, or a URL
+ * @param timeout  milliseconds for each of: a connection to the proxy, its answer to CONNECT, TLS with the server
+ */
+export function createProxied(undici: Undici, proxy: string, timeout: number): ProxiedDispatcher {
+  const waiting = new Map<string, number>()
+  const count = (host: string, more: number): void => {
+    const left = (waiting.get(host) ?? 0) + more
+    if (left > 0) waiting.set(host, left)
+    else waiting.delete(host)
+  }
+  const options = {
+    connect: { timeout },
+    proxyTls: { timeout },
+    requestTls: { timeout },
+    clientFactory: (origin: URL, more: object) =>
+      createTunnels(undici, origin, { ...more, headersTimeout: timeout }, count)
+  }
+  const proxied: Dispatcher =
+    proxy === 'environment' ? new undici.EnvHttpProxyAgent(options) : new undici.ProxyAgent({ ...options, uri: proxy })
+  const direct: Dispatcher = new undici.Agent({ connect: options.connect })
+  return {
+    request: (exchange: { readonly origin: string }) =>
+      (isLoopback(new URL(exchange.origin)) ? direct : proxied).request(exchange),
+    destroy: async () => void (await Promise.all([proxied.destroy(), direct.destroy()])),
+    waitsForProxy: (url) => waiting.has(connectTarget(url))
+  }
+}
+
+/** As CONNECT names a host: always with its port. */
+function connectTarget(url: string): string {
+  const { host, port, protocol } = new URL(url)
+  return port ? host : `${host}:${protocol === 'https:' ? 443 : 80}`
+}
+
+type Pool = InstanceType<Undici['Pool']>
+
+/** A pool of connections to the proxy, whose failures say that they are the proxy's. */
+function createTunnels(
+  { Pool }: Undici,
+  proxy: URL,
+  options: object,
+  count: (host: string, more: 1 | -1) => void
+): Pool {
+  const pool = new Pool(proxy.origin, options)
+  const open = pool.connect.bind(pool) as (to: { readonly path: string }) => Promise<Tunnel>
+  const connect = async (to: { readonly path: string }): Promise<Tunnel> => {
+    count(to.path, 1)
+    try {
+      const tunnel = await open(to)
+      if (tunnel.statusCode === 200) return tunnel
+      tunnel.socket.on('error', () => undefined).destroy()
+      throw new ProxyFailure(refusalOf(tunnel.statusCode))
+    } catch (cause) {
+      // Without undici's own code, by which it would connect again for as long as the request waits.
+      throw cause instanceof ProxyFailure ? cause : new ProxyFailure('could not be reached, or broke off', { cause })
+    } finally {
+      count(to.path, -1)
+    }
+  }
+  return Object.assign(pool, { connect: connect as unknown as Pool['connect'] })
+}
+
+interface Tunnel {
+  readonly statusCode: number
+  readonly socket: { on(event: 'error', listener: () => void): { destroy(): void } }
+}
+
+function refusalOf(status: number): string {
+  const answered = `answered ${status} to CONNECT`
+  if (status === 407) return `${answered}: it wants a user name and a password, or others than these`
+  if (status === 403 || status === 405) return `${answered}: it does not let this API reach that host and port`
+  return status >= 500 ? `${answered}: it could not reach the server` : answered
+}
+
+/** Why a text is no proxy; undefined for one that can be used. */
+export function problemOfProxy(text: string): string | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (!url || !/^https?:$/.test(url.protocol)) return 'is not an http or https URL'
+  if (url.pathname !== '/' || url.search !== '' || url.hash !== '') return 'has a path, a query or a fragment'
+  if ((url.username === '') !== (url.password === '')) return 'has a user name or a password, and not both'
+  try {
+    decodeURIComponent(url.username + url.password)
+    return undefined
+  } catch {
+    return 'has a % in its user name or password that encodes nothing'
+  }
+}
+
+/** The variables of the environment that name a proxy, with what is wrong with each. */
+export function proxiesOfEnvironment(): readonly { readonly name: string; readonly problem: string | undefined }[] {
+  return Object.values(VARIABLES).flatMap((names) => {
+    const name = variableOf(names)
+    const value = name && process.env[name]
+    return name && value ? [{ name, problem: problemOfProxy(value) }] : []
+  })
+}
+
+/** The variable that names a proxy for this URL, where no exchange goes through it; undefined for loopback. */
+export function unusedProxy(url: string): string | undefined {
+  const parsed = new URL(url)
+  if (isLoopback(parsed)) return undefined
+  const name = variableOf(VARIABLES[parsed.protocol === 'https:' ? 'https' : 'http'])
+  return name && process.env[name] ? name : undefined
+}
+
+function variableOf(names: readonly string[]): string | undefined {
+  return names.find((name) => process.env[name] !== undefined)
+}

@@ -1,0 +1,57 @@
+/**
+ * How an authorization server is reached where its name alone does not say: over plain http at hosts that the settings
+ * name, or at another origin than the issuer's. Neither changes what is compared: `iss`, and the `issuer` of metadata,
+ * stay names.
+ *
+ * Does NOT make a host safe: an attacker in the network between can read and change what is sent there.
+ */
+
+/** Hosts for plain http, as `host:port`. */
+export type InsecureHosts = ReadonlySet<string>
+
+export const NO_HOSTS: InsecureHosts = new Set()
+
+/** Not `*.localhost`: what a resolver makes of such a name is not certain. */
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
+/** A name or an address, and a port. */
+const HOST_AND_PORT = /^(?:[a-z\d._-]+|\[[\da-f:.]+\]):\d{1,5}$/
+
+/** True for a URL that stays on this machine, where plain http is no risk. */
+export function isLoopback(url: URL): boolean {
+  return LOOPBACK.test(url.hostname)
+}
+
+/** True for plain http to a host that the settings name. */
+export function isInsecureHost(url: URL, hosts: InsecureHosts): boolean {
+  return url.protocol === 'http:' && hosts.has(hostAndPort(url))
+}
+
+/** True for `host:port` as a URL spells it: lower case, an address in its usual form, no leading zero. */
+export function isHostAndPort(text: string): boolean {
+  const url = `http://${text}`
+  return HOST_AND_PORT.test(text) && URL.canParse(url) && hostAndPort(new URL(url)) === text
+}
+
+/** `URL` leaves out the port that is its scheme's own. */
+export function hostAndPort({ hostname, port, protocol }: URL): string {
+  return `${hostname}:${port || (protocol === 'https:' ? '443' : '80')}`
+}
+
+/** Told once at start. */
+export function insecureHostsWarning(hosts: InsecureHosts): string {
+  return `\`http.insecureHosts\` names ${[...hosts].join(', ')}: tokens, keys and client secrets travel in clear there. An attacker in the network between can read them, or put other keys in place and sign any token. Use it only inside a network that you trust`
+}
+
+/** An issuer, and where it is reached. */
+export interface Reached {
+  readonly issuer: string
+  /** An origin. undefined: the issuer's own. */
+  readonly reachedAt?: string | undefined
+}
+
+/** The URL that is asked for `url`: at {@link Reached.reachedAt}, where the origin is the issuer's; else the same. */
+export function reach(url: string, { issuer, reachedAt }: Reached): string {
+  if (reachedAt === undefined) return url
+  const { origin, pathname, search } = new URL(url)
+  return origin === new URL(issuer).origin ? reachedAt + pathname + search : url
+}
