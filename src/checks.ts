@@ -9,6 +9,7 @@
  */
 import { andThen, isPromise } from './awaitable.js'
 import { isScopeToken } from './challenge.js'
+import { isAbsent } from './claims.js'
 import {
   Forbidden,
   InsufficientAuthentication,
@@ -163,7 +164,8 @@ export function lackingAuthentication(
 ): 'acr' | 'maxAge' | undefined {
   if (acr !== undefined && !acr.includes(given as string)) return 'acr'
   // Says what must hold: no `auth_time`, one in the future, or a clock that answers no number, is not recent.
-  if (maxAge !== undefined && !isWithin(now() - (time as number), maxAge, clockTolerance)) return 'maxAge'
+  const authenticatedAt = isAbsent(time) ? Number.NaN : (time as number)
+  if (maxAge !== undefined && !isWithin(now() - authenticatedAt, maxAge, clockTolerance)) return 'maxAge'
   return undefined
 }
 

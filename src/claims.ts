@@ -23,11 +23,26 @@ export interface ClaimRules {
   readonly clockTolerance: number
 }
 
+/**
+ * Whether a claim says nothing: missing, or `null` or `""`, which serializers write for a value that they do not have. Such a
+ * claim is as if it were missing: refused where the claim is required, and ignored elsewhere.
+ *
+ * Does NOT hold for `{}` and `[]`: an empty `cnf` names a binding that cannot be confirmed, and an empty `aud` names no API.
+ */
+export function isAbsent(value: unknown): value is undefined | null | '' {
+  return value === undefined || value === null || value === ''
+}
+
+/** The value of a claim, or undefined for one that says nothing. */
+export function present<T>(value: T): Exclude<T, null | ''> | undefined {
+  return isAbsent(value) ? undefined : (value as Exclude<T, null | ''>)
+}
+
 /** @throws {InvalidToken} the first rule that is broken */
 export function verifyClaims(claims: Claims, issuer: IssuerSettings, rules: ClaimRules, now: number): void {
   requirePresence(claims, rules.required, issuer.clientIdClaims)
   requireTypes(claims, issuer.clientIdClaims)
-  if (claims['iss'] !== undefined) requireIssuer(claims['iss'], issuer)
+  if (!isAbsent(claims['iss'])) requireIssuer(claims['iss'], issuer)
   requireAudience(claims, issuer, rules.allowMissingAudience)
   requireTime(claims, now, rules.clockTolerance)
 }
@@ -35,8 +50,8 @@ export function verifyClaims(claims: Claims, issuer: IssuerSettings, rules: Clai
 function requirePresence(claims: Claims, required: readonly string[], clientIdClaims: readonly string[]): void {
   for (let i = 0; i < required.length; i++) {
     const name = required[i] as string
-    const present = name === 'client_id' ? readFirst(claims, clientIdClaims) !== undefined : claims[name] !== undefined
-    if (!present) throw new InvalidToken('claim', { expected: `a claim ${name}` })
+    const value = name === 'client_id' ? readFirst(claims, clientIdClaims) : claims[name]
+    if (isAbsent(value)) throw new InvalidToken('claim', { expected: `a claim ${name}` })
   }
 }
 
@@ -54,17 +69,17 @@ function requireTypes(claims: Claims, clientIdClaims: readonly string[]): void {
   requireDate(nbf, 'nbf')
   requireDate(iat, 'iat')
   requireDate(authTime, 'auth_time')
-  if (cnf !== undefined && (typeof cnf !== 'object' || cnf === null || Array.isArray(cnf)))
+  if (!isAbsent(cnf) && (typeof cnf !== 'object' || Array.isArray(cnf)))
     throw new InvalidToken('claim', { expected: 'cnf: an object', received: cnf })
 }
 
 function requireString(value: unknown, name: string): void {
-  if (value !== undefined && (typeof value !== 'string' || value === ''))
+  if (typeof value !== 'string' && !isAbsent(value))
     throw new InvalidToken('claim', { expected: `${name}: a string`, received: value })
 }
 
 function requireDate(value: unknown, name: string): void {
-  if (value === undefined) return
+  if (isAbsent(value)) return
   if (!Number.isFinite(value))
     throw new InvalidToken('claim', { expected: `${name}: a number of seconds`, received: value })
   // An `auth_time` ahead is judged where a route asks for it (RFC 9470).
@@ -99,7 +114,7 @@ function requireAudience(
   // As most of them have it.
   if (typeof received === 'string' && expected?.has(received)) return
   const audience = readAudience(received, audienceClaim)
-  if (expected === null || (received === undefined && allowMissing)) return
+  if (expected === null || (isAbsent(received) && allowMissing)) return
   for (const one of audience) if (expected.has(one)) return
   throw new InvalidToken('audience', {
     expected: [...expected],
@@ -127,9 +142,9 @@ function audienceHint(
   }
 }
 
-/** `aud` (or what stands for it) as a list: a string, or an array of strings (RFC 7519 §4.1.3). */
+/** `aud` (or the claim in its place) as a list: a string, or an array of strings (RFC 7519 §4.1.3); empty where it says nothing. */
 export function readAudience(aud: unknown, name = 'aud'): readonly string[] {
-  if (aud === undefined) return []
+  if (isAbsent(aud)) return []
   if (typeof aud === 'string') return [aud]
   if (Array.isArray(aud) && aud.every((one) => typeof one === 'string')) return aud
   throw new InvalidToken('claim', { expected: `${name}: a string or an array of strings`, received: aud })
@@ -139,17 +154,17 @@ export function readAudience(aud: unknown, name = 'aud'): readonly string[] {
  * `exp`: not on or after, with leeway (RFC 7519 §4.1.4); `nbf`; `iat`. Each says what must hold, not what must not: a
  * clock that answers no number lets nothing in.
  *
- * @param claims  whose times are numbers, or are not there
+ * @param claims  whose times are numbers, or say nothing
  * @throws {InvalidToken}
  */
 export function requireTime(claims: Claims, now: number, tolerance: number): void {
   const { exp, nbf, iat } = claims as Readonly<Record<'exp' | 'nbf' | 'iat', number | undefined>>
-  if (exp !== undefined && !(now < exp + tolerance))
+  if (!isAbsent(exp) && !(now < exp + tolerance))
     throw new InvalidToken('expired', { expected: `exp after ${Math.floor(now - tolerance)}`, received: exp })
-  if (nbf !== undefined && !(nbf <= now + tolerance))
+  if (!isAbsent(nbf) && !(nbf <= now + tolerance))
     throw new InvalidToken('not_yet_valid', { expected: `nbf up to ${Math.floor(now + tolerance)}`, received: nbf })
   const latest = now + Math.max(MAX_IAT_AHEAD, tolerance)
-  if (iat !== undefined && !(iat <= latest))
+  if (!isAbsent(iat) && !(iat <= latest))
     throw new InvalidToken('not_yet_valid', { expected: `iat up to ${Math.floor(latest)}`, received: iat })
 }
 
@@ -213,7 +228,7 @@ function hasAny(claims: Claims, names: readonly string[], is: (value: unknown) =
 }
 
 function isScopes(value: unknown): boolean {
-  return typeof value === 'string' || Array.isArray(value)
+  return isText(value) || Array.isArray(value)
 }
 
 function isText(value: unknown): boolean {
@@ -317,11 +332,19 @@ const SCOPES = /^[\x20\x21\x23-\x5B\x5D-\x7E]*$/
 
 const NO_SCOPES: readonly string[] = Object.freeze([])
 
-/** The first of these claims that is there. */
+/** The first of these claims that says something. */
 export function readFirst(claims: Claims, names: readonly string[]): unknown {
   for (let i = 0; i < names.length; i++) {
     const value = claims[names[i] as string]
-    if (value !== undefined) return value
+    if (!isAbsent(value)) return value
+  }
+  return undefined
+}
+
+function scopeClaimOf(claims: Claims, names: readonly string[]): string | undefined {
+  for (let i = 0; i < names.length; i++) {
+    const name = names[i] as string
+    if (claims[name] !== undefined && claims[name] !== null) return name
   }
   return undefined
 }
@@ -337,7 +360,8 @@ function distinct(list: readonly string[]): readonly string[] {
 
 /**
  * The granted scopes, each once; frozen. A string is space-delimited, runs of spaces tolerated (RFC 6749 §3.3); of an array
- * each element is one scope and never split. No claim: no scope.
+ * each element is one scope and never split. No claim, or `null`: no scope. An empty text grants none
+ * either, and is not skipped: a later claim would grant what this one does not.
  *
  * @param known  scopes by the string that they were read from: tokens of one client have much the same
  * @throws {InvalidToken} any other value, or a character that no scope has
@@ -347,8 +371,9 @@ export function readScopes(
   names: readonly string[],
   known?: Memo<readonly string[]>
 ): readonly string[] {
-  const value = readFirst(claims, names)
-  if (value === undefined) return NO_SCOPES
+  const name = scopeClaimOf(claims, names)
+  if (name === undefined) return NO_SCOPES
+  const value = claims[name]
   if (typeof value === 'string') {
     const before = known?.get(value)
     if (before !== undefined) return before
@@ -359,7 +384,6 @@ export function readScopes(
     }
   } else if (Array.isArray(value) && value.every((one) => typeof one === 'string'))
     return Object.freeze(distinct(value))
-  const name = names.find((one) => claims[one] !== undefined)
   throw new InvalidToken('claim', { expected: `${name}: space-delimited scopes or an array of them`, received: value })
 }
 
@@ -460,6 +484,6 @@ const CHANGEABLE = ['authorization_details', 'acr', 'auth_time']
 
 /** A JWT's claims, with what the authorization server says otherwise now (RFC 9396 §9.2, RFC 9470 §6.2). */
 export function withAnswer(claims: Claims, members: Claims): Claims {
-  const changed = CHANGEABLE.filter((name) => members[name] !== undefined).map((name) => [name, members[name]])
+  const changed = CHANGEABLE.filter((name) => !isAbsent(members[name])).map((name) => [name, members[name]])
   return changed.length === 0 ? claims : Object.freeze({ ...claims, ...Object.fromEntries(changed) })
 }

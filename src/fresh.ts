@@ -4,7 +4,7 @@
  * Does NOT decide when that is needed: a route says so, with `fresh()`.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { readScopes, withAnswer, withImplied } from './claims.js'
+import { isAbsent, readScopes, withAnswer, withImplied } from './claims.js'
 import { InvalidToken, Misconfigured } from './errors.js'
 import type { Active, IntrospectionCache } from './introspection-cache.js'
 import type { Issuer } from './issuer.js'
@@ -45,13 +45,16 @@ export type VerifyFresh = (accessToken: VerifiedAccessToken, request: ResourceRe
 export function createVerifyFresh(means: FreshMeans): VerifyFresh {
   const { verifier, answers, impliedScopes, requireGood, create, forget } = means
 
-  /** Where the answer names scopes: those of the token that it still has, and no others. */
+  /**
+   * Where the answer names scopes: those of the token that it still has, and no others. An empty text here means that none is
+   * left, not that the answer says nothing: the other reading would keep what the server has taken away.
+   */
   const stillGranted = (
     scopes: readonly string[],
     { members }: Active,
     { settings: { scopeClaims } }: Issuer
   ): readonly string[] => {
-    if (scopeClaims.every((name) => members[name] === undefined)) return scopes
+    if (scopeClaims.every((name) => (members[name] ?? null) === null)) return scopes
     const granted = new Set(withImplied(readScopes(members, scopeClaims), impliedScopes))
     return Object.freeze(scopes.filter((one) => granted.has(one)))
   }
@@ -70,7 +73,7 @@ export function createVerifyFresh(means: FreshMeans): VerifyFresh {
     requireGood(answer, issuer, by)
     const { cnf } = answer.members
     // The sender was confirmed by the one that was known: another one was not.
-    if (cnf !== undefined && !isDeepStrictEqual(cnf, confirmation))
+    if (!isAbsent(cnf) && !isDeepStrictEqual(cnf, confirmation))
       throw new InvalidToken('claim', { expected: 'cnf: as it was', received: cnf })
     if (by === 'introspection') {
       answer.accessToken = create(field, answer.members, issuer, by)
