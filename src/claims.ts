@@ -6,7 +6,8 @@
  */
 import type { Memo } from './cache.js'
 import { InvalidToken } from './errors.js'
-import type { IssuerSettings } from './issuer-settings.js'
+import type { IssuerSettings, Places } from './issuer-settings.js'
+import type { ClaimPlace } from './options.js'
 import type { Claims } from './types.js'
 
 /** Seconds that `iat` may lie ahead: a clock that far off should be noticed, not worked around. */
@@ -199,7 +200,7 @@ export function requireAccessTokenClaims(claims: Claims, issuer: IssuerSettings)
       expected: `no claim ${OTHER_KINDS_CLAIMS.find((name) => claims[name] !== undefined)}`
     })
   requireAccessTokenKind(claims)
-  const hasScopes = hasAny(claims, SCOPE_CLAIMS, isScopes) || hasAny(claims, issuer.scopeClaims, isScopes)
+  const hasScopes = hasAny(claims, SCOPE_CLAIMS, isScopes) || hasAnyAt(claims, issuer.scopeClaims, isScopes)
   if (claims['nonce'] !== undefined && !(hasScopes && hasClient(claims, issuer)))
     throw new InvalidToken('type', {
       expected: 'no claim nonce, or a scope claim and a client claim beside it',
@@ -224,6 +225,12 @@ function requiresKind({ requiredClaimValues, clientIdClaims, audienceClaim }: Is
 
 function hasAny(claims: Claims, names: readonly string[], is: (value: unknown) => boolean): boolean {
   for (let i = 0; i < names.length; i++) if (is(claims[names[i] as string])) return true
+  return false
+}
+
+function hasAnyAt(claims: Claims, places: Places, is: (value: unknown) => boolean): boolean {
+  const list = listOf(places)
+  for (let i = 0; i < list.length; i++) if (is(valueAt(claims, list[i] as ClaimPlace))) return true
   return false
 }
 
@@ -330,21 +337,14 @@ function isOneOf(words: ReadonlySet<string>, value: unknown): boolean {
 /** Characters of `scope` (RFC 6749 §3.3). */
 const SCOPES = /^[\x20\x21\x23-\x5B\x5D-\x7E]*$/
 
-const NO_SCOPES: readonly string[] = Object.freeze([])
+/** No scopes, no roles. */
+const NONE: readonly string[] = Object.freeze([])
 
 /** The first of these claims that says something. */
 export function readFirst(claims: Claims, names: readonly string[]): unknown {
   for (let i = 0; i < names.length; i++) {
     const value = claims[names[i] as string]
     if (!isAbsent(value)) return value
-  }
-  return undefined
-}
-
-function scopeClaimOf(claims: Claims, names: readonly string[]): string | undefined {
-  for (let i = 0; i < names.length; i++) {
-    const name = names[i] as string
-    if (claims[name] !== undefined && claims[name] !== null) return name
   }
   return undefined
 }
@@ -358,22 +358,72 @@ function distinct(list: readonly string[]): readonly string[] {
   return [...new Set(list)]
 }
 
+/** Places as a list, however they are read. */
+function listOf(places: Places): readonly ClaimPlace[] {
+  return 'all' in places ? places.all : places
+}
+
+/** A place as messages name it: `realm_access.roles`. */
+function nameOf(place: ClaimPlace): string {
+  return typeof place === 'string' ? place : place.join('.')
+}
+
+/**
+ * The value at a place, or undefined. Own members only: `constructor` or `__proto__` finds nothing that the token lacks.
+ *
+ * @throws {InvalidToken} a member on the path that is not an object, unless it says nothing
+ */
+function valueAt(claims: Claims, place: ClaimPlace): unknown {
+  if (typeof place === 'string') return Object.hasOwn(claims, place) ? claims[place] : undefined
+  let value: unknown = claims
+  for (let i = 0; i < place.length; i++) {
+    if (isAbsent(value)) return undefined
+    if (typeof value !== 'object' || Array.isArray(value))
+      throw new InvalidToken('claim', { expected: `${nameOf(place.slice(0, i))}: an object`, received: value })
+    const name = place[i] as string
+    value = Object.hasOwn(value as object, name) ? (value as Claims)[name] : undefined
+  }
+  return value
+}
+
+/** Whether claims have nothing at any of these places: an empty text there is an empty list. */
+export function isSilentAt(claims: Claims, places: Places): boolean {
+  return listOf(places).every((place) => (valueAt(claims, place) ?? null) === null)
+}
+
+/** Reads one value. @param known see {@link readScopes} */
+type ReadList = (value: unknown, place: ClaimPlace, known?: Memo<readonly string[]>) => readonly string[]
+
+/**
+ * What is at these places, each once; frozen. Of alternatives the first that is neither missing nor null counts. An empty text
+ * is an empty list and is not skipped: a later claim would grant what this one does not.
+ */
+function readAt(claims: Claims, places: Places, read: ReadList, known?: Memo<readonly string[]>): readonly string[] {
+  if ('all' in places) {
+    const lists = places.all.map((place) => read(valueAt(claims, place) ?? '', place, known))
+    return Object.freeze(distinct(lists.flat()))
+  }
+  for (let i = 0; i < places.length; i++) {
+    const place = places[i] as ClaimPlace
+    const value = valueAt(claims, place)
+    if (value !== undefined && value !== null) return read(value, place, known)
+  }
+  return NONE
+}
+
 /**
  * The granted scopes, each once; frozen. A string is space-delimited, runs of spaces tolerated (RFC 6749 §3.3); of an array
- * each element is one scope and never split. No claim, or `null`: no scope. An empty text grants none
- * either, and is not skipped: a later claim would grant what this one does not.
+ * each element is one scope and never split. No claim, or `null`: no scope.
  *
  * @param known  scopes by the string that they were read from: tokens of one client have much the same
  * @throws {InvalidToken} any other value, or a character that no scope has
  */
-export function readScopes(
-  claims: Claims,
-  names: readonly string[],
-  known?: Memo<readonly string[]>
-): readonly string[] {
-  const name = scopeClaimOf(claims, names)
-  if (name === undefined) return NO_SCOPES
-  const value = claims[name]
+export function readScopes(claims: Claims, places: Places, known?: Memo<readonly string[]>): readonly string[] {
+  return readAt(claims, places, scopesOf, known)
+}
+
+function scopesOf(value: unknown, place: ClaimPlace, known?: Memo<readonly string[]>): readonly string[] {
+  if (value === '') return NONE
   if (typeof value === 'string') {
     const before = known?.get(value)
     if (before !== undefined) return before
@@ -382,9 +432,37 @@ export function readScopes(
       known?.set(value, scopes)
       return scopes
     }
-  } else if (Array.isArray(value) && value.every((one) => typeof one === 'string'))
-    return Object.freeze(distinct(value))
-  throw new InvalidToken('claim', { expected: `${name}: space-delimited scopes or an array of them`, received: value })
+  } else if (isTexts(value)) return Object.freeze(distinct(value))
+  const expected = `${nameOf(place)}: space-delimited scopes or an array of them`
+  throw new InvalidToken('claim', { expected, received: value, ...pathHint(value) })
+}
+
+/**
+ * The roles, each once; frozen: an array of texts (RFC 9068 §2.2.3.1 and RFC 7643 §4.1.2 have lists). None without `places`.
+ *
+ * @throws {InvalidToken} any other value. A text is not read: it could be one role, or several with a delimiter
+ */
+export function readRoles(claims: Claims, places: Places | undefined): readonly string[] {
+  return places === undefined ? NONE : readAt(claims, places, rolesOf)
+}
+
+function rolesOf(value: unknown, place: ClaimPlace): readonly string[] {
+  if (value === '') return NONE
+  // Most often the claim itself is the list: it is frozen with the others.
+  if (isTexts(value)) return Object.freeze(new Set(value).size === value.length ? value : distinct(value))
+  const expected = `${nameOf(place)}: an array of role names`
+  throw new InvalidToken('claim', { expected, received: value, ...pathHint(value) })
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'string')
+}
+
+function pathHint(value: unknown): { readonly hint?: string } {
+  if (typeof value !== 'object' || Array.isArray(value)) return {}
+  return {
+    hint: "The claim is an object. If the list is inside it, name the path in `scopeClaim` or `rolesClaim`, as a list within the list: `[['realm_access', 'roles']]`. A list of names means alternatives."
+  }
 }
 
 /**

@@ -43,6 +43,7 @@ export class VerifiedAccessToken implements AccessToken {
   /** Whether it names a mechanism by which its status is told. */
   readonly hasStatus: boolean
   readonly scopes: readonly string[]
+  readonly roles: readonly string[]
   /** About how much it holds. */
   bytes: number = 0
   readonly verifier: TokenVerifierMark
@@ -58,14 +59,15 @@ export class VerifiedAccessToken implements AccessToken {
   #owner: string | undefined
   #scopeSet: ReadonlySet<string> | undefined
 
-  /** @param claims deeply frozen; so are `scopes` */
+  /** @param claims deeply frozen; so are `scopes` and `roles` */
   constructor(
     verifier: TokenVerifierMark,
     field: string,
     claims: Claims,
     issuedBy: Issuer,
     by: VerifiedBy,
-    scopes: readonly string[]
+    scopes: readonly string[],
+    roles: readonly string[]
   ) {
     const { settings } = issuedBy
     const { iss, iat, exp, cnf, auth_time: authTime } = claims
@@ -77,6 +79,7 @@ export class VerifiedAccessToken implements AccessToken {
     this.confirmation = present(cnf) as Confirmation | undefined
     this.hasStatus = claims['status'] !== undefined
     this.scopes = scopes
+    this.roles = roles
     this.verifier = verifier
     this.issuer = (present(iss) as string | undefined) ?? settings.issuer
     this.subject = sub as string | undefined
