@@ -94,6 +94,7 @@ const POLICY: readonly Check[] = [
   check('It was not revoked since', 'RFC 7009', ['revoked', 'status']),
   check('It has what this route needs', 'RFC 6750 §3.1, RFC 9470 §3', [
     'insufficient_scope',
+    'insufficient_role',
     'insufficient_authentication',
     'insufficient_authorization_details',
     'forbidden'

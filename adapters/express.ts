@@ -58,9 +58,9 @@ export type ExpressErrorHandler = (
  *
  * @throws {TypeError} at once, for a requirement that is none
  */
-export function protect<Scope extends string>(
-  api: ResourceServer<Scope>,
-  ...requirements: readonly Requirement<NoInfer<Scope>>[]
+export function protect<Scope extends string, Role extends string>(
+  api: ResourceServer<Scope, Role>,
+  ...requirements: readonly Requirement<NoInfer<Scope>, NoInfer<Role>>[]
 ): ExpressHandler {
   const protection = api.protect(...requirements)
   const { headers } = protection
@@ -120,10 +120,10 @@ function refuse(error: unknown, response: ServerResponse, next: (error?: unknown
  * @throws {ResourceServerError} the refusal, for the framework's error handling
  * @throws {Error} `protect` did not run, or let the request through without a token
  */
-export async function enforce<Scope extends string>(
-  api: ResourceServer<Scope>,
+export async function enforce<Scope extends string, Role extends string>(
+  api: ResourceServer<Scope, Role>,
   request: IncomingMessage,
-  ...checks: readonly Check<NoInfer<Scope>>[]
+  ...checks: readonly Check<NoInfer<Scope>, NoInfer<Role>>[]
 ): Promise<void> {
   const { originalUrl, res: response } = request as ExpressRequest
   try {

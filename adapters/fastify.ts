@@ -33,7 +33,10 @@ import {
  * What a route asks for: `true` any good access token, one requirement or several; `false` or nothing: no token, unless
  * the plugin protects all routes, where only `false` opens one.
  */
-export type RouteAuth<Scope extends string = string> = boolean | Requirement<Scope> | readonly Requirement<Scope>[]
+export type RouteAuth<Scope extends string = string, Role extends string = string> =
+  | boolean
+  | Requirement<Scope, Role>
+  | readonly Requirement<Scope, Role>[]
 
 /** What the plugin is registered with. */
 export interface FastifyResourceServerOptions {
@@ -159,9 +162,9 @@ export function protectedResourceMetadata(
  *
  * @throws {TypeError} at once, for a requirement that is none
  */
-export function protect<Scope extends string>(
-  api: ResourceServer<Scope>,
-  ...requirements: readonly Requirement<NoInfer<Scope>>[]
+export function protect<Scope extends string, Role extends string>(
+  api: ResourceServer<Scope, Role>,
+  ...requirements: readonly Requirement<NoInfer<Scope>, NoInfer<Role>>[]
 ): onRequestHookHandler {
   const protection = api.protect(...requirements)
   return (request, reply, done) => run(protection, requestOf(request), request, reply, done)
@@ -175,10 +178,10 @@ export function protect<Scope extends string>(
  * @throws {ResourceServerError} the refusal, for the framework's error handling
  * @throws {Error} `protect` did not run, or let the request through without a token
  */
-export async function enforce<Scope extends string>(
-  api: ResourceServer<Scope>,
+export async function enforce<Scope extends string, Role extends string>(
+  api: ResourceServer<Scope, Role>,
   reply: FastifyReply,
-  ...checks: readonly Check<NoInfer<Scope>>[]
+  ...checks: readonly Check<NoInfer<Scope>, NoInfer<Role>>[]
 ): Promise<void> {
   const { request } = reply
   try {

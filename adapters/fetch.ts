@@ -76,10 +76,11 @@ export interface FetchProtection<Decision> {
  *
  * @throws {TypeError} at once, for a requirement that is none
  */
-export function protect<Scope extends string, const R extends readonly Requirement<NoInfer<Scope>>[]>(
-  api: ResourceServer<Scope>,
-  ...requirements: R
-): FetchProtection<Granted<R>> {
+export function protect<
+  Scope extends string,
+  Role extends string,
+  const R extends readonly Requirement<NoInfer<Scope>, NoInfer<Role>>[]
+>(api: ResourceServer<Scope, Role>, ...requirements: R): FetchProtection<Granted<R>> {
   const protection = api.protect(...requirements)
   const decide = async (request: Request, connection?: Connection): Promise<Granted<R> | Response> => {
     try {

@@ -57,9 +57,9 @@ export type HonoMiddleware = (context: HonoContext, next: () => Promise<void>) =
  *
  * @throws {TypeError} at once, for a requirement that is none
  */
-export function protect<Scope extends string>(
-  api: ResourceServer<Scope>,
-  ...requirements: readonly Requirement<NoInfer<Scope>>[]
+export function protect<Scope extends string, Role extends string>(
+  api: ResourceServer<Scope, Role>,
+  ...requirements: readonly Requirement<NoInfer<Scope>, NoInfer<Role>>[]
 ): HonoMiddleware {
   const protection = api.protect(...requirements)
   return async (context, next) => {
@@ -116,10 +116,10 @@ function headersOf(context: HonoContext): HeaderAccess {
  * @throws {ResourceServerError} the refusal, for the framework's error handling
  * @throws {Error} `protect` did not run, or let the request through without a token
  */
-export async function enforce<Scope extends string>(
-  api: ResourceServer<Scope>,
+export async function enforce<Scope extends string, Role extends string>(
+  api: ResourceServer<Scope, Role>,
   context: HonoContext,
-  ...checks: readonly Check<NoInfer<Scope>>[]
+  ...checks: readonly Check<NoInfer<Scope>, NoInfer<Role>>[]
 ): Promise<void> {
   try {
     await api.enforce(getAuth(context), createRequest(context), ...checks)

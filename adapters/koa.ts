@@ -57,9 +57,9 @@ export type KoaMiddleware = (context: KoaContext, next: () => Promise<unknown>) 
  *
  * @throws {TypeError} at once, for a requirement that is none
  */
-export function protect<Scope extends string>(
-  api: ResourceServer<Scope>,
-  ...requirements: readonly Requirement<NoInfer<Scope>>[]
+export function protect<Scope extends string, Role extends string>(
+  api: ResourceServer<Scope, Role>,
+  ...requirements: readonly Requirement<NoInfer<Scope>, NoInfer<Role>>[]
 ): KoaMiddleware {
   const protection = api.protect(...requirements)
   const { headers } = protection
@@ -127,10 +127,10 @@ function send(context: KoaContext, status: number, headers: HeaderFields, body =
  * @throws {ResourceServerError} the refusal, for the framework's error handling
  * @throws {Error} `protect` did not run, or let the request through without a token
  */
-export async function enforce<Scope extends string>(
-  api: ResourceServer<Scope>,
+export async function enforce<Scope extends string, Role extends string>(
+  api: ResourceServer<Scope, Role>,
   context: KoaContext,
-  ...checks: readonly Check<NoInfer<Scope>>[]
+  ...checks: readonly Check<NoInfer<Scope>, NoInfer<Role>>[]
 ): Promise<void> {
   try {
     await api.enforce(getAuth(context), new NodeRequest(context.req, context.originalUrl), ...checks)

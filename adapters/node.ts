@@ -54,9 +54,9 @@ export interface Granted {
  * @returns undefined for what is refused, and answered
  * @throws {TypeError} at once, for a requirement that is none
  */
-export function protect<Scope extends string>(
-  api: ResourceServer<Scope>,
-  ...requirements: readonly Requirement<NoInfer<Scope>>[]
+export function protect<Scope extends string, Role extends string>(
+  api: ResourceServer<Scope, Role>,
+  ...requirements: readonly Requirement<NoInfer<Scope>, NoInfer<Role>>[]
 ): (request: IncomingMessage, response: ServerResponse) => Promise<Granted | undefined> {
   const protection = api.protect(...requirements)
   return async (request, response) => {
@@ -84,11 +84,11 @@ export function protect<Scope extends string>(
  * @throws {ResourceServerError} the refusal
  * @throws {TypeError} `protect` let the request through without a token
  */
-export async function enforce<Scope extends string>(
-  api: ResourceServer<Scope>,
+export async function enforce<Scope extends string, Role extends string>(
+  api: ResourceServer<Scope, Role>,
   request: IncomingMessage,
   { access }: Granted,
-  ...checks: readonly Check<NoInfer<Scope>>[]
+  ...checks: readonly Check<NoInfer<Scope>, NoInfer<Role>>[]
 ): Promise<void> {
   if (access === undefined) throw new TypeError('enforce() needs an access: without a token there is none')
   await api.enforce(access, new NodeRequest(request), ...checks)
@@ -136,9 +136,9 @@ function answer(request: IncomingMessage, response: ServerResponse, refusal: Res
  * @returns undefined for what is refused, and answered; and for a client that has gone
  * @throws {TypeError} at once, for a requirement that is none
  */
-export function protectUpgrade<Scope extends string>(
-  api: ResourceServer<Scope>,
-  ...requirements: readonly Requirement<NoInfer<Scope>>[]
+export function protectUpgrade<Scope extends string, Role extends string>(
+  api: ResourceServer<Scope, Role>,
+  ...requirements: readonly Requirement<NoInfer<Scope>, NoInfer<Role>>[]
 ): (request: IncomingMessage | Http2ServerRequest, socket: Duplex) => Promise<Granted | undefined> {
   const protection = api.protect(...requirements)
   return async (request, socket) => {

@@ -2,6 +2,8 @@
  * OpenAPI 3.1 (`securitySchemes`, `security`) from the very requirements that routes are protected with, so that the
  * document says what is enforced. In Fastify by itself, elsewhere by a function beside the route.
  *
+ * Roles are not scopes, which a client could ask for: they stand apart, in the extension `x-required-roles`.
+ *
  * Does NOT describe what OpenAPI has no words for: checks of your own, authentication levels, bound tokens.
  */
 import { optional, type Requirement, type ResourceServer } from '../src/index.js'
@@ -65,13 +67,40 @@ export function securityOf(
   return requirements.includes(optional) ? [...security, {}] : security
 }
 
+/** What an operation has beside `security`, where it needs roles: every role of `allOf`, and of each list of `anyOf` at least one. */
+export interface RequiredRoles {
+  readonly 'x-required-roles'?: {
+    readonly allOf?: readonly string[]
+    readonly anyOf?: readonly (readonly string[])[]
+  }
+}
+
+/**
+ * `x-required-roles` of an operation that is protected with these requirements, to be spread into it beside `security`.
+ *
+ * @returns an object without members where no role is required
+ */
+export function requiredRolesOf(requirements: readonly Requirement[]): RequiredRoles {
+  const allOf = new Set<string>()
+  const anyOf: (readonly string[])[] = []
+  for (const requirement of requirements) {
+    if (typeof requirement !== 'function' || requirement.roles === undefined) continue
+    if (requirement.mode === 'any') anyOf.push(requirement.roles)
+    else for (const one of requirement.roles) allOf.add(one)
+  }
+  if (allOf.size === 0 && anyOf.length === 0) return {}
+  return {
+    'x-required-roles': { ...(allOf.size > 0 && { allOf: [...allOf] }), ...(anyOf.length > 0 && { anyOf }) }
+  }
+}
+
 /** The part of a Fastify instance that is used. */
 export interface FastifyRoutes {
   addHook(name: 'onRoute', hook: (route: { config?: object | undefined; schema?: object | undefined }) => void): unknown
 }
 
 /**
- * Gives each Fastify route the `security` of its `config.auth`, for `@fastify/swagger`. Call it before the routes are
+ * Gives each Fastify route the `security` and the `x-required-roles` of its `config.auth`, for `@fastify/swagger`. Call it before the routes are
  * declared, with the same `protect` as the plugin. A route whose schema has a `security` keeps it.
  */
 export function documentSecurity(
@@ -88,6 +117,6 @@ export function documentSecurity(
     // Without one an operation would have that of the whole document.
     const security =
       auth === false || auth === undefined ? [] : securityOf(requirements as readonly Requirement<string>[], name)
-    route.schema = { ...route.schema, security }
+    route.schema = { ...requiredRolesOf(requirements as readonly Requirement[]), ...route.schema, security }
   })
 }

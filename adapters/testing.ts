@@ -45,6 +45,8 @@ export interface TestIssuerOptions {
 export interface TestClaims {
   /** Space-delimited, or an array that becomes so. Default: none. */
   readonly scope?: string | readonly string[] | undefined
+  /** For an issuer with `rolesClaim: 'roles'`; another place is written as the token has it: `realm_access: { roles: ['admin'] }`. */
+  readonly roles?: readonly string[] | undefined
   readonly [claim: string]: unknown
 }
 
@@ -83,9 +85,9 @@ export interface TestIssuer {
    *
    * @param options yours; in `issuer`, those of this issuer: a profile, an audience …
    */
-  options<const Scope extends string = string>(
-    options: Omit<ResourceServerOptions<Scope>, 'issuers' | 'now'> & { readonly issuer?: Partial<IssuerOptions> }
-  ): ResourceServerOptions<Scope>
+  options<const Scope extends string = string, const Role extends string = string>(
+    options: Omit<ResourceServerOptions<Scope, Role>, 'issuers' | 'now'> & { readonly issuer?: Partial<IssuerOptions> }
+  ): ResourceServerOptions<Scope, Role>
   /** A JWT access token (RFC 9068): for 300 seconds, of `user-1` and `client-1`. */
   token(claims?: TestClaims): string
   /** A token that ended an hour ago. */
@@ -261,6 +263,8 @@ export interface FakeAccess {
   readonly clientId?: string
   /** Default: none. */
   readonly scopes?: readonly string[]
+  /** In the claim `roles`. Default: none. */
+  readonly roles?: readonly string[]
   /** The audience. Default `https://api.example.com`. */
   readonly resource?: string
   /** Other claims. */
@@ -279,13 +283,20 @@ export async function fakeAccess({
   subject = 'user-1',
   clientId = 'client-1',
   scopes = [],
+  roles = [],
   resource = 'https://api.example.com',
   claims = {},
   scheme = 'Bearer'
 }: FakeAccess = {}): Promise<Access> {
   const issuer = await createTestIssuer()
-  const api = resourceServer(issuer.options({ resource }))
-  const content = { ...claims, sub: subject, client_id: clientId, ...(scopes.length > 0 && { scope: scopes }) }
+  const api = resourceServer(issuer.options({ resource, issuer: { rolesClaim: 'roles' } }))
+  const content = {
+    ...claims,
+    sub: subject,
+    client_id: clientId,
+    ...(scopes.length > 0 && { scope: scopes }),
+    ...(roles.length > 0 && { roles })
+  }
   const url = new URL('/', resource).href
   const fields: Readonly<Record<string, string>> =
     scheme === 'DPoP'

@@ -13,6 +13,7 @@ import {
   deepFreeze,
   freezeAll,
   issuerHint,
+  readRoles,
   readScopes,
   requireAccessTokenKind,
   requireClaimValues,
@@ -131,10 +132,12 @@ export function createAccessTokenVerifier(
     claims: Claims,
     issuer: Issuer,
     by: VerifiedBy,
-    scopes?: readonly string[]
+    scopes?: readonly string[],
+    roles?: readonly string[]
   ): VerifiedAccessToken => {
     const granted = scopes ?? withImplied(readScopes(claims, issuer.settings.scopeClaims, scopeLists), impliedScopes)
-    return new VerifiedAccessToken(verifier, field, claims, issuer, by, granted)
+    const held = roles ?? readRoles(claims, issuer.settings.rolesClaims)
+    return new VerifiedAccessToken(verifier, field, claims, issuer, by, granted, held)
   }
 
   const keep = (accessToken: VerifiedAccessToken, since: number, until: number, bytes: number): void => {

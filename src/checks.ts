@@ -1,5 +1,5 @@
 /**
- * What a route can ask of a verified access token: scopes (RFC 6749 §3.3), claims, how and when its user authenticated
+ * What a route can ask of a verified access token: scopes (RFC 6749 §3.3), roles, claims, how and when its user authenticated
  * (RFC 9470), what exactly was authorized (RFC 9396), and that the authorization server stands by it this moment. A check
  * is a function that throws to refuse. The ones here also say what they need as data, so that challenges and metadata can
  * name it.
@@ -9,10 +9,12 @@
  */
 import { andThen, isPromise } from './awaitable.js'
 import { isScopeToken } from './challenge.js'
+import { isAbsent } from './claims.js'
 import {
   Forbidden,
   InsufficientAuthentication,
   InsufficientAuthorizationDetails,
+  InsufficientRole,
   InsufficientScope,
   InvalidToken
 } from './errors.js'
@@ -43,12 +45,12 @@ export function anyScope<const Scope extends string>(...scopes: Scope[]): ScopeC
   return scopeCheck('anyScope', 'any', scopes)
 }
 
-/** The checks that {@link scope} and {@link anyScope} made. */
-const scopeChecks = new WeakSet<object>()
+/** The checks that {@link scope}, {@link anyScope}, {@link roles} and {@link anyRole} made. */
+const grantChecks = new WeakSet<object>()
 
-/** True for what {@link scope} or {@link anyScope} returned: a wrapper of one, or another check with `scopes`, may judge more than scopes. */
-export function isScopeCheck(check: Check<string>): boolean {
-  return scopeChecks.has(check)
+/** True for what one of these four returned: a wrapper of one, or another check with `scopes` or `roles`, may judge more. */
+export function isGrantCheck(check: Check<string, string>): boolean {
+  return grantChecks.has(check)
 }
 
 function scopeCheck<Scope extends string>(name: string, mode: 'all' | 'any', scopes: Scope[]): ScopeCheck<Scope> {
@@ -74,7 +76,7 @@ function scopeCheck<Scope extends string>(name: string, mode: 'all' | 'any', sco
       received: access.scopes
     })
   }
-  scopeChecks.add(check)
+  grantChecks.add(check)
   return Object.freeze(Object.assign(check, { scopes: needed, mode } as const))
 }
 
@@ -83,6 +85,53 @@ export function hasScopes(access: Access, needed: readonly string[], mode: 'all'
   // Counted by index: an iterator would be most of what a warm request leaves to be collected.
   for (let i = 0; i < needed.length; i++) {
     if (access.hasScope(needed[i] as string) === (mode === 'any')) return mode === 'any'
+  }
+  return mode === 'all'
+}
+
+/** A check for roles: the roles are its own property, so that a document can name them. */
+export interface RoleCheck<Role extends string = string> extends Check<never, Role> {
+  readonly roles: readonly Role[]
+  readonly mode: 'all' | 'any'
+}
+
+/**
+ * Requires every one of these roles, as `rolesClaim` of the token's issuer finds them (exact, case-sensitive); otherwise 403
+ * `insufficient_scope` whose challenge names no scope.
+ *
+ * Does NOT look at scopes. A role says who the user is, so a route that a client of others can call needs `scope()` as well.
+ *
+ * @throws {TypeError} at once, for none, or for one that is not a text or is empty
+ */
+export function roles<const Role extends string>(...roles: Role[]): RoleCheck<Role> {
+  return roleCheck('roles', 'all', roles)
+}
+
+/**
+ * Requires one of these roles. Everything else is as with {@link roles}.
+ *
+ * @throws {TypeError} as {@link roles}
+ */
+export function anyRole<const Role extends string>(...roles: Role[]): RoleCheck<Role> {
+  return roleCheck('anyRole', 'any', roles)
+}
+
+function roleCheck<Role extends string>(name: string, mode: 'all' | 'any', given: Role[]): RoleCheck<Role> {
+  if (given.length === 0) throw new TypeError(`${name}() needs at least one role`)
+  if (!given.every((one) => typeof one === 'string' && one !== ''))
+    throw new TypeError(`${name}(): a role is a text that is not empty`)
+  const needed = Object.freeze([...new Set(given)])
+  const check = ({ roles: held }: Access): void => {
+    if (!hasRoles(held, needed, mode)) throw new InsufficientRole({ expected: needed, received: held })
+  }
+  grantChecks.add(check)
+  return Object.freeze(Object.assign(check, { roles: needed, mode } as const))
+}
+
+function hasRoles(held: readonly string[], needed: readonly string[], mode: 'all' | 'any'): boolean {
+  // Counted by index, as in `hasScopes`.
+  for (let i = 0; i < needed.length; i++) {
+    if (held.includes(needed[i] as string) === (mode === 'any')) return mode === 'any'
   }
   return mode === 'all'
 }
@@ -163,7 +212,8 @@ export function lackingAuthentication(
 ): 'acr' | 'maxAge' | undefined {
   if (acr !== undefined && !acr.includes(given as string)) return 'acr'
   // Says what must hold: no `auth_time`, one in the future, or a clock that answers no number, is not recent.
-  if (maxAge !== undefined && !isWithin(now() - (time as number), maxAge, clockTolerance)) return 'maxAge'
+  const authenticatedAt = isAbsent(time) ? Number.NaN : (time as number)
+  if (maxAge !== undefined && !isWithin(now() - authenticatedAt, maxAge, clockTolerance)) return 'maxAge'
   return undefined
 }
 
@@ -248,8 +298,8 @@ function isAuthorizationDetail(value: unknown): value is AuthorizationDetail {
  * is 503. Routes without it do not learn of what it was told about a JWT.
  *
  * Requests with one token that come while it is asked about share the next question, so a token has at most one question
- * under way. A JWT that lacks a scope of the route's `scope()` or `anyScope()` is refused without asking: an answer can only
- * take scopes away. All other checks run after the answer.
+ * under way. A JWT that lacks a scope or role of the route's `scope()`, `anyScope()`, `roles()` or `anyRole()` is refused
+ * without asking: an answer can only take them away. All other checks run after the answer.
  *
  * Needs `introspection` for every issuer, also for one whose tokens are verified here (`tokens: 'jwt'`).
  */

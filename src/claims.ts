@@ -6,7 +6,8 @@
  */
 import type { Memo } from './cache.js'
 import { InvalidToken } from './errors.js'
-import type { IssuerSettings } from './issuer-settings.js'
+import type { IssuerSettings, Places } from './issuer-settings.js'
+import type { ClaimPlace } from './options.js'
 import type { Claims } from './types.js'
 
 /** Seconds that `iat` may lie ahead: a clock that far off should be noticed, not worked around. */
@@ -23,11 +24,26 @@ export interface ClaimRules {
   readonly clockTolerance: number
 }
 
+/**
+ * Whether a claim says nothing: missing, or `null` or `""`, which serializers write for a value that they do not have. Such a
+ * claim is as if it were missing: refused where the claim is required, and ignored elsewhere.
+ *
+ * Does NOT hold for `{}` and `[]`: an empty `cnf` names a binding that cannot be confirmed, and an empty `aud` names no API.
+ */
+export function isAbsent(value: unknown): value is undefined | null | '' {
+  return value === undefined || value === null || value === ''
+}
+
+/** The value of a claim, or undefined for one that says nothing. */
+export function present<T>(value: T): Exclude<T, null | ''> | undefined {
+  return isAbsent(value) ? undefined : (value as Exclude<T, null | ''>)
+}
+
 /** @throws {InvalidToken} the first rule that is broken */
 export function verifyClaims(claims: Claims, issuer: IssuerSettings, rules: ClaimRules, now: number): void {
   requirePresence(claims, rules.required, issuer.clientIdClaims)
   requireTypes(claims, issuer.clientIdClaims)
-  if (claims['iss'] !== undefined) requireIssuer(claims['iss'], issuer)
+  if (!isAbsent(claims['iss'])) requireIssuer(claims['iss'], issuer)
   requireAudience(claims, issuer, rules.allowMissingAudience)
   requireTime(claims, now, rules.clockTolerance)
 }
@@ -35,8 +51,8 @@ export function verifyClaims(claims: Claims, issuer: IssuerSettings, rules: Clai
 function requirePresence(claims: Claims, required: readonly string[], clientIdClaims: readonly string[]): void {
   for (let i = 0; i < required.length; i++) {
     const name = required[i] as string
-    const present = name === 'client_id' ? readFirst(claims, clientIdClaims) !== undefined : claims[name] !== undefined
-    if (!present) throw new InvalidToken('claim', { expected: `a claim ${name}` })
+    const value = name === 'client_id' ? readFirst(claims, clientIdClaims) : claims[name]
+    if (isAbsent(value)) throw new InvalidToken('claim', { expected: `a claim ${name}` })
   }
 }
 
@@ -54,17 +70,17 @@ function requireTypes(claims: Claims, clientIdClaims: readonly string[]): void {
   requireDate(nbf, 'nbf')
   requireDate(iat, 'iat')
   requireDate(authTime, 'auth_time')
-  if (cnf !== undefined && (typeof cnf !== 'object' || cnf === null || Array.isArray(cnf)))
+  if (!isAbsent(cnf) && (typeof cnf !== 'object' || Array.isArray(cnf)))
     throw new InvalidToken('claim', { expected: 'cnf: an object', received: cnf })
 }
 
 function requireString(value: unknown, name: string): void {
-  if (value !== undefined && (typeof value !== 'string' || value === ''))
+  if (typeof value !== 'string' && !isAbsent(value))
     throw new InvalidToken('claim', { expected: `${name}: a string`, received: value })
 }
 
 function requireDate(value: unknown, name: string): void {
-  if (value === undefined) return
+  if (isAbsent(value)) return
   if (!Number.isFinite(value))
     throw new InvalidToken('claim', { expected: `${name}: a number of seconds`, received: value })
   // An `auth_time` ahead is judged where a route asks for it (RFC 9470).
@@ -99,7 +115,7 @@ function requireAudience(
   // As most of them have it.
   if (typeof received === 'string' && expected?.has(received)) return
   const audience = readAudience(received, audienceClaim)
-  if (expected === null || (received === undefined && allowMissing)) return
+  if (expected === null || (isAbsent(received) && allowMissing)) return
   for (const one of audience) if (expected.has(one)) return
   throw new InvalidToken('audience', {
     expected: [...expected],
@@ -127,9 +143,9 @@ function audienceHint(
   }
 }
 
-/** `aud` (or what stands for it) as a list: a string, or an array of strings (RFC 7519 §4.1.3). */
+/** `aud` (or the claim in its place) as a list: a string, or an array of strings (RFC 7519 §4.1.3); empty where it says nothing. */
 export function readAudience(aud: unknown, name = 'aud'): readonly string[] {
-  if (aud === undefined) return []
+  if (isAbsent(aud)) return []
   if (typeof aud === 'string') return [aud]
   if (Array.isArray(aud) && aud.every((one) => typeof one === 'string')) return aud
   throw new InvalidToken('claim', { expected: `${name}: a string or an array of strings`, received: aud })
@@ -139,17 +155,17 @@ export function readAudience(aud: unknown, name = 'aud'): readonly string[] {
  * `exp`: not on or after, with leeway (RFC 7519 §4.1.4); `nbf`; `iat`. Each says what must hold, not what must not: a
  * clock that answers no number lets nothing in.
  *
- * @param claims  whose times are numbers, or are not there
+ * @param claims  whose times are numbers, or say nothing
  * @throws {InvalidToken}
  */
 export function requireTime(claims: Claims, now: number, tolerance: number): void {
   const { exp, nbf, iat } = claims as Readonly<Record<'exp' | 'nbf' | 'iat', number | undefined>>
-  if (exp !== undefined && !(now < exp + tolerance))
+  if (!isAbsent(exp) && !(now < exp + tolerance))
     throw new InvalidToken('expired', { expected: `exp after ${Math.floor(now - tolerance)}`, received: exp })
-  if (nbf !== undefined && !(nbf <= now + tolerance))
+  if (!isAbsent(nbf) && !(nbf <= now + tolerance))
     throw new InvalidToken('not_yet_valid', { expected: `nbf up to ${Math.floor(now + tolerance)}`, received: nbf })
   const latest = now + Math.max(MAX_IAT_AHEAD, tolerance)
-  if (iat !== undefined && !(iat <= latest))
+  if (!isAbsent(iat) && !(iat <= latest))
     throw new InvalidToken('not_yet_valid', { expected: `iat up to ${Math.floor(latest)}`, received: iat })
 }
 
@@ -184,7 +200,7 @@ export function requireAccessTokenClaims(claims: Claims, issuer: IssuerSettings)
       expected: `no claim ${OTHER_KINDS_CLAIMS.find((name) => claims[name] !== undefined)}`
     })
   requireAccessTokenKind(claims)
-  const hasScopes = hasAny(claims, SCOPE_CLAIMS, isScopes) || hasAny(claims, issuer.scopeClaims, isScopes)
+  const hasScopes = hasAny(claims, SCOPE_CLAIMS, isScopes) || hasAnyAt(claims, issuer.scopeClaims, isScopes)
   if (claims['nonce'] !== undefined && !(hasScopes && hasClient(claims, issuer)))
     throw new InvalidToken('type', {
       expected: 'no claim nonce, or a scope claim and a client claim beside it',
@@ -212,8 +228,14 @@ function hasAny(claims: Claims, names: readonly string[], is: (value: unknown) =
   return false
 }
 
+function hasAnyAt(claims: Claims, places: Places, is: (value: unknown) => boolean): boolean {
+  const list = listOf(places)
+  for (let i = 0; i < list.length; i++) if (is(valueAt(claims, list[i] as ClaimPlace))) return true
+  return false
+}
+
 function isScopes(value: unknown): boolean {
-  return typeof value === 'string' || Array.isArray(value)
+  return isText(value) || Array.isArray(value)
 }
 
 function isText(value: unknown): boolean {
@@ -315,13 +337,14 @@ function isOneOf(words: ReadonlySet<string>, value: unknown): boolean {
 /** Characters of `scope` (RFC 6749 §3.3). */
 const SCOPES = /^[\x20\x21\x23-\x5B\x5D-\x7E]*$/
 
-const NO_SCOPES: readonly string[] = Object.freeze([])
+/** No scopes, no roles. */
+const NONE: readonly string[] = Object.freeze([])
 
-/** The first of these claims that is there. */
+/** The first of these claims that says something. */
 export function readFirst(claims: Claims, names: readonly string[]): unknown {
   for (let i = 0; i < names.length; i++) {
     const value = claims[names[i] as string]
-    if (value !== undefined) return value
+    if (!isAbsent(value)) return value
   }
   return undefined
 }
@@ -335,20 +358,72 @@ function distinct(list: readonly string[]): readonly string[] {
   return [...new Set(list)]
 }
 
+/** Places as a list, however they are read. */
+function listOf(places: Places): readonly ClaimPlace[] {
+  return 'all' in places ? places.all : places
+}
+
+/** A place as messages name it: `realm_access.roles`. */
+function nameOf(place: ClaimPlace): string {
+  return typeof place === 'string' ? place : place.join('.')
+}
+
+/**
+ * The value at a place, or undefined. Own members only: `constructor` or `__proto__` finds nothing that the token lacks.
+ *
+ * @throws {InvalidToken} a member on the path that is not an object, unless it says nothing
+ */
+function valueAt(claims: Claims, place: ClaimPlace): unknown {
+  if (typeof place === 'string') return Object.hasOwn(claims, place) ? claims[place] : undefined
+  let value: unknown = claims
+  for (let i = 0; i < place.length; i++) {
+    if (isAbsent(value)) return undefined
+    if (typeof value !== 'object' || Array.isArray(value))
+      throw new InvalidToken('claim', { expected: `${nameOf(place.slice(0, i))}: an object`, received: value })
+    const name = place[i] as string
+    value = Object.hasOwn(value as object, name) ? (value as Claims)[name] : undefined
+  }
+  return value
+}
+
+/** Whether claims have nothing at any of these places: an empty text there is an empty list. */
+export function isSilentAt(claims: Claims, places: Places): boolean {
+  return listOf(places).every((place) => (valueAt(claims, place) ?? null) === null)
+}
+
+/** Reads one value. @param known see {@link readScopes} */
+type ReadList = (value: unknown, place: ClaimPlace, known?: Memo<readonly string[]>) => readonly string[]
+
+/**
+ * What is at these places, each once; frozen. Of alternatives the first that is neither missing nor null counts. An empty text
+ * is an empty list and is not skipped: a later claim would grant what this one does not.
+ */
+function readAt(claims: Claims, places: Places, read: ReadList, known?: Memo<readonly string[]>): readonly string[] {
+  if ('all' in places) {
+    const lists = places.all.map((place) => read(valueAt(claims, place) ?? '', place, known))
+    return Object.freeze(distinct(lists.flat()))
+  }
+  for (let i = 0; i < places.length; i++) {
+    const place = places[i] as ClaimPlace
+    const value = valueAt(claims, place)
+    if (value !== undefined && value !== null) return read(value, place, known)
+  }
+  return NONE
+}
+
 /**
  * The granted scopes, each once; frozen. A string is space-delimited, runs of spaces tolerated (RFC 6749 §3.3); of an array
- * each element is one scope and never split. No claim: no scope.
+ * each element is one scope and never split. No claim, or `null`: no scope.
  *
  * @param known  scopes by the string that they were read from: tokens of one client have much the same
  * @throws {InvalidToken} any other value, or a character that no scope has
  */
-export function readScopes(
-  claims: Claims,
-  names: readonly string[],
-  known?: Memo<readonly string[]>
-): readonly string[] {
-  const value = readFirst(claims, names)
-  if (value === undefined) return NO_SCOPES
+export function readScopes(claims: Claims, places: Places, known?: Memo<readonly string[]>): readonly string[] {
+  return readAt(claims, places, scopesOf, known)
+}
+
+function scopesOf(value: unknown, place: ClaimPlace, known?: Memo<readonly string[]>): readonly string[] {
+  if (value === '') return NONE
   if (typeof value === 'string') {
     const before = known?.get(value)
     if (before !== undefined) return before
@@ -357,10 +432,37 @@ export function readScopes(
       known?.set(value, scopes)
       return scopes
     }
-  } else if (Array.isArray(value) && value.every((one) => typeof one === 'string'))
-    return Object.freeze(distinct(value))
-  const name = names.find((one) => claims[one] !== undefined)
-  throw new InvalidToken('claim', { expected: `${name}: space-delimited scopes or an array of them`, received: value })
+  } else if (isTexts(value)) return Object.freeze(distinct(value))
+  const expected = `${nameOf(place)}: space-delimited scopes or an array of them`
+  throw new InvalidToken('claim', { expected, received: value, ...pathHint(value) })
+}
+
+/**
+ * The roles, each once; frozen: an array of texts (RFC 9068 §2.2.3.1 and RFC 7643 §4.1.2 have lists). None without `places`.
+ *
+ * @throws {InvalidToken} any other value. A text is not read: it could be one role, or several with a delimiter
+ */
+export function readRoles(claims: Claims, places: Places | undefined): readonly string[] {
+  return places === undefined ? NONE : readAt(claims, places, rolesOf)
+}
+
+function rolesOf(value: unknown, place: ClaimPlace): readonly string[] {
+  if (value === '') return NONE
+  // Most often the claim itself is the list: it is frozen with the others.
+  if (isTexts(value)) return Object.freeze(new Set(value).size === value.length ? value : distinct(value))
+  const expected = `${nameOf(place)}: an array of role names`
+  throw new InvalidToken('claim', { expected, received: value, ...pathHint(value) })
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((one) => typeof one === 'string')
+}
+
+function pathHint(value: unknown): { readonly hint?: string } {
+  if (typeof value !== 'object' || Array.isArray(value)) return {}
+  return {
+    hint: "The claim is an object. If the list is inside it, name the path in `scopeClaim` or `rolesClaim`, as a list within the list: `[['realm_access', 'roles']]`. A list of names means alternatives."
+  }
 }
 
 /**
@@ -460,6 +562,6 @@ const CHANGEABLE = ['authorization_details', 'acr', 'auth_time']
 
 /** A JWT's claims, with what the authorization server says otherwise now (RFC 9396 §9.2, RFC 9470 §6.2). */
 export function withAnswer(claims: Claims, members: Claims): Claims {
-  const changed = CHANGEABLE.filter((name) => members[name] !== undefined).map((name) => [name, members[name]])
+  const changed = CHANGEABLE.filter((name) => !isAbsent(members[name])).map((name) => [name, members[name]])
   return changed.length === 0 ? claims : Object.freeze({ ...claims, ...Object.fromEntries(changed) })
 }

@@ -196,6 +196,7 @@ class ConfirmedAccess implements Access {
   readonly clientId: string | undefined
   readonly audience: readonly string[]
   readonly scopes: readonly string[]
+  readonly roles: readonly string[]
   readonly issuedAt: number | undefined
   readonly expiresAt: number | undefined
   readonly confirmation: Confirmation | undefined
@@ -213,6 +214,7 @@ class ConfirmedAccess implements Access {
     this.#responseHeaders = responseHeaders
     // What every request reads comes first.
     this.scopes = accessToken.scopes
+    this.roles = accessToken.roles
     this.scheme = scheme
     this.confirmedBy = confirmedBy
     this.issuer = accessToken.issuer

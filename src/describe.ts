@@ -7,7 +7,8 @@ import type { Settings } from './settings.js'
 
 /** @param metadataUrl where the RFC 9728 document is; undefined where there is none */
 export function describe(settings: Settings, metadataUrl: string | undefined): Readonly<Record<string, unknown>> {
-  const { resource, issuers, scopes, impliedScopes, checks, clockTolerance, realm, rejectQueryToken, http } = settings
+  const { resource, issuers, scopes, roles, impliedScopes, checks, clockTolerance, realm, rejectQueryToken, http } =
+    settings
   const { accepted, advertised, dpop, publicUrls, certificate, requireBound } = settings.sender
   return plain({
     resource,
@@ -17,6 +18,7 @@ export function describe(settings: Settings, metadataUrl: string | undefined): R
     rejectQueryToken,
     callbackTimeout: settings.callbackTimeout,
     scopes: scopes && [...scopes],
+    roles: roles && [...roles],
     scopeHierarchy: Object.fromEntries(impliedScopes),
     checks: checks.length,
     schemes: { accepted, advertised },

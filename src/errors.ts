@@ -154,6 +154,28 @@ export class InsufficientAuthorizationDetails extends Refusal {
   }
 }
 
+/**
+ * 403 `insufficient_scope` without `scope`: the token lacks a role. RFC 6750 §3.1 has this one code for a request that "requires
+ * higher privileges than provided by the access token", and leaves `scope` optional: none is named, since a client cannot ask for
+ * a role. The challenge says that other credentials may do (RFC 9110 §11.6.1): those of a user who has the role.
+ */
+export class InsufficientRole extends Refusal {
+  constructor(evidence?: Evidence) {
+    super({
+      status: 403,
+      code: 'insufficient_scope',
+      reason: 'insufficient_role',
+      description: 'The access token lacks a required role',
+      hint: 'The roles that `rolesClaim` of the issuer finds in the token are not enough. Give the user (or the application) the role at the authorization server, let the token carry it, and get a new token: no scope stands for a role.',
+      ...evidence
+    })
+  }
+
+  protected override requiredScopes(): undefined {
+    return undefined
+  }
+}
+
 /** 403 `insufficient_scope`: the token is good and not enough (RFC 6750 §3.1). */
 export class InsufficientScope extends Refusal {
   /** Every scope that the operation needs, not only those missing: what the challenge asks for. */

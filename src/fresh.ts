@@ -4,7 +4,7 @@
  * Does NOT decide when that is needed: a route says so, with `fresh()`.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { readScopes, withAnswer, withImplied } from './claims.js'
+import { isAbsent, isSilentAt, readRoles, readScopes, withAnswer, withImplied } from './claims.js'
 import { InvalidToken, Misconfigured } from './errors.js'
 import type { Active, IntrospectionCache } from './introspection-cache.js'
 import type { Issuer } from './issuer.js'
@@ -24,15 +24,16 @@ export interface FreshMeans {
     claims: Claims,
     issuer: Issuer,
     by: VerifiedBy,
-    scopes?: readonly string[]
+    scopes?: readonly string[],
+    roles?: readonly string[]
   ) => VerifiedAccessToken
   /** What was remembered of a token counts no longer. */
   readonly forget: (token: string) => void
 }
 
 /**
- * Of an opaque token the answer is all there is; of a JWT its claims stand, with no more scopes than the answer still
- * grants, and with the answer's `authorization_details`, `acr` and `auth_time` where it has them.
+ * Of an opaque token the answer is all there is; of a JWT its claims stand, with no more scopes and roles than the answer still
+ * has, and with the answer's `authorization_details`, `acr` and `auth_time` where it has them.
  *
  * @param accessToken one of this verifier's
  * @param request of the caller, whose deadline and client count
@@ -45,19 +46,33 @@ export type VerifyFresh = (accessToken: VerifiedAccessToken, request: ResourceRe
 export function createVerifyFresh(means: FreshMeans): VerifyFresh {
   const { verifier, answers, impliedScopes, requireGood, create, forget } = means
 
-  /** Where the answer names scopes: those of the token that it still has, and no others. */
+  /**
+   * Where the answer names scopes: those of the token that it still has, and no others. An empty text here means that none is
+   * left, not that the answer says nothing: the other reading would keep what the server has taken away.
+   */
   const stillGranted = (
     scopes: readonly string[],
     { members }: Active,
     { settings: { scopeClaims } }: Issuer
   ): readonly string[] => {
-    if (scopeClaims.every((name) => members[name] === undefined)) return scopes
+    if (isSilentAt(members, scopeClaims)) return scopes
     const granted = new Set(withImplied(readScopes(members, scopeClaims), impliedScopes))
     return Object.freeze(scopes.filter((one) => granted.has(one)))
   }
 
+  /** Roles narrow as scopes do. */
+  const stillHeld = (
+    roles: readonly string[],
+    { members }: Active,
+    { settings: { rolesClaims } }: Issuer
+  ): readonly string[] => {
+    if (rolesClaims === undefined || isSilentAt(members, rolesClaims)) return roles
+    const held = new Set(readRoles(members, rolesClaims))
+    return Object.freeze(roles.filter((one) => held.has(one)))
+  }
+
   return async (accessToken, request) => {
-    const { token, field, confirmation, scopes, issuedBy: issuer, by } = accessToken
+    const { token, field, confirmation, scopes, roles, issuedBy: issuer, by } = accessToken
     if (accessToken.verifier !== verifier)
       throw new TypeError('verifyFresh() needs an access token that was verified here')
     if (issuer.settings.introspection === undefined)
@@ -70,15 +85,16 @@ export function createVerifyFresh(means: FreshMeans): VerifyFresh {
     requireGood(answer, issuer, by)
     const { cnf } = answer.members
     // The sender was confirmed by the one that was known: another one was not.
-    if (cnf !== undefined && !isDeepStrictEqual(cnf, confirmation))
+    if (!isAbsent(cnf) && !isDeepStrictEqual(cnf, confirmation))
       throw new InvalidToken('claim', { expected: 'cnf: as it was', received: cnf })
     if (by === 'introspection') {
       answer.accessToken = create(field, answer.members, issuer, by)
       return answer.accessToken
     }
     const left = stillGranted(scopes, answer, issuer)
+    const held = stillHeld(roles, answer, issuer)
     const claims = withAnswer(accessToken.claims, answer.members)
-    const isSame = left.length === scopes.length && claims === accessToken.claims
-    return isSame ? accessToken : create(field, claims, issuer, by, left)
+    const isSame = left.length === scopes.length && held.length === roles.length && claims === accessToken.claims
+    return isSame ? accessToken : create(field, claims, issuer, by, left, held)
   }
 }

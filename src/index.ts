@@ -4,12 +4,15 @@ export { isPromise } from './awaitable.js'
 export type { CacheStats } from './cache.js'
 export {
   type AuthorizationDetail,
+  anyRole,
   anyScope,
   authentication,
   authorizationDetails,
   claims,
   fresh,
   optional,
+  type RoleCheck,
+  roles,
   type ScopeCheck,
   type StandardSchema,
   scope,
@@ -30,6 +33,7 @@ export {
   Forbidden,
   InsufficientAuthentication,
   InsufficientAuthorizationDetails,
+  InsufficientRole,
   InsufficientScope,
   InvalidProof,
   InvalidRequest,
@@ -47,6 +51,8 @@ export type { DocumentHealth, IssuerHealth } from './issuer.js'
 export { type LogoutIssuerOptions, type LogoutTokenOptions, logoutTokenReceiver } from './logout-token.js'
 export { base64Der, base64DerChain, forwardedClientCert, plainPem, urlEncodedPem, urlEncodedPemChain } from './mtls.js'
 export type {
+  ClaimPlace,
+  ClaimPlaces,
   ClientCertificateOptions,
   DecryptionKey,
   DpopOptions,

@@ -1,7 +1,7 @@
 /** One entry of `issuers` → frozen settings. Also what an issuer resolver answers goes through here. */
 import { type IntrospectionSettings, type Means, readIntrospection } from './introspection-settings.js'
 import { type KeySet, readKeySet } from './key-set.js'
-import type { IssuerOptions, JwksAuth, StatusListOptions } from './options.js'
+import type { ClaimPlace, IssuerOptions, JwksAuth, StatusListOptions } from './options.js'
 import { isHttp } from './place.js'
 import { Problems } from './problems.js'
 import { type InsecureHosts, NO_HOSTS } from './reach.js'
@@ -35,7 +35,9 @@ export interface IssuerSettings {
   readonly insecureHosts: InsecureHosts
   readonly introspection: IntrospectionSettings | undefined
   readonly tokens: 'jwt' | 'opaque' | 'both'
-  readonly scopeClaims: readonly string[]
+  readonly scopeClaims: Places
+  /** undefined: no roles are read. */
+  readonly rolesClaims: Places | undefined
   readonly clientIdClaims: readonly string[]
   readonly requiredClaims: readonly string[]
   /** A claim → the values of which it must have one; true: any value. */
@@ -45,6 +47,9 @@ export interface IssuerSettings {
   /** undefined: the claim `status` is not read. */
   readonly statusList: StatusListSettings | undefined
 }
+
+/** Alternatives, of which the first that says something counts; or places that are read together. */
+export type Places = readonly ClaimPlace[] | { readonly all: readonly ClaimPlace[] }
 
 export interface StatusListSettings {
   /** As `URL.origin` writes them. */
@@ -67,6 +72,7 @@ const OPTIONS: Readonly<Record<keyof IssuerOptions, true>> = {
   introspection: true,
   tokens: true,
   scopeClaim: true,
+  rolesClaim: true,
   clientIdClaim: true,
   requiredClaims: true,
   audienceClaim: true,
@@ -137,7 +143,9 @@ export function readIssuerOptions(
     insecureHosts,
     introspection,
     tokens,
-    scopeClaims: readNames(options.scopeClaim ?? ['scope', 'scp'], at('scopeClaim'), problems),
+    scopeClaims: readPlaces(options.scopeClaim ?? ['scope', 'scp'], at('scopeClaim'), problems),
+    rolesClaims:
+      options.rolesClaim === undefined ? undefined : readPlaces(options.rolesClaim, at('rolesClaim'), problems),
     clientIdClaims: readNames(options.clientIdClaim ?? 'client_id', at('clientIdClaim'), problems),
     requiredClaims: Object.freeze([...problems.names(required, at('requiredClaims'))]),
     requiredClaimValues: readClaimValues(options.requiredClaimValues, at('requiredClaimValues'), problems),
@@ -283,10 +291,36 @@ function originOf({ origin, pathname, search, hash }: URL, path: string, why: st
   return origin
 }
 
+/** A claim, alternatives, or `{ all }`; a list within the list is a path. */
+function readPlaces(value: unknown, path: string, problems: Problems): Places {
+  if (typeof value === 'string' || Array.isArray(value)) return readPlaceList([value].flat(1), path, problems)
+  if (typeof value !== 'object' || value === null) {
+    problems.addValue(path, value, 'it must be a claim, a list of alternatives, or { all: [ … ] }')
+    return []
+  }
+  problems.unknownKeys(value, `${path}.`, ['all'])
+  const { all } = value as { readonly all?: unknown }
+  if (Array.isArray(all)) return Object.freeze({ all: readPlaceList(all, `${path}.all`, problems) })
+  problems.addValue(`${path}.all`, all, 'it must be a list of claims')
+  return []
+}
+
+function readPlaceList(list: readonly unknown[], path: string, problems: Problems): readonly ClaimPlace[] {
+  if (list.length === 0) problems.add(path, 'is empty', 'name at least one, or leave it out')
+  return Object.freeze(
+    list.map((place, i): ClaimPlace => {
+      if (Array.isArray(place)) return readNames(place, `${path}[${i}]`, problems)
+      if (typeof place === 'string') return problems.names([place], path)[0] ?? ''
+      problems.addValue(path, place, 'a claim is a name, or a path: a list of names', 'holds')
+      return ''
+    })
+  )
+}
+
 /** A list that must say something. */
 function readNames(names: unknown, path: string, problems: Problems): readonly string[] {
   const list = problems.names(typeof names === 'string' ? [names] : names, path)
-  if (list.length === 0 && Array.isArray(names)) problems.add(path, 'is empty', 'name at least one, or leave it out')
+  if (Array.isArray(names) && names.length === 0) problems.add(path, 'is empty', 'name at least one, or leave it out')
   return Object.freeze([...list])
 }
 

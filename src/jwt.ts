@@ -6,7 +6,7 @@
  */
 import { isPromise } from './awaitable.js'
 import type { Memo } from './cache.js'
-import { type ClaimRules, requireAccessTokenClaims, requireClaimValues, verifyClaims } from './claims.js'
+import { type ClaimRules, isAbsent, requireAccessTokenClaims, requireClaimValues, verifyClaims } from './claims.js'
 import { InvalidToken } from './errors.js'
 import type { IssuerSettings } from './issuer-settings.js'
 import { MAX_DEPTH } from './json.js'
@@ -109,7 +109,7 @@ export function verifyJwt<Keys extends KeySet>(
   if (issuer.tokenProfile === 'legacy') requireAccessTokenClaims(claims, issuer)
   else requireClaimValues(claims, issuer.requiredClaimValues)
   // Whatever else is required.
-  if (claims['exp'] === undefined) throw new InvalidToken('claim', { expected: 'a claim exp' })
+  if (isAbsent(claims['exp'])) throw new InvalidToken('claim', { expected: 'a claim exp' })
   verifyClaims(claims, issuer, rules, rules.now)
   return requireSignature(jwt, header, keySet, verifySignature)
 }

@@ -65,6 +65,15 @@ export interface StatusListOptions {
 /** Where the credentials for a key endpoint come from: a function of yours that returns header fields by name, or a file that holds a bearer token of at most 16 KiB. */
 export type JwksAuth = (() => Awaitable<Readonly<Record<string, string>>>) | { readonly tokenFile: string }
 
+/** Where a claim is: its name, whatever characters it has (`https://example.com/roles`); or its path, a name for each level: `['realm_access', 'roles']`. */
+export type ClaimPlace = string | readonly string[]
+
+/**
+ * Where scopes or roles are: the name of one claim; a list of alternatives, of which the first that is neither missing nor
+ * null counts; or `{ all: […] }`, places that are read together. A list within a list is a path: own members of objects only.
+ */
+export type ClaimPlaces = string | readonly ClaimPlace[] | { readonly all: readonly ClaimPlace[] }
+
 /** One trusted authorization server. */
 export interface IssuerOptions {
   /** Issuer identifier (RFC 8414 §2): `https`, no query, no fragment; compared to `iss` code point by code point. */
@@ -103,8 +112,10 @@ export interface IssuerOptions {
   readonly introspection?: IntrospectionOptions
   /** `'jwt'`: verified here, nothing else is accepted. `'opaque'`: every token is introspected. `'both'`: by structure. Default: `'both'` with `introspection`, else `'jwt'`. */
   readonly tokens?: 'jwt' | 'opaque' | 'both'
-  /** Claim (or claims, the first present counts) that holds the scopes, as a space-delimited string or an array. Default: `['scope', 'scp']`. */
-  readonly scopeClaim?: string | readonly string[]
+  /** Where the scopes are, as a space-delimited string or an array: see {@link ClaimPlaces}. Default: `['scope', 'scp']`. Roles do not belong here: a client would have every scope that its user has a role for, whatever it was granted. */
+  readonly scopeClaim?: ClaimPlaces
+  /** Where the roles are, as an array of texts: see {@link ClaimPlaces}. Anything else but null and `""` makes the token bad. Default: none is read. */
+  readonly rolesClaim?: ClaimPlaces
   /** Claim (or claims) that holds the client identifier. Default: `client_id`. */
   readonly clientIdClaim?: string | readonly string[]
   /** Claims a JWT must have besides `iss`, `exp` and `aud`. Default: RFC 9068 §2.2's `sub`, `client_id` (as `clientIdClaim`), `iat`, `jti`; none with `tokenProfile: 'legacy'`. */
@@ -229,17 +240,19 @@ export interface RevocationOptions {
 }
 
 /** What `resourceServer()` is told. All mistakes in it are reported together. */
-export interface ResourceServerOptions<Scope extends string = string> {
+export interface ResourceServerOptions<Scope extends string = string, Role extends string = string> {
   /** This API's identifier (RFC 8707 §2, RFC 9728 §1.2): an `https` URL without fragment, kept byte for byte. The expected audience unless an issuer says otherwise. */
   readonly resource: string
   /** The authorization servers whose tokens are accepted, or a function that knows them. */
   readonly issuers: readonly (string | IssuerOptions)[] | IssuerResolver
   /** Every scope the routes use: a scope not in this list does not compile, and does not start. */
   readonly scopes?: readonly Scope[]
+  /** Every role the routes use: a role not in this list does not compile, and does not start. */
+  readonly roles?: readonly Role[]
   /** A granted scope → the scopes it includes: `{ admin: ['read', 'write'] }`. Followed to any depth. */
   readonly scopeHierarchy?: Readonly<Record<string, readonly string[]>>
   /** Checks for every request, before a route's own. */
-  readonly checks?: readonly Check<Scope>[]
+  readonly checks?: readonly Check<Scope, string>[]
   /** Seconds by which `exp` and `nbf` may be missed (RFC 7519 §4.1.4). Default 30, at most 300. */
   readonly clockTolerance?: number
   /** The current time in seconds since the epoch. Default: the system clock. */

@@ -6,16 +6,18 @@ import { types } from 'node:util'
 import { andThen, isPromise } from './awaitable.js'
 import { isScopeToken } from './challenge.js'
 import {
+  anyRole,
   anyScope,
   authentication,
   authorizationDetails,
   claims,
   fresh,
   hasScopes,
-  isScopeCheck,
+  isGrantCheck,
   lackingAuthentication,
   optional,
   requireAuthenticationRequirement,
+  roles,
   scope,
   skipPreflight
 } from './checks.js'
@@ -33,7 +35,7 @@ import type {
 /** The requirements of a route, taken apart once. */
 export interface Policy {
   /** All but `fresh()`. */
-  readonly checks: readonly Check<string>[]
+  readonly checks: readonly Check<string, string>[]
   readonly optional: boolean
   readonly skipPreflight: boolean
   /** Whether the token must be asked about now. */
@@ -43,28 +45,44 @@ export interface Policy {
 }
 
 /** What a check says as data that it needs. */
-type Needs = Pick<Check<string>, 'scopes' | 'mode' | 'authentication'>
+type Needs = Pick<Check<string, string>, 'scopes' | 'mode' | 'authentication'>
 
 /** Passed without parentheses, one would be called as a check, and answer a check. */
-const FACTORIES: ReadonlySet<unknown> = new Set([scope, anyScope, claims, authentication, authorizationDetails, fresh])
+const FACTORIES: ReadonlySet<unknown> = new Set([
+  scope,
+  anyScope,
+  roles,
+  anyRole,
+  claims,
+  authentication,
+  authorizationDetails,
+  fresh
+])
 
-/** @throws {TypeError} for what is neither a check nor a waiver, or a scope that is not among `declared` */
-export function readPolicy(requirements: readonly Requirement[], declared: ReadonlySet<string> | undefined): Policy {
-  const checks: Check<string>[] = []
+/**
+ * @param declaredScopes  those that the API declares; undefined: any
+ * @param declaredRoles   as with scopes
+ * @throws {TypeError} for what is neither a check nor a waiver, or a scope or role that is not declared
+ */
+export function readPolicy(
+  requirements: readonly Requirement[],
+  declaredScopes: ReadonlySet<string> | undefined,
+  declaredRoles?: ReadonlySet<string>
+): Policy {
+  const checks: Check<string, string>[] = []
   let isFresh = false
   for (const one of requirements) {
     if (one === optional || one === skipPreflight) continue
     if (typeof one !== 'function') {
       throw new TypeError(
-        'a requirement is scope(…), anyScope(…), claims(…), authentication(…), authorizationDetails(…), fresh(), a function, optional or skipPreflight'
+        'a requirement is scope(…), anyScope(…), roles(…), anyRole(…), claims(…), authentication(…), authorizationDetails(…), fresh(), a function, optional or skipPreflight'
       )
     }
     const invalid = one.scopes?.find((name) => !isScopeToken(name))
     if (invalid !== undefined)
       throw new TypeError(`a check names ${JSON.stringify(invalid)}, which is no scope (RFC 6749 §3.3)`)
-    const unknown = declared && one.scopes?.find((name) => !declared.has(name))
-    if (unknown !== undefined)
-      throw new TypeError(`the scope ${JSON.stringify(unknown)} is not in the option \`scopes\``)
+    requireDeclared(one.scopes, declaredScopes, 'scope')
+    requireDeclared(one.roles, declaredRoles, 'role')
     if (FACTORIES.has(one)) throw new TypeError(`${one.name} is a requirement once it is called: write ${one.name}(…)`)
     if (one.authentication !== undefined) requireAuthenticationRequirement(one.authentication)
     if (one.fresh) isFresh = true
@@ -77,6 +95,16 @@ export function readPolicy(requirements: readonly Requirement[], declared: Reado
     fresh: isFresh,
     scopes: scopesNeeded(checks)
   }
+}
+
+function requireDeclared(
+  names: readonly string[] | undefined,
+  declared: ReadonlySet<string> | undefined,
+  what: 'scope' | 'role'
+): void {
+  const unknown = declared && names?.find((name) => !declared.has(name))
+  if (unknown !== undefined)
+    throw new TypeError(`the ${what} ${JSON.stringify(unknown)} is not in the option \`${what}s\``)
 }
 
 /** All scopes that these checks need; of alternatives the one that `access` has, else the preferred one. */
@@ -97,8 +125,8 @@ export interface Enforcement {
   readonly context: CheckContext
   /** The same access, with what the authorization server says of its token now. */
   readonly renew: (access: Access, request: ResourceRequest) => Promise<Access>
-  /** True where `renew` can take scopes away and add none: for a JWT. */
-  readonly canOnlyLoseScopes: (access: Access) => boolean
+  /** True where `renew` can take scopes and roles away and add none: for a JWT. */
+  readonly canOnlyLoseGrants: (access: Access) => boolean
 }
 
 /**
@@ -110,25 +138,25 @@ export function enforce(
   { checks, fresh }: Pick<Policy, 'checks' | 'fresh'>,
   access: Access,
   request: ResourceRequest,
-  { context, renew, canOnlyLoseScopes }: Enforcement
+  { context, renew, canOnlyLoseGrants }: Enforcement
 ): Awaitable<Access> {
   if (!fresh) {
     const passed = run(checks, access, request, context)
     return passed === undefined ? access : passed.then(() => access)
   }
-  if (canOnlyLoseScopes(access)) requireScopes(checks, access, request, context)
+  if (canOnlyLoseGrants(access)) requireGrants(checks, access, request, context)
   return renew(access, request).then((current) => andThen(run(checks, current, request, context), () => current))
 }
 
-/** Before anybody is asked: a token that lacks a scope now lacks it after the answer too. Authentication is the answer's to tell. */
-function requireScopes(
-  checks: readonly Check<string>[],
+/** Before anybody is asked: a token that lacks a scope or a role now lacks it after the answer too. Authentication is the answer's to tell. */
+function requireGrants(
+  checks: readonly Check<string, string>[],
   access: Access,
   request: ResourceRequest,
   context: CheckContext
 ): void {
   for (const check of checks) {
-    if (!isScopeCheck(check)) continue
+    if (!isGrantCheck(check)) continue
     try {
       void check(access, request, context)
     } catch (error) {
@@ -139,7 +167,7 @@ function requireScopes(
 }
 
 function run(
-  checks: readonly Check<string>[],
+  checks: readonly Check<string, string>[],
   access: Access,
   request: ResourceRequest,
   context: CheckContext,
@@ -148,7 +176,7 @@ function run(
   for (let i = from; i < checks.length; i++) {
     let result: ReturnType<Check>
     try {
-      result = requirePassed((checks[i] as Check<string>)(access, request, context))
+      result = requirePassed((checks[i] as Check<string, string>)(access, request, context))
     } catch (error) {
       throw combined(error, checks, access, context)
     }

@@ -40,21 +40,21 @@ const MAX_WARNED = 20
  *
  * @throws {TypeError} listing every contradiction
  */
-export function fapi2<const Scope extends string = string>(
-  options: ResourceServerOptions<Scope>
-): ResourceServerOptions<Scope> {
+export function fapi2<const Scope extends string = string, const Role extends string = string>(
+  options: ResourceServerOptions<Scope, Role>
+): ResourceServerOptions<Scope, Role> {
   const problems = new Problems('fapi2()')
   if (!problems.object(options, 'options')) throw problems.error()
-  const { issuers, requireSenderConstrained = true, clockTolerance } = options as ResourceServerOptions<Scope>
+  const { issuers, requireSenderConstrained = true, clockTolerance } = options as ResourceServerOptions<Scope, Role>
   const warned = new Set<string>()
-  const tightened: ResourceServerOptions<Scope> = {
-    ...(options as ResourceServerOptions<Scope>),
+  const tightened: ResourceServerOptions<Scope, Role> = {
+    ...(options as ResourceServerOptions<Scope, Role>),
     issuers: Array.isArray(issuers)
       ? issuers.map((one, i) => fapiIssuer(one, `issuers[${i}]`, problems, warned, String))
       : typeof issuers === 'function'
         ? fapiResolver(issuers, warned)
         : issuers,
-    dpop: fapiDpop(options as ResourceServerOptions<Scope>, problems),
+    dpop: fapiDpop(options as ResourceServerOptions<Scope, Role>, problems),
     requireSenderConstrained,
     rejectQueryToken: true
   }
@@ -161,12 +161,12 @@ function requireSubset(algorithms: unknown, path: string, problems: Problems): v
  *
  * @throws {TypeError} listing every contradiction
  */
-export function mcp<const Scope extends string = string>(
-  options: ResourceServerOptions<Scope>
-): ResourceServerOptions<Scope> {
+export function mcp<const Scope extends string = string, const Role extends string = string>(
+  options: ResourceServerOptions<Scope, Role>
+): ResourceServerOptions<Scope, Role> {
   const problems = new Problems('mcp()')
   if (!problems.object(options, 'options')) throw problems.error()
-  const { issuers, metadata, resource, scopes, checks = [], dpop } = options as ResourceServerOptions<Scope>
+  const { issuers, metadata, resource, scopes, checks = [], dpop } = options as ResourceServerOptions<Scope, Role>
   if (!Array.isArray(issuers) || issuers.length === 0)
     problems.add('issuers', 'is no list of at least one', 'the metadata must name an authorization server')
   else for (const [i, one] of issuers.entries()) requireAudience(one, `issuers[${i}]`, problems)
@@ -179,7 +179,7 @@ export function mcp<const Scope extends string = string>(
   const list = issuers as readonly (string | IssuerOptions)[]
   const supported = members['scopes_supported']
   return {
-    ...(options as ResourceServerOptions<Scope>),
+    ...(options as ResourceServerOptions<Scope, Role>),
     issuers: list.map((one) => withBothAudiences(one, resource)),
     ...(scopes && { scopes: withoutOfflineAccess(scopes, 'scopes') }),
     ...(Array.isArray(supported) && {

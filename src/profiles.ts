@@ -42,13 +42,16 @@ export { githubActions, kubernetes } from './profiles-workloads.js'
  * @param options.audience     the API's identifier in Auth0
  * @param options.permissions  read the scopes from `permissions` (RBAC) where there is one: all that the *user* may do,
  *   whatever scopes the client asked for. Default false
+ * @param options.rolesClaim   the claim that an Action of yours writes the roles to, `https://example.com/roles`: Auth0 has none
+ *   of its own. Default: no roles are read
  */
 export function auth0(options: {
   readonly domain: string
   readonly audience: Names
   readonly permissions?: boolean
+  readonly rolesClaim?: string
 }): IssuerOptions {
-  const problems = new ProfileProblems('auth0', options, ['domain', 'audience', 'permissions'])
+  const problems = new ProfileProblems('auth0', options, ['domain', 'audience', 'permissions', 'rolesClaim'])
   const { domain } = options
   problems.shape(
     domain,
@@ -58,11 +61,14 @@ export function auth0(options: {
   )
   const audience = problems.list(options.audience, 'audience')
   const permissions = problems.optional<boolean>(options.permissions, 'permissions', 'boolean') ?? false
+  const { rolesClaim } = options
+  if (rolesClaim !== undefined) problems.names([rolesClaim], 'rolesClaim')
   return problems.cleared({
     issuer: `https://${domain}/`,
     audience,
     tokenProfile: 'legacy',
     scopeClaim: permissions ? ['permissions', 'scope'] : 'scope',
+    ...(rolesClaim !== undefined && { rolesClaim }),
     clientIdClaim: ['azp', 'client_id'],
     requiredClaims: ['sub', 'client_id', 'iat']
   })
@@ -81,8 +87,9 @@ export function auth0(options: {
  *
  * Relaxes: `typ` is `JWT`; the issuer of version 1 tokens; scopes in `scp`; the client in `azp` or `appid`; no `jti`.
  * Still refuses: ID tokens (they name no client), tokens of other tenants and for other APIs, tokens for Microsoft Graph
- * (not meant to be verified by anybody else). The `roles` of an app-only token are not scopes: check them with
- * `claims(…)`, since a token without any is issued to every app of the tenant, unless assignment is required.
+ * (not meant to be verified by anybody else). App roles are in `roles`: the user's, or in an app-only token the
+ * application's. They are not scopes: ask for them with `roles(…)`, since an app-only token without any is issued to every
+ * app of the tenant, unless assignment is required.
  *
  * @param options.tenantIds  directory (tenant) IDs: GUIDs
  * @param options.audience   the API's application ID (version 2) or its Application ID URI, `api://…` (version 1)
@@ -108,6 +115,7 @@ export function entra(options: { readonly tenantIds: Names; readonly audience: N
         audience,
         tokenProfile: 'legacy',
         scopeClaim: 'scp',
+        rolesClaim: 'roles',
         clientIdClaim: ['azp', 'appid'],
         requiredClaims: ['sub', 'client_id', 'iat'],
         requiredClaimValues: { tid: [tid] }
@@ -124,24 +132,37 @@ const GUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/
  * ```
  * {"alg":"RS256","typ":"JWT","kid":"…"}
  * {"exp":…,"iat":…,"jti":"…","iss":"https://sso.example.com/realms/acme","aud":["orders-api","account"],"sub":"…",
- *  "typ":"Bearer","azp":"web","sid":"…","acr":"1","realm_access":{"roles":["…"]},"scope":"openid orders:read"}
+ *  "typ":"Bearer","azp":"web","sid":"…","acr":"1","realm_access":{"roles":["…"]},
+ *  "resource_access":{"orders-api":{"roles":["…"]},"account":{"roles":["…"]}},"scope":"openid orders:read"}
  * ```
  *
- * Relaxes: the header's `typ` may be `JWT`; the client is in `azp`.
+ * Relaxes: the header's `typ` may be `JWT`; the client is in `azp`. Roles are those of the realm (`realm_access`) and, with
+ * `clientId`, of that client (`resource_access`); those of other clients are not read.
  * Still refuses: all whose claim `typ` is not `Bearer` or `DPoP` (ID, refresh, offline and logout tokens, signed by the
  * same keys), and tokens whose `aud` does not name this API: add an audience mapper, the default is `account` or none.
  *
  * @param options.issuer    the realm: `https://sso.example.com/realms/acme`
  * @param options.audience  what the audience mapper adds
+ * @param options.clientId  the client of this API in the realm, whose client roles count beside the realm's: a role of either
+ *   kind is the same role then. Default: realm roles alone
  */
-export function keycloak(options: { readonly issuer: string; readonly audience: Names }): IssuerOptions {
-  const problems = new ProfileProblems('keycloak', options, ['issuer', 'audience'])
+export function keycloak(options: {
+  readonly issuer: string
+  readonly audience: Names
+  readonly clientId?: string
+}): IssuerOptions {
+  const problems = new ProfileProblems('keycloak', options, ['issuer', 'audience', 'clientId'])
+  const { clientId } = options
+  if (clientId !== undefined) problems.names([clientId], 'clientId')
   const issuer = problems.address(options.issuer, 'issuer', /\/realms\/[^/?#]+$/, 'https://sso.example.com/realms/acme')
   const audience = problems.list(options.audience, 'audience')
   return problems.cleared({
     issuer,
     audience,
     tokenProfile: 'legacy',
+    rolesClaim: {
+      all: [['realm_access', 'roles'], ...(clientId === undefined ? [] : [['resource_access', clientId, 'roles']])]
+    },
     clientIdClaim: ['azp', 'client_id'],
     requiredClaims: ['sub', 'client_id', 'iat', 'jti'],
     requiredClaimValues: { typ: ['Bearer', 'DPoP'] }
@@ -154,11 +175,13 @@ export function keycloak(options: { readonly issuer: string; readonly audience: 
  * ```
  * {"kid":"…","alg":"RS256"}
  * {"sub":"…","iss":"https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_Example","client_id":"…","origin_jti":"…",
- *  "event_id":"…","token_use":"access","scope":"orders/read","auth_time":…,"exp":…,"iat":…,"jti":"…","username":"…"}
+ *  "event_id":"…","token_use":"access","scope":"orders/read","auth_time":…,"exp":…,"iat":…,"jti":"…","username":"…",
+ *  "cognito:groups":["…"]}
  * ```
  *
  * Relaxes: no `typ`; no `aud`: `client_id` stands for it, so that a token is good for *every* API that lists its app
- * client. Where your pool does write `aud` (resource binding), override `audienceClaim: 'aud'` and `audience`.
+ * client. Where your pool does write `aud` (resource binding), override `audienceClaim: 'aud'` and `audience`. Roles are the
+ * user's groups, `cognito:groups`.
  * Still refuses: ID tokens (`token_use: "id"`), refresh tokens, tokens of other app clients and other pools.
  *
  * @param options.region      such as `eu-central-1`
@@ -184,6 +207,7 @@ export function cognito(options: {
     audience,
     audienceClaim: 'client_id',
     tokenProfile: 'legacy',
+    rolesClaim: 'cognito:groups',
     requiredClaims: ['sub', 'client_id', 'iat', 'jti'],
     requiredClaimValues: { token_use: ['access'] }
   })
@@ -196,10 +220,11 @@ export function cognito(options: {
  * ```
  * {"kid":"…","alg":"RS256"}
  * {"ver":1,"jti":"AT.…","iss":"https://acme.okta.com/oauth2/default","aud":"api://default","iat":…,"exp":…,
- *  "cid":"0oa…","uid":"00u…","scp":["openid","orders.read"],"auth_time":…,"sub":"ada@example.com"}
+ *  "cid":"0oa…","uid":"00u…","scp":["openid","orders.read"],"auth_time":…,"sub":"ada@example.com","groups":["…"]}
  * ```
  *
- * Relaxes: no `typ`; scopes in the array `scp`; the client in `cid`.
+ * Relaxes: no `typ`; scopes in the array `scp`; the client in `cid`. Roles are in `groups`, where the authorization server has
+ * a groups claim of that name.
  * Still refuses: ID tokens (`jti` `ID.…`, no `cid`), and tokens of other authorization servers of the same Okta org.
  *
  * @param options.issuer    the Issuer URI of the authorization server: `https://acme.okta.com/oauth2/default`
@@ -217,6 +242,7 @@ export function okta(options: { readonly issuer: string; readonly audience: Name
     audience,
     tokenProfile: 'legacy',
     scopeClaim: 'scp',
+    rolesClaim: 'groups',
     clientIdClaim: 'cid',
     requiredClaims: ['sub', 'client_id', 'iat', 'jti']
   })

@@ -4,6 +4,7 @@
  */
 import { createAccessTokenVerifier } from './access-token.js'
 import { andThen, isPromise } from './awaitable.js'
+import { isGrantCheck } from './checks.js'
 import { requireTime } from './claims.js'
 import { accessTokenOf, createConfirm, isConfirmed } from './confirmation.js'
 import { type CredentialRules, readCredentials, readUsedScheme } from './credentials.js'
@@ -56,9 +57,9 @@ const ADDRESSES_UNSAID =
  *
  * @throws {TypeError} listing every problem of the options
  */
-export function resourceServer<const Scope extends string = string>(
-  options: ResourceServerOptions<Scope>
-): ResourceServer<Scope> {
+export function resourceServer<const Scope extends string = string, const Role extends string = string>(
+  options: ResourceServerOptions<Scope, Role>
+): ResourceServer<Scope, Role> {
   const settings = readSettings(options)
   const { resource, now } = settings
   const { callbackTimeout: deadline } = settings
@@ -121,7 +122,7 @@ export function resourceServer<const Scope extends string = string>(
       requireNotRevoked(current)
       return current === before ? access : confirm.renew(access, current)
     },
-    canOnlyLoseScopes: (access) => accessTokenOf(access).by === 'signature'
+    canOnlyLoseGrants: (access) => accessTokenOf(access).by === 'signature'
   }
   const accepts = (issuer: string): boolean =>
     typeof settings.issuers === 'function' ||
@@ -248,10 +249,16 @@ export function resourceServer<const Scope extends string = string>(
   }
 
   function compile(requirements: readonly Requirement[]): Policy {
-    const policy = readPolicy(requirements, settings.scopes)
-    if (policy.fresh && typeof settings.issuers !== 'function' && settings.issuers.some((one) => !one.introspection))
+    const policy = readPolicy(requirements, settings.scopes, settings.roles)
+    if (typeof settings.issuers === 'function') return policy
+    if (policy.fresh && settings.issuers.some((one) => !one.introspection))
       throw new TypeError(
         'fresh() needs `introspection` for every issuer: nobody else can say what a token is worth now'
+      )
+    const needsRoles = policy.checks.some((check) => check.roles !== undefined && isGrantCheck(check))
+    if (needsRoles && settings.issuers.every(({ rolesClaims }) => rolesClaims === undefined))
+      throw new TypeError(
+        'roles() and anyRole() need `rolesClaim` for an issuer: nothing says where its tokens have roles, so no token would be let in'
       )
     return policy
   }

@@ -53,7 +53,7 @@ export interface Stats {
 }
 
 /** What `resourceServer()` returns: verifies the access tokens of requests to one API, and refuses in the words of the RFCs. Frozen. */
-export interface ResourceServer<Scope extends string = string> {
+export interface ResourceServer<Scope extends string = string, Role extends string = string> {
   /** The identifier of this API, byte for byte. */
   readonly resource: string
   /** RFC 9728 metadata of this API; undefined with `metadata: false`. */
@@ -61,11 +61,13 @@ export interface ResourceServer<Scope extends string = string> {
   /**
    * Compiles the requirements of a route once. Adapters are made of this.
    *
-   * @throws {TypeError} a requirement that is none, or a scope that is not in the option `scopes`
+   * @throws {TypeError} a requirement that is none; a scope or role that is not in the option `scopes` or `roles`; roles, where no issuer has `rolesClaim`
    */
-  protect<const R extends readonly Requirement<NoInfer<Scope>>[]>(...requirements: R): Protection<Granted<R>>
+  protect<const R extends readonly Requirement<NoInfer<Scope>, NoInfer<Role>>[]>(
+    ...requirements: R
+  ): Protection<Granted<R>>
   /** Decides about one request: {@link protect} for a single use, where requirements are known only then. */
-  authorize<const R extends readonly Requirement<NoInfer<Scope>>[]>(
+  authorize<const R extends readonly Requirement<NoInfer<Scope>, NoInfer<Role>>[]>(
     request: ResourceRequest,
     ...requirements: R
   ): Awaitable<Granted<R>>
@@ -77,7 +79,11 @@ export interface ResourceServer<Scope extends string = string> {
    *
    * @throws {ResourceServerError} as {@link Protection.authorize} does
    */
-  enforce(access: Access, request: ResourceRequest, ...checks: readonly Check<NoInfer<Scope>>[]): void | Promise<void>
+  enforce(
+    access: Access,
+    request: ResourceRequest,
+    ...checks: readonly Check<NoInfer<Scope>, NoInfer<Role>>[]
+  ): void | Promise<void>
   /**
    * Refuses these access tokens from now on, though they verify; in every other process too, with `shared.channel`.
    * Resolves when the others were told, or could not be: then `health()` says so, and they are told later.

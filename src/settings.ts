@@ -19,9 +19,11 @@ export interface Settings {
   /** The static issuers, or the function that knows the dynamic ones. */
   readonly issuers: readonly IssuerSettings[] | IssuerResolver
   readonly scopes: ReadonlySet<string> | undefined
+  /** Every role that a check may name; undefined: any. */
+  readonly roles: ReadonlySet<string> | undefined
   /** A scope → every scope it includes, at any depth. */
   readonly impliedScopes: ReadonlyMap<string, readonly string[]>
-  readonly checks: readonly Check<string>[]
+  readonly checks: readonly Check<string, string>[]
   /** Seconds. */
   readonly clockTolerance: number
   readonly now: () => number
@@ -55,6 +57,7 @@ const OPTIONS: Readonly<Record<keyof ResourceServerOptions, true>> = {
   resource: true,
   issuers: true,
   scopes: true,
+  roles: true,
   scopeHierarchy: true,
   checks: true,
   clockTolerance: true,
@@ -89,8 +92,11 @@ export function readSettings(options: ResourceServerOptions): Settings {
     resource: readResource(options.resource, problems),
     issuers: readIssuers(options, problems),
     scopes: readScopes(options.scopes, problems),
+    roles: options.roles === undefined ? undefined : new Set(problems.names(options.roles, 'roles')),
     impliedScopes: readHierarchy(options.scopeHierarchy, problems),
-    checks: Object.freeze([...(problems.arrayOf<Check<string>>(options.checks ?? [], 'checks', 'function') ?? [])]),
+    checks: Object.freeze([
+      ...(problems.arrayOf<Check<string, string>>(options.checks ?? [], 'checks', 'function') ?? [])
+    ]),
     clockTolerance: problems.number(options.clockTolerance, 'clockTolerance', {
       default: 30,
       min: 0,

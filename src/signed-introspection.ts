@@ -6,6 +6,7 @@
  * Does NOT look at what the answer says of the token: that is as trustworthy as any other introspection answer, and is
  * checked as one.
  */
+import { isAbsent } from './claims.js'
 import type { Decrypt } from './decryption.js'
 import { InvalidToken, Misconfigured, TooManyRequests, Unavailable } from './errors.js'
 import type { Answer } from './http.js'
@@ -78,8 +79,8 @@ function readMembers(
     (!names(aud, audiences) &&
       'its `aud` is neither `introspection.clientId`, nor `resource`, nor `responseAudience`') ||
     (!isUpTo(iat, time + MAX_IAT_AHEAD) && 'it has no `iat`, or one in the future') ||
-    (exp !== undefined && !isAfter(exp, time - clockTolerance) && 'it has expired') ||
-    (nbf !== undefined && !isUpTo(nbf, time + clockTolerance) && 'it is not valid yet') ||
+    (!isAbsent(exp) && !isAfter(exp, time - clockTolerance) && 'it has expired') ||
+    (!isAbsent(nbf) && !isUpTo(nbf, time + clockTolerance) && 'it is not valid yet') ||
     (!isObject(members) && 'it has no object `token_introspection`')
   if (problem) throw new Misconfigured(`${about} is not what RFC 9701 §5 says: ${problem}`)
   return members as Claims

@@ -79,6 +79,11 @@ export interface AccessToken {
   readonly audience: readonly string[]
   /** Granted scopes, each once, with those implied by `scopeHierarchy`. Empty where the token names none. */
   readonly scopes: readonly string[]
+  /**
+   * Roles, each once, as the issuer's `rolesClaim` finds them; empty without that option, or where the token names none. They
+   * say who the user is, not what the client was granted: scopes say that.
+   */
+  readonly roles: readonly string[]
   /** `iat`, seconds since the epoch. */
   readonly issuedAt: number | undefined
   /** `exp`, seconds since the epoch; undefined only where an introspection answer has none. */
@@ -137,12 +142,14 @@ export interface CheckContext {
  *
  * A check runs after every cache, on every request.
  */
-export interface Check<Scope extends string = never> {
+export interface Check<Scope extends string = never, Role extends string = never> {
   // biome-ignore lint/suspicious/noConfusingVoidType: a check that returns nothing has passed
   (access: Access, request: ResourceRequest, context: CheckContext): void | boolean | Promise<void | boolean>
   /** The scopes this check requires, where it knows them: they are advertised in challenges and in the metadata. */
   readonly scopes?: readonly Scope[]
-  /** `'all'` of `scopes` (the default) or `'any'` one of them. */
+  /** The roles this check requires, where it knows them, for an OpenAPI document. No challenge names them: a client cannot ask for a role. */
+  readonly roles?: readonly Role[]
+  /** `'all'` of `scopes` or `roles` (the default) or `'any'` one of them. */
   readonly mode?: 'all' | 'any'
   /** The authentication this check requires (RFC 9470 §3), for a challenge that names it together with scopes. */
   readonly authentication?: AuthenticationRequirement
@@ -168,7 +175,7 @@ export interface Waiver {
 }
 
 /** What a route asks for: checks to pass, and at most the waivers it names. */
-export type Requirement<Scope extends string = string> = Check<Scope> | Waiver
+export type Requirement<Scope extends string = string, Role extends string = string> = Check<Scope, Role> | Waiver
 
 /** `Access`, or `Access | undefined` where a waiver lets a request through without a token. */
 export type Granted<Requirements extends readonly Requirement[]> =

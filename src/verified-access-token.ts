@@ -4,7 +4,7 @@
  */
 import { hash } from 'node:crypto'
 import { digestKey } from './cache.js'
-import { readAudience, readFirst } from './claims.js'
+import { isAbsent, present, readAudience, readFirst } from './claims.js'
 import type { Issuer } from './issuer.js'
 import type { Access, AccessToken, Claims, Confirmation } from './types.js'
 
@@ -43,6 +43,7 @@ export class VerifiedAccessToken implements AccessToken {
   /** Whether it names a mechanism by which its status is told. */
   readonly hasStatus: boolean
   readonly scopes: readonly string[]
+  readonly roles: readonly string[]
   /** About how much it holds. */
   bytes: number = 0
   readonly verifier: TokenVerifierMark
@@ -58,32 +59,35 @@ export class VerifiedAccessToken implements AccessToken {
   #owner: string | undefined
   #scopeSet: ReadonlySet<string> | undefined
 
-  /** @param claims deeply frozen; so are `scopes` */
+  /** @param claims deeply frozen; so are `scopes` and `roles` */
   constructor(
     verifier: TokenVerifierMark,
     field: string,
     claims: Claims,
     issuedBy: Issuer,
     by: VerifiedBy,
-    scopes: readonly string[]
+    scopes: readonly string[],
+    roles: readonly string[]
   ) {
     const { settings } = issuedBy
-    const { iss, sub, iat, exp, cnf, auth_time: authTime } = claims
+    const { iss, iat, exp, cnf, auth_time: authTime } = claims
+    const sub = present(claims['sub'])
     const clientId = readFirst(claims, settings.clientIdClaims)
     this.#field = field
     this.by = by
     this.issuedBy = issuedBy
-    this.confirmation = cnf as Confirmation | undefined
+    this.confirmation = present(cnf) as Confirmation | undefined
     this.hasStatus = claims['status'] !== undefined
     this.scopes = scopes
+    this.roles = roles
     this.verifier = verifier
-    this.issuer = (iss as string | undefined) ?? settings.issuer
+    this.issuer = (present(iss) as string | undefined) ?? settings.issuer
     this.subject = sub as string | undefined
     this.clientId = clientId as string | undefined
-    this.subjectType = sub !== undefined && sub === clientId && authTime === undefined ? 'client' : 'unknown'
+    this.subjectType = sub !== undefined && sub === clientId && isAbsent(authTime) ? 'client' : 'unknown'
     this.audience = Object.freeze(readAudience(claims[settings.audienceClaim]))
-    this.issuedAt = iat as number | undefined
-    this.expiresAt = exp as number | undefined
+    this.issuedAt = present(iat) as number | undefined
+    this.expiresAt = present(exp) as number | undefined
     this.claims = claims
   }
 
@@ -112,7 +116,6 @@ export class VerifiedAccessToken implements AccessToken {
   }
 
   #whose(): readonly [string, string] {
-    // An empty text names nobody.
     if (this.subject) return ['sub', this.subject]
     if (this.clientId) return ['client_id', this.clientId]
     return ['jkt', String(this.confirmation?.['jkt'])]

@@ -79,9 +79,12 @@ describe('describe()', () => {
           audience: null,
           jwks: keySet(issuerKey),
           introspection: { clientId: 'orders', auth: clientSecretBasic(SECRET) },
-          requiredClaimValues: { typ: ['Bearer', 'DPoP'] }
+          requiredClaimValues: { typ: ['Bearer', 'DPoP'] },
+          scopeClaim: [['granted', 'scopes'], 'scope'],
+          rolesClaim: { all: ['groups', ['realm_access', 'roles']] }
         }
       ],
+      roles: ['admin'],
       checks: [() => undefined],
       dpop: { nonces: 'required', nonceSecret: [SECRET, `${SECRET}, the one before`] },
       publicUrl: ['https://api.example.com/v1/', 'https://API.example.net:443'],
@@ -91,6 +94,7 @@ describe('describe()', () => {
       metadata: false
     }).describe()
     expect(description).toMatchObject({
+      roles: ['admin'],
       checks: 1,
       schemes: { accepted: ['Bearer', 'DPoP'], advertised: ['Bearer'] },
       requireBound: 'certificate',
@@ -103,6 +107,8 @@ describe('describe()', () => {
           audience: 'not checked',
           jwks: '1 keys',
           introspection: { clientId: 'orders', auth: 'a function', cacheFor: 30 },
+          scopeClaims: [['granted', 'scopes'], 'scope'],
+          rolesClaims: { all: ['groups', ['realm_access', 'roles']] },
           requiredClaimValues: { typ: ['Bearer', 'DPoP'] }
         }
       ]

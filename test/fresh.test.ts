@@ -251,7 +251,8 @@ describe('fresh() and a JWT', () => {
 
   test('keeps its scopes where the answer names none, and has none where it names an empty list', async () => {
     const { issuer, api } = await start()
-    expect((await authorize(api, jwtKnownTo(issuer, { scope: undefined }), ...now)).scopes).toEqual(['read'])
+    for (const scope of [undefined, null])
+      expect((await authorize(api, jwtKnownTo(issuer, { scope }), ...now)).scopes).toEqual(['read'])
     expect(await ask(api, jwtKnownTo(issuer, { scope: '' }), ...now)).toEqual(denial.scope)
   })
 

@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import {
   type Access,
+  anyRole,
   anyScope,
   authentication,
   authorizationDetails,
@@ -16,6 +17,7 @@ import {
   isPromise,
   optional,
   type Requirement,
+  roles,
   scope,
   skipPreflight,
   Unavailable
@@ -45,7 +47,7 @@ beforeEach(async () => {
 
 const enforcement: Enforcement = {
   context: { resource: RESOURCE, now: () => NOW, clockTolerance: 30 },
-  canOnlyLoseScopes: () => false,
+  canOnlyLoseGrants: () => false,
   renew: () => expect.unreachable()
 }
 const run = (checks: readonly Check<string>[], request = get()): ReturnType<typeof enforce> =>
@@ -330,7 +332,7 @@ describe('a check that does not throw', () => {
   })
 
   test('ORD-02: what makes a check is no check, ours at the start and anybody else’s at the first request', async () => {
-    const factories = { scope, anyScope, claims, authentication, authorizationDetails, fresh }
+    const factories = { scope, anyScope, roles, anyRole, claims, authentication, authorizationDetails, fresh }
     for (const [name, factory] of Object.entries(factories))
       expect(() => server.protect(factory as never)).toThrow(`write ${name}(…)`)
     const role = () => () => undefined
@@ -523,7 +525,7 @@ describe('requirements', () => {
   test('SCP-08: what is neither a check nor a waiver does not start', () => {
     for (const bad of ['read', undefined, null, {}, ['read'], { waives: 'absent credentials' }, true]) {
       expect(() => server.protect(bad as never)).toThrow(
-        'a requirement is scope(…), anyScope(…), claims(…), authentication(…), authorizationDetails(…), fresh(), a function, optional or skipPreflight'
+        'a requirement is scope(…), anyScope(…), roles(…), anyRole(…), claims(…), authentication(…), authorizationDetails(…), fresh(), a function, optional or skipPreflight'
       )
       expect(() => server.authorize(get(), bad as never)).toThrow(TypeError)
       expect(() => server.enforce(one, get(), bad as never)).toThrow(TypeError)

@@ -305,6 +305,8 @@ describe('issuers', () => {
     { acceptedIssuers: [''] },
     { scopeClaim: '' },
     { scopeClaim: [] },
+    { rolesClaim: '' },
+    { rolesClaim: [] },
     { clientIdClaim: [] },
     { requiredClaims: [''] }
   ]
@@ -312,10 +314,41 @@ describe('issuers', () => {
     expect(withIssuer(issuer)).toEqual([expect.stringContaining(`\`issuers[0].${Object.keys(issuer)[0]}\``)])
   })
 
-  test.each(['scopeClaim', 'clientIdClaim', 'audience'])('%s is a name or a list of names', (option) => {
+  test.each(['scopeClaim', 'rolesClaim', 'clientIdClaim', 'audience'])('%s is a name or a list of names', (option) => {
     for (const value of [1, [1], {}, true]) {
-      expect(withIssuer({ [option]: value })[0]).toMatch(new RegExp(`^\`issuers\\[0\\]\\.${option}\``))
+      expect(withIssuer({ [option]: value })[0]).toMatch(new RegExp(`^\`issuers\\[0\\]\\.${option}(\\.all)?\``))
     }
+  })
+
+  test.each(['scopeClaim', 'rolesClaim'])(
+    '%s is a claim, alternatives, or { all }; a list within is a path',
+    (option) => {
+      const at = `\`issuers[0].${option}`
+      const lines: readonly (readonly [value: unknown, line: string])[] = [
+        [7, `${at}\` is 7: it must be a claim, a list of alternatives, or { all: [ … ] }`],
+        [['a', 7], `${at}\` holds 7: a claim is a name, or a path: a list of names`],
+        [['a', ''], `${at}\` holds an empty name: is a variable unset?`],
+        [[[]], `${at}[0]\` is empty: name at least one, or leave it out`],
+        [['a', ['b', '']], `${at}[1]\` holds an empty name: is a variable unset?`],
+        [['a', ['b', 7]], `${at}[1]\` holds 7: it must be an array of strings`],
+        [['a', ['b', ['c']]], `${at}[1]\` holds an array: it must be an array of strings`],
+        [{ all: [] }, `${at}.all\` is empty: name at least one, or leave it out`],
+        [{ all: 'a' }, `${at}.all\` is "a": it must be a list of claims`],
+        [{}, `${at}.all\` is missing: it must be a list of claims`],
+        [{ all: ['a', { all: ['b'] }] }, `${at}.all\` holds an object: a claim is a name, or a path: a list of names`],
+        [{ all: ['a'], any: ['b'] }, `${at}.any\` is not an option: the options are all`]
+      ]
+      for (const [value, line] of lines) expect(withIssuer({ [option]: value }), JSON.stringify(value)).toEqual([line])
+      const good: readonly unknown[] = ['a', ['a', 'b'], [['a', 'b'], 'c'], { all: ['a', ['b', 'c']] }]
+      for (const value of good)
+        expect(start({ issuers: [{ issuer: ISSUER, [option]: value }] }), JSON.stringify(value)).toBeDefined()
+    }
+  )
+
+  test('the option roles is a list of texts that are not empty', () => {
+    expect(withOption('roles', 'admin')).toEqual(['`roles` is "admin": it must be an array of strings'])
+    expect(withOption('roles', ['admin', ''])).toEqual(['`roles` holds an empty name: is a variable unset?'])
+    expect(start({ roles: ['admin', 'Domain Admins'] })).toBeDefined()
   })
 
   test('KEY-03: a private key among the keys given is told, not used', () => {
@@ -422,6 +455,7 @@ describe('settings', () => {
       clockTolerance: 30,
       checks: [],
       scopes: undefined,
+      roles: undefined,
       realm: undefined,
       metadata: {},
       rejectQueryToken: false,
@@ -437,6 +471,7 @@ describe('settings', () => {
           introspection: undefined,
           tokens: 'jwt',
           scopeClaims: ['scope', 'scp'],
+          rolesClaims: undefined,
           clientIdClaims: ['client_id'],
           requiredClaims: ['sub', 'client_id', 'iat', 'jti']
         }

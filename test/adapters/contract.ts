@@ -15,6 +15,7 @@ import {
   Forbidden,
   InsufficientAuthentication,
   InsufficientAuthorizationDetails,
+  InsufficientRole,
   InsufficientScope,
   InvalidProof,
   InvalidRequest,
@@ -26,6 +27,7 @@ import {
   type ResourceServer,
   type ResourceServerError,
   resourceServer,
+  roles,
   scope,
   skipPreflight,
   TooManyRequests,
@@ -128,7 +130,7 @@ async function createFixture(): Promise<Fixture> {
   const introspecting = (one: TestIssuer): ResourceServer =>
     resourceServer({
       resource: RESOURCE,
-      issuers: [{ issuer: one.issuer, introspection: { clientId: 'rs', auth, cacheFor: 0 } }],
+      issuers: [{ issuer: one.issuer, introspection: { clientId: 'rs', auth, cacheFor: 0 }, rolesClaim: 'roles' }],
       now
     })
   const verifying = (one: TestIssuer): ResourceServer =>
@@ -348,6 +350,15 @@ const REFUSED: readonly Refused[] = [
     ...MISCONFIGURED
   },
   {
+    id: 'ATV-10',
+    title: 'a token without a required role is refused with a challenge that names no scope, though the route has one',
+    path: '/admin',
+    headers: ({ issuer }) => bearer(issuer.token({ claims: { roles: ['viewer'] } })),
+    status: 403,
+    challenge: `Bearer error="insufficient_scope", error_description="The access token lacks a required role", ${METADATA}`,
+    body: { error: 'insufficient_scope', error_description: 'The access token lacks a required role' }
+  },
+  {
     id: 'DEN-18',
     title: "a check of the application's own refuses in its own words, without a challenge",
     path: '/own',
@@ -460,6 +471,7 @@ export function describeAdapter(adapter: Adapter): void {
       route('/items', [scope('read')]),
       route('/both', [scope('read', 'write')]),
       route('/either', [anyScope('write', 'admin')]),
+      route('/admin', [scope('read'), roles('admin')]),
       route('/gold', [claims(({ tier }) => tier === 'gold')]),
       route('/own', [
         async () => {
@@ -970,6 +982,7 @@ export function describeAdapter(adapter: Adapter): void {
         new ProofNonceRequired('NONCE'),
         new InsufficientAuthentication({ acr: ['gold'] }, ['read'], evidence),
         new InsufficientAuthorizationDetails(evidence),
+        new InsufficientRole(evidence),
         new InsufficientScope(['read'], evidence),
         new Forbidden('Not yours', { ...evidence, cause }),
         new TooManyRequests('key_unknown_yet', evidence),

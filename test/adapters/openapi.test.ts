@@ -8,9 +8,16 @@ import createFastify from 'fastify'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { errorHandler, protect } from '../../adapters/express.js'
 import fastifyResourceServer from '../../adapters/fastify.js'
-import { documentSecurity, type SecurityRequirement, securityOf, securitySchemes } from '../../adapters/openapi.js'
+import {
+  documentSecurity,
+  requiredRolesOf,
+  type SecurityRequirement,
+  securityOf,
+  securitySchemes
+} from '../../adapters/openapi.js'
 import { createTestIssuer, type TestIssuer } from '../../adapters/testing.js'
 import {
+  anyRole,
   anyScope,
   authentication,
   claims,
@@ -19,6 +26,7 @@ import {
   type Requirement,
   type ResourceServer,
   resourceServer,
+  roles,
   scope,
   skipPreflight
 } from '../../src/index.js'
@@ -106,6 +114,48 @@ describe('securityOf()', () => {
       Object.entries(ROUTES).map(([path, requirements]) => [path, securityOf(requirements)])
     )
     await compare(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, documented)
+  })
+})
+
+describe('requiredRolesOf()', () => {
+  test('says which roles are required, apart from the scopes', () => {
+    const both = [scope('read'), roles('admin', 'staff'), anyRole('a', 'b'), roles('admin'), anyRole('c')] as const
+    expect(requiredRolesOf(both)).toEqual({
+      'x-required-roles': { allOf: ['admin', 'staff'], anyOf: [['a', 'b'], ['c']] }
+    })
+    expect(securityOf(both)).toEqual([{ oauth: ['read'] }])
+    expect(requiredRolesOf([anyRole('a')])).toEqual({ 'x-required-roles': { anyOf: [['a']] } })
+  })
+
+  test('has no members where no role is required', () => {
+    expect(requiredRolesOf([scope('read'), optional, claims(() => true)])).toEqual({})
+  })
+
+  test('is in the document of Fastify, unless the schema has its own', async () => {
+    const withRoles = resourceServer(as.options({ resource: RESOURCE, issuer: { rolesClaim: 'roles' } }))
+    const app = createFastify()
+    closing.push(() => app.close())
+    await app.register(swagger, {
+      openapi: { openapi: '3.1.0', components: { securitySchemes: securitySchemes(api) as never } }
+    })
+    documentSecurity(app)
+    await app.register(fastifyResourceServer, { api: withRoles })
+    const handler = async (): Promise<object> => ({})
+    app.get('/admin', { config: { auth: [scope('read'), roles('admin')] }, handler })
+    app.get('/own', {
+      config: { auth: roles('admin') },
+      schema: { 'x-required-roles': 'see the wiki' } as never,
+      handler
+    })
+    app.get('/read', { config: { auth: scope('read') }, handler })
+    await app.ready()
+    const { paths = {} } = app.swagger() as { paths?: Record<string, { get?: Record<string, unknown> }> }
+    expect(paths['/admin']?.get).toMatchObject({
+      security: [{ oauth: ['read'] }],
+      'x-required-roles': { allOf: ['admin'] }
+    })
+    expect(paths['/own']?.get?.['x-required-roles']).toBe('see the wiki')
+    expect(paths['/read']?.get).not.toHaveProperty('x-required-roles')
   })
 })
 

@@ -3,7 +3,7 @@
  * has, so that one checks the other. It looks at what was sent and at nothing else.
  */
 import { isUtf8 } from 'node:buffer'
-import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose'
+import { compactVerify, createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose'
 import { ISSUER, JWKS, NOW, RESOURCE, TOLERANCE } from './world.js'
 
 type Json = Record<string, unknown>
@@ -33,7 +33,9 @@ export function isObject(value: unknown): value is Json {
 
 export const isText = (value: unknown): value is string => typeof value === 'string' && value.length > 0
 export const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value)
-const isAbsentOr = (is: (value: unknown) => boolean, value: unknown): boolean => value === undefined || is(value)
+/** Missing, or one of the two ways to write that there is no value. */
+const isNothing = (value: unknown): boolean => value === undefined || value === null || value === ''
+const isAbsentOr = (is: (value: unknown) => boolean, value: unknown): boolean => isNothing(value) || is(value)
 
 /** Header and claims of a compact JWS in its one spelling; nothing is verified. */
 export function take(token: string): Jws | undefined {
@@ -51,12 +53,14 @@ export interface Constraints {
   readonly types: readonly (string | undefined)[]
   /** Seconds by which `exp` and `nbf` may be missed. */
   readonly tolerance?: number
+  /** True where a date that is null or an empty text counts as missing; jose takes none such. */
+  readonly mayHaveEmptyDates?: true
 }
 
 /** The same if one of the published keys signed it, and jose says so. */
 export async function verified(
   token: string,
-  { jwks = JWKS, types, tolerance = TOLERANCE }: Constraints
+  { jwks = JWKS, types, tolerance = TOLERANCE, mayHaveEmptyDates }: Constraints
 ): Promise<Jws | undefined> {
   const jws = take(token)
   if (jws === undefined) return undefined
@@ -65,20 +69,27 @@ export async function verified(
   if (!types.includes(type as string) || crit !== undefined || b64 === false) return undefined
   if (kid !== undefined && !(typeof kid === 'string' && kid.length <= 256)) return undefined
   const options = { currentDate: new Date(NOW * 1000), clockTolerance: tolerance }
+  const algorithms = ['EdDSA', 'Ed25519', 'ES256', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']
+  const keys = createLocalJWKSet(jwks as unknown as JSONWebKeySet)
   try {
-    await jwtVerify(token, createLocalJWKSet(jwks as unknown as JSONWebKeySet), {
-      ...options,
-      algorithms: ['EdDSA', 'Ed25519', 'ES256', 'RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']
-    })
+    if (mayHaveEmptyDates) await compactVerify(token, keys, { algorithms })
+    else await jwtVerify(token, keys, { ...options, algorithms })
   } catch {
     return undefined
   }
-  return areDates(jws.claims) ? jws : undefined
+  return areDates(jws.claims) && isCurrent(jws.claims, tolerance) ? jws : undefined
 }
 
 /** jose takes any number for a date, `1e999` too. */
 function areDates(claims: Json): boolean {
   return ['exp', 'nbf', 'iat'].every((name) => isAbsentOr(isNumber, claims[name]))
+}
+
+function isCurrent({ exp, nbf }: Json, tolerance: number): boolean {
+  return (
+    isAbsentOr((value) => (value as number) > NOW - tolerance, exp) &&
+    isAbsentOr((value) => (value as number) <= NOW + tolerance, nbf)
+  )
 }
 
 export function audienceOf(aud: unknown): readonly unknown[] {
@@ -101,9 +112,9 @@ function isDeep(value: unknown, levels: number): boolean {
 /** SPEC of an access token's claims, of a JWT or of an introspection answer, and that `read` is granted to a bearer. */
 export function isGrant(claims: Json, { required }: Rules): boolean {
   const { iss, aud, exp, nbf, iat, auth_time: authTime, cnf, token_type: type, scope, scp } = claims
-  const scopes = scope === undefined ? scp : scope
+  const scopes = scope ?? scp
   return (
-    required.every((name) => claims[name] !== undefined) &&
+    required.every((name) => !isNothing(claims[name])) &&
     !isDeep(claims, MAX_DEPTH) &&
     ['iss', 'sub', 'jti', 'client_id'].every((name) => isAbsentOr(isText, claims[name])) &&
     [exp, nbf, iat, authTime].every((date) => isAbsentOr(isNumber, date)) &&
@@ -112,11 +123,10 @@ export function isGrant(claims: Json, { required }: Rules): boolean {
     isAbsentOr((value) => value === ISSUER, iss) &&
     audienceOf(aud).every((one) => typeof one === 'string') &&
     audienceOf(aud).includes(RESOURCE) &&
-    isAbsentOr((value) => (value as number) > NOW - TOLERANCE, exp) &&
-    isAbsentOr((value) => (value as number) <= NOW + TOLERANCE, nbf) &&
+    isCurrent(claims, TOLERANCE) &&
     isAbsentOr((value) => (value as number) <= NOW + 60, iat) &&
     // A plain bearer token is bound to nothing.
-    cnf === undefined &&
+    isNothing(cnf) &&
     !(typeof type === 'string' && /^dpop$/i.test(type)) &&
     grantsRead(scopes)
   )
@@ -136,8 +146,8 @@ export function isAccessKind({ typ, token_type: type, token_use: use, tokenName:
   return (
     !isOther(typ) &&
     !isOther(type) &&
-    isAbsentOr((one) => /^(access|access_token)$/i.test(word(one)), use) &&
-    isAbsentOr((one) => /^access_token$/i.test(word(one)), name)
+    (use === undefined || /^(access|access_token)$/i.test(word(use))) &&
+    (name === undefined || /^access_token$/i.test(word(name)))
   )
 }
 
@@ -147,9 +157,7 @@ export function isLegacyAccessToken(claims: Json): boolean {
   if (/^(access|access_token)$/i.test(word(use)) || /^access_token$/i.test(word(name))) return true
   if (['at_hash', 'c_hash', 's_hash', 'events'].some((one) => claims[one] !== undefined)) return false
   if (!isAccessKind(claims)) return false
-  const isScoped = ['scope', 'scp', 'scopes'].some(
-    (one) => Array.isArray(claims[one]) || typeof claims[one] === 'string'
-  )
+  const isScoped = ['scope', 'scp', 'scopes'].some((one) => Array.isArray(claims[one]) || isText(claims[one]))
   const clients = ['client_id', 'azp', 'cid', 'appid'].map((one) => claims[one]).filter(isText)
   if (nonce !== undefined && !(isScoped && clients.length > 0)) return false
   return isScoped || (clients.length > 0 && !clients.includes(RESOURCE))

@@ -51,7 +51,7 @@ async function expectedOfBearer(lines: readonly string[], tokenProfile: 'rfc9068
   const token = /^bearer +([\w.~+/-]+=*)$/i.exec(line)?.[1]
   if (token === undefined || another !== undefined || token.length > 16_384) return 'refused'
   const legacy = tokenProfile === 'legacy' ? ['application/jwt', undefined] : []
-  const jws = await verified(token, { types: ['application/at+jwt', ...legacy] })
+  const jws = await verified(token, { types: ['application/at+jwt', ...legacy], mayHaveEmptyDates: true })
   const required = ['iss', 'aud', 'exp', ...(tokenProfile === 'legacy' ? [] : ['sub', 'client_id', 'iat', 'jti'])]
   if (jws === undefined || !isGrant(jws.claims, { required })) return 'refused'
   return tokenProfile === 'legacy' && !isLegacyAccessToken(jws.claims) ? 'refused' : 'accepted'

@@ -65,9 +65,16 @@ describe('what a token grants', () => {
     expect(await outcome(server, granting(value))).toEqual(refused('DEN-11', 'claim'))
   })
 
-  const others = [1, true, null, {}, { read: true }, [1], ['read', null], [['read']]]
+  const others = [1, true, {}, { read: true }, [1], ['read', null], [['read']]]
   test.each(others)('SCP-03 DEN-11 (RFC 9068 §2.2.3): the claim %j is of the wrong type', async (value) => {
     expect(await outcome(server, granting(value))).toEqual(refused('DEN-11', 'claim'))
+  })
+
+  test('SCP-03: the claim null is as if missing: no scope is granted', async () => {
+    expect(await scopesOf(null)).toEqual([])
+    expect(await outcome(server, granting(null))).toEqual(insufficient('read'))
+    const later = bearer(accessToken({ claims: { scope: null, scp: 'read' } }))
+    expect(await outcome(server, later)).toEqual(granted)
   })
 
   test('SCP-04 (RFC 9068 §2.2.3): of an array each element is one scope', async () => {

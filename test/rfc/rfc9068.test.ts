@@ -183,6 +183,15 @@ describe('RFC 9068 §2.2: claims that must be there', () => {
     }
   )
 
+  test('ATV-08: a required claim that is null or empty is refused; nbf and cnf may be so (RFC 9068 §2.2)', async () => {
+    for (const nothing of [null, '']) {
+      for (const name of ['exp', 'sub', 'client_id', 'iat', 'jti'])
+        expect(await answerTo({ claims: { [name]: nothing } }), name).toEqual(claim)
+      expect(await answerTo({ claims: { aud: nothing } })).toEqual(audience)
+      expect(await answerTo({ claims: { nbf: nothing, cnf: nothing, auth_time: nothing } })).toEqual(granted)
+    }
+  })
+
   test('ATV-08: nothing else need be there', async () => {
     const token = { claims: { scope: undefined } }
     expect(await outcome(server, bearer(accessToken(token)), () => {})).toEqual(granted)

@@ -230,6 +230,8 @@ describe('INT-19 (RFC 9701 §5): what an answer must be', () => {
     ['exp ahead', { exp: 1_750_000_001 }],
     ['exp within the tolerance', { exp: 1_750_000_000 - 29 }],
     ['nbf within the tolerance', { nbf: 1_750_000_030 }],
+    ['exp and nbf null', { exp: null, nbf: null }],
+    ['exp and nbf empty', { exp: '', nbf: '' }],
     ['further claims', { jti: 'j', sub: 's', active: false, scope: 'admin' }]
   ])('INT-19: %s is accepted', async (_, claims) => {
     const { issuer, api } = await start({ claims })
@@ -261,6 +263,7 @@ describe('INT-19 (RFC 9701 §5): what an answer must be', () => {
     ['an empty audience', { claims: { aud: '' } }],
     ['an audience that is an object', { claims: { aud: { api: true } } }],
     ['no iat', { claims: { iat: undefined } }],
+    ['an iat that is null', { claims: { iat: null } }],
     ['an iat that is a text', { claims: { iat: '1750000000' } }],
     ['an iat more than a minute ahead', { claims: { iat: 1_750_000_061 } }],
     ['an exp that has passed', { claims: { exp: 1_750_000_000 - 30 } }],

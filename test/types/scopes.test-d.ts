@@ -9,6 +9,7 @@ import * as koa from '../../adapters/koa.js'
 import {
   type Access,
   type Awaitable,
+  anyRole,
   anyScope,
   type Check,
   claims,
@@ -17,6 +18,7 @@ import {
   type ResourceRequest,
   type ResourceServer,
   resourceServer,
+  roles,
   scope,
   skipPreflight
 } from '../../src/index.js'
@@ -71,7 +73,44 @@ for (const api of [typed, listed]) {
   hono.protectedResourceMetadata(api, open)
   fastify.protectedResourceMetadata(api, open)
 }
-open.protect(scope('anything'))
+open.protect(scope('anything'), roles('anything'))
+
+const withRoles = resourceServer({ ...options, scopes: ['orders:read'], roles: ['admin', 'staff'] })
+expectTypeOf(withRoles).toEqualTypeOf<ResourceServer<'orders:read', 'admin' | 'staff'>>()
+expectTypeOf(resourceServer<'orders:read', 'admin'>(options)).toEqualTypeOf<ResourceServer<'orders:read', 'admin'>>()
+// A check for every request does not say which roles there are.
+expectTypeOf(resourceServer({ ...options, checks: [roles('admin'), scope('a')] })).toEqualTypeOf<ResourceServer<'a'>>()
+typed.protect(roles('anything'))
+withRoles.protect(scope('orders:read'), roles('admin', 'staff'), anyRole('staff'), optional)
+void withRoles.enforce(access, request, roles('admin'))
+// @ts-expect-error a misspelt role
+withRoles.protect(roles('admni'))
+// @ts-expect-error a misspelt role beside a good one
+withRoles.protect(anyRole('admin', 'stuff'))
+// @ts-expect-error a scope in place of a role
+withRoles.protect(roles('orders:read'))
+// @ts-expect-error a role in place of a scope
+withRoles.protect(scope('admin'))
+// @ts-expect-error a misspelt role, for one request
+void withRoles.authorize(request, roles('admni'))
+// @ts-expect-error a misspelt role, inside a handler
+void withRoles.enforce(access, request, roles('admni'))
+express.protect(withRoles, roles('admin'))
+// @ts-expect-error a misspelt role
+express.protect(withRoles, roles('admni'))
+koa.protect(withRoles, roles('admin'))
+// @ts-expect-error a misspelt role
+koa.protect(withRoles, roles('admni'))
+fastify.protect(withRoles, roles('admin'))
+// @ts-expect-error a misspelt role
+fastify.protect(withRoles, roles('admni'))
+fetchAdapter.protect(withRoles, roles('admin'))
+// @ts-expect-error a misspelt role
+fetchAdapter.protect(withRoles, roles('admni'))
+hono.protect(withRoles, roles('admin'))
+// @ts-expect-error a misspelt role
+hono.protect(withRoles, roles('admni'))
+express.protectedResourceMetadata(withRoles)
 // @ts-expect-error misspelt in a check for every request
 resourceServer<'a' | 'b'>({ ...options, checks: [scope('c')] })
 // @ts-expect-error misspelt in the list itself
@@ -107,6 +146,8 @@ access.subject = 'somebody'
 // @ts-expect-error read-only
 access.scopes.push('admin')
 // @ts-expect-error read-only
+access.roles.push('admin')
+// @ts-expect-error read-only
 access.claims.tier = 'gold'
 
 // Options that cannot be meant do not compile.
@@ -114,5 +155,7 @@ access.claims.tier = 'gold'
 resourceServer({ issuers: ['https://as.example.com'] })
 // @ts-expect-error no symmetric algorithm
 resourceServer({ ...options, issuers: [{ issuer: 'https://as.example.com', algorithms: ['HS256'] }] })
+// @ts-expect-error several claims together are { all: […] }
+resourceServer({ ...options, issuers: [{ issuer: 'https://as.example.com', rolesClaim: { any: ['a'] } }] })
 // @ts-expect-error a misspelt option
 resourceServer({ ...options, clockTolerence: 5 })
