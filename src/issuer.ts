@@ -141,10 +141,10 @@ export function createIssuer(
       : createFleet<DatedKeySet>(shared, {
           purpose: 'jwks',
           parts: partsOf(settings),
-          read: (text, fetchedAt, freshFor) => {
+          read: (text, fetchedAt, freshFor, servedAt) => {
             const set = readKeySet(JSON.parse(text), keyEvents)
             if (set.size === 0) throw new TypeError('no usable key')
-            return { ...set, isSecondHand: true, ...dates(fetchedAt, freshFor) }
+            return { ...set, isSecondHand: true, ...dates(fetchedAt, freshFor, servedAt) }
           },
           now,
           maxFreshFor: KEYS_FRESH_FOR.max,
@@ -204,7 +204,8 @@ export function createIssuer(
         retryAfter: droppedAt + DROPPED_FOR - since
       })
     const { url, answer } = await locateKeySet(again)
-    const set = { ...readPublishedKeySet(answer, url, keyEvents), ...dates(since, lifetime(answer.cacheControl)) }
+    const dated = dates(since, lifetime(answer.cacheControl), readDate(answer.date))
+    const set = { ...readPublishedKeySet(answer, url, keyEvents), ...dated }
     return { document: set, text: answer.body }
   }
 
@@ -328,6 +329,12 @@ function lifetime(cacheControl: string): number {
   const maxAge = /(?:^|[\s,])max-age="?(\d{1,9})/.exec(cacheControl)?.[1]
   if (maxAge === undefined) return KEYS_FRESH_FOR.default
   return Math.min(KEYS_FRESH_FOR.max, Math.max(KEYS_FRESH_FOR.min, Number(maxAge)))
+}
+
+/** Seconds since the epoch of a `Date` field (RFC 9110 §6.6.1); undefined for what is not a date. */
+function readDate(field: string): number | undefined {
+  const milliseconds = Date.parse(field)
+  return Number.isNaN(milliseconds) ? undefined : milliseconds / 1000
 }
 
 /**

@@ -14,6 +14,8 @@ export interface Dated {
   readonly fetchedAt: number
   readonly refreshAt: number
   readonly freshUntil: number
+  /** The `Date` of the answer: seconds since the epoch by the source's clock. undefined where it sent none that can be read. */
+  readonly servedAt?: number | undefined
 }
 
 export type Source<T> = (butNot?: T) => Awaitable<T>

@@ -104,7 +104,10 @@ export function watch<T extends Dated>({
       if (held !== undefined && overtaken) return held
       finished = attempt
       error = undefined
-      if (text !== undefined) fleet?.publish({ text, fetchedAt: document.fetchedAt, freshUntil: document.freshUntil })
+      if (text !== undefined) {
+        const { fetchedAt, freshUntil, servedAt } = document
+        fleet?.publish({ text, fetchedAt, freshUntil, servedAt })
+      }
       return hold(document)
     } catch (cause) {
       if (attempt > finished) error = cause
@@ -176,9 +179,10 @@ function describe(error: unknown): string {
 }
 
 /** @param freshFor seconds */
-export function dates(fetchedAt: number, freshFor: number): Dated {
+export function dates(fetchedAt: number, freshFor: number, servedAt?: number): Dated {
   return {
     fetchedAt,
+    servedAt,
     refreshAt: fetchedAt + freshFor * (REFRESH_AT + (Math.random() - 0.5) / 5),
     freshUntil: fetchedAt + freshFor
   }
