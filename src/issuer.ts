@@ -29,6 +29,8 @@ const METADATA_STALE_FOR = 24 * 3600
 /** Minimum seconds between dropping a key set for want of room and fetching it again. */
 const DROPPED_FOR = 30
 const MAX_WARNINGS = 10
+/** Fraction of the deadline for which a renewal of metadata is waited for, where older ones may serve: the keys need the rest. */
+const SILENT_AT = 0.4
 
 interface Metadata extends Dated {
   readonly document: AuthorizationServerMetadata
@@ -123,6 +125,7 @@ export function createIssuer(
     accept: ({ document }) => warnAboutMetadata(document, resource, warn),
     now,
     staleFor: METADATA_STALE_FOR,
+    patience: SILENT_AT * http.patience,
     fleet: metadataFleet
   })
 
@@ -203,7 +206,11 @@ export function createIssuer(
       throw new Unavailable('jwks', 'the key set was dropped because key sets of all issuers took too much memory', {
         retryAfter: droppedAt + DROPPED_FOR - since
       })
-    const { url, answer } = await locateKeySet(again)
+    const started = performance.now()
+    // A set that may still serve must do so within the deadline of the request that waits for this one.
+    const left = (): number =>
+      keys.held() === undefined ? http.patience : Math.max(0, http.patience - (performance.now() - started))
+    const { url, answer } = await locateKeySet(again, left)
     const dated = dates(since, lifetime(answer.cacheControl), readDate(answer.date))
     const set = { ...readPublishedKeySet(answer, url, keyEvents), ...dated }
     return { document: set, text: answer.body }
@@ -212,6 +219,7 @@ export function createIssuer(
   const getKeySet = (
     url: string,
     again: boolean,
+    within: number,
     credentials: Readonly<Record<string, string>> = {}
   ): Promise<Answer> =>
     http({
@@ -222,22 +230,27 @@ export function createIssuer(
         accept: 'application/json, application/jwk-set+json',
         ...(again && { 'cache-control': 'no-cache' })
       },
-      dependency: 'jwks'
+      dependency: 'jwks',
+      within
     })
 
   /** The answer, and who gave it. Where the key set is no more, the metadata may say by now where it is. */
-  const locateKeySet = async (again: boolean): Promise<{ readonly url: string; readonly answer: Answer }> => {
+  const locateKeySet = async (
+    again: boolean,
+    left: () => number
+  ): Promise<{ readonly url: string; readonly answer: Answer }> => {
     if (settings.jwksUri !== undefined) {
       const url = settings.jwksUri
       // Of the issuer and not of the first settings: a resolver's latest answer has the function that counts.
-      return { url, answer: await getKeySet(url, again, await jwksAuthFields(issuer.settings, callbackTimeout)) }
+      const credentials = await jwksAuthFields(issuer.settings, callbackTimeout)
+      return { url, answer: await getKeySet(url, again, left(), credentials) }
     }
     const known = await metadata.source()
     const url = requireEndpoint(known.document, 'jwks_uri', settings)
-    const answer = await getKeySet(url, again)
+    const answer = await getKeySet(url, again, left())
     if (answer.status < 400 || answer.status > 499) return { url, answer }
     const moved = await currentJwksUri(known, url)
-    return moved === url ? { url, answer } : { url: moved, answer: await getKeySet(moved, again) }
+    return moved === url ? { url, answer } : { url: moved, answer: await getKeySet(moved, again, left()) }
   }
 
   /** Bounded as any question about the metadata is. Where they cannot be had, what is known stands. */

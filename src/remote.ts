@@ -156,7 +156,8 @@ function inBackground<T>(source: Source<T>, then: (document: T) => void): void {
 
 /**
  * In an outage the last good document goes on serving for `staleFor` seconds past its freshness, and while attempts to
- * renew it fail nobody waits for the next one. It is never returned to a caller it disappointed: in an outage an
+ * renew it fail nobody waits for the next one. An attempt that is silent for `patience` counts as one that fails: its
+ * caller may have another document to wait for, and one deadline for both. It is never returned to a caller it disappointed: in an outage an
  * unknown key is unknowable, which is an error and not a no.
  *
  * @param last  the document that was loaded last, in the background too: an older one must not come back
@@ -164,7 +165,7 @@ function inBackground<T>(source: Source<T>, then: (document: T) => void): void {
  */
 export function staleOnError<T extends Dated>(
   source: Source<T>,
-  { now, staleFor, last, failing }: StaleOptions<T>
+  { now, staleFor, patience, last, failing }: StaleOptions<T>
 ): Source<T> {
   const stale = (butNot: T | undefined): T | undefined => {
     const document = last()
@@ -172,6 +173,21 @@ export function staleOnError<T extends Dated>(
       ? document
       : undefined
   }
+  /** True while an attempt is under way that has been silent for `patience`. */
+  let isSilent = false
+  const inTime = (attempt: Promise<T>, butNot: T | undefined, within: number): Promise<T> =>
+    new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        const document = stale(butNot)
+        if (document === undefined) return
+        isSilent = true
+        resolve(document)
+      }, within)
+      attempt.then(resolve, reject).finally(() => {
+        clearTimeout(timer)
+        isSilent = false
+      })
+    })
   return (butNot) => {
     const instead = (error: unknown): T => {
       const document = stale(butNot)
@@ -187,10 +203,12 @@ export function staleOnError<T extends Dated>(
     }
     if (!isPromise(result)) return result
     const settled = result.catch(instead)
-    const document = wasFailing ? stale(butNot) : undefined
-    if (document === undefined) return settled
-    settled.catch(() => undefined)
-    return document
+    const document = stale(butNot)
+    if (document !== undefined && (wasFailing || isSilent)) {
+      settled.catch(() => undefined)
+      return document
+    }
+    return document === undefined || patience === undefined ? settled : inTime(settled, butNot, patience)
   }
 }
 
@@ -198,6 +216,8 @@ export interface StaleOptions<T> {
   readonly now: Clock
   /** Seconds. */
   readonly staleFor: number
+  /** Milliseconds. Default: an attempt is waited for until it ends. */
+  readonly patience?: number | undefined
   readonly last: () => T | undefined
   readonly failing: () => boolean
 }

@@ -65,6 +65,8 @@ export interface WatchOptions<T extends Dated> {
   readonly now: () => number
   /** Seconds. */
   readonly staleFor: number
+  /** Milliseconds that an attempt is waited for, where an older document may serve. Default: until it ends. */
+  readonly patience?: number
   readonly fleet?: Fleet<T> | undefined
   /** True where misses go through `look`, which the caller bounds, and never through `source`. */
   readonly looks?: boolean
@@ -75,6 +77,7 @@ export function watch<T extends Dated>({
   accept,
   now,
   staleFor,
+  patience,
   fleet,
   looks = false
 }: WatchOptions<T>): Watched<T> {
@@ -132,7 +135,7 @@ export function watch<T extends Dated>({
     const bounded = throttled(attempts, fleet, { now, held: last, failing, newer: adopted })
     return staleOnError(fresh(coalesced(bounded), now, last), stale)
   }
-  const stale = { now, staleFor, last, failing }
+  const stale = { now, staleFor, patience, last, failing }
   let source = chain()
   const refreshing = coalesced(async () => {
     const document = await observed(true)

@@ -724,6 +724,35 @@ describe('KEY-08 (RFC 9111 §4.2.4): an outage', () => {
     expect(api.health().status).toBe('failed')
   })
 
+  test('KEY-08 (RFC 9111 §4.2.4): the first request is served where metadata and keys are past their time and the server is silent about both', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer], http: { timeout: 2, deadline: 2 } })
+    const known = issuer.token({ claims: { exp: bed.clock.now() + 9999 } })
+    expect(await ask(api, known)).toEqual(granted)
+    // Past the time of the metadata, and within that in which old keys may serve.
+    bed.clock.advance(3601)
+    for (const endpoint of ['metadata', 'jwks'] as const) issuer.hold(endpoint)
+    issuer.reset()
+    expect(await Promise.all([ask(api, issuer.token()), ask(api, known)])).toEqual([granted, granted])
+    expect([issuer.count('metadata'), issuer.count('jwks')]).toEqual([1, 1])
+    // An unknown key cannot be told from a new one meanwhile.
+    expect(await ask(api, issuer.token({ key: strangeKey('x') }))).toEqual(denial.unavailable)
+  })
+
+  test('KEY-08 (RFC 9111 §4.2.4): keys are renewed by the old metadata while the server is silent about the metadata', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer], http: { timeout: 5, deadline: 5 } })
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    bed.clock.advance(3601)
+    issuer.rotate('switch')
+    issuer.hold('metadata')
+    issuer.reset()
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    expect([issuer.count('metadata'), issuer.count('jwks')]).toEqual([1, 1])
+    // The keys came while the attempt at the metadata was under way, not after it.
+    expect(api.health().issuers[0]?.metadata.error).toBeUndefined()
+  })
+
   test('KEY-08 (RFC 9111 §4.2.4): once it is known, nobody waits for the attempts to end it', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
