@@ -3,7 +3,13 @@
  * nothing is fetched before it is needed, and what settings give is never fetched.
  */
 import { andThen } from './awaitable.js'
-import { createDiscovery, readMetadata, requireEndpoint, requireIntrospectionEndpoint } from './discovery.js'
+import {
+  createDiscovery,
+  readMetadata,
+  requireEndpoint,
+  requireIntrospectionEndpoint,
+  weighMetadata
+} from './discovery.js'
 import { Unavailable } from './errors.js'
 import { createFleet } from './fleet.js'
 import { type Answer, describeStatus, type Http } from './http.js'
@@ -64,7 +70,7 @@ export interface Issuer {
   metadata(): Awaitable<AuthorizationServerMetadata>
   introspectionEndpoint(): Awaitable<string>
   readonly limits: Limits
-  /** Keys from the settings do not count. */
+  /** With the metadata. Keys from the settings do not count. */
   readonly heldKeys: HeldKeys
   /** Loads what verification will need. */
   ready(): Promise<void>
@@ -116,13 +122,18 @@ export function createIssuer(
       staleFor: METADATA_STALE_FOR
     })
   const discover = createDiscovery(settings, http)
+  let metadataBytes = 0
   const metadata = watch<Metadata>({
     load: async () => {
       const since = now()
       const { document, text } = await discover()
       return { document: { document, ...dates(since, METADATA_FRESH_FOR) }, text }
     },
-    accept: ({ document }) => warnAboutMetadata(document, resource, warn),
+    accept: ({ document }) => {
+      warnAboutMetadata(document, resource, warn)
+      metadataBytes = weighMetadata(document)
+      keyMemory.grew(metadataBytes)
+    },
     now,
     staleFor: METADATA_STALE_FOR,
     patience: SILENT_AT * http.patience,
@@ -178,10 +189,12 @@ export function createIssuer(
   })
   const heldKeys: { -readonly [K in keyof HeldKeys]: HeldKeys[K] } = {
     get bytes() {
-      return settings.jwks ? 0 : (keys.held()?.bytes() ?? 0)
+      return (settings.jwks ? 0 : (keys.held()?.bytes() ?? 0)) + (metadata.held() ? metadataBytes : 0)
     },
     used: 0,
     drop: () => {
+      metadata.drop()
+      if (settings.jwks) return
       keys.drop()
       droppedAt = now()
       previous = new Set()
@@ -279,9 +292,13 @@ export function createIssuer(
     keySetSettledUntil: () => keys.held()?.refreshAt ?? Number.NEGATIVE_INFINITY,
     keySetVersion: () => version,
     metadata: () => andThen(metadata.source(), ({ document }) => document),
-    introspectionEndpoint: () =>
-      settings.introspection?.endpoint ??
-      andThen(metadata.source(), ({ document }) => requireIntrospectionEndpoint(document, issuer.settings)),
+    introspectionEndpoint: () => {
+      heldKeys.used = keyMemory.use()
+      return (
+        settings.introspection?.endpoint ??
+        andThen(metadata.source(), ({ document }) => requireIntrospectionEndpoint(document, issuer.settings))
+      )
+    },
     limits,
     heldKeys,
     ready: async () => {

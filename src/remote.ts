@@ -42,6 +42,18 @@ const MAX_RETRY_AFTER = 300
 /** The document that was loaded last, where it may have come some other way than through the decorator. */
 type Last<T> = () => T | undefined
 
+/** Remembers the document that was loaded last, unless `latest` does: an overtaken one would be held beside it. */
+function remember<T>(latest: Last<T> | undefined): { readonly last: Last<T>; readonly hold: (document: T) => T } {
+  let loaded: T | undefined
+  return {
+    last: latest ?? (() => loaded),
+    hold: (document) => {
+      if (latest === undefined) loaded = document
+      return document
+    }
+  }
+}
+
 /**
  * Bounds how often the document is fetched, whatever is asked: in each window one attempt for a document that
  * disappointed and one for renewal, so that a flood of unknown keys never uses up the renewal. It remembers how its
@@ -57,7 +69,7 @@ export function cooled<T>(
   latest?: Last<T>
 ): Source<T> {
   const attemptedAt = { miss: Number.NEGATIVE_INFINITY, renewal: Number.NEGATIVE_INFINITY }
-  let loaded: T | undefined
+  const { last: lastLoaded, hold } = remember(latest)
   let failures = 0
   let failure: Failure | undefined
   return (butNot) => {
@@ -65,7 +77,7 @@ export function cooled<T>(
     if (failure && isWithin(time, failure.at, failure.at + failure.backoff)) throw stillFailing(failure, time)
     const purpose = butNot === undefined ? 'renewal' : 'miss'
     const at = attemptedAt[purpose]
-    const last = latest ? latest() : loaded
+    const last = lastLoaded()
     const until = at + (butNot === undefined ? window : missWindow)
     if (last !== undefined && failure === undefined && isWithin(time, at, until)) return last
     attemptedAt[purpose] = time
@@ -73,8 +85,7 @@ export function cooled<T>(
       (document) => {
         failures = 0
         failure = undefined
-        loaded = document
-        return document
+        return hold(document)
       },
       (error: unknown) => {
         const most = Math.min(window, firstBackoff * 2 ** failures++)
@@ -126,14 +137,10 @@ export function coalesced<T>(source: Source<T>): Source<T> {
  * waits for. No timer runs: a process without traffic asks nothing.
  */
 export function fresh<T extends Dated>(source: Source<T>, now: Clock, latest?: Last<T>): Source<T> {
-  let loaded: T | undefined
-  const hold = (document: T): T => {
-    loaded = document
-    return document
-  }
+  const { last, hold } = remember(latest)
   return (butNot) => {
     const time = now()
-    const held = latest ? latest() : loaded
+    const held = last()
     if (held === undefined || held === butNot || !isWithin(time, held.fetchedAt, held.freshUntil)) {
       const result = source(butNot)
       return isPromise(result) ? result.then(hold) : hold(result)
