@@ -253,6 +253,11 @@ function isNested(value: unknown): value is object {
   return typeof value === 'object' && value !== null
 }
 
+/** Bytes, about, that a document holds as it is kept. */
+export function weighMetadata(document: AuthorizationServerMetadata): number {
+  return Object.entries(document).reduce((bytes, [name, value]) => bytes + weigh(name) + weigh(value), 0)
+}
+
 /** About how many bytes a flat value holds. */
 function weigh(value: unknown): number {
   if (typeof value === 'string') return OVERHEAD + 2 * value.length

@@ -33,6 +33,7 @@ interface Snapshot {
   readonly text: string
   readonly fetchedAt: number
   readonly freshUntil: number
+  readonly servedAt?: number | undefined
 }
 
 export interface Fleet<T> {
@@ -51,7 +52,7 @@ export interface FleetOptions<T> {
   /** Of which issuer, and where it is. */
   readonly parts: readonly string[]
   /** The document of a text, dated. @throws for one that is of no use */
-  readonly read: (text: string, fetchedAt: number, freshFor: number) => T
+  readonly read: (text: string, fetchedAt: number, freshFor: number, servedAt: number | undefined) => T
   readonly now: () => number
   /** Seconds that such a document is fresh at most, and may serve after that. */
   readonly maxFreshFor: number
@@ -101,8 +102,9 @@ export function createFleet<T>(
       if (snapshot === undefined) return undefined
       if (snapshot.fetchedAt > newest) deniedSince = undefined
       newest = Math.max(newest, snapshot.fetchedAt)
+      const { text, fetchedAt, freshUntil, servedAt } = snapshot
       try {
-        return read(snapshot.text, snapshot.fetchedAt, snapshot.freshUntil - snapshot.fetchedAt)
+        return read(text, fetchedAt, freshUntil - fetchedAt, servedAt)
       } catch {
         // Another release may have found it good.
         return undefined
@@ -125,9 +127,14 @@ export function createFleet<T>(
 
 /** undefined for what is no snapshot as this release makes them. */
 function parse(text: string | undefined): Snapshot | undefined {
-  const { text: document, fetchedAt, freshUntil } = parseObject(text ?? '') ?? {}
+  const { text: document, fetchedAt, freshUntil, servedAt } = parseObject(text ?? '') ?? {}
   return typeof document === 'string' && Number.isFinite(fetchedAt) && Number.isFinite(freshUntil)
-    ? { text: document, fetchedAt: fetchedAt as number, freshUntil: freshUntil as number }
+    ? {
+        text: document,
+        fetchedAt: fetchedAt as number,
+        freshUntil: freshUntil as number,
+        servedAt: Number.isFinite(servedAt) ? (servedAt as number) : undefined
+      }
     : undefined
 }
 

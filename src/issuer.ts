@@ -3,7 +3,13 @@
  * nothing is fetched before it is needed, and what settings give is never fetched.
  */
 import { andThen } from './awaitable.js'
-import { createDiscovery, readMetadata, requireEndpoint, requireIntrospectionEndpoint } from './discovery.js'
+import {
+  createDiscovery,
+  readMetadata,
+  requireEndpoint,
+  requireIntrospectionEndpoint,
+  weighMetadata
+} from './discovery.js'
 import { Unavailable } from './errors.js'
 import { createFleet } from './fleet.js'
 import { type Answer, describeStatus, type Exchange, type Http } from './http.js'
@@ -30,6 +36,8 @@ const METADATA_STALE_FOR = 24 * 3600
 /** Minimum seconds between dropping a key set for want of room and fetching it again. */
 const DROPPED_FOR = 30
 const MAX_WARNINGS = 10
+/** Fraction of the deadline for which a renewal of metadata is waited for, where older ones may serve: the keys need the rest. */
+const SILENT_AT = 0.4
 
 interface Metadata extends Dated {
   readonly document: AuthorizationServerMetadata
@@ -65,7 +73,7 @@ export interface Issuer {
   readonly limits: Limits
   /** What shows whether a 400 of the introspection endpoint is about a token. */
   readonly evidence: IntrospectionEvidence
-  /** Keys from the settings do not count. */
+  /** With the metadata. Keys from the settings do not count. */
   readonly heldKeys: HeldKeys
   /** Loads what verification will need. */
   ready(): Promise<void>
@@ -117,15 +125,21 @@ export function createIssuer(
       staleFor: METADATA_STALE_FOR
     })
   const discover = createDiscovery(settings, http)
+  let metadataBytes = 0
   const metadata = watch<Metadata>({
     load: async () => {
       const since = now()
       const { document, text } = await discover()
       return { document: { document, ...dates(since, METADATA_FRESH_FOR) }, text }
     },
-    accept: ({ document }) => warnAboutMetadata(document, resource, warn),
+    accept: ({ document }) => {
+      warnAboutMetadata(document, resource, warn)
+      metadataBytes = weighMetadata(document)
+      keyMemory.grew(metadataBytes)
+    },
     now,
     staleFor: METADATA_STALE_FOR,
+    patience: SILENT_AT * http.patience,
     fleet: metadataFleet
   })
 
@@ -144,10 +158,10 @@ export function createIssuer(
       : createFleet<DatedKeySet>(shared, {
           purpose: 'jwks',
           parts: partsOf(settings),
-          read: (text, fetchedAt, freshFor) => {
+          read: (text, fetchedAt, freshFor, servedAt) => {
             const set = readKeySet(JSON.parse(text), keyEvents)
             if (set.size === 0) throw new TypeError('no usable key')
-            return { ...set, isSecondHand: true, ...dates(fetchedAt, freshFor) }
+            return { ...set, isSecondHand: true, ...dates(fetchedAt, freshFor, servedAt) }
           },
           now,
           maxFreshFor: KEYS_FRESH_FOR.max,
@@ -172,10 +186,12 @@ export function createIssuer(
   const looks = createLooks<DatedKeySet>({ ...keys, now, deadline })
   const heldKeys: { -readonly [K in keyof HeldKeys]: HeldKeys[K] } = {
     get bytes() {
-      return settings.jwks ? 0 : (keys.held()?.bytes() ?? 0)
+      return (settings.jwks ? 0 : (keys.held()?.bytes() ?? 0)) + (metadata.held() ? metadataBytes : 0)
     },
     used: 0,
     drop: () => {
+      metadata.drop()
+      if (settings.jwks) return
       keys.drop()
       droppedAt = now()
       previous = new Set()
@@ -200,28 +216,34 @@ export function createIssuer(
       throw new Unavailable('jwks', 'the key set was dropped because key sets of all issuers took too much memory', {
         retryAfter: droppedAt + DROPPED_FOR - since
       })
-    const { url, answer } = await locateKeySet(again)
+    const started = performance.now()
+    // A set that may still serve must do so within the deadline of the request that waits for this one.
+    const left = (): number =>
+      keys.held() === undefined ? http.patience : Math.max(0, http.patience - (performance.now() - started))
+    const { url, answer } = await locateKeySet(again, left)
     const published = readPublishedKeySet(answer, url, keyEvents, settings.jwksAuth !== undefined)
-    const set = { ...published, ...dates(since, lifetime(answer.cacheControl)) }
+    const set = { ...published, ...dates(since, lifetime(answer.cacheControl), readDate(answer.date)) }
     return { document: set, text: answer.body }
   }
 
   /** The answer, and who gave it. Where the key set is no more, the metadata may say by now where it is. */
-  const locateKeySet = async (again: boolean): Promise<{ readonly url: string; readonly answer: Answer }> => {
+  const locateKeySet = async (
+    again: boolean,
+    left: () => number
+  ): Promise<{ readonly url: string; readonly answer: Answer }> => {
     if (settings.jwksUri !== undefined) {
       const url = settings.jwksUri
       // Of the issuer and not of the first settings: a resolver's latest answer has the function that counts.
-      return {
-        url,
-        answer: await http(keySetExchange(url, again, await jwksAuthFields(issuer.settings, callbackTimeout)))
-      }
+      const credentials = await jwksAuthFields(issuer.settings, callbackTimeout)
+      return { url, answer: await http({ ...keySetExchange(url, again, credentials), within: left() }) }
     }
     const known = await metadata.source()
     const url = requireEndpoint(known.document, 'jwks_uri', settings)
-    const answer = await http(keySetExchange(url, again))
+    const ask = (from: string): Promise<Answer> => http({ ...keySetExchange(from, again), within: left() })
+    const answer = await ask(url)
     if (answer.status < 400 || answer.status > 499) return { url, answer }
     const moved = await currentJwksUri(known, url)
-    return moved === url ? { url, answer } : { url: moved, answer: await http(keySetExchange(moved, again)) }
+    return moved === url ? { url, answer } : { url: moved, answer: await ask(moved) }
   }
 
   /** Bounded as any question about the metadata is. Where they cannot be had, what is known stands. */
@@ -250,9 +272,13 @@ export function createIssuer(
     keySetSettledUntil: () => keys.held()?.refreshAt ?? Number.NEGATIVE_INFINITY,
     keySetVersion: () => version,
     metadata: () => andThen(metadata.source(), ({ document }) => document),
-    introspectionEndpoint: () =>
-      settings.introspection?.endpoint ??
-      andThen(metadata.source(), ({ document }) => requireIntrospectionEndpoint(document, issuer.settings)),
+    introspectionEndpoint: () => {
+      heldKeys.used = keyMemory.use()
+      return (
+        settings.introspection?.endpoint ??
+        andThen(metadata.source(), ({ document }) => requireIntrospectionEndpoint(document, issuer.settings))
+      )
+    },
     limits,
     evidence: createIntrospectionEvidence(),
     heldKeys,
@@ -316,6 +342,12 @@ function lifetime(cacheControl: string): number {
   const maxAge = /(?:^|[\s,])max-age="?(\d{1,9})/.exec(cacheControl)?.[1]
   if (maxAge === undefined) return KEYS_FRESH_FOR.default
   return Math.min(KEYS_FRESH_FOR.max, Math.max(KEYS_FRESH_FOR.min, Number(maxAge)))
+}
+
+/** Seconds since the epoch of a `Date` field (RFC 9110 §6.6.1); undefined for what is not a date. */
+function readDate(field: string): number | undefined {
+  const milliseconds = Date.parse(field)
+  return Number.isNaN(milliseconds) ? undefined : milliseconds / 1000
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
- * How much memory the key sets of all issuers take. With a resolver, issuers may be many and their key sets hostile, so
- * the sum has a bound: large sets make room, the one used longest ago first. A set within its share is never dropped for
- * one that is not.
+ * How much memory the key sets and metadata of all issuers take. With a resolver, issuers may be many and what they publish
+ * hostile, so the sum has a bound: issuers with much make room, the one used longest ago first. An issuer within its share
+ * never makes room for one that is not.
  *
  * Does NOT hold the sets, and does NOT fetch.
  */
@@ -17,14 +17,14 @@ export interface HeldKeys {
   readonly bytes: number
   /** Higher than that of each issuer that was used less recently. */
   readonly used: number
-  /** Its set is fetched again when it is next needed. */
+  /** They are fetched again when they are next needed. */
   drop(): void
 }
 
 export interface KeyMemory {
   /** A number for {@link HeldKeys.used}. */
   use(): number
-  /** To be told of each set that was read, and of each key that was imported. */
+  /** To be told of each set and each metadata document that was read, and of each key that was imported. */
   grew(bytes: number): void
   stats(): { readonly bytes: number; readonly maxBytes: number }
 }

@@ -29,7 +29,7 @@ const MAX_GATHERED = 1000
 /** Seconds for which a `kid` that a look did not have is refused without another look. */
 const ABSENT_FOR = 10
 const MAX_ABSENT = 1000
-/** Seconds before the last look; a token issued earlier was signed by a key that the look would have found. */
+/** Seconds before the last look, by the issuer's clock: a look would have found the key of a token issued earlier. */
 const OLD = 300
 /** Minimum seconds between two renewals because of wrong signatures. */
 const RECHECK = 30
@@ -79,6 +79,7 @@ export function createLooks<T extends KeySet & Dated>({ now, deadline, held, loo
   const answered = new WeakSet<Missing>()
   let waiting: Waiting<T>[] = []
   let isDue = false
+  /** When the latest look was answered, by the issuer's clock as far as it is known. */
   let lastLook = Number.NEGATIVE_INFINITY
   let suspectedAt = Number.NEGATIVE_INFINITY
 
@@ -110,7 +111,7 @@ export function createLooks<T extends KeySet & Dated>({ now, deadline, held, loo
   const tooSoon = (): TooManyRequests => new TooManyRequests('key_unknown_yet', { retryAfter: untilNext() })
 
   const settle = (set: T, asked: readonly Waiting<T>[]): void => {
-    lastLook = Math.max(lastLook, set.fetchedAt)
+    lastLook = Math.max(lastLook, issuersTime(set))
     for (const { missing, resolve, reject, since: came } of asked) {
       // Another process's look may have begun before this token came: then it says nothing of what is not in it.
       const isAfter = set.fetchedAt >= came
@@ -184,6 +185,14 @@ export function createLooks<T extends KeySet & Dated>({ now, deadline, held, loo
       renew().catch(() => undefined)
     }
   }
+}
+
+/**
+ * An `iat` is by the issuer's clock, so the look must be dated by it too: a clock of ours that is ahead would make each
+ * new token look old. A `Date` later than our clock is not believed, because a wrong one would do the same.
+ */
+function issuersTime({ fetchedAt, servedAt = fetchedAt }: Dated): number {
+  return Math.min(fetchedAt, servedAt)
 }
 
 function isIn(set: KeySet, { kid, algorithm }: Missing): boolean {

@@ -14,6 +14,8 @@ export interface Dated {
   readonly fetchedAt: number
   readonly refreshAt: number
   readonly freshUntil: number
+  /** The `Date` of the answer: seconds since the epoch by the source's clock. undefined where it sent none that can be read. */
+  readonly servedAt?: number | undefined
 }
 
 export type Source<T> = (butNot?: T) => Awaitable<T>
@@ -40,6 +42,18 @@ const MAX_RETRY_AFTER = 300
 /** The document that was loaded last, where it may have come some other way than through the decorator. */
 type Last<T> = () => T | undefined
 
+/** Remembers the document that was loaded last, unless `latest` does: an overtaken one would be held beside it. */
+function remember<T>(latest: Last<T> | undefined): { readonly last: Last<T>; readonly hold: (document: T) => T } {
+  let loaded: T | undefined
+  return {
+    last: latest ?? (() => loaded),
+    hold: (document) => {
+      if (latest === undefined) loaded = document
+      return document
+    }
+  }
+}
+
 /**
  * Bounds how often the document is fetched, whatever is asked: in each window one attempt for a document that
  * disappointed and one for renewal, so that a flood of unknown keys never uses up the renewal. It remembers how its
@@ -55,7 +69,7 @@ export function cooled<T>(
   latest?: Last<T>
 ): Source<T> {
   const attemptedAt = { miss: Number.NEGATIVE_INFINITY, renewal: Number.NEGATIVE_INFINITY }
-  let loaded: T | undefined
+  const { last: lastLoaded, hold } = remember(latest)
   let failures = 0
   let failure: Failure | undefined
   return (butNot) => {
@@ -63,7 +77,7 @@ export function cooled<T>(
     if (failure && isWithin(time, failure.at, failure.at + failure.backoff)) throw stillFailing(failure, time)
     const purpose = butNot === undefined ? 'renewal' : 'miss'
     const at = attemptedAt[purpose]
-    const last = latest ? latest() : loaded
+    const last = lastLoaded()
     const until = at + (butNot === undefined ? window : missWindow)
     if (last !== undefined && failure === undefined && isWithin(time, at, until)) return last
     attemptedAt[purpose] = time
@@ -71,8 +85,7 @@ export function cooled<T>(
       (document) => {
         failures = 0
         failure = undefined
-        loaded = document
-        return document
+        return hold(document)
       },
       (error: unknown) => {
         const most = Math.min(window, firstBackoff * 2 ** failures++)
@@ -124,14 +137,10 @@ export function coalesced<T>(source: Source<T>): Source<T> {
  * waits for. No timer runs: a process without traffic asks nothing.
  */
 export function fresh<T extends Dated>(source: Source<T>, now: Clock, latest?: Last<T>): Source<T> {
-  let loaded: T | undefined
-  const hold = (document: T): T => {
-    loaded = document
-    return document
-  }
+  const { last, hold } = remember(latest)
   return (butNot) => {
     const time = now()
-    const held = latest ? latest() : loaded
+    const held = last()
     if (held === undefined || held === butNot || !isWithin(time, held.fetchedAt, held.freshUntil)) {
       const result = source(butNot)
       return isPromise(result) ? result.then(hold) : hold(result)
@@ -154,7 +163,8 @@ function inBackground<T>(source: Source<T>, then: (document: T) => void): void {
 
 /**
  * In an outage the last good document goes on serving for `staleFor` seconds past its freshness, and while attempts to
- * renew it fail nobody waits for the next one. It is never returned to a caller it disappointed: in an outage an
+ * renew it fail nobody waits for the next one. An attempt that is silent for `patience` counts as one that fails: its
+ * caller may have another document to wait for, and one deadline for both. It is never returned to a caller it disappointed: in an outage an
  * unknown key is unknowable, which is an error and not a no.
  *
  * @param last  the document that was loaded last, in the background too: an older one must not come back
@@ -162,7 +172,7 @@ function inBackground<T>(source: Source<T>, then: (document: T) => void): void {
  */
 export function staleOnError<T extends Dated>(
   source: Source<T>,
-  { now, staleFor, last, failing }: StaleOptions<T>
+  { now, staleFor, patience, last, failing }: StaleOptions<T>
 ): Source<T> {
   const stale = (butNot: T | undefined): T | undefined => {
     const document = last()
@@ -170,6 +180,21 @@ export function staleOnError<T extends Dated>(
       ? document
       : undefined
   }
+  /** True while an attempt is under way that has been silent for `patience`. */
+  let isSilent = false
+  const inTime = (attempt: Promise<T>, butNot: T | undefined, within: number): Promise<T> =>
+    new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        const document = stale(butNot)
+        if (document === undefined) return
+        isSilent = true
+        resolve(document)
+      }, within)
+      attempt.then(resolve, reject).finally(() => {
+        clearTimeout(timer)
+        isSilent = false
+      })
+    })
   return (butNot) => {
     const instead = (error: unknown): T => {
       const document = stale(butNot)
@@ -185,10 +210,12 @@ export function staleOnError<T extends Dated>(
     }
     if (!isPromise(result)) return result
     const settled = result.catch(instead)
-    const document = wasFailing ? stale(butNot) : undefined
-    if (document === undefined) return settled
-    settled.catch(() => undefined)
-    return document
+    const document = stale(butNot)
+    if (document !== undefined && (wasFailing || isSilent)) {
+      settled.catch(() => undefined)
+      return document
+    }
+    return document === undefined || patience === undefined ? settled : inTime(settled, butNot, patience)
   }
 }
 
@@ -196,6 +223,8 @@ export interface StaleOptions<T> {
   readonly now: Clock
   /** Seconds. */
   readonly staleFor: number
+  /** Milliseconds. Default: an attempt is waited for until it ends. */
+  readonly patience?: number | undefined
   readonly last: () => T | undefined
   readonly failing: () => boolean
 }

@@ -41,7 +41,7 @@ export interface SharedHealth {
 export interface Stats {
   readonly cache: ReturnType<AccessTokenVerifier['stats']>
   readonly issuers: number
-  /** Bytes that the fetched key sets of all issuers hold, about, and may hold. */
+  /** Bytes that the fetched key sets and metadata of all issuers hold, about, and may hold. */
   readonly keySets: { readonly bytes: number; readonly maxBytes: number }
   /** Used DPoP proofs, where they are kept in this process; undefined with a `replayStore` that does not count. */
   readonly replay: OnceStoreStats | undefined

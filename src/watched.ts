@@ -65,6 +65,8 @@ export interface WatchOptions<T extends Dated> {
   readonly now: () => number
   /** Seconds. */
   readonly staleFor: number
+  /** Milliseconds that an attempt is waited for, where an older document may serve. Default: until it ends. */
+  readonly patience?: number
   readonly fleet?: Fleet<T> | undefined
   /** True where misses go through `look`, which the caller bounds, and never through `source`. */
   readonly looks?: boolean
@@ -75,6 +77,7 @@ export function watch<T extends Dated>({
   accept,
   now,
   staleFor,
+  patience,
   fleet,
   looks = false
 }: WatchOptions<T>): Watched<T> {
@@ -104,7 +107,10 @@ export function watch<T extends Dated>({
       if (held !== undefined && overtaken) return held
       finished = attempt
       error = undefined
-      if (text !== undefined) fleet?.publish({ text, fetchedAt: document.fetchedAt, freshUntil: document.freshUntil })
+      if (text !== undefined) {
+        const { fetchedAt, freshUntil, servedAt } = document
+        fleet?.publish({ text, fetchedAt, freshUntil, servedAt })
+      }
       return hold(document)
     } catch (cause) {
       if (attempt > finished) error = cause
@@ -129,7 +135,7 @@ export function watch<T extends Dated>({
     const bounded = throttled(attempts, fleet, { now, held: last, failing, newer: adopted })
     return staleOnError(fresh(coalesced(bounded), now, last), stale)
   }
-  const stale = { now, staleFor, last, failing }
+  const stale = { now, staleFor, patience, last, failing }
   let source = chain()
   const refreshing = coalesced(async () => {
     const document = await observed(true)
@@ -176,9 +182,10 @@ function describe(error: unknown): string {
 }
 
 /** @param freshFor seconds */
-export function dates(fetchedAt: number, freshFor: number): Dated {
+export function dates(fetchedAt: number, freshFor: number, servedAt?: number): Dated {
   return {
     fetchedAt,
+    servedAt,
     refreshAt: fetchedAt + freshFor * (REFRESH_AT + (Math.random() - 0.5) / 5),
     freshUntil: fetchedAt + freshFor
   }

@@ -1,7 +1,10 @@
 /** How much memory the key sets of all issuers take, and which of them make room. */
+
+import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { createKeyMemory, type HeldKeys } from '../src/key-memory.js'
 import { ask, createBed, denial, granted, strangeKey } from './support/exchange.js'
@@ -104,3 +107,15 @@ describe('a resolver that trusts many issuers', () => {
     expect(hostile.fetches(0)).toBe(before + 1)
   }, 60_000)
 })
+
+test('KEY-11: counts what key sets and metadata of hostile issuers hold within a third, after their sets were renewed', () => {
+  const script = fileURLToPath(new URL('budget/keys.mjs', import.meta.url))
+  const output = execFileSync(process.execPath, ['--expose-gc', script], {
+    encoding: 'utf8',
+    env: { ...process.env, NODE_OPTIONS: '' }
+  })
+  const { held, counted, issuers } = JSON.parse(output) as { held: number; counted: number; issuers: number }
+  expect(issuers).toBe(41)
+  expect(held / counted).toBeGreaterThan(2 / 3)
+  expect(held / counted).toBeLessThan(4 / 3)
+}, 180_000)

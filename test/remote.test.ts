@@ -1,5 +1,5 @@
 /** Each decorator of a remote document by itself, and all of them together, by a clock that is moved. */
-import { setImmediate } from 'node:timers/promises'
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { Unavailable } from '../src/errors.js'
 import { coalesced, cooled, type Dated, fresh, type Source, staleOnError } from '../src/remote.js'
@@ -395,7 +395,7 @@ function watched(load: (again: boolean) => Promise<Document>) {
 }
 
 describe('staleOnError', () => {
-  function start() {
+  function start(patience?: number) {
     const clock = createClock(1000)
     const from = loader(clock.now)
     const { load, failing, last } = watched(from.load)
@@ -404,7 +404,7 @@ describe('staleOnError', () => {
         coalesced((butNot) => load(butNot !== undefined)),
         clock.now
       ),
-      { now: clock.now, staleFor: 50, failing, last }
+      { now: clock.now, staleFor: 50, patience, failing, last }
     )
     return { clock, ...from, source }
   }
@@ -442,6 +442,42 @@ describe('staleOnError', () => {
     expect(calls).toHaveLength(3)
     openAgain()
     await setImmediate()
+  })
+
+  test('an attempt that is silent for the patience is waited for no longer, by the first caller nor by those after it', async () => {
+    const { source, clock, hold, calls } = start(1)
+    const first = await source()
+    clock.advance(101)
+    const open = hold()
+    expect(await source()).toBe(first)
+    expect(source()).toBe(first)
+    expect(calls).toHaveLength(2)
+    open()
+    await setImmediate()
+    expect(source()).toMatchObject({ name: 'd2' })
+    clock.advance(101)
+    const openAgain = hold()
+    const waiting = source()
+    expect(waiting).toBeInstanceOf(Promise)
+    openAgain()
+    expect(await waiting).toMatchObject({ name: 'd3' })
+  })
+
+  test('an attempt that is silent is waited for where the last document may not serve, or disappointed the caller', async () => {
+    const { source, clock, hold } = start(1)
+    const none = hold()
+    const only = Promise.race([source(), sleep(20, 'waits')])
+    expect(await only).toBe('waits')
+    none()
+    const first = await source()
+    const open = hold()
+    expect(await Promise.race([source(first), sleep(20, 'waits')])).toBe('waits')
+    open()
+    await setImmediate()
+    clock.advance(151)
+    const late = hold()
+    expect(await Promise.race([source(), sleep(20, 'waits')])).toBe('waits')
+    late()
   })
 
   test('the outage ends with the first success, also one that nobody waited for', async () => {

@@ -387,6 +387,27 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       expect(await ask(second, issuer.token())).toEqual(granted)
     })
 
+    test('is not 401 in a process that has the look from another one, where both are ten minutes ahead of the issuer', async () => {
+      const now = (): number => bed.clock.now() - 600
+      issuer = await bed.issuer({ now })
+      const claims = { exp: bed.clock.now() + 9999 }
+      const processes = [await process(), await process()]
+      for (const one of processes) await one.ready()
+      bed.clock.advance(1)
+      issuer.always('jwks', fault.headers({ date: new Date(1000 * now()).toUTCString() }))
+      issuer.reset()
+      for (const answer of await Promise.all(
+        processes.map((one) => ask(one, issuer.token({ claims, key: strangeKey('x') })))
+      ))
+        expect(answer).toEqual(denial.signature)
+      expect(issuer.count('jwks')).toBe(1)
+      issuer.rotate('switch')
+      bed.clock.advance(2)
+      await (await places()).release()
+      const answers = await Promise.all(processes.map((one) => ask(one, issuer.token({ claims }))))
+      expect(answers).toEqual([granted, granted])
+    })
+
     test('found by another process, it is confirmed by the authorization server within a minute', async () => {
       const [first, second] = [await process(), await process()]
       for (const one of [first, second]) await one.ready()

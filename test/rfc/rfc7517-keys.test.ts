@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import fc from 'fast-check'
 import { Agent } from 'undici'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { resourceServer } from '../../src/index.js'
@@ -323,6 +324,88 @@ describe('KEY-07 (OIDC Core §10.1.1): an unknown kid', () => {
     expect(issuer.count('jwks')).toBe(2)
   })
 
+  describe('KEY-07 (RFC 9110 §6.6.1): clocks that differ', () => {
+    /** An API whose clock is ahead of its issuer's by so many seconds; the issuer sends this `Date`. */
+    async function apart(ahead: number, date: (issuersTime: number) => string) {
+      const now = (): number => bed.clock.now() - ahead
+      const issuer = await bed.issuer({ now })
+      const api = bed.api({ issuers: [issuer.issuer] })
+      const say = (): void => issuer.always('jwks', fault.headers({ date: date(now()) }))
+      say()
+      /** Lives for longer than the clocks differ. */
+      const token = ({ claims, ...how }: Parameters<TestIssuer['token']>[0] = {}): string =>
+        issuer.token({ ...how, claims: { exp: now() + 9999, ...claims } })
+      return { issuer, api, now, say, token }
+    }
+    const asItIs = (seconds: number): string => new Date(1000 * seconds).toUTCString()
+
+    test('KEY-07: accepts a new key after junk where the API is ten minutes ahead of its issuer', async () => {
+      const { issuer, api, say, token } = await apart(600, asItIs)
+      expect(await ask(api, token({ key: strangeKey('x') }))).toEqual(denial.signature)
+      issuer.rotate('switch')
+      bed.clock.advance(2)
+      say()
+      expect(await ask(api, token())).toEqual(granted)
+    })
+
+    test('KEY-07: refuses a token issued five minutes before the last look at once, by the clock of an issuer that is ten minutes behind', async () => {
+      const { issuer, api, now, token } = await apart(600, asItIs)
+      await ask(api, token({ key: strangeKey('x') }))
+      expect(issuer.count('jwks')).toBe(2)
+      const old = { key: strangeKey('y'), claims: { iat: now() - 300 } }
+      expect(await ask(api, token(old))).toEqual(denial.signature)
+      expect(issuer.count('jwks')).toBe(2)
+      const newer = { key: strangeKey('z'), claims: { iat: now() - 299 } }
+      expect(await ask(api, token(newer))).toEqual(denial.signature)
+      expect(issuer.count('jwks')).toBe(3)
+    })
+
+    const dates = fc.oneof(
+      { weight: 3, arbitrary: fc.constant(asItIs) },
+      { weight: 1, arbitrary: fc.integer({ min: -1e6, max: 1e6 }).map((by) => (time: number) => asItIs(time + by)) },
+      {
+        weight: 1,
+        arbitrary: fc
+          .constantFrom(
+            '',
+            '0',
+            'tomorrow',
+            'NaN',
+            '-1',
+            '275760-09-13',
+            asItIs(0),
+            asItIs(9e9),
+            'Infinity',
+            '9'.repeat(400)
+          )
+          .map((text) => () => text)
+      }
+    )
+
+    test('KEY-07: a key published after any junk is never 401, whatever Date says, where the clocks agree; nor where they differ and Date is right', async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.integer({ min: -50, max: 3000 }), dates, fc.nat({ max: 3 }), async (ahead, date, junk) => {
+          const { issuer, api, say, token } = await apart(date === asItIs ? ahead : 0, date)
+          for (let i = 0; i < junk; i++) {
+            say()
+            expect([401, 429]).toContain((await ask(api, token({ key: strangeKey(`x${i}`) }))).status)
+            bed.clock.advance(2)
+          }
+          issuer.rotate('switch')
+          say()
+          const { status } = await ask(api, token())
+          expect(status).toBe(junk < 3 ? 200 : 429)
+          bed.clock.advance(30)
+          say()
+          expect(await ask(api, token())).toEqual(granted)
+          expect(issuer.count('jwks')).toBeLessThanOrEqual(5)
+          await Promise.all([api.close(), issuer.close()])
+        }),
+        { numRuns: 25 }
+      )
+    }, 60_000)
+  })
+
   test('KEY-07: a key without kid that was replaced is found; a known kid with a wrong signature is 401 and one renewal in 30 s', async () => {
     const issuer = await bed.issuer()
     const withoutKid = { header: { kid: undefined } }
@@ -639,6 +722,35 @@ describe('KEY-08 (RFC 9111 §4.2.4): an outage', () => {
     bed.clock.advance(31)
     expect(await ask(api, issuer.token())).toEqual(denial.unavailable)
     expect(api.health().status).toBe('failed')
+  })
+
+  test('KEY-08 (RFC 9111 §4.2.4): the first request is served where metadata and keys are past their time and the server is silent about both', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer], http: { timeout: 2, deadline: 2 } })
+    const known = issuer.token({ claims: { exp: bed.clock.now() + 9999 } })
+    expect(await ask(api, known)).toEqual(granted)
+    // Past the time of the metadata, and within that in which old keys may serve.
+    bed.clock.advance(3601)
+    for (const endpoint of ['metadata', 'jwks'] as const) issuer.hold(endpoint)
+    issuer.reset()
+    expect(await Promise.all([ask(api, issuer.token()), ask(api, known)])).toEqual([granted, granted])
+    expect([issuer.count('metadata'), issuer.count('jwks')]).toEqual([1, 1])
+    // An unknown key cannot be told from a new one meanwhile.
+    expect(await ask(api, issuer.token({ key: strangeKey('x') }))).toEqual(denial.unavailable)
+  })
+
+  test('KEY-08 (RFC 9111 §4.2.4): keys are renewed by the old metadata while the server is silent about the metadata', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({ issuers: [issuer.issuer], http: { timeout: 5, deadline: 5 } })
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    bed.clock.advance(3601)
+    issuer.rotate('switch')
+    issuer.hold('metadata')
+    issuer.reset()
+    expect(await ask(api, issuer.token())).toEqual(granted)
+    expect([issuer.count('metadata'), issuer.count('jwks')]).toEqual([1, 1])
+    // The keys came while the attempt at the metadata was under way, not after it.
+    expect(api.health().issuers[0]?.metadata.error).toBeUndefined()
   })
 
   test('KEY-08 (RFC 9111 §4.2.4): once it is known, nobody waits for the attempts to end it', async () => {
