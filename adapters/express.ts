@@ -13,6 +13,7 @@ import {
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
+import { createRender, type ErrorBodyOptions } from './error-body.js'
 import { receiveNode } from './events.js'
 import {
   addHeaders,
@@ -27,6 +28,8 @@ import {
   requireRootMount,
   surface
 } from './node-request.js'
+
+export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './error-body.js'
 
 /** What is read of an Express request, beside `node:http`'s part of it. */
 export interface ExpressRequest extends IncomingMessage {
@@ -171,11 +174,15 @@ export function getOptionalAuth(request: object): Access | undefined {
 /**
  * Answers this package's errors with their JSON body, and takes back what a handler said of the content that it meant to send;
  * passes all others on. Mount it last.
+ *
+ * @param options the body in the shape of the API, such as {@link problemDetails}. Default: the JSON of OAuth
+ * @throws {TypeError} at once, for options that are not right
  */
-export function errorHandler(): ExpressErrorHandler {
+export function errorHandler(options?: ErrorBodyOptions): ExpressErrorHandler {
+  const render = createRender(options)
   return (error, request, response, next) => {
     if (!(error instanceof ResourceServerError) || response.headersSent) next(error)
-    else answerWith(error, request, response)
+    else answerWith(error, request, response, render)
   }
 }
 

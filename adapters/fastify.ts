@@ -15,6 +15,7 @@ import {
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
+import { createRender, type ErrorBodyOptions, oauthContent, type Render } from './error-body.js'
 import { receiveNode } from './events.js'
 import {
   addHeaders,
@@ -28,6 +29,8 @@ import {
   requireAccess,
   surface
 } from './node-request.js'
+
+export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './error-body.js'
 
 /**
  * What a route asks for: `true` any good access token, one requirement or several; `false` or nothing: no token, unless
@@ -202,18 +205,34 @@ export function getOptionalAuth(request: FastifyRequest): Access | undefined {
   return findAccess(request.auth)
 }
 
-/** For `app.setErrorHandler(errorHandler)`: answers this package's errors with their JSON body, and sends all others on. */
-export function errorHandler(error: unknown, _request: FastifyRequest, reply: FastifyReply): void {
+/** An error handler of Fastify. */
+export type FastifyErrorHandler = (error: unknown, request: FastifyRequest, reply: FastifyReply) => void
+
+/**
+ * For `app.setErrorHandler(errorHandler)`: answers this package's errors with their JSON body, and sends all others on. With
+ * `app.setErrorHandler(errorHandler(options))` the body has the shape of the API, such as {@link problemDetails}.
+ *
+ * @throws {TypeError} at once, for options that are not right
+ */
+export function errorHandler(options: ErrorBodyOptions): FastifyErrorHandler
+export function errorHandler(error: unknown, request: FastifyRequest, reply: FastifyReply): void
+export function errorHandler(given: unknown, _request?: FastifyRequest, reply?: FastifyReply): unknown {
+  if (reply !== undefined) return answer(given, reply, oauthContent)
+  const render = createRender((given ?? {}) as ErrorBodyOptions)
+  return (error: unknown, _: FastifyRequest, to: FastifyReply) => answer(error, to, render)
+}
+
+function answer(error: unknown, reply: FastifyReply, render: Render): void {
   if (!(error instanceof ResourceServerError)) {
     // What is no error would be an answer like any other.
     void (error instanceof Error ? reply : reply.code(failureStatus(error, reply.statusCode))).send(error)
     return
   }
-  const body = error.toJSON()
+  const { body, type } = render(error)
   forgetContent(reply)
   addHeaders(error.headers, ...headersOf(reply))
   void reply.code(error.status)
-  if (body) void reply.header('content-type', 'application/json').send(bytes(JSON.stringify(body)))
+  if (type !== undefined) void reply.header('content-type', type).send(bytes(body))
   else void reply.send()
 }
 

@@ -8,6 +8,7 @@ import {
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
+import { createRender, type ErrorBodyOptions } from './error-body.js'
 import { receiveFetch } from './events.js'
 import { FetchRequest } from './fetch.js'
 import {
@@ -23,6 +24,8 @@ import {
   surface
 } from './node-request.js'
 
+export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './error-body.js'
+
 /** What is used of a Hono context. */
 export interface HonoContext {
   readonly req: {
@@ -32,7 +35,7 @@ export interface HonoContext {
     /** The body as text, also where it was read before. */
     text?(): Promise<string>
   }
-  readonly res: Response
+  res: Response
   /** What a handler threw, once it has been answered. */
   readonly error?: Error | undefined
   /** With `@hono/node-server`, `incoming` is Node's request. */
@@ -146,6 +149,29 @@ function forgettingContent(error: object, context: HonoContext): object {
   // Of others, one may be for many requests.
   else forget()
   return error
+}
+
+/**
+ * Gives this package's errors a body in the shape of the API, such as {@link problemDetails}. Use it first, before any `protect`.
+ * Hono, or an `app.onError` of yours, answers all other errors. Without it, Hono answers with the JSON of OAuth.
+ *
+ * An answer that your `onError` made of one of these errors gets this body as well, unless its status is another one.
+ *
+ * @throws {TypeError} at once, for options that are not right
+ */
+export function errorHandler(options: ErrorBodyOptions): HonoMiddleware {
+  const render = createRender(options ?? {})
+  return async (context, next) => {
+    await next()
+    const { error, res } = context
+    if (!(error instanceof ResourceServerError) || res.status !== error.status) return
+    const { body, type } = render(error)
+    context.header('Content-Length')
+    const headers = new Headers(context.res.headers)
+    headers.delete('Content-Type')
+    if (type !== undefined) headers.set('Content-Type', type)
+    context.res = new Response(body === '' ? null : body, { status: error.status, headers })
+  }
 }
 
 function createRequest({ req, env }: HonoContext): FetchRequest {

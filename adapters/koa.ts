@@ -11,6 +11,7 @@ import {
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
+import { createRender, type ErrorBodyOptions } from './error-body.js'
 import { receiveNode } from './events.js'
 import {
   addHeaders,
@@ -25,6 +26,8 @@ import {
   requireRootMount,
   surface
 } from './node-request.js'
+
+export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './error-body.js'
 
 /** What is used of a Koa context. */
 export interface KoaContext {
@@ -177,8 +180,12 @@ export function getOptionalAuth(context: { readonly state: object }): Access | u
 /**
  * Answers this package's errors with their JSON body; leaves all others alone. Use it first. A response that has begun, by
  * `ctx.res.write()` or a piped stream, is cut off, and the error thrown on: Koa alone would leave the connection open.
+ *
+ * @param options the body in the shape of the API, such as {@link problemDetails}. Default: the JSON of OAuth
+ * @throws {TypeError} at once, for options that are not right
  */
-export function errorHandler(): KoaMiddleware {
+export function errorHandler(options?: ErrorBodyOptions): KoaMiddleware {
+  const render = createRender(options)
   return async (context, next) => {
     try {
       return await next()
@@ -188,10 +195,9 @@ export function errorHandler(): KoaMiddleware {
         cutOff(context.res)
         throw error
       }
-      const body = error.toJSON()
+      const { body, type } = render(error)
       forgetContent(context.res)
-      const type = body && { 'Content-Type': 'application/json' }
-      send(context, error.status, { ...error.headers, ...type }, body && JSON.stringify(body))
+      send(context, error.status, { ...error.headers, ...(type !== undefined && { 'Content-Type': type }) }, body)
       return undefined
     }
   }

@@ -4,6 +4,7 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import type { Duplex } from 'node:stream'
 import type { Access, HeaderFields, MetadataAnswer, ResourceRequest, ResourceServer } from '../src/index.js'
 import { isAccess, Misconfigured, ResourceServerError } from '../src/index.js'
+import { oauthContent, type Render } from './error-body.js'
 
 /** What is read of a connection: a socket of `node:net` or `node:tls` is one. */
 export interface Connection {
@@ -262,20 +263,23 @@ function isFailure(status: unknown): status is number {
 }
 
 /** The body of an answer, empty where it has none, and the fields about it. */
-export function contentOf(error: ResourceServerError): { readonly body: string; readonly fields: HeaderFields } {
-  const content = error.toJSON()
-  const body = content === undefined ? '' : JSON.stringify(content)
+export function contentOf(
+  error: ResourceServerError,
+  render: Render = oauthContent
+): { readonly body: string; readonly fields: HeaderFields } {
+  const { body, type } = render(error)
   const fields = { 'Content-Length': String(Buffer.byteLength(body)) }
-  return { body, fields: content === undefined ? fields : { ...fields, 'Content-Type': 'application/json' } }
+  return { body, fields: type === undefined ? fields : { ...fields, 'Content-Type': type } }
 }
 
 /** Answers with an error, in place of whatever a handler had begun to say. */
 export function answerWith(
   error: ResourceServerError,
   { method }: Pick<IncomingMessage, 'method'>,
-  response: ServerResponse
+  response: ServerResponse,
+  render: Render
 ): void {
-  const { body, fields } = contentOf(error)
+  const { body, fields } = contentOf(error, render)
   forgetContent(response)
   addHeaders({ ...error.headers, ...fields }, ...headersOf(response))
   response.statusCode = error.status

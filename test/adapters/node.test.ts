@@ -18,8 +18,10 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } fro
 import { WebSocket, WebSocketServer } from 'ws'
 import {
   enforce,
+  errorHandler,
   type Granted,
   onExpiry,
+  problemDetails,
   protect,
   protectedResourceMetadata,
   protectUpgrade,
@@ -500,6 +502,76 @@ describe('protectUpgrade()', () => {
       socket.resetAndDestroy()
     }
     await expect.poll(() => granted.length).toBe(2)
+  })
+})
+
+describe('errorHandler(problemDetails)', () => {
+  const detailsOf = (status: number, title: string, more: object = {}): string =>
+    JSON.stringify({ title, status, ...more })
+
+  test('protect() and refuse() answer with problem details, and the same status and challenge as without', async () => {
+    const guards = [{ protect, refuse }, errorHandler(problemDetails)].map((answering) => {
+      const guard = answering.protect(api, scope('read'))
+      return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+        const granted = await guard(request, response)
+        if (!granted) return
+        try {
+          await enforce(api, request, granted, scope('write'))
+        } catch (error) {
+          answering.refuse(request, response, error)
+        }
+      }
+    })
+    const ports = await Promise.all(guards.map(async (guard) => (await listen(guard)).port))
+    const cases = [
+      [[], detailsOf(401, 'Unauthorized')],
+      [
+        bearer(as.expired({ scope: 'read' })),
+        detailsOf(401, 'Unauthorized', { detail: 'The access token expired', error: 'invalid_token' })
+      ],
+      [
+        bearer(as.token({ scope: 'read' })),
+        detailsOf(403, 'Forbidden', {
+          detail: 'The access token lacks a required scope',
+          error: 'insufficient_scope'
+        })
+      ]
+    ] as const
+    for (const [headers, body] of cases) {
+      const [plain, details] = await Promise.all(ports.map((port) => send(port, { headers })))
+      expect([details?.status, details?.body]).toEqual([plain?.status, body])
+      expect(details?.values('content-type')).toEqual(['application/problem+json'])
+      const others = [plain, details].map((reply) =>
+        reply?.lines.filter(([name]) => !['content-type', 'content-length', 'date'].includes(name))
+      )
+      expect(others[1]).toEqual(others[0])
+      const head = await send(ports[1] as number, { method: 'HEAD', headers })
+      expect([head.status, head.body, head.values('content-length')]).toEqual([
+        plain?.status,
+        '',
+        [String(Buffer.byteLength(body))]
+      ])
+    }
+  })
+
+  test('protectUpgrade() answers a handshake without a token with problem details', async () => {
+    const { port, server } = await listen()
+    const guard = errorHandler(problemDetails).protectUpgrade(api)
+    server.on('upgrade', (request, socket) => void guard(request, socket))
+    const reply = await send(port, {
+      headers: [
+        ['Connection', 'Upgrade'],
+        ['Upgrade', 'websocket']
+      ]
+    })
+    expect([reply.status, reply.body]).toEqual([401, detailsOf(401, 'Unauthorized')])
+    expect(reply.values('content-type')).toEqual(['application/problem+json'])
+    expect(reply.values('www-authenticate').join()).toContain(METADATA)
+  })
+
+  test('takes no options that are not right', () => {
+    for (const options of [undefined, null, {}, { body: 'x' }, { body: () => ({}), contentType: 'text' }])
+      expect(() => errorHandler(options as never)).toThrow(/^errorHandler\(\): `(body|contentType)` is not/)
   })
 })
 
