@@ -238,7 +238,7 @@ function answer(error: unknown, reply: FastifyReply, render: Render): void {
 
 /** Fastify keeps what a hook assigned to `request.headers` beside the fields of `request.raw`. */
 function requestOf(request: FastifyRequest): NodeRequest {
-  return new NodeRequest(request.raw, request.originalUrl, request.headers)
+  return new NodeRequest(request.raw, request.originalUrl, request.headers, request)
 }
 
 function compile(api: ResourceServer<never>, auth: RouteAuth | undefined): Protection<Access | undefined> | null {

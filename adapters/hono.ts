@@ -30,6 +30,8 @@ export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './error-
 export interface HonoContext {
   readonly req: {
     readonly raw: Request
+    /** The handlers that the request was matched to, in order; the last one is the route's. */
+    readonly matchedRoutes?: readonly { readonly path: string }[]
     /** The body as a form, also where it was read before. */
     parseBody?(): Promise<unknown>
     /** The body as text, also where it was read before. */
@@ -70,7 +72,7 @@ export function protect<Scope extends string>(
     if (!isEmpty(protection.headers)) void context.res
     let access: Access | undefined
     try {
-      access = await protection.authorize(createRequest(context), findAccess(context.get('auth')))
+      access = await protection.authorize(new HonoRequest(context), findAccess(context.get('auth')))
       context.set('auth', access)
     } catch (error) {
       // Hono's own answer to an error keeps what was set, so what was said of another content is taken back here.
@@ -125,7 +127,7 @@ export async function enforce<Scope extends string>(
   ...checks: readonly Check<NoInfer<Scope>>[]
 ): Promise<void> {
   try {
-    await api.enforce(getAuth(context), createRequest(context), ...checks)
+    await api.enforce(getAuth(context), new HonoRequest(context), ...checks)
   } catch (error) {
     throw forgettingContent(surface(error, ...headersOf(context)), context)
   }
@@ -174,9 +176,18 @@ export function errorHandler(options: ErrorBodyOptions): HonoMiddleware {
   }
 }
 
-function createRequest({ req, env }: HonoContext): FetchRequest {
-  const { incoming } = (env ?? {}) as { readonly incoming?: { readonly socket?: Connection } }
-  return new FetchRequest(req.raw, incoming?.socket)
+class HonoRequest extends FetchRequest {
+  readonly #req: HonoContext['req']
+
+  constructor({ req, env }: HonoContext) {
+    const { incoming } = (env ?? {}) as { readonly incoming?: { readonly socket?: Connection } }
+    super(req.raw, incoming?.socket)
+    this.#req = req
+  }
+
+  get route(): string | undefined {
+    return this.#req.matchedRoutes?.at(-1)?.path
+  }
 }
 
 /** Serves the RFC 9728 metadata of these servers, each at its own well-known path, to anybody. Use it before any `protect`. */

@@ -71,7 +71,10 @@ export function protect<Scope extends string>(
     let access: Awaitable<Access | undefined>
     try {
       const { auth } = context.state as AuthState
-      access = protection.authorize(new NodeRequest(context.req, context.originalUrl), findAccess(auth))
+      access = protection.authorize(
+        new NodeRequest(context.req, context.originalUrl, undefined, context),
+        findAccess(auth)
+      )
     } catch (error) {
       return refuse(error, context)
     }
@@ -136,7 +139,11 @@ export async function enforce<Scope extends string>(
   ...checks: readonly Check<NoInfer<Scope>>[]
 ): Promise<void> {
   try {
-    await api.enforce(getAuth(context), new NodeRequest(context.req, context.originalUrl), ...checks)
+    await api.enforce(
+      getAuth(context),
+      new NodeRequest(context.req, context.originalUrl, undefined, context),
+      ...checks
+    )
   } catch (error) {
     throw surface(error, ...headersOf(context))
   }

@@ -13,6 +13,14 @@ export interface Connection {
   getPeerX509Certificate?(): { readonly raw: Uint8Array } | undefined
 }
 
+/** Where frameworks keep the pattern of the route that a request was matched to: Express, Fastify and @koa/router, in this order. */
+interface Routed {
+  readonly route?: { readonly path?: unknown } | undefined
+  readonly baseUrl?: string | undefined
+  readonly routeOptions?: { readonly url?: string | undefined } | undefined
+  readonly _matchedRoute?: unknown
+}
+
 /** A connection, or a stream of HTTP/2, that says when it is closed. */
 interface Closing {
   readonly destroyed?: boolean
@@ -78,12 +86,14 @@ export class NodeRequest implements ResourceRequest {
     readonly stream?: Closing | null
   }
   readonly #headers: HeadersByName | undefined
+  readonly #routed: Routed
   readonly method: string
   readonly url: string
 
   /**
    * @param url the target before any router cut it, where the framework keeps it elsewhere than in `request.url`
    * @param headers the header fields, where the framework keeps changed ones elsewhere than in `request.headers`
+   * @param routed what knows the route, where that is not the request
    */
   constructor(
     request: Partial<Pick<IncomingMessage, 'method' | 'url' | 'rawHeaders'>> & {
@@ -92,9 +102,11 @@ export class NodeRequest implements ResourceRequest {
       readonly stream?: object | null
     },
     url?: string,
-    headers?: HeadersByName
+    headers?: HeadersByName,
+    routed: object = request
   ) {
     this.#request = request
+    this.#routed = routed
     this.#headers = headers
     this.method = request.method ?? ''
     const target = url ?? request.url ?? ''
@@ -121,6 +133,13 @@ export class NodeRequest implements ResourceRequest {
 
   get peerAddress(): string | undefined {
     return this.#request.socket?.remoteAddress
+  }
+
+  /** Below a path that an Express router is mounted at, with that path as it was requested: Express keeps no pattern of it. */
+  get route(): string | undefined {
+    const { route, baseUrl = '', routeOptions, _matchedRoute } = this.#routed
+    if (typeof route?.path === 'string') return baseUrl + route.path
+    return [routeOptions?.url, _matchedRoute].find((pattern) => typeof pattern === 'string')
   }
 
   onGone(listener: () => void): () => void {

@@ -28,6 +28,8 @@ export interface ResourceRequest {
   certificate?(): Uint8Array | undefined
   /** IP address of the other end of the connection, not of anything that a field claims. Leave it out where unknown. */
   readonly peerAddress?: string | undefined
+  /** Pattern of the route that the request was matched to, such as `/orders/:id`, for logs. Leave it out where unknown. */
+  readonly route?: string | undefined
   /**
    * Calls back once when the client is gone, at once if it is gone already. Asked only for a request that has to wait for
    * an authorization server: its place in the queue is then for others. Leave it out where the host cannot know.

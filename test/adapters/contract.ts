@@ -3,12 +3,14 @@
  * protection of an app, a router and a route, and the same metadata (RFC 9728). An adapter's test file says how a
  * {@link Plan} is built in its framework; everything expected is here.
  */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { STATUS_CODES } from 'node:http'
 import type { TlsOptions } from 'node:tls'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { type ErrorBodyOptions, type ErrorFacts, problemDetails } from '../../adapters/error-body.js'
 import {
   type Access,
+  type AccessEvent,
   anyScope,
   type Check,
   CredentialsMissing,
@@ -641,6 +643,28 @@ export function describeAdapter(adapter: Adapter): void {
         const asSent = ['GET', '/shop/items?page=2&q=%7e', adapter.joinsLines ? ['a, b'] : ['a', 'b'], []]
         expect(seen).toEqual([asSent, asSent])
       })
+    })
+
+    inChain('tells listeners of a decision which route it was about, by its pattern', async () => {
+      const routes: unknown[] = []
+      const listener = (event: unknown): void => {
+        const { resource, request } = event as AccessEvent
+        if (resource === fixture.api.resource) routes.push(request.route)
+      }
+      for (const name of ['access', 'refusal']) {
+        subscribe(`oauth-resource-server:${name}`, listener)
+        onTestFinished(() => void unsubscribe(`oauth-resource-server:${name}`, listener))
+      }
+      const known = ['/items/:id', '/group/items/:id']
+      const port = await serve({
+        routes: [route('/items/:id', [scope('read')])],
+        group: { path: '/group', requires: [], routes: [route('/items/:id', [scope('write')])] }
+      })
+      const token = bearer(fixture.issuer.token())
+      await get(port, '/items/17', token)
+      await get(port, '/group/items/17', token)
+      // The group is decided about as well, before it is known which of its routes is meant, in some frameworks.
+      expect([routes[0], routes.at(-1)]).toEqual(known)
     })
 
     describe('waivers', () => {
