@@ -26,7 +26,8 @@ import {
   passable,
   requireAccess,
   requireRootMount,
-  surface
+  surface,
+  withMetadata
 } from './node-request.js'
 
 export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './error-body.js'
@@ -144,7 +145,9 @@ export function protectedResourceMetadata(...apis: readonly ResourceServer<never
   return (request, response, next) => {
     const answer = metadataAnswer(apis, new NodeRequest(request, request.originalUrl))
     if (answer) {
-      response.writeHead(answer.status, answer.headers).end(answer.body)
+      void withMetadata(answer, ({ status, headers, body }) => {
+        if (!response.headersSent) response.writeHead(status, headers).end(body)
+      })
       return
     }
     try {

@@ -27,7 +27,8 @@ import {
   metadataAnswer,
   NodeRequest,
   requireAccess,
-  surface
+  surface,
+  withMetadata
 } from './node-request.js'
 
 export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './error-body.js'
@@ -90,8 +91,8 @@ export async function fastifyResourceServer(
     throw new TypeError(`oauth-resource-server: the option \`protect\` is '${which}', not 'declared' or 'all'`)
   if (typeof encapsulated !== 'boolean')
     throw new TypeError('oauth-resource-server: the option `encapsulated` is not true or false')
-  const apis = isRoot(app) ? [api] : []
-  if (isRoot(app)) markServed(app, apis)
+  let served: ReadonlySet<ResourceServer<never>> = new Set()
+  if (isRoot(app)) served = markServed(app, [api])
   else if (encapsulated) app.addHook('onReady', async () => requireServed(app, api))
   else throw encapsulatedError(app, 'a `config.auth` outside of that plugin would be ignored', true)
   app.decorateRequest('auth', null)
@@ -111,7 +112,7 @@ export async function fastifyResourceServer(
   })
   app.addHook('onRequest', (request, reply, done) => {
     const asked = requestOf(request)
-    if (answeredWithMetadata(apis, asked, reply)) return
+    if (answeredWithMetadata(served, asked, reply)) return
     let protection: Protection<Access | undefined> | null
     try {
       protection = request.is404 ? null : protectionOf(request.routeOptions.config)
@@ -150,9 +151,9 @@ export function protectedResourceMetadata(
   return onInstanceItself('oauth-resource-server-metadata', async (app: FastifyInstance) => {
     if (apis.some(({ metadata }) => metadata) && !isRoot(app))
       throw encapsulatedError(app, 'no request for the metadata at the root of the origin reaches it (RFC 8615 §3)')
-    markServed(app, apis)
+    const served = markServed(app, apis)
     app.addHook('onRequest', (request, reply, done) => {
-      if (!answeredWithMetadata(apis, requestOf(request), reply)) done()
+      if (!answeredWithMetadata(served, requestOf(request), reply)) done()
     })
   })
 }
@@ -296,10 +297,15 @@ function isRoot(app: FastifyInstance): boolean {
   return typeof (Object.getPrototypeOf(app) as Partial<FastifyInstance> | null)?.register !== 'function'
 }
 
-function markServed(app: FastifyInstance & Marked, apis: readonly ResourceServer<never>[]): void {
+/** @returns all that the root instance serves, by whichever plugin: one's place may be what older clients take for another's */
+function markServed(
+  app: FastifyInstance & Marked,
+  apis: readonly ResourceServer<never>[]
+): ReadonlySet<ResourceServer<never>> {
   const served = app[SERVED] ?? new Set()
   for (const api of apis) served.add(api)
   app[SERVED] = served
+  return served
 }
 
 function requireServed(app: FastifyInstance & Marked, api: ResourceServer<never>): void {
@@ -377,13 +383,15 @@ function routesOf(app: FastifyInstance): RoutedContext[] {
 
 /** In a hook, not in a route: a router decodes the path and reads a body before its handler runs. */
 function answeredWithMetadata(
-  apis: readonly ResourceServer<never>[],
+  apis: Iterable<ResourceServer<never>>,
   request: NodeRequest,
   reply: FastifyReply
 ): boolean {
   const answer = metadataAnswer(apis, request)
   if (answer === undefined) return false
-  void reply.code(answer.status).headers(answer.headers).send(bytes(answer.body))
+  void withMetadata(answer, ({ status, headers, body }) => {
+    if (!reply.sent) void reply.code(status).headers(headers).send(bytes(body))
+  })
   return true
 }
 

@@ -11,7 +11,7 @@ import {
 } from '../src/index.js'
 import { createRender, type ErrorBodyOptions, oauthContent, type Render, responseOf } from './error-body.js'
 import { receiveFetch } from './events.js'
-import { type Connection, metadataAnswer } from './node-request.js'
+import { type Connection, metadataAnswer, withMetadata } from './node-request.js'
 
 export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './error-body.js'
 export type { Connection } from './node-request.js'
@@ -130,13 +130,18 @@ export function errorHandler(options: ErrorBodyOptions): FetchErrorHandler {
   }
 }
 
-/** The RFC 9728 metadata of these servers: the `Response` to a request for one of them, or undefined for any other request. */
+/**
+ * The RFC 9728 metadata of these servers: the `Response` to a request for one of them, or undefined for any other request. A promise
+ * only for what `legacyClients` serves, so return it from an async function, or await it.
+ */
 export function protectedResourceMetadata(
   ...apis: readonly ResourceServer<never>[]
-): (request: Request) => Response | undefined {
+): (request: Request) => Response | Promise<Response> | undefined {
   return (request) => {
     const answer = metadataAnswer(apis, new FetchRequest(request))
-    return answer && new Response(answer.body ?? null, { status: answer.status, headers: answer.headers })
+    return (
+      answer && withMetadata(answer, ({ status, headers, body }) => new Response(body ?? null, { status, headers }))
+    )
   }
 }
 

@@ -2,6 +2,7 @@
 import {
   type Access,
   type Check,
+  isPromise,
   type Receiver,
   Refusal,
   type Requirement,
@@ -193,7 +194,8 @@ class HonoRequest extends FetchRequest {
 /** Serves the RFC 9728 metadata of these servers, each at its own well-known path, to anybody. Use it before any `protect`. */
 export function protectedResourceMetadata(...apis: readonly ResourceServer<never>[]): HonoMiddleware {
   return async (context, next) => {
-    const answer = metadataAnswer(apis, new FetchRequest(context.req.raw))
+    const found = metadataAnswer(apis, new FetchRequest(context.req.raw))
+    const answer = isPromise(found) ? await found : found
     if (answer === undefined) return next()
     return new Response(answer.body ?? null, { status: answer.status, headers: answer.headers })
   }

@@ -155,7 +155,8 @@ export async function enforce<Scope extends string>(
  */
 export function protectedResourceMetadata(...apis: readonly ResourceServer<never>[]): KoaMiddleware {
   return async (context, next) => {
-    const answer = metadataAnswer(apis, new NodeRequest(context.req, context.originalUrl))
+    const found = metadataAnswer(apis, new NodeRequest(context.req, context.originalUrl))
+    const answer = isPromise(found) ? await found : found
     if (answer === undefined) {
       const { originalUrl, url } = context
       requireRootMount(

@@ -2,8 +2,8 @@
 import { channel } from 'node:diagnostics_channel'
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { Access, HeaderFields, MetadataAnswer, ResourceRequest, ResourceServer } from '../src/index.js'
-import { isAccess, Misconfigured, ResourceServerError } from '../src/index.js'
+import type { Access, Awaitable, HeaderFields, MetadataAnswer, ResourceRequest, ResourceServer } from '../src/index.js'
+import { isAccess, isPromise, Misconfigured, ResourceServerError } from '../src/index.js'
 import { oauthContent, type Render } from './error-body.js'
 
 /** What is read of a connection: a socket of `node:net` or `node:tls` is one. */
@@ -376,16 +376,26 @@ export function requireAccess(value: unknown, where: string): Access {
   )
 }
 
-/** The answer of the first of these servers whose metadata is asked for. */
+/** The answer of the first of these servers whose metadata is asked for; a promise only for older clients. It never rejects. */
 export function metadataAnswer(
-  apis: readonly ResourceServer<never>[],
+  apis: Iterable<ResourceServer<never>>,
   request: ResourceRequest
-): MetadataAnswer | undefined {
+): Awaitable<MetadataAnswer> | undefined {
   for (const { metadata } of apis) {
     const answer = metadata?.respond(request)
     if (answer) return answer
   }
+  // Only then: the root may be another one's own place.
+  for (const { metadata } of apis) {
+    const answer = metadata?.respondToLegacyClient(request)
+    if (answer) return answer
+  }
   return undefined
+}
+
+/** Answers with metadata: at once, where they are known. */
+export function withMetadata<T>(answer: Awaitable<MetadataAnswer>, send: (answer: MetadataAnswer) => T): Awaitable<T> {
+  return isPromise(answer) ? answer.then(send) : send(answer)
 }
 
 /**

@@ -31,7 +31,8 @@ import {
   isEmpty,
   metadataAnswer,
   NO_ERROR,
-  NodeRequest
+  NodeRequest,
+  withMetadata
 } from './node-request.js'
 
 export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './error-body.js'
@@ -269,7 +270,7 @@ async function earlierAnswers(socket: Answering): Promise<void> {
 /**
  * Serves the RFC 9728 metadata of these servers, each at its own well-known path, to anybody. Ask it first.
  *
- * @returns whether the request was for that, and is answered
+ * @returns whether the request was for that, and is answered, at once or (for older MCP clients) soon
  */
 export function protectedResourceMetadata(
   ...apis: readonly ResourceServer<never>[]
@@ -277,7 +278,9 @@ export function protectedResourceMetadata(
   return (request, response) => {
     const answer = metadataAnswer(apis, new NodeRequest(request))
     if (answer === undefined) return false
-    response.writeHead(answer.status, answer.headers as OutgoingHttpHeaders).end(answer.body)
+    void withMetadata(answer, ({ status, headers, body }) => {
+      if (!response.headersSent) response.writeHead(status, headers as OutgoingHttpHeaders).end(body)
+    })
     return true
   }
 }

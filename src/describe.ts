@@ -14,6 +14,7 @@ export function describe(settings: Settings, metadataUrl: string | undefined): R
     metadataUrl,
     realm,
     clockTolerance,
+    legacyClients: settings.legacyClients,
     rejectQueryToken,
     callbackTimeout: settings.callbackTimeout,
     scopes: scopes && [...scopes],

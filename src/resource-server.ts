@@ -148,7 +148,7 @@ export function resourceServer<const Scope extends string = string>(
     // Revoked while the list was fetched, it is refused all the same.
     return isPromise(status) ? status.then(() => requireNotRevoked(accessToken)) : undefined
   }
-  const { metadata, add } = createResourceMetadata(settings)
+  const { metadata, add } = createResourceMetadata(settings, () => (issuers.known()[0] as Issuer).metadata())
   const credentialRules: CredentialRules = {
     accepted,
     rejectQueryToken: settings.rejectQueryToken,

@@ -35,6 +35,7 @@ import {
   TooManyRequests,
   Unavailable
 } from '../../src/index.js'
+import { mcp } from '../../src/presets.js'
 import { type Clock, createClock, createSigningKey, fault, startIssuer, type TestIssuer } from '../support/issuer.js'
 import { type Lines, type RawRequest, type Reply, type Served, send } from './wire.js'
 
@@ -1411,6 +1412,74 @@ export function describeAdapter(adapter: Adapter): void {
         expect((await get(port, `${METADATA_PATH}?x=1`)).status).toBe(200)
         const other = await send(port, { method: 'POST', path: METADATA_PATH })
         expect([other.status, other.body, hasEnd(other)]).toEqual([405, '', true])
+      })
+
+      describe('with legacyClients: true', () => {
+        const AUTHORIZATION_SERVER = '/.well-known/oauth-authorization-server'
+        const older = async (): Promise<Faulty> => {
+          const { now } = fixture.clock
+          const issuer = await startIssuer({ now })
+          const options = { resource: `${RESOURCE}/mcp`, issuers: [issuer.issuer], now, legacyClients: true }
+          const api = resourceServer(mcp(options))
+          onTestFinished(async () => {
+            await api.close()
+            await issuer.close()
+          })
+          return { api, issuer }
+        }
+
+        test('serves the document at the root as well, unless that is the place of another API', async () => {
+          const { api } = await older()
+          const port = await serve({ api, metadata: [api], whole: [] })
+          for (const path of [METADATA_PATH, `${METADATA_PATH}/mcp`])
+            expect(JSON.parse((await get(port, path)).body)).toMatchObject({ resource: `${RESOURCE}/mcp` })
+          const both = await serve({ api, metadata: [api, fixture.api] })
+          expect(JSON.parse((await get(both, METADATA_PATH)).body)).toMatchObject({ resource: RESOURCE })
+          const plain = apiFor(`${RESOURCE}/mcp`)
+          const without = await serve({ api: plain, metadata: [plain] })
+          for (const path of [METADATA_PATH, AUTHORIZATION_SERVER]) expect((await get(without, path)).status).toBe(404)
+        })
+
+        test('serves the metadata that the issuer discovered, once, to any origin and without a token', async () => {
+          const { api, issuer } = await older()
+          issuer.metadata['authorization_endpoint'] = `${issuer.issuer}/authorize`
+          const port = await serve({ api, metadata: [api], whole: [] })
+          const reply = await get(port, AUTHORIZATION_SERVER)
+          expect([reply.status, reply.values('content-type'), reply.values('access-control-allow-origin')]).toEqual([
+            200,
+            ['application/json'],
+            ['*']
+          ])
+          expect(JSON.parse(reply.body)).toMatchObject({
+            issuer: issuer.issuer,
+            authorization_endpoint: `${issuer.issuer}/authorize`
+          })
+          const head = await send(port, { method: 'HEAD', path: `${AUTHORIZATION_SERVER}?x=http://other.example` })
+          expect([head.status, ownLines(head), head.body]).toEqual([200, ownLines(reply), ''])
+          const [etag = ''] = reply.values('etag')
+          expect((await get(port, AUTHORIZATION_SERVER, [['If-None-Match', etag]])).status).toBe(304)
+          expect((await send(port, { method: 'POST', path: AUTHORIZATION_SERVER })).status).toBe(405)
+          const preflight = await send(port, { method: 'OPTIONS', path: AUTHORIZATION_SERVER })
+          expect([preflight.status, preflight.values('access-control-allow-origin')]).toEqual([204, ['*']])
+          expect(issuer.count('metadata')).toBe(1)
+          expect((await get(port, `${AUTHORIZATION_SERVER}/mcp`)).status).not.toBe(200)
+        })
+
+        test('answers 503, not to be cached, while the metadata cannot be had, and asks no more often than for tokens', async () => {
+          const { api, issuer } = await older()
+          issuer.always('metadata', fault.reset())
+          const port = await serve({ api, metadata: [api], whole: [] })
+          const reply = await get(port, AUTHORIZATION_SERVER)
+          expect([reply.status, reply.body, hasEnd(reply)]).toEqual([503, '', true])
+          expect(reply.values('retry-after')).toHaveLength(1)
+          expect([reply.values('cache-control'), reply.values('access-control-allow-origin')]).toEqual([
+            ['no-store'],
+            ['*']
+          ])
+          const asked = issuer.count('metadata')
+          for (let i = 0; i < 5; i++) expect((await get(port, AUTHORIZATION_SERVER)).status).toBe(503)
+          expect(issuer.count('metadata')).toBe(asked)
+        })
       })
 
       test('PRM-01: a token, good or bad, makes no difference, also where the whole app is protected', async () => {

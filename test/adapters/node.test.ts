@@ -966,10 +966,27 @@ describe('metadata of several servers', () => {
   test('are of the first whose place it is', async () => {
     const silent = resourceServer(as.options({ resource: `${RESOURCE}/b`, metadata: false }))
     const apis = [named(`${RESOURCE}/a`), silent, named(`${RESOURCE}/b`)]
-    const answer = metadataAnswer(apis, asked(`${WELL_KNOWN}/b`))
+    const answer = await metadataAnswer(apis, asked(`${WELL_KNOWN}/b`))
     expect(JSON.parse(answer?.body ?? '{}')).toMatchObject({ resource: `${RESOURCE}/b` })
     expect(metadataAnswer(apis, asked('/b'))).toBeUndefined()
     expect(metadataAnswer([], asked(WELL_KNOWN))).toBeUndefined()
+  })
+
+  test('legacyClients: answers for the authorization server once its metadata are known, and 503 while they cannot be had', async () => {
+    const older = resourceServer(as.options({ resource: `${RESOURCE}/mcp`, legacyClients: true }))
+    const serving = protectedResourceMetadata(older)
+    const { port } = await listen((request, response) => {
+      if (!serving(request, response)) response.writeHead(404).end()
+    })
+    const path = '/.well-known/oauth-authorization-server'
+    as.fail('metadata', 503)
+    expect(await send(port, { path })).toMatchObject({ status: 503, body: '' })
+    as.recover()
+    as.advance(60)
+    const reply = await send(port, { path })
+    expect([reply.status, JSON.parse(reply.body).issuer]).toEqual([200, 'https://as.test'])
+    expect((await send(port, { path: WELL_KNOWN })).status).toBe(200)
+    expect((await send(port, { path: `${path}/mcp` })).status).toBe(404)
   })
 
   test('are at the root of the origin: mounted elsewhere, whoever asks for them learns of it', () => {
