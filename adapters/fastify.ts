@@ -19,6 +19,7 @@ import { createRender, type ErrorBodyOptions, oauthContent, type Render } from '
 import { receiveNode } from './events.js'
 import {
   addHeaders,
+  closeWhenAnswered,
   failureStatus,
   findAccess,
   forgetContent,
@@ -188,6 +189,7 @@ export async function enforce<Scope extends string>(
   try {
     await api.enforce(getAuth(request), requestOf(request), ...checks)
   } catch (error) {
+    closeWhenAnswered(request.raw)
     throw surface(error, ...headersOf(reply))
   }
 }
@@ -285,6 +287,7 @@ function pass(access: Access | undefined, request: FastifyRequest, reply: Fastif
 function refuse(error: unknown, reply: FastifyReply, done: Done): void {
   // Answered meanwhile, by a timeout of the app's: there is nobody left to refuse.
   if (reply.sent) return
+  closeWhenAnswered(reply.request.raw)
   done(surface(error, ...headersOf(reply)) as Error)
 }
 

@@ -15,6 +15,7 @@ import { createRender, type ErrorBodyOptions } from './error-body.js'
 import { receiveNode } from './events.js'
 import {
   addHeaders,
+  closeWhenAnswered,
   cutOff,
   findAccess,
   forgetContent,
@@ -108,6 +109,7 @@ async function passLater(
 
 /** @returns what Koa takes for an error that was thrown */
 async function refuse(error: unknown, context: KoaContext): Promise<never> {
+  closeWhenAnswered(context.req)
   throw surface(error, ...headersOf(context))
 }
 
@@ -145,7 +147,7 @@ export async function enforce<Scope extends string>(
       ...checks
     )
   } catch (error) {
-    throw surface(error, ...headersOf(context))
+    return refuse(error, context)
   }
 }
 

@@ -344,9 +344,9 @@ export function cutOff(response: ServerResponse & { readonly stream?: Http2Strea
  * Closes a stream of HTTP/2 once its answer is sent, where its request has not ended by then: a client would keep it open for
  * as long as it likes (RFC 9113 §8.1). Node.js does so only for a body that nothing began to read. Does nothing on HTTP/1.1.
  */
-export function closeWhenAnswered(request: IncomingMessage): void {
-  const { stream } = request as { readonly stream?: Http2Stream }
-  if (stream === undefined || request.complete) return
+export function closeWhenAnswered(request: IncomingMessage | undefined): void {
+  const { stream } = (request ?? {}) as { readonly stream?: Http2Stream | null }
+  if (request === undefined || request.complete || typeof stream?.close !== 'function') return
   const close = (): void => {
     if (stream.closed) return
     stream.close(NO_ERROR)

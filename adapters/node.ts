@@ -292,7 +292,8 @@ const LONGEST = 2 ** 31 - 1
  * Calls back when a token ends, for connections that outlive requests: at `acceptedUntil`, which is `exp` and the API's
  * `clockTolerance`, as for requests. It keeps no process alive. For an access without an end, and for undefined, never.
  *
- * Does NOT tell of a token that is revoked: `access.signal` tells of both.
+ * Does NOT tell of a token that is revoked: prefer `access.signal`, which tells of both, on every adapter. This one stays for the end of
+ * a token by another clock than the API's, and for what must not end by a revocation.
  *
  * @param now seconds since the epoch. Default: the system clock
  * @returns forgets it: call it when the connection closes

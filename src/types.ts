@@ -107,8 +107,9 @@ export interface Access extends AccessToken {
    * the connection closes. It keeps no process alive. Made on the first read, the same one for all requests with the
    * token, and fired already where the token has ended by then. Not enumerable.
    *
-   * Does NOT ask anybody: it learns nothing of status lists and introspection. Call `enforce()` on a timer for those. After
-   * `api.close()` it tells of revocations only.
+   * Does NOT ask anybody: it learns nothing of status lists and introspection. Call `enforce()` on a timer for those. Does NOT fire when
+   * the key that signed the token leaves the issuer's key set: the next request is refused, and what is open stays. Revoke the
+   * issuer's tokens to end it. After `api.close()` it tells of revocations only.
    */
   readonly signal: AbortSignal
   /** The authentication scheme the token came with. */
