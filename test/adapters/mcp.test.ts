@@ -10,6 +10,8 @@ import {
   discoverOAuthProtectedResourceMetadata,
   discoverOAuthServerInfo
 } from '@modelcontextprotocol/sdk/client/auth.js'
+import { Client } from '@modelcontextprotocol/sdk/client/index.js'
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { InvalidTokenError } from '@modelcontextprotocol/sdk/server/auth/errors.js'
 import { requireBearerAuth } from '@modelcontextprotocol/sdk/server/auth/middleware/bearerAuth.js'
 import type { AuthInfo as AuthInfo1 } from '@modelcontextprotocol/sdk/server/auth/types.js'
@@ -312,6 +314,47 @@ describe('mcp({ legacyClients: true })', () => {
     const options = { resource: RESOURCE, issuers: ['https://as.example.com'], legacyClients: true, ...more }
     expect(() => resourceServer(options as never)).toThrow(message)
   })
+})
+
+test('ends the stream of a client of the SDK when its token is revoked, as the documents show it', async () => {
+  const server = new McpServer({ name: 'notes', version: '1' })
+  const transport = new StreamableHTTPServerTransport({ sessionIdGenerator: () => 'session-1' })
+  await server.connect(transport as never)
+  const streams: ServerResponse[] = []
+  const app = express()
+  app.use('/mcp', protect(api, scope('mcp')))
+  app.get('/mcp', (req, res, next) => {
+    streams.push(res)
+    const { signal } = getAuth(req)
+    const end = (): unknown => res.destroy()
+    signal.addEventListener('abort', end, { once: true })
+    res.on('close', () => signal.removeEventListener('abort', end))
+    next()
+  })
+  app.all('/mcp', express.json(), (req, res) => transport.handleRequest(req, res, req.body))
+  app.use(errorHandler())
+  const url = await listen(app)
+  const headers = { authorization: `Bearer ${as.token({ scope: 'mcp' })}` }
+  const client = new Client({ name: 'client', version: '1' })
+  const reconnectionOptions = {
+    initialReconnectionDelay: 1,
+    maxReconnectionDelay: 1,
+    reconnectionDelayGrowFactor: 1,
+    maxRetries: 1
+  }
+  await client.connect(
+    new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers }, reconnectionOptions }) as never
+  )
+  closing.push(
+    () => client.close(),
+    () => server.close()
+  )
+  await expect.poll(() => streams[0]?.headersSent).toBe(true)
+  expect(streams[0]?.destroyed).toBe(false)
+  await api.revoke({ issuer: as.issuer, subject: 'user-1' })
+  await expect.poll(() => streams.map(({ destroyed }) => destroyed)).toEqual([true])
+  await expect(client.ping()).rejects.toThrow(/401|invalid_token|Unauthorized/)
+  expect(streams).toHaveLength(1)
 })
 
 test('tokenVerifier(): checks of the server see a POST of /, whatever was asked for', async () => {
