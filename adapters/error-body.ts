@@ -33,7 +33,7 @@ export interface ErrorBodyOptions {
 }
 
 /** The body of an answer, and its media type where there is one. */
-export interface Content {
+interface Content {
   readonly body: string
   readonly type: string | undefined
 }

@@ -110,7 +110,7 @@ export interface FetchErrorHandler {
    *
    * @throws what is not an error of this package
    */
-  toResponse(error: unknown): Response
+  readonly toResponse: (error: unknown) => Response
 }
 
 /**

@@ -925,7 +925,7 @@ export function describeAdapter(adapter: Adapter): void {
         ['returns more than 65,536 bytes', () => ({ a: 'ü'.repeat(40_000) })]
       ]
       test.each(mistakes)('answers with the JSON of OAuth, and warns once, where the function %s', async (_, body) => {
-        const warn = vi.fn((_: Error) => undefined)
+        const warn = vi.fn<(warning: Error) => void>()
         process.on('warning', warn)
         onTestFinished(() => void process.off('warning', warn))
         const rejections = vi.fn()

@@ -271,8 +271,8 @@ describe('mcp({ legacyClients: true })', () => {
     const url = await listen(app)
     const asked: string[] = []
     /** A client of the revision 2025-03-26 asks for no such document. */
-    const before9728: typeof fetch = async (input, init) => {
-      const { pathname } = new URL(String(input))
+    const before9728 = async (input: string | URL, init?: RequestInit): Promise<Response> => {
+      const { pathname } = new URL(input)
       if (pathname.startsWith('/.well-known/oauth-protected-resource')) return new Response(null, { status: 404 })
       asked.push(pathname)
       return fetch(input, init)
@@ -294,8 +294,8 @@ describe('mcp({ legacyClients: true })', () => {
     const app = express()
     app.use(protectedResourceMetadata(older))
     const url = await listen(app)
-    const atRootOnly: typeof fetch = (input, init) =>
-      new URL(String(input)).pathname.endsWith('/mcp')
+    const atRootOnly = (input: string | URL, init?: RequestInit): Promise<Response> =>
+      new URL(input).pathname.endsWith('/mcp')
         ? Promise.resolve(new Response(null, { status: 404 }))
         : fetch(input, init)
     const document = await discoverOAuthProtectedResourceMetadata(url, {}, atRootOnly)
