@@ -13,6 +13,7 @@ import {
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
+import { createRender, type ErrorBodyOptions } from './error-body.js'
 import { receiveNode } from './events.js'
 import {
   addHeaders,
@@ -25,8 +26,11 @@ import {
   passable,
   requireAccess,
   requireRootMount,
-  surface
+  surface,
+  withMetadata
 } from './node-request.js'
+
+export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './error-body.js'
 
 /** What is read of an Express request, beside `node:http`'s part of it. */
 export interface ExpressRequest extends IncomingMessage {
@@ -141,7 +145,9 @@ export function protectedResourceMetadata(...apis: readonly ResourceServer<never
   return (request, response, next) => {
     const answer = metadataAnswer(apis, new NodeRequest(request, request.originalUrl))
     if (answer) {
-      response.writeHead(answer.status, answer.headers).end(answer.body)
+      void withMetadata(answer, ({ status, headers, body }) => {
+        if (!response.headersSent) response.writeHead(status, headers).end(body)
+      })
       return
     }
     try {
@@ -171,11 +177,15 @@ export function getOptionalAuth(request: object): Access | undefined {
 /**
  * Answers this package's errors with their JSON body, and takes back what a handler said of the content that it meant to send;
  * passes all others on. Mount it last.
+ *
+ * @param options the body in the shape of the API, such as {@link problemDetails}. Default: the JSON of OAuth
+ * @throws {TypeError} at once, for options that are not right
  */
-export function errorHandler(): ExpressErrorHandler {
+export function errorHandler(options?: ErrorBodyOptions): ExpressErrorHandler {
+  const render = createRender(options)
   return (error, request, response, next) => {
     if (!(error instanceof ResourceServerError) || response.headersSent) next(error)
-    else answerWith(error, request, response)
+    else answerWith(error, request, response, render)
   }
 }
 

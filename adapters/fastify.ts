@@ -15,9 +15,11 @@ import {
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
+import { createRender, type ErrorBodyOptions, oauthContent, type Render } from './error-body.js'
 import { receiveNode } from './events.js'
 import {
   addHeaders,
+  closeWhenAnswered,
   failureStatus,
   findAccess,
   forgetContent,
@@ -26,8 +28,11 @@ import {
   metadataAnswer,
   NodeRequest,
   requireAccess,
-  surface
+  surface,
+  withMetadata
 } from './node-request.js'
+
+export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './error-body.js'
 
 /**
  * What a route asks for: `true` any good access token, one requirement or several; `false` or nothing: no token, unless
@@ -90,8 +95,8 @@ export async function fastifyResourceServer(
     throw new TypeError(`oauth-resource-server: the option \`protect\` is '${which}', not 'declared' or 'all'`)
   if (typeof encapsulated !== 'boolean')
     throw new TypeError('oauth-resource-server: the option `encapsulated` is not true or false')
-  const apis = isRoot(app) ? [api] : []
-  if (isRoot(app)) markServed(app, apis)
+  let served: ReadonlySet<ResourceServer<never>> = new Set()
+  if (isRoot(app)) served = markServed(app, [api])
   else if (encapsulated) app.addHook('onReady', async () => requireServed(app, api))
   else throw encapsulatedError(app, 'a `config.auth` outside of that plugin would be ignored', true)
   app.decorateRequest('auth', null)
@@ -111,7 +116,7 @@ export async function fastifyResourceServer(
   })
   app.addHook('onRequest', (request, reply, done) => {
     const asked = requestOf(request)
-    if (answeredWithMetadata(apis, asked, reply)) return
+    if (answeredWithMetadata(served, asked, reply)) return
     let protection: Protection<Access | undefined> | null
     try {
       protection = request.is404 ? null : protectionOf(request.routeOptions.config)
@@ -150,9 +155,9 @@ export function protectedResourceMetadata(
   return onInstanceItself('oauth-resource-server-metadata', async (app: FastifyInstance) => {
     if (apis.some(({ metadata }) => metadata) && !isRoot(app))
       throw encapsulatedError(app, 'no request for the metadata at the root of the origin reaches it (RFC 8615 §3)')
-    markServed(app, apis)
+    const served = markServed(app, apis)
     app.addHook('onRequest', (request, reply, done) => {
-      if (!answeredWithMetadata(apis, requestOf(request), reply)) done()
+      if (!answeredWithMetadata(served, requestOf(request), reply)) done()
     })
   })
 }
@@ -187,6 +192,7 @@ export async function enforce<Scope extends string, Role extends string>(
   try {
     await api.enforce(getAuth(request), requestOf(request), ...checks)
   } catch (error) {
+    closeWhenAnswered(request.raw)
     throw surface(error, ...headersOf(reply))
   }
 }
@@ -205,24 +211,40 @@ export function getOptionalAuth(request: FastifyRequest): Access | undefined {
   return findAccess(request.auth)
 }
 
-/** For `app.setErrorHandler(errorHandler)`: answers this package's errors with their JSON body, and sends all others on. */
-export function errorHandler(error: unknown, _request: FastifyRequest, reply: FastifyReply): void {
+/** An error handler of Fastify. */
+export type FastifyErrorHandler = (error: unknown, request: FastifyRequest, reply: FastifyReply) => void
+
+/**
+ * For `app.setErrorHandler(errorHandler)`: answers this package's errors with their JSON body, and sends all others on. With
+ * `app.setErrorHandler(errorHandler(options))` the body has the shape of the API, such as {@link problemDetails}.
+ *
+ * @throws {TypeError} at once, for options that are not right
+ */
+export function errorHandler(options: ErrorBodyOptions): FastifyErrorHandler
+export function errorHandler(error: unknown, request: FastifyRequest, reply: FastifyReply): void
+export function errorHandler(given: unknown, _request?: FastifyRequest, reply?: FastifyReply): unknown {
+  if (reply !== undefined) return answer(given, reply, oauthContent)
+  const render = createRender((given ?? {}) as ErrorBodyOptions)
+  return (error: unknown, _: FastifyRequest, to: FastifyReply) => answer(error, to, render)
+}
+
+function answer(error: unknown, reply: FastifyReply, render: Render): void {
   if (!(error instanceof ResourceServerError)) {
     // What is no error would be an answer like any other.
     void (error instanceof Error ? reply : reply.code(failureStatus(error, reply.statusCode))).send(error)
     return
   }
-  const body = error.toJSON()
+  const { body, type } = render(error)
   forgetContent(reply)
   addHeaders(error.headers, ...headersOf(reply))
   void reply.code(error.status)
-  if (body) void reply.header('content-type', 'application/json').send(bytes(JSON.stringify(body)))
+  if (type !== undefined) void reply.header('content-type', type).send(bytes(body))
   else void reply.send()
 }
 
 /** Fastify keeps what a hook assigned to `request.headers` beside the fields of `request.raw`. */
 function requestOf(request: FastifyRequest): NodeRequest {
-  return new NodeRequest(request.raw, request.originalUrl, request.headers)
+  return new NodeRequest(request.raw, request.originalUrl, request.headers, request)
 }
 
 function compile(api: ResourceServer<never>, auth: RouteAuth | undefined): Protection<Access | undefined> | null {
@@ -268,6 +290,7 @@ function pass(access: Access | undefined, request: FastifyRequest, reply: Fastif
 function refuse(error: unknown, reply: FastifyReply, done: Done): void {
   // Answered meanwhile, by a timeout of the app's: there is nobody left to refuse.
   if (reply.sent) return
+  closeWhenAnswered(reply.request.raw)
   done(surface(error, ...headersOf(reply)) as Error)
 }
 
@@ -280,10 +303,15 @@ function isRoot(app: FastifyInstance): boolean {
   return typeof (Object.getPrototypeOf(app) as Partial<FastifyInstance> | null)?.register !== 'function'
 }
 
-function markServed(app: FastifyInstance & Marked, apis: readonly ResourceServer<never>[]): void {
+/** @returns all that the root instance serves, by whichever plugin: one's place may be what older clients take for another's */
+function markServed(
+  app: FastifyInstance & Marked,
+  apis: readonly ResourceServer<never>[]
+): ReadonlySet<ResourceServer<never>> {
   const served = app[SERVED] ?? new Set()
   for (const api of apis) served.add(api)
   app[SERVED] = served
+  return served
 }
 
 function requireServed(app: FastifyInstance & Marked, api: ResourceServer<never>): void {
@@ -361,13 +389,15 @@ function routesOf(app: FastifyInstance): RoutedContext[] {
 
 /** In a hook, not in a route: a router decodes the path and reads a body before its handler runs. */
 function answeredWithMetadata(
-  apis: readonly ResourceServer<never>[],
+  apis: Iterable<ResourceServer<never>>,
   request: NodeRequest,
   reply: FastifyReply
 ): boolean {
   const answer = metadataAnswer(apis, request)
   if (answer === undefined) return false
-  void reply.code(answer.status).headers(answer.headers).send(bytes(answer.body))
+  void withMetadata(answer, ({ status, headers, body }) => {
+    if (!reply.sent) void reply.code(status).headers(headers).send(bytes(body))
+  })
   return true
 }
 

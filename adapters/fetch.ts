@@ -9,9 +9,11 @@ import {
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
+import { createRender, type ErrorBodyOptions, oauthContent, type Render, responseOf } from './error-body.js'
 import { receiveFetch } from './events.js'
-import { type Connection, metadataAnswer } from './node-request.js'
+import { type Connection, metadataAnswer, withMetadata } from './node-request.js'
 
+export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './error-body.js'
 export type { Connection } from './node-request.js'
 
 /** A `Request` as the core reads it. `Headers` joins repeated fields with a comma, which the core knows to look for. */
@@ -81,25 +83,66 @@ export function protect<
   Role extends string,
   const R extends readonly Requirement<NoInfer<Scope>, NoInfer<Role>>[]
 >(api: ResourceServer<Scope, Role>, ...requirements: R): FetchProtection<Granted<R>> {
+  return createGuard(api, requirements, oauthContent)
+}
+
+function createGuard<
+  Scope extends string,
+  Role extends string,
+  const R extends readonly Requirement<NoInfer<Scope>, NoInfer<Role>>[]
+>(api: ResourceServer<Scope, Role>, requirements: R, render: Render): FetchProtection<Granted<R>> {
   const protection = api.protect(...requirements)
   const decide = async (request: Request, connection?: Connection): Promise<Granted<R> | Response> => {
     try {
       return await protection.authorize(new FetchRequest(request, connection))
     } catch (error) {
-      if (error instanceof ResourceServerError) return error.toResponse()
+      if (error instanceof ResourceServerError) return responseOf(error, render)
       throw error
     }
   }
   return Object.assign(decide, { headers: protection.headers })
 }
 
-/** The RFC 9728 metadata of these servers: the `Response` to a request for one of them, or undefined for any other request. */
+/** {@link protect} and what answers errors of handlers, with bodies in the shape of the API. */
+export interface FetchErrorHandler {
+  readonly protect: typeof protect
+  /**
+   * The answer to an error that a handler threw: a refusal of `api.enforce()`, or a `Forbidden` of yours.
+   *
+   * @throws what is not an error of this package
+   */
+  readonly toResponse: (error: unknown) => Response
+}
+
+/**
+ * Gives refusals a body in the shape of the API, such as {@link problemDetails}:
+ * `const { protect, toResponse } = errorHandler(problemDetails)`.
+ *
+ * @throws {TypeError} at once, for options that are not right
+ */
+export function errorHandler(options: ErrorBodyOptions): FetchErrorHandler {
+  const render = createRender(options ?? {})
+  return {
+    protect: (api, ...requirements) => createGuard(api, requirements, render),
+    toResponse: (error) => {
+      if (error instanceof ResourceServerError) return responseOf(error, render)
+      throw error
+    }
+  }
+}
+
+/**
+ * The RFC 9728 metadata of these servers: the `Response` to a request for one of them, or undefined for any other request. A promise
+ * only for what `legacyClients` serves, so return it from an async function, or await it.
+ */
 export function protectedResourceMetadata(
   ...apis: readonly ResourceServer<never>[]
-): (request: Request) => Response | undefined {
+): (request: Request) => Response | Promise<Response> | undefined {
   return (request) => {
     const answer = metadataAnswer(apis, new FetchRequest(request))
-    return answer && new Response(answer.body ?? null, { status: answer.status, headers: answer.headers })
+    return (
+      answer && withMetadata(answer, ({ status, headers, body }) => new Response(body ?? null, { status, headers }))
+    )
   }
 }
 

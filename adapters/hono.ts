@@ -2,12 +2,14 @@
 import {
   type Access,
   type Check,
+  isPromise,
   type Receiver,
   Refusal,
   type Requirement,
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
+import { createRender, type ErrorBodyOptions } from './error-body.js'
 import { receiveFetch } from './events.js'
 import { FetchRequest } from './fetch.js'
 import {
@@ -23,16 +25,20 @@ import {
   surface
 } from './node-request.js'
 
+export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './error-body.js'
+
 /** What is used of a Hono context. */
 export interface HonoContext {
   readonly req: {
     readonly raw: Request
+    /** The handlers that the request was matched to, in order; the last one is the route's. */
+    readonly matchedRoutes?: readonly { readonly path: string }[]
     /** The body as a form, also where it was read before. */
     parseBody?(): Promise<unknown>
     /** The body as text, also where it was read before. */
     text?(): Promise<string>
   }
-  readonly res: Response
+  res: Response
   /** What a handler threw, once it has been answered. */
   readonly error?: Error | undefined
   /** With `@hono/node-server`, `incoming` is Node's request. */
@@ -67,7 +73,7 @@ export function protect<Scope extends string, Role extends string>(
     if (!isEmpty(protection.headers)) void context.res
     let access: Access | undefined
     try {
-      access = await protection.authorize(createRequest(context), findAccess(context.get('auth')))
+      access = await protection.authorize(new HonoRequest(context), findAccess(context.get('auth')))
       context.set('auth', access)
     } catch (error) {
       // Hono's own answer to an error keeps what was set, so what was said of another content is taken back here.
@@ -122,7 +128,7 @@ export async function enforce<Scope extends string, Role extends string>(
   ...checks: readonly Check<NoInfer<Scope>, NoInfer<Role>>[]
 ): Promise<void> {
   try {
-    await api.enforce(getAuth(context), createRequest(context), ...checks)
+    await api.enforce(getAuth(context), new HonoRequest(context), ...checks)
   } catch (error) {
     throw forgettingContent(surface(error, ...headersOf(context)), context)
   }
@@ -148,15 +154,48 @@ function forgettingContent(error: object, context: HonoContext): object {
   return error
 }
 
-function createRequest({ req, env }: HonoContext): FetchRequest {
-  const { incoming } = (env ?? {}) as { readonly incoming?: { readonly socket?: Connection } }
-  return new FetchRequest(req.raw, incoming?.socket)
+/**
+ * Gives this package's errors a body in the shape of the API, such as {@link problemDetails}. Use it first, before any `protect`.
+ * Hono, or an `app.onError` of yours, answers all other errors. Without it, Hono answers with the JSON of OAuth.
+ *
+ * An answer that your `onError` made of one of these errors gets this body as well, unless its status is another one.
+ *
+ * @throws {TypeError} at once, for options that are not right
+ */
+export function errorHandler(options: ErrorBodyOptions): HonoMiddleware {
+  const render = createRender(options ?? {})
+  return async (context, next) => {
+    await next()
+    const { error, res } = context
+    if (!(error instanceof ResourceServerError) || res.status !== error.status) return
+    const { body, type } = render(error)
+    context.header('Content-Length')
+    const headers = new Headers(context.res.headers)
+    headers.delete('Content-Type')
+    if (type !== undefined) headers.set('Content-Type', type)
+    context.res = new Response(body === '' ? null : body, { status: error.status, headers })
+  }
+}
+
+class HonoRequest extends FetchRequest {
+  readonly #req: HonoContext['req']
+
+  constructor({ req, env }: HonoContext) {
+    const { incoming } = (env ?? {}) as { readonly incoming?: { readonly socket?: Connection } }
+    super(req.raw, incoming?.socket)
+    this.#req = req
+  }
+
+  get route(): string | undefined {
+    return this.#req.matchedRoutes?.at(-1)?.path
+  }
 }
 
 /** Serves the RFC 9728 metadata of these servers, each at its own well-known path, to anybody. Use it before any `protect`. */
 export function protectedResourceMetadata(...apis: readonly ResourceServer<never>[]): HonoMiddleware {
   return async (context, next) => {
-    const answer = metadataAnswer(apis, new FetchRequest(context.req.raw))
+    const found = metadataAnswer(apis, new FetchRequest(context.req.raw))
+    const answer = isPromise(found) ? await found : found
     if (answer === undefined) return next()
     return new Response(answer.body ?? null, { status: answer.status, headers: answer.headers })
   }

@@ -11,9 +11,11 @@ import {
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
+import { createRender, type ErrorBodyOptions } from './error-body.js'
 import { receiveNode } from './events.js'
 import {
   addHeaders,
+  closeWhenAnswered,
   cutOff,
   findAccess,
   forgetContent,
@@ -25,6 +27,8 @@ import {
   requireRootMount,
   surface
 } from './node-request.js'
+
+export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './error-body.js'
 
 /** What is used of a Koa context. */
 export interface KoaContext {
@@ -68,7 +72,10 @@ export function protect<Scope extends string, Role extends string>(
     let access: Awaitable<Access | undefined>
     try {
       const { auth } = context.state as AuthState
-      access = protection.authorize(new NodeRequest(context.req, context.originalUrl), findAccess(auth))
+      access = protection.authorize(
+        new NodeRequest(context.req, context.originalUrl, undefined, context),
+        findAccess(auth)
+      )
     } catch (error) {
       return refuse(error, context)
     }
@@ -102,6 +109,7 @@ async function passLater(
 
 /** @returns what Koa takes for an error that was thrown */
 async function refuse(error: unknown, context: KoaContext): Promise<never> {
+  closeWhenAnswered(context.req)
   throw surface(error, ...headersOf(context))
 }
 
@@ -133,9 +141,13 @@ export async function enforce<Scope extends string, Role extends string>(
   ...checks: readonly Check<NoInfer<Scope>, NoInfer<Role>>[]
 ): Promise<void> {
   try {
-    await api.enforce(getAuth(context), new NodeRequest(context.req, context.originalUrl), ...checks)
+    await api.enforce(
+      getAuth(context),
+      new NodeRequest(context.req, context.originalUrl, undefined, context),
+      ...checks
+    )
   } catch (error) {
-    throw surface(error, ...headersOf(context))
+    return refuse(error, context)
   }
 }
 
@@ -145,7 +157,8 @@ export async function enforce<Scope extends string, Role extends string>(
  */
 export function protectedResourceMetadata(...apis: readonly ResourceServer<never>[]): KoaMiddleware {
   return async (context, next) => {
-    const answer = metadataAnswer(apis, new NodeRequest(context.req, context.originalUrl))
+    const found = metadataAnswer(apis, new NodeRequest(context.req, context.originalUrl))
+    const answer = isPromise(found) ? await found : found
     if (answer === undefined) {
       const { originalUrl, url } = context
       requireRootMount(
@@ -177,8 +190,12 @@ export function getOptionalAuth(context: { readonly state: object }): Access | u
 /**
  * Answers this package's errors with their JSON body; leaves all others alone. Use it first. A response that has begun, by
  * `ctx.res.write()` or a piped stream, is cut off, and the error thrown on: Koa alone would leave the connection open.
+ *
+ * @param options the body in the shape of the API, such as {@link problemDetails}. Default: the JSON of OAuth
+ * @throws {TypeError} at once, for options that are not right
  */
-export function errorHandler(): KoaMiddleware {
+export function errorHandler(options?: ErrorBodyOptions): KoaMiddleware {
+  const render = createRender(options)
   return async (context, next) => {
     try {
       return await next()
@@ -188,10 +205,9 @@ export function errorHandler(): KoaMiddleware {
         cutOff(context.res)
         throw error
       }
-      const body = error.toJSON()
+      const { body, type } = render(error)
       forgetContent(context.res)
-      const type = body && { 'Content-Type': 'application/json' }
-      send(context, error.status, { ...error.headers, ...type }, body && JSON.stringify(body))
+      send(context, error.status, { ...error.headers, ...(type !== undefined && { 'Content-Type': type }) }, body)
       return undefined
     }
   }

@@ -2,14 +2,23 @@
 import { channel } from 'node:diagnostics_channel'
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
-import type { Access, HeaderFields, MetadataAnswer, ResourceRequest, ResourceServer } from '../src/index.js'
-import { isAccess, Misconfigured, ResourceServerError } from '../src/index.js'
+import type { Access, Awaitable, HeaderFields, MetadataAnswer, ResourceRequest, ResourceServer } from '../src/index.js'
+import { isAccess, isPromise, Misconfigured, ResourceServerError } from '../src/index.js'
+import { oauthContent, type Render } from './error-body.js'
 
 /** What is read of a connection: a socket of `node:net` or `node:tls` is one. */
 export interface Connection {
   readonly remoteAddress?: string | undefined
   /** The certificate that the client authenticated with, on a TLS server with `requestCert`. */
   getPeerX509Certificate?(): { readonly raw: Uint8Array } | undefined
+}
+
+/** Where frameworks keep the pattern of the route that a request was matched to: Express, Fastify and @koa/router, in this order. */
+interface Routed {
+  readonly route?: { readonly path?: unknown } | undefined
+  readonly baseUrl?: string | undefined
+  readonly routeOptions?: { readonly url?: string | undefined } | undefined
+  readonly _matchedRoute?: unknown
 }
 
 /** A connection, or a stream of HTTP/2, that says when it is closed. */
@@ -77,12 +86,14 @@ export class NodeRequest implements ResourceRequest {
     readonly stream?: Closing | null
   }
   readonly #headers: HeadersByName | undefined
+  readonly #routed: Routed
   readonly method: string
   readonly url: string
 
   /**
    * @param url the target before any router cut it, where the framework keeps it elsewhere than in `request.url`
    * @param headers the header fields, where the framework keeps changed ones elsewhere than in `request.headers`
+   * @param routed what knows the route, where that is not the request
    */
   constructor(
     request: Partial<Pick<IncomingMessage, 'method' | 'url' | 'rawHeaders'>> & {
@@ -91,9 +102,11 @@ export class NodeRequest implements ResourceRequest {
       readonly stream?: object | null
     },
     url?: string,
-    headers?: HeadersByName
+    headers?: HeadersByName,
+    routed: object = request
   ) {
     this.#request = request
+    this.#routed = routed
     this.#headers = headers
     this.method = request.method ?? ''
     const target = url ?? request.url ?? ''
@@ -120,6 +133,13 @@ export class NodeRequest implements ResourceRequest {
 
   get peerAddress(): string | undefined {
     return this.#request.socket?.remoteAddress
+  }
+
+  /** Below a path that an Express router is mounted at, with that path as it was requested: Express keeps no pattern of it. */
+  get route(): string | undefined {
+    const { route, baseUrl = '', routeOptions, _matchedRoute } = this.#routed
+    if (typeof route?.path === 'string') return baseUrl + route.path
+    return [routeOptions?.url, _matchedRoute].find((pattern) => typeof pattern === 'string')
   }
 
   onGone(listener: () => void): () => void {
@@ -262,20 +282,23 @@ function isFailure(status: unknown): status is number {
 }
 
 /** The body of an answer, empty where it has none, and the fields about it. */
-export function contentOf(error: ResourceServerError): { readonly body: string; readonly fields: HeaderFields } {
-  const content = error.toJSON()
-  const body = content === undefined ? '' : JSON.stringify(content)
+export function contentOf(
+  error: ResourceServerError,
+  render: Render = oauthContent
+): { readonly body: string; readonly fields: HeaderFields } {
+  const { body, type } = render(error)
   const fields = { 'Content-Length': String(Buffer.byteLength(body)) }
-  return { body, fields: content === undefined ? fields : { ...fields, 'Content-Type': 'application/json' } }
+  return { body, fields: type === undefined ? fields : { ...fields, 'Content-Type': type } }
 }
 
 /** Answers with an error, in place of whatever a handler had begun to say. */
 export function answerWith(
   error: ResourceServerError,
   { method }: Pick<IncomingMessage, 'method'>,
-  response: ServerResponse
+  response: ServerResponse,
+  render: Render
 ): void {
-  const { body, fields } = contentOf(error)
+  const { body, fields } = contentOf(error, render)
   forgetContent(response)
   addHeaders({ ...error.headers, ...fields }, ...headersOf(response))
   response.statusCode = error.status
@@ -321,9 +344,9 @@ export function cutOff(response: ServerResponse & { readonly stream?: Http2Strea
  * Closes a stream of HTTP/2 once its answer is sent, where its request has not ended by then: a client would keep it open for
  * as long as it likes (RFC 9113 §8.1). Node.js does so only for a body that nothing began to read. Does nothing on HTTP/1.1.
  */
-export function closeWhenAnswered(request: IncomingMessage): void {
-  const { stream } = request as { readonly stream?: Http2Stream }
-  if (stream === undefined || request.complete) return
+export function closeWhenAnswered(request: IncomingMessage | undefined): void {
+  const { stream } = (request ?? {}) as { readonly stream?: Http2Stream | null }
+  if (request === undefined || request.complete || typeof stream?.close !== 'function') return
   const close = (): void => {
     if (stream.closed) return
     stream.close(NO_ERROR)
@@ -353,16 +376,26 @@ export function requireAccess(value: unknown, where: string): Access {
   )
 }
 
-/** The answer of the first of these servers whose metadata is asked for. */
+/** The answer of the first of these servers whose metadata is asked for; a promise only for older clients. It never rejects. */
 export function metadataAnswer(
-  apis: readonly ResourceServer<never>[],
+  apis: Iterable<ResourceServer<never>>,
   request: ResourceRequest
-): MetadataAnswer | undefined {
+): Awaitable<MetadataAnswer> | undefined {
   for (const { metadata } of apis) {
     const answer = metadata?.respond(request)
     if (answer) return answer
   }
+  // Only then: the root may be another one's own place.
+  for (const { metadata } of apis) {
+    const answer = metadata?.respondToLegacyClient(request)
+    if (answer) return answer
+  }
   return undefined
+}
+
+/** Answers with metadata: at once, where they are known. */
+export function withMetadata<T>(answer: Awaitable<MetadataAnswer>, send: (answer: MetadataAnswer) => T): Awaitable<T> {
+  return isPromise(answer) ? answer.then(send) : send(answer)
 }
 
 /**

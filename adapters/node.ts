@@ -17,6 +17,7 @@ import {
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
+import { createRender, type ErrorBodyOptions, oauthContent, type Render } from './error-body.js'
 import {
   addHeaders,
   answerWith,
@@ -30,9 +31,11 @@ import {
   isEmpty,
   metadataAnswer,
   NO_ERROR,
-  NodeRequest
+  NodeRequest,
+  withMetadata
 } from './node-request.js'
 
+export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './error-body.js'
 /** A request as {@link ResourceServer.authorize} reads it, for a host that has an `IncomingMessage` and no adapter here. */
 export { NodeRequest } from './node-request.js'
 
@@ -40,6 +43,15 @@ export { NodeRequest } from './node-request.js'
 export interface Granted {
   readonly access: Access | undefined
 }
+
+/** Decides about a request, and answers what is refused. Resolves with undefined for what is answered. */
+export type Guard = (request: IncomingMessage, response: ServerResponse) => Promise<Granted | undefined>
+
+/** Decides about a handshake, and answers what is refused. Resolves with undefined for what is answered, or gone. */
+export type UpgradeGuard = (
+  request: IncomingMessage | Http2ServerRequest,
+  socket: Duplex
+) => Promise<Granted | undefined>
 
 /**
  * For a request listener.
@@ -57,7 +69,15 @@ export interface Granted {
 export function protect<Scope extends string, Role extends string>(
   api: ResourceServer<Scope, Role>,
   ...requirements: readonly Requirement<NoInfer<Scope>, NoInfer<Role>>[]
-): (request: IncomingMessage, response: ServerResponse) => Promise<Granted | undefined> {
+): Guard {
+  return createGuard(api, requirements, oauthContent)
+}
+
+function createGuard<Scope extends string, Role extends string>(
+  api: ResourceServer<Scope, Role>,
+  requirements: readonly Requirement<NoInfer<Scope>, NoInfer<Role>>[],
+  render: Render
+): Guard {
   const protection = api.protect(...requirements)
   return async (request, response) => {
     const headers = headersOf(response)
@@ -71,7 +91,7 @@ export function protect<Scope extends string, Role extends string>(
     } catch (error) {
       const refusal = asRefusal(error)
       // Else somebody has answered meanwhile, and may not be done.
-      if (!response.headersSent) answer(request, response, refusal)
+      if (!response.headersSent) answer(request, response, refusal, render)
       return undefined
     }
   }
@@ -99,15 +119,24 @@ export async function enforce<Scope extends string, Role extends string>(
  * Where a response has begun, it is cut off.
  */
 export function refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+  answerOrCutOff(request, response, error, oauthContent)
+}
+
+function answerOrCutOff(request: IncomingMessage, response: ServerResponse, error: unknown, render: Render): void {
   const refusal = asRefusal(error)
-  if (!response.headersSent) answer(request, response, refusal)
+  if (!response.headersSent) answer(request, response, refusal, render)
   else cutOff(response)
 }
 
-function answer(request: IncomingMessage, response: ServerResponse, refusal: ResourceServerError): void {
+function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  refusal: ResourceServerError,
+  render: Render
+): void {
   if (hasMore(request)) response.setHeader('Connection', 'close')
   closeWhenAnswered(request)
-  answerWith(refusal, request, response)
+  answerWith(refusal, request, response, render)
 }
 
 /**
@@ -139,7 +168,15 @@ function answer(request: IncomingMessage, response: ServerResponse, refusal: Res
 export function protectUpgrade<Scope extends string, Role extends string>(
   api: ResourceServer<Scope, Role>,
   ...requirements: readonly Requirement<NoInfer<Scope>, NoInfer<Role>>[]
-): (request: IncomingMessage | Http2ServerRequest, socket: Duplex) => Promise<Granted | undefined> {
+): UpgradeGuard {
+  return createUpgradeGuard(api, requirements, oauthContent)
+}
+
+function createUpgradeGuard<Scope extends string, Role extends string>(
+  api: ResourceServer<Scope, Role>,
+  requirements: readonly Requirement<NoInfer<Scope>, NoInfer<Role>>[],
+  render: Render
+): UpgradeGuard {
   const protection = api.protect(...requirements)
   return async (request, socket) => {
     const stream = http2StreamOf(request, socket)
@@ -151,10 +188,32 @@ export function protectUpgrade<Scope extends string, Role extends string>(
     try {
       access = await protection.authorize(new NodeRequest(request))
     } catch (error) {
-      if (!isGone(connection)) sendRefusal(connection, error, stream)
+      if (!isGone(connection)) sendRefusal(connection, error, stream, render)
       return undefined
     }
     return isGone(connection) ? undefined : { access }
+  }
+}
+
+/** {@link protect}, {@link protectUpgrade} and {@link refuse}, with bodies in the shape of the API. */
+export interface NodeErrorHandler {
+  readonly protect: typeof protect
+  readonly protectUpgrade: typeof protectUpgrade
+  readonly refuse: typeof refuse
+}
+
+/**
+ * Gives refusals a body in the shape of the API, such as {@link problemDetails}, those before a handshake too:
+ * `const { protect, protectUpgrade, refuse } = errorHandler(problemDetails)`.
+ *
+ * @throws {TypeError} at once, for options that are not right
+ */
+export function errorHandler(options: ErrorBodyOptions): NodeErrorHandler {
+  const render = createRender(options ?? {})
+  return {
+    protect: (api, ...requirements) => createGuard(api, requirements, render),
+    protectUpgrade: (api, ...requirements) => createUpgradeGuard(api, requirements, render),
+    refuse: (request, response, error) => answerOrCutOff(request, response, error, render)
   }
 }
 
@@ -211,7 +270,7 @@ async function earlierAnswers(socket: Answering): Promise<void> {
 /**
  * Serves the RFC 9728 metadata of these servers, each at its own well-known path, to anybody. Ask it first.
  *
- * @returns whether the request was for that, and is answered
+ * @returns whether the request was for that, and is answered, at once or (for older MCP clients) soon
  */
 export function protectedResourceMetadata(
   ...apis: readonly ResourceServer<never>[]
@@ -219,7 +278,9 @@ export function protectedResourceMetadata(
   return (request, response) => {
     const answer = metadataAnswer(apis, new NodeRequest(request))
     if (answer === undefined) return false
-    response.writeHead(answer.status, answer.headers as OutgoingHttpHeaders).end(answer.body)
+    void withMetadata(answer, ({ status, headers, body }) => {
+      if (!response.headersSent) response.writeHead(status, headers as OutgoingHttpHeaders).end(body)
+    })
     return true
   }
 }
@@ -231,7 +292,8 @@ const LONGEST = 2 ** 31 - 1
  * Calls back when a token ends, for connections that outlive requests: at `acceptedUntil`, which is `exp` and the API's
  * `clockTolerance`, as for requests. It keeps no process alive. For an access without an end, and for undefined, never.
  *
- * Does NOT tell of a token that is revoked: `access.signal` tells of both.
+ * Does NOT tell of a token that is revoked: prefer `access.signal`, which tells of both, on every adapter. This one stays for the end of
+ * a token by another clock than the API's, and for what must not end by a revocation.
  *
  * @param now seconds since the epoch. Default: the system clock
  * @returns forgets it: call it when the connection closes
@@ -270,13 +332,13 @@ const TIME_TO_READ = 5000
  * Sends it and lets go of the connection. One that is merely ended stays, for as long as the client does not end its side, and
  * no timeout of the server's is for what was upgraded.
  */
-function sendRefusal(connection: Duplex, error: unknown, stream: Http2Stream | undefined): void {
+function sendRefusal(connection: Duplex, error: unknown, stream: Http2Stream | undefined, render: Render): void {
   const timer = setTimeout(() => connection.destroy(), TIME_TO_READ)
   timer.unref()
   connection.once('close', () => clearTimeout(timer))
   try {
-    if (stream) respond(stream, asRefusal(error))
-    else connection.once('finish', () => connection.destroy()).end(messageOf(asRefusal(error)))
+    if (stream) respond(stream, asRefusal(error), render)
+    else connection.once('finish', () => connection.destroy()).end(messageOf(asRefusal(error), render))
   } catch (fault) {
     connection.destroy()
     warn(fault)
@@ -284,20 +346,20 @@ function sendRefusal(connection: Duplex, error: unknown, stream: Http2Stream | u
 }
 
 /** Over HTTP/2. A stream that was answered before has no status left to give, and is cut off. */
-function respond(stream: Http2Stream, error: ResourceServerError): void {
+function respond(stream: Http2Stream, error: ResourceServerError, render: Render): void {
   if (stream.headersSent) {
     stream.close(INTERNAL_ERROR)
     return
   }
-  const { body, fields } = contentOf(error)
+  const { body, fields } = contentOf(error, render)
   stream.respond({ ':status': error.status, ...(error.headers as OutgoingHttpHeaders), ...fields })
   stream.once('finish', () => stream.close(NO_ERROR)).resume()
   stream.end(body)
 }
 
 /** As it is on the wire. */
-function messageOf(error: ResourceServerError): string {
-  const { body, fields } = contentOf(error)
+function messageOf(error: ResourceServerError, render: Render): string {
+  const { body, fields } = contentOf(error, render)
   const date = new Date().toUTCString()
   const lines = Object.entries({ Date: date, ...error.headers, ...fields, Connection: 'close' }).flatMap(
     ([name, value]) => [value].flat().map((line) => `${name}: ${line}\r\n`)

@@ -15,6 +15,7 @@ export function describe(settings: Settings, metadataUrl: string | undefined): R
     metadataUrl,
     realm,
     clockTolerance,
+    legacyClients: settings.legacyClients,
     rejectQueryToken,
     callbackTimeout: settings.callbackTimeout,
     scopes: scopes && [...scopes],

@@ -1,26 +1,35 @@
 /**
- * What can be listened to with `node:diagnostics_channel`; free when nobody does. Payloads hold no token.
+ * What can be listened to with `node:diagnostics_channel`; free when nobody does. What a listener sees when it prints or copies a
+ * payload holds no token.
  *
  * | channel | payload |
  * |---|---|
- * | `oauth-resource-server:access` | `{ resource, issuer, scheme }`: a request is let in; of whom, nothing |
+ * | `oauth-resource-server:access` | `{ resource, issuer, scheme }`: a request is let in; of whom, only `access` tells |
  * | `oauth-resource-server:refusal` | `{ resource, error }`: a {@link ResourceServerError} about to be thrown to an adapter |
  * | `oauth-resource-server:exchange` | `{ resource, dependency, … }`: a request to an authorization server has ended, each attempt by itself |
  * | `oauth-resource-server:warning` | `{ resource, issuer, message }`: something an operator should look at |
  */
 import { type Channel, channel } from 'node:diagnostics_channel'
 import type { Dependency, ResourceServerError } from './errors.js'
-import type { Access, Scheme } from './types.js'
+import type { Access, ResourceRequest, Scheme } from './types.js'
+
+/** What a decision was about. Getters of a prototype: a message that is printed, copied or written as JSON is without them. */
+export interface Decision {
+  /** Whose request it was, where that was proven: with its token. Undefined for a request that was refused before. */
+  readonly access: Access | undefined
+  /** The request that was decided about. */
+  readonly request: ResourceRequest
+}
 
 /** Message of the channel `oauth-resource-server:access`: a request that was let in with a token. */
-export interface AccessEvent {
+export interface AccessEvent extends Decision {
   readonly resource: string
   readonly issuer: string
   readonly scheme: Scheme
 }
 
 /** Message of the channel `oauth-resource-server:refusal`: a request that was refused, or that nobody could decide about. */
-export interface RefusalEvent {
+export interface RefusalEvent extends Decision {
   readonly resource: string
   readonly error: ResourceServerError
 }
@@ -50,10 +59,29 @@ export interface ExchangeEvent {
 }
 
 export interface Events {
-  readonly access: (access: Access) => void
+  readonly access: (access: Access, request: ResourceRequest) => void
   readonly exchange: (exchange: Omit<ExchangeEvent, 'resource'>) => void
-  readonly refusal: (error: ResourceServerError) => void
+  /** @param access whose request it was, where that was proven before the refusal */
+  readonly refusal: (error: ResourceServerError, request: ResourceRequest, access: Access | undefined) => void
   readonly warning: (issuer: string, message: string) => void
+}
+
+class DecisionMessage implements Decision {
+  readonly #access: Access | undefined
+  readonly #request: ResourceRequest
+
+  constructor(access: Access | undefined, request: ResourceRequest) {
+    this.#access = access
+    this.#request = request
+  }
+
+  get access(): Access | undefined {
+    return this.#access
+  }
+
+  get request(): ResourceRequest {
+    return this.#request
+  }
 }
 
 export function createEvents(resource: string): Events {
@@ -62,16 +90,19 @@ export function createEvents(resource: string): Events {
   const exchanges: Channel = channel('oauth-resource-server:exchange')
   const warnings: Channel = channel('oauth-resource-server:warning')
   return {
-    access: (access) => {
+    access: (access, request) => {
       if (!accesses.hasSubscribers) return
       const { issuer, scheme } = access
-      accesses.publish({ resource, issuer, scheme } satisfies AccessEvent)
+      const about = new DecisionMessage(access, request)
+      accesses.publish(Object.assign(about, { resource, issuer, scheme }) satisfies AccessEvent)
     },
     exchange: (exchange) => {
       if (exchanges.hasSubscribers) exchanges.publish({ resource, ...exchange } satisfies ExchangeEvent)
     },
-    refusal: (error) => {
-      if (refusals.hasSubscribers) refusals.publish({ resource, error } satisfies RefusalEvent)
+    refusal: (error, request, access) => {
+      if (!refusals.hasSubscribers) return
+      const about = new DecisionMessage(access, request)
+      refusals.publish(Object.assign(about, { resource, error }) satisfies RefusalEvent)
     },
     warning: (issuer, message) => {
       if (warnings.hasSubscribers) warnings.publish({ resource, issuer, message } satisfies WarningEvent)

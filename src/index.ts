@@ -45,7 +45,7 @@ export {
   TooManyRequests,
   Unavailable
 } from './errors.js'
-export type { AccessEvent, ExchangeEvent, RefusalEvent, WarningEvent } from './events.js'
+export type { AccessEvent, Decision, ExchangeEvent, RefusalEvent, WarningEvent } from './events.js'
 export type { ChannelHealth } from './fan-out.js'
 export type { DocumentHealth, IssuerHealth } from './issuer.js'
 export { type LogoutIssuerOptions, type LogoutTokenOptions, logoutTokenReceiver } from './logout-token.js'

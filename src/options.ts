@@ -261,6 +261,12 @@ export interface ResourceServerOptions<Scope extends string = string, Role exten
   readonly realm?: string
   /** Further members of the protected resource metadata (RFC 9728 §2), by their names on the wire; `false` publishes and advertises none. */
   readonly metadata?: Readonly<Record<string, unknown>> | false
+  /**
+   * Serve older MCP clients (revision 2025-03-26), which know nothing of RFC 9728: the metadata at the root as well where `resource` has a
+   * path, and the authorization server's own metadata (RFC 8414) at `/.well-known/oauth-authorization-server` of this origin, as its
+   * discovery found it, with its limits; 503 while it cannot be had. Of several issuers, the first. Never asks another URL. Default false.
+   */
+  readonly legacyClients?: boolean
   /** Refuse (400) a request whose query carries `access_token`, to find clients that leak tokens into logs. A query token is never read. Default false. */
   readonly rejectQueryToken?: boolean
   /** Characters that a token may have; a longer one is refused (401) unread. Default 16384, 1024 to 65536. Node itself refuses (431) more than 16 KiB of header fields unless it is started with `--max-http-header-size`, which proxies limit too. */

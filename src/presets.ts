@@ -152,6 +152,7 @@ function requireSubset(algorithms: unknown, path: string, problems: Problems): v
  *   server. A warning says so (`OAUTH_RS_MCP_SCOPE`).
  * - A `resource` that is not canonical (upper case in scheme or host, a final slash) is kept as it is, with a warning
  *   (`OAUTH_RS_MCP_RESOURCE`): clients derive it from the URL they call, and tokens are compared with it to the letter.
+ * - `legacyClients: true`, if you give it, serves clients of the revision 2025-03-26 too: see the option.
  * - With `dpop`, a proof may be 300 s old, as the DPoP extension has it, unless `dpop.proofLifetime` says otherwise.
  * - A check refuses (401) tokens whose end is not known, which only introspection can bring about: the MCP SDK takes no
  *   `AuthInfo` without `expiresAt`.

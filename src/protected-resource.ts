@@ -3,11 +3,14 @@
  * the public keys of the resource, to which tokens are encrypted, at a place of the same kind. Everything comes from the settings; nothing from `Host` or any other field of the request.
  */
 import { hash } from 'node:crypto'
-import type { JsonWebKeySet, ResourceRequest } from './types.js'
+import { andThen, isPromise } from './awaitable.js'
+import { ResourceServerError } from './errors.js'
+import type { Awaitable, JsonWebKeySet, ResourceRequest } from './types.js'
 
 /** The answer to a request for the metadata. */
 export interface MetadataAnswer {
-  readonly status: 200 | 204 | 304 | 405
+  /** 500 and 503: of {@link ProtectedResourceMetadata.respondToLegacyClient} alone. */
+  readonly status: 200 | 204 | 304 | 405 | 500 | 503
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | undefined
 }
@@ -22,6 +25,11 @@ export interface ProtectedResourceMetadata {
   document(): Readonly<Record<string, unknown>>
   /** The answer to GET, HEAD, OPTIONS or another method for the document or the keys; undefined for another path. */
   respond(request: ResourceRequest): MetadataAnswer | undefined
+  /**
+   * With `legacyClients`: the answer to a request for the document at the root, or for the authorization server's metadata at this origin.
+   * Undefined for another path, and without the option. Never rejects. Ask `respond()` of every API of the origin first.
+   */
+  respondToLegacyClient(request: ResourceRequest): Awaitable<MetadataAnswer> | undefined
 }
 
 export interface ProtectedResourceSettings {
@@ -34,10 +42,15 @@ export interface ProtectedResourceSettings {
   readonly members: Readonly<Record<string, unknown>>
   /** Public keys of this resource. They are served beside the document, whose `jwks_uri` says where. */
   readonly jwks?: JsonWebKeySet | undefined
+  /** The metadata of the authorization server, for older clients; undefined: they are not served. */
+  readonly authorizationServer?: (() => Awaitable<object>) | undefined
 }
 
 const WELL_KNOWN = '/.well-known/oauth-protected-resource'
+const WELL_KNOWN_AUTHORIZATION_SERVER = '/.well-known/oauth-authorization-server'
 const WELL_KNOWN_KEYS = '/.well-known/jwks.json'
+/** Public, and for scripts of any origin: a browser client finds its authorization server here. */
+const CORS = { 'Access-Control-Allow-Origin': '*' }
 /** Seconds a cache may keep either. */
 const MAX_AGE = 3600
 
@@ -55,12 +68,58 @@ export function createProtectedResourceMetadata(settings: ProtectedResourceSetti
 
   const respondWithDocument = serve(url, 'application/json', document)
   const respondWithKeys = jwks && serve(keysUrl, 'application/jwk-set+json', () => jwks)
-  const { pathname, search } = new URL(url)
+  const { origin, pathname, search } = new URL(url)
   return {
     path: pathname + search,
     url,
     document,
-    respond: (request) => respondWithDocument(request) ?? respondWithKeys?.(request)
+    respond: (request) => respondWithDocument(request) ?? respondWithKeys?.(request),
+    respondToLegacyClient:
+      settings.authorizationServer === undefined
+        ? () => undefined
+        : serveLegacyClients(origin, document, settings.authorizationServer)
+  }
+}
+
+/** For clients that look at the root of the origin, and there for what is the authorization server's to publish. */
+function serveLegacyClients(
+  origin: string,
+  document: () => object,
+  authorizationServer: () => Awaitable<object>
+): ProtectedResourceMetadata['respondToLegacyClient'] {
+  const respondAtRoot = serve(`${origin}${WELL_KNOWN}`, 'application/json', document)
+  let found: object = {}
+  const respondWithFound = serve(`${origin}${WELL_KNOWN_AUTHORIZATION_SERVER}`, 'application/json', () => found)
+  return (request) => {
+    const atRoot = respondAtRoot(request)
+    if (atRoot) return atRoot
+    if (!isForPath(request.url, WELL_KNOWN_AUTHORIZATION_SERVER, '')) return undefined
+    // Nothing is asked for to say which methods there are.
+    if (request.method !== 'GET' && request.method !== 'HEAD') return respondWithFound(request)
+    try {
+      const answer = andThen(authorizationServer(), (metadata) => {
+        found = metadata
+        return respondWithFound(request) as MetadataAnswer
+      })
+      return isPromise(answer) ? answer.catch(unavailable) : answer
+    } catch (error) {
+      return unavailable(error)
+    }
+  }
+}
+
+/** The authorization server's metadata cannot be had: 503, or 500 where the settings are wrong. Not to be cached. */
+function unavailable(error: unknown): MetadataAnswer {
+  const retryAfter = error instanceof ResourceServerError ? error.headers['Retry-After'] : undefined
+  return {
+    status: error instanceof ResourceServerError && error.status === 503 ? 503 : 500,
+    headers: {
+      ...CORS,
+      'Cache-Control': 'no-store',
+      'Content-Length': '0',
+      ...(typeof retryAfter === 'string' && { 'Retry-After': retryAfter })
+    },
+    body: undefined
   }
 }
 
@@ -77,13 +136,11 @@ function serve(url: string, type: string, content: () => object): ProtectedResou
 
   return (request) => {
     if (!isForPath(request.url, pathname, search)) return undefined
-    // Public, and for scripts of any origin: a browser client finds its authorization server here.
-    const cors = { 'Access-Control-Allow-Origin': '*' }
     switch (request.method) {
       case 'GET':
       case 'HEAD': {
         const { body, etag } = rendered()
-        const headers = { ...cors, 'Cache-Control': `public, max-age=${MAX_AGE}`, ETag: etag }
+        const headers = { ...CORS, 'Cache-Control': `public, max-age=${MAX_AGE}`, ETag: etag }
         if (hasEtag(request.fieldLines('if-none-match'), etag)) return { status: 304, headers, body: undefined }
         const length = String(Buffer.byteLength(body))
         return {
@@ -93,9 +150,9 @@ function serve(url: string, type: string, content: () => object): ProtectedResou
         }
       }
       case 'OPTIONS':
-        return { status: 204, headers: { ...cors, ...preflight(request) }, body: undefined }
+        return { status: 204, headers: { ...CORS, ...preflight(request) }, body: undefined }
       default:
-        return { status: 405, headers: { ...cors, Allow: 'GET, HEAD, OPTIONS' }, body: undefined }
+        return { status: 405, headers: { ...CORS, Allow: 'GET, HEAD, OPTIONS' }, body: undefined }
     }
   }
 }

@@ -9,6 +9,7 @@ import { publicKeySet } from './decryption.js'
 import type { Policy } from './policy.js'
 import { createProtectedResourceMetadata, type ProtectedResourceMetadata } from './protected-resource.js'
 import type { Settings } from './settings.js'
+import type { Awaitable } from './types.js'
 
 export interface ResourceMetadata {
   /** undefined with `metadata: false`. */
@@ -17,13 +18,11 @@ export interface ResourceMetadata {
   readonly add: (policy: Policy) => void
 }
 
-export function createResourceMetadata({
-  resource,
-  issuers,
-  metadata,
-  sender,
-  decryptionKeys
-}: Settings): ResourceMetadata {
+/** @param authorizationServer what the first issuer publishes about itself */
+export function createResourceMetadata(
+  { resource, issuers, metadata, legacyClients, sender, decryptionKeys }: Settings,
+  authorizationServer: () => Awaitable<object>
+): ResourceMetadata {
   const scopes = new Set<string>()
   const detailsTypes = new Set<string>()
   return {
@@ -39,7 +38,8 @@ export function createResourceMetadata({
               ...senderMetadata(sender)
             }),
             members: metadata,
-            jwks: decryptionKeys.length > 0 ? publicKeySet(decryptionKeys) : undefined
+            jwks: decryptionKeys.length > 0 ? publicKeySet(decryptionKeys) : undefined,
+            authorizationServer: legacyClients ? authorizationServer : undefined
           }),
     add: ({ checks }) => {
       for (const { scopes: needed = [], authorizationDetailsTypes = [] } of checks) {

@@ -69,6 +69,8 @@ export function resourceServer<const Scope extends string = string, const Role e
   /** Whoever may send events: known by their keys alone. */
   const senders: Issuer[] = []
   const keyMemory = createKeyMemory(() => [...issuers.known(), ...senders].map(({ heldKeys }) => heldKeys))
+  /** Whose requests were refused after that was proven, for listeners. An error cannot tell: a check may throw one for many. */
+  const proven = new WeakMap<ResourceRequest, Access>()
   /** A request for the metadata was refused for want of a token, and that was told. */
   let isMetadataShut = false
   const create = (issuer: Issuer['settings']): Issuer =>
@@ -150,7 +152,7 @@ export function resourceServer<const Scope extends string = string, const Role e
     // Revoked while the list was fetched, it is refused all the same.
     return isPromise(status) ? status.then(() => requireNotRevoked(accessToken)) : undefined
   }
-  const { metadata, add } = createResourceMetadata(settings)
+  const { metadata, add } = createResourceMetadata(settings, () => (issuers.known()[0] as Issuer).metadata())
   const credentialRules: CredentialRules = {
     accepted,
     rejectQueryToken: settings.rejectQueryToken,
@@ -193,22 +195,33 @@ export function resourceServer<const Scope extends string = string, const Role e
   ): Awaitable<Access> {
     const access = confirm(accessToken, credentials, request)
     return isConfirmed(access)
-      ? granting(enforced(policy, access, request))
-      : access.then((known) => granting(enforced(policy, known, request)))
+      ? granting(enforced(policy, access, request), request)
+      : access.then((known) => granting(enforced(policy, known, request), request))
   }
 
   /** Told once for a request: where its credentials were read, and not by every `protect` after that. */
-  function granting(access: Awaitable<Access>): Awaitable<Access> {
-    if (!isConfirmed(access)) return access.then(granting)
-    events.access(access)
+  function granting(access: Awaitable<Access>, request: ResourceRequest): Awaitable<Access> {
+    if (!isConfirmed(access)) return access.then((known) => granting(known, request))
+    events.access(access, request)
     return access
   }
 
   function enforced(policy: Policy, access: Access, request: ResourceRequest): Awaitable<Access> {
-    const live = requireLive(access, request)
-    return live === undefined
-      ? enforce(policy, access, request, enforcement)
-      : live.then(() => enforce(policy, access, request, enforcement))
+    try {
+      const live = requireLive(access, request)
+      const result =
+        live === undefined
+          ? enforce(policy, access, request, enforcement)
+          : live.then(() => enforce(policy, access, request, enforcement))
+      if (isConfirmed(result)) return result
+      return result.catch((error: unknown) => {
+        proven.set(request, access)
+        throw error
+      })
+    } catch (error) {
+      proven.set(request, access)
+      throw error
+    }
   }
 
   /** Of an earlier grant: whoever holds on to it, a handler that takes its time, does not outlive the token. */
@@ -229,7 +242,7 @@ export function resourceServer<const Scope extends string = string, const Role e
       const expose = request.fieldLines('origin').length > 0 ? exposed : []
       error.advertise({ ...about, used, scope, expose })
     }
-    events.refusal(error)
+    events.refusal(error, request, proven.get(request))
     return error
   }
 

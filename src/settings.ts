@@ -29,6 +29,7 @@ export interface Settings {
   readonly now: () => number
   readonly realm: string | undefined
   readonly metadata: Readonly<Record<string, unknown>> | false
+  readonly legacyClients: boolean
   readonly rejectQueryToken: boolean
   /** Characters. */
   readonly maxTokenLength: number
@@ -64,6 +65,7 @@ const OPTIONS: Readonly<Record<keyof ResourceServerOptions, true>> = {
   now: true,
   realm: true,
   metadata: true,
+  legacyClients: true,
   rejectQueryToken: true,
   maxTokenLength: true,
   http: true,
@@ -106,6 +108,7 @@ export function readSettings(options: ResourceServerOptions): Settings {
     now,
     realm: readRealm(options.realm, problems),
     metadata: readMetadata(options.metadata ?? {}, problems),
+    legacyClients: problems.optional(options.legacyClients, 'legacyClients', 'boolean') ?? false,
     rejectQueryToken: problems.optional(options.rejectQueryToken, 'rejectQueryToken', 'boolean') ?? false,
     maxTokenLength: problems.number(options.maxTokenLength, 'maxTokenLength', {
       default: 16_384,
@@ -126,6 +129,7 @@ export function readSettings(options: ResourceServerOptions): Settings {
     shared
   }
   requireOwnKeys(settings, problems)
+  requireLegacyIssuer(settings, problems)
   if (problems.any) throw problems.error()
   return Object.freeze(settings)
 }
@@ -141,6 +145,22 @@ function readResource(resource: unknown, problems: Problems): string {
   const url = problems.url(resource, 'resource', 'this API’s identifier, such as https://api.example.com')
   if (url?.hash) problems.add('resource', 'must have no fragment (RFC 9728 §1.2)', 'remove everything from the #')
   return String(resource)
+}
+
+/** Older clients look for one authorization server at the API's origin, so there must be one, and it must be elsewhere. */
+function requireLegacyIssuer({ legacyClients, metadata, issuers, resource }: Settings, problems: Problems): void {
+  if (!legacyClients) return
+  if (metadata === false)
+    problems.add('legacyClients', 'is true with `metadata: false`', 'it serves metadata: leave out one of the two')
+  const first = typeof issuers === 'function' ? undefined : issuers[0]?.issuer
+  if (typeof issuers === 'function')
+    problems.add(
+      'legacyClients',
+      'is true and `issuers` is a function',
+      'give a list: older clients find one issuer only'
+    )
+  else if (first !== undefined && URL.canParse(resource) && first.replace(/\/$/, '') === new URL(resource).origin)
+    problems.add('legacyClients', 'is true and the first issuer is this origin', 'leave it out: its metadata is there')
 }
 
 /** What options of an issuer may build on. */

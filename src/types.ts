@@ -28,6 +28,8 @@ export interface ResourceRequest {
   certificate?(): Uint8Array | undefined
   /** IP address of the other end of the connection, not of anything that a field claims. Leave it out where unknown. */
   readonly peerAddress?: string | undefined
+  /** Pattern of the route that the request was matched to, such as `/orders/:id`, for logs. Leave it out where unknown. */
+  readonly route?: string | undefined
   /**
    * Calls back once when the client is gone, at once if it is gone already. Asked only for a request that has to wait for
    * an authorization server: its place in the queue is then for others. Leave it out where the host cannot know.
@@ -110,8 +112,9 @@ export interface Access extends AccessToken {
    * the connection closes. It keeps no process alive. Made on the first read, the same one for all requests with the
    * token, and fired already where the token has ended by then. Not enumerable.
    *
-   * Does NOT ask anybody: it learns nothing of status lists and introspection. Call `enforce()` on a timer for those. After
-   * `api.close()` it tells of revocations only.
+   * Does NOT ask anybody: it learns nothing of status lists and introspection. Call `enforce()` on a timer for those. Does NOT fire when
+   * the key that signed the token leaves the issuer's key set: the next request is refused, and what is open stays. Revoke the
+   * issuer's tokens to end it. After `api.close()` it tells of revocations only.
    */
   readonly signal: AbortSignal
   /** The authentication scheme the token came with. */

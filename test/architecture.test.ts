@@ -262,6 +262,7 @@ describe('adapters', () => {
     'adapters/fetch': [],
     'adapters/hono': ['hono', 'adapters/fetch'],
     'adapters/events': [],
+    'adapters/error-body': [],
     'adapters/node': [],
     'adapters/openapi': [],
     'adapters/channels': [],
@@ -280,7 +281,13 @@ describe('adapters', () => {
   test.each(adapters.map((file) => [file.name, file] as const))(
     '%s translates, and knows nothing else',
     (name, { imports }) => {
-      const allowed = ['src/index', 'adapters/node-request', 'adapters/events', ...(FRAMEWORK[name] ?? [])]
+      const allowed = [
+        'src/index',
+        'adapters/node-request',
+        'adapters/error-body',
+        'adapters/events',
+        ...(FRAMEWORK[name] ?? [])
+      ]
       expect(FRAMEWORK[name]).toBeDefined()
       for (const { from } of imports) expect(from.startsWith('node:') || allowed.includes(from)).toBe(true)
     }

@@ -13,6 +13,7 @@ describe('describe()', () => {
       resource: 'https://api.example.com',
       metadataUrl: 'https://api.example.com/.well-known/oauth-protected-resource',
       clockTolerance: 30,
+      legacyClients: false,
       rejectQueryToken: false,
       callbackTimeout: 5,
       scopeHierarchy: {},

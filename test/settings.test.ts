@@ -405,6 +405,7 @@ describe('other options', () => {
     ],
     ['scopeHierarchy', [], '`scopeHierarchy` is an array: it must be an object'],
     ['scopeHierarchy', { a: 'b' }, '`scopeHierarchy.a` is "b": it must be an array of strings'],
+    ['legacyClients', 'yes', '`legacyClients` is "yes": it must be a boolean'],
     ['rejectQueryToken', 'yes', '`rejectQueryToken` is "yes": it must be a boolean'],
     ['metadata', true, '`metadata` is true: it must be an object'],
     ['metadata', { resource: 'x' }, '`metadata.resource` cannot be set: it is the option `resource`'],
@@ -458,6 +459,7 @@ describe('settings', () => {
       roles: undefined,
       realm: undefined,
       metadata: {},
+      legacyClients: false,
       rejectQueryToken: false,
       http: { dispatcher: undefined, timeout: 3, deadline: 5 },
       issuers: [

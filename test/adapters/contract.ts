@@ -3,10 +3,14 @@
  * protection of an app, a router and a route, and the same metadata (RFC 9728). An adapter's test file says how a
  * {@link Plan} is built in its framework; everything expected is here.
  */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { STATUS_CODES } from 'node:http'
 import type { TlsOptions } from 'node:tls'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { type ErrorBodyOptions, type ErrorFacts, problemDetails } from '../../adapters/error-body.js'
 import {
   type Access,
+  type AccessEvent,
   anyScope,
   type Check,
   CredentialsMissing,
@@ -33,6 +37,7 @@ import {
   TooManyRequests,
   Unavailable
 } from '../../src/index.js'
+import { mcp } from '../../src/presets.js'
 import { type Clock, createClock, createSigningKey, fault, startIssuer, type TestIssuer } from '../support/issuer.js'
 import { type Lines, type RawRequest, type Reply, type Served, send } from './wire.js'
 
@@ -57,8 +62,11 @@ export interface Plan {
     readonly requires: readonly Requirement[]
     readonly routes: readonly Route[]
   }
-  /** Who answers an error: the framework's default, our JSON handler, or a handler of the user's that only reads `status`. */
-  readonly errors?: 'framework' | 'json' | 'own'
+  /**
+   * Who answers an error: the framework's default, our JSON handler, a handler of the user's that only reads `status`, or our
+   * handler with a body in the shape of the API.
+   */
+  readonly errors?: 'framework' | 'json' | 'own' | ErrorBodyOptions
   /** Served over TLS with these. Default: plain HTTP. */
   readonly tls?: TlsOptions
 }
@@ -485,10 +493,12 @@ export function describeAdapter(adapter: Adapter): void {
 
     describe('refusals', () => {
       let json: number
+      let problem: number
       let framework: number
       let own: number
       beforeAll(async () => {
         json = await serve({ routes: refusingRoutes() })
+        problem = await serve({ routes: refusingRoutes(), errors: problemDetails })
         framework = await serve({ routes: refusingRoutes(), errors: 'framework' })
         own = await serve({ routes: refusingRoutes(), errors: 'own' })
       })
@@ -507,6 +517,24 @@ export function describeAdapter(adapter: Adapter): void {
 
           const toHead = await send(json, { method: 'HEAD', path, headers: sent })
           expect([toHead.status, ownLines(toHead), toHead.body]).toEqual([reply.status, ownLines(reply), ''])
+
+          const details = await get(problem, path, sent)
+          expect(details.status).toBe(answer.status)
+          const type: Lines = [['content-type', 'application/problem+json']]
+          expect(ownLines(details)).toEqual(sorted([...expectedLines(answer), ...type]))
+          expect(JSON.parse(details.body)).toEqual({
+            title: STATUS_CODES[answer.status],
+            status: answer.status,
+            ...(answer.body && { error: answer.body.error }),
+            ...(answer.body?.error_description !== undefined && { detail: answer.body.error_description })
+          })
+          expect(hasEnd(details), 'the connection goes on').toBe(true)
+          const headOfDetails = await send(problem, { method: 'HEAD', path, headers: sent })
+          expect([headOfDetails.status, ownLines(headOfDetails), headOfDetails.body]).toEqual([
+            answer.status,
+            ownLines(details),
+            ''
+          ])
 
           for (const port of [framework, own]) {
             const other = await get(port, path, sent)
@@ -628,6 +656,28 @@ export function describeAdapter(adapter: Adapter): void {
         const asSent = ['GET', '/shop/items?page=2&q=%7e', adapter.joinsLines ? ['a, b'] : ['a', 'b'], []]
         expect(seen).toEqual([asSent, asSent])
       })
+    })
+
+    inChain('tells listeners of a decision which route it was about, by its pattern', async () => {
+      const routes: unknown[] = []
+      const listener = (event: unknown): void => {
+        const { resource, request } = event as AccessEvent
+        if (resource === fixture.api.resource) routes.push(request.route)
+      }
+      for (const name of ['access', 'refusal']) {
+        subscribe(`oauth-resource-server:${name}`, listener)
+        onTestFinished(() => void unsubscribe(`oauth-resource-server:${name}`, listener))
+      }
+      const known = ['/items/:id', '/group/items/:id']
+      const port = await serve({
+        routes: [route('/items/:id', [scope('read')])],
+        group: { path: '/group', requires: [], routes: [route('/items/:id', [scope('write')])] }
+      })
+      const token = bearer(fixture.issuer.token())
+      await get(port, '/items/17', token)
+      await get(port, '/group/items/17', token)
+      // The group is decided about as well, before it is known which of its routes is meant, in some frameworks.
+      expect([routes[0], routes.at(-1)]).toEqual(known)
     })
 
     describe('waivers', () => {
@@ -827,6 +877,115 @@ export function describeAdapter(adapter: Adapter): void {
           ]
         ])
         expect(handled).toEqual([])
+      })
+    })
+
+    describe('bodies of refusals in the shape of the API', () => {
+      const answer = async (call: Call): Promise<object> => {
+        await call.enforce(scope('write'))
+        return {}
+      }
+      const throwing = (): never => {
+        throw new Forbidden('Not these items')
+      }
+      const routes = (): Route[] => [
+        route('/items', [scope('read')]),
+        route('/enforced', [], { answer }),
+        route('/thrown', [], { answer: throwing })
+      ]
+
+      test('answers refusals of the route, of its handler, and those a handler throws, by the same function', async () => {
+        const told: ErrorFacts[] = []
+        const body = (error: ErrorFacts): object => {
+          told.push(error)
+          return { errors: [{ code: error.reason }] }
+        }
+        const port = await serve({ errors: { body }, routes: routes() })
+        const token = bearer(fixture.issuer.token())
+        const replies = [await get(port, '/items', bearer('ab%cd')), await get(port, '/enforced', token)]
+        replies.push(await get(port, '/thrown', token))
+        const bodies = ['malformed', 'insufficient_scope', 'forbidden'].map((code) => `{"errors":[{"code":"${code}"}]}`)
+        expect(replies.map(({ body: sent }) => sent)).toEqual(bodies)
+        expect(replies.map(({ status }) => status)).toEqual([401, 403, 403])
+        expect(replies.map((reply) => reply.values('content-type'))).toEqual(replies.map(() => ['application/json']))
+        expect(replies.map(refusalLines)).toEqual(
+          [invalidToken('The access token is malformed'), insufficientScope('write'), forbidden('')].map(expectedLines)
+        )
+        // Nothing of the request: no headers, no cause, nothing that came.
+        expect(told.map((facts) => Object.keys(facts))).toEqual(
+          told.map(() => ['status', 'code', 'description', 'reason'])
+        )
+        expect(JSON.stringify(told)).not.toContain('ab%cd')
+      })
+
+      test('answers an empty body where the function returns undefined', async () => {
+        const port = await serve({ errors: { body: () => undefined }, routes: routes() })
+        const reply = await get(port, '/items', bearer('ab%cd'))
+        expect([reply.status, reply.body, reply.values('content-type')]).toEqual([401, '', []])
+        expect(refusalLines(reply)).toEqual(expectedLines(invalidToken('The access token is malformed')))
+        expect(hasEnd(reply)).toBe(true)
+      })
+
+      const mistakes: readonly (readonly [string, () => unknown])[] = [
+        ['throws', () => throwing()],
+        ['returns a promise', async () => ({ a: 1 })],
+        ['returns a promise that rejects', () => Promise.reject(new Error('late'))],
+        ['returns null', () => null],
+        ['returns a text', () => 'no'],
+        ['returns a circle', () => Object.assign([] as unknown[], { toJSON: (): unknown => [1n] })],
+        ['returns what has no JSON', () => ({ toJSON: () => undefined })],
+        ['returns more than 65,536 bytes', () => ({ a: 'ü'.repeat(40_000) })]
+      ]
+      test.each(mistakes)('answers with the JSON of OAuth, and warns once, where the function %s', async (_, body) => {
+        const warn = vi.fn<(warning: Error) => void>()
+        process.on('warning', warn)
+        onTestFinished(() => void process.off('warning', warn))
+        const rejections = vi.fn()
+        process.on('unhandledRejection', rejections)
+        onTestFinished(() => void process.off('unhandledRejection', rejections))
+        const port = await serve({ errors: { body: body as ErrorBodyOptions['body'] }, routes: routes() })
+        const expected = invalidToken('The access token is malformed')
+        for (let i = 0; i < 2; i++) {
+          const reply = await get(port, '/items', bearer('ab%cd'))
+          expect([reply.status, refusalLines(reply)]).toEqual([401, expectedLines(expected)])
+          expect(JSON.parse(reply.body)).toEqual(expected.body)
+          expect(reply.values('content-type')).toEqual(['application/json'])
+        }
+        expect(rejections).not.toHaveBeenCalled()
+        const warnings = warn.mock.calls.map(([{ message }]) => message).filter((text) => text.includes('`body`'))
+        expect(warnings).toHaveLength(1)
+        expect(warnings[0]).not.toContain('ab%cd')
+      })
+
+      test('takes no options that are not right', async () => {
+        for (const errors of [{}, { body: 'no' }, { body: () => ({}), contentType: 'a/b\r\nX: y' }])
+          await expect(adapter.serve({ api: fixture.api, errors: errors as never })).rejects.toThrow(
+            /^errorHandler\(\): `/
+          )
+      })
+
+      inChain('(RFC 9110 §8.6) leaves nothing of a content that is not sent', async () => {
+        const describing = async (call: Call): Promise<object> => {
+          for (const [name, value] of ABOUT_CONTENT) call.setHeader?.(name, value)
+          return answer(call)
+        }
+        const prior: Lines = [['WWW-Authenticate', 'Basic realm="x"']]
+        const port = await serve({
+          errors: problemDetails,
+          prior,
+          routes: [route('/items', [], { answer: describing })]
+        })
+        for (const method of ['GET', 'HEAD']) {
+          const reply = await send(port, { method, path: '/items', headers: bearer(fixture.issuer.token()) })
+          const challenges = ['Basic realm="x"', insufficientScope('write').challenge as string]
+          const expected = adapter.joinsLines ? [challenges.join(', ')] : challenges
+          expect(reply.status).toBe(403)
+          expect(reply.values('www-authenticate')).toEqual(expected)
+          expect(ownLines(reply).filter(([name]) => name !== 'www-authenticate')).toEqual([
+            ['cache-control', 'no-store'],
+            ['content-type', 'application/problem+json']
+          ])
+        }
       })
     })
 
@@ -1266,6 +1425,74 @@ export function describeAdapter(adapter: Adapter): void {
         expect((await get(port, `${METADATA_PATH}?x=1`)).status).toBe(200)
         const other = await send(port, { method: 'POST', path: METADATA_PATH })
         expect([other.status, other.body, hasEnd(other)]).toEqual([405, '', true])
+      })
+
+      describe('with legacyClients: true', () => {
+        const AUTHORIZATION_SERVER = '/.well-known/oauth-authorization-server'
+        const older = async (): Promise<Faulty> => {
+          const { now } = fixture.clock
+          const issuer = await startIssuer({ now })
+          const options = { resource: `${RESOURCE}/mcp`, issuers: [issuer.issuer], now, legacyClients: true }
+          const api = resourceServer(mcp(options))
+          onTestFinished(async () => {
+            await api.close()
+            await issuer.close()
+          })
+          return { api, issuer }
+        }
+
+        test('serves the document at the root as well, unless that is the place of another API', async () => {
+          const { api } = await older()
+          const port = await serve({ api, metadata: [api], whole: [] })
+          for (const path of [METADATA_PATH, `${METADATA_PATH}/mcp`])
+            expect(JSON.parse((await get(port, path)).body)).toMatchObject({ resource: `${RESOURCE}/mcp` })
+          const both = await serve({ api, metadata: [api, fixture.api] })
+          expect(JSON.parse((await get(both, METADATA_PATH)).body)).toMatchObject({ resource: RESOURCE })
+          const plain = apiFor(`${RESOURCE}/mcp`)
+          const without = await serve({ api: plain, metadata: [plain] })
+          for (const path of [METADATA_PATH, AUTHORIZATION_SERVER]) expect((await get(without, path)).status).toBe(404)
+        })
+
+        test('serves the metadata that the issuer discovered, once, to any origin and without a token', async () => {
+          const { api, issuer } = await older()
+          issuer.metadata['authorization_endpoint'] = `${issuer.issuer}/authorize`
+          const port = await serve({ api, metadata: [api], whole: [] })
+          const reply = await get(port, AUTHORIZATION_SERVER)
+          expect([reply.status, reply.values('content-type'), reply.values('access-control-allow-origin')]).toEqual([
+            200,
+            ['application/json'],
+            ['*']
+          ])
+          expect(JSON.parse(reply.body)).toMatchObject({
+            issuer: issuer.issuer,
+            authorization_endpoint: `${issuer.issuer}/authorize`
+          })
+          const head = await send(port, { method: 'HEAD', path: `${AUTHORIZATION_SERVER}?x=http://other.example` })
+          expect([head.status, ownLines(head), head.body]).toEqual([200, ownLines(reply), ''])
+          const [etag = ''] = reply.values('etag')
+          expect((await get(port, AUTHORIZATION_SERVER, [['If-None-Match', etag]])).status).toBe(304)
+          expect((await send(port, { method: 'POST', path: AUTHORIZATION_SERVER })).status).toBe(405)
+          const preflight = await send(port, { method: 'OPTIONS', path: AUTHORIZATION_SERVER })
+          expect([preflight.status, preflight.values('access-control-allow-origin')]).toEqual([204, ['*']])
+          expect(issuer.count('metadata')).toBe(1)
+          expect((await get(port, `${AUTHORIZATION_SERVER}/mcp`)).status).not.toBe(200)
+        })
+
+        test('answers 503, not to be cached, while the metadata cannot be had, and asks no more often than for tokens', async () => {
+          const { api, issuer } = await older()
+          issuer.always('metadata', fault.reset())
+          const port = await serve({ api, metadata: [api], whole: [] })
+          const reply = await get(port, AUTHORIZATION_SERVER)
+          expect([reply.status, reply.body, hasEnd(reply)]).toEqual([503, '', true])
+          expect(reply.values('retry-after')).toHaveLength(1)
+          expect([reply.values('cache-control'), reply.values('access-control-allow-origin')]).toEqual([
+            ['no-store'],
+            ['*']
+          ])
+          const asked = issuer.count('metadata')
+          for (let i = 0; i < 5; i++) expect((await get(port, AUTHORIZATION_SERVER)).status).toBe(503)
+          expect(issuer.count('metadata')).toBe(asked)
+        })
       })
 
       test('PRM-01: a token, good or bad, makes no difference, also where the whole app is protected', async () => {

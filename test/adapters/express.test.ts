@@ -82,6 +82,7 @@ function build(create: typeof express, plan: Plan): express.Express {
   }
   for (const route of plan.routes ?? []) add(app, route)
   if (plan.errors === 'json') app.use(errorHandler())
+  if (typeof plan.errors === 'object') app.use(errorHandler(plan.errors))
   if (plan.errors === 'own') {
     const own: express.ErrorRequestHandler = (error: { status?: number }, _req, res, _next) => {
       res.status(error.status ?? 500).json({ message: 'own' })
@@ -95,7 +96,7 @@ for (const [name, create] of versions) {
   const adapter: Adapter = {
     name,
     matches: { slash: true, case: true },
-    serve: (plan) => listen(build(create, plan), plan.tls)
+    serve: async (plan) => listen(build(create, plan), plan.tls)
   }
   describeAdapter(adapter)
   describeDpop(adapter)

@@ -28,6 +28,7 @@ async function build(kind: 'hook' | 'plugin', plan: Plan): Promise<FastifyInstan
   const options = { routerOptions: { ignoreTrailingSlash: true, caseSensitive: false } }
   const app = plan.tls ? (fastify({ ...options, https: plan.tls }) as unknown as FastifyInstance) : fastify(options)
   if (plan.errors === 'json') app.setErrorHandler(errorHandler)
+  if (typeof plan.errors === 'object') app.setErrorHandler(errorHandler(plan.errors))
   if (plan.errors === 'own') {
     app.setErrorHandler((error: { statusCode?: number }, _request, reply) =>
       reply.code(error.statusCode ?? 500).send({ message: 'own' })

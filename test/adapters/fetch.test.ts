@@ -1,6 +1,12 @@
 import { getRequestListener } from '@hono/node-server'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type Connection, FetchRequest, protect, protectedResourceMetadata } from '../../adapters/fetch.js'
+import {
+  type Connection,
+  errorHandler,
+  FetchRequest,
+  protect,
+  protectedResourceMetadata
+} from '../../adapters/fetch.js'
 import {
   type Access,
   optional,
@@ -21,14 +27,24 @@ const METADATA = `resource_metadata="${RESOURCE}/.well-known/oauth-protected-res
 
 type Handler = (request: Request, connection: Connection) => Promise<Response>
 
+/** Without a body in the shape of the API. */
+const PLAIN: ReturnType<typeof errorHandler> = {
+  protect,
+  toResponse: (error) => {
+    if (error instanceof ResourceServerError) return error.toResponse()
+    throw error
+  }
+}
+
 /** A router as somebody would write it: exact paths, and HEAD as GET. */
 function build(plan: Plan): Handler {
   const { api, group, onBody, whole } = plan
+  const { protect: guard, toResponse } = typeof plan.errors === 'object' ? errorHandler(plan.errors) : PLAIN
   const metadata = plan.metadata && protectedResourceMetadata(...plan.metadata)
-  const wholeApp = whole && protect(api, ...whole)
+  const wholeApp = whole && guard(api, ...whole)
   const compile = (prefix: string, route: Route, outer: Plan['whole']): [string, Handler] => {
     const requires = route.requires || outer ? [...(outer ?? []), ...(route.requires ?? [])] : undefined
-    const decide = requires && protect(route.api ?? api, ...requires)
+    const decide = requires && guard(route.api ?? api, ...requires)
     return [
       `${route.method ?? 'GET'} ${prefix}${route.path}`,
       async (request, connection) => {
@@ -50,8 +66,7 @@ function build(plan: Plan): Handler {
           for (const [name, value] of Object.entries(access?.responseHeaders ?? {})) headers.append(name, String(value))
           return Response.json(answer, { headers })
         } catch (error) {
-          if (error instanceof ResourceServerError) return error.toResponse()
-          throw error
+          return toResponse(error)
         }
       }
     ]
@@ -78,7 +93,7 @@ const adapter: Adapter = {
   matches: { slash: false, case: false },
   joinsLines: true,
   isFunction: true,
-  serve: (plan) => {
+  serve: async (plan) => {
     const handle = build(plan)
     const listener = getRequestListener((request, { incoming }) => handle(request, incoming.socket))
     return listen(listener, plan.tls)

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import {
   type AuthVariables,
   enforce,
+  errorHandler,
   getAuth,
   getOptionalAuth,
   protect,
@@ -44,6 +45,7 @@ function build(plan: Plan): App {
       return c.json(answer as object)
     })
   }
+  if (typeof plan.errors === 'object') app.use(errorHandler(plan.errors))
   app.use(async (c, next) => {
     for (const [name, value] of plan.prior ?? []) c.header(name, value)
     await next()
@@ -77,7 +79,7 @@ const adapter: Adapter = {
   name: 'Hono',
   matches: { slash: true, case: false },
   joinsLines: true,
-  serve: (plan) => listen(getRequestListener(build(plan).fetch), plan.tls)
+  serve: async (plan) => listen(getRequestListener(build(plan).fetch), plan.tls)
 }
 describeAdapter(adapter)
 describeDpop(adapter)

@@ -226,6 +226,66 @@ describe('a refusal over HTTP/2, before the end of a body', () => {
   })
 })
 
+describe('enforce() over HTTP/2, after the application began to read the body and stopped', () => {
+  const firstOf = async (body: AsyncIterable<unknown>): Promise<void> => {
+    // Not `for await`, which would destroy the body when it stops.
+    await body[Symbol.asyncIterator]().next()
+  }
+  const HOSTS: readonly (readonly [string, () => Promise<Listener>])[] = [
+    [
+      'Koa',
+      async () =>
+        new Koa()
+          .use(onKoa.errorHandler() as Koa.Middleware)
+          .use(onKoa.protect(api) as Koa.Middleware)
+          .use(async (context) => {
+            await firstOf(context.req)
+            await onKoa.enforce(api, context as never, scope('write'))
+          })
+          .callback() as unknown as Listener
+    ],
+    [
+      'Fastify',
+      async () => {
+        const app = fastify({ http2: true })
+        await app.register(onFastify.fastifyResourceServer as never, { api, protect: 'all' })
+        app.setErrorHandler(onFastify.errorHandler as never)
+        app.addContentTypeParser('*', (_request, payload, done) => done(null, payload))
+        app.post('/events', async (request, reply) => {
+          await firstOf(request.raw)
+          await onFastify.enforce(api, reply as never, scope('write'))
+        })
+        await app.ready()
+        return (request, response) => app.routing(request as never, response as never)
+      }
+    ],
+    [
+      'Hono',
+      async () =>
+        getRequestListener(
+          new Hono().use(onHono.protect(api)).post('/events', async (c) => {
+            await c.req.raw.body?.getReader().read()
+            await onHono.enforce(api, c, scope('write'))
+            return c.text('in')
+          }).fetch
+        ) as Listener
+    ]
+  ]
+
+  test.each(HOSTS)('%s: answers 403 and closes the stream', async (_, mount) => {
+    const { client, open } = await serve(await mount())
+    const stream = post(client, { authorization: `Bearer ${as.token()}` })
+    stream.write('{')
+    const { status, headers } = await answerTo(stream)
+    expect([status, headers['connection']]).toEqual([403, undefined])
+    expect(headers['www-authenticate']).toContain('scope="write"')
+    await expect.poll(open).toBe(0)
+    const next = post(client, { authorization: `Bearer ${as.token()}` })
+    next.end('{')
+    expect((await answerTo(next)).status).toBe(403)
+  })
+})
+
 describe('protectUpgrade() over HTTP/2', () => {
   const GIVEN: readonly (readonly [string, (request: Http2ServerRequest, response: Http2ServerResponse) => Duplex])[] =
     [

@@ -60,6 +60,7 @@ function build(Application: typeof Koa, plan: Plan): Koa<AuthState> {
     })
   }
   if (plan.errors === 'json') app.use(errorHandler())
+  if (typeof plan.errors === 'object') app.use(errorHandler(plan.errors))
   if (plan.errors === 'own') {
     app.use(async (ctx, next) => {
       try {
@@ -99,7 +100,7 @@ for (const [name, Application] of versions) {
   const adapter: Adapter = {
     name,
     matches: { slash: true, case: true },
-    serve: (plan) => listen(build(Application, plan).callback(), plan.tls)
+    serve: async (plan) => listen(build(Application, plan).callback(), plan.tls)
   }
   describeAdapter(adapter)
   describeDpop(adapter)

@@ -6,6 +6,12 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { NodeStreamableHTTPServerTransport } from '@modelcontextprotocol/node'
+import {
+  discoverOAuthProtectedResourceMetadata,
+  discoverOAuthServerInfo
+} from '@modelcontextprotocol/sdk/client/auth.js'
+import { Client } from '@modelcontextprotocol/sdk/client/index.js'
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { InvalidTokenError } from '@modelcontextprotocol/sdk/server/auth/errors.js'
 import { requireBearerAuth } from '@modelcontextprotocol/sdk/server/auth/middleware/bearerAuth.js'
 import type { AuthInfo as AuthInfo1 } from '@modelcontextprotocol/sdk/server/auth/types.js'
@@ -23,6 +29,8 @@ import { enforce, errorHandler, getAuth, protect, protectedResourceMetadata } fr
 import { type AuthInfo, authInfo, tokenVerifier, toolScopes } from '../../adapters/mcp.js'
 import { createTestIssuer, fakeAccess, type TestIssuer } from '../../adapters/testing.js'
 import { type Access, type Check, claims, type ResourceServer, resourceServer, scope } from '../../src/index.js'
+import { mcp } from '../../src/presets.js'
+import { startIssuer } from '../support/issuer.js'
 
 // Its declarations give `req.auth` a type for the whole program, and so do those of version 1, another one.
 const { requireBearerAuth: requireBearerAuth2 } = await import('@modelcontextprotocol/express' as string)
@@ -242,6 +250,111 @@ describe('a server of the SDK behind protect()', () => {
       expect((await post(url, undefined, call('whoami'))).status).toBe(401)
     }
   )
+})
+
+describe('mcp({ legacyClients: true })', () => {
+  test('leads a client that knows nothing of RFC 9728 from the origin to the authorization server', async () => {
+    const issuer = await startIssuer()
+    Object.assign(issuer.metadata, {
+      authorization_endpoint: `${issuer.issuer}/authorize`,
+      token_endpoint: `${issuer.issuer}/token`,
+      response_types_supported: ['code']
+    })
+    const older = resourceServer(mcp({ resource: RESOURCE, issuers: [issuer.issuer], legacyClients: true }))
+    closing.push(
+      () => older.close(),
+      () => issuer.close()
+    )
+    const app = express()
+    app.use(protectedResourceMetadata(older))
+    app.use(protect(older))
+    const url = await listen(app)
+    const asked: string[] = []
+    /** A client of the revision 2025-03-26 asks for no such document. */
+    const before9728 = async (input: string | URL, init?: RequestInit): Promise<Response> => {
+      const { pathname } = new URL(input)
+      if (pathname.startsWith('/.well-known/oauth-protected-resource')) return new Response(null, { status: 404 })
+      asked.push(pathname)
+      return fetch(input, init)
+    }
+    const { authorizationServerMetadata, resourceMetadata } = await discoverOAuthServerInfo(url, {
+      fetchFn: before9728
+    })
+    expect(asked).toEqual(['/.well-known/oauth-authorization-server'])
+    expect(resourceMetadata).toBeUndefined()
+    expect(authorizationServerMetadata).toMatchObject({
+      issuer: issuer.issuer,
+      token_endpoint: `${issuer.issuer}/token`
+    })
+  })
+
+  test('leads a client that looks for metadata at the root only to the same document', async () => {
+    const older = resourceServer(mcp({ ...as.options({ resource: RESOURCE }), legacyClients: true }))
+    closing.push(() => older.close())
+    const app = express()
+    app.use(protectedResourceMetadata(older))
+    const url = await listen(app)
+    const atRootOnly = (input: string | URL, init?: RequestInit): Promise<Response> =>
+      new URL(input).pathname.endsWith('/mcp')
+        ? Promise.resolve(new Response(null, { status: 404 }))
+        : fetch(input, init)
+    const document = await discoverOAuthProtectedResourceMetadata(url, {}, atRootOnly)
+    expect(document).toMatchObject({ resource: RESOURCE, authorization_servers: ['https://as.test'] })
+  })
+
+  test.each([
+    ['metadata: false', { metadata: false }, '`legacyClients` is true with `metadata: false`'],
+    ['issuers as a function', { issuers: () => undefined }, '`legacyClients` is true and `issuers` is a function'],
+    [
+      'an issuer that is the origin itself',
+      { issuers: ['https://mcp.example.com'] },
+      '`legacyClients` is true and the first issuer is this origin'
+    ]
+  ] as const)('does not start with %s', (_title, more, message) => {
+    const options = { resource: RESOURCE, issuers: ['https://as.example.com'], legacyClients: true, ...more }
+    expect(() => resourceServer(options as never)).toThrow(message)
+  })
+})
+
+test('ends the stream of a client of the SDK when its token is revoked, as the documents show it', async () => {
+  const server = new McpServer({ name: 'notes', version: '1' })
+  const transport = new StreamableHTTPServerTransport({ sessionIdGenerator: () => 'session-1' })
+  await server.connect(transport as never)
+  const streams: ServerResponse[] = []
+  const app = express()
+  app.use('/mcp', protect(api, scope('mcp')))
+  app.get('/mcp', (req, res, next) => {
+    streams.push(res)
+    const { signal } = getAuth(req)
+    const end = (): unknown => res.destroy()
+    signal.addEventListener('abort', end, { once: true })
+    res.on('close', () => signal.removeEventListener('abort', end))
+    next()
+  })
+  app.all('/mcp', express.json(), (req, res) => transport.handleRequest(req, res, req.body))
+  app.use(errorHandler())
+  const url = await listen(app)
+  const headers = { authorization: `Bearer ${as.token({ scope: 'mcp' })}` }
+  const client = new Client({ name: 'client', version: '1' })
+  const reconnectionOptions = {
+    initialReconnectionDelay: 1,
+    maxReconnectionDelay: 1,
+    reconnectionDelayGrowFactor: 1,
+    maxRetries: 1
+  }
+  await client.connect(
+    new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers }, reconnectionOptions }) as never
+  )
+  closing.push(
+    () => client.close(),
+    () => server.close()
+  )
+  await expect.poll(() => streams[0]?.headersSent).toBe(true)
+  expect(streams[0]?.destroyed).toBe(false)
+  await api.revoke({ issuer: as.issuer, subject: 'user-1' })
+  await expect.poll(() => streams.map(({ destroyed }) => destroyed)).toEqual([true])
+  await expect(client.ping()).rejects.toThrow(/401|invalid_token|Unauthorized/)
+  expect(streams).toHaveLength(1)
 })
 
 test('tokenVerifier(): checks of the server see a POST of /, whatever was asked for', async () => {

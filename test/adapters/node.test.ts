@@ -18,8 +18,10 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } fro
 import { WebSocket, WebSocketServer } from 'ws'
 import {
   enforce,
+  errorHandler,
   type Granted,
   onExpiry,
+  problemDetails,
   protect,
   protectedResourceMetadata,
   protectUpgrade,
@@ -503,6 +505,76 @@ describe('protectUpgrade()', () => {
   })
 })
 
+describe('errorHandler(problemDetails)', () => {
+  const detailsOf = (status: number, title: string, more: object = {}): string =>
+    JSON.stringify({ title, status, ...more })
+
+  test('protect() and refuse() answer with problem details, and the same status and challenge as without', async () => {
+    const guards = [{ protect, refuse }, errorHandler(problemDetails)].map((answering) => {
+      const guard = answering.protect(api, scope('read'))
+      return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+        const granted = await guard(request, response)
+        if (!granted) return
+        try {
+          await enforce(api, request, granted, scope('write'))
+        } catch (error) {
+          answering.refuse(request, response, error)
+        }
+      }
+    })
+    const ports = await Promise.all(guards.map(async (guard) => (await listen(guard)).port))
+    const cases = [
+      [[], detailsOf(401, 'Unauthorized')],
+      [
+        bearer(as.expired({ scope: 'read' })),
+        detailsOf(401, 'Unauthorized', { detail: 'The access token expired', error: 'invalid_token' })
+      ],
+      [
+        bearer(as.token({ scope: 'read' })),
+        detailsOf(403, 'Forbidden', {
+          detail: 'The access token lacks a required scope',
+          error: 'insufficient_scope'
+        })
+      ]
+    ] as const
+    for (const [headers, body] of cases) {
+      const [plain, details] = await Promise.all(ports.map((port) => send(port, { headers })))
+      expect([details?.status, details?.body]).toEqual([plain?.status, body])
+      expect(details?.values('content-type')).toEqual(['application/problem+json'])
+      const others = [plain, details].map((reply) =>
+        reply?.lines.filter(([name]) => !['content-type', 'content-length', 'date'].includes(name))
+      )
+      expect(others[1]).toEqual(others[0])
+      const head = await send(ports[1] as number, { method: 'HEAD', headers })
+      expect([head.status, head.body, head.values('content-length')]).toEqual([
+        plain?.status,
+        '',
+        [String(Buffer.byteLength(body))]
+      ])
+    }
+  })
+
+  test('protectUpgrade() answers a handshake without a token with problem details', async () => {
+    const { port, server } = await listen()
+    const guard = errorHandler(problemDetails).protectUpgrade(api)
+    server.on('upgrade', (request, socket) => void guard(request, socket))
+    const reply = await send(port, {
+      headers: [
+        ['Connection', 'Upgrade'],
+        ['Upgrade', 'websocket']
+      ]
+    })
+    expect([reply.status, reply.body]).toEqual([401, detailsOf(401, 'Unauthorized')])
+    expect(reply.values('content-type')).toEqual(['application/problem+json'])
+    expect(reply.values('www-authenticate').join()).toContain(METADATA)
+  })
+
+  test('takes no options that are not right', () => {
+    for (const options of [undefined, null, {}, { body: 'x' }, { body: () => ({}), contentType: 'text' }])
+      expect(() => errorHandler(options as never)).toThrow(/^errorHandler\(\): `(body|contentType)` is not/)
+  })
+})
+
 describe('protectUpgrade() and what the client does meanwhile', () => {
   const handshake = (token: string): string =>
     `GET /events HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nAuthorization: Bearer ${token}\r\n\r\n`
@@ -894,10 +966,27 @@ describe('metadata of several servers', () => {
   test('are of the first whose place it is', async () => {
     const silent = resourceServer(as.options({ resource: `${RESOURCE}/b`, metadata: false }))
     const apis = [named(`${RESOURCE}/a`), silent, named(`${RESOURCE}/b`)]
-    const answer = metadataAnswer(apis, asked(`${WELL_KNOWN}/b`))
+    const answer = await metadataAnswer(apis, asked(`${WELL_KNOWN}/b`))
     expect(JSON.parse(answer?.body ?? '{}')).toMatchObject({ resource: `${RESOURCE}/b` })
     expect(metadataAnswer(apis, asked('/b'))).toBeUndefined()
     expect(metadataAnswer([], asked(WELL_KNOWN))).toBeUndefined()
+  })
+
+  test('legacyClients: answers for the authorization server once its metadata are known, and 503 while they cannot be had', async () => {
+    const older = resourceServer(as.options({ resource: `${RESOURCE}/mcp`, legacyClients: true }))
+    const serving = protectedResourceMetadata(older)
+    const { port } = await listen((request, response) => {
+      if (!serving(request, response)) response.writeHead(404).end()
+    })
+    const path = '/.well-known/oauth-authorization-server'
+    as.fail('metadata', 503)
+    expect(await send(port, { path })).toMatchObject({ status: 503, body: '' })
+    as.recover()
+    as.advance(60)
+    const reply = await send(port, { path })
+    expect([reply.status, JSON.parse(reply.body).issuer]).toEqual([200, 'https://as.test'])
+    expect((await send(port, { path: WELL_KNOWN })).status).toBe(200)
+    expect((await send(port, { path: `${path}/mcp` })).status).toBe(404)
   })
 
   test('are at the root of the origin: mounted elsewhere, whoever asks for them learns of it', () => {

@@ -1,4 +1,5 @@
 /** Metrics and traces in the OpenTelemetry SDK, logs in pino: what is told, by which names, and nothing of a token. */
+import { createHash } from 'node:crypto'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import {
@@ -16,12 +17,14 @@ import { createTestIssuer, type TestIssuer } from '../../adapters/testing.js'
 import {
   type AccessEvent,
   type ExchangeEvent,
+  Forbidden,
   fresh,
   optional,
   type Requirement,
   type ResourceServer,
   resourceServer,
-  scope
+  scope,
+  TooManyRequests
 } from '../../src/index.js'
 import { startIssuer } from '../support/issuer.js'
 
@@ -339,6 +342,106 @@ describe('logTo()', () => {
     })
     expect(lines[1]).not.toHaveProperty('received')
     for (const secret of secrets) expect(JSON.stringify(lines)).not.toContain(secret)
+  })
+
+  test('logs a 429 at the level info', async () => {
+    const lines = log()
+    await ask(as.token(), () => {
+      throw new TooManyRequests('replay_share')
+    })
+    expect(lines).toEqual([expect.objectContaining({ level: 30, msg: '429 replay_share', status: 429 })])
+  })
+
+  describe('with access: true', () => {
+    const jtiSha256 = (jti: string): string => createHash('sha256').update(jti).digest('hex')
+
+    test('logs a line a decision: who, method, route and decision, and neither token, sub, jti nor URL', async () => {
+      const lines = log({ access: true })
+      const token = as.token({ sub: 'alice-secret', jti: 'id-secret', act: { sub: 'agent-7' }, scope: 'read' })
+      const request = {
+        method: 'POST',
+        url: '/orders/17?secret-query',
+        route: '/orders/:id',
+        fieldLines: (name: string) => (name === 'authorization' ? [`Bearer ${token}`] : [])
+      }
+      const who = {
+        resource: RESOURCE,
+        issuer: 'https://as.test',
+        scheme: 'Bearer',
+        client: 'client-1',
+        actor: 'agent-7',
+        jtiSha256: jtiSha256('id-secret'),
+        method: 'POST',
+        route: '/orders/:id'
+      }
+      await api.authorize(request, scope('read'))
+      const refusing = [scope('write'), async () => Promise.reject(new Forbidden()), fresh()]
+      as.fail('introspection', 503)
+      for (const check of refusing) await expect((async () => api.authorize(request, check))()).rejects.toThrow()
+      expect(lines).toEqual([
+        {
+          time: expect.anything(),
+          pid: expect.anything(),
+          hostname: expect.anything(),
+          level: 30,
+          msg: 'granted',
+          decision: 'granted',
+          ...who
+        },
+        expect.objectContaining({ level: 30, decision: 'refused', status: 403, reason: 'insufficient_scope', ...who }),
+        expect.objectContaining({ level: 30, decision: 'refused', status: 403, reason: 'forbidden', ...who }),
+        expect.objectContaining({ level: 40, decision: 'failed', status: 503, ...who })
+      ])
+      const text = JSON.stringify(lines)
+      for (const secret of [token, 'alice-secret', 'id-secret', 'secret-query']) expect(text).not.toContain(secret)
+    })
+
+    test('names nobody for a token that was not proven, and no route where none is known', async () => {
+      const lines = log({ access: true })
+      await ask(as.expired({ sub: 'bob-secret' }))
+      await ask(undefined)
+      expect(lines).toEqual([
+        expect.objectContaining({ level: 30, decision: 'refused', method: 'GET', reason: 'expired' }),
+        expect.objectContaining({ level: 20, decision: 'refused', method: 'GET', reason: 'credentials_missing' })
+      ])
+      for (const name of ['issuer', 'client', 'actor', 'jtiSha256', 'subject', 'route'])
+        for (const line of lines) expect(line).not.toHaveProperty(name)
+    })
+
+    test('names the caller of each request, also where one error refuses them all', async () => {
+      const lines = log({ access: true })
+      const one = new Forbidden()
+      const [first, second] = ['client-a', 'client-b'].map((client_id) => as.token({ client_id })) as [string, string]
+      let refuse = (): void => undefined
+      const gate = new Promise<void>((resolve) => {
+        refuse = resolve
+      })
+      const check = async (): Promise<void> => {
+        await gate
+        throw one
+      }
+      const asked = [ask(first, check), ask(second, check)]
+      refuse()
+      await Promise.all(asked)
+      expect(lines.map(({ client, reason }) => [client, reason])).toEqual([
+        ['client-a', 'forbidden'],
+        ['client-b', 'forbidden']
+      ])
+    })
+
+    test('adds the subject only with subject: true, and cuts names to 256 characters', async () => {
+      const lines = log({ access: true, subject: true })
+      await ask(as.token({ sub: 'alice', client_id: 'c'.repeat(300), act: { sub: 7 } }))
+      expect(lines).toEqual([expect.objectContaining({ subject: 'alice', client: 'c'.repeat(256) })])
+      expect(lines[0]).not.toHaveProperty('actor')
+      expect(() => logTo(console, { subject: true })).toThrow(/`subject` is for audit lines/)
+    })
+
+    test('logs nothing of another API where one is named, and nothing of grants without the option', async () => {
+      const lines = [log({ access: true, resource: 'https://other.example.com' }), log()]
+      await ask(as.token())
+      expect(lines).toEqual([[], []])
+    })
   })
 
   test('an outage has its cause; a warning of a key is a warning', async () => {
