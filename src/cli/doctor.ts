@@ -315,5 +315,7 @@ const api = resourceServer({
     }
   ]
 })
+// If the API refuses a token of this issuer, explain names the option that admits it:
+// npx oauth-resource-server explain --issuer ${inLine(issuer)} --resource ${inLine(resource)} < token.txt
 `
 }

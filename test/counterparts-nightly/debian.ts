@@ -1,0 +1,41 @@
+/** Authorization servers from Debian, each in a process of its own on a loopback port: see test/counterparts/servers. */
+import { existsSync } from 'node:fs'
+import { expect, onTestFinished, test } from 'vitest'
+import { describeCounterpart } from '../support/counterpart-suite.js'
+import { type Counterpart, documented, refused, startApi } from '../support/counterparts.js'
+
+const load = (name: string) => async (): Promise<Counterpart> => {
+  const { start } = await import(new URL(`../counterparts/servers/${name}/server.mjs`, import.meta.url).href)
+  return start()
+}
+
+/** @returns why the server cannot run: `file` is a part of the packages */
+const needs = (file: string, packages: string): string | undefined =>
+  existsSync(file) ? undefined : `apt-get install ${packages}`
+
+const noGlewlwyd = needs('/usr/bin/glewlwyd', 'glewlwyd sqlite3')
+describeCounterpart({
+  section: 'Glewlwyd',
+  start: load('glewlwyd'),
+  skip: noGlewlwyd,
+  revokes: true,
+  rotates: true,
+  caller: { subject: 'service', clientId: 'service', scopes: ['orders:read'] }
+})
+
+test.skipIf(noGlewlwyd !== undefined)(
+  'refuses a revoked token of Glewlwyd by signed introspection, to which the server answers 400 without a body',
+  async () => {
+    const server = await load('glewlwyd')()
+    onTestFinished(() => server.close())
+    const plain = documented('Glewlwyd', server)
+    const api = await startApi(plain.replace('introspection: {', 'introspection: { signedResponse: true,'), server)
+    onTestFinished(() => api.close())
+    const token = await server.token()
+    expect(await api.ask(token, '/fresh')).toMatchObject({ status: 200 })
+    await server.revoke?.(token)
+    // Only the answer to another token shows that the 400 is not about the API's credentials.
+    expect(await api.ask(await server.token(), '/fresh')).toMatchObject({ status: 200 })
+    expect(await api.ask(token, '/fresh')).toEqual(refused('The access token is not active'))
+  }
+)
