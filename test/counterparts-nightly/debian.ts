@@ -39,3 +39,28 @@ test.skipIf(noGlewlwyd !== undefined)(
     expect(await api.ask(token, '/fresh')).toEqual(refused('The access token is not active'))
   }
 )
+
+const noDjango = needs('/usr/lib/python3/dist-packages/oauth2_provider/__init__.py', 'python3-django-oauth-toolkit')
+describeCounterpart({
+  section: 'django-oauth-toolkit',
+  start: load('django-oauth-toolkit'),
+  skip: noDjango,
+  missing: /`introspection`/,
+  // The place of the metadata redirects to one with a slash.
+  finding: /301/,
+  separates: false,
+  revokes: true,
+  caller: { clientId: 'service', scopes: ['orders:read'] }
+})
+
+test.skipIf(noDjango !== undefined)(
+  'refuses a token of django-oauth-toolkit if allowMissingAudience is left out',
+  async () => {
+    const server = await load('django-oauth-toolkit')()
+    onTestFinished(() => server.close())
+    const strict = documented('django-oauth-toolkit', server).replace('allowMissingAudience: true', '')
+    const api = await startApi(strict, server)
+    onTestFinished(() => api.close())
+    expect(await api.ask(await server.token())).toEqual(refused('The access token audience is not accepted'))
+  }
+)

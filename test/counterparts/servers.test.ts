@@ -47,6 +47,7 @@ describeCounterpart({
   skip,
   missing: /tokenProfile/,
   finding: /jwksUri/,
+  idTokens: true,
   // Its one key is a part of the program.
   rotates: false,
   caller: { subject: expect.any(String), clientId: expect.any(String), scopes: ['aws.cognito.signin.user.admin'] }
@@ -57,6 +58,7 @@ describeCounterpart({
   start: load('oauth2-mock-server'),
   skip,
   missing: /tokenProfile/,
+  idTokens: true,
   rotates: true,
   caller: { scopes: ['orders:read'] }
 })

@@ -26,14 +26,14 @@ export interface Counterpart {
   /** The API's own secret at the server, if it introspects. */
   readonly clientSecret?: string
   /** A token that the API should accept. */
-  token(): Promise<string>
+  readonly token: () => Promise<string>
   /** A token for another API, or of a client that may not call this API. */
-  otherToken(): Promise<string>
-  idToken?(): Promise<string>
-  revoke?(token: string): Promise<unknown>
+  readonly otherToken?: () => Promise<string>
+  readonly idToken?: () => Promise<string>
+  readonly revoke?: (token: string) => Promise<unknown>
   /** Makes a new key sign some tokens or all. The old key stays published. */
-  rotate?(): Promise<unknown>
-  close(): Promise<void>
+  readonly rotate?: () => Promise<unknown>
+  readonly close: () => Promise<void>
 }
 
 export interface Seen {
@@ -86,10 +86,7 @@ export function documented(section: string, { issuer, values = {} }: Counterpart
     if (!configuration.includes(text)) throw new Error(`${section}: the documented configuration lacks ${text}`)
     configuration = configuration.replaceAll(text, value)
   }
-  return `import { resourceServer } from 'oauth-resource-server'
-${configuration}
-const api = resourceServer({ resource: '${RESOURCE}', issuers })
-`
+  return configuration
 }
 
 const SERVE = `
@@ -168,8 +165,12 @@ export interface Traffic {
  * Calls the API without a pause with a token of the old key while the server rotates its keys, then with a token of the new key until
  * the API admits it. Before that a 429 may tell the client to retry: the key set may not be fetched again at once.
  */
-export async function rotateUnderTraffic(server: Counterpart, api: Api): Promise<Traffic> {
-  const token = await server.token()
+export async function rotateUnderTraffic(
+  rotate: () => Promise<unknown>,
+  issue: () => Promise<string>,
+  api: Api
+): Promise<Traffic> {
+  const token = await issue()
   const old = new Set<number>()
   const renewed = new Set<number>()
   let isDone = false
@@ -177,9 +178,9 @@ export async function rotateUnderTraffic(server: Counterpart, api: Api): Promise
     while (!isDone) old.add((await api.ask(token)).status)
   })
   try {
-    await server.rotate?.()
-    let next = await server.token()
-    while (kidOf(next) === kidOf(token)) next = await server.token()
+    await rotate()
+    let next = await issue()
+    while (kidOf(next) === kidOf(token)) next = await issue()
     for (;;) {
       const { status } = await api.ask(next)
       renewed.add(status)
