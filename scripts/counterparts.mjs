@@ -12,7 +12,12 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 
 /** The packages of each server, installed one server at a time: one that is missing must not keep the others away. */
-const PACKAGES = [['glewlwyd', 'sqlite3'], ['python3-django-oauth-toolkit']]
+const PACKAGES = [
+  ['glewlwyd', 'sqlite3'],
+  ['python3-django-oauth-toolkit'],
+  // The portal does not start without the last three, which its package only recommends.
+  ['liblemonldap-ng-portal-perl', 'libplack-perl', 'libgd-securityimage-perl', 'libgd-perl', 'perlmagick']
+]
 
 const args = process.argv.slice(2)
 if (args.includes('--install')) install()

@@ -64,3 +64,17 @@ test.skipIf(noDjango !== undefined)(
     expect(await api.ask(await server.token())).toEqual(refused('The access token audience is not accepted'))
   }
 )
+
+describeCounterpart({
+  section: 'LemonLDAP::NG',
+  start: load('lemonldap-ng'),
+  skip: needs(
+    '/usr/share/perl5/Lemonldap/NG/Portal/Main.pm',
+    'liblemonldap-ng-portal-perl libgd-securityimage-perl perlmagick'
+  ),
+  missing: /tokenProfile/,
+  revokes: true,
+  // It publishes no key but the one that signs.
+  rotates: false,
+  caller: { subject: 'service', clientId: 'service', scopes: ['orders:read'] }
+})
