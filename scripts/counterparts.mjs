@@ -16,7 +16,8 @@ const PACKAGES = [
   ['glewlwyd', 'sqlite3'],
   ['python3-django-oauth-toolkit'],
   // The portal does not start without the last three, which its package only recommends.
-  ['liblemonldap-ng-portal-perl', 'libplack-perl', 'libgd-securityimage-perl', 'libgd-perl', 'perlmagick']
+  ['liblemonldap-ng-portal-perl', 'libplack-perl', 'libgd-securityimage-perl', 'libgd-perl', 'perlmagick'],
+  ['ruby-doorkeeper', 'ruby-rails', 'ruby-sqlite3', 'puma']
 ]
 
 const args = process.argv.slice(2)

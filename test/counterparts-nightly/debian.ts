@@ -78,3 +78,12 @@ describeCounterpart({
   rotates: false,
   caller: { subject: 'service', clientId: 'service', scopes: ['orders:read'] }
 })
+
+describeCounterpart({
+  section: 'Doorkeeper',
+  start: load('doorkeeper'),
+  skip: needs('/usr/share/doc/ruby-doorkeeper', 'ruby-doorkeeper ruby-rails ruby-sqlite3 puma'),
+  missing: /`introspection`/,
+  revokes: true,
+  caller: { clientId: 'service', scopes: ['orders:read'] }
+})
