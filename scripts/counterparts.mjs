@@ -29,19 +29,17 @@ const { status } = spawnSync(process.execPath, [vitest, 'run', '-c', config, ...
 process.exitCode = status ?? 1
 
 function install() {
-  apt('update')
+  aptGet('update')
   for (const packages of PACKAGES) {
-    if (apt('install', '--no-install-recommends', ...packages) !== 0)
+    if (aptGet('install', '--no-install-recommends', ...packages) !== 0)
       console.error(`Not installed, so the tests of this server are skipped: ${packages.join(' ')}`)
   }
 }
 
 /** @param {string[]} words */
-function apt(...words) {
+function aptGet(...words) {
   const isRoot = process.getuid?.() === 0
-  const [command = '', ...rest] = [
-    ...(isRoot ? [] : ['sudo', '-n']),
-    ...['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-qy', ...words]
-  ]
+  const apt = ['env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-qy', ...words]
+  const [command = '', ...rest] = isRoot ? apt : ['sudo', '-n', ...apt]
   return spawnSync(command, rest, { stdio: 'inherit' }).status
 }
