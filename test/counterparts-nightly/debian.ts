@@ -9,11 +9,10 @@ const load = (name: string) => async (): Promise<Counterpart> => {
   return start()
 }
 
-/** @returns why the server cannot run: `file` is a part of the packages */
-const needs = (file: string, packages: string): string | undefined =>
-  existsSync(file) ? undefined : `apt-get install ${packages}`
+/** @returns why the server cannot run, if its packages, which have this file, are not installed */
+const needs = (file: string): string | undefined => (existsSync(file) ? undefined : 'npm run counterparts -- --install')
 
-const noGlewlwyd = needs('/usr/bin/glewlwyd', 'glewlwyd sqlite3')
+const noGlewlwyd = needs('/usr/bin/glewlwyd')
 describeCounterpart({
   section: 'Glewlwyd',
   start: load('glewlwyd'),
@@ -40,7 +39,7 @@ test.skipIf(noGlewlwyd !== undefined)(
   }
 )
 
-const noDjango = needs('/usr/lib/python3/dist-packages/oauth2_provider/__init__.py', 'python3-django-oauth-toolkit')
+const noDjango = needs('/usr/lib/python3/dist-packages/oauth2_provider/__init__.py')
 describeCounterpart({
   section: 'django-oauth-toolkit',
   start: load('django-oauth-toolkit'),
@@ -68,10 +67,7 @@ test.skipIf(noDjango !== undefined)(
 describeCounterpart({
   section: 'LemonLDAP::NG',
   start: load('lemonldap-ng'),
-  skip: needs(
-    '/usr/share/perl5/Lemonldap/NG/Portal/Main.pm',
-    'liblemonldap-ng-portal-perl libgd-securityimage-perl perlmagick'
-  ),
+  skip: needs('/usr/share/perl5/Lemonldap/NG/Portal/Main.pm'),
   missing: /tokenProfile/,
   revokes: true,
   // It publishes no key but the one that signs.
@@ -82,7 +78,7 @@ describeCounterpart({
 describeCounterpart({
   section: 'Doorkeeper',
   start: load('doorkeeper'),
-  skip: needs('/usr/share/doc/ruby-doorkeeper', 'ruby-doorkeeper ruby-rails ruby-sqlite3 puma'),
+  skip: needs('/usr/share/doc/ruby-doorkeeper'),
   missing: /`introspection`/,
   revokes: true,
   caller: { clientId: 'service', scopes: ['orders:read'] }
