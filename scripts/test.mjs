@@ -23,7 +23,8 @@ const FOLDERS = ['src', 'adapters']
 const NEEDS = [
   { tests: /^test\/redis\//, apt: 'redis-server' },
   { tests: /^test\/examples\/playground/, apt: 'chromium' },
-  { tests: /^test\/examples\/hosts/, command: 'npm install --prefix .ci/hosts' }
+  { tests: /^test\/examples\/hosts/, command: 'npm install --prefix .ci/hosts' },
+  { tests: /^test\/counterparts\/servers/, command: 'npm install --ignore-scripts --prefix .ci/counterparts' }
 ]
 
 const RESULTS = 'coverage/results.json'
