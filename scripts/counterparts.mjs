@@ -17,9 +17,16 @@ const PACKAGES = [
   ['python3-django-oauth-toolkit'],
   // The portal does not start without those after the first line, and its package does not depend on them.
   [
-    ...['liblemonldap-ng-portal-perl', 'libplack-perl', 'nginx'],
-    ...['libgd-securityimage-perl', 'libgd-perl', 'perlmagick', 'libstring-random-perl'],
-    ...['libio-string-perl', 'libcrypt-openssl-bignum-perl', 'libmime-tools-perl']
+    'liblemonldap-ng-portal-perl',
+    'libplack-perl',
+    'nginx',
+    'libgd-securityimage-perl',
+    'libgd-perl',
+    'perlmagick',
+    'libstring-random-perl',
+    'libio-string-perl',
+    'libcrypt-openssl-bignum-perl',
+    'libmime-tools-perl'
   ],
   ['ruby-doorkeeper', 'ruby-rails', 'ruby-sqlite3', 'puma']
 ]

@@ -444,6 +444,6 @@ ${indented(lines.join(',\n'))}${introspection.length > 0 ? `,\n${indented(intros
   ]
 })
 // If the API refuses a token of this issuer, explain names the option that admits it:
-// npx oauth-resource-server explain --issuer ${inLine(issuer)} --resource ${inLine(resource)} < token.txt
+// npx oauth-resource-server explain --issuer ${inLine(options.issuer)} --resource ${inLine(options.resource ?? ANY_RESOURCE)} < token.txt
 `
 }
