@@ -5,8 +5,8 @@
  *
  * Does NOT confirm the sender or apply policy: both come after, on every request, past every cache.
  */
-import { andThen, isPromise } from './awaitable.js'
-import { type CacheStats, createMemo } from './cache.js'
+import { andThen, isPromise } from './base/awaitable.js'
+import { type CacheStats, createMemo } from './base/cache.js'
 import { createCallers } from './callers.js'
 import {
   bytesOf,

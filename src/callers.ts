@@ -3,7 +3,7 @@
  * which is when it arrived: what is known already is answered in the same tick. A question about a token is shared by
  * all requests with that token; it is not sent any more once all of them have left.
  */
-import { isPromise } from './awaitable.js'
+import { isPromise } from './base/awaitable.js'
 import { type Dependency, Unavailable } from './errors.js'
 import type { Awaitable, ResourceRequest } from './types.js'
 

@@ -7,7 +7,7 @@
  * Signature, algorithm, issuer, audience, time and sender are NOT policy: they were checked before, and no list of
  * checks can lose them.
  */
-import { andThen, isPromise } from './awaitable.js'
+import { andThen, isPromise } from './base/awaitable.js'
 import { isScopeToken } from './challenge.js'
 import { isAbsent } from './claims.js'
 import {

@@ -1,10 +1,10 @@
 /** The options about who may send a token (DPoP, certificates) → frozen settings. Nothing is decided here. */
 import { randomBytes } from 'node:crypto'
 import { BlockList } from 'node:net'
+import type { Problems } from './base/problems.js'
 import type { DpopSettings } from './dpop.js'
 import { type CertificateSource, clientCert, readAddresses } from './mtls.js'
 import type { ClientCertificateOptions, DpopOptions, ResourceServerOptions } from './options.js'
-import type { Problems } from './problems.js'
 import type { Shared } from './shared.js'
 import { SIGNATURE_ALGORITHMS } from './signature.js'
 import { memoryOnceStore } from './store.js'

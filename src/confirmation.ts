@@ -6,7 +6,7 @@
  * `x5t#S256` its client certificate (RFC 8705 §3), one with both needs both, and one bound in a way that nobody here can
  * confirm is of no use.
  */
-import { andThen } from './awaitable.js'
+import { andThen } from './base/awaitable.js'
 import type { VerifyProof } from './dpop.js'
 import { InvalidToken } from './errors.js'
 import { type CertificateSource, isBoundTo, type ReadCertificate, whyNoCertificate } from './mtls.js'

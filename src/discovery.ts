@@ -3,11 +3,20 @@
  * believed. `signed_metadata` is not read (RFC 8414 §2.1 leaves that open), and no algorithm named for other tokens is
  * taken to be about access tokens.
  */
+
+import {
+  hostAndPort,
+  type InsecureHosts,
+  isInsecureHost,
+  isLoopback,
+  NO_HOSTS,
+  type Reached,
+  reach
+} from './base/reach.js'
 import { usesClientCertificate } from './client-auth.js'
 import { Misconfigured, Outage, RateLimited, Unavailable } from './errors.js'
 import { type Answer, describeStatus, type Http } from './http.js'
 import type { IssuerSettings } from './issuer-settings.js'
-import { hostAndPort, type InsecureHosts, isInsecureHost, isLoopback, NO_HOSTS, type Reached, reach } from './reach.js'
 import type { AuthorizationServerMetadata } from './types.js'
 
 /** Where metadata may be: RFC 8414 inserted, then OpenID Connect inserted and appended. */

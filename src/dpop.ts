@@ -4,8 +4,8 @@
  *
  * Does NOT decide whether a proof is needed, nor verify the access token: see `confirmation.ts`, which comes after that.
  */
-import { andThen, isPromise, withDeadline } from './awaitable.js'
-import { type CacheStats, createMemo } from './cache.js'
+import { andThen, isPromise, withDeadline } from './base/awaitable.js'
+import { type CacheStats, createMemo } from './base/cache.js'
 import { InvalidProof, InvalidToken, ProofNonceRequired, TooManyRequests, Unavailable } from './errors.js'
 import { decodeObject, isCanonical, isMediaType, splitJws, type UnverifiedJws } from './jws.js'
 import { importPublicKey, isPrivate, sha256, thumbprint } from './key-set.js'

@@ -1,5 +1,5 @@
 /** What the processes of an API say to one another about revocations: as text, in pieces, and read again. */
-import { parseObject } from './json.js'
+import { parseObject } from './base/json.js'
 import type { RevokedBy } from './revocation.js'
 import type { Revocation } from './types.js'
 

@@ -9,8 +9,8 @@
  * messages: the channel it is given does (`shared.ts`).
  */
 import { randomUUID } from 'node:crypto'
-import { withDeadline } from './awaitable.js'
-import { createTimedCache } from './cache.js'
+import { withDeadline } from './base/awaitable.js'
+import { createTimedCache } from './base/cache.js'
 import { type Content, type Greeting, inChunks, type Message, readMessage } from './fan-out-messages.js'
 import { type Revocations, RevocationsFull, type RevokedBy } from './revocation.js'
 import type { SealedChannel } from './shared.js'

@@ -6,8 +6,8 @@
  * lives no longer for being passed on. Does NOT spare anybody a fetch that is due.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { parseObject } from './base/json.js'
 import { Unavailable } from './errors.js'
-import { parseObject } from './json.js'
 import { type Dated, isWithin, type Source } from './remote.js'
 import type { Shared } from './shared.js'
 

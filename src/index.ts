@@ -1,7 +1,7 @@
 /** The public names, one by one. */
 
-export { isPromise } from './awaitable.js'
-export type { CacheStats } from './cache.js'
+export { isPromise } from './base/awaitable.js'
+export type { CacheStats } from './base/cache.js'
 export {
   type AuthorizationDetail,
   anyRole,

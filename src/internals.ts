@@ -2,9 +2,10 @@
  * What a resource server lends to the receivers of events that are made for it, so that they share its connections, its
  * clock, its bounds and its warnings. Not part of the public interface, and not reachable from it.
  */
+
+import type { InsecureHosts } from './base/reach.js'
 import type { Issuer } from './issuer.js'
 import type { IssuerSettings } from './issuer-settings.js'
-import type { InsecureHosts } from './reach.js'
 import type { Revocation } from './types.js'
 import type { VerifySignature } from './verify-signature.js'
 

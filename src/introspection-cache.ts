@@ -6,8 +6,8 @@
  * Does NOT check what an answer says: a token that was called active may be for another API.
  */
 import { hash } from 'node:crypto'
-import { unlessAborted } from './awaitable.js'
-import { type CacheStats, createTimedCache } from './cache.js'
+import { unlessAborted } from './base/awaitable.js'
+import { type CacheStats, createTimedCache } from './base/cache.js'
 import { type Caller, type Callers, createQuestion, type Question, type Waiting } from './callers.js'
 import { bytesOf, freezeAll } from './claims.js'
 import { type IntrospectionMeans, introspect } from './introspection.js'

@@ -2,10 +2,11 @@
  * The option `introspection` of an issuer → frozen settings (RFC 7662, RFC 9701): every default and error of it.
  * Nothing is guessed from metadata, and nothing is fetched.
  */
+
+import type { Problems } from './base/problems.js'
+import type { InsecureHosts } from './base/reach.js'
 import { usesClientCertificate } from './client-auth.js'
 import type { IntrospectionDialect, IntrospectionOptions } from './options.js'
-import type { Problems } from './problems.js'
-import type { InsecureHosts } from './reach.js'
 import type { ClientAuth } from './types.js'
 
 export interface IntrospectionSettings {

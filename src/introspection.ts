@@ -6,7 +6,8 @@
  * NOT cache: see `introspection-cache.ts`. Never sends a token to a second server.
  */
 import { randomBytes } from 'node:crypto'
-import { isPromise, unlessAborted, withDeadline } from './awaitable.js'
+import { isPromise, unlessAborted, withDeadline } from './base/awaitable.js'
+import { isTooDeep, MAX_DEPTH } from './base/json.js'
 import type { Waiting } from './callers.js'
 import { deepFreeze } from './claims.js'
 import { isFormEncoded } from './client-auth.js'
@@ -15,7 +16,6 @@ import { type Answer, describeStatus, type Http } from './http.js'
 import { errorOf } from './introspection-evidence.js'
 import type { IntrospectionSettings } from './introspection-settings.js'
 import type { Issuer } from './issuer.js'
-import { isTooDeep, MAX_DEPTH } from './json.js'
 import type { IntrospectionDialect } from './options.js'
 import type { Standing } from './places.js'
 import { readSignedAnswer, SIGNED_ANSWER, type SignedAnswerMeans } from './signed-introspection.js'

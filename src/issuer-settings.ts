@@ -1,10 +1,11 @@
 /** One entry of `issuers` → frozen settings. Also what an issuer resolver answers goes through here. */
+
+import { isHttp } from './base/place.js'
+import { Problems } from './base/problems.js'
+import { type InsecureHosts, NO_HOSTS } from './base/reach.js'
 import { type IntrospectionSettings, type Means, readIntrospection } from './introspection-settings.js'
 import { type KeySet, readKeySet } from './key-set.js'
 import type { ClaimPlace, IssuerOptions, JwksAuth, StatusListOptions } from './options.js'
-import { isHttp } from './place.js'
-import { Problems } from './problems.js'
-import { type InsecureHosts, NO_HOSTS } from './reach.js'
 import { SIGNATURE_ALGORITHMS } from './signature.js'
 import type { SignatureAlgorithm } from './types.js'
 

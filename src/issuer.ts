@@ -2,7 +2,7 @@
  * One trusted issuer: its metadata (RFC 8414, then OpenID Connect Discovery), its endpoints and its key set. Lazy:
  * nothing is fetched before it is needed, and what settings give is never fetched.
  */
-import { andThen } from './awaitable.js'
+import { andThen } from './base/awaitable.js'
 import {
   createDiscovery,
   readMetadata,

@@ -4,12 +4,12 @@
  *
  * Does NOT fall back to anything: a JWT that fails here has failed.
  */
-import { isPromise } from './awaitable.js'
-import type { Memo } from './cache.js'
+import { isPromise } from './base/awaitable.js'
+import type { Memo } from './base/cache.js'
+import { MAX_DEPTH } from './base/json.js'
 import { type ClaimRules, isAbsent, requireAccessTokenClaims, requireClaimValues, verifyClaims } from './claims.js'
 import { InvalidToken } from './errors.js'
 import type { IssuerSettings } from './issuer-settings.js'
-import { MAX_DEPTH } from './json.js'
 import { decodeObject, isCanonical, isMediaType, splitJws, type UnverifiedJws } from './jws.js'
 import { type CertificateThumbprints, type KeySet, MAX_KID_LENGTH } from './key-set.js'
 import type { Missing } from './looks.js'

@@ -5,12 +5,13 @@
  *
  * Does NOT end sessions of a browser: this package has none.
  */
+
+import type { Problems } from './base/problems.js'
 import { InvalidToken, ResourceServerError, Unavailable } from './errors.js'
 import type { Internals } from './internals.js'
 import { isMediaType } from './jws.js'
 import type { UnverifiedJwt } from './jwt.js'
 import type { IssuerOptions } from './options.js'
-import type { Problems } from './problems.js'
 import {
   beforeOf,
   createSenders,

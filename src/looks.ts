@@ -6,7 +6,7 @@
  * Does NOT renew sets (`watched.ts`) and does NOT verify.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { withDeadline } from './awaitable.js'
+import { withDeadline } from './base/awaitable.js'
 import { TooManyRequests, Unavailable } from './errors.js'
 import type { KeySet } from './key-set.js'
 import { type Dated, isWithin } from './remote.js'

@@ -3,7 +3,7 @@
  * them is told in one challenge, so that a client is not sent back twice (RFC 6750 §3.1, RFC 9470 §3).
  */
 import { types } from 'node:util'
-import { andThen, isPromise } from './awaitable.js'
+import { andThen, isPromise } from './base/awaitable.js'
 import { isScopeToken } from './challenge.js'
 import {
   anyRole,

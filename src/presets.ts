@@ -7,11 +7,11 @@
  * contradicts the profile is a TypeError listing all of it; what is only doubtful, a warning of the process.
  */
 import { emitWarning } from 'node:process'
-import { andThen } from './awaitable.js'
+import { andThen } from './base/awaitable.js'
+import { withoutPath } from './base/place.js'
+import { mistakesOf, Problems } from './base/problems.js'
 import { InvalidToken, Misconfigured } from './errors.js'
 import type { DpopOptions, IssuerOptions, IssuerResolver, ResourceServerOptions } from './options.js'
-import { withoutPath } from './place.js'
-import { mistakesOf, Problems } from './problems.js'
 import type { Check, SignatureAlgorithm } from './types.js'
 
 /** FAPI 2.0 Security Profile §5.4.1: for tokens and for proofs. `Ed25519` is RFC 9864's name for what `EdDSA` meant. */

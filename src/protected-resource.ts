@@ -3,7 +3,7 @@
  * the public keys of the resource, to which tokens are encrypted, at a place of the same kind. Everything comes from the settings; nothing from `Host` or any other field of the request.
  */
 import { hash } from 'node:crypto'
-import { andThen, isPromise } from './awaitable.js'
+import { andThen, isPromise } from './base/awaitable.js'
 import { ResourceServerError } from './errors.js'
 import type { Awaitable, JsonWebKeySet, ResourceRequest } from './types.js'
 

@@ -4,6 +4,8 @@
  *
  * Does NOT read events: see `security-events.ts` and `logout-token.ts`.
  */
+
+import { Problems } from './base/problems.js'
 import { InvalidToken, TooManyRequests, Unavailable } from './errors.js'
 import { borrow, type Internals } from './internals.js'
 import type { Issuer } from './issuer.js'
@@ -11,7 +13,6 @@ import { readIssuerOptions } from './issuer-settings.js'
 import { isMediaType } from './jws.js'
 import { readUnverifiedJwt, type UnverifiedJwt, verifyIssuerSignature } from './jwt.js'
 import type { IssuerOptions } from './options.js'
-import { Problems } from './problems.js'
 import type { Claims, JsonWebKeySet, SignatureAlgorithm } from './types.js'
 
 /** An event as HTTP delivered it. */

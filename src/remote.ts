@@ -5,7 +5,7 @@
  * `butNot` names the document that disappointed the caller ("*this* set did not have my key"), so fifty misses on one
  * set cause one fetch.
  */
-import { isPromise } from './awaitable.js'
+import { isPromise } from './base/awaitable.js'
 import { Unavailable } from './errors.js'
 import type { Awaitable } from './types.js'
 

@@ -3,7 +3,8 @@
  * §3.1 in hand: credentials, access token, sender, policy, in that order, each refusing in its own words.
  */
 import { createAccessTokenVerifier } from './access-token.js'
-import { andThen, isPromise } from './awaitable.js'
+import { andThen, isPromise } from './base/awaitable.js'
+import { insecureHostsWarning, NO_HOSTS } from './base/reach.js'
 import { isGrantCheck } from './checks.js'
 import { requireTime } from './claims.js'
 import { accessTokenOf, createConfirm, isConfirmed } from './confirmation.js'
@@ -22,7 +23,6 @@ import { createLifetimes } from './lifetime.js'
 import { createReadCertificate } from './mtls.js'
 import type { ResourceServerOptions } from './options.js'
 import { asError, type Enforcement, enforce, isPreflight, type Policy, readPolicy } from './policy.js'
-import { insecureHostsWarning, NO_HOSTS } from './reach.js'
 import { createResourceMetadata } from './resource-metadata.js'
 import { createRevocations, type RevokedBy } from './revocation.js'
 import type { ResourceServer } from './server.js'

@@ -7,8 +7,8 @@
  * Does NOT manage streams, poll (RFC 8936), or decrypt events, and does NOT remember across processes which events it has
  * seen: what an event revokes is the same, however often it comes.
  */
-import { withDeadline } from './awaitable.js'
-import { createTimedCache, digestKey } from './cache.js'
+import { withDeadline } from './base/awaitable.js'
+import { createTimedCache, digestKey } from './base/cache.js'
 import { InvalidToken, ResourceServerError, Unavailable } from './errors.js'
 import { readSubject, revocationsOf } from './event-subjects.js'
 import { isMediaType } from './jws.js'

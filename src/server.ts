@@ -1,6 +1,6 @@
 /** What `resourceServer()` returns: types, and nothing else. */
 import type { AccessTokenVerifier } from './access-token.js'
-import type { CacheStats } from './cache.js'
+import type { CacheStats } from './base/cache.js'
 import type { ChannelHealth } from './fan-out.js'
 import type { IssuerHealth } from './issuer.js'
 import type { ProtectedResourceMetadata } from './protected-resource.js'

@@ -2,14 +2,15 @@
  * Options → frozen settings: every default, every unit, every error of configuration. All problems are reported at
  * once, in one TypeError that names the option, what it holds and what to do. Nothing is fetched here.
  */
+
+import { Problems } from './base/problems.js'
+import { type InsecureHosts, isHostAndPort, NO_HOSTS } from './base/reach.js'
 import { isQuotable, isScopeToken } from './challenge.js'
 import { readSenderSettings, type SenderSettings } from './confirmation-settings.js'
 import { type DecryptionKeySettings, readDecryptionKeys } from './decryption.js'
 import { type IssuerSettings, type Means, readIssuerOptions } from './issuer-settings.js'
 import type { HttpOptions, IssuerResolver, ResourceServerOptions } from './options.js'
-import { Problems } from './problems.js'
 import { problemOfProxy, proxiesOfEnvironment } from './proxy.js'
-import { type InsecureHosts, isHostAndPort, NO_HOSTS } from './reach.js'
 import { type RevocationSettings, readRevocation } from './revocation-settings.js'
 import { createShared, readShared, type Shared } from './shared.js'
 import type { Check } from './types.js'

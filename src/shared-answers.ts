@@ -6,10 +6,10 @@
  * Best effort: what the store does not say is asked of the authorization server. Does NOT check what an answer says.
  */
 import { isDeepStrictEqual } from 'node:util'
+import { parseObject } from './base/json.js'
 import { deepFreeze } from './claims.js'
 import type { IntrospectionSettings } from './introspection-settings.js'
 import type { Issuer } from './issuer.js'
-import { parseObject } from './json.js'
 import type { Shared } from './shared.js'
 import type { Claims } from './types.js'
 

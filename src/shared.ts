@@ -9,9 +9,9 @@
  * Does NOT know what is kept, and does NOT hide how much, how often, or under which purpose.
  */
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto'
-import { withDeadline } from './awaitable.js'
+import { withDeadline } from './base/awaitable.js'
+import type { Problems } from './base/problems.js'
 import type { SharedOptions } from './options.js'
-import type { Problems } from './problems.js'
 import { isOwnerQuotaExceeded } from './store.js'
 import type { Awaitable, Cache, Channel, OnceStore } from './types.js'
 

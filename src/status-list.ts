@@ -7,14 +7,14 @@
  * Does NOT require that a token has a `status`: not every token is on a list (§6.1). Does NOT ask about opaque tokens,
  * of which introspection says itself whether they are active.
  */
-import { andThen, isPromise } from './awaitable.js'
-import { type CacheStats, createTimedCache, digestKey } from './cache.js'
+import { andThen, isPromise } from './base/awaitable.js'
+import { type CacheStats, createTimedCache, digestKey } from './base/cache.js'
+import { isAskedAsWritten } from './base/place.js'
+import { reach } from './base/reach.js'
 import { InvalidToken, Misconfigured, Outage, Unavailable } from './errors.js'
 import type { Http } from './http.js'
 import type { Issuer } from './issuer.js'
 import type { StatusListSettings } from './issuer-settings.js'
-import { isAskedAsWritten } from './place.js'
-import { reach } from './reach.js'
 import type { Shared } from './shared.js'
 import {
   MAX_IAT_AHEAD,

@@ -5,10 +5,10 @@
  * Does NOT read events: see `security-events.ts`.
  */
 import { timingSafeEqual } from 'node:crypto'
-import { digestKey } from './cache.js'
+import { digestKey } from './base/cache.js'
+import type { Problems } from './base/problems.js'
 import type { Internals } from './internals.js'
 import type { IssuerOptions } from './options.js'
-import type { Problems } from './problems.js'
 import { requireTokenIssuers, type Sender, type SenderKeyOptions } from './receiver.js'
 
 /** Somebody who may push security events. */

@@ -3,7 +3,7 @@
  * It stays inside the package; what a handler sees is an {@link Access}.
  */
 import { hash } from 'node:crypto'
-import { digestKey } from './cache.js'
+import { digestKey } from './base/cache.js'
 import { isAbsent, present, readAudience, readFirst } from './claims.js'
 import type { Issuer } from './issuer.js'
 import type { Access, AccessToken, Claims, Confirmation } from './types.js'

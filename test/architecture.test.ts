@@ -81,19 +81,19 @@ describe('layers', () => {
   const ORDER = [
     'src/types',
     'src/options',
-    'src/awaitable',
-    'src/json',
+    'src/base/awaitable',
+    'src/base/json',
     'src/challenge',
-    'src/place',
-    'src/reach',
-    'src/problems',
+    'src/base/place',
+    'src/base/reach',
+    'src/base/problems',
     'src/reasons',
     'src/resource-server-error',
     'src/refusal',
     'src/errors',
     'src/callers',
     'src/presets',
-    'src/cache',
+    'src/base/cache',
     'src/token-cache',
     'src/events',
     'src/places',
@@ -227,7 +227,7 @@ describe('what comes from outside', () => {
     expect(importersOf('jose')).toEqual(['src/client-auth', 'src/decryption'])
     // The proxy's is its types: undici is handed to it.
     expect(importersOf('undici')).toEqual(['src/http', 'src/proxy'])
-    expect(importersOf('lru-cache')).toEqual(['src/cache', 'src/issuers'])
+    expect(importersOf('lru-cache')).toEqual(['src/base/cache', 'src/issuers'])
   })
 
   test('jose and undici are loaded when they are needed, not before', () => {

@@ -1,6 +1,6 @@
 /** Bounded memory: what comes out is what went in, for as long and for as much as was said. */
 import { describe, expect, test } from 'vitest'
-import { createMemo, createTimedCache, digestKey } from '../src/cache.js'
+import { createMemo, createTimedCache, digestKey } from '../src/base/cache.js'
 
 describe('by the text it was made of', () => {
   test('the latest value is there, also of the text that was asked for last', () => {

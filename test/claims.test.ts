@@ -1,5 +1,6 @@
 /** The rules about what a token says, apart from how the token came. */
 import { describe, expect, test } from 'vitest'
+import { Problems } from '../src/base/problems.js'
 import {
   deepFreeze,
   readAudience,
@@ -13,7 +14,6 @@ import {
 } from '../src/claims.js'
 import { readIssuerOptions } from '../src/issuer-settings.js'
 import type { IssuerOptions } from '../src/options.js'
-import { Problems } from '../src/problems.js'
 import type { Claims } from '../src/types.js'
 import { ISSUER, NOW, RESOURCE, refusal, validClaims } from './support/refusals.js'
 

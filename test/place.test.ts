@@ -1,7 +1,7 @@
 /** Whether the URL that is asked is the URL that was written. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { isAskedAsWritten, isHttp, withoutPath } from '../src/place.js'
+import { isAskedAsWritten, isHttp, withoutPath } from '../src/base/place.js'
 
 describe('isAskedAsWritten', () => {
   test.each([

@@ -1,7 +1,7 @@
 /** Where and when signatures are checked: alone at once, of a burst a batch in each turn, and what is left by libuv's pool. */
 import { type KeyObject, sign } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { isPromise } from '../src/awaitable.js'
+import { isPromise } from '../src/base/awaitable.js'
 import { createSignatureKey } from '../src/signature.js'
 import { createVerifySignature } from '../src/verify-signature.js'
 import { createSigningKey, signature } from './support/issuer.js'

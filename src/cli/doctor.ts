@@ -5,15 +5,16 @@
  *
  * The authorization server is asked and read by the resource server's own code, so that both come to the same verdict.
  */
+
+import { parseObject } from '../base/json.js'
+import { isLoopback } from '../base/reach.js'
 import { createDiscovery, type Heard, requireEndpoint } from '../discovery.js'
 import { type Answer, describeStatus } from '../http.js'
 import { type IssuerOptions, ResourceServerError } from '../index.js'
 import { keySetExchange, readPublishedKeySet } from '../issuer.js'
 import type { IssuerSettings } from '../issuer-settings.js'
-import { parseObject } from '../json.js'
 import { jwksAuthFields } from '../jwks-auth.js'
 import type { KeySet } from '../key-set.js'
-import { isLoopback } from '../reach.js'
 import { readSettings, type Settings } from '../settings.js'
 import type { AuthorizationServerMetadata } from '../types.js'
 import { type Asking, createAsking, problemOf } from './asking.js'

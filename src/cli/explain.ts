@@ -4,9 +4,9 @@
  * decides is a real one.
  */
 import { explainChecks } from '../../adapters/explain.js'
+import { parseObject } from '../base/json.js'
 import { type IssuerOptions, type ResourceRequest, ResourceServerError, resourceServer, scope } from '../index.js'
 import { isIssuerIdentifier } from '../issuer-settings.js'
-import { parseObject } from '../json.js'
 import { type KeySet, readKeySet } from '../key-set.js'
 import { isResourceIdentifier } from '../settings.js'
 import { causeOf } from './causes.js'

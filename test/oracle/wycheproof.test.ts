@@ -4,11 +4,11 @@
  */
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { Problems } from '../../src/base/problems.js'
 import { InvalidToken } from '../../src/errors.js'
 import { readIssuerOptions } from '../../src/issuer-settings.js'
 import { readUnverifiedJwt, verifyJwt } from '../../src/jwt.js'
 import { type KeySet, readKeySet } from '../../src/key-set.js'
-import { Problems } from '../../src/problems.js'
 import type { JsonWebKeySet } from '../../src/types.js'
 import { createVerifySignature } from '../../src/verify-signature.js'
 

@@ -1,6 +1,6 @@
 /** Signature checks where they are wanted: at once, in the batch of a turn, or on libuv's pool. */
 import { expect } from 'vitest'
-import { isPromise } from '../../src/awaitable.js'
+import { isPromise } from '../../src/base/awaitable.js'
 import type { SignatureKey } from '../../src/signature.js'
 import { createVerifySignature } from '../../src/verify-signature.js'
 

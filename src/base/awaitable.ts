@@ -2,7 +2,7 @@
  * Going on with a value that may not be there yet. What is already known is handled in the same tick: only what must
  * be fetched or computed elsewhere costs a promise.
  */
-import type { Awaitable } from './types.js'
+import type { Awaitable } from '../types.js'
 
 /** True for a promise, or for a thenable as an async function of another realm returns. */
 export function isPromise<T>(value: T | PromiseLike<T> | undefined): value is Promise<T> {
