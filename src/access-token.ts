@@ -22,7 +22,7 @@ import {
   withImplied
 } from './claims.js'
 import { createDecrypt } from './decryption.js'
-import { InvalidToken } from './errors.js'
+import { InvalidToken } from './errors/errors.js'
 import { createVerifyFresh, type VerifyFresh } from './fresh.js'
 import type { Http } from './http.js'
 import { type Active, createIntrospectionCache, type IntrospectionCache } from './introspection-cache.js'

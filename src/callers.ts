@@ -4,7 +4,7 @@
  * all requests with that token; it is not sent any more once all of them have left.
  */
 import { isPromise } from './base/awaitable.js'
-import { type Dependency, Unavailable } from './errors.js'
+import { type Dependency, Unavailable } from './errors/errors.js'
 import type { Awaitable, ResourceRequest } from './types.js'
 
 /** Milliseconds past the deadline in which an exchange that began at once, and has the same deadline, says what went wrong. */

@@ -8,8 +8,8 @@
  * checks can lose them.
  */
 import { andThen, isPromise } from './base/awaitable.js'
-import { isScopeToken } from './challenge.js'
 import { isAbsent } from './claims.js'
+import { isScopeToken } from './errors/challenge.js'
 import {
   Forbidden,
   InsufficientAuthentication,
@@ -17,7 +17,7 @@ import {
   InsufficientRole,
   InsufficientScope,
   InvalidToken
-} from './errors.js'
+} from './errors/errors.js'
 import type { Access, AuthenticationRequirement, Awaitable, Check, CheckContext, Claims, Waiver } from './types.js'
 
 /** A check for scopes: the scopes are its own property, so that a server can advertise them. */

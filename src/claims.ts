@@ -5,7 +5,7 @@
  * Does NOT look at signatures, scopes required by a route, or the sender.
  */
 import type { Memo } from './base/cache.js'
-import { InvalidToken } from './errors.js'
+import { InvalidToken } from './errors/errors.js'
 import type { IssuerSettings, Places } from './issuer-settings.js'
 import type { ClaimPlace } from './options.js'
 import type { Claims } from './types.js'

@@ -8,7 +8,7 @@
  */
 import { andThen } from './base/awaitable.js'
 import type { VerifyProof } from './dpop.js'
-import { InvalidToken } from './errors.js'
+import { InvalidToken } from './errors/errors.js'
 import { type CertificateSource, isBoundTo, type ReadCertificate, whyNoCertificate } from './mtls.js'
 import type {
   Access,

@@ -3,7 +3,7 @@
  * query, the body, cookies and `Proxy-Authorization` are not looked at. An unknown scheme counts as no credentials
  * (RFC 6750 §3.1).
  */
-import { CredentialsMissing, InvalidRequest, InvalidToken } from './errors.js'
+import { CredentialsMissing, InvalidRequest, InvalidToken } from './errors/errors.js'
 import { fieldOf } from './token68.js'
 import type { Credentials, ResourceRequest, Scheme } from './types.js'
 

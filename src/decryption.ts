@@ -9,7 +9,7 @@
 import { KeyObject } from 'node:crypto'
 import { createMemo } from './base/cache.js'
 import type { Problems } from './base/problems.js'
-import { InvalidToken, Unavailable } from './errors.js'
+import { InvalidToken, Unavailable } from './errors/errors.js'
 import { decodeBase64url, decodeObject, isJwe } from './jws.js'
 import { MAX_KID_LENGTH, sha256 } from './key-set.js'
 import type { DecryptionKey, KeyManagementAlgorithm } from './options.js'

@@ -14,7 +14,7 @@ import {
   reach
 } from './base/reach.js'
 import { usesClientCertificate } from './client-auth.js'
-import { Misconfigured, Outage, RateLimited, Unavailable } from './errors.js'
+import { Misconfigured, Outage, RateLimited, Unavailable } from './errors/errors.js'
 import { type Answer, describeStatus, type Http } from './http.js'
 import type { IssuerSettings } from './issuer-settings.js'
 import type { AuthorizationServerMetadata } from './types.js'

@@ -6,7 +6,7 @@
  */
 import { andThen, isPromise, withDeadline } from './base/awaitable.js'
 import { type CacheStats, createMemo } from './base/cache.js'
-import { InvalidProof, InvalidToken, ProofNonceRequired, TooManyRequests, Unavailable } from './errors.js'
+import { InvalidProof, InvalidToken, ProofNonceRequired, TooManyRequests, Unavailable } from './errors/errors.js'
 import { decodeObject, isCanonical, isMediaType, splitJws, type UnverifiedJws } from './jws.js'
 import { importPublicKey, isPrivate, sha256, thumbprint } from './key-set.js'
 import { createNonces, NONCE_LIFETIME, type Nonces } from './nonce.js'

@@ -7,7 +7,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseObject } from './base/json.js'
-import { Unavailable } from './errors.js'
+import { Unavailable } from './errors/errors.js'
 import { type Dated, isWithin, type Source } from './remote.js'
 import type { Shared } from './shared.js'
 

@@ -5,7 +5,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { isAbsent, isSilentAt, readRoles, readScopes, withAnswer, withImplied } from './claims.js'
-import { InvalidToken, Misconfigured } from './errors.js'
+import { InvalidToken, Misconfigured } from './errors/errors.js'
 import type { Active, IntrospectionCache } from './introspection-cache.js'
 import type { Issuer } from './issuer.js'
 import type { Claims, ResourceRequest } from './types.js'

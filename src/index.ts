@@ -44,7 +44,8 @@ export {
   ResourceServerError,
   TooManyRequests,
   Unavailable
-} from './errors.js'
+} from './errors/errors.js'
+export type { LimitReason, ProofReason, RequestReason, TokenReason } from './errors/reasons.js'
 export type { AccessEvent, Decision, ExchangeEvent, RefusalEvent, WarningEvent } from './events.js'
 export type { ChannelHealth } from './fan-out.js'
 export type { DocumentHealth, IssuerHealth } from './issuer.js'
@@ -70,7 +71,6 @@ export type {
   StatusListOptions
 } from './options.js'
 export type { MetadataAnswer, ProtectedResourceMetadata } from './protected-resource.js'
-export type { LimitReason, ProofReason, RequestReason, TokenReason } from './reasons.js'
 export {
   MAX_EVENT_LENGTH,
   type ReceivedRequest,

@@ -10,7 +10,7 @@ import {
   requireIntrospectionEndpoint,
   weighMetadata
 } from './discovery.js'
-import { Unavailable } from './errors.js'
+import { Unavailable } from './errors/errors.js'
 import { createFleet } from './fleet.js'
 import { type Answer, describeStatus, type Exchange, type Http } from './http.js'
 import { createIntrospectionEvidence, type IntrospectionEvidence } from './introspection-evidence.js'

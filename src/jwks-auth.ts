@@ -6,7 +6,7 @@
  * Does NOT keep a credential, and no error shows one.
  */
 import { withDeadline } from './base/awaitable.js'
-import { Misconfigured, Unavailable } from './errors.js'
+import { Misconfigured, Unavailable } from './errors/errors.js'
 import type { IssuerSettings } from './issuer-settings.js'
 import type { JwksAuth } from './options.js'
 

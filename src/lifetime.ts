@@ -8,7 +8,7 @@
  * Does NOT know of status lists and introspection answers: those are asked about on requests, and by `enforce()`.
  */
 import { setMaxListeners } from 'node:events'
-import type { InvalidToken } from './errors.js'
+import type { InvalidToken } from './errors/errors.js'
 import type { RevocableToken, Revocations } from './revocation.js'
 import type { Revocation } from './types.js'
 import type { VerifiedAccessToken } from './verified-access-token.js'

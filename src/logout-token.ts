@@ -7,7 +7,7 @@
  */
 
 import type { Problems } from './base/problems.js'
-import { InvalidToken, ResourceServerError, Unavailable } from './errors.js'
+import { InvalidToken, ResourceServerError, Unavailable } from './errors/errors.js'
 import type { Internals } from './internals.js'
 import { isMediaType } from './jws.js'
 import type { UnverifiedJwt } from './jwt.js'

@@ -7,7 +7,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { withDeadline } from './base/awaitable.js'
-import { TooManyRequests, Unavailable } from './errors.js'
+import { TooManyRequests, Unavailable } from './errors/errors.js'
 import type { KeySet } from './key-set.js'
 import { type Dated, isWithin } from './remote.js'
 import type { Awaitable, SignatureAlgorithm } from './types.js'

@@ -4,7 +4,6 @@
  */
 import { types } from 'node:util'
 import { andThen, isPromise } from './base/awaitable.js'
-import { isScopeToken } from './challenge.js'
 import {
   anyRole,
   anyScope,
@@ -21,7 +20,8 @@ import {
   scope,
   skipPreflight
 } from './checks.js'
-import { Forbidden, InsufficientAuthentication, InsufficientScope } from './errors.js'
+import { isScopeToken } from './errors/challenge.js'
+import { Forbidden, InsufficientAuthentication, InsufficientScope } from './errors/errors.js'
 import type {
   Access,
   AuthenticationRequirement,

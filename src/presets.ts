@@ -10,7 +10,7 @@ import { emitWarning } from 'node:process'
 import { andThen } from './base/awaitable.js'
 import { withoutPath } from './base/place.js'
 import { mistakesOf, Problems } from './base/problems.js'
-import { InvalidToken, Misconfigured } from './errors.js'
+import { InvalidToken, Misconfigured } from './errors/errors.js'
 import type { DpopOptions, IssuerOptions, IssuerResolver, ResourceServerOptions } from './options.js'
 import type { Check, SignatureAlgorithm } from './types.js'
 

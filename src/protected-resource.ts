@@ -4,7 +4,7 @@
  */
 import { hash } from 'node:crypto'
 import { andThen, isPromise } from './base/awaitable.js'
-import { ResourceServerError } from './errors.js'
+import { ResourceServerError } from './errors/errors.js'
 import type { Awaitable, JsonWebKeySet, ResourceRequest } from './types.js'
 
 /** The answer to a request for the metadata. */

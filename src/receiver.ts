@@ -6,7 +6,7 @@
  */
 
 import { Problems } from './base/problems.js'
-import { InvalidToken, TooManyRequests, Unavailable } from './errors.js'
+import { InvalidToken, TooManyRequests, Unavailable } from './errors/errors.js'
 import { borrow, type Internals } from './internals.js'
 import type { Issuer } from './issuer.js'
 import { readIssuerOptions } from './issuer-settings.js'

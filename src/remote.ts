@@ -6,7 +6,7 @@
  * set cause one fetch.
  */
 import { isPromise } from './base/awaitable.js'
-import { Unavailable } from './errors.js'
+import { Unavailable } from './errors/errors.js'
 import type { Awaitable } from './types.js'
 
 /** A document with the times (seconds since the epoch) at which it was asked for, should be renewed, and ceases to be fresh. */

@@ -9,7 +9,7 @@
  */
 import { withDeadline } from './base/awaitable.js'
 import { createTimedCache, digestKey } from './base/cache.js'
-import { InvalidToken, ResourceServerError, Unavailable } from './errors.js'
+import { InvalidToken, ResourceServerError, Unavailable } from './errors/errors.js'
 import { readSubject, revocationsOf } from './event-subjects.js'
 import { isMediaType } from './jws.js'
 import type { UnverifiedJwt } from './jwt.js'

@@ -5,9 +5,9 @@
 
 import { Problems } from './base/problems.js'
 import { type InsecureHosts, isHostAndPort, NO_HOSTS } from './base/reach.js'
-import { isQuotable, isScopeToken } from './challenge.js'
 import { readSenderSettings, type SenderSettings } from './confirmation-settings.js'
 import { type DecryptionKeySettings, readDecryptionKeys } from './decryption.js'
+import { isQuotable, isScopeToken } from './errors/challenge.js'
 import { type IssuerSettings, type Means, readIssuerOptions } from './issuer-settings.js'
 import type { HttpOptions, IssuerResolver, ResourceServerOptions } from './options.js'
 import { problemOfProxy, proxiesOfEnvironment } from './proxy.js'

@@ -7,7 +7,7 @@
  */
 import { promisify } from 'node:util'
 import { inflate } from 'node:zlib'
-import { InvalidToken, Misconfigured, TooManyRequests, Unavailable } from './errors.js'
+import { InvalidToken, Misconfigured, TooManyRequests, Unavailable } from './errors/errors.js'
 import type { Issuer } from './issuer.js'
 import { decodeBase64url, isMediaType } from './jws.js'
 import { readUnverifiedJwt, verifyIssuerSignature } from './jwt.js'

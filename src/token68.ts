@@ -1,5 +1,5 @@
 /** The characters of a token (RFC 6750 §2.1), the field that it comes in, and what else may have come in its place. */
-import { InvalidRequest, InvalidToken } from './errors.js'
+import { InvalidRequest, InvalidToken } from './errors/errors.js'
 import type { Scheme } from './types.js'
 
 /** The `Authorization` field of a token, as RFC 6750 §2.1 and RFC 9449 §7.1 write it. */

@@ -5,7 +5,7 @@
  *
  * Does NOT know what the document says.
  */
-import { ResourceServerError } from './errors.js'
+import { ResourceServerError } from './errors/errors.js'
 import { type Fleet, sharedLook, throttled } from './fleet.js'
 import { coalesced, cooled, type Dated, fresh, isWithin, type Source, staleOnError } from './remote.js'
 

@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest'
 const root = join(import.meta.dirname, '..')
 
 interface Import {
-  /** As written; a path within the project as `src/errors` or `adapters/fetch`. */
+  /** As written; a path within the project as `src/errors/errors` or `adapters/fetch`. */
   readonly from: string
   /** Erased by the compiler: of types alone. */
   readonly typeOnly: boolean
@@ -83,14 +83,14 @@ describe('layers', () => {
     'src/options',
     'src/base/awaitable',
     'src/base/json',
-    'src/challenge',
+    'src/errors/challenge',
     'src/base/place',
     'src/base/reach',
     'src/base/problems',
-    'src/reasons',
-    'src/resource-server-error',
-    'src/refusal',
-    'src/errors',
+    'src/errors/reasons',
+    'src/errors/resource-server-error',
+    'src/errors/refusal',
+    'src/errors/errors',
     'src/callers',
     'src/presets',
     'src/base/cache',

@@ -1,7 +1,7 @@
 /** The grammar of a challenge, as it is written. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { formatChallenge, isQuotable, isScopeToken, reduceErrorText } from '../src/challenge.js'
+import { formatChallenge, isQuotable, isScopeToken, reduceErrorText } from '../src/errors/challenge.js'
 import { parseChallenge } from './support/challenge-parser.js'
 
 describe('formatChallenge', () => {

@@ -11,7 +11,7 @@ import { CompactEncrypt, calculateJwkThumbprint, type JWK } from 'jose'
 import { describe, expect, test } from 'vitest'
 import { Problems } from '../src/base/problems.js'
 import { createDecrypt, type DecryptionKeySettings, publicKeySet, readDecryptionKeys } from '../src/decryption.js'
-import { InvalidToken, Unavailable } from '../src/errors.js'
+import { InvalidToken, Unavailable } from '../src/errors/errors.js'
 import { encryptJwe } from './support/jwe.js'
 
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 })

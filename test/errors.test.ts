@@ -1,6 +1,7 @@
 /** An error is a whole HTTP answer, and says to the log what it does not say to the client. */
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
+import { LIMIT_REASONS, REQUEST_REASONS, TOKEN_REASONS } from '../src/errors/reasons.js'
 import {
   CredentialsMissing,
   Forbidden,
@@ -13,7 +14,6 @@ import {
   TooManyRequests,
   Unavailable
 } from '../src/index.js'
-import { LIMIT_REASONS, REQUEST_REASONS, TOKEN_REASONS } from '../src/reasons.js'
 import { api, get, RESOURCE_METADATA, refusal } from './support/refusals.js'
 
 const cause = new Error('connect ECONNREFUSED')

@@ -7,7 +7,7 @@ import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:
 import { Agent } from 'undici'
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { fetchDispatcher } from '../adapters/fetch.js'
-import { Unavailable } from '../src/errors.js'
+import { Unavailable } from '../src/errors/errors.js'
 import { createHttp, type Exchange } from '../src/http.js'
 import { type Behaviour, fault, startIssuer, type TestIssuer } from './support/issuer.js'
 

@@ -1,7 +1,7 @@
 /** The bounds around introspection: how many at once, how many waiting, for whom, and when not to ask at all. */
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { Misconfigured, Outage, RateLimited } from '../src/errors.js'
+import { Misconfigured, Outage, RateLimited } from '../src/errors/errors.js'
 import { createLimits, type Limits } from '../src/limits.js'
 import type { Standing } from '../src/places.js'
 import { createClock } from './support/issuer.js'

@@ -11,6 +11,7 @@ import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, test } from 'vitest'
+import { LIMIT_REASONS, PROOF_REASONS, REQUEST_REASONS, TOKEN_REASONS } from '../src/errors/reasons.js'
 import {
   CredentialsMissing,
   type Dependency,
@@ -32,7 +33,6 @@ import {
   TooManyRequests,
   Unavailable
 } from '../src/index.js'
-import { LIMIT_REASONS, PROOF_REASONS, REQUEST_REASONS, TOKEN_REASONS } from '../src/reasons.js'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 /** Inside the repository, so that the package is found by its own name, as a reader's program finds it. */

@@ -2,7 +2,7 @@
  * How `doctor` asks an authorization server: by the exchange of the resource server, within the same bounds of time and
  * bytes. It remembers what was asked, and whether anything was reached.
  */
-import { ResourceServerError, Unavailable } from '../errors.js'
+import { ResourceServerError, Unavailable } from '../errors/errors.js'
 import { type Answer, createHttp, type Exchange, type Http } from '../http.js'
 import type { HttpSettings } from '../settings.js'
 import { causeOf, certificateRemedy } from './causes.js'

@@ -43,7 +43,7 @@ import {
   surface
 } from '../../adapters/node-request.js'
 import { createTestIssuer, fakeAccess, type TestIssuer } from '../../adapters/testing.js'
-import { Unavailable } from '../../src/errors.js'
+import { Unavailable } from '../../src/errors/errors.js'
 import {
   type Access,
   Forbidden,

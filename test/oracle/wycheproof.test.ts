@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { Problems } from '../../src/base/problems.js'
-import { InvalidToken } from '../../src/errors.js'
+import { InvalidToken } from '../../src/errors/errors.js'
 import { readIssuerOptions } from '../../src/issuer-settings.js'
 import { readUnverifiedJwt, verifyJwt } from '../../src/jwt.js'
 import { type KeySet, readKeySet } from '../../src/key-set.js'

@@ -389,7 +389,7 @@ describe('RFC 6750 §3.1: nothing in the answer comes from the request', () => {
   })
 
   test('DEF-15 HTTP-09 (RFC 6750 §3): every description is of the permitted characters, without =', async () => {
-    const { REQUEST_REASONS, TOKEN_REASONS } = await import('../../src/reasons.js')
+    const { REQUEST_REASONS, TOKEN_REASONS } = await import('../../src/errors/reasons.js')
     const entries = Object.values({ ...REQUEST_REASONS, ...TOKEN_REASONS })
     for (const { description } of entries) expect(description).toMatch(/^[\x20\x21\x23-\x3C\x3E-\x5B\x5D-\x7E]+$/)
   })

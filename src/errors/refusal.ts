@@ -2,9 +2,10 @@
  * What all refusals have in common: an answer with a challenge (RFC 6750 §3, RFC 9110 §11.6.1), one line for each scheme
  * that would do. Which schemes those are is the server's to say; which one has the error, the request's.
  */
+
+import type { HeaderFields, Scheme } from '../types.js'
 import { type ChallengeParameters, formatChallenge } from './challenge.js'
 import { ResourceServerError } from './resource-server-error.js'
-import type { HeaderFields, Scheme } from './types.js'
 
 /** What a server says about itself in a challenge. */
 export interface Advertisement {

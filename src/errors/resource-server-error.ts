@@ -6,8 +6,9 @@
  * frameworks send any of the three. What went wrong on our side is in `hint`; what was received is on `received`, which is
  * not enumerable, so that an error logged whole does not carry it.
  */
+
+import type { HeaderFields } from '../types.js'
 import { reduceErrorText } from './challenge.js'
-import type { HeaderFields } from './types.js'
 
 /** A section for each reason. */
 const TROUBLESHOOTING =

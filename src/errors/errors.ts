@@ -2,6 +2,8 @@
  * Every way this package says no. Where an error is thrown it states facts only; what the server advertises about itself
  * (realm, schemes, scopes of the route, `resource_metadata`) is added once, by `advertise`, on the way out.
  */
+
+import type { AuthenticationRequirement, HeaderFields } from '../types.js'
 import type { ChallengeParameters } from './challenge.js'
 import {
   LIMIT_REASONS,
@@ -15,7 +17,6 @@ import {
 } from './reasons.js'
 import { Refusal } from './refusal.js'
 import { type Evidence, ResourceServerError } from './resource-server-error.js'
-import type { AuthenticationRequirement, HeaderFields } from './types.js'
 
 export { Refusal } from './refusal.js'
 export { ResourceServerError } from './resource-server-error.js'
