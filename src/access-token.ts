@@ -7,7 +7,6 @@
  */
 import { andThen, isPromise } from './base/awaitable.js'
 import { type CacheStats, createMemo } from './base/cache.js'
-import { createCallers } from './callers.js'
 import {
   bytesOf,
   deepFreeze,
@@ -24,7 +23,8 @@ import {
 import { createDecrypt } from './decryption.js'
 import { InvalidToken } from './errors/errors.js'
 import { createVerifyFresh, type VerifyFresh } from './fresh.js'
-import type { Http } from './http.js'
+import { createCallers } from './http/callers.js'
+import type { Http } from './http/exchange.js'
 import { type Active, createIntrospectionCache, type IntrospectionCache } from './introspection-cache.js'
 import type { Issuer } from './issuer.js'
 import type { Issuers } from './issuers.js'

@@ -15,7 +15,7 @@ import {
 } from './base/reach.js'
 import { usesClientCertificate } from './client-auth.js'
 import { Misconfigured, Outage, RateLimited, Unavailable } from './errors/errors.js'
-import { type Answer, describeStatus, type Http } from './http.js'
+import { type Answer, describeStatus, type Http } from './http/exchange.js'
 import type { IssuerSettings } from './issuer-settings.js'
 import type { AuthorizationServerMetadata } from './types.js'
 

@@ -9,7 +9,7 @@
 import { isAbsent } from './claims.js'
 import type { Decrypt } from './decryption.js'
 import { InvalidToken, Misconfigured, TooManyRequests, Unavailable } from './errors/errors.js'
-import type { Answer } from './http.js'
+import type { Answer } from './http/exchange.js'
 import type { Issuer } from './issuer.js'
 import { isJwe, isMediaType } from './jws.js'
 import { readUnverifiedJwt, type UnverifiedJwt, verifyIssuerSignature } from './jwt.js'

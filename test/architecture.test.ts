@@ -91,17 +91,17 @@ describe('layers', () => {
     'src/errors/resource-server-error',
     'src/errors/refusal',
     'src/errors/errors',
-    'src/callers',
+    'src/http/callers',
     'src/presets',
     'src/base/cache',
     'src/token-cache',
     'src/events',
-    'src/places',
-    'src/limits',
+    'src/http/places',
+    'src/http/breaker',
     'src/remote',
-    'src/public-addresses',
-    'src/proxy',
-    'src/http',
+    'src/http/public-addresses',
+    'src/http/proxy',
+    'src/http/exchange',
     'src/signature',
     'src/verify-signature',
     'src/client-auth',
@@ -226,7 +226,7 @@ describe('what comes from outside', () => {
     expect(dependencies).toEqual(['jose', 'lru-cache', 'undici'])
     expect(importersOf('jose')).toEqual(['src/client-auth', 'src/decryption'])
     // The proxy's is its types: undici is handed to it.
-    expect(importersOf('undici')).toEqual(['src/http', 'src/proxy'])
+    expect(importersOf('undici')).toEqual(['src/http/exchange', 'src/http/proxy'])
     expect(importersOf('lru-cache')).toEqual(['src/base/cache', 'src/issuers'])
   })
 
@@ -316,7 +316,7 @@ describe('adapters', () => {
 describe('every file', () => {
   test.each(all.map((file) => [file.name, file] as const))('%s keeps the rules of the house', (name, { code }) => {
     // A library is configured by its user, not by the process; and it does not talk. `http.proxy: 'environment'` asks for it.
-    const pattern = name === 'src/proxy' ? /\bprocess\.(exit|on)\b/ : /\bprocess\.(env|exit|on)\b/
+    const pattern = name === 'src/http/proxy' ? /\bprocess\.(exit|on)\b/ : /\bprocess\.(env|exit|on)\b/
     expect(code).not.toMatch(pattern)
     expect(code).not.toMatch(/\bconsole\./)
     // State lives in what resourceServer() returns, so that two of them share none.

@@ -1,6 +1,6 @@
 /** Requests that wait: one deadline each, and a question that ends with the last of them. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { createCallers, createQuestion, type Waiting } from '../src/callers.js'
+import { createCallers, createQuestion, type Waiting } from '../src/http/callers.js'
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }))
 afterEach(() => void vi.useRealTimers())

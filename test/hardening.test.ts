@@ -6,8 +6,8 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
+import { createLimits } from '../src/http/breaker.js'
 import { bearerToken, type Check, claims, type resourceServer, scope } from '../src/index.js'
-import { createLimits } from '../src/limits.js'
 import {
   ask,
   authorize,

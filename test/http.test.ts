@@ -8,7 +8,7 @@ import { Agent } from 'undici'
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { fetchDispatcher } from '../adapters/fetch.js'
 import { Unavailable } from '../src/errors/errors.js'
-import { createHttp, type Exchange } from '../src/http.js'
+import { createHttp, type Exchange } from '../src/http/exchange.js'
 import { type Behaviour, fault, startIssuer, type TestIssuer } from './support/issuer.js'
 
 const KIB = 1024

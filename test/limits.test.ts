@@ -2,8 +2,8 @@
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { Misconfigured, Outage, RateLimited } from '../src/errors/errors.js'
-import { createLimits, type Limits } from '../src/limits.js'
-import type { Standing } from '../src/places.js'
+import { createLimits, type Limits } from '../src/http/breaker.js'
+import type { Standing } from '../src/http/places.js'
 import { createClock } from './support/issuer.js'
 
 const outage = new Outage('introspection', 'down')

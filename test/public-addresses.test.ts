@@ -1,9 +1,9 @@
 /** `http.publicAddressesOnly`: what is connected to, not what it is called. */
 import { Agent } from 'undici'
 import { afterEach, describe, expect, test } from 'vitest'
-import { createHttp } from '../src/http.js'
+import { createHttp } from '../src/http/exchange.js'
+import { isPublic } from '../src/http/public-addresses.js'
 import { resourceServer } from '../src/index.js'
-import { isPublic } from '../src/public-addresses.js'
 import { ask, createBed } from './support/exchange.js'
 
 const bed = createBed()

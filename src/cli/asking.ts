@@ -3,7 +3,7 @@
  * bytes. It remembers what was asked, and whether anything was reached.
  */
 import { ResourceServerError, Unavailable } from '../errors/errors.js'
-import { type Answer, createHttp, type Exchange, type Http } from '../http.js'
+import { type Answer, createHttp, type Exchange, type Http } from '../http/exchange.js'
 import type { HttpSettings } from '../settings.js'
 import { causeOf, certificateRemedy } from './causes.js'
 

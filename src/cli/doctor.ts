@@ -9,7 +9,7 @@
 import { parseObject } from '../base/json.js'
 import { isLoopback } from '../base/reach.js'
 import { createDiscovery, type Heard, requireEndpoint } from '../discovery.js'
-import { type Answer, describeStatus } from '../http.js'
+import { type Answer, describeStatus } from '../http/exchange.js'
 import { type IssuerOptions, ResourceServerError } from '../index.js'
 import { keySetExchange, readPublishedKeySet } from '../issuer.js'
 import type { IssuerSettings } from '../issuer-settings.js'

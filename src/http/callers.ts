@@ -3,9 +3,9 @@
  * which is when it arrived: what is known already is answered in the same tick. A question about a token is shared by
  * all requests with that token; it is not sent any more once all of them have left.
  */
-import { isPromise } from './base/awaitable.js'
-import { type Dependency, Unavailable } from './errors/errors.js'
-import type { Awaitable, ResourceRequest } from './types.js'
+import { isPromise } from '../base/awaitable.js'
+import { type Dependency, Unavailable } from '../errors/errors.js'
+import type { Awaitable, ResourceRequest } from '../types.js'
 
 /** Milliseconds past the deadline in which an exchange that began at once, and has the same deadline, says what went wrong. */
 const GRACE = 100

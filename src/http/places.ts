@@ -4,7 +4,7 @@
  * that a flood of made-up tokens cannot shut out the tokens that are in use; known tokens leave strangers a quarter of
  * the places, so that new tokens can become known.
  */
-import { Unavailable } from './errors/errors.js'
+import { Unavailable } from '../errors/errors.js'
 
 /** Calls under way at once. */
 const CONCURRENT = 64

@@ -5,7 +5,7 @@
  *
  * The only module that reads the environment, and only the names that proxies have there. No value of it is in a message.
  */
-import { isLoopback } from './base/reach.js'
+import { isLoopback } from '../base/reach.js'
 
 type Undici = Pick<typeof import('undici'), 'Agent' | 'EnvHttpProxyAgent' | 'Pool' | 'ProxyAgent'>
 

@@ -5,7 +5,7 @@
  * A token that anybody can make up proves nothing about the endpoint: tokens that make it fail close it to strangers at
  * most, and known tokens, which were active before, decide when it is down and when it is up again.
  */
-import { RateLimited, Unavailable } from './errors/errors.js'
+import { RateLimited, Unavailable } from '../errors/errors.js'
 import { createPlaces, type Occupancy, type Standing } from './places.js'
 
 /** Seconds whose outcomes the breaker counts. */

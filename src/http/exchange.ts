@@ -10,11 +10,11 @@ import { isUtf8 } from 'node:buffer'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, inflate, inflateRaw } from 'node:zlib'
-import { type Dependency, Misconfigured, Outage, RateLimited, Unavailable } from './errors/errors.js'
-import type { ExchangeEvent } from './events.js'
+import { type Dependency, Misconfigured, Outage, RateLimited, Unavailable } from '../errors/errors.js'
+import type { ExchangeEvent } from '../events.js'
+import type { HttpSettings } from '../settings.js'
 import { createProxied, ProxyFailure, unusedProxy } from './proxy.js'
 import { lookupPublic, NotPublic, requirePublicHost } from './public-addresses.js'
-import type { HttpSettings } from './settings.js'
 
 /** Maximum bytes of a body, as sent and as decoded; a longer one is a failure. */
 const MAX_BODY = 256 * 1024
