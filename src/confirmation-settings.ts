@@ -5,9 +5,9 @@ import type { Problems } from './base/problems.js'
 import type { DpopSettings } from './dpop.js'
 import { type CertificateSource, clientCert, readAddresses } from './mtls.js'
 import type { ClientCertificateOptions, DpopOptions, ResourceServerOptions } from './options.js'
-import type { Shared } from './shared.js'
+import { memoryOnceStore } from './sharing/memory-once-store.js'
+import type { Shared } from './sharing/shared.js'
 import { SIGNATURE_ALGORITHMS } from './signature.js'
-import { memoryOnceStore } from './store.js'
 import type { Scheme, SignatureAlgorithm } from './types.js'
 
 export interface SenderSettings {

@@ -13,7 +13,7 @@ import { withDeadline } from './base/awaitable.js'
 import { createTimedCache } from './base/cache.js'
 import { type Content, type Greeting, inChunks, type Message, readMessage } from './fan-out-messages.js'
 import { type Revocations, RevocationsFull, type RevokedBy } from './revocation.js'
-import type { SealedChannel } from './shared.js'
+import type { SealedChannel } from './sharing/shared.js'
 import type { Revocation } from './types.js'
 
 /** Whether revocations of other processes arrive here, and ours there. */

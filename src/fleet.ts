@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { parseObject } from './base/json.js'
 import { Unavailable } from './errors/errors.js'
 import { type Dated, isWithin, type Source } from './remote.js'
-import type { Shared } from './shared.js'
+import type { Shared } from './sharing/shared.js'
 
 /** Seconds in which one process asks again for all. */
 const REFETCH_WINDOW = 15

@@ -86,9 +86,14 @@ export {
   securityEventReceiver
 } from './security-events.js'
 export type { Health, ResourceServer, SharedHealth, Stats } from './server.js'
-export type { SharedStats } from './shared.js'
+export {
+  type MemoryOnceStoreOptions,
+  memoryOnceStore,
+  type OnceStoreStats,
+  OwnerQuotaExceeded
+} from './sharing/memory-once-store.js'
+export type { SharedStats } from './sharing/shared.js'
 export type { StatusListStats } from './status-list.js'
-export { type MemoryOnceStoreOptions, memoryOnceStore, type OnceStoreStats, OwnerQuotaExceeded } from './store.js'
 export type { TransmitterOptions } from './transmitters.js'
 export type {
   Access,

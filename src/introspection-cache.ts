@@ -13,8 +13,8 @@ import { type Caller, type Callers, createQuestion, type Question, type Waiting 
 import { type IntrospectionMeans, introspect } from './introspection.js'
 import type { Issuer } from './issuer.js'
 import { createKnownTokens, type KnownTokensStats } from './known-tokens.js'
-import type { Shared } from './shared.js'
 import { createSharedAnswers, type Lifetime, type SharedAnswer } from './shared-answers.js'
+import type { Shared } from './sharing/shared.js'
 import type { Awaitable, Claims } from './types.js'
 import type { VerifiedAccessToken } from './verified-access-token.js'
 

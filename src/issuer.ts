@@ -22,7 +22,7 @@ import type { HeldKeys, KeyMemory } from './key-memory.js'
 import { type KeyEvents, type KeySet, readKeySet } from './key-set.js'
 import { createLooks } from './looks.js'
 import { type Dated, isWithin } from './remote.js'
-import type { Shared } from './shared.js'
+import type { Shared } from './sharing/shared.js'
 import type { AuthorizationServerMetadata, Awaitable } from './types.js'
 import { type DocumentHealth, dates, type Loaded, type Observed, watch } from './watched.js'
 

@@ -7,7 +7,7 @@
  */
 import type { IntrospectionSettings } from './introspection-settings.js'
 import type { Issuer } from './issuer.js'
-import type { Shared } from './shared.js'
+import type { Shared } from './sharing/shared.js'
 import type { Awaitable, Claims } from './types.js'
 
 const MAX_KNOWN = 10_000

@@ -27,7 +27,7 @@ import { createResourceMetadata } from './resource-metadata.js'
 import { createRevocations, type RevokedBy } from './revocation.js'
 import type { ResourceServer } from './server.js'
 import { meansOf, readSettings } from './settings.js'
-import type { OnceStoreStats } from './store.js'
+import type { OnceStoreStats } from './sharing/memory-once-store.js'
 import type {
   Access,
   Awaitable,

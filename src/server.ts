@@ -5,8 +5,8 @@ import type { ChannelHealth } from './fan-out.js'
 import type { IssuerHealth } from './issuer.js'
 import type { ProtectedResourceMetadata } from './protected-resource.js'
 import type { RevocationStats } from './revocation.js'
-import type { SharedStats } from './shared.js'
-import type { OnceStoreStats } from './store.js'
+import type { OnceStoreStats } from './sharing/memory-once-store.js'
+import type { SharedStats } from './sharing/shared.js'
 import type {
   Access,
   Awaitable,

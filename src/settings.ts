@@ -12,7 +12,7 @@ import { problemOfProxy, proxiesOfEnvironment } from './http/proxy.js'
 import { type IssuerSettings, type Means, readIssuerOptions } from './issuer-settings.js'
 import type { HttpOptions, IssuerResolver, ResourceServerOptions } from './options.js'
 import { type RevocationSettings, readRevocation } from './revocation-settings.js'
-import { createShared, readShared, type Shared } from './shared.js'
+import { createShared, readShared, type Shared } from './sharing/shared.js'
 import type { Check } from './types.js'
 
 export interface Settings {

@@ -10,7 +10,7 @@ import { parseObject } from './base/json.js'
 import { deepFreeze } from './claims.js'
 import type { IntrospectionSettings } from './introspection-settings.js'
 import type { Issuer } from './issuer.js'
-import type { Shared } from './shared.js'
+import type { Shared } from './sharing/shared.js'
 import type { Claims } from './types.js'
 
 /** Seconds by which another machine's clock may be ahead. */

@@ -15,7 +15,7 @@ import { InvalidToken, Misconfigured, Outage, Unavailable } from './errors/error
 import type { Http } from './http/exchange.js'
 import type { Issuer } from './issuer.js'
 import type { StatusListSettings } from './issuer-settings.js'
-import type { Shared } from './shared.js'
+import type { Shared } from './sharing/shared.js'
 import {
   MAX_IAT_AHEAD,
   readStatusListToken,

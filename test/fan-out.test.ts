@@ -10,7 +10,7 @@ import {
   securityEventReceiver,
   type WarningEvent
 } from '../src/index.js'
-import { createShared } from '../src/shared.js'
+import { createShared } from '../src/sharing/shared.js'
 import { ask, createBed, denial, granted, RESOURCE, until } from './support/exchange.js'
 import { createSigningKey, signJws, type TestIssuer } from './support/issuer.js'
 

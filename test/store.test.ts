@@ -1,7 +1,7 @@
 /** The memory of what was used once: it forgets nothing before its time, is bounded, and one owner cannot fill it. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { memoryOnceStore, OwnerQuotaExceeded } from '../src/store.js'
+import { memoryOnceStore, OwnerQuotaExceeded } from '../src/sharing/memory-once-store.js'
 import { createClock } from './support/issuer.js'
 
 const TTL = 70

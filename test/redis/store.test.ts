@@ -5,7 +5,7 @@ import { Cluster as ValkeyCluster } from 'iovalkey'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type RedisClient, type RedisSubscriber, redisChannel, redisStore } from '../../adapters/redis.js'
 import type { OwnerQuotaExceeded } from '../../src/index.js'
-import { isOwnerQuotaExceeded } from '../../src/store.js'
+import { isOwnerQuotaExceeded } from '../../src/sharing/memory-once-store.js'
 import { until } from '../support/exchange.js'
 import { CLIENTS, createRedis, hasRedis, startSilence } from '../support/redis.js'
 

@@ -9,7 +9,7 @@ import {
   type SharedOptions,
   scope
 } from '../../src/index.js'
-import { createShared } from '../../src/shared.js'
+import { createShared } from '../../src/sharing/shared.js'
 import {
   type Answered,
   ask,

@@ -5,7 +5,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { redisStore } from '../../adapters/redis.js'
 import type { SharedOptions } from '../../src/index.js'
-import { createShared, type Shared } from '../../src/shared.js'
+import { createShared, type Shared } from '../../src/sharing/shared.js'
 import type { ClientName, TestRedis } from './redis.js'
 
 export const SECRET = 'the first secret, of more than 32 characters'

@@ -9,11 +9,11 @@
  * Does NOT know what is kept, and does NOT hide how much, how often, or under which purpose.
  */
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto'
-import { withDeadline } from './base/awaitable.js'
-import type { Problems } from './base/problems.js'
-import type { SharedOptions } from './options.js'
-import { isOwnerQuotaExceeded } from './store.js'
-import type { Awaitable, Cache, Channel, OnceStore } from './types.js'
+import { withDeadline } from '../base/awaitable.js'
+import type { Problems } from '../base/problems.js'
+import type { SharedOptions } from '../options.js'
+import type { Awaitable, Cache, Channel, OnceStore } from '../types.js'
+import { isOwnerQuotaExceeded } from './memory-once-store.js'
 
 /** A cache for one purpose. Neither function throws. */
 interface SharedCache {
