@@ -10,8 +10,10 @@ import {
   requireIntrospectionEndpoint,
   weighMetadata
 } from './discovery.js'
+import { type DocumentHealth, dates, type Loaded, type Observed, watch } from './documents/document.js'
+import { createFleet } from './documents/fleet.js'
+import { type Dated, isWithin } from './documents/source.js'
 import { Unavailable } from './errors/errors.js'
-import { createFleet } from './fleet.js'
 import { createLimits, type Limits, type LimitsHealth } from './http/breaker.js'
 import { type Answer, describeStatus, type Exchange, type Http } from './http/exchange.js'
 import { createIntrospectionEvidence, type IntrospectionEvidence } from './introspection-evidence.js'
@@ -21,12 +23,10 @@ import type { KeySource } from './jwt.js'
 import type { HeldKeys, KeyMemory } from './key-memory.js'
 import { type KeyEvents, type KeySet, readKeySet } from './key-set.js'
 import { createLooks } from './looks.js'
-import { type Dated, isWithin } from './remote.js'
 import type { Shared } from './sharing/shared.js'
 import type { AuthorizationServerMetadata, Awaitable } from './types.js'
-import { type DocumentHealth, dates, type Loaded, type Observed, watch } from './watched.js'
 
-export type { DocumentHealth } from './watched.js'
+export type { DocumentHealth } from './documents/document.js'
 
 /** Seconds. */
 const KEYS_FRESH_FOR = { default: 600, min: 60, max: 3600 }

@@ -9,11 +9,11 @@ import { isPromise, withDeadline } from './base/awaitable.js'
 import { createTimedCache } from './base/cache.js'
 import { isAskedAsWritten, isHttp, withoutPath } from './base/place.js'
 import { type Mistakes, mistakesOf, Problems } from './base/problems.js'
+import { isWithin } from './documents/source.js'
 import { Misconfigured, Refusal, ResourceServerError, Unavailable } from './errors/errors.js'
 import type { Issuer } from './issuer.js'
 import { type IssuerSettings, type Means, readIssuerOptions } from './issuer-settings.js'
 import type { IssuerOptions, IssuerResolver } from './options.js'
-import { isWithin } from './remote.js'
 import type { Awaitable } from './types.js'
 
 export interface Issuers {

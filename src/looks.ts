@@ -3,15 +3,15 @@
  * neither flood the authorization server nor keep a new key out. A look answers only for tokens that came before it
  * began: the key may have been published a moment after an earlier look.
  *
- * Does NOT renew sets (`watched.ts`) and does NOT verify.
+ * Does NOT renew sets (`document.ts`) and does NOT verify.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { withDeadline } from './base/awaitable.js'
+import type { Watched } from './documents/document.js'
+import { type Dated, isWithin } from './documents/source.js'
 import { TooManyRequests, Unavailable } from './errors/errors.js'
 import type { KeySet } from './key-set.js'
-import { type Dated, isWithin } from './remote.js'
 import type { Awaitable, SignatureAlgorithm } from './types.js'
-import type { Watched } from './watched.js'
 
 /** Maximum looks in {@link PERIOD} seconds. */
 const MAX_LOOKS = 3

@@ -7,14 +7,14 @@
  */
 import { promisify } from 'node:util'
 import { inflate } from 'node:zlib'
+import { dates } from './documents/document.js'
+import type { Dated } from './documents/source.js'
 import { InvalidToken, Misconfigured, TooManyRequests, Unavailable } from './errors/errors.js'
 import type { Issuer } from './issuer.js'
 import { decodeBase64url, isMediaType } from './jws.js'
 import { readUnverifiedJwt, verifyIssuerSignature } from './jwt.js'
-import type { Dated } from './remote.js'
 import type { Claims } from './types.js'
 import type { VerifySignature } from './verify-signature.js'
-import { dates } from './watched.js'
 
 export const STATUS_LIST_TOKEN = 'application/statuslist+jwt'
 

@@ -11,6 +11,7 @@ import { andThen, isPromise } from './base/awaitable.js'
 import { type CacheStats, createTimedCache, digestKey } from './base/cache.js'
 import { isAskedAsWritten } from './base/place.js'
 import { reach } from './base/reach.js'
+import { type Watched, watch } from './documents/document.js'
 import { InvalidToken, Misconfigured, Outage, Unavailable } from './errors/errors.js'
 import type { Http } from './http/exchange.js'
 import type { Issuer } from './issuer.js'
@@ -24,7 +25,6 @@ import {
   type StatusListTokenMeans
 } from './status-list-token.js'
 import type { Awaitable } from './types.js'
-import { type Watched, watch } from './watched.js'
 
 const MAX_LISTS = 1000
 const MAX_LISTS_PER_ISSUER = 100

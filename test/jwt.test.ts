@@ -3,10 +3,10 @@
  * further. Which of those that fit are tried, and what the log is told of a refusal.
  */
 import { describe, expect, test } from 'vitest'
+import type { Source } from '../src/documents/source.js'
 import { readUnverifiedJwt, type UnverifiedJwt, verifyIssuerSignature } from '../src/jwt.js'
 import { type KeySet, readKeySet } from '../src/key-set.js'
 import type { IssuerOptions } from '../src/options.js'
-import type { Source } from '../src/remote.js'
 import type { SignatureKey } from '../src/signature.js'
 import { createVerifySignature, type VerifySignature } from '../src/verify-signature.js'
 import { createSigningKey } from './support/issuer.js'

@@ -1,10 +1,10 @@
 /** Looks for unknown keys (KEY-07), by a clock that tests set and by a model of what may be answered. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type { Dated } from '../src/documents/source.js'
 import { TooManyRequests, Unavailable } from '../src/errors/errors.js'
 import type { KeySet } from '../src/key-set.js'
 import { createLooks, type Missing } from '../src/looks.js'
-import type { Dated } from '../src/remote.js'
 
 type TestSet = KeySet & Dated & { readonly kids: readonly string[] }
 

@@ -1,8 +1,8 @@
 /** Each decorator of a remote document by itself, and all of them together, by a clock that is moved. */
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
+import { coalesced, cooled, type Dated, fresh, type Source, staleOnError } from '../src/documents/source.js'
 import { Unavailable } from '../src/errors/errors.js'
-import { coalesced, cooled, type Dated, fresh, type Source, staleOnError } from '../src/remote.js'
 import { createClock } from './support/issuer.js'
 
 interface Document extends Dated {

@@ -6,10 +6,10 @@
  * lives no longer for being passed on. Does NOT spare anybody a fetch that is due.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { parseObject } from './base/json.js'
-import { Unavailable } from './errors/errors.js'
-import { type Dated, isWithin, type Source } from './remote.js'
-import type { Shared } from './sharing/shared.js'
+import { parseObject } from '../base/json.js'
+import { Unavailable } from '../errors/errors.js'
+import type { Shared } from '../sharing/shared.js'
+import { type Dated, isWithin, type Source } from './source.js'
 
 /** Seconds in which one process asks again for all. */
 const REFETCH_WINDOW = 15

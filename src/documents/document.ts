@@ -1,13 +1,13 @@
 /**
- * A remote document with everything around it (`remote.ts`), and a window to look into it: what is held, how old it is,
+ * A remote document with everything around it (`source.ts`), and a window to look into it: what is held, how old it is,
  * what went wrong last. With `fleet`, what other processes fetched stands in where this one could not, and of all
  * processes one asks again on behalf of the others.
  *
  * Does NOT know what the document says.
  */
-import { ResourceServerError } from './errors/errors.js'
+import { ResourceServerError } from '../errors/errors.js'
 import { type Fleet, sharedLook, throttled } from './fleet.js'
-import { coalesced, cooled, type Dated, fresh, isWithin, type Source, staleOnError } from './remote.js'
+import { coalesced, cooled, type Dated, fresh, isWithin, type Source, staleOnError } from './source.js'
 
 const ATTEMPT_WINDOW = 30
 const FIRST_BACKOFF = 1

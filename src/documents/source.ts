@@ -5,9 +5,9 @@
  * `butNot` names the document that disappointed the caller ("*this* set did not have my key"), so fifty misses on one
  * set cause one fetch.
  */
-import { isPromise } from './base/awaitable.js'
-import { Unavailable } from './errors/errors.js'
-import type { Awaitable } from './types.js'
+import { isPromise } from '../base/awaitable.js'
+import { Unavailable } from '../errors/errors.js'
+import type { Awaitable } from '../types.js'
 
 /** A document with the times (seconds since the epoch) at which it was asked for, should be renewed, and ceases to be fresh. */
 export interface Dated {
