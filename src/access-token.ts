@@ -7,6 +7,13 @@
  */
 import { andThen, isPromise } from './base/awaitable.js'
 import { type CacheStats, createMemo } from './base/cache.js'
+import { InvalidToken } from './errors/errors.js'
+import { createVerifyFresh, type VerifyFresh } from './fresh.js'
+import { createCallers } from './http/callers.js'
+import type { Http } from './http/exchange.js'
+import { type Active, createIntrospectionCache, type IntrospectionCache } from './introspection-cache.js'
+import type { Issuer } from './issuer.js'
+import type { Issuers } from './issuers.js'
 import {
   bytesOf,
   deepFreeze,
@@ -19,24 +26,17 @@ import {
   requireTime,
   verifyClaims,
   withImplied
-} from './claims.js'
-import { createDecrypt } from './decryption.js'
-import { InvalidToken } from './errors/errors.js'
-import { createVerifyFresh, type VerifyFresh } from './fresh.js'
-import { createCallers } from './http/callers.js'
-import type { Http } from './http/exchange.js'
-import { type Active, createIntrospectionCache, type IntrospectionCache } from './introspection-cache.js'
-import type { Issuer } from './issuer.js'
-import type { Issuers } from './issuers.js'
-import { isJwe } from './jws.js'
-import { readUnverifiedJwt, type UnverifiedJwt, verifyJwt } from './jwt.js'
+} from './jwt/claims.js'
+import { isJwe } from './jwt/compact.js'
+import { createDecrypt } from './jwt/decryption.js'
+import { readUnverifiedJwt, type UnverifiedJwt, verifyJwt } from './jwt/verify-jwt.js'
+import { createVerifySignature, type VerifySignature } from './jwt/verify-signature.js'
 import type { Settings } from './settings.js'
 import { createStatusLists, type StatusListStats } from './status-list.js'
 import { createTokenCache } from './token-cache.js'
 import { fieldOf, requireToken68 } from './token68.js'
 import type { Awaitable, Claims, Credentials, ResourceRequest } from './types.js'
 import { type TokenVerifierMark, VerifiedAccessToken, type VerifiedBy } from './verified-access-token.js'
-import { createVerifySignature, type VerifySignature } from './verify-signature.js'
 
 /** Seconds a verified JWT is remembered at most. */
 const REMEMBER_FOR = 300

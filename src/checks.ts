@@ -8,7 +8,6 @@
  * checks can lose them.
  */
 import { andThen, isPromise } from './base/awaitable.js'
-import { isAbsent } from './claims.js'
 import { isScopeToken } from './errors/challenge.js'
 import {
   Forbidden,
@@ -18,6 +17,7 @@ import {
   InsufficientScope,
   InvalidToken
 } from './errors/errors.js'
+import { isAbsent } from './jwt/claims.js'
 import type { Access, AuthenticationRequirement, Awaitable, Check, CheckContext, Claims, Waiver } from './types.js'
 
 /** A check for scopes: the scopes are its own property, so that a server can advertise them. */

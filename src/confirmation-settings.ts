@@ -3,11 +3,11 @@ import { randomBytes } from 'node:crypto'
 import { BlockList } from 'node:net'
 import type { Problems } from './base/problems.js'
 import type { DpopSettings } from './dpop.js'
+import { SIGNATURE_ALGORITHMS } from './jwt/algorithms.js'
 import { type CertificateSource, clientCert, readAddresses } from './mtls.js'
 import type { ClientCertificateOptions, DpopOptions, ResourceServerOptions } from './options.js'
 import { memoryOnceStore } from './sharing/memory-once-store.js'
 import type { Shared } from './sharing/shared.js'
-import { SIGNATURE_ALGORITHMS } from './signature.js'
 import type { Scheme, SignatureAlgorithm } from './types.js'
 
 export interface SenderSettings {

@@ -7,14 +7,14 @@
 import { andThen, isPromise, withDeadline } from './base/awaitable.js'
 import { type CacheStats, createMemo } from './base/cache.js'
 import { InvalidProof, InvalidToken, ProofNonceRequired, TooManyRequests, Unavailable } from './errors/errors.js'
-import { decodeObject, isCanonical, isMediaType, splitJws, type UnverifiedJws } from './jws.js'
-import { importPublicKey, isPrivate, sha256, thumbprint } from './key-set.js'
+import { algorithmsFor, createSignatureKey, type SignatureKey } from './jwt/algorithms.js'
+import { decodeObject, isCanonical, isMediaType, splitJws, type UnverifiedJws } from './jwt/compact.js'
+import { importPublicKey, isPrivate, sha256, thumbprint } from './jwt/key-set.js'
+import type { VerifySignature } from './jwt/verify-signature.js'
 import { createNonces, NONCE_LIFETIME, type Nonces } from './nonce.js'
 import { isOwnerQuotaExceeded } from './sharing/memory-once-store.js'
-import { algorithmsFor, createSignatureKey, type SignatureKey } from './signature.js'
 import { isTargetUri } from './target-uri.js'
 import type { Awaitable, Claims, OnceStore, SignatureAlgorithm } from './types.js'
-import type { VerifySignature } from './verify-signature.js'
 
 export interface DpopSettings {
   readonly algorithms: readonly SignatureAlgorithm[]

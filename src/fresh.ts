@@ -4,10 +4,10 @@
  * Does NOT decide when that is needed: a route says so, with `fresh()`.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { isAbsent, isSilentAt, readRoles, readScopes, withAnswer, withImplied } from './claims.js'
 import { InvalidToken, Misconfigured } from './errors/errors.js'
 import type { Active, IntrospectionCache } from './introspection-cache.js'
 import type { Issuer } from './issuer.js'
+import { isAbsent, isSilentAt, readRoles, readScopes, withAnswer, withImplied } from './jwt/claims.js'
 import type { Claims, ResourceRequest } from './types.js'
 import type { VerifiedAccessToken, VerifiedBy } from './verified-access-token.js'
 

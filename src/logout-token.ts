@@ -9,8 +9,8 @@
 import type { Problems } from './base/problems.js'
 import { InvalidToken, ResourceServerError, Unavailable } from './errors/errors.js'
 import type { Internals } from './internals.js'
-import { isMediaType } from './jws.js'
-import type { UnverifiedJwt } from './jwt.js'
+import { isMediaType } from './jwt/compact.js'
+import type { UnverifiedJwt } from './jwt/verify-jwt.js'
 import type { IssuerOptions } from './options.js'
 import {
   beforeOf,

@@ -11,8 +11,8 @@ import { withDeadline } from './base/awaitable.js'
 import { createTimedCache, digestKey } from './base/cache.js'
 import { InvalidToken, ResourceServerError, Unavailable } from './errors/errors.js'
 import { readSubject, revocationsOf } from './event-subjects.js'
-import { isMediaType } from './jws.js'
-import type { UnverifiedJwt } from './jwt.js'
+import { isMediaType } from './jwt/compact.js'
+import type { UnverifiedJwt } from './jwt/verify-jwt.js'
 import {
   beforeOf,
   createSenders,

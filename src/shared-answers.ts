@@ -7,9 +7,9 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { parseObject } from './base/json.js'
-import { deepFreeze } from './claims.js'
 import type { IntrospectionSettings } from './introspection-settings.js'
 import type { Issuer } from './issuer.js'
+import { deepFreeze } from './jwt/claims.js'
 import type { Shared } from './sharing/shared.js'
 import type { Claims } from './types.js'
 

@@ -6,15 +6,16 @@
  * Does NOT look at what the answer says of the token: that is as trustworthy as any other introspection answer, and is
  * checked as one.
  */
-import { isAbsent } from './claims.js'
-import type { Decrypt } from './decryption.js'
+
 import { InvalidToken, Misconfigured, TooManyRequests, Unavailable } from './errors/errors.js'
 import type { Answer } from './http/exchange.js'
 import type { Issuer } from './issuer.js'
-import { isJwe, isMediaType } from './jws.js'
-import { readUnverifiedJwt, type UnverifiedJwt, verifyIssuerSignature } from './jwt.js'
+import { isAbsent } from './jwt/claims.js'
+import { isJwe, isMediaType } from './jwt/compact.js'
+import type { Decrypt } from './jwt/decryption.js'
+import { readUnverifiedJwt, type UnverifiedJwt, verifyIssuerSignature } from './jwt/verify-jwt.js'
+import type { VerifySignature } from './jwt/verify-signature.js'
 import type { Claims } from './types.js'
-import type { VerifySignature } from './verify-signature.js'
 
 export const SIGNED_ANSWER = 'application/token-introspection+jwt'
 

@@ -102,8 +102,8 @@ describe('layers', () => {
     'src/http/public-addresses',
     'src/http/proxy',
     'src/http/exchange',
-    'src/signature',
-    'src/verify-signature',
+    'src/jwt/algorithms',
+    'src/jwt/verify-signature',
     'src/client-auth',
     'src/profile-problems',
     'src/profiles-hosted',
@@ -117,12 +117,12 @@ describe('layers', () => {
     'src/nonce',
     'src/target-uri',
     'src/protected-resource',
-    'src/key-set',
-    'src/key-memory',
-    'src/looks',
-    'src/claims',
-    'src/jws',
-    'src/decryption',
+    'src/jwt/key-set',
+    'src/jwt/key-memory',
+    'src/jwt/looks',
+    'src/jwt/claims',
+    'src/jwt/compact',
+    'src/jwt/decryption',
     'src/token68',
     'src/credentials',
     'src/mtls',
@@ -141,7 +141,7 @@ describe('layers', () => {
     'src/describe',
     'src/discovery',
     'src/jwks-auth',
-    'src/jwt',
+    'src/jwt/verify-jwt',
     'src/introspection-evidence',
     'src/issuer',
     'src/signed-introspection',
@@ -224,7 +224,7 @@ describe('what comes from outside', () => {
 
   test('three packages, each imported by few files', () => {
     expect(dependencies).toEqual(['jose', 'lru-cache', 'undici'])
-    expect(importersOf('jose')).toEqual(['src/client-auth', 'src/decryption'])
+    expect(importersOf('jose')).toEqual(['src/client-auth', 'src/jwt/decryption'])
     // The proxy's is its types: undici is handed to it.
     expect(importersOf('undici')).toEqual(['src/http/exchange', 'src/http/proxy'])
     expect(importersOf('lru-cache')).toEqual(['src/base/cache', 'src/issuers'])
@@ -251,8 +251,8 @@ describe('what comes from outside', () => {
   test('signatures are checked in one file, and keys imported in another', () => {
     const using = (pattern: RegExp): readonly string[] =>
       src.filter(({ code }) => pattern.test(code)).map(({ name }) => name)
-    expect(using(/\bverify\(key\./)).toEqual(['src/verify-signature'])
-    expect(using(/\bcreatePublicKey\(/)).toEqual(['src/key-set'])
+    expect(using(/\bverify\(key\./)).toEqual(['src/jwt/verify-signature'])
+    expect(using(/\bcreatePublicKey\(/)).toEqual(['src/jwt/key-set'])
     expect(using(/\bfetch\(/)).toEqual([])
   })
 })

@@ -1,6 +1,7 @@
 /** The rules about what a token says, apart from how the token came. */
 import { describe, expect, test } from 'vitest'
 import { Problems } from '../src/base/problems.js'
+import { readIssuerOptions } from '../src/issuer-settings.js'
 import {
   deepFreeze,
   readAudience,
@@ -11,8 +12,7 @@ import {
   verifyClaims,
   withAnswer,
   withImplied
-} from '../src/claims.js'
-import { readIssuerOptions } from '../src/issuer-settings.js'
+} from '../src/jwt/claims.js'
 import type { IssuerOptions } from '../src/options.js'
 import type { Claims } from '../src/types.js'
 import { ISSUER, NOW, RESOURCE, refusal, validClaims } from './support/refusals.js'

@@ -10,8 +10,8 @@ import fc from 'fast-check'
 import { CompactEncrypt, calculateJwkThumbprint, type JWK } from 'jose'
 import { describe, expect, test } from 'vitest'
 import { Problems } from '../src/base/problems.js'
-import { createDecrypt, type DecryptionKeySettings, publicKeySet, readDecryptionKeys } from '../src/decryption.js'
 import { InvalidToken, Unavailable } from '../src/errors/errors.js'
+import { createDecrypt, type DecryptionKeySettings, publicKeySet, readDecryptionKeys } from '../src/jwt/decryption.js'
 import { encryptJwe } from './support/jwe.js'
 
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 })

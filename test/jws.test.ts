@@ -1,6 +1,6 @@
 /** Segments as bytes and as objects, and how many a text has. The rules are in rfc/rfc7515-jws.test.ts. */
 import { describe, expect, test } from 'vitest'
-import { decodeBase64url, decodeObject, isCanonical, isJwe } from '../src/jws.js'
+import { decodeBase64url, decodeObject, isCanonical, isJwe } from '../src/jwt/compact.js'
 import { base64url } from './support/issuer.js'
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'

@@ -6,7 +6,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { createKeyMemory, type HeldKeys } from '../src/key-memory.js'
+import { createKeyMemory, type HeldKeys } from '../src/jwt/key-memory.js'
 import { ask, createBed, denial, granted, strangeKey } from './support/exchange.js'
 
 const bed = createBed()

@@ -7,7 +7,7 @@ import fc from 'fast-check'
 import { Agent } from 'undici'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { resourceServer } from '../src/index.js'
-import { readKeySet } from '../src/key-set.js'
+import { readKeySet } from '../src/jwt/key-set.js'
 import { type Answered, ask, introspecting, RESOURCE } from './support/exchange.js'
 import { type Behaviour, createClock, createSigningKey, fault, startIssuer, type TestIssuer } from './support/issuer.js'
 

@@ -3,8 +3,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Dated } from '../src/documents/source.js'
 import { TooManyRequests, Unavailable } from '../src/errors/errors.js'
-import type { KeySet } from '../src/key-set.js'
-import { createLooks, type Missing } from '../src/looks.js'
+import type { KeySet } from '../src/jwt/key-set.js'
+import { createLooks, type Missing } from '../src/jwt/looks.js'
 
 type TestSet = KeySet & Dated & { readonly kids: readonly string[] }
 

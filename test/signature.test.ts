@@ -2,9 +2,15 @@
 import { constants, createPublicKey, type KeyObject, sign } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { algorithmsFor, createSignatureKey, MAX_ECDSA, SIGNATURE_ALGORITHMS, writeEcdsa } from '../src/signature.js'
+import {
+  algorithmsFor,
+  createSignatureKey,
+  MAX_ECDSA,
+  SIGNATURE_ALGORITHMS,
+  writeEcdsa
+} from '../src/jwt/algorithms.js'
+import { createVerifySignature } from '../src/jwt/verify-signature.js'
 import type { SignatureAlgorithm } from '../src/types.js'
-import { createVerifySignature } from '../src/verify-signature.js'
 import { createSigningKey, type SigningKey, signature } from './support/issuer.js'
 import { api, keySet } from './support/refusals.js'
 import { decideIn, PLACES, type Place } from './support/verify-signature.js'

@@ -11,7 +11,6 @@ import { decodeProtectedHeader } from 'jose'
 import type { ClientMetadata, Configuration, KoaContextWithOIDC } from 'oidc-provider'
 import { Agent } from 'undici'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { publicKeySet } from '../../src/decryption.js'
 import {
   clientSecretBasic,
   type DecryptionKey,
@@ -22,6 +21,7 @@ import {
   scope,
   tlsClientAuth
 } from '../../src/index.js'
+import { publicKeySet } from '../../src/jwt/decryption.js'
 import {
   API,
   type AuthorizationServer,

@@ -8,7 +8,7 @@ import fc from 'fast-check'
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTPayload, jwtVerify } from 'jose'
 import { afterAll, describe, expect, test } from 'vitest'
 import { type Access, Refusal, type ResourceServer, resourceServer } from '../../src/index.js'
-import { SIGNATURE_ALGORITHMS } from '../../src/signature.js'
+import { SIGNATURE_ALGORITHMS } from '../../src/jwt/algorithms.js'
 import { RESOURCE, request } from '../support/exchange.js'
 import { type Algorithm, createClock, createSigningKey, type Signer, signature } from '../support/issuer.js'
 

@@ -1,8 +1,8 @@
 /** Signature checks where they are wanted: at once, in the batch of a turn, or on libuv's pool. */
 import { expect } from 'vitest'
 import { isPromise } from '../../src/base/awaitable.js'
-import type { SignatureKey } from '../../src/signature.js'
-import { createVerifySignature } from '../../src/verify-signature.js'
+import type { SignatureKey } from '../../src/jwt/algorithms.js'
+import { createVerifySignature } from '../../src/jwt/verify-signature.js'
 
 export const PLACES = ['at once', 'in a batch', 'on the pool'] as const
 export type Place = (typeof PLACES)[number]

@@ -4,17 +4,17 @@
  *
  * Does NOT fall back to anything: a JWT that fails here has failed.
  */
-import { isPromise } from './base/awaitable.js'
-import type { Memo } from './base/cache.js'
-import { MAX_DEPTH } from './base/json.js'
+import { isPromise } from '../base/awaitable.js'
+import type { Memo } from '../base/cache.js'
+import { MAX_DEPTH } from '../base/json.js'
+import { InvalidToken } from '../errors/errors.js'
+import type { IssuerSettings } from '../issuer-settings.js'
+import type { Awaitable, Claims, SignatureAlgorithm } from '../types.js'
+import type { SignatureKey } from './algorithms.js'
 import { type ClaimRules, isAbsent, requireAccessTokenClaims, requireClaimValues, verifyClaims } from './claims.js'
-import { InvalidToken } from './errors/errors.js'
-import type { IssuerSettings } from './issuer-settings.js'
-import { decodeObject, isCanonical, isMediaType, splitJws, type UnverifiedJws } from './jws.js'
+import { decodeObject, isCanonical, isMediaType, splitJws, type UnverifiedJws } from './compact.js'
 import { type CertificateThumbprints, type KeySet, MAX_KID_LENGTH } from './key-set.js'
 import type { Missing } from './looks.js'
-import type { SignatureKey } from './signature.js'
-import type { Awaitable, Claims, SignatureAlgorithm } from './types.js'
 import type { VerifySignature } from './verify-signature.js'
 
 /** A JWT taken apart. Nothing in it has been verified. */

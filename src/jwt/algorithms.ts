@@ -6,7 +6,7 @@
  * Does NOT check a signature: see `verify-signature.ts`.
  */
 import { constants, type KeyObject, type VerifyKeyObjectInput } from 'node:crypto'
-import type { SignatureAlgorithm } from './types.js'
+import type { SignatureAlgorithm } from '../types.js'
 
 interface Algorithm {
   readonly kty: 'RSA' | 'EC' | 'OKP'

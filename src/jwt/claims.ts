@@ -4,11 +4,11 @@
  *
  * Does NOT look at signatures, scopes required by a route, or the sender.
  */
-import type { Memo } from './base/cache.js'
-import { InvalidToken } from './errors/errors.js'
-import type { IssuerSettings, Places } from './issuer-settings.js'
-import type { ClaimPlace } from './options.js'
-import type { Claims } from './types.js'
+import type { Memo } from '../base/cache.js'
+import { InvalidToken } from '../errors/errors.js'
+import type { IssuerSettings, Places } from '../issuer-settings.js'
+import type { ClaimPlace } from '../options.js'
+import type { Claims } from '../types.js'
 
 /** Seconds that `iat` may lie ahead: a clock that far off should be noticed, not worked around. */
 const MAX_IAT_AHEAD = 60

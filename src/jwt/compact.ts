@@ -6,8 +6,8 @@
  * Does NOT verify anything: what it returns is as trustworthy as the text was.
  */
 import { isUtf8 } from 'node:buffer'
-import { parseObject } from './base/json.js'
-import type { Claims } from './types.js'
+import { parseObject } from '../base/json.js'
+import type { Claims } from '../types.js'
 
 /** A JWS taken apart. Nothing in it has been verified. */
 export interface UnverifiedJws {

@@ -6,8 +6,8 @@
  * Does NOT fetch, and does NOT decide when a set is too old.
  */
 import { createPublicKey, hash, type JsonWebKeyInput, type KeyObject } from 'node:crypto'
-import { algorithmsFor, createSignatureKey, type SignatureKey } from './signature.js'
-import type { JsonWebKeySet, SignatureAlgorithm } from './types.js'
+import type { JsonWebKeySet, SignatureAlgorithm } from '../types.js'
+import { algorithmsFor, createSignatureKey, type SignatureKey } from './algorithms.js'
 
 /** Keys of one set that are read; a longer list is refused whole. */
 export const MAX_KEYS = 100

@@ -7,13 +7,13 @@
  * signature of its own to be verified (RFC 8725 §3.3).
  */
 import { KeyObject } from 'node:crypto'
-import { createMemo } from './base/cache.js'
-import type { Problems } from './base/problems.js'
-import { InvalidToken, Unavailable } from './errors/errors.js'
-import { decodeBase64url, decodeObject, isJwe } from './jws.js'
+import { createMemo } from '../base/cache.js'
+import type { Problems } from '../base/problems.js'
+import { InvalidToken, Unavailable } from '../errors/errors.js'
+import type { DecryptionKey, KeyManagementAlgorithm } from '../options.js'
+import type { Claims, JsonWebKeySet } from '../types.js'
+import { decodeBase64url, decodeObject, isJwe } from './compact.js'
 import { MAX_KID_LENGTH, sha256 } from './key-set.js'
-import type { DecryptionKey, KeyManagementAlgorithm } from './options.js'
-import type { Claims, JsonWebKeySet } from './types.js'
 
 export interface DecryptionKeySettings {
   readonly key: KeyObject

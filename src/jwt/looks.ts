@@ -6,12 +6,12 @@
  * Does NOT renew sets (`document.ts`) and does NOT verify.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { withDeadline } from './base/awaitable.js'
-import type { Watched } from './documents/document.js'
-import { type Dated, isWithin } from './documents/source.js'
-import { TooManyRequests, Unavailable } from './errors/errors.js'
+import { withDeadline } from '../base/awaitable.js'
+import type { Watched } from '../documents/document.js'
+import { type Dated, isWithin } from '../documents/source.js'
+import { TooManyRequests, Unavailable } from '../errors/errors.js'
+import type { Awaitable, SignatureAlgorithm } from '../types.js'
 import type { KeySet } from './key-set.js'
-import type { Awaitable, SignatureAlgorithm } from './types.js'
 
 /** Maximum looks in {@link PERIOD} seconds. */
 const MAX_LOOKS = 3
