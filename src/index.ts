@@ -18,14 +18,6 @@ export {
   scope,
   skipPreflight
 } from './checks.js'
-export {
-  bearerToken,
-  clientSecretBasic,
-  clientSecretPost,
-  noClientAuth,
-  privateKeyJwt,
-  tlsClientAuth
-} from './client-auth.js'
 export { isAccess } from './confirmation.js'
 export {
   CredentialsMissing,
@@ -48,7 +40,15 @@ export {
 export type { LimitReason, ProofReason, RequestReason, TokenReason } from './errors/reasons.js'
 export type { AccessEvent, Decision, ExchangeEvent, RefusalEvent, WarningEvent } from './events.js'
 export type { ChannelHealth } from './fan-out.js'
-export type { DocumentHealth, IssuerHealth } from './issuer.js'
+export {
+  bearerToken,
+  clientSecretBasic,
+  clientSecretPost,
+  noClientAuth,
+  privateKeyJwt,
+  tlsClientAuth
+} from './issuer/client-auth.js'
+export type { DocumentHealth, IssuerHealth } from './issuer/issuer.js'
 export { type LogoutIssuerOptions, type LogoutTokenOptions, logoutTokenReceiver } from './logout-token.js'
 export { base64Der, base64DerChain, forwardedClientCert, plainPem, urlEncodedPem, urlEncodedPemChain } from './mtls.js'
 export type {

@@ -4,8 +4,8 @@
  */
 
 import type { InsecureHosts } from './base/reach.js'
-import type { Issuer } from './issuer.js'
-import type { IssuerSettings } from './issuer-settings.js'
+import type { Issuer } from './issuer/issuer.js'
+import type { IssuerSettings } from './issuer/settings.js'
 import type { VerifySignature } from './jwt/verify-signature.js'
 import type { Revocation } from './types.js'
 

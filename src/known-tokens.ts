@@ -5,8 +5,8 @@
  *
  * Does NOT say that a token is active: that is asked again.
  */
-import type { IntrospectionSettings } from './introspection-settings.js'
-import type { Issuer } from './issuer.js'
+import type { IntrospectionSettings } from './issuer/introspection-settings.js'
+import type { Issuer } from './issuer/issuer.js'
 import type { Shared } from './sharing/shared.js'
 import type { Awaitable, Claims } from './types.js'
 

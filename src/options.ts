@@ -1,4 +1,4 @@
-/** What a user may configure: types of options, and nothing else. Defaults and checks are in `settings.ts` and `issuer-settings.ts`. */
+/** What a user may configure: types of options, and nothing else. Defaults and checks are in `settings.ts` and `settings.ts`. */
 import type { KeyObject } from 'node:crypto'
 import type {
   Awaitable,

@@ -6,7 +6,7 @@
  * Does NOT fetch anything, and does NOT make ID tokens, refresh tokens or other tenants' tokens acceptable: each says
  * what it still refuses. What only some customers of a vendor want is not a parameter, but an option to override.
  */
-import { bearerToken, noClientAuth } from './client-auth.js'
+import { bearerToken, noClientAuth } from './issuer/client-auth.js'
 import type { IssuerOptions } from './options.js'
 import { type Names, ProfileProblems } from './profile-problems.js'
 import type { Claims } from './types.js'

@@ -7,7 +7,7 @@
  * revoked. Does NOT outlive the process, and does NOT verify who says that something is revoked.
  */
 import { hash } from 'node:crypto'
-import type { IssuerSettings } from './issuer-settings.js'
+import type { IssuerSettings } from './issuer/settings.js'
 import { asRevocation, type Complete, completed, MAX_NAME_LENGTH, type Name } from './revocation-parts.js'
 import type { RevocationSettings } from './revocation-settings.js'
 import type { AccessToken, Revocation } from './types.js'

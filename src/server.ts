@@ -2,7 +2,7 @@
 import type { AccessTokenVerifier } from './access-token.js'
 import type { CacheStats } from './base/cache.js'
 import type { ChannelHealth } from './fan-out.js'
-import type { IssuerHealth } from './issuer.js'
+import type { IssuerHealth } from './issuer/issuer.js'
 import type { ProtectedResourceMetadata } from './protected-resource.js'
 import type { RevocationStats } from './revocation.js'
 import type { OnceStoreStats } from './sharing/memory-once-store.js'

@@ -7,8 +7,8 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { parseObject } from './base/json.js'
-import type { IntrospectionSettings } from './introspection-settings.js'
-import type { Issuer } from './issuer.js'
+import type { IntrospectionSettings } from './issuer/introspection-settings.js'
+import type { Issuer } from './issuer/issuer.js'
 import { deepFreeze } from './jwt/claims.js'
 import type { Shared } from './sharing/shared.js'
 import type { Claims } from './types.js'

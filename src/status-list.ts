@@ -14,8 +14,8 @@ import { reach } from './base/reach.js'
 import { type Watched, watch } from './documents/document.js'
 import { InvalidToken, Misconfigured, Outage, Unavailable } from './errors/errors.js'
 import type { Http } from './http/exchange.js'
-import type { Issuer } from './issuer.js'
-import type { StatusListSettings } from './issuer-settings.js'
+import type { Issuer } from './issuer/issuer.js'
+import type { StatusListSettings } from './issuer/settings.js'
 import type { Shared } from './sharing/shared.js'
 import {
   MAX_IAT_AHEAD,

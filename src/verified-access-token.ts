@@ -4,7 +4,7 @@
  */
 import { hash } from 'node:crypto'
 import { digestKey } from './base/cache.js'
-import type { Issuer } from './issuer.js'
+import type { Issuer } from './issuer/issuer.js'
 import { isAbsent, present, readAudience, readFirst } from './jwt/claims.js'
 import type { Access, AccessToken, Claims, Confirmation } from './types.js'
 

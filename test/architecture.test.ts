@@ -104,7 +104,7 @@ describe('layers', () => {
     'src/http/exchange',
     'src/jwt/algorithms',
     'src/jwt/verify-signature',
-    'src/client-auth',
+    'src/issuer/client-auth',
     'src/profile-problems',
     'src/profiles-hosted',
     'src/profiles-servers',
@@ -135,15 +135,15 @@ describe('layers', () => {
     'src/revocation',
     'src/lifetime',
     'src/confirmation-settings',
-    'src/introspection-settings',
-    'src/issuer-settings',
+    'src/issuer/introspection-settings',
+    'src/issuer/settings',
     'src/settings',
     'src/describe',
-    'src/discovery',
-    'src/jwks-auth',
+    'src/issuer/discovery',
+    'src/issuer/jwks-auth',
     'src/jwt/verify-jwt',
-    'src/introspection-evidence',
-    'src/issuer',
+    'src/issuer/introspection-evidence',
+    'src/issuer/issuer',
     'src/signed-introspection',
     'src/status-list-token',
     'src/status-list',
@@ -151,7 +151,7 @@ describe('layers', () => {
     'src/shared-answers',
     'src/known-tokens',
     'src/introspection-cache',
-    'src/issuers',
+    'src/issuer/issuers',
     'src/verified-access-token',
     'src/fresh',
     'src/access-token',
@@ -224,10 +224,10 @@ describe('what comes from outside', () => {
 
   test('three packages, each imported by few files', () => {
     expect(dependencies).toEqual(['jose', 'lru-cache', 'undici'])
-    expect(importersOf('jose')).toEqual(['src/client-auth', 'src/jwt/decryption'])
+    expect(importersOf('jose')).toEqual(['src/issuer/client-auth', 'src/jwt/decryption'])
     // The proxy's is its types: undici is handed to it.
     expect(importersOf('undici')).toEqual(['src/http/exchange', 'src/http/proxy'])
-    expect(importersOf('lru-cache')).toEqual(['src/base/cache', 'src/issuers'])
+    expect(importersOf('lru-cache')).toEqual(['src/base/cache', 'src/issuer/issuers'])
   })
 
   test('jose and undici are loaded when they are needed, not before', () => {

@@ -1,7 +1,7 @@
 /** The rules about what a token says, apart from how the token came. */
 import { describe, expect, test } from 'vitest'
 import { Problems } from '../src/base/problems.js'
-import { readIssuerOptions } from '../src/issuer-settings.js'
+import { readIssuerOptions } from '../src/issuer/settings.js'
 import {
   deepFreeze,
   readAudience,

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { decodeProtectedHeader, jwtVerify } from 'jose'
 import * as oauth4webapi from 'oauth4webapi'
 import { describe, expect, test } from 'vitest'
+import { resourceServer } from '../src/index.js'
 import {
   bearerToken,
   clientSecretBasic,
@@ -12,8 +13,7 @@ import {
   privateKeyJwt,
   tlsClientAuth,
   usesClientCertificate
-} from '../src/client-auth.js'
-import { resourceServer } from '../src/index.js'
+} from '../src/issuer/client-auth.js'
 import type { ClientAuth } from '../src/types.js'
 
 const as = { issuer: 'https://as.example.com' }

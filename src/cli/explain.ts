@@ -6,7 +6,7 @@
 import { explainChecks } from '../../adapters/explain.js'
 import { parseObject } from '../base/json.js'
 import { type IssuerOptions, type ResourceRequest, ResourceServerError, resourceServer, scope } from '../index.js'
-import { isIssuerIdentifier } from '../issuer-settings.js'
+import { isIssuerIdentifier } from '../issuer/settings.js'
 import { type KeySet, readKeySet } from '../jwt/key-set.js'
 import { isResourceIdentifier } from '../settings.js'
 import { causeOf } from './causes.js'

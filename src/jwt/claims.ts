@@ -6,7 +6,7 @@
  */
 import type { Memo } from '../base/cache.js'
 import { InvalidToken } from '../errors/errors.js'
-import type { IssuerSettings, Places } from '../issuer-settings.js'
+import type { IssuerSettings, Places } from '../issuer/settings.js'
 import type { ClaimPlace } from '../options.js'
 import type { Claims } from '../types.js'
 

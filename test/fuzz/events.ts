@@ -8,7 +8,7 @@ import {
   securityEventReceiver
 } from '../../src/index.js'
 import { borrow, lend } from '../../src/internals.js'
-import type { Issuer } from '../../src/issuer.js'
+import type { Issuer } from '../../src/issuer/issuer.js'
 import { createRevocations } from '../../src/revocation.js'
 import { audienceOf, isNumber, isObject, isText, verified } from './oracle.js'
 import type { Target } from './target.js'

@@ -5,10 +5,10 @@
  * The fields go to `jwksUri` and nowhere else: settings have no credentials without it, and redirects are not followed.
  * Does NOT keep a credential, and no error shows one.
  */
-import { withDeadline } from './base/awaitable.js'
-import { Misconfigured, Unavailable } from './errors/errors.js'
-import type { IssuerSettings } from './issuer-settings.js'
-import type { JwksAuth } from './options.js'
+import { withDeadline } from '../base/awaitable.js'
+import { Misconfigured, Unavailable } from '../errors/errors.js'
+import type { JwksAuth } from '../options.js'
+import type { IssuerSettings } from './settings.js'
 
 type Fields = Readonly<Record<string, string>>
 

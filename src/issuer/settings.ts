@@ -1,13 +1,13 @@
 /** One entry of `issuers` → frozen settings. Also what an issuer resolver answers goes through here. */
 
-import { isHttp } from './base/place.js'
-import { Problems } from './base/problems.js'
-import { type InsecureHosts, NO_HOSTS } from './base/reach.js'
+import { isHttp } from '../base/place.js'
+import { Problems } from '../base/problems.js'
+import { type InsecureHosts, NO_HOSTS } from '../base/reach.js'
+import { SIGNATURE_ALGORITHMS } from '../jwt/algorithms.js'
+import { type KeySet, readKeySet } from '../jwt/key-set.js'
+import type { ClaimPlace, IssuerOptions, JwksAuth, StatusListOptions } from '../options.js'
+import type { SignatureAlgorithm } from '../types.js'
 import { type IntrospectionSettings, type Means, readIntrospection } from './introspection-settings.js'
-import { SIGNATURE_ALGORITHMS } from './jwt/algorithms.js'
-import { type KeySet, readKeySet } from './jwt/key-set.js'
-import type { ClaimPlace, IssuerOptions, JwksAuth, StatusListOptions } from './options.js'
-import type { SignatureAlgorithm } from './types.js'
 
 export type { IntrospectionSettings, Means } from './introspection-settings.js'
 

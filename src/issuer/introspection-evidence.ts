@@ -4,7 +4,7 @@
  * module holds what shows the difference, for one issuer.
  */
 import { hash } from 'node:crypto'
-import type { Answer } from './http/exchange.js'
+import type { Answer } from '../http/exchange.js'
 
 export interface IntrospectionEvidence {
   /**

@@ -2,7 +2,19 @@
  * One trusted issuer: its metadata (RFC 8414, then OpenID Connect Discovery), its endpoints and its key set. Lazy:
  * nothing is fetched before it is needed, and what settings give is never fetched.
  */
-import { andThen } from './base/awaitable.js'
+import { andThen } from '../base/awaitable.js'
+import { type DocumentHealth, dates, type Loaded, type Observed, watch } from '../documents/document.js'
+import { createFleet } from '../documents/fleet.js'
+import { type Dated, isWithin } from '../documents/source.js'
+import { Unavailable } from '../errors/errors.js'
+import { createLimits, type Limits, type LimitsHealth } from '../http/breaker.js'
+import { type Answer, describeStatus, type Exchange, type Http } from '../http/exchange.js'
+import type { HeldKeys, KeyMemory } from '../jwt/key-memory.js'
+import { type KeyEvents, type KeySet, readKeySet } from '../jwt/key-set.js'
+import { createLooks } from '../jwt/looks.js'
+import type { KeySource } from '../jwt/verify-jwt.js'
+import type { Shared } from '../sharing/shared.js'
+import type { AuthorizationServerMetadata, Awaitable } from '../types.js'
 import {
   createDiscovery,
   readMetadata,
@@ -10,23 +22,11 @@ import {
   requireIntrospectionEndpoint,
   weighMetadata
 } from './discovery.js'
-import { type DocumentHealth, dates, type Loaded, type Observed, watch } from './documents/document.js'
-import { createFleet } from './documents/fleet.js'
-import { type Dated, isWithin } from './documents/source.js'
-import { Unavailable } from './errors/errors.js'
-import { createLimits, type Limits, type LimitsHealth } from './http/breaker.js'
-import { type Answer, describeStatus, type Exchange, type Http } from './http/exchange.js'
 import { createIntrospectionEvidence, type IntrospectionEvidence } from './introspection-evidence.js'
-import type { IssuerSettings } from './issuer-settings.js'
 import { jwksAuthFields } from './jwks-auth.js'
-import type { HeldKeys, KeyMemory } from './jwt/key-memory.js'
-import { type KeyEvents, type KeySet, readKeySet } from './jwt/key-set.js'
-import { createLooks } from './jwt/looks.js'
-import type { KeySource } from './jwt/verify-jwt.js'
-import type { Shared } from './sharing/shared.js'
-import type { AuthorizationServerMetadata, Awaitable } from './types.js'
+import type { IssuerSettings } from './settings.js'
 
-export type { DocumentHealth } from './documents/document.js'
+export type { DocumentHealth } from '../documents/document.js'
 
 /** Seconds. */
 const KEYS_FRESH_FOR = { default: 600, min: 60, max: 3600 }

@@ -3,11 +3,11 @@
  * Nothing is guessed from metadata, and nothing is fetched.
  */
 
-import type { Problems } from './base/problems.js'
-import type { InsecureHosts } from './base/reach.js'
+import type { Problems } from '../base/problems.js'
+import type { InsecureHosts } from '../base/reach.js'
+import type { IntrospectionDialect, IntrospectionOptions } from '../options.js'
+import type { ClientAuth } from '../types.js'
 import { usesClientCertificate } from './client-auth.js'
-import type { IntrospectionDialect, IntrospectionOptions } from './options.js'
-import type { ClientAuth } from './types.js'
 
 export interface IntrospectionSettings {
   readonly endpoint: string | undefined

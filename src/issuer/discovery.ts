@@ -12,12 +12,12 @@ import {
   NO_HOSTS,
   type Reached,
   reach
-} from './base/reach.js'
+} from '../base/reach.js'
+import { Misconfigured, Outage, RateLimited, Unavailable } from '../errors/errors.js'
+import { type Answer, describeStatus, type Http } from '../http/exchange.js'
+import type { AuthorizationServerMetadata } from '../types.js'
 import { usesClientCertificate } from './client-auth.js'
-import { Misconfigured, Outage, RateLimited, Unavailable } from './errors/errors.js'
-import { type Answer, describeStatus, type Http } from './http/exchange.js'
-import type { IssuerSettings } from './issuer-settings.js'
-import type { AuthorizationServerMetadata } from './types.js'
+import type { IssuerSettings } from './settings.js'
 
 /** Where metadata may be: RFC 8414 inserted, then OpenID Connect inserted and appended. */
 function metadataLocations(issuer: string, metadataUrl: string | undefined): readonly string[] {

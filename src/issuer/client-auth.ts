@@ -3,7 +3,7 @@
  * Each function makes one of oauth4webapi's `ClientAuth` shape, so any of that library fits in its place.
  */
 import type { KeyObject } from 'node:crypto'
-import type { ClientAuth } from './types.js'
+import type { ClientAuth } from '../types.js'
 
 /** Seconds a client assertion may be used. */
 const ASSERTION_LIFETIME = 60
