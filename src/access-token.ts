@@ -11,7 +11,7 @@ import { InvalidToken } from './errors/errors.js'
 import { createVerifyFresh, type VerifyFresh } from './fresh.js'
 import { createCallers } from './http/callers.js'
 import type { Http } from './http/exchange.js'
-import { type Active, createIntrospectionCache, type IntrospectionCache } from './introspection-cache.js'
+import { type Active, createIntrospectionCache, type IntrospectionCache } from './introspection/cache.js'
 import type { Issuer } from './issuer/issuer.js'
 import type { Issuers } from './issuer/issuers.js'
 import {

@@ -5,7 +5,7 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import { InvalidToken, Misconfigured } from './errors/errors.js'
-import type { Active, IntrospectionCache } from './introspection-cache.js'
+import type { Active, IntrospectionCache } from './introspection/cache.js'
 import type { Issuer } from './issuer/issuer.js'
 import { isAbsent, isSilentAt, readRoles, readScopes, withAnswer, withImplied } from './jwt/claims.js'
 import type { Claims, ResourceRequest } from './types.js'

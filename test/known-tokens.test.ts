@@ -1,7 +1,7 @@
 /** Which tokens were active before: how many, for how long, and of how many issuers. */
 import { describe, expect, test } from 'vitest'
+import { createKnownTokens } from '../src/introspection/known-tokens.js'
 import type { Issuer } from '../src/issuer/issuer.js'
-import { createKnownTokens } from '../src/known-tokens.js'
 import { createClock } from './support/issuer.js'
 
 const issuer = (serial: number): Issuer =>

@@ -5,10 +5,10 @@
  *
  * Does NOT say that a token is active: that is asked again.
  */
-import type { IntrospectionSettings } from './issuer/introspection-settings.js'
-import type { Issuer } from './issuer/issuer.js'
-import type { Shared } from './sharing/shared.js'
-import type { Awaitable, Claims } from './types.js'
+import type { IntrospectionSettings } from '../issuer/introspection-settings.js'
+import type { Issuer } from '../issuer/issuer.js'
+import type { Shared } from '../sharing/shared.js'
+import type { Awaitable, Claims } from '../types.js'
 
 const MAX_KNOWN = 10_000
 /** Seconds that a token counts as known after it was active. */

@@ -6,12 +6,12 @@
  * Best effort: what the store does not say is asked of the authorization server. Does NOT check what an answer says.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { parseObject } from './base/json.js'
-import type { IntrospectionSettings } from './issuer/introspection-settings.js'
-import type { Issuer } from './issuer/issuer.js'
-import { deepFreeze } from './jwt/claims.js'
-import type { Shared } from './sharing/shared.js'
-import type { Claims } from './types.js'
+import { parseObject } from '../base/json.js'
+import type { IntrospectionSettings } from '../issuer/introspection-settings.js'
+import type { Issuer } from '../issuer/issuer.js'
+import { deepFreeze } from '../jwt/claims.js'
+import type { Shared } from '../sharing/shared.js'
+import type { Claims } from '../types.js'
 
 /** Seconds by which another machine's clock may be ahead. */
 const MAX_AHEAD = 10

@@ -7,15 +7,15 @@
  * checked as one.
  */
 
-import { InvalidToken, Misconfigured, TooManyRequests, Unavailable } from './errors/errors.js'
-import type { Answer } from './http/exchange.js'
-import type { Issuer } from './issuer/issuer.js'
-import { isAbsent } from './jwt/claims.js'
-import { isJwe, isMediaType } from './jwt/compact.js'
-import type { Decrypt } from './jwt/decryption.js'
-import { readUnverifiedJwt, type UnverifiedJwt, verifyIssuerSignature } from './jwt/verify-jwt.js'
-import type { VerifySignature } from './jwt/verify-signature.js'
-import type { Claims } from './types.js'
+import { InvalidToken, Misconfigured, TooManyRequests, Unavailable } from '../errors/errors.js'
+import type { Answer } from '../http/exchange.js'
+import type { Issuer } from '../issuer/issuer.js'
+import { isAbsent } from '../jwt/claims.js'
+import { isJwe, isMediaType } from '../jwt/compact.js'
+import type { Decrypt } from '../jwt/decryption.js'
+import { readUnverifiedJwt, type UnverifiedJwt, verifyIssuerSignature } from '../jwt/verify-jwt.js'
+import type { VerifySignature } from '../jwt/verify-signature.js'
+import type { Claims } from '../types.js'
 
 export const SIGNED_ANSWER = 'application/token-introspection+jwt'
 

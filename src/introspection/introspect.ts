@@ -3,23 +3,23 @@
  * or in a dialect of the server's own.
  *
  * Does NOT check issuer, audience and time, which an active token must satisfy all the same (RFC 7662 §4), and does
- * NOT cache: see `introspection-cache.ts`. Never sends a token to a second server.
+ * NOT cache: see `cache.ts`. Never sends a token to a second server.
  */
 import { randomBytes } from 'node:crypto'
-import { isPromise, unlessAborted, withDeadline } from './base/awaitable.js'
-import { isTooDeep, MAX_DEPTH } from './base/json.js'
-import { InvalidToken, Misconfigured, Unavailable } from './errors/errors.js'
-import type { Waiting } from './http/callers.js'
-import { type Answer, describeStatus, type Http } from './http/exchange.js'
-import type { Standing } from './http/places.js'
-import { isFormEncoded } from './issuer/client-auth.js'
-import { errorOf } from './issuer/introspection-evidence.js'
-import type { IntrospectionSettings } from './issuer/introspection-settings.js'
-import type { Issuer } from './issuer/issuer.js'
-import { deepFreeze } from './jwt/claims.js'
-import type { IntrospectionDialect } from './options.js'
-import { readSignedAnswer, SIGNED_ANSWER, type SignedAnswerMeans } from './signed-introspection.js'
-import type { Awaitable, Claims } from './types.js'
+import { isPromise, unlessAborted, withDeadline } from '../base/awaitable.js'
+import { isTooDeep, MAX_DEPTH } from '../base/json.js'
+import { InvalidToken, Misconfigured, Unavailable } from '../errors/errors.js'
+import type { Waiting } from '../http/callers.js'
+import { type Answer, describeStatus, type Http } from '../http/exchange.js'
+import type { Standing } from '../http/places.js'
+import { isFormEncoded } from '../issuer/client-auth.js'
+import { errorOf } from '../issuer/introspection-evidence.js'
+import type { IntrospectionSettings } from '../issuer/introspection-settings.js'
+import type { Issuer } from '../issuer/issuer.js'
+import { deepFreeze } from '../jwt/claims.js'
+import type { IntrospectionDialect } from '../options.js'
+import type { Awaitable, Claims } from '../types.js'
+import { readSignedAnswer, SIGNED_ANSWER, type SignedAnswerMeans } from './signed-answer.js'
 
 const FORM = 'application/x-www-form-urlencoded'
 
