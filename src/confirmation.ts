@@ -6,6 +6,8 @@
  * `x5t#S256` its client certificate (RFC 8705 §3), one with both needs both, and one bound in a way that nobody here can
  * confirm is of no use.
  */
+
+import type { VerifiedAccessToken } from './access-token/verified-access-token.js'
 import { andThen } from './base/awaitable.js'
 import type { VerifyProof } from './dpop.js'
 import { InvalidToken } from './errors/errors.js'
@@ -21,7 +23,6 @@ import type {
   ResourceRequest,
   Scheme
 } from './types.js'
-import type { VerifiedAccessToken } from './verified-access-token.js'
 
 export interface ConfirmationSettings {
   readonly readCertificate: ReadCertificate

@@ -2,7 +2,8 @@
  * `resourceServer(options)`: ties the stations together, and is the only place that does. Read `decide` with RFC 6750
  * §3.1 in hand: credentials, access token, sender, policy, in that order, each refusing in its own words.
  */
-import { createAccessTokenVerifier } from './access-token.js'
+import { createAccessTokenVerifier } from './access-token/access-token.js'
+import { VerifiedAccessToken } from './access-token/verified-access-token.js'
 import { andThen, isPromise } from './base/awaitable.js'
 import { insecureHostsWarning, NO_HOSTS } from './base/reach.js'
 import { isGrantCheck } from './checks.js'
@@ -40,7 +41,6 @@ import type {
   Revocation
 } from './types.js'
 import { overall, refresh, revokeEverywhere } from './upkeep.js'
-import { VerifiedAccessToken } from './verified-access-token.js'
 
 /** Told once. */
 const METADATA_SHUT =

@@ -1,5 +1,5 @@
 /** What `resourceServer()` returns: types, and nothing else. */
-import type { AccessTokenVerifier } from './access-token.js'
+import type { AccessTokenVerifier } from './access-token/access-token.js'
 import type { CacheStats } from './base/cache.js'
 import type { ChannelHealth } from './fan-out.js'
 import type { IssuerHealth } from './issuer/issuer.js'

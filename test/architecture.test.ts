@@ -94,7 +94,7 @@ describe('layers', () => {
     'src/http/callers',
     'src/presets',
     'src/base/cache',
-    'src/token-cache',
+    'src/access-token/token-cache',
     'src/events',
     'src/http/places',
     'src/http/breaker',
@@ -152,9 +152,9 @@ describe('layers', () => {
     'src/introspection/known-tokens',
     'src/introspection/cache',
     'src/issuer/issuers',
-    'src/verified-access-token',
-    'src/fresh',
-    'src/access-token',
+    'src/access-token/verified-access-token',
+    'src/access-token/fresh',
+    'src/access-token/access-token',
     'src/resource-metadata',
     'src/fan-out-messages',
     'src/fan-out',
@@ -211,7 +211,7 @@ describe('layers', () => {
   test('AccessToken and Access are each made in one place', () => {
     const makers = (pattern: RegExp): readonly string[] =>
       src.filter(({ code }) => pattern.test(code)).map(({ name }) => name)
-    expect(makers(/new VerifiedAccessToken\(/)).toEqual(['src/access-token'])
+    expect(makers(/new VerifiedAccessToken\(/)).toEqual(['src/access-token/access-token'])
     expect(makers(/implements Access\b/)).toEqual(['src/confirmation'])
     expect(makers(/\.advertise\(/)).toEqual(['src/resource-server'])
   })

@@ -2,11 +2,11 @@
 import { BlockList } from 'node:net'
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
+import type { VerifiedAccessToken } from '../src/access-token/verified-access-token.js'
 import { accessTokenOf, type ConfirmationSettings, createConfirm, isAccess } from '../src/confirmation.js'
 import { sha256 } from '../src/jwt/key-set.js'
 import type { CertificateSource } from '../src/mtls.js'
 import type { Access, Credentials, Scheme } from '../src/types.js'
-import type { VerifiedAccessToken } from '../src/verified-access-token.js'
 import { createBed, introspecting } from './support/exchange.js'
 import { access, accessToken, api, bearer, get, granted, outcome, refusal, refused } from './support/refusals.js'
 

@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import type { VerifiedAccessToken } from '../src/access-token/verified-access-token.js'
 import {
   type Access,
   InvalidToken,
@@ -12,7 +13,6 @@ import {
 } from '../src/index.js'
 import { createLifetimes } from '../src/lifetime.js'
 import { createRevocations } from '../src/revocation.js'
-import type { VerifiedAccessToken } from '../src/verified-access-token.js'
 import { createBed, RESOURCE_METADATA, request } from './support/exchange.js'
 import { createClock, type TestIssuer } from './support/issuer.js'
 

@@ -1,6 +1,6 @@
 /** What is kept of verified tokens: what comes out is what went in; tokens in use stay, those that pass through do not. */
 import { describe, expect, test } from 'vitest'
-import { createTokenCache, hashOf, type TokenCache } from '../src/token-cache.js'
+import { createTokenCache, hashOf, type TokenCache } from '../src/access-token/token-cache.js'
 
 interface Fact {
   readonly field: string

@@ -6,6 +6,7 @@
  * Does NOT check what an answer says: a token that was called active may be for another API.
  */
 import { hash } from 'node:crypto'
+import type { VerifiedAccessToken } from '../access-token/verified-access-token.js'
 import { unlessAborted } from '../base/awaitable.js'
 import { type CacheStats, createTimedCache } from '../base/cache.js'
 import { type Caller, type Callers, createQuestion, type Question, type Waiting } from '../http/callers.js'
@@ -13,7 +14,6 @@ import type { Issuer } from '../issuer/issuer.js'
 import { bytesOf, freezeAll } from '../jwt/claims.js'
 import type { Shared } from '../sharing/shared.js'
 import type { Awaitable, Claims } from '../types.js'
-import type { VerifiedAccessToken } from '../verified-access-token.js'
 import { type IntrospectionMeans, introspect } from './introspect.js'
 import { createKnownTokens, type KnownTokensStats } from './known-tokens.js'
 import { createSharedAnswers, type Lifetime, type SharedAnswer } from './shared-answers.js'

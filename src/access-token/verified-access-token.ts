@@ -3,10 +3,10 @@
  * It stays inside the package; what a handler sees is an {@link Access}.
  */
 import { hash } from 'node:crypto'
-import { digestKey } from './base/cache.js'
-import type { Issuer } from './issuer/issuer.js'
-import { isAbsent, present, readAudience, readFirst } from './jwt/claims.js'
-import type { Access, AccessToken, Claims, Confirmation } from './types.js'
+import { digestKey } from '../base/cache.js'
+import type { Issuer } from '../issuer/issuer.js'
+import { isAbsent, present, readAudience, readFirst } from '../jwt/claims.js'
+import type { Access, AccessToken, Claims, Confirmation } from '../types.js'
 
 /** How a token came to be known, which nothing on it says. */
 export type VerifiedBy = 'signature' | 'introspection'

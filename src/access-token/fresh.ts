@@ -4,11 +4,11 @@
  * Does NOT decide when that is needed: a route says so, with `fresh()`.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { InvalidToken, Misconfigured } from './errors/errors.js'
-import type { Active, IntrospectionCache } from './introspection/cache.js'
-import type { Issuer } from './issuer/issuer.js'
-import { isAbsent, isSilentAt, readRoles, readScopes, withAnswer, withImplied } from './jwt/claims.js'
-import type { Claims, ResourceRequest } from './types.js'
+import { InvalidToken, Misconfigured } from '../errors/errors.js'
+import type { Active, IntrospectionCache } from '../introspection/cache.js'
+import type { Issuer } from '../issuer/issuer.js'
+import { isAbsent, isSilentAt, readRoles, readScopes, withAnswer, withImplied } from '../jwt/claims.js'
+import type { Claims, ResourceRequest } from '../types.js'
 import type { VerifiedAccessToken, VerifiedBy } from './verified-access-token.js'
 
 /** What it needs of the verifier that the token is from. */

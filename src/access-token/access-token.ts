@@ -5,15 +5,14 @@
  *
  * Does NOT confirm the sender or apply policy: both come after, on every request, past every cache.
  */
-import { andThen, isPromise } from './base/awaitable.js'
-import { type CacheStats, createMemo } from './base/cache.js'
-import { InvalidToken } from './errors/errors.js'
-import { createVerifyFresh, type VerifyFresh } from './fresh.js'
-import { createCallers } from './http/callers.js'
-import type { Http } from './http/exchange.js'
-import { type Active, createIntrospectionCache, type IntrospectionCache } from './introspection/cache.js'
-import type { Issuer } from './issuer/issuer.js'
-import type { Issuers } from './issuer/issuers.js'
+import { andThen, isPromise } from '../base/awaitable.js'
+import { type CacheStats, createMemo } from '../base/cache.js'
+import { InvalidToken } from '../errors/errors.js'
+import { createCallers } from '../http/callers.js'
+import type { Http } from '../http/exchange.js'
+import { type Active, createIntrospectionCache, type IntrospectionCache } from '../introspection/cache.js'
+import type { Issuer } from '../issuer/issuer.js'
+import type { Issuers } from '../issuer/issuers.js'
 import {
   bytesOf,
   deepFreeze,
@@ -26,16 +25,17 @@ import {
   requireTime,
   verifyClaims,
   withImplied
-} from './jwt/claims.js'
-import { isJwe } from './jwt/compact.js'
-import { createDecrypt } from './jwt/decryption.js'
-import { readUnverifiedJwt, type UnverifiedJwt, verifyJwt } from './jwt/verify-jwt.js'
-import { createVerifySignature, type VerifySignature } from './jwt/verify-signature.js'
-import type { Settings } from './settings.js'
-import { createStatusLists, type StatusListStats } from './status-list.js'
+} from '../jwt/claims.js'
+import { isJwe } from '../jwt/compact.js'
+import { createDecrypt } from '../jwt/decryption.js'
+import { readUnverifiedJwt, type UnverifiedJwt, verifyJwt } from '../jwt/verify-jwt.js'
+import { createVerifySignature, type VerifySignature } from '../jwt/verify-signature.js'
+import type { Settings } from '../settings.js'
+import { createStatusLists, type StatusListStats } from '../status-list.js'
+import { fieldOf, requireToken68 } from '../token68.js'
+import type { Awaitable, Claims, Credentials, ResourceRequest } from '../types.js'
+import { createVerifyFresh, type VerifyFresh } from './fresh.js'
 import { createTokenCache } from './token-cache.js'
-import { fieldOf, requireToken68 } from './token68.js'
-import type { Awaitable, Claims, Credentials, ResourceRequest } from './types.js'
 import { type TokenVerifierMark, VerifiedAccessToken, type VerifiedBy } from './verified-access-token.js'
 
 /** Seconds a verified JWT is remembered at most. */

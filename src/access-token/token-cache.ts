@@ -6,7 +6,7 @@
  * nobody has sent lately is not kept at its first sight: those that pass through once neither displace the ones in use
  * nor leave anything to be collected.
  */
-import type { CacheStats } from './base/cache.js'
+import type { CacheStats } from '../base/cache.js'
 
 /** What is kept. */
 export interface Kept {
