@@ -18,7 +18,15 @@ export {
   scope,
   skipPreflight
 } from './checks.js'
-export { isAccess } from './confirmation.js'
+export {
+  base64Der,
+  base64DerChain,
+  forwardedClientCert,
+  plainPem,
+  urlEncodedPem,
+  urlEncodedPemChain
+} from './confirmation/certificate.js'
+export { isAccess } from './confirmation/confirmation.js'
 export {
   CredentialsMissing,
   type Dependency,
@@ -50,7 +58,6 @@ export {
 } from './issuer/client-auth.js'
 export type { DocumentHealth, IssuerHealth } from './issuer/issuer.js'
 export { type LogoutIssuerOptions, type LogoutTokenOptions, logoutTokenReceiver } from './logout-token.js'
-export { base64Der, base64DerChain, forwardedClientCert, plainPem, urlEncodedPem, urlEncodedPemChain } from './mtls.js'
 export type {
   ClaimPlace,
   ClaimPlaces,

@@ -4,7 +4,7 @@
  *
  * Does NOT render or serve the document: see `protected-resource.ts`.
  */
-import type { SenderSettings } from './confirmation-settings.js'
+import type { SenderSettings } from './confirmation/settings.js'
 import { publicKeySet } from './jwt/decryption.js'
 import type { Policy } from './policy.js'
 import { createProtectedResourceMetadata, type ProtectedResourceMetadata } from './protected-resource.js'

@@ -5,7 +5,7 @@
 
 import { Problems } from './base/problems.js'
 import { type InsecureHosts, isHostAndPort, NO_HOSTS } from './base/reach.js'
-import { readSenderSettings, type SenderSettings } from './confirmation-settings.js'
+import { readSenderSettings, type SenderSettings } from './confirmation/settings.js'
 import { isQuotable, isScopeToken } from './errors/challenge.js'
 import { problemOfProxy, proxiesOfEnvironment } from './http/proxy.js'
 import { type IssuerSettings, type Means, readIssuerOptions } from './issuer/settings.js'

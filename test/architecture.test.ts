@@ -114,8 +114,8 @@ describe('layers', () => {
     'src/sharing/shared',
     'src/documents/fleet',
     'src/documents/document',
-    'src/nonce',
-    'src/target-uri',
+    'src/confirmation/nonce',
+    'src/confirmation/target-uri',
     'src/protected-resource',
     'src/jwt/key-set',
     'src/jwt/key-memory',
@@ -125,16 +125,16 @@ describe('layers', () => {
     'src/jwt/decryption',
     'src/token68',
     'src/credentials',
-    'src/mtls',
-    'src/dpop',
-    'src/confirmation',
+    'src/confirmation/certificate',
+    'src/confirmation/dpop',
+    'src/confirmation/confirmation',
     'src/checks',
     'src/policy',
     'src/revocation-parts',
     'src/revocation-settings',
     'src/revocation',
     'src/lifetime',
-    'src/confirmation-settings',
+    'src/confirmation/settings',
     'src/issuer/introspection-settings',
     'src/issuer/settings',
     'src/settings',
@@ -212,7 +212,7 @@ describe('layers', () => {
     const makers = (pattern: RegExp): readonly string[] =>
       src.filter(({ code }) => pattern.test(code)).map(({ name }) => name)
     expect(makers(/new VerifiedAccessToken\(/)).toEqual(['src/access-token/access-token'])
-    expect(makers(/implements Access\b/)).toEqual(['src/confirmation'])
+    expect(makers(/implements Access\b/)).toEqual(['src/confirmation/confirmation'])
     expect(makers(/\.advertise\(/)).toEqual(['src/resource-server'])
   })
 })
@@ -330,7 +330,7 @@ describe('every file', () => {
   })
 })
 
-test.each(['dpop', 'nonce', 'confirmation', 'mtls'])(
+test.each(['confirmation/dpop', 'confirmation/nonce', 'confirmation/confirmation', 'confirmation/certificate'])(
   'SEC-03: src/%s compares thumbprints, ath and nonces never by ===, which tells where they differ',
   (name) => {
     expect(src.find((file) => file.name === `src/${name}`)?.code).not.toMatch(

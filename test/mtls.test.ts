@@ -10,7 +10,7 @@ import {
   isBoundTo,
   readAddresses,
   urlEncodedPem
-} from '../src/mtls.js'
+} from '../src/confirmation/certificate.js'
 import type { ResourceRequest } from '../src/types.js'
 import { createCertificateAuthority, createSelfSignedCertificate } from './support/certificates.js'
 import { get } from './support/refusals.js'

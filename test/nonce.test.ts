@@ -2,7 +2,7 @@
 import { createHmac } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { createNonces, NONCE_LIFETIME } from '../src/nonce.js'
+import { createNonces, NONCE_LIFETIME } from '../src/confirmation/nonce.js'
 
 const SECRET = 'a secret of thirty-two characters'
 const RESOURCE = 'https://api.example.com'

@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { isTargetUri, normalizeUri } from '../src/target-uri.js'
+import { isTargetUri, normalizeUri } from '../src/confirmation/target-uri.js'
 
 const BASE = 'https://api.example.com'
 

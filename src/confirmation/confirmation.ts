@@ -7,11 +7,9 @@
  * confirm is of no use.
  */
 
-import type { VerifiedAccessToken } from './access-token/verified-access-token.js'
-import { andThen } from './base/awaitable.js'
-import type { VerifyProof } from './dpop.js'
-import { InvalidToken } from './errors/errors.js'
-import { type CertificateSource, isBoundTo, type ReadCertificate, whyNoCertificate } from './mtls.js'
+import type { VerifiedAccessToken } from '../access-token/verified-access-token.js'
+import { andThen } from '../base/awaitable.js'
+import { InvalidToken } from '../errors/errors.js'
 import type {
   Access,
   AccessToken,
@@ -22,7 +20,9 @@ import type {
   HeaderFields,
   ResourceRequest,
   Scheme
-} from './types.js'
+} from '../types.js'
+import { type CertificateSource, isBoundTo, type ReadCertificate, whyNoCertificate } from './certificate.js'
+import type { VerifyProof } from './dpop.js'
 
 export interface ConfirmationSettings {
   readonly readCertificate: ReadCertificate

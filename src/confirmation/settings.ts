@@ -1,14 +1,14 @@
 /** The options about who may send a token (DPoP, certificates) → frozen settings. Nothing is decided here. */
 import { randomBytes } from 'node:crypto'
 import { BlockList } from 'node:net'
-import type { Problems } from './base/problems.js'
+import type { Problems } from '../base/problems.js'
+import { SIGNATURE_ALGORITHMS } from '../jwt/algorithms.js'
+import type { ClientCertificateOptions, DpopOptions, ResourceServerOptions } from '../options.js'
+import { memoryOnceStore } from '../sharing/memory-once-store.js'
+import type { Shared } from '../sharing/shared.js'
+import type { Scheme, SignatureAlgorithm } from '../types.js'
+import { type CertificateSource, clientCert, readAddresses } from './certificate.js'
 import type { DpopSettings } from './dpop.js'
-import { SIGNATURE_ALGORITHMS } from './jwt/algorithms.js'
-import { type CertificateSource, clientCert, readAddresses } from './mtls.js'
-import type { ClientCertificateOptions, DpopOptions, ResourceServerOptions } from './options.js'
-import { memoryOnceStore } from './sharing/memory-once-store.js'
-import type { Shared } from './sharing/shared.js'
-import type { Scheme, SignatureAlgorithm } from './types.js'
 
 export interface SenderSettings {
   /** The schemes under which a token is looked at. */

@@ -4,17 +4,17 @@
  *
  * Does NOT decide whether a proof is needed, nor verify the access token: see `confirmation.ts`, which comes after that.
  */
-import { andThen, isPromise, withDeadline } from './base/awaitable.js'
-import { type CacheStats, createMemo } from './base/cache.js'
-import { InvalidProof, InvalidToken, ProofNonceRequired, TooManyRequests, Unavailable } from './errors/errors.js'
-import { algorithmsFor, createSignatureKey, type SignatureKey } from './jwt/algorithms.js'
-import { decodeObject, isCanonical, isMediaType, splitJws, type UnverifiedJws } from './jwt/compact.js'
-import { importPublicKey, isPrivate, sha256, thumbprint } from './jwt/key-set.js'
-import type { VerifySignature } from './jwt/verify-signature.js'
+import { andThen, isPromise, withDeadline } from '../base/awaitable.js'
+import { type CacheStats, createMemo } from '../base/cache.js'
+import { InvalidProof, InvalidToken, ProofNonceRequired, TooManyRequests, Unavailable } from '../errors/errors.js'
+import { algorithmsFor, createSignatureKey, type SignatureKey } from '../jwt/algorithms.js'
+import { decodeObject, isCanonical, isMediaType, splitJws, type UnverifiedJws } from '../jwt/compact.js'
+import { importPublicKey, isPrivate, sha256, thumbprint } from '../jwt/key-set.js'
+import type { VerifySignature } from '../jwt/verify-signature.js'
+import { isOwnerQuotaExceeded } from '../sharing/memory-once-store.js'
+import type { Awaitable, Claims, OnceStore, SignatureAlgorithm } from '../types.js'
 import { createNonces, NONCE_LIFETIME, type Nonces } from './nonce.js'
-import { isOwnerQuotaExceeded } from './sharing/memory-once-store.js'
 import { isTargetUri } from './target-uri.js'
-import type { Awaitable, Claims, OnceStore, SignatureAlgorithm } from './types.js'
 
 export interface DpopSettings {
   readonly algorithms: readonly SignatureAlgorithm[]

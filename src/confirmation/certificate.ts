@@ -6,9 +6,9 @@
  */
 import { timingSafeEqual, X509Certificate } from 'node:crypto'
 import { BlockList, isIP, isIPv6 } from 'node:net'
-import { isPromise } from './base/awaitable.js'
-import { sha256 } from './jwt/key-set.js'
-import type { ResourceRequest } from './types.js'
+import { isPromise } from '../base/awaitable.js'
+import { sha256 } from '../jwt/key-set.js'
+import type { ResourceRequest } from '../types.js'
 
 export interface CertificateSource {
   /** Field to read; undefined: the TLS connection. */
