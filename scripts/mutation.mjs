@@ -2,7 +2,7 @@
  * Mutation testing of one source file at a time: Stryker breaks it in hundreds of small ways, and for each of them at
  * least one of the file's tests should fail. On demand, and not part of `npm run check`: a file takes minutes.
  *
- *   npm run mutation -- src/jwt/claims.ts [src/policy.ts …]
+ *   npm run mutation -- src/jwt/claims.ts [src/policy/policy.ts …]
  *
  * Stryker is no dependency of this package. It is installed on the first run into node_modules/.cache/mutation, where it
  * finds the vitest of this package and nothing else finds it. Leaves a report for each file in coverage/mutation.

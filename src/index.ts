@@ -3,22 +3,6 @@
 export { isPromise } from './base/awaitable.js'
 export type { CacheStats } from './base/cache.js'
 export {
-  type AuthorizationDetail,
-  anyRole,
-  anyScope,
-  authentication,
-  authorizationDetails,
-  claims,
-  fresh,
-  optional,
-  type RoleCheck,
-  roles,
-  type ScopeCheck,
-  type StandardSchema,
-  scope,
-  skipPreflight
-} from './checks.js'
-export {
   base64Der,
   base64DerChain,
   forwardedClientCert,
@@ -77,6 +61,22 @@ export type {
   SharedOptions,
   StatusListOptions
 } from './options.js'
+export {
+  type AuthorizationDetail,
+  anyRole,
+  anyScope,
+  authentication,
+  authorizationDetails,
+  claims,
+  fresh,
+  optional,
+  type RoleCheck,
+  roles,
+  type ScopeCheck,
+  type StandardSchema,
+  scope,
+  skipPreflight
+} from './policy/checks.js'
 export type { MetadataAnswer, ProtectedResourceMetadata } from './protected-resource.js'
 export {
   MAX_EVENT_LENGTH,

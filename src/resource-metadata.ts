@@ -6,7 +6,7 @@
  */
 import type { SenderSettings } from './confirmation/settings.js'
 import { publicKeySet } from './jwt/decryption.js'
-import type { Policy } from './policy.js'
+import type { Policy } from './policy/policy.js'
 import { createProtectedResourceMetadata, type ProtectedResourceMetadata } from './protected-resource.js'
 import type { Settings } from './settings.js'
 import type { Awaitable } from './types.js'

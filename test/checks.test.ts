@@ -1,6 +1,5 @@
 /** Step-up, authorization details and fresh answers as checks: what is refused at the start, and what they say as data. */
 import { describe, expect, test } from 'vitest'
-import { hasScopes, lackingAuthentication, requireAuthenticationRequirement } from '../src/checks.js'
 import {
   type Access,
   anyScope,
@@ -13,6 +12,7 @@ import {
   scope,
   skipPreflight
 } from '../src/index.js'
+import { hasScopes, lackingAuthentication, requireAuthenticationRequirement } from '../src/policy/checks.js'
 import { ISSUER, NOW, RESOURCE, refusal } from './support/refusals.js'
 
 const context = { resource: RESOURCE, now: () => NOW, clockTolerance: 30 }

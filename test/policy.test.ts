@@ -22,7 +22,7 @@ import {
   skipPreflight,
   Unavailable
 } from '../src/index.js'
-import { type Enforcement, enforce, isPreflight, readPolicy } from '../src/policy.js'
+import { type Enforcement, enforce, isPreflight, readPolicy } from '../src/policy/policy.js'
 import type { CheckContext } from '../src/types.js'
 import {
   access,

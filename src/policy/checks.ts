@@ -7,8 +7,8 @@
  * Signature, algorithm, issuer, audience, time and sender are NOT policy: they were checked before, and no list of
  * checks can lose them.
  */
-import { andThen, isPromise } from './base/awaitable.js'
-import { isScopeToken } from './errors/challenge.js'
+import { andThen, isPromise } from '../base/awaitable.js'
+import { isScopeToken } from '../errors/challenge.js'
 import {
   Forbidden,
   InsufficientAuthentication,
@@ -16,9 +16,9 @@ import {
   InsufficientRole,
   InsufficientScope,
   InvalidToken
-} from './errors/errors.js'
-import { isAbsent } from './jwt/claims.js'
-import type { Access, AuthenticationRequirement, Awaitable, Check, CheckContext, Claims, Waiver } from './types.js'
+} from '../errors/errors.js'
+import { isAbsent } from '../jwt/claims.js'
+import type { Access, AuthenticationRequirement, Awaitable, Check, CheckContext, Claims, Waiver } from '../types.js'
 
 /** A check for scopes: the scopes are its own property, so that a server can advertise them. */
 export interface ScopeCheck<Scope extends string = string> extends Check<Scope> {

@@ -3,7 +3,18 @@
  * them is told in one challenge, so that a client is not sent back twice (RFC 6750 §3.1, RFC 9470 §3).
  */
 import { types } from 'node:util'
-import { andThen, isPromise } from './base/awaitable.js'
+import { andThen, isPromise } from '../base/awaitable.js'
+import { isScopeToken } from '../errors/challenge.js'
+import { Forbidden, InsufficientAuthentication, InsufficientScope } from '../errors/errors.js'
+import type {
+  Access,
+  AuthenticationRequirement,
+  Awaitable,
+  Check,
+  CheckContext,
+  Requirement,
+  ResourceRequest
+} from '../types.js'
 import {
   anyRole,
   anyScope,
@@ -20,17 +31,6 @@ import {
   scope,
   skipPreflight
 } from './checks.js'
-import { isScopeToken } from './errors/challenge.js'
-import { Forbidden, InsufficientAuthentication, InsufficientScope } from './errors/errors.js'
-import type {
-  Access,
-  AuthenticationRequirement,
-  Awaitable,
-  Check,
-  CheckContext,
-  Requirement,
-  ResourceRequest
-} from './types.js'
 
 /** The requirements of a route, taken apart once. */
 export interface Policy {
