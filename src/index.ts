@@ -31,7 +31,6 @@ export {
 } from './errors/errors.js'
 export type { LimitReason, ProofReason, RequestReason, TokenReason } from './errors/reasons.js'
 export type { AccessEvent, Decision, ExchangeEvent, RefusalEvent, WarningEvent } from './events.js'
-export type { ChannelHealth } from './fan-out.js'
 export {
   bearerToken,
   clientSecretBasic,
@@ -86,7 +85,9 @@ export {
   type SenderKeyOptions
 } from './receiver.js'
 export { resourceServer } from './resource-server.js'
-export { type RevocationStats, RevocationsFull } from './revocation.js'
+export type { ChannelHealth } from './revocation/fan-out.js'
+export { type RevocationStats, RevocationsFull } from './revocation/revocations.js'
+export type { StatusListStats } from './revocation/status-list.js'
 export {
   type SecurityEvent,
   type SecurityEventOptions,
@@ -100,7 +101,6 @@ export {
   OwnerQuotaExceeded
 } from './sharing/memory-once-store.js'
 export type { SharedStats } from './sharing/shared.js'
-export type { StatusListStats } from './status-list.js'
 export type { TransmitterOptions } from './transmitters.js'
 export type {
   Access,

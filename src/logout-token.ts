@@ -28,7 +28,7 @@ import {
   type Sender,
   type SenderKeyOptions
 } from './receiver.js'
-import { RevocationsFull } from './revocation.js'
+import { RevocationsFull } from './revocation/revocations.js'
 import type { ResourceServer } from './server.js'
 import type { Claims, Revocation } from './types.js'
 

@@ -26,7 +26,7 @@ import {
   type ReceiverAnswer,
   readEvent
 } from './receiver.js'
-import { RevocationsFull } from './revocation.js'
+import { RevocationsFull } from './revocation/revocations.js'
 import type { ResourceServer } from './server.js'
 import { isAuthorized, readTransmitter, type Transmitter, type TransmitterOptions } from './transmitters.js'
 import type { Awaitable, Claims, Revocation } from './types.js'

@@ -1,10 +1,10 @@
 /** What `resourceServer()` returns: types, and nothing else. */
 import type { AccessTokenVerifier } from './access-token/access-token.js'
 import type { CacheStats } from './base/cache.js'
-import type { ChannelHealth } from './fan-out.js'
 import type { IssuerHealth } from './issuer/issuer.js'
 import type { ProtectedResourceMetadata } from './protected-resource.js'
-import type { RevocationStats } from './revocation.js'
+import type { ChannelHealth } from './revocation/fan-out.js'
+import type { RevocationStats } from './revocation/revocations.js'
 import type { OnceStoreStats } from './sharing/memory-once-store.js'
 import type { SharedStats } from './sharing/shared.js'
 import type {

@@ -11,7 +11,7 @@ import { problemOfProxy, proxiesOfEnvironment } from './http/proxy.js'
 import { type IssuerSettings, type Means, readIssuerOptions } from './issuer/settings.js'
 import { type DecryptionKeySettings, readDecryptionKeys } from './jwt/decryption.js'
 import type { HttpOptions, IssuerResolver, ResourceServerOptions } from './options.js'
-import { type RevocationSettings, readRevocation } from './revocation-settings.js'
+import { type RevocationSettings, readRevocation } from './revocation/settings.js'
 import { createShared, readShared, type Shared } from './sharing/shared.js'
 import type { Check } from './types.js'
 

@@ -11,8 +11,8 @@ import {
   type ResourceServerOptions,
   type Revocation
 } from '../src/index.js'
-import { createLifetimes } from '../src/lifetime.js'
-import { createRevocations } from '../src/revocation.js'
+import { createLifetimes } from '../src/revocation/lifetime.js'
+import { createRevocations } from '../src/revocation/revocations.js'
 import { createBed, RESOURCE_METADATA, request } from './support/exchange.js'
 import { createClock, type TestIssuer } from './support/issuer.js'
 

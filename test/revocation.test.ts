@@ -2,7 +2,7 @@
 import fc from 'fast-check'
 import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { type Access, fresh, type Revocation, RevocationsFull, scope } from '../src/index.js'
-import { createRevocations, type RevocableToken } from '../src/revocation.js'
+import { createRevocations, type RevocableToken } from '../src/revocation/revocations.js'
 import { createDpopKey } from './support/dpop.js'
 import { ask, authorize, createBed, denial, granted, introspecting, refusal, request } from './support/exchange.js'
 import { createClock, fault } from './support/issuer.js'

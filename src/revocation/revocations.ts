@@ -7,10 +7,10 @@
  * revoked. Does NOT outlive the process, and does NOT verify who says that something is revoked.
  */
 import { hash } from 'node:crypto'
-import type { IssuerSettings } from './issuer/settings.js'
-import { asRevocation, type Complete, completed, MAX_NAME_LENGTH, type Name } from './revocation-parts.js'
-import type { RevocationSettings } from './revocation-settings.js'
-import type { AccessToken, Revocation } from './types.js'
+import type { IssuerSettings } from '../issuer/settings.js'
+import type { AccessToken, Revocation } from '../types.js'
+import { asRevocation, type Complete, completed, MAX_NAME_LENGTH, type Name } from './revocation.js'
+import type { RevocationSettings } from './settings.js'
 
 /** How full the memory of revocations is. */
 export interface RevocationStats {

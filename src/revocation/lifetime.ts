@@ -8,10 +8,10 @@
  * Does NOT know of status lists and introspection answers: those are asked about on requests, and by `enforce()`.
  */
 import { setMaxListeners } from 'node:events'
-import type { VerifiedAccessToken } from './access-token/verified-access-token.js'
-import type { InvalidToken } from './errors/errors.js'
-import type { RevocableToken, Revocations } from './revocation.js'
-import type { Revocation } from './types.js'
+import type { VerifiedAccessToken } from '../access-token/verified-access-token.js'
+import type { InvalidToken } from '../errors/errors.js'
+import type { Revocation } from '../types.js'
+import type { RevocableToken, Revocations } from './revocations.js'
 
 /** Milliseconds between two looks at the clock, which may be set while a timer runs. Below the 2^31 that a timer can wait. */
 const LONGEST_WAIT = 60_000

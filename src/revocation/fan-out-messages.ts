@@ -1,7 +1,7 @@
 /** What the processes of an API say to one another about revocations: as text, in pieces, and read again. */
-import { parseObject } from './base/json.js'
-import type { RevokedBy } from './revocation.js'
-import type { Revocation } from './types.js'
+import { parseObject } from '../base/json.js'
+import type { Revocation } from '../types.js'
+import type { RevokedBy } from './revocations.js'
 
 /** Characters of the entries in one message, about. */
 const CHUNK = 32 * 1024

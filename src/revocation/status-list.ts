@@ -7,16 +7,17 @@
  * Does NOT require that a token has a `status`: not every token is on a list (§6.1). Does NOT ask about opaque tokens,
  * of which introspection says itself whether they are active.
  */
-import { andThen, isPromise } from './base/awaitable.js'
-import { type CacheStats, createTimedCache, digestKey } from './base/cache.js'
-import { isAskedAsWritten } from './base/place.js'
-import { reach } from './base/reach.js'
-import { type Watched, watch } from './documents/document.js'
-import { InvalidToken, Misconfigured, Outage, Unavailable } from './errors/errors.js'
-import type { Http } from './http/exchange.js'
-import type { Issuer } from './issuer/issuer.js'
-import type { StatusListSettings } from './issuer/settings.js'
-import type { Shared } from './sharing/shared.js'
+import { andThen, isPromise } from '../base/awaitable.js'
+import { type CacheStats, createTimedCache, digestKey } from '../base/cache.js'
+import { isAskedAsWritten } from '../base/place.js'
+import { reach } from '../base/reach.js'
+import { type Watched, watch } from '../documents/document.js'
+import { InvalidToken, Misconfigured, Outage, Unavailable } from '../errors/errors.js'
+import type { Http } from '../http/exchange.js'
+import type { Issuer } from '../issuer/issuer.js'
+import type { StatusListSettings } from '../issuer/settings.js'
+import type { Shared } from '../sharing/shared.js'
+import type { Awaitable } from '../types.js'
 import {
   MAX_IAT_AHEAD,
   readStatusListToken,
@@ -24,7 +25,6 @@ import {
   type StatusList,
   type StatusListTokenMeans
 } from './status-list-token.js'
-import type { Awaitable } from './types.js'
 
 const MAX_LISTS = 1000
 const MAX_LISTS_PER_ISSUER = 100

@@ -7,14 +7,14 @@
  */
 import { promisify } from 'node:util'
 import { inflate } from 'node:zlib'
-import { dates } from './documents/document.js'
-import type { Dated } from './documents/source.js'
-import { InvalidToken, Misconfigured, TooManyRequests, Unavailable } from './errors/errors.js'
-import type { Issuer } from './issuer/issuer.js'
-import { decodeBase64url, isMediaType } from './jwt/compact.js'
-import { readUnverifiedJwt, verifyIssuerSignature } from './jwt/verify-jwt.js'
-import type { VerifySignature } from './jwt/verify-signature.js'
-import type { Claims } from './types.js'
+import { dates } from '../documents/document.js'
+import type { Dated } from '../documents/source.js'
+import { InvalidToken, Misconfigured, TooManyRequests, Unavailable } from '../errors/errors.js'
+import type { Issuer } from '../issuer/issuer.js'
+import { decodeBase64url, isMediaType } from '../jwt/compact.js'
+import { readUnverifiedJwt, verifyIssuerSignature } from '../jwt/verify-jwt.js'
+import type { VerifySignature } from '../jwt/verify-signature.js'
+import type { Claims } from '../types.js'
 
 export const STATUS_LIST_TOKEN = 'application/statuslist+jwt'
 

@@ -3,18 +3,18 @@
  * others know; everybody asks again each minute, naming a digest of what it knows, so that what a broken connection
  * swallowed is made up for.
  *
- * What came once more, late, or out of order changes nothing (see `revocation.ts`), and nothing that was heard is said
+ * What came once more, late, or out of order changes nothing (see `revocations.ts`), and nothing that was heard is said
  * again unasked. Best effort: with the channel down each process keeps what it has, says so, and tells the others when it
  * is back. Does NOT keep anything: when no process is left, nothing is remembered. Does NOT encrypt or authenticate
  * messages: the channel it is given does (`shared.ts`).
  */
 import { randomUUID } from 'node:crypto'
-import { withDeadline } from './base/awaitable.js'
-import { createTimedCache } from './base/cache.js'
+import { withDeadline } from '../base/awaitable.js'
+import { createTimedCache } from '../base/cache.js'
+import type { SealedChannel } from '../sharing/shared.js'
+import type { Revocation } from '../types.js'
 import { type Content, type Greeting, inChunks, type Message, readMessage } from './fan-out-messages.js'
-import { type Revocations, RevocationsFull, type RevokedBy } from './revocation.js'
-import type { SealedChannel } from './sharing/shared.js'
-import type { Revocation } from './types.js'
+import { type Revocations, RevocationsFull, type RevokedBy } from './revocations.js'
 
 /** Whether revocations of other processes arrive here, and ours there. */
 export interface ChannelHealth {

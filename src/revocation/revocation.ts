@@ -1,8 +1,8 @@
 /**
  * What is a revocation, and what is none: it names one thing, or has a time; a member that is not known is refused, so that
- * a misspelt one never comes to mean more than was meant. Does NOT remember it: see `revocation.ts`.
+ * a misspelt one never comes to mean more than was meant. Does NOT remember it: see `revocations.ts`.
  */
-import type { Revocation } from './types.js'
+import type { Revocation } from '../types.js'
 
 const NAMES = ['jti', 'subject', 'sessionId', 'clientId'] as const
 export type Name = (typeof NAMES)[number]
