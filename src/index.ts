@@ -30,7 +30,6 @@ export {
   Unavailable
 } from './errors/errors.js'
 export type { LimitReason, ProofReason, RequestReason, TokenReason } from './errors/reasons.js'
-export type { AccessEvent, Decision, ExchangeEvent, RefusalEvent, WarningEvent } from './events.js'
 export {
   bearerToken,
   clientSecretBasic,
@@ -41,6 +40,39 @@ export {
 } from './issuer/client-auth.js'
 export type { DocumentHealth, IssuerHealth } from './issuer/issuer.js'
 export { type LogoutIssuerOptions, type LogoutTokenOptions, logoutTokenReceiver } from './logout-token.js'
+export {
+  type AuthorizationDetail,
+  anyRole,
+  anyScope,
+  authentication,
+  authorizationDetails,
+  claims,
+  fresh,
+  optional,
+  type RoleCheck,
+  roles,
+  type ScopeCheck,
+  type StandardSchema,
+  scope,
+  skipPreflight
+} from './policy/checks.js'
+export {
+  MAX_EVENT_LENGTH,
+  type ReceivedRequest,
+  type Receiver,
+  type ReceiverAnswer,
+  type SenderKeyOptions
+} from './receiver.js'
+export type { ChannelHealth } from './revocation/fan-out.js'
+export { type RevocationStats, RevocationsFull } from './revocation/revocations.js'
+export type { StatusListStats } from './revocation/status-list.js'
+export {
+  type SecurityEvent,
+  type SecurityEventOptions,
+  securityEventReceiver
+} from './security-events.js'
+export type { AccessEvent, Decision, ExchangeEvent, RefusalEvent, WarningEvent } from './server/diagnostics.js'
+export type { Health, ResourceServer, SharedHealth, Stats } from './server/interface.js'
 export type {
   ClaimPlace,
   ClaimPlaces,
@@ -59,41 +91,9 @@ export type {
   RevocationOptions,
   SharedOptions,
   StatusListOptions
-} from './options.js'
-export {
-  type AuthorizationDetail,
-  anyRole,
-  anyScope,
-  authentication,
-  authorizationDetails,
-  claims,
-  fresh,
-  optional,
-  type RoleCheck,
-  roles,
-  type ScopeCheck,
-  type StandardSchema,
-  scope,
-  skipPreflight
-} from './policy/checks.js'
-export type { MetadataAnswer, ProtectedResourceMetadata } from './protected-resource.js'
-export {
-  MAX_EVENT_LENGTH,
-  type ReceivedRequest,
-  type Receiver,
-  type ReceiverAnswer,
-  type SenderKeyOptions
-} from './receiver.js'
-export { resourceServer } from './resource-server.js'
-export type { ChannelHealth } from './revocation/fan-out.js'
-export { type RevocationStats, RevocationsFull } from './revocation/revocations.js'
-export type { StatusListStats } from './revocation/status-list.js'
-export {
-  type SecurityEvent,
-  type SecurityEventOptions,
-  securityEventReceiver
-} from './security-events.js'
-export type { Health, ResourceServer, SharedHealth, Stats } from './server.js'
+} from './server/options.js'
+export type { MetadataAnswer, ProtectedResourceMetadata } from './server/protected-resource.js'
+export { resourceServer } from './server/resource-server.js'
 export {
   type MemoryOnceStoreOptions,
   memoryOnceStore,

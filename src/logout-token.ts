@@ -8,10 +8,8 @@
 
 import type { Problems } from './base/problems.js'
 import { InvalidToken, ResourceServerError, Unavailable } from './errors/errors.js'
-import type { Internals } from './internals.js'
 import { isMediaType } from './jwt/compact.js'
 import type { UnverifiedJwt } from './jwt/verify-jwt.js'
-import type { IssuerOptions } from './options.js'
 import {
   beforeOf,
   createSenders,
@@ -29,7 +27,9 @@ import {
   type SenderKeyOptions
 } from './receiver.js'
 import { RevocationsFull } from './revocation/revocations.js'
-import type { ResourceServer } from './server.js'
+import type { ResourceServer } from './server/interface.js'
+import type { Internals } from './server/internals.js'
+import type { IssuerOptions } from './server/options.js'
 import type { Claims, Revocation } from './types.js'
 
 /** A provider whose logouts are heard. */

@@ -1,6 +1,7 @@
 /** Profiles of authorization servers that companies run themselves. See `profiles.ts` for what a profile is. */
-import type { IssuerOptions } from './options.js'
+
 import { type Names, ProfileProblems } from './profile-problems.js'
+import type { IssuerOptions } from './server/options.js'
 
 const GUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/
 const ORIGIN = /^[a-z]+:\/\/[^/?#]+$/

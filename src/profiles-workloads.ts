@@ -2,8 +2,9 @@
  * Profiles of servers that give a token to every workload that asks: each pod of a cluster, each job of a forge. Such a
  * token may name any audience, so its audience proves nothing. These profiles therefore require a list of callers.
  */
-import type { IssuerOptions } from './options.js'
+
 import { type Names, ProfileProblems } from './profile-problems.js'
+import type { IssuerOptions } from './server/options.js'
 
 /** Where the API server is, for a pod of its cluster: the certificate of every cluster has this name. */
 const IN_CLUSTER = 'https://kubernetes.default.svc'

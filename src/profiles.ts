@@ -7,8 +7,8 @@
  * what it still refuses. What only some customers of a vendor want is not a parameter, but an option to override.
  */
 import { bearerToken, noClientAuth } from './issuer/client-auth.js'
-import type { IssuerOptions } from './options.js'
 import { type Names, ProfileProblems } from './profile-problems.js'
+import type { IssuerOptions } from './server/options.js'
 import type { Claims } from './types.js'
 
 export { fapi2, mcp } from './presets.js'

@@ -7,12 +7,12 @@
 
 import { Problems } from './base/problems.js'
 import { InvalidToken, TooManyRequests, Unavailable } from './errors/errors.js'
-import { borrow, type Internals } from './internals.js'
 import type { Issuer } from './issuer/issuer.js'
 import { readIssuerOptions } from './issuer/settings.js'
 import { isMediaType } from './jwt/compact.js'
 import { readUnverifiedJwt, type UnverifiedJwt, verifyIssuerSignature } from './jwt/verify-jwt.js'
-import type { IssuerOptions } from './options.js'
+import { borrow, type Internals } from './server/internals.js'
+import type { IssuerOptions } from './server/options.js'
 import type { Claims, JsonWebKeySet, SignatureAlgorithm } from './types.js'
 
 /** An event as HTTP delivered it. */

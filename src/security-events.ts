@@ -27,7 +27,7 @@ import {
   readEvent
 } from './receiver.js'
 import { RevocationsFull } from './revocation/revocations.js'
-import type { ResourceServer } from './server.js'
+import type { ResourceServer } from './server/interface.js'
 import { isAuthorized, readTransmitter, type Transmitter, type TransmitterOptions } from './transmitters.js'
 import type { Awaitable, Claims, Revocation } from './types.js'
 

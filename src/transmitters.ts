@@ -7,9 +7,9 @@
 import { timingSafeEqual } from 'node:crypto'
 import { digestKey } from './base/cache.js'
 import type { Problems } from './base/problems.js'
-import type { Internals } from './internals.js'
-import type { IssuerOptions } from './options.js'
 import { requireTokenIssuers, type Sender, type SenderKeyOptions } from './receiver.js'
+import type { Internals } from './server/internals.js'
+import type { IssuerOptions } from './server/options.js'
 
 /** Somebody who may push security events. */
 export interface TransmitterOptions extends SenderKeyOptions {

@@ -80,7 +80,7 @@ describe('layers', () => {
   /** From the bottom up. What a file uses of the project stands above it in this list: never up, never in a circle. */
   const ORDER = [
     'src/types',
-    'src/options',
+    'src/server/options',
     'src/base/awaitable',
     'src/base/json',
     'src/errors/challenge',
@@ -95,7 +95,7 @@ describe('layers', () => {
     'src/presets',
     'src/base/cache',
     'src/access-token/token-cache',
-    'src/events',
+    'src/server/diagnostics',
     'src/http/places',
     'src/http/breaker',
     'src/documents/source',
@@ -116,7 +116,7 @@ describe('layers', () => {
     'src/documents/document',
     'src/confirmation/nonce',
     'src/confirmation/target-uri',
-    'src/protected-resource',
+    'src/server/protected-resource',
     'src/jwt/key-set',
     'src/jwt/key-memory',
     'src/jwt/looks',
@@ -137,8 +137,8 @@ describe('layers', () => {
     'src/confirmation/settings',
     'src/issuer/introspection-settings',
     'src/issuer/settings',
-    'src/settings',
-    'src/describe',
+    'src/server/settings',
+    'src/server/describe',
     'src/issuer/discovery',
     'src/issuer/jwks-auth',
     'src/jwt/verify-jwt',
@@ -155,18 +155,18 @@ describe('layers', () => {
     'src/access-token/verified-access-token',
     'src/access-token/fresh',
     'src/access-token/access-token',
-    'src/resource-metadata',
+    'src/server/resource-metadata',
     'src/revocation/fan-out-messages',
     'src/revocation/fan-out',
-    'src/internals',
+    'src/server/internals',
     'src/receiver',
     'src/event-subjects',
-    'src/server',
+    'src/server/interface',
     'src/transmitters',
     'src/security-events',
     'src/logout-token',
-    'src/upkeep',
-    'src/resource-server',
+    'src/server/health',
+    'src/server/resource-server',
     'src/index'
   ]
 
@@ -186,7 +186,7 @@ describe('layers', () => {
 
   test('nobody but the adapters imports index, and nobody but index the wiring', () => {
     expect(importersOf('src/index', src)).toEqual([])
-    expect(importersOf('src/resource-server')).toEqual(['src/index'])
+    expect(importersOf('src/server/resource-server')).toEqual(['src/index'])
   })
 
   test('src knows no adapter and no framework', () => {
@@ -213,7 +213,7 @@ describe('layers', () => {
       src.filter(({ code }) => pattern.test(code)).map(({ name }) => name)
     expect(makers(/new VerifiedAccessToken\(/)).toEqual(['src/access-token/access-token'])
     expect(makers(/implements Access\b/)).toEqual(['src/confirmation/confirmation'])
-    expect(makers(/\.advertise\(/)).toEqual(['src/resource-server'])
+    expect(makers(/\.advertise\(/)).toEqual(['src/server/resource-server'])
   })
 })
 

@@ -13,7 +13,7 @@ import {
   withAnswer,
   withImplied
 } from '../src/jwt/claims.js'
-import type { IssuerOptions } from '../src/options.js'
+import type { IssuerOptions } from '../src/server/options.js'
 import type { Claims } from '../src/types.js'
 import { ISSUER, NOW, RESOURCE, refusal, validClaims } from './support/refusals.js'
 

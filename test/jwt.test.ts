@@ -8,7 +8,7 @@ import type { SignatureKey } from '../src/jwt/algorithms.js'
 import { type KeySet, readKeySet } from '../src/jwt/key-set.js'
 import { readUnverifiedJwt, type UnverifiedJwt, verifyIssuerSignature } from '../src/jwt/verify-jwt.js'
 import { createVerifySignature, type VerifySignature } from '../src/jwt/verify-signature.js'
-import type { IssuerOptions } from '../src/options.js'
+import type { IssuerOptions } from '../src/server/options.js'
 import { createSigningKey } from './support/issuer.js'
 import { accessToken, accessTokenOf, api, bearer, issuerKey, keySet, refusal, type Token } from './support/refusals.js'
 

@@ -1,7 +1,7 @@
 /** The metadata document and its answers, by themselves; the rules of RFC 9728 are in rfc/rfc9728-metadata.test.ts. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { createProtectedResourceMetadata, metadataUrl } from '../src/protected-resource.js'
+import { createProtectedResourceMetadata, metadataUrl } from '../src/server/protected-resource.js'
 import { request } from './support/exchange.js'
 
 function create(more: Partial<Parameters<typeof createProtectedResourceMetadata>[0]> = {}) {

@@ -179,10 +179,12 @@ describe('links', () => {
   })
 })
 
-/** The names of an interface's members in src/options.ts. */
+/** The names of an interface's members in src/server/options.ts. */
 function membersOf(name: string): string[] {
-  const body = new RegExp(`^export interface ${name}\\b.*\\{$([\\s\\S]*?)^\\}$`, 'm').exec(read('src/options.ts'))?.[1]
-  if (body === undefined) throw new Error(`src/options.ts has no interface ${name}`)
+  const body = new RegExp(`^export interface ${name}\\b.*\\{$([\\s\\S]*?)^\\}$`, 'm').exec(
+    read('src/server/options.ts')
+  )?.[1]
+  if (body === undefined) throw new Error(`src/server/options.ts has no interface ${name}`)
   return [...body.matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, member = '']) => member)
 }
 

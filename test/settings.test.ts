@@ -1,7 +1,7 @@
 /** Options that make no sense do not start: every problem at once, each with the option, what it holds and a cure. */
 import { describe, expect, test } from 'vitest'
 import { type IssuerOptions, type ResourceServerOptions, resourceServer, scope } from '../src/index.js'
-import { readSettings } from '../src/settings.js'
+import { readSettings } from '../src/server/settings.js'
 import { ask, createBed, denial, granted } from './support/exchange.js'
 import { ALGORITHMS, createSigningKey } from './support/issuer.js'
 import { ISSUER, issuerKey, keySet, RESOURCE } from './support/refusals.js'

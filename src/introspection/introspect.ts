@@ -17,7 +17,7 @@ import { errorOf } from '../issuer/introspection-evidence.js'
 import type { IntrospectionSettings } from '../issuer/introspection-settings.js'
 import type { Issuer } from '../issuer/issuer.js'
 import { deepFreeze } from '../jwt/claims.js'
-import type { IntrospectionDialect } from '../options.js'
+import type { IntrospectionDialect } from '../server/options.js'
 import type { Awaitable, Claims } from '../types.js'
 import { readSignedAnswer, SIGNED_ANSWER, type SignedAnswerMeans } from './signed-answer.js'
 

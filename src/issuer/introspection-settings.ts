@@ -5,7 +5,7 @@
 
 import type { Problems } from '../base/problems.js'
 import type { InsecureHosts } from '../base/reach.js'
-import type { IntrospectionDialect, IntrospectionOptions } from '../options.js'
+import type { IntrospectionDialect, IntrospectionOptions } from '../server/options.js'
 import type { ClientAuth } from '../types.js'
 import { usesClientCertificate } from './client-auth.js'
 

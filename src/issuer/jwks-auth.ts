@@ -7,7 +7,7 @@
  */
 import { withDeadline } from '../base/awaitable.js'
 import { Misconfigured, Unavailable } from '../errors/errors.js'
-import type { JwksAuth } from '../options.js'
+import type { JwksAuth } from '../server/options.js'
 import type { IssuerSettings } from './settings.js'
 
 type Fields = Readonly<Record<string, string>>

@@ -5,7 +5,7 @@ import { Problems } from '../base/problems.js'
 import { type InsecureHosts, NO_HOSTS } from '../base/reach.js'
 import { SIGNATURE_ALGORITHMS } from '../jwt/algorithms.js'
 import { type KeySet, readKeySet } from '../jwt/key-set.js'
-import type { ClaimPlace, IssuerOptions, JwksAuth, StatusListOptions } from '../options.js'
+import type { ClaimPlace, IssuerOptions, JwksAuth, StatusListOptions } from '../server/options.js'
 import type { SignatureAlgorithm } from '../types.js'
 import { type IntrospectionSettings, type Means, readIntrospection } from './introspection-settings.js'
 

@@ -7,7 +7,7 @@
 import type { Memo } from '../base/cache.js'
 import { InvalidToken } from '../errors/errors.js'
 import type { IssuerSettings, Places } from '../issuer/settings.js'
-import type { ClaimPlace } from '../options.js'
+import type { ClaimPlace } from '../server/options.js'
 import type { Claims } from '../types.js'
 
 /** Seconds that `iat` may lie ahead: a clock that far off should be noticed, not worked around. */

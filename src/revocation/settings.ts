@@ -1,7 +1,7 @@
 /** The option `revocation`: for how long, and how many. */
 
 import type { Problems } from '../base/problems.js'
-import type { RevocationOptions } from '../options.js'
+import type { RevocationOptions } from '../server/options.js'
 
 export interface RevocationSettings {
   /** Seconds. */

@@ -11,7 +11,7 @@
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto'
 import { withDeadline } from '../base/awaitable.js'
 import type { Problems } from '../base/problems.js'
-import type { SharedOptions } from '../options.js'
+import type { SharedOptions } from '../server/options.js'
 import type { Awaitable, Cache, Channel, OnceStore } from '../types.js'
 import { isOwnerQuotaExceeded } from './memory-once-store.js'
 

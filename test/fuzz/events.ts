@@ -7,9 +7,9 @@ import {
   resourceServer,
   securityEventReceiver
 } from '../../src/index.js'
-import { borrow, lend } from '../../src/internals.js'
 import type { Issuer } from '../../src/issuer/issuer.js'
 import { createRevocations } from '../../src/revocation/revocations.js'
+import { borrow, lend } from '../../src/server/internals.js'
 import { audienceOf, isNumber, isObject, isText, verified } from './oracle.js'
 import type { Target } from './target.js'
 import { CLIENT, ISSUER, JWKS, NOW, RESOURCE, TOLERANCE, TRANSMITTER } from './world.js'

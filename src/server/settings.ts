@@ -3,17 +3,17 @@
  * once, in one TypeError that names the option, what it holds and what to do. Nothing is fetched here.
  */
 
-import { Problems } from './base/problems.js'
-import { type InsecureHosts, isHostAndPort, NO_HOSTS } from './base/reach.js'
-import { readSenderSettings, type SenderSettings } from './confirmation/settings.js'
-import { isQuotable, isScopeToken } from './errors/challenge.js'
-import { problemOfProxy, proxiesOfEnvironment } from './http/proxy.js'
-import { type IssuerSettings, type Means, readIssuerOptions } from './issuer/settings.js'
-import { type DecryptionKeySettings, readDecryptionKeys } from './jwt/decryption.js'
+import { Problems } from '../base/problems.js'
+import { type InsecureHosts, isHostAndPort, NO_HOSTS } from '../base/reach.js'
+import { readSenderSettings, type SenderSettings } from '../confirmation/settings.js'
+import { isQuotable, isScopeToken } from '../errors/challenge.js'
+import { problemOfProxy, proxiesOfEnvironment } from '../http/proxy.js'
+import { type IssuerSettings, type Means, readIssuerOptions } from '../issuer/settings.js'
+import { type DecryptionKeySettings, readDecryptionKeys } from '../jwt/decryption.js'
+import { type RevocationSettings, readRevocation } from '../revocation/settings.js'
+import { createShared, readShared, type Shared } from '../sharing/shared.js'
+import type { Check } from '../types.js'
 import type { HttpOptions, IssuerResolver, ResourceServerOptions } from './options.js'
-import { type RevocationSettings, readRevocation } from './revocation/settings.js'
-import { createShared, readShared, type Shared } from './sharing/shared.js'
-import type { Check } from './types.js'
 
 export interface Settings {
   readonly resource: string

@@ -1,12 +1,11 @@
 /** What `resourceServer()` returns: types, and nothing else. */
-import type { AccessTokenVerifier } from './access-token/access-token.js'
-import type { CacheStats } from './base/cache.js'
-import type { IssuerHealth } from './issuer/issuer.js'
-import type { ProtectedResourceMetadata } from './protected-resource.js'
-import type { ChannelHealth } from './revocation/fan-out.js'
-import type { RevocationStats } from './revocation/revocations.js'
-import type { OnceStoreStats } from './sharing/memory-once-store.js'
-import type { SharedStats } from './sharing/shared.js'
+import type { AccessTokenVerifier } from '../access-token/access-token.js'
+import type { CacheStats } from '../base/cache.js'
+import type { IssuerHealth } from '../issuer/issuer.js'
+import type { ChannelHealth } from '../revocation/fan-out.js'
+import type { RevocationStats } from '../revocation/revocations.js'
+import type { OnceStoreStats } from '../sharing/memory-once-store.js'
+import type { SharedStats } from '../sharing/shared.js'
 import type {
   Access,
   Awaitable,
@@ -16,7 +15,8 @@ import type {
   Requirement,
   ResourceRequest,
   Revocation
-} from './types.js'
+} from '../types.js'
+import type { ProtectedResourceMetadata } from './protected-resource.js'
 
 /** The health of a resource server: of its issuers, each with ages. */
 export interface Health {

@@ -4,12 +4,12 @@
  *
  * Does NOT render or serve the document: see `protected-resource.ts`.
  */
-import type { SenderSettings } from './confirmation/settings.js'
-import { publicKeySet } from './jwt/decryption.js'
-import type { Policy } from './policy/policy.js'
+import type { SenderSettings } from '../confirmation/settings.js'
+import { publicKeySet } from '../jwt/decryption.js'
+import type { Policy } from '../policy/policy.js'
+import type { Awaitable } from '../types.js'
 import { createProtectedResourceMetadata, type ProtectedResourceMetadata } from './protected-resource.js'
 import type { Settings } from './settings.js'
-import type { Awaitable } from './types.js'
 
 export interface ResourceMetadata {
   /** undefined with `metadata: false`. */

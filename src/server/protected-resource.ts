@@ -3,9 +3,9 @@
  * the public keys of the resource, to which tokens are encrypted, at a place of the same kind. Everything comes from the settings; nothing from `Host` or any other field of the request.
  */
 import { hash } from 'node:crypto'
-import { andThen, isPromise } from './base/awaitable.js'
-import { ResourceServerError } from './errors/errors.js'
-import type { Awaitable, JsonWebKeySet, ResourceRequest } from './types.js'
+import { andThen, isPromise } from '../base/awaitable.js'
+import { ResourceServerError } from '../errors/errors.js'
+import type { Awaitable, JsonWebKeySet, ResourceRequest } from '../types.js'
 
 /** The answer to a request for the metadata. */
 export interface MetadataAnswer {

@@ -10,7 +10,7 @@ import type {
   JsonWebKeySet,
   OnceStore,
   SignatureAlgorithm
-} from './types.js'
+} from '../types.js'
 
 /** Introspection of opaque tokens at one issuer (RFC 7662). */
 export interface IntrospectionOptions {

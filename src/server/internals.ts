@@ -3,11 +3,11 @@
  * clock, its bounds and its warnings. Not part of the public interface, and not reachable from it.
  */
 
-import type { InsecureHosts } from './base/reach.js'
-import type { Issuer } from './issuer/issuer.js'
-import type { IssuerSettings } from './issuer/settings.js'
-import type { VerifySignature } from './jwt/verify-signature.js'
-import type { Revocation } from './types.js'
+import type { InsecureHosts } from '../base/reach.js'
+import type { Issuer } from '../issuer/issuer.js'
+import type { IssuerSettings } from '../issuer/settings.js'
+import type { VerifySignature } from '../jwt/verify-signature.js'
+import type { Revocation } from '../types.js'
 
 export interface Internals {
   readonly resource: string

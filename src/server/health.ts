@@ -1,11 +1,11 @@
 /** What an operator asks of a server as a whole: to revoke, to fetch its keys anew, and how it is. */
 
-import type { Issuer } from './issuer/issuer.js'
-import type { Issuers } from './issuer/issuers.js'
-import type { FanOut } from './revocation/fan-out.js'
-import { type Revocations, RevocationsFull, type RevokedBy } from './revocation/revocations.js'
-import type { Health, Stats } from './server.js'
-import type { Revocation } from './types.js'
+import type { Issuer } from '../issuer/issuer.js'
+import type { Issuers } from '../issuer/issuers.js'
+import type { FanOut } from '../revocation/fan-out.js'
+import { type Revocations, RevocationsFull, type RevokedBy } from '../revocation/revocations.js'
+import type { Revocation } from '../types.js'
+import type { Health, Stats } from './interface.js'
 
 export interface RevokeMeans {
   readonly revocations: Revocations

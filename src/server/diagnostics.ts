@@ -10,8 +10,8 @@
  * | `oauth-resource-server:warning` | `{ resource, issuer, message }`: something an operator should look at |
  */
 import { type Channel, channel } from 'node:diagnostics_channel'
-import type { Dependency, ResourceServerError } from './errors/errors.js'
-import type { Access, ResourceRequest, Scheme } from './types.js'
+import type { Dependency, ResourceServerError } from '../errors/errors.js'
+import type { Access, ResourceRequest, Scheme } from '../types.js'
 
 /** What a decision was about. Getters of a prototype: a message that is printed, copied or written as JSON is without them. */
 export interface Decision {

@@ -2,34 +2,27 @@
  * `resourceServer(options)`: ties the stations together, and is the only place that does. Read `decide` with RFC 6750
  * §3.1 in hand: credentials, access token, sender, policy, in that order, each refusing in its own words.
  */
-import { createAccessTokenVerifier } from './access-token/access-token.js'
-import { VerifiedAccessToken } from './access-token/verified-access-token.js'
-import { andThen, isPromise } from './base/awaitable.js'
-import { insecureHostsWarning, NO_HOSTS } from './base/reach.js'
-import { createReadCertificate } from './confirmation/certificate.js'
-import { accessTokenOf, createConfirm, isConfirmed } from './confirmation/confirmation.js'
-import { createVerifyProof } from './confirmation/dpop.js'
-import { type CredentialRules, readCredentials, readUsedScheme } from './credentials.js'
-import { describe } from './describe.js'
-import { CredentialsMissing, InvalidToken, Refusal, ResourceServerError } from './errors/errors.js'
-import { createEvents } from './events.js'
-import { createHttp } from './http/exchange.js'
-import { lend } from './internals.js'
-import { createIssuer, type Issuer } from './issuer/issuer.js'
-import { createDynamicIssuers, createStaticIssuers, type Issuers } from './issuer/issuers.js'
-import { requireTime } from './jwt/claims.js'
-import { createKeyMemory } from './jwt/key-memory.js'
-import { createVerifySignature } from './jwt/verify-signature.js'
-import type { ResourceServerOptions } from './options.js'
-import { isGrantCheck } from './policy/checks.js'
-import { asError, type Enforcement, enforce, isPreflight, type Policy, readPolicy } from './policy/policy.js'
-import { createResourceMetadata } from './resource-metadata.js'
-import { createFanOut } from './revocation/fan-out.js'
-import { createLifetimes } from './revocation/lifetime.js'
-import { createRevocations, type RevokedBy } from './revocation/revocations.js'
-import type { ResourceServer } from './server.js'
-import { meansOf, readSettings } from './settings.js'
-import type { OnceStoreStats } from './sharing/memory-once-store.js'
+import { createAccessTokenVerifier } from '../access-token/access-token.js'
+import { VerifiedAccessToken } from '../access-token/verified-access-token.js'
+import { andThen, isPromise } from '../base/awaitable.js'
+import { insecureHostsWarning, NO_HOSTS } from '../base/reach.js'
+import { createReadCertificate } from '../confirmation/certificate.js'
+import { accessTokenOf, createConfirm, isConfirmed } from '../confirmation/confirmation.js'
+import { createVerifyProof } from '../confirmation/dpop.js'
+import { type CredentialRules, readCredentials, readUsedScheme } from '../credentials.js'
+import { CredentialsMissing, InvalidToken, Refusal, ResourceServerError } from '../errors/errors.js'
+import { createHttp } from '../http/exchange.js'
+import { createIssuer, type Issuer } from '../issuer/issuer.js'
+import { createDynamicIssuers, createStaticIssuers, type Issuers } from '../issuer/issuers.js'
+import { requireTime } from '../jwt/claims.js'
+import { createKeyMemory } from '../jwt/key-memory.js'
+import { createVerifySignature } from '../jwt/verify-signature.js'
+import { isGrantCheck } from '../policy/checks.js'
+import { asError, type Enforcement, enforce, isPreflight, type Policy, readPolicy } from '../policy/policy.js'
+import { createFanOut } from '../revocation/fan-out.js'
+import { createLifetimes } from '../revocation/lifetime.js'
+import { createRevocations, type RevokedBy } from '../revocation/revocations.js'
+import type { OnceStoreStats } from '../sharing/memory-once-store.js'
 import type {
   Access,
   Awaitable,
@@ -39,8 +32,15 @@ import type {
   Requirement,
   ResourceRequest,
   Revocation
-} from './types.js'
-import { overall, refresh, revokeEverywhere } from './upkeep.js'
+} from '../types.js'
+import { describe } from './describe.js'
+import { createEvents } from './diagnostics.js'
+import { overall, refresh, revokeEverywhere } from './health.js'
+import type { ResourceServer } from './interface.js'
+import { lend } from './internals.js'
+import type { ResourceServerOptions } from './options.js'
+import { createResourceMetadata } from './resource-metadata.js'
+import { meansOf, readSettings } from './settings.js'
 
 /** Told once. */
 const METADATA_SHUT =

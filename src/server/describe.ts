@@ -2,7 +2,7 @@
  * The settings in effect, as plain JSON: what a reviewer asks for, and what a preset or a profile came to. Secrets, keys
  * and functions are named, never shown.
  */
-import type { IntrospectionSettings, IssuerSettings } from './issuer/settings.js'
+import type { IntrospectionSettings, IssuerSettings } from '../issuer/settings.js'
 import type { Settings } from './settings.js'
 
 /** @param metadataUrl where the RFC 9728 document is; undefined where there is none */
