@@ -39,7 +39,6 @@ export {
   tlsClientAuth
 } from './issuer/client-auth.js'
 export type { DocumentHealth, IssuerHealth } from './issuer/issuer.js'
-export { type LogoutIssuerOptions, type LogoutTokenOptions, logoutTokenReceiver } from './logout-token.js'
 export {
   type AuthorizationDetail,
   anyRole,
@@ -56,21 +55,23 @@ export {
   scope,
   skipPreflight
 } from './policy/checks.js'
+export { type LogoutIssuerOptions, type LogoutTokenOptions, logoutTokenReceiver } from './receivers/logout-token.js'
 export {
   MAX_EVENT_LENGTH,
   type ReceivedRequest,
   type Receiver,
   type ReceiverAnswer,
   type SenderKeyOptions
-} from './receiver.js'
-export type { ChannelHealth } from './revocation/fan-out.js'
-export { type RevocationStats, RevocationsFull } from './revocation/revocations.js'
-export type { StatusListStats } from './revocation/status-list.js'
+} from './receivers/receiver.js'
 export {
   type SecurityEvent,
   type SecurityEventOptions,
   securityEventReceiver
-} from './security-events.js'
+} from './receivers/security-events.js'
+export type { TransmitterOptions } from './receivers/transmitters.js'
+export type { ChannelHealth } from './revocation/fan-out.js'
+export { type RevocationStats, RevocationsFull } from './revocation/revocations.js'
+export type { StatusListStats } from './revocation/status-list.js'
 export type { AccessEvent, Decision, ExchangeEvent, RefusalEvent, WarningEvent } from './server/diagnostics.js'
 export type { Health, ResourceServer, SharedHealth, Stats } from './server/interface.js'
 export type {
@@ -101,7 +102,6 @@ export {
   OwnerQuotaExceeded
 } from './sharing/memory-once-store.js'
 export type { SharedStats } from './sharing/shared.js'
-export type { TransmitterOptions } from './transmitters.js'
 export type {
   Access,
   AccessToken,

@@ -5,11 +5,11 @@
  * Does NOT read events: see `security-events.ts`.
  */
 import { timingSafeEqual } from 'node:crypto'
-import { digestKey } from './base/cache.js'
-import type { Problems } from './base/problems.js'
+import { digestKey } from '../base/cache.js'
+import type { Problems } from '../base/problems.js'
+import type { Internals } from '../server/internals.js'
+import type { IssuerOptions } from '../server/options.js'
 import { requireTokenIssuers, type Sender, type SenderKeyOptions } from './receiver.js'
-import type { Internals } from './server/internals.js'
-import type { IssuerOptions } from './server/options.js'
 
 /** Somebody who may push security events. */
 export interface TransmitterOptions extends SenderKeyOptions {

@@ -4,8 +4,9 @@
  *
  * Whom it cannot name by `iss`, `sub`, `sid` or `jti` it leaves alone: an e-mail address is in no access token.
  */
+
+import type { Claims, Revocation } from '../types.js'
 import { beforeOf, isName, isObject } from './receiver.js'
-import type { Claims, Revocation } from './types.js'
 
 const CAEP = 'https://schemas.openid.net/secevent/caep/event-type/'
 const RISC = 'https://schemas.openid.net/secevent/risc/event-type/'

@@ -6,10 +6,15 @@
  * Does NOT end sessions of a browser: this package has none.
  */
 
-import type { Problems } from './base/problems.js'
-import { InvalidToken, ResourceServerError, Unavailable } from './errors/errors.js'
-import { isMediaType } from './jwt/compact.js'
-import type { UnverifiedJwt } from './jwt/verify-jwt.js'
+import type { Problems } from '../base/problems.js'
+import { InvalidToken, ResourceServerError, Unavailable } from '../errors/errors.js'
+import { isMediaType } from '../jwt/compact.js'
+import type { UnverifiedJwt } from '../jwt/verify-jwt.js'
+import { RevocationsFull } from '../revocation/revocations.js'
+import type { ResourceServer } from '../server/interface.js'
+import type { Internals } from '../server/internals.js'
+import type { IssuerOptions } from '../server/options.js'
+import type { Claims, Revocation } from '../types.js'
 import {
   beforeOf,
   createSenders,
@@ -26,11 +31,6 @@ import {
   type Sender,
   type SenderKeyOptions
 } from './receiver.js'
-import { RevocationsFull } from './revocation/revocations.js'
-import type { ResourceServer } from './server/interface.js'
-import type { Internals } from './server/internals.js'
-import type { IssuerOptions } from './server/options.js'
-import type { Claims, Revocation } from './types.js'
 
 /** A provider whose logouts are heard. */
 export interface LogoutIssuerOptions extends SenderKeyOptions {

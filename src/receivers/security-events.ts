@@ -7,12 +7,15 @@
  * Does NOT manage streams, poll (RFC 8936), or decrypt events, and does NOT remember across processes which events it has
  * seen: what an event revokes is the same, however often it comes.
  */
-import { withDeadline } from './base/awaitable.js'
-import { createTimedCache, digestKey } from './base/cache.js'
-import { InvalidToken, ResourceServerError, Unavailable } from './errors/errors.js'
+import { withDeadline } from '../base/awaitable.js'
+import { createTimedCache, digestKey } from '../base/cache.js'
+import { InvalidToken, ResourceServerError, Unavailable } from '../errors/errors.js'
+import { isMediaType } from '../jwt/compact.js'
+import type { UnverifiedJwt } from '../jwt/verify-jwt.js'
+import { RevocationsFull } from '../revocation/revocations.js'
+import type { ResourceServer } from '../server/interface.js'
+import type { Awaitable, Claims, Revocation } from '../types.js'
 import { readSubject, revocationsOf } from './event-subjects.js'
-import { isMediaType } from './jwt/compact.js'
-import type { UnverifiedJwt } from './jwt/verify-jwt.js'
 import {
   beforeOf,
   createSenders,
@@ -26,10 +29,7 @@ import {
   type ReceiverAnswer,
   readEvent
 } from './receiver.js'
-import { RevocationsFull } from './revocation/revocations.js'
-import type { ResourceServer } from './server/interface.js'
 import { isAuthorized, readTransmitter, type Transmitter, type TransmitterOptions } from './transmitters.js'
-import type { Awaitable, Claims, Revocation } from './types.js'
 
 /** One event of a verified token. */
 export interface SecurityEvent {
