@@ -15,7 +15,7 @@ import {
   Unavailable,
   type WarningEvent
 } from '../src/index.js'
-import { keycloak } from '../src/profiles.js'
+import { keycloak } from '../src/profiles/index.js'
 import {
   type Answered,
   ask,

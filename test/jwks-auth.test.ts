@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type IssuerOptions, type JwksAuth, resourceServer, Unavailable } from '../src/index.js'
-import { kubernetes } from '../src/profiles.js'
+import { kubernetes } from '../src/profiles/index.js'
 import {
   ask,
   authorize,

@@ -7,8 +7,8 @@ import {
   resourceServer,
   scope
 } from '../src/index.js'
-import { fapi2, mcp } from '../src/presets.js'
-import { cognito } from '../src/profiles.js'
+import { fapi2, mcp } from '../src/profiles/fapi2.js'
+import { cognito } from '../src/profiles/index.js'
 import { ask, createBed, denial, granted, introspecting } from './support/exchange.js'
 import {
   accessToken,

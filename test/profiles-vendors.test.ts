@@ -25,7 +25,7 @@ import {
   wso2,
   xsuaa,
   zitadel
-} from '../src/profiles.js'
+} from '../src/profiles/index.js'
 import {
   type Answered,
   ask,

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest'
 import { clientSecretBasic, type IssuerOptions, scope } from '../src/index.js'
-import { auth0, cognito, duende, entra, google, keycloak, okta, telnyx } from '../src/profiles.js'
+import { auth0, cognito, duende, entra, google, keycloak, okta, telnyx } from '../src/profiles/index.js'
 import { createDpopKey } from './support/dpop.js'
 import {
   type Answered,

@@ -12,7 +12,7 @@ import {
   roles,
   scope
 } from '../src/index.js'
-import { auth0, cognito, entra, keycloak, okta } from '../src/profiles.js'
+import { auth0, cognito, entra, keycloak, okta } from '../src/profiles/index.js'
 import { ask, authorize, createBed, introspecting, granted as served } from './support/exchange.js'
 import type { TestIssuer } from './support/issuer.js'
 import {

@@ -24,7 +24,7 @@ import {
   resourceServer,
   scope
 } from '../../src/index.js'
-import { telnyx } from '../../src/profiles.js'
+import { telnyx } from '../../src/profiles/index.js'
 
 const CALLBACK = 'https://app.example/callback'
 const closing: (() => unknown)[] = []

@@ -12,7 +12,7 @@ import {
   type ResourceServerOptions,
   resourceServer
 } from '../../src/index.js'
-import { fapi2 } from '../../src/presets.js'
+import { fapi2 } from '../../src/profiles/fapi2.js'
 import { createSelfSignedCertificate } from '../support/certificates.js'
 import { challengeOf, createDpopKey, type DpopKey, PROOF_TEXTS } from '../support/dpop.js'
 import { ask, createBed, denial, introspecting } from '../support/exchange.js'

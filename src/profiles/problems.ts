@@ -2,7 +2,7 @@
  * What is wrong with the parameters of a vendor profile, all of it at once. They are looked at where they are given: the
  * options that come of them might be right in form and still name another server than was meant.
  */
-import { Problems } from './base/problems.js'
+import { Problems } from '../base/problems.js'
 
 /** One name or several. */
 export type Names = string | readonly string[]

@@ -6,13 +6,13 @@
  * Does NOT fetch anything, and does NOT make ID tokens, refresh tokens or other tenants' tokens acceptable: each says
  * what it still refuses. What only some customers of a vendor want is not a parameter, but an option to override.
  */
-import { bearerToken, noClientAuth } from './issuer/client-auth.js'
-import { type Names, ProfileProblems } from './profile-problems.js'
-import type { IssuerOptions } from './server/options.js'
-import type { Claims } from './types.js'
+import { bearerToken, noClientAuth } from '../issuer/client-auth.js'
+import type { IssuerOptions } from '../server/options.js'
+import type { Claims } from '../types.js'
+import { type Names, ProfileProblems } from './problems.js'
 
-export { fapi2, mcp } from './presets.js'
-export { clerk, firebase, logto, salesforce, supabase, workosAuthKit } from './profiles-hosted.js'
+export { fapi2, mcp } from './fapi2.js'
+export { clerk, firebase, logto, salesforce, supabase, workosAuthKit } from './hosted.js'
 export {
   authentik,
   curity,
@@ -23,8 +23,8 @@ export {
   wso2,
   xsuaa,
   zitadel
-} from './profiles-servers.js'
-export { githubActions, kubernetes } from './profiles-workloads.js'
+} from './servers.js'
+export { githubActions, kubernetes } from './workloads.js'
 
 /**
  * Auth0, APIs with the default token profile "Auth0" (with "RFC 9068" no profile is needed, but for the issuer's slash).

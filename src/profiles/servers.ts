@@ -1,7 +1,7 @@
-/** Profiles of authorization servers that companies run themselves. See `profiles.ts` for what a profile is. */
+/** Profiles of authorization servers that companies run themselves. See `index.ts` for what a profile is. */
 
-import { type Names, ProfileProblems } from './profile-problems.js'
-import type { IssuerOptions } from './server/options.js'
+import type { IssuerOptions } from '../server/options.js'
+import { type Names, ProfileProblems } from './problems.js'
 
 const GUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/
 const ORIGIN = /^[a-z]+:\/\/[^/?#]+$/

@@ -3,8 +3,8 @@
  * token may name any audience, so its audience proves nothing. These profiles therefore require a list of callers.
  */
 
-import { type Names, ProfileProblems } from './profile-problems.js'
-import type { IssuerOptions } from './server/options.js'
+import type { IssuerOptions } from '../server/options.js'
+import { type Names, ProfileProblems } from './problems.js'
 
 /** Where the API server is, for a pod of its cluster: the certificate of every cluster has this name. */
 const IN_CLUSTER = 'https://kubernetes.default.svc'

@@ -1,7 +1,7 @@
-/** Profiles of hosted services that sign users in and issue their tokens. See `profiles.ts` for what a profile is. */
+/** Profiles of hosted services that sign users in and issue their tokens. See `index.ts` for what a profile is. */
 
-import { type Names, ProfileProblems } from './profile-problems.js'
-import type { IssuerOptions } from './server/options.js'
+import type { IssuerOptions } from '../server/options.js'
+import { type Names, ProfileProblems } from './problems.js'
 
 /** An origin, without path and final slash. */
 const ORIGIN = /^[a-z]+:\/\/[^/?#]+$/
