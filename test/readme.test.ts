@@ -1,5 +1,5 @@
 /**
- * The documents say what is true. Every block of code is a part of an example that is run (`test/examples.test.ts`) or
+ * The documents say what is true. Every block of code is a part of an example that is run (`test/examples/examples.test.ts`) or
  * compiles; links lead somewhere; the tables of options are complete; every reason can be looked up.
  *
  * A block from an example is marked on the line before: `<!-- examples/koa.mjs -->` for a whole file, with a fragment
