@@ -7,6 +7,7 @@
  */
 import { andThen, isPromise } from '../base/awaitable.js'
 import { type CacheStats, createMemo } from '../base/cache.js'
+import { bytesOf, deepFreeze, freezeAll } from '../base/json.js'
 import { InvalidToken } from '../errors/errors.js'
 import { createCallers } from '../http/callers.js'
 import type { Http } from '../http/exchange.js'
@@ -14,9 +15,6 @@ import { type Active, createIntrospectionCache, type IntrospectionCache } from '
 import type { Issuer } from '../issuer/issuer.js'
 import type { Issuers } from '../issuer/issuers.js'
 import {
-  bytesOf,
-  deepFreeze,
-  freezeAll,
   issuerHint,
   readRoles,
   readScopes,

@@ -6,10 +6,9 @@
  * Best effort: what the store does not say is asked of the authorization server. Does NOT check what an answer says.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { parseObject } from '../base/json.js'
+import { deepFreeze, parseObject } from '../base/json.js'
 import type { IntrospectionSettings } from '../issuer/introspection-settings.js'
 import type { Issuer } from '../issuer/issuer.js'
-import { deepFreeze } from '../jwt/claims.js'
 import type { Shared } from '../sharing/shared.js'
 import type { Claims } from '../types.js'
 

@@ -12,6 +12,7 @@ import type { Claims } from '../types.js'
 
 /** Seconds that `iat` may lie ahead: a clock that far off should be noticed, not worked around. */
 const MAX_IAT_AHEAD = 60
+
 /** Seconds since the epoch, in the year 5138: a larger number counts milliseconds. */
 const MAX_SECONDS = 1e11
 
@@ -171,8 +172,10 @@ export function requireTime(claims: Claims, now: number, tolerance: number): voi
 
 /** Claims in which authorization servers write scopes, beside the issuer's own `scopeClaim`. */
 const SCOPE_CLAIMS = ['scope', 'scp', 'scopes']
+
 /** Claims in which authorization servers name the client, beside the issuer's own `clientIdClaim`. */
 const CLIENT_CLAIMS = ['client_id', 'azp', 'cid', 'appid']
+
 /** Claims that say whose a token is: tokens of every kind have them, so they say nothing about the kind. */
 const OWNER_CLAIMS: ReadonlySet<string> = new Set(['iss', 'aud', 'tid', 'zid', 'hd', 'org_id', ...CLIENT_CLAIMS])
 
@@ -322,8 +325,11 @@ const OTHER_KINDS: ReadonlySet<string> = new Set([
   'logouttoken',
   'na'
 ])
+
 const ACCESS_TOKEN_WORDS: ReadonlySet<string> = new Set(['access', 'accesstoken'])
+
 const ACCESS_TOKEN_NAMES: ReadonlySet<string> = new Set(['accesstoken'])
+
 /** Before the kind, where it is a URI (RFC 8693 §3). */
 const KIND_URN = 'urn:ietf:params:oauth:token-type:'
 
@@ -463,89 +469,6 @@ function pathHint(value: unknown): { readonly hint?: string } {
   return {
     hint: "The claim is an object. If the list is inside it, name the path in `scopeClaim` or `rolesClaim`, as a list within the list: `[['realm_access', 'roles']]`. A list of names means alternatives."
   }
-}
-
-/**
- * Freezes a JSON value at every level, without recursion: a token may nest as deep as it is long.
- *
- * Does NOT end for a value that holds itself, which no JSON does.
- */
-export function deepFreeze<T>(value: T): T {
-  if (typeof value === 'object' && value !== null) freezeAll(value)
-  return value
-}
-
-/** Bytes of heap, as V8 of Node 20 to 24 lays values out; measured by `test/budget/heap.mjs`. */
-const BYTES = {
-  /** A place in an object or a list. */
-  place: 8,
-  object: 24,
-  /** An object without members has room for four. */
-  emptyObject: 56,
-  list: 32,
-  /** Of a list that is not empty, beside its places. */
-  elements: 16,
-  /** Beside its characters. */
-  text: 20,
-  /** A number that is not a 32-bit integer. */
-  fraction: 16,
-  /** A member of an object whose names are its own, as of a map by identifiers: its name, and its part of the object's shape. */
-  ownName: 170
-}
-/** Members of an object whose names other tokens share. With more it is a map, and its names are its own. */
-const SHARED_NAMES = 32
-/** A character beyond Latin-1 makes all of a text two bytes a character. */
-const WIDE = /[^\0-\xff]/
-
-/**
- * As {@link deepFreeze}.
- *
- * @returns about how many bytes of heap it holds: within a fifth, where tokens share the names of their members
- */
-export function freezeAll(value: object): number {
-  let bytes = 0
-  const pending: object[] = [value]
-  for (let one = pending.pop(); one !== undefined; one = pending.pop()) {
-    // The members of an array are its own list; listing them as those of an object costs more than all else here.
-    if (Array.isArray(one)) {
-      bytes += BYTES.list + (one.length > 0 ? BYTES.elements + BYTES.place * one.length : 0)
-      for (const member of one) {
-        if (typeof member === 'object' && member !== null) pending.push(member)
-        else bytes += bytesOfPrimitive(member)
-      }
-    } else {
-      let count = 0
-      for (const name in one) {
-        if (!Object.hasOwn(one, name)) continue
-        const member = (one as Readonly<Record<string, unknown>>)[name]
-        count++
-        if (typeof member === 'object' && member !== null) pending.push(member)
-        else bytes += bytesOfPrimitive(member)
-      }
-      bytes += count === 0 ? BYTES.emptyObject : BYTES.object + BYTES.place * count
-      if (count > SHARED_NAMES) bytes += BYTES.ownName * count
-    }
-    Object.freeze(one)
-  }
-  return bytes
-}
-
-function bytesOfPrimitive(value: unknown): number {
-  if (typeof value === 'string') return BYTES.text + (WIDE.test(value) ? 2 : 1) * value.length
-  return typeof value === 'number' && value !== (value | 0) ? BYTES.fraction : 0
-}
-
-/** Bytes of a token's own objects beside its field and its claims: this one, its access, its list of audiences. */
-const BYTES_OF_OBJECTS = 160
-
-/**
- * About how many bytes of heap a remembered token holds, its place in a cache apart.
- *
- * @param field what is kept of the credentials: a character is a byte
- * @param claims bytes of its claims, as {@link freezeAll} weighs them
- */
-export function bytesOf(field: string, claims: number): number {
-  return field.length + claims + BYTES_OF_OBJECTS
 }
 
 /** Scopes with those they include; frozen, if they were. */

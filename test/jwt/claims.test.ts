@@ -1,9 +1,9 @@
 /** The rules about what a token says, apart from how the token came. */
 import { describe, expect, test } from 'vitest'
+import { deepFreeze } from '../../src/base/json.js'
 import { Problems } from '../../src/base/problems.js'
 import { readIssuerOptions } from '../../src/issuer/settings.js'
 import {
-  deepFreeze,
   readAudience,
   readScopes,
   requireAccessTokenClaims,
