@@ -30,6 +30,8 @@ export {
   Unavailable
 } from './errors/errors.js'
 export type { LimitReason, ProofReason, RequestReason, TokenReason } from './errors/reasons.js'
+export type { ExchangeEvent } from './http/exchange.js'
+export type { HttpDispatcher, HttpOptions } from './http/settings.js'
 export {
   bearerToken,
   clientSecretBasic,
@@ -72,7 +74,7 @@ export type { TransmitterOptions } from './receivers/transmitters.js'
 export type { ChannelHealth } from './revocation/fan-out.js'
 export { type RevocationStats, RevocationsFull } from './revocation/revocations.js'
 export type { StatusListStats } from './revocation/status-list.js'
-export type { AccessEvent, Decision, ExchangeEvent, RefusalEvent, WarningEvent } from './server/diagnostics.js'
+export type { AccessEvent, Decision, RefusalEvent, WarningEvent } from './server/diagnostics.js'
 export type { Health, ResourceServer, SharedHealth, Stats } from './server/interface.js'
 export type {
   ClaimPlace,
@@ -80,8 +82,6 @@ export type {
   ClientCertificateOptions,
   DecryptionKey,
   DpopOptions,
-  HttpDispatcher,
-  HttpOptions,
   IntrospectionDialect,
   IntrospectionOptions,
   IssuerOptions,

@@ -4,7 +4,7 @@
  */
 import { ResourceServerError, Unavailable } from '../errors/errors.js'
 import { type Answer, createHttp, type Exchange, type Http } from '../http/exchange.js'
-import type { HttpSettings } from '../server/settings.js'
+import type { HttpSettings } from '../http/settings.js'
 import { causeOf, certificateRemedy } from './causes.js'
 
 export interface Asking {

@@ -1,6 +1,6 @@
 /** What is written to a person or to a program: text of a terminal, in colour where somebody looks at it, or JSON. */
 import { styleText } from 'node:util'
-import type { HttpOptions } from '../server/options.js'
+import type { HttpOptions } from '../http/settings.js'
 
 /** A terminal, or what stands for one. */
 export interface Terminal {

@@ -11,15 +11,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, inflate, inflateRaw } from 'node:zlib'
 import { type Dependency, Misconfigured, Outage, RateLimited, Unavailable } from '../errors/errors.js'
-import type { ExchangeEvent } from '../server/diagnostics.js'
-import type { HttpSettings } from '../server/settings.js'
 import { createProxied, ProxyFailure, unusedProxy } from './proxy.js'
 import { lookupPublic, NotPublic, requirePublicHost } from './public-addresses.js'
+import type { HttpSettings } from './settings.js'
 
 /** Maximum bytes of a body, as sent and as decoded; a longer one is a failure. */
 const MAX_BODY = 256 * 1024
+
 /** Maximum content codings that one body may have. */
 const MAX_CODINGS = 2
+
 /** Seconds before the retry, when nothing says otherwise: this much and up to twice. */
 const RETRY_DELAY = 0.15
 
@@ -337,4 +338,21 @@ function readRetryAfter(value: string | string[] | undefined): number | undefine
   if (/^\d{1,9}$/.test(text)) return Number(text)
   const date = Date.parse(text)
   return Number.isNaN(date) ? undefined : Math.max(0, (date - Date.now()) / 1000)
+}
+
+/** One attempt: a request and its answer, or the lack of one. */
+export interface ExchangeEvent {
+  readonly resource: string
+  readonly dependency: Dependency
+  readonly method: 'GET' | 'POST'
+  /** Where to: host and port. */
+  readonly host: string
+  /** HTTP status; undefined where none came. */
+  readonly status: number | undefined
+  /** What went wrong, in words that follow the host; undefined for an answer that can be used. */
+  readonly failure: string | undefined
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number
+  /** Milliseconds. */
+  readonly duration: number
 }

@@ -10,7 +10,8 @@
  * | `oauth-resource-server:warning` | `{ resource, issuer, message }`: something an operator should look at |
  */
 import { type Channel, channel } from 'node:diagnostics_channel'
-import type { Dependency, ResourceServerError } from '../errors/errors.js'
+import type { ResourceServerError } from '../errors/errors.js'
+import type { ExchangeEvent } from '../http/exchange.js'
 import type { Access, ResourceRequest, Scheme } from '../types.js'
 
 /** What a decision was about. Getters of a prototype: a message that is printed, copied or written as JSON is without them. */
@@ -39,23 +40,6 @@ export interface WarningEvent {
   readonly resource: string
   readonly issuer: string
   readonly message: string
-}
-
-/** One attempt: a request and its answer, or the lack of one. */
-export interface ExchangeEvent {
-  readonly resource: string
-  readonly dependency: Dependency
-  readonly method: 'GET' | 'POST'
-  /** Where to: host and port. */
-  readonly host: string
-  /** HTTP status; undefined where none came. */
-  readonly status: number | undefined
-  /** What went wrong, in words that follow the host; undefined for an answer that can be used. */
-  readonly failure: string | undefined
-  /** Milliseconds since the epoch. */
-  readonly startedAt: number
-  /** Milliseconds. */
-  readonly duration: number
 }
 
 export interface Events {

@@ -1,5 +1,6 @@
 /** What a user may configure: types of options, and nothing else. Defaults and checks are in `settings.ts` and `settings.ts`. */
 import type { KeyObject } from 'node:crypto'
+import type { HttpOptions } from '../http/settings.js'
 import type {
   Awaitable,
   Cache,
@@ -138,36 +139,6 @@ export interface IssuerOptions {
 export type IssuerResolver = (
   unverifiedIssuer: string | undefined
 ) => Awaitable<string | IssuerOptions | null | undefined>
-
-/** What `http` needs of an undici `Dispatcher`, by shape, so that any version of it fits. */
-export interface HttpDispatcher {
-  request(options: never): Promise<unknown>
-}
-
-/** How authorization servers are reached. What they answer is read up to 256 KiB; redirects are not followed. */
-export interface HttpOptions {
-  /** An undici `Agent`, `Pool`, `ProxyAgent` or `MockAgent` of yours: for a private CA, a proxy, a test. It is not closed by `close()`. */
-  readonly dispatcher?: HttpDispatcher
-  /** Seconds one attempt may take, from connect to the last byte. Default 3. */
-  readonly timeout?: number
-  /** Seconds all attempts may take together. Default 5. */
-  readonly deadline?: number
-  /** Connect to no address that is private, local or reserved, whatever name has it: where the names of issuers come from elsewhere. Not together with `dispatcher`. Default false; with an issuer resolver, leaving it out is a warning at start. */
-  readonly publicAddressesOnly?: boolean
-  /**
-   * Hosts that are asked over plain http, each exactly as `host:port`: an authorization server in a network that you trust,
-   * `keycloak:8080`. Tokens, keys and client secrets travel in clear there, which is a warning at start. Not together with
-   * `publicAddressesOnly`. Default: none; http is accepted for loopback only.
-   */
-  readonly insecureHosts?: readonly string[]
-  /**
-   * A proxy on the way out: its URL, `http://user:password@proxy.internal:3128`; or `'environment'` for `HTTPS_PROXY`,
-   * `HTTP_PROXY` and `NO_PROXY` as undici reads them, lower case first, with HTTP_PROXY for https too if HTTPS_PROXY is unset.
-   * It is asked by CONNECT, for plain http too; loopback is never asked through it. Not together with `dispatcher` or
-   * `publicAddressesOnly`. Default: none, whatever the environment has.
-   */
-  readonly proxy?: string
-}
 
 /** DPoP (RFC 9449). */
 export interface DpopOptions {

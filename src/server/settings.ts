@@ -2,18 +2,16 @@
  * Options → frozen settings: every default, every unit, every error of configuration. All problems are reported at
  * once, in one TypeError that names the option, what it holds and what to do. Nothing is fetched here.
  */
-
 import { Problems } from '../base/problems.js'
-import { type InsecureHosts, isHostAndPort, NO_HOSTS } from '../base/reach.js'
 import { readSenderSettings, type SenderSettings } from '../confirmation/settings.js'
 import { isQuotable, isScopeToken } from '../errors/challenge.js'
-import { problemOfProxy, proxiesOfEnvironment } from '../http/proxy.js'
+import { type HttpSettings, insecureHostsOf, readHttp } from '../http/settings.js'
 import { type IssuerSettings, type Means, readIssuerOptions } from '../issuer/settings.js'
 import { type DecryptionKeySettings, readDecryptionKeys } from '../jwt/decryption.js'
 import { type RevocationSettings, readRevocation } from '../revocation/settings.js'
 import { createShared, readShared, type Shared } from '../sharing/shared.js'
 import type { Check } from '../types.js'
-import type { HttpOptions, IssuerResolver, ResourceServerOptions } from './options.js'
+import type { IssuerResolver, ResourceServerOptions } from './options.js'
 
 export interface Settings {
   readonly resource: string
@@ -41,18 +39,6 @@ export interface Settings {
   readonly decryptionKeys: readonly DecryptionKeySettings[]
   readonly revocation: RevocationSettings
   readonly shared: Shared | undefined
-}
-
-export interface HttpSettings {
-  readonly dispatcher: HttpOptions['dispatcher']
-  /** Seconds. */
-  readonly timeout: number
-  /** Seconds. */
-  readonly deadline: number
-  readonly publicAddressesOnly?: boolean
-  readonly insecureHosts?: InsecureHosts
-  /** `'environment'`, or a URL that may hold a password. */
-  readonly proxy?: string | undefined
 }
 
 const OPTIONS: Readonly<Record<keyof ResourceServerOptions, true>> = {
@@ -282,12 +268,14 @@ const OWN_MEMBERS: Readonly<Record<string, string>> = {
   dpop_bound_access_tokens_required: 'it is the option `requireSenderConstrained`',
   tls_client_certificate_bound_access_tokens: 'it is the option `requireSenderConstrained`'
 }
+
 const LISTS = [
   'authorization_servers',
   'scopes_supported',
   'resource_signing_alg_values_supported',
   'authorization_details_types_supported'
 ]
+
 const URLS = ['jwks_uri', 'resource_documentation', 'resource_policy_uri', 'resource_tos_uri']
 
 function readMetadata(metadata: unknown, problems: Problems): Settings['metadata'] {
@@ -337,85 +325,4 @@ function readSignedMetadata(jwt: unknown, problems: Problems): void {
   } catch {
     problems.add(where, 'is not a JWT', 'give the compact serialization (RFC 9728 §2.2)')
   }
-}
-
-const HTTP_OPTIONS: Readonly<Record<keyof HttpOptions, true>> = {
-  dispatcher: true,
-  timeout: true,
-  deadline: true,
-  publicAddressesOnly: true,
-  insecureHosts: true,
-  proxy: true
-}
-
-/** No message shows the value, which may hold a password. */
-function readProxy({ proxy, dispatcher, publicAddressesOnly }: HttpOptions, problems: Problems): string | undefined {
-  if (proxy === undefined) return undefined
-  const option = 'http.proxy'
-  const cure = "write 'environment', or an origin such as http://user:password@proxy.internal:3128"
-  const problem = typeof proxy === 'string' ? proxy !== 'environment' && problemOfProxy(proxy) : 'is not a text'
-  if (problem) problems.add(option, problem, cure)
-  const wrong = proxy === 'environment' ? proxiesOfEnvironment().filter((one) => one.problem !== undefined) : []
-  for (const one of wrong)
-    problems.add(
-      option,
-      `is 'environment', and the variable ${one.name} ${one.problem}`,
-      'write an origin there, such as http://proxy.internal:3128'
-    )
-  if (dispatcher !== undefined)
-    problems.add(option, 'contradicts `http.dispatcher`, which makes the connections', 'leave one of them out')
-  if (publicAddressesOnly)
-    problems.add(
-      option,
-      'contradicts `http.publicAddressesOnly`: the proxy looks names up, and connects to whatever they mean there',
-      'leave one of them out'
-    )
-  return proxy
-}
-
-function readInsecureHosts(value: unknown, problems: Problems): InsecureHosts {
-  if (value === undefined) return NO_HOSTS
-  const option = 'http.insecureHosts'
-  const list = problems.arrayOf<string>(value, option, 'string') ?? []
-  if (Array.isArray(value) && value.length === 0) problems.add(option, 'is empty', 'name at least one, or leave it out')
-  const cure =
-    "write each as 'keycloak:8080', a name or an address in lower case with its port: no scheme, path, user name, wildcard or range"
-  for (const one of list) if (!isHostAndPort(one)) problems.addValue(option, one, cure, 'holds')
-  return insecureHostsOf(value)
-}
-
-function insecureHostsOf(value: unknown): InsecureHosts {
-  return Array.isArray(value) ? new Set(value.filter((one) => typeof one === 'string' && isHostAndPort(one))) : NO_HOSTS
-}
-
-function readHttp(http: unknown, problems: Problems): HttpSettings {
-  const empty: HttpOptions = {}
-  const options = problems.object(http, 'http') ? (http as HttpOptions) : empty
-  problems.unknownKeys(options, 'http.', Object.keys(HTTP_OPTIONS))
-  if (options.dispatcher !== undefined && typeof options.dispatcher?.request !== 'function') {
-    problems.add('http.dispatcher', 'is not an undici Dispatcher', 'pass a new Agent(…) of undici, or leave it out')
-  }
-  const publicAddressesOnly =
-    problems.optional<boolean>(options.publicAddressesOnly, 'http.publicAddressesOnly', 'boolean') ?? false
-  if (publicAddressesOnly && options.dispatcher !== undefined)
-    problems.add(
-      'http.publicAddressesOnly',
-      'has no say over `http.dispatcher`, which makes the connections',
-      'leave one of them out'
-    )
-  const insecureHosts = readInsecureHosts(options.insecureHosts, problems)
-  if (publicAddressesOnly && insecureHosts.size > 0)
-    problems.add(
-      'http.insecureHosts',
-      'contradicts `http.publicAddressesOnly`: hosts for plain http have private addresses, which it connects to at no time',
-      'leave one of them out'
-    )
-  return Object.freeze({
-    dispatcher: options.dispatcher,
-    publicAddressesOnly,
-    insecureHosts,
-    proxy: readProxy(options, problems),
-    timeout: problems.number(options.timeout, 'http.timeout', { default: 3, min: 0.01, max: 60, unit: 'seconds' }),
-    deadline: problems.number(options.deadline, 'http.deadline', { default: 5, min: 0.01, max: 120, unit: 'seconds' })
-  })
 }
