@@ -90,7 +90,6 @@ export type {
   KeyManagementAlgorithm,
   ResourceServerOptions,
   RevocationOptions,
-  SharedOptions,
   StatusListOptions
 } from './server/options.js'
 export type { MetadataAnswer, ProtectedResourceMetadata } from './server/protected-resource.js'
@@ -101,15 +100,15 @@ export {
   type OnceStoreStats,
   OwnerQuotaExceeded
 } from './sharing/memory-once-store.js'
+export type { SharedOptions } from './sharing/settings.js'
 export type { SharedStats } from './sharing/shared.js'
+export type { Cache, Channel, OnceStore } from './sharing/stores.js'
 export type {
   Access,
   AccessToken,
   AuthenticationRequirement,
   AuthorizationServerMetadata,
   Awaitable,
-  Cache,
-  Channel,
   Check,
   CheckContext,
   Claims,
@@ -119,7 +118,6 @@ export type {
   Granted,
   HeaderFields,
   JsonWebKeySet,
-  OnceStore,
   Protection,
   Requirement,
   ResourceRequest,

@@ -12,7 +12,8 @@ import { decodeObject, isCanonical, isMediaType, splitJws, type UnverifiedJws } 
 import { importPublicKey, isPrivate, sha256, thumbprint } from '../jwt/key-set.js'
 import type { VerifySignature } from '../jwt/verify-signature.js'
 import { isOwnerQuotaExceeded } from '../sharing/memory-once-store.js'
-import type { Awaitable, Claims, OnceStore, SignatureAlgorithm } from '../types.js'
+import type { OnceStore } from '../sharing/stores.js'
+import type { Awaitable, Claims, SignatureAlgorithm } from '../types.js'
 import { createNonces, NONCE_LIFETIME, type Nonces } from './nonce.js'
 import { isTargetUri } from './target-uri.js'
 

@@ -1,17 +1,9 @@
 /** What a user may configure: types of options, and nothing else. Defaults and checks are in `settings.ts` and `settings.ts`. */
 import type { KeyObject } from 'node:crypto'
 import type { HttpOptions } from '../http/settings.js'
-import type {
-  Awaitable,
-  Cache,
-  Channel,
-  Check,
-  Claims,
-  ClientAuth,
-  JsonWebKeySet,
-  OnceStore,
-  SignatureAlgorithm
-} from '../types.js'
+import type { SharedOptions } from '../sharing/settings.js'
+import type { OnceStore } from '../sharing/stores.js'
+import type { Awaitable, Check, Claims, ClientAuth, JsonWebKeySet, SignatureAlgorithm } from '../types.js'
 
 /** Introspection of opaque tokens at one issuer (RFC 7662). */
 export interface IntrospectionOptions {
@@ -191,16 +183,6 @@ export type KeyManagementAlgorithm =
   | 'ECDH-ES+A128KW'
   | 'ECDH-ES+A192KW'
   | 'ECDH-ES+A256KW'
-
-/** What the processes of one API share, so that they act as one. */
-export interface SharedOptions {
-  /** Where they share it: `redisStore(client)`. Of it come the answers of introspection, snapshots of metadata and keys, used DPoP proofs (`dpop.replayStore`) and whose turn it is to ask for keys again. */
-  readonly store: Cache & OnceStore
-  /** A random text of at least 32 characters, the same in every process. All that leaves a process is encrypted and authenticated with keys derived from it; DPoP nonces too are made with one (`dpop.nonceSecret`). A second one, the one before, is still accepted. */
-  readonly secret: string | readonly [current: string, previous: string]
-  /** Tells the other processes of revocations: `redisChannel(publisher, subscriber)`. Default: each process has its own. */
-  readonly channel?: Channel
-}
 
 /** What `api.revoke()` remembers. */
 export interface RevocationOptions {

@@ -9,7 +9,8 @@ import { type HttpSettings, insecureHostsOf, readHttp } from '../http/settings.j
 import { type IssuerSettings, type Means, readIssuerOptions } from '../issuer/settings.js'
 import { type DecryptionKeySettings, readDecryptionKeys } from '../jwt/decryption.js'
 import { type RevocationSettings, readRevocation } from '../revocation/settings.js'
-import { createShared, readShared, type Shared } from '../sharing/shared.js'
+import { readShared } from '../sharing/settings.js'
+import { createShared, type Shared } from '../sharing/shared.js'
 import type { Check } from '../types.js'
 import type { IssuerResolver, ResourceServerOptions } from './options.js'
 

@@ -2,7 +2,7 @@
  * What must be known by every process that shares a duty. Here is the memory of one process; another
  * {@link OnceStore} stands for a fleet.
  */
-import type { OnceStore } from '../types.js'
+import type { OnceStore } from './stores.js'
 
 /** Bounds of a `memoryOnceStore()`. When it is full it throws: an entry forgotten early could be used twice. */
 export interface MemoryOnceStoreOptions {

@@ -8,12 +8,12 @@
  *
  * Does NOT know what is kept, and does NOT hide how much, how often, or under which purpose.
  */
-import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto'
 import { withDeadline } from '../base/awaitable.js'
-import type { Problems } from '../base/problems.js'
-import type { SharedOptions } from '../server/options.js'
-import type { Awaitable, Cache, Channel, OnceStore } from '../types.js'
+import type { Awaitable } from '../types.js'
+import { createEnvelope, derive, type Envelope, MAX_VALUE_LENGTH } from './envelope.js'
 import { isOwnerQuotaExceeded } from './memory-once-store.js'
+import type { SharedSettings } from './settings.js'
+import type { Channel, OnceStore } from './stores.js'
 
 /** A cache for one purpose. Neither function throws. */
 interface SharedCache {
@@ -54,69 +54,17 @@ export interface SealedChannel extends Channel {
   subscribe(listener: (message: string) => void, strange?: () => void): Awaitable<() => unknown>
 }
 
-export interface SharedSettings {
-  readonly store: Cache & OnceStore
-  /** The first one writes. */
-  readonly secrets: readonly string[]
-  readonly channel: Channel | undefined
-}
-
-const OPTIONS: Readonly<Record<keyof SharedOptions, true>> = { store: true, secret: true, channel: true }
-const MIN_SECRET_LENGTH = 32
-
 /** Seconds that the store may take for what can be had elsewhere … */
 const DEADLINE = 0.25
+
 /** … and for what cannot. */
 const REPLAY_DEADLINE = 1
+
 /** Failures in a row after which it is left alone … */
 const MAX_FAILURES = 3
+
 /** … for so many seconds. */
 const PAUSE = 1
-/** Characters of a value; more is neither written nor read. */
-const MAX_VALUE_LENGTH = 512 * 1024
-
-/** First byte of a value. Another format gets another one, so that releases that run side by side ignore each other's. */
-const VERSION = 1
-const NONCE_BYTES = 12
-const TAG_BYTES = 16
-const CIPHER = 'aes-256-gcm'
-
-export function readShared(value: unknown, problems: Problems): SharedSettings | undefined {
-  if (value === undefined || !problems.object(value, 'shared')) return undefined
-  problems.unknownKeys(value, 'shared.', Object.keys(OPTIONS))
-  const { store, secret, channel } = value as unknown as Partial<SharedOptions>
-  requireFunctions(store, 'shared.store', ['get', 'set', 'delete', 'add'], 'pass redisStore(client)', problems)
-  if (channel !== undefined)
-    requireFunctions(
-      channel,
-      'shared.channel',
-      ['publish', 'subscribe'],
-      'pass redisChannel(publisher, subscriber)',
-      problems
-    )
-  const list: readonly unknown[] = Array.isArray(secret) ? secret : [secret]
-  const secrets = list.filter((one) => typeof one === 'string' && one.length >= MIN_SECRET_LENGTH) as string[]
-  // Says nothing of what it holds.
-  if (secrets.length !== list.length || secrets.length < 1 || secrets.length > 2)
-    problems.add(
-      'shared.secret',
-      'is not one or two secrets',
-      `give a random text of at least ${MIN_SECRET_LENGTH} characters, or [current, previous]`
-    )
-  return Object.freeze({ store: store as SharedOptions['store'], secrets: Object.freeze(secrets), channel })
-}
-
-function requireFunctions(
-  value: unknown,
-  option: string,
-  names: readonly string[],
-  cure: string,
-  problems: Problems
-): void {
-  const missing = names.filter((name) => typeof (value as Record<string, unknown> | null)?.[name] !== 'function')
-  if (value === undefined || value === null || typeof value !== 'object') problems.add(option, 'is no store', cure)
-  else if (missing.length > 0) problems.add(option, `has no function \`${missing.join('`, `')}\``, cure)
-}
 
 /** @param now seconds, for the pause */
 export function createShared({ store, secrets, channel }: SharedSettings, now: () => number): Shared {
@@ -238,66 +186,9 @@ function createGate(now: () => number, deadline: number): Gate {
   }
 }
 
-/** Names and values under one secret. */
-interface Envelope {
-  /** `purpose:MAC`: what the store may know of what a value is about. */
-  name(purpose: string, parts: readonly string[]): string
-  /** The MAC alone: 43 characters of base64url. */
-  mac(purpose: string, parts: readonly string[]): string
-  /** The value as text, good under this name only. */
-  seal(name: string, value: string): string
-  /** undefined for what `seal` did not make for this name, with this secret, in this format. */
-  open(name: string, sealed: string): string | undefined
-}
-
-function createEnvelope(secret: string): Envelope {
-  const naming = derive(secret, 'name')
-  const sealing = derive(secret, 'value')
-  // A key for each name: a random nonce could otherwise come twice in the life of a secret (SP 800-38D §8.3).
-  const keyOf = (name: string): Buffer => createHmac('sha256', sealing).update(name).digest()
-  const header = (name: string): Buffer => Buffer.concat([Buffer.of(VERSION), Buffer.from(name)])
-  const mac = (purpose: string, parts: readonly string[]): string =>
-    createHmac('sha256', naming)
-      .update(JSON.stringify([purpose, ...parts]))
-      .digest('base64url')
-  return {
-    name: (purpose, parts) => `${purpose}:${mac(purpose, parts)}`,
-    mac,
-    seal: (name, value) => {
-      const nonce = randomBytes(NONCE_BYTES)
-      const cipher = createCipheriv(CIPHER, keyOf(name), nonce, { authTagLength: TAG_BYTES }).setAAD(header(name))
-      const text = Buffer.concat([cipher.update(value, 'utf8'), cipher.final()])
-      return Buffer.concat([Buffer.of(VERSION), nonce, text, cipher.getAuthTag()]).toString('base64url')
-    },
-    open: (name, sealed) => {
-      // Base64url and a nonce make it longer than what it holds, which UTF-8 may have done before.
-      if (sealed.length > MAX_VALUE_LENGTH * 5) return undefined
-      const bytes = Buffer.from(sealed, 'base64url')
-      if (bytes[0] !== VERSION || bytes.length < 1 + NONCE_BYTES + TAG_BYTES) return undefined
-      const nonce = bytes.subarray(1, 1 + NONCE_BYTES)
-      try {
-        const decipher = createDecipheriv(CIPHER, keyOf(name), nonce, { authTagLength: TAG_BYTES })
-          .setAAD(header(name))
-          .setAuthTag(bytes.subarray(-TAG_BYTES))
-        return Buffer.concat([
-          decipher.update(bytes.subarray(1 + NONCE_BYTES, -TAG_BYTES)),
-          decipher.final()
-        ]).toString()
-      } catch {
-        return undefined
-      }
-    }
-  }
-}
-
-/** Whoever gets hold of one of these keys knows neither the secret nor another key. */
-function derive(secret: string, use: string): Uint8Array {
-  return new Uint8Array(hkdfSync('sha256', secret, 'oauth-resource-server', use, 32))
-}
-
 const MESSAGE = 'channel'
 
-function sealed(channel: Channel, envelopes: readonly Envelope[]): SealedChannel {
+export function sealed(channel: Channel, envelopes: readonly Envelope[]): SealedChannel {
   return {
     publish: (message) => channel.publish((envelopes[0] as Envelope).seal(MESSAGE, message)),
     subscribe: (listener, strange) =>

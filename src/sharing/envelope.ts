@@ -1,0 +1,73 @@
+/** Encrypts what goes into a shared store, with a key derived from `shared.secret`. A value that fails to decrypt (wrong
+ * key, altered, truncated, renamed, other format) counts as missing.
+ */
+import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto'
+
+/** Characters of a value; more is neither written nor read. */
+export const MAX_VALUE_LENGTH: number = 512 * 1024
+
+/** First byte of a value. Another format gets another one, so that releases that run side by side ignore each other's. */
+const VERSION = 1
+
+const NONCE_BYTES = 12
+
+const TAG_BYTES = 16
+
+const CIPHER = 'aes-256-gcm'
+
+/** Names and values under one secret. */
+export interface Envelope {
+  /** `purpose:MAC`: what the store may know of what a value is about. */
+  name(purpose: string, parts: readonly string[]): string
+  /** The MAC alone: 43 characters of base64url. */
+  mac(purpose: string, parts: readonly string[]): string
+  /** The value as text, good under this name only. */
+  seal(name: string, value: string): string
+  /** undefined for what `seal` did not make for this name, with this secret, in this format. */
+  open(name: string, sealed: string): string | undefined
+}
+
+export function createEnvelope(secret: string): Envelope {
+  const naming = derive(secret, 'name')
+  const sealing = derive(secret, 'value')
+  // A key for each name: a random nonce could otherwise come twice in the life of a secret (SP 800-38D §8.3).
+  const keyOf = (name: string): Buffer => createHmac('sha256', sealing).update(name).digest()
+  const header = (name: string): Buffer => Buffer.concat([Buffer.of(VERSION), Buffer.from(name)])
+  const mac = (purpose: string, parts: readonly string[]): string =>
+    createHmac('sha256', naming)
+      .update(JSON.stringify([purpose, ...parts]))
+      .digest('base64url')
+  return {
+    name: (purpose, parts) => `${purpose}:${mac(purpose, parts)}`,
+    mac,
+    seal: (name, value) => {
+      const nonce = randomBytes(NONCE_BYTES)
+      const cipher = createCipheriv(CIPHER, keyOf(name), nonce, { authTagLength: TAG_BYTES }).setAAD(header(name))
+      const text = Buffer.concat([cipher.update(value, 'utf8'), cipher.final()])
+      return Buffer.concat([Buffer.of(VERSION), nonce, text, cipher.getAuthTag()]).toString('base64url')
+    },
+    open: (name, sealed) => {
+      // Base64url and a nonce make it longer than what it holds, which UTF-8 may have done before.
+      if (sealed.length > MAX_VALUE_LENGTH * 5) return undefined
+      const bytes = Buffer.from(sealed, 'base64url')
+      if (bytes[0] !== VERSION || bytes.length < 1 + NONCE_BYTES + TAG_BYTES) return undefined
+      const nonce = bytes.subarray(1, 1 + NONCE_BYTES)
+      try {
+        const decipher = createDecipheriv(CIPHER, keyOf(name), nonce, { authTagLength: TAG_BYTES })
+          .setAAD(header(name))
+          .setAuthTag(bytes.subarray(-TAG_BYTES))
+        return Buffer.concat([
+          decipher.update(bytes.subarray(1 + NONCE_BYTES, -TAG_BYTES)),
+          decipher.final()
+        ]).toString()
+      } catch {
+        return undefined
+      }
+    }
+  }
+}
+
+/** Whoever gets hold of one of these keys knows neither the secret nor another key. */
+export function derive(secret: string, use: string): Uint8Array {
+  return new Uint8Array(hkdfSync('sha256', secret, 'oauth-resource-server', use, 32))
+}
