@@ -41,6 +41,10 @@ export {
   tlsClientAuth
 } from './issuer/client-auth.js'
 export type { DocumentHealth, IssuerHealth } from './issuer/issuer.js'
+export type { SignatureAlgorithm } from './jwt/algorithms.js'
+export type { ClaimPlace, ClaimPlaces } from './jwt/claim-places.js'
+export type { DecryptionKey, KeyManagementAlgorithm } from './jwt/decryption-keys.js'
+export type { JsonWebKeySet } from './jwt/key-set.js'
 export {
   type AuthorizationDetail,
   anyRole,
@@ -77,17 +81,13 @@ export type { StatusListStats } from './revocation/status-list.js'
 export type { AccessEvent, Decision, RefusalEvent, WarningEvent } from './server/diagnostics.js'
 export type { Health, ResourceServer, SharedHealth, Stats } from './server/interface.js'
 export type {
-  ClaimPlace,
-  ClaimPlaces,
   ClientCertificateOptions,
-  DecryptionKey,
   DpopOptions,
   IntrospectionDialect,
   IntrospectionOptions,
   IssuerOptions,
   IssuerResolver,
   JwksAuth,
-  KeyManagementAlgorithm,
   ResourceServerOptions,
   RevocationOptions,
   StatusListOptions
@@ -117,12 +117,10 @@ export type {
   Credentials,
   Granted,
   HeaderFields,
-  JsonWebKeySet,
   Protection,
   Requirement,
   ResourceRequest,
   Revocation,
   Scheme,
-  SignatureAlgorithm,
   Waiver
 } from './types.js'

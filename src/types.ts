@@ -202,25 +202,6 @@ export interface Protection<A extends Access | undefined = Access> {
   readonly headers: HeaderFields
 }
 
-/** A JSON Web Key Set as published (RFC 7517 §5). */
-export interface JsonWebKeySet {
-  readonly keys: readonly Readonly<Record<string, unknown>>[]
-}
-
-/** Algorithms a token may be signed with. `none` and the symmetric ones cannot be named. */
-export type SignatureAlgorithm =
-  | 'RS256'
-  | 'RS384'
-  | 'RS512'
-  | 'PS256'
-  | 'PS384'
-  | 'PS512'
-  | 'ES256'
-  | 'ES384'
-  | 'ES512'
-  | 'EdDSA'
-  | 'Ed25519'
-
 /** The members of authorization server metadata that a resource server reads (RFC 8414 §2), plus others that are texts, lists of texts or objects of texts, up to about 64 KiB. */
 export interface AuthorizationServerMetadata {
   readonly issuer: string

@@ -2,11 +2,12 @@
 import { randomBytes } from 'node:crypto'
 import { BlockList } from 'node:net'
 import type { Problems } from '../base/problems.js'
+import type { SignatureAlgorithm } from '../jwt/algorithms.js'
 import { SIGNATURE_ALGORITHMS } from '../jwt/algorithms.js'
 import type { ClientCertificateOptions, DpopOptions, ResourceServerOptions } from '../server/options.js'
 import { memoryOnceStore } from '../sharing/memory-once-store.js'
 import type { Shared } from '../sharing/shared.js'
-import type { Scheme, SignatureAlgorithm } from '../types.js'
+import type { Scheme } from '../types.js'
 import { type CertificateSource, clientCert, readAddresses } from './certificate.js'
 import type { DpopSettings } from './dpop.js'
 

@@ -1,12 +1,12 @@
 /** One entry of `issuers` → frozen settings. Also what an issuer resolver answers goes through here. */
-
 import { isHttp } from '../base/place.js'
 import { Problems } from '../base/problems.js'
 import { type InsecureHosts, NO_HOSTS } from '../base/reach.js'
+import type { SignatureAlgorithm } from '../jwt/algorithms.js'
 import { SIGNATURE_ALGORITHMS } from '../jwt/algorithms.js'
+import type { ClaimPlace, Places } from '../jwt/claim-places.js'
 import { type KeySet, readKeySet } from '../jwt/key-set.js'
-import type { ClaimPlace, IssuerOptions, JwksAuth, StatusListOptions } from '../server/options.js'
-import type { SignatureAlgorithm } from '../types.js'
+import type { IssuerOptions, JwksAuth, StatusListOptions } from '../server/options.js'
 import { type IntrospectionSettings, type Means, readIntrospection } from './introspection-settings.js'
 
 export type { IntrospectionSettings, Means } from './introspection-settings.js'
@@ -48,9 +48,6 @@ export interface IssuerSettings {
   /** undefined: the claim `status` is not read. */
   readonly statusList: StatusListSettings | undefined
 }
-
-/** Alternatives, of which the first that says something counts; or places that are read together. */
-export type Places = readonly ClaimPlace[] | { readonly all: readonly ClaimPlace[] }
 
 export interface StatusListSettings {
   /** As `URL.origin` writes them. */

@@ -6,9 +6,10 @@
  */
 import type { Memo } from '../base/cache.js'
 import { InvalidToken } from '../errors/errors.js'
-import type { IssuerSettings, Places } from '../issuer/settings.js'
-import type { ClaimPlace } from '../server/options.js'
+import type { IssuerSettings } from '../issuer/settings.js'
 import type { Claims } from '../types.js'
+import type { ClaimPlace, Places } from './claim-places.js'
+import { listOf, nameOf, valueAt } from './claim-places.js'
 
 /** Seconds that `iat` may lie ahead: a clock that far off should be noticed, not worked around. */
 const MAX_IAT_AHEAD = 60
@@ -362,39 +363,6 @@ function isNotEmpty(text: string): boolean {
 /** A list of its own, each once. */
 function distinct(list: readonly string[]): readonly string[] {
   return [...new Set(list)]
-}
-
-/** Places as a list, however they are read. */
-function listOf(places: Places): readonly ClaimPlace[] {
-  return 'all' in places ? places.all : places
-}
-
-/** A place as messages name it: `realm_access.roles`. */
-function nameOf(place: ClaimPlace): string {
-  return typeof place === 'string' ? place : place.join('.')
-}
-
-/**
- * The value at a place, or undefined. Own members only: `constructor` or `__proto__` finds nothing that the token lacks.
- *
- * @throws {InvalidToken} a member on the path that is not an object, unless it says nothing
- */
-function valueAt(claims: Claims, place: ClaimPlace): unknown {
-  if (typeof place === 'string') return Object.hasOwn(claims, place) ? claims[place] : undefined
-  let value: unknown = claims
-  for (let i = 0; i < place.length; i++) {
-    if (isAbsent(value)) return undefined
-    if (typeof value !== 'object' || Array.isArray(value))
-      throw new InvalidToken('claim', { expected: `${nameOf(place.slice(0, i))}: an object`, received: value })
-    const name = place[i] as string
-    value = Object.hasOwn(value as object, name) ? (value as Claims)[name] : undefined
-  }
-  return value
-}
-
-/** Whether claims have nothing at any of these places: an empty text there is an empty list. */
-export function isSilentAt(claims: Claims, places: Places): boolean {
-  return listOf(places).every((place) => (valueAt(claims, place) ?? null) === null)
 }
 
 /** Reads one value. @param known see {@link readScopes} */

@@ -6,29 +6,39 @@
  * Does NOT fetch, and does NOT decide when a set is too old.
  */
 import { createPublicKey, hash, type JsonWebKeyInput, type KeyObject } from 'node:crypto'
-import type { JsonWebKeySet, SignatureAlgorithm } from '../types.js'
+import type { SignatureAlgorithm } from './algorithms.js'
 import { algorithmsFor, createSignatureKey, type SignatureKey } from './algorithms.js'
 
 /** Keys of one set that are read; a longer list is refused whole. */
 export const MAX_KEYS = 100
+
 /** A key identifier beyond this many characters is no key of ours. */
 export const MAX_KID_LENGTH = 256
+
 /** Maximum keys tried for one token: of one `kid`, or of those that fit a token without `kid`. */
 const MAX_CANDIDATES = 4
+
 /** Maximum imported keys of one set: an imported key takes about ten times the memory of its text. */
 export const MAX_IMPORTED = 32
+
 /** Bytes that a published key takes beside its text and twice its name: objects, places in maps, a fingerprint (measured). */
 const KEY_OVERHEAD = 1000
+
 /** Bytes of an imported key, and for each character of its text (measured with RSA-8192 that have verified a signature). */
 const IMPORTED_OVERHEAD = 4096
+
 const IMPORTED_PER_CHARACTER = 6
+
 const MIN_RSA_BITS = 2048
+
 /** A check with an 8192-bit key already takes ten times that of a 2048-bit one. */
 const MAX_RSA_BITS = 8192
+
 /** A longer exponent makes every check as slow as a signature. */
 const MAX_EXPONENT_BYTES = 4
 
 const NO_KEYS: readonly SignatureKey[] = Object.freeze([])
+
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
 
 /** One published key, as text until a token names it. */
@@ -399,4 +409,9 @@ function isRoca(bytes: Buffer): boolean {
     }
     return false
   })
+}
+
+/** A JSON Web Key Set as published (RFC 7517 §5). */
+export interface JsonWebKeySet {
+  readonly keys: readonly Readonly<Record<string, unknown>>[]
 }

@@ -10,7 +10,8 @@ import { withDeadline } from '../base/awaitable.js'
 import type { Watched } from '../documents/document.js'
 import { type Dated, isWithin } from '../documents/source.js'
 import { TooManyRequests, Unavailable } from '../errors/errors.js'
-import type { Awaitable, SignatureAlgorithm } from '../types.js'
+import type { Awaitable } from '../types.js'
+import type { SignatureAlgorithm } from './algorithms.js'
 import type { KeySet } from './key-set.js'
 
 /** Maximum looks in {@link PERIOD} seconds. */

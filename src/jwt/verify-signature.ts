@@ -9,7 +9,8 @@ import { verify } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 // Not the global one: whoever fakes that in his tests would have requests wait for ever.
 import { setImmediate } from 'node:timers'
-import { MAX_ECDSA, type SignatureKey, writeEcdsa } from './algorithms.js'
+import type { SignatureKey } from './algorithms.js'
+import { MAX_ECDSA, writeEcdsa } from './ecdsa.js'
 
 /**
  * True if the signature over `signingInput` is by this key.

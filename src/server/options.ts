@@ -1,9 +1,12 @@
 /** What a user may configure: types of options, and nothing else. Defaults and checks are in `settings.ts` and `settings.ts`. */
-import type { KeyObject } from 'node:crypto'
 import type { HttpOptions } from '../http/settings.js'
+import type { SignatureAlgorithm } from '../jwt/algorithms.js'
+import type { ClaimPlaces } from '../jwt/claim-places.js'
+import type { DecryptionKey } from '../jwt/decryption-keys.js'
+import type { JsonWebKeySet } from '../jwt/key-set.js'
 import type { SharedOptions } from '../sharing/settings.js'
 import type { OnceStore } from '../sharing/stores.js'
-import type { Awaitable, Check, Claims, ClientAuth, JsonWebKeySet, SignatureAlgorithm } from '../types.js'
+import type { Awaitable, Check, Claims, ClientAuth } from '../types.js'
 
 /** Introspection of opaque tokens at one issuer (RFC 7662). */
 export interface IntrospectionOptions {
@@ -57,15 +60,6 @@ export interface StatusListOptions {
 
 /** Where the credentials for a key endpoint come from: a function of yours that returns header fields by name, or a file that holds a bearer token of at most 16 KiB. */
 export type JwksAuth = (() => Awaitable<Readonly<Record<string, string>>>) | { readonly tokenFile: string }
-
-/** Where a claim is: its name, whatever characters it has (`https://example.com/roles`); or its path, a name for each level: `['realm_access', 'roles']`. */
-export type ClaimPlace = string | readonly string[]
-
-/**
- * Where scopes or roles are: the name of one claim; a list of alternatives, of which the first that is neither missing nor
- * null counts; or `{ all: […] }`, places that are read together. A list within a list is a path: own members of objects only.
- */
-export type ClaimPlaces = string | readonly ClaimPlace[] | { readonly all: readonly ClaimPlace[] }
 
 /** One trusted authorization server. */
 export interface IssuerOptions {
@@ -159,30 +153,6 @@ export interface ClientCertificateOptions {
   /** The field's one value → DER of the client's certificate; undefined or an exception: none. Default: RFC 9440 §2.2. Ready-made: `urlEncodedPem`, `urlEncodedPemChain`, `plainPem`, `base64Der`, `base64DerChain`, `forwardedClientCert`. */
   readonly parse?: (value: string) => Uint8Array | undefined
 }
-
-/** A private key for encrypted access tokens (RFC 9068 §2.1) and introspection answers (RFC 9701 §5). */
-export interface DecryptionKey {
-  /** A private `KeyObject` of `node:crypto`: RSA, P-256, P-384, P-521 or X25519. */
-  readonly key: KeyObject
-  /** `kid` under which the public key is published. */
-  readonly kid: string
-  /** `alg` of the JWE, the only one that this key decrypts. Default `RSA-OAEP-256` for RSA, `ECDH-ES+A256KW` for others. */
-  readonly algorithm?: KeyManagementAlgorithm
-}
-
-/**
- * How the content encryption key may be encrypted (RFC 7518 §4.1). Without RSA1_5, `dir` and passwords. `RSA-OAEP` uses
- * SHA-1: name it for an authorization server that has nothing newer.
- */
-export type KeyManagementAlgorithm =
-  | 'RSA-OAEP-256'
-  | 'RSA-OAEP-384'
-  | 'RSA-OAEP-512'
-  | 'RSA-OAEP'
-  | 'ECDH-ES'
-  | 'ECDH-ES+A128KW'
-  | 'ECDH-ES+A192KW'
-  | 'ECDH-ES+A256KW'
 
 /** What `api.revoke()` remembers. */
 export interface RevocationOptions {

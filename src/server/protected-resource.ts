@@ -5,7 +5,8 @@
 import { hash } from 'node:crypto'
 import { andThen, isPromise } from '../base/awaitable.js'
 import { ResourceServerError } from '../errors/errors.js'
-import type { Awaitable, JsonWebKeySet, ResourceRequest } from '../types.js'
+import type { JsonWebKeySet } from '../jwt/key-set.js'
+import type { Awaitable, ResourceRequest } from '../types.js'
 
 /** The answer to a request for the metadata. */
 export interface MetadataAnswer {

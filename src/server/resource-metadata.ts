@@ -5,7 +5,7 @@
  * Does NOT render or serve the document: see `protected-resource.ts`.
  */
 import type { SenderSettings } from '../confirmation/settings.js'
-import { publicKeySet } from '../jwt/decryption.js'
+import { publicKeySet } from '../jwt/decryption-keys.js'
 import type { Policy } from '../policy/policy.js'
 import type { Awaitable } from '../types.js'
 import { createProtectedResourceMetadata, type ProtectedResourceMetadata } from './protected-resource.js'

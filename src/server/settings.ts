@@ -7,7 +7,7 @@ import { readSenderSettings, type SenderSettings } from '../confirmation/setting
 import { isQuotable, isScopeToken } from '../errors/challenge.js'
 import { type HttpSettings, insecureHostsOf, readHttp } from '../http/settings.js'
 import { type IssuerSettings, type Means, readIssuerOptions } from '../issuer/settings.js'
-import { type DecryptionKeySettings, readDecryptionKeys } from '../jwt/decryption.js'
+import { type DecryptionKeySettings, readDecryptionKeys } from '../jwt/decryption-keys.js'
 import { type RevocationSettings, readRevocation } from '../revocation/settings.js'
 import { readShared } from '../sharing/settings.js'
 import { createShared, type Shared } from '../sharing/shared.js'

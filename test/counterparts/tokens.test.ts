@@ -21,7 +21,7 @@ import {
   scope,
   tlsClientAuth
 } from '../../src/index.js'
-import { publicKeySet } from '../../src/jwt/decryption.js'
+import { publicKeySet } from '../../src/jwt/decryption-keys.js'
 import {
   API,
   type AuthorizationServer,

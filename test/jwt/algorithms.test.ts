@@ -2,15 +2,10 @@
 import { constants, createPublicKey, type KeyObject, sign } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import {
-  algorithmsFor,
-  createSignatureKey,
-  MAX_ECDSA,
-  SIGNATURE_ALGORITHMS,
-  writeEcdsa
-} from '../../src/jwt/algorithms.js'
+import type { SignatureAlgorithm } from '../../src/jwt/algorithms.js'
+import { algorithmsFor, createSignatureKey, SIGNATURE_ALGORITHMS } from '../../src/jwt/algorithms.js'
+import { MAX_ECDSA, writeEcdsa } from '../../src/jwt/ecdsa.js'
 import { createVerifySignature } from '../../src/jwt/verify-signature.js'
-import type { SignatureAlgorithm } from '../../src/types.js'
 import { createSigningKey, type SigningKey, signature } from '../support/issuer.js'
 import { api, keySet } from '../support/refusals.js'
 import { decideIn, PLACES, type Place } from '../support/verify-signature.js'

@@ -11,12 +11,8 @@ import { CompactEncrypt, calculateJwkThumbprint, type JWK } from 'jose'
 import { describe, expect, test } from 'vitest'
 import { Problems } from '../../src/base/problems.js'
 import { InvalidToken, Unavailable } from '../../src/errors/errors.js'
-import {
-  createDecrypt,
-  type DecryptionKeySettings,
-  publicKeySet,
-  readDecryptionKeys
-} from '../../src/jwt/decryption.js'
+import { createDecrypt } from '../../src/jwt/decryption.js'
+import { type DecryptionKeySettings, publicKeySet, readDecryptionKeys } from '../../src/jwt/decryption-keys.js'
 import { encryptJwe } from '../support/jwe.js'
 
 const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 })

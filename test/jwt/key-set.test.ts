@@ -1,10 +1,9 @@
 /** A published key set as signature keys: what is read, what is passed over and why, and what is found. */
 import type { KeyObject } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import type { SignatureKey } from '../../src/jwt/algorithms.js'
+import type { SignatureAlgorithm, SignatureKey } from '../../src/jwt/algorithms.js'
 import { importPublicKey, MAX_IMPORTED, MAX_KEYS, readKeySet, sha256, thumbprint } from '../../src/jwt/key-set.js'
 import { createVerifySignature } from '../../src/jwt/verify-signature.js'
-import type { SignatureAlgorithm } from '../../src/types.js'
 import { thumbprintOf } from '../support/dpop.js'
 import { ALGORITHMS, type Algorithm, createSigningKey, signature } from '../support/issuer.js'
 

@@ -7,10 +7,10 @@ import { describe, expect, test } from 'vitest'
 import { Problems } from '../../src/base/problems.js'
 import { InvalidToken } from '../../src/errors/errors.js'
 import { readIssuerOptions } from '../../src/issuer/settings.js'
+import type { JsonWebKeySet } from '../../src/jwt/key-set.js'
 import { type KeySet, readKeySet } from '../../src/jwt/key-set.js'
 import { readUnverifiedJwt, verifyJwt } from '../../src/jwt/verify-jwt.js'
 import { createVerifySignature } from '../../src/jwt/verify-signature.js'
-import type { JsonWebKeySet } from '../../src/types.js'
 
 interface Vector {
   readonly tcId: number
