@@ -32,6 +32,7 @@ export {
 export type { LimitReason, ProofReason, RequestReason, TokenReason } from './errors/reasons.js'
 export type { ExchangeEvent } from './http/exchange.js'
 export type { HttpDispatcher, HttpOptions } from './http/settings.js'
+export type { ClientAuth } from './issuer/client-auth.js'
 export {
   bearerToken,
   clientSecretBasic,
@@ -40,7 +41,11 @@ export {
   privateKeyJwt,
   tlsClientAuth
 } from './issuer/client-auth.js'
+export type { IntrospectionDialect, IntrospectionOptions } from './issuer/introspection-settings.js'
 export type { DocumentHealth, IssuerHealth } from './issuer/issuer.js'
+export type { AuthorizationServerMetadata } from './issuer/metadata.js'
+export type { IssuerOptions, IssuerResolver, JwksAuth } from './issuer/settings.js'
+export type { StatusListOptions } from './issuer/status-list-settings.js'
 export type { SignatureAlgorithm } from './jwt/algorithms.js'
 export type { ClaimPlace, ClaimPlaces } from './jwt/claim-places.js'
 export type { DecryptionKey, KeyManagementAlgorithm } from './jwt/decryption-keys.js'
@@ -83,14 +88,8 @@ export type { Health, ResourceServer, SharedHealth, Stats } from './server/inter
 export type {
   ClientCertificateOptions,
   DpopOptions,
-  IntrospectionDialect,
-  IntrospectionOptions,
-  IssuerOptions,
-  IssuerResolver,
-  JwksAuth,
   ResourceServerOptions,
-  RevocationOptions,
-  StatusListOptions
+  RevocationOptions
 } from './server/options.js'
 export type { MetadataAnswer, ProtectedResourceMetadata } from './server/protected-resource.js'
 export { resourceServer } from './server/resource-server.js'
@@ -107,12 +106,10 @@ export type {
   Access,
   AccessToken,
   AuthenticationRequirement,
-  AuthorizationServerMetadata,
   Awaitable,
   Check,
   CheckContext,
   Claims,
-  ClientAuth,
   Confirmation,
   Credentials,
   Granted,

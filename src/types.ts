@@ -202,28 +202,6 @@ export interface Protection<A extends Access | undefined = Access> {
   readonly headers: HeaderFields
 }
 
-/** The members of authorization server metadata that a resource server reads (RFC 8414 §2), plus others that are texts, lists of texts or objects of texts, up to about 64 KiB. */
-export interface AuthorizationServerMetadata {
-  readonly issuer: string
-  readonly jwks_uri?: string
-  readonly introspection_endpoint?: string
-  readonly [member: string]: unknown
-}
-
-/**
- * Authenticates this resource server to the authorization server by adding to the form or the header fields of a
- * request (RFC 6749 §2.3). The same shape as `ClientAuth` of oauth4webapi, whose functions fit here.
- */
-export type ClientAuth = {
-  // Written as a method, whose parameters compare both ways: other libraries type the metadata more narrowly.
-  authenticate(
-    as: AuthorizationServerMetadata,
-    client: { readonly client_id: string; readonly [member: string]: unknown },
-    body: URLSearchParams,
-    headers: Headers
-  ): void | Promise<void>
-}['authenticate']
-
 /**
  * Access tokens that are to be refused from now on, though they verify: one, by its `jti`; or all that were issued before
  * a time: to a subject, in a session (claim `sid`), to a client, or by an issuer at all.

@@ -3,7 +3,7 @@
  * Each function makes one of oauth4webapi's `ClientAuth` shape, so any of that library fits in its place.
  */
 import type { KeyObject } from 'node:crypto'
-import type { ClientAuth } from '../types.js'
+import type { AuthorizationServerMetadata } from './metadata.js'
 
 /** Seconds a client assertion may be used. */
 const ASSERTION_LIFETIME = 60
@@ -144,3 +144,17 @@ function defaultAlgorithm(key: KeyObject): string {
     throw new TypeError('privateKeyJwt(): an RSA, P-256, P-384, P-521 or Ed25519 key is needed')
   return algorithm
 }
+
+/**
+ * Authenticates this resource server to the authorization server by adding to the form or the header fields of a
+ * request (RFC 6749 §2.3). The same shape as `ClientAuth` of oauth4webapi, whose functions fit here.
+ */
+export type ClientAuth = {
+  // Written as a method, whose parameters compare both ways: other libraries type the metadata more narrowly.
+  authenticate(
+    as: AuthorizationServerMetadata,
+    client: { readonly client_id: string; readonly [member: string]: unknown },
+    body: URLSearchParams,
+    headers: Headers
+  ): void | Promise<void>
+}['authenticate']

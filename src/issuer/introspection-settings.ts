@@ -2,11 +2,10 @@
  * The option `introspection` of an issuer → frozen settings (RFC 7662, RFC 9701): every default and error of it.
  * Nothing is guessed from metadata, and nothing is fetched.
  */
-
 import type { Problems } from '../base/problems.js'
 import type { InsecureHosts } from '../base/reach.js'
-import type { IntrospectionDialect, IntrospectionOptions } from '../server/options.js'
-import type { ClientAuth } from '../types.js'
+import type { Claims } from '../types.js'
+import type { ClientAuth } from './client-auth.js'
 import { usesClientCertificate } from './client-auth.js'
 
 export interface IntrospectionSettings {
@@ -122,4 +121,46 @@ function readDialect(dialect: unknown, path: string, problems: Problems): Intros
     form: (token: string) => theirs.form(token),
     read: (status: number, body: unknown) => theirs.read(status, body)
   })
+}
+
+/** Introspection of opaque tokens at one issuer (RFC 7662). */
+export interface IntrospectionOptions {
+  /** `https` URL of the endpoint; default: the issuer's `introspection_endpoint` metadata. */
+  readonly endpoint?: string
+  /** Our client identifier at the authorization server, for the methods of `auth` that need one. */
+  readonly clientId?: string
+  /** How we authenticate (RFC 7662 §2.1): `clientSecretBasic(…)`, `privateKeyJwt(…)`, `bearerToken(…)`, … */
+  readonly auth: ClientAuth
+  /** Seconds an `active: true` answer is reused, never past its `exp`: the time a revocation may go unseen. Default 30, 0 to 300. */
+  readonly cacheFor?: number
+  /**
+   * Accept answers without `aud` (RFC 7662 §2.2 makes it optional). Only where `auth` is itself limited to this resource, and
+   * the server calls nothing but access tokens active. Default false.
+   *
+   * An answer whose `token_type`, `token_use` or `typ` names another kind of token is refused. It does NOT tell a refresh
+   * token apart where the answer says nothing of the kind (oidc-provider), or calls it `Bearer` (Doorkeeper).
+   */
+  readonly allowMissingAudience?: boolean
+  /** Opaque tokens of this issuer begin with this text. Needed where several issuers introspect: each token goes to exactly one. */
+  readonly tokenPrefix?: string
+  /** Ask for a signed answer (RFC 9701) and take no other: what a server once said can then be proved. Default false. */
+  readonly signedResponse?: boolean
+  /** `aud` of signed answers, where the server names neither `clientId` nor `resource` there (RFC 9701 §5). */
+  readonly responseAudience?: string
+  /** How a server is asked that has something else than RFC 7662. Default: RFC 7662. */
+  readonly dialect?: IntrospectionDialect
+}
+
+/** What stands for RFC 7662 where a server does not speak it. */
+export interface IntrospectionDialect {
+  /** The fields of the form that asks about a token. */
+  readonly form: (token: string) => Readonly<Record<string, string>>
+  /**
+   * The answer in RFC 7662's words: its members, without `active`; undefined for a token that is not active.
+   *
+   * @param status  HTTP status: 200, or any from 300 to 499 but 408 and 429
+   * @param body    the JSON of the answer, or undefined where it is none
+   * @throws where the answer is neither: it becomes a 500, our misconfiguration
+   */
+  readonly read: (status: number, body: unknown) => Claims | undefined
 }

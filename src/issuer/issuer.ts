@@ -8,34 +8,34 @@ import { createFleet } from '../documents/fleet.js'
 import { type Dated, isWithin } from '../documents/source.js'
 import { Unavailable } from '../errors/errors.js'
 import { createLimits, type Limits, type LimitsHealth } from '../http/breaker.js'
-import { type Answer, describeStatus, type Exchange, type Http } from '../http/exchange.js'
+import type { Answer, Http } from '../http/exchange.js'
 import type { HeldKeys, KeyMemory } from '../jwt/key-memory.js'
 import { type KeyEvents, type KeySet, readKeySet } from '../jwt/key-set.js'
 import { createLooks } from '../jwt/looks.js'
 import type { KeySource } from '../jwt/verify-jwt.js'
 import type { Shared } from '../sharing/shared.js'
-import type { AuthorizationServerMetadata, Awaitable } from '../types.js'
-import {
-  createDiscovery,
-  readMetadata,
-  requireEndpoint,
-  requireIntrospectionEndpoint,
-  weighMetadata
-} from './discovery.js'
+import type { Awaitable } from '../types.js'
+import { createDiscovery } from './discovery.js'
 import { createIntrospectionEvidence, type IntrospectionEvidence } from './introspection-evidence.js'
 import { jwksAuthFields } from './jwks-auth.js'
+import type { AuthorizationServerMetadata } from './metadata.js'
+import { readMetadata, requireEndpoint, requireIntrospectionEndpoint, weighMetadata } from './metadata.js'
+import { KEYS_FRESH_FOR, keySetExchange, lifetime, readDate, readPublishedKeySet } from './published-keys.js'
 import type { IssuerSettings } from './settings.js'
 
 export type { DocumentHealth } from '../documents/document.js'
 
-/** Seconds. */
-const KEYS_FRESH_FOR = { default: 600, min: 60, max: 3600 }
 const KEYS_STALE_FOR = 3600
+
 const METADATA_FRESH_FOR = 3600
+
 const METADATA_STALE_FOR = 24 * 3600
+
 /** Minimum seconds between dropping a key set for want of room and fetching it again. */
 const DROPPED_FOR = 30
+
 const MAX_WARNINGS = 10
+
 /** Fraction of the deadline for which a renewal of metadata is waited for, where older ones may serve: the keys need the rest. */
 const SILENT_AT = 0.4
 
@@ -335,75 +335,6 @@ function partsOf({
 }: IssuerSettings): readonly string[] {
   const parts = [issuer, expectedMetadataIssuer, metadataUrl, jwksUri]
   return reachedAt === undefined ? parts : [...parts, reachedAt]
-}
-
-/** Seconds a key set is fresh: `max-age`, within bounds (RFC 9111 §5.2.2.1). */
-function lifetime(cacheControl: string): number {
-  const maxAge = /(?:^|[\s,])max-age="?(\d{1,9})/.exec(cacheControl)?.[1]
-  if (maxAge === undefined) return KEYS_FRESH_FOR.default
-  return Math.min(KEYS_FRESH_FOR.max, Math.max(KEYS_FRESH_FOR.min, Number(maxAge)))
-}
-
-/** Seconds since the epoch of a `Date` field (RFC 9110 §6.6.1); undefined for what is not a date. */
-function readDate(field: string): number | undefined {
-  const milliseconds = Date.parse(field)
-  return Number.isNaN(milliseconds) ? undefined : milliseconds / 1000
-}
-
-/**
- * How a key set is asked for.
- *
- * @param again         past caches on the way
- * @param credentials   header fields of `jwksAuth`
- */
-export function keySetExchange(
-  url: string,
-  again: boolean,
-  credentials: Readonly<Record<string, string>> = {}
-): Exchange {
-  const headers = {
-    ...credentials,
-    accept: 'application/json, application/jwk-set+json',
-    ...(again && { 'cache-control': 'no-cache' })
-  }
-  return { url, method: 'GET', headers, dependency: 'jwks' }
-}
-
-/**
- * A published set that is empty, malformed or too large is a failed attempt: it never replaces a good one.
- *
- * @param hasCredentials  whether `jwksAuth` is configured
- * @throws {Unavailable}
- */
-export function readPublishedKeySet(answer: Answer, url: string, events: KeyEvents, hasCredentials: boolean): KeySet {
-  const { host } = new URL(url)
-  if (answer.status === 401 || answer.status === 403)
-    throw new Unavailable(
-      'jwks',
-      `${host} answered ${answer.status} for the key set: ${
-        hasCredentials
-          ? 'it does not accept the credentials of `jwksAuth`'
-          : 'an endpoint that wants credentials needs `jwksUri` and `jwksAuth`'
-      }`
-    )
-  if (answer.status !== 200) {
-    const isRedirect = answer.status >= 300 && answer.status < 400
-    const cure = isRedirect ? ': set `jwksUri` to the address that has the keys' : ''
-    throw new Unavailable('jwks', `${host} ${describeStatus(answer.status)} for the key set${cure}`)
-  }
-  let set: KeySet
-  try {
-    set = readKeySet(JSON.parse(answer.body), events)
-  } catch (cause) {
-    const why = cause instanceof TypeError ? `: ${cause.message}` : ''
-    throw new Unavailable('jwks', `${host} did not answer with a key set${why}`, { cause })
-  }
-  if (set.size === 0)
-    throw new Unavailable(
-      'jwks',
-      `${host} published no usable key${set.skipped.length ? ` (${set.skipped.join('; ')})` : ''}${set.otherUse ? ` (${set.otherUse} for another use, such as encryption)` : ''}`
-    )
-  return set
 }
 
 function warnAboutMetadata(document: AuthorizationServerMetadata, resource: string, warn: Issuer['warn']): void {

@@ -11,9 +11,9 @@ import { isAskedAsWritten, isHttp, withoutPath } from '../base/place.js'
 import { type Mistakes, mistakesOf, Problems } from '../base/problems.js'
 import { isWithin } from '../documents/source.js'
 import { Misconfigured, Refusal, ResourceServerError, Unavailable } from '../errors/errors.js'
-import type { IssuerOptions, IssuerResolver } from '../server/options.js'
 import type { Awaitable } from '../types.js'
 import type { Issuer } from './issuer.js'
+import type { IssuerOptions, IssuerResolver } from './settings.js'
 import { type IssuerSettings, type Means, readIssuerOptions } from './settings.js'
 
 export interface Issuers {
@@ -56,18 +56,25 @@ export function createStaticIssuers(
 
 /** Names that the resolver knows: the one used longest ago makes room. */
 const MAX_ISSUERS = 1000
+
 /** Seconds an answer of the resolver is remembered. */
 const TRUSTED_FOR = 300
+
 /** Seconds a known name is served past that, while the resolver is asked about it again. */
 const STALE_FOR = 60
+
 /** Seconds a refusal, or an answer that cannot be used, is remembered. */
 const REFUSED_FOR = 30
+
 /** Names that the resolver does not know and is asked about at once: anybody can make one up. Known names need no place. */
 const MAX_STRANGERS = 256
+
 /** A longer `iss` is not put to the resolver. */
 const MAX_NAME_LENGTH = 2048
+
 /** Different warnings about answers that were made of a token's `iss`. */
 const MAX_WARNINGS = 10
+
 /** What stands for the `iss` of an opaque token, which names none. No other name begins so. */
 const OPAQUE = 'opaque'
 
@@ -276,4 +283,24 @@ function readAnswer(
   const settings = readIssuerOptions(answer, 'answer', resource, problems, means)
   if (problems.any) return { settings, mistakes: mistakesOf(problems.error()) }
   return { settings: Object.freeze({ ...settings, label: withoutPath(settings.issuer) }) }
+}
+
+/**
+ * Loads metadata and keys anew, of all that are known or of one, whatever it is called: where issuers are looked up, each of
+ * its names has keys of its own.
+ *
+ * @param senders of events, which are not among the issuers
+ * @throws {TypeError} nobody is called so
+ * @throws the first failure, after all were tried
+ */
+export async function refresh(issuers: Issuers, senders: readonly Issuer[], name: string | undefined): Promise<void> {
+  const named = name === undefined ? undefined : await issuers.named(name)
+  const meant = [...issuers.known(), ...senders].filter(
+    ({ settings }) => name === undefined || settings.acceptedIssuers.has(name)
+  )
+  const chosen = new Set(named ? [named, ...meant] : meant)
+  if (name !== undefined && chosen.size === 0) throw new TypeError('refresh(): not an issuer that this server accepts')
+  const attempts = await Promise.allSettled([...chosen].map((issuer) => issuer.refresh()))
+  const failure = attempts.find((one) => one.status === 'rejected')
+  if (failure) throw failure.reason
 }

@@ -7,8 +7,7 @@
  */
 import { withDeadline } from '../base/awaitable.js'
 import { Misconfigured, Unavailable } from '../errors/errors.js'
-import type { JwksAuth } from '../server/options.js'
-import type { IssuerSettings } from './settings.js'
+import type { IssuerSettings, JwksAuth } from './settings.js'
 
 type Fields = Readonly<Record<string, string>>
 

@@ -2,12 +2,17 @@
 import { isHttp } from '../base/place.js'
 import { Problems } from '../base/problems.js'
 import { type InsecureHosts, NO_HOSTS } from '../base/reach.js'
-import type { SignatureAlgorithm } from '../jwt/algorithms.js'
-import { SIGNATURE_ALGORITHMS } from '../jwt/algorithms.js'
-import type { ClaimPlace, Places } from '../jwt/claim-places.js'
-import { type KeySet, readKeySet } from '../jwt/key-set.js'
-import type { IssuerOptions, JwksAuth, StatusListOptions } from '../server/options.js'
-import { type IntrospectionSettings, type Means, readIntrospection } from './introspection-settings.js'
+import { SIGNATURE_ALGORITHMS, type SignatureAlgorithm } from '../jwt/algorithms.js'
+import type { ClaimPlace, ClaimPlaces, Places } from '../jwt/claim-places.js'
+import { type JsonWebKeySet, type KeySet, readKeySet } from '../jwt/key-set.js'
+import type { Awaitable } from '../types.js'
+import {
+  type IntrospectionOptions,
+  type IntrospectionSettings,
+  type Means,
+  readIntrospection
+} from './introspection-settings.js'
+import { readStatusList, type StatusListOptions, type StatusListSettings } from './status-list-settings.js'
 
 export type { IntrospectionSettings, Means } from './introspection-settings.js'
 
@@ -47,12 +52,6 @@ export interface IssuerSettings {
   readonly requireEncrypted: boolean
   /** undefined: the claim `status` is not read. */
   readonly statusList: StatusListSettings | undefined
-}
-
-export interface StatusListSettings {
-  /** As `URL.origin` writes them. */
-  readonly origins: ReadonlySet<string>
-  readonly onUnavailable: 'refuse' | 'allow'
 }
 
 const OPTIONS: Readonly<Record<keyof IssuerOptions, true>> = {
@@ -247,43 +246,18 @@ function readRequireEncrypted(
   return required
 }
 
-function readStatusList(
-  { issuer, statusList }: IssuerOptions,
-  tokens: IssuerSettings['tokens'],
-  { insecureHosts }: Means,
-  path: string,
-  problems: Problems
-): StatusListSettings | undefined {
-  if (statusList === undefined || statusList === false) return undefined
-  if (tokens === 'opaque')
-    problems.add(path, "says nothing where `tokens` is 'opaque'", 'leave one of them out: no JWT is verified here')
-  const options: StatusListOptions = statusList !== true && problems.object(statusList, path) ? statusList : {}
-  problems.unknownKeys(options, `${path}.`, ['origins', 'onUnavailable'])
-  const origins = options.origins && problems.names(options.origins, `${path}.origins`)
-  if (origins?.length === 0 && Array.isArray(options.origins))
-    problems.add(`${path}.origins`, 'is empty', 'name at least one, or leave it out')
-  const own = URL.canParse(issuer) ? [new URL(issuer).origin] : []
-  return Object.freeze({
-    origins: new Set(
-      origins?.flatMap((one) => readListOrigin(one, `${path}.origins`, problems, insecureHosts) ?? []) ?? own
-    ),
-    onUnavailable:
-      problems.oneOf(options.onUnavailable, `${path}.onUnavailable`, ['refuse', 'allow']) ?? ('refuse' as const)
-  })
-}
-
-function readListOrigin(value: string, path: string, problems: Problems, hosts: InsecureHosts): string | undefined {
-  const url = problems.url(value, path, 'an origin, such as https://status.example.com', hosts)
-  return url && originOf(url, path, 'all of its paths are allowed', problems)
-}
-
 function readReachedAt(value: unknown, path: string, problems: Problems, hosts: InsecureHosts): string | undefined {
   if (value === undefined) return undefined
   const url = problems.url(value, path, 'an origin, such as https://keycloak.internal:8443', hosts)
   return url && originOf(url, path, 'paths stay as they are', problems)
 }
 
-function originOf({ origin, pathname, search, hash }: URL, path: string, why: string, problems: Problems): string {
+export function originOf(
+  { origin, pathname, search, hash }: URL,
+  path: string,
+  why: string,
+  problems: Problems
+): string {
   if (pathname !== '/' || search || hash)
     problems.add(path, 'has a path, a query or a fragment', `give the origin only: ${why}`)
   return origin
@@ -328,3 +302,71 @@ function readAlgorithms(algorithms: unknown, path: string, problems: Problems): 
   for (const one of list) problems.oneOf(one, path, SIGNATURE_ALGORITHMS)
   return new Set(list)
 }
+
+/** Where the credentials for a key endpoint come from: a function of yours that returns header fields by name, or a file that holds a bearer token of at most 16 KiB. */
+export type JwksAuth = (() => Awaitable<Readonly<Record<string, string>>>) | { readonly tokenFile: string }
+
+/** One trusted authorization server. */
+export interface IssuerOptions {
+  /** Issuer identifier (RFC 8414 §2): `https`, no query, no fragment; compared to `iss` code point by code point. */
+  readonly issuer: string
+  /** Identifiers of this resource that a token may name in `aud`. Default: `resource`. `null` skips the check: any token of the issuer is then good for this API. */
+  readonly audience?: string | readonly string[] | null
+  /** `'rfc9068'` (default) admits `typ` `at+jwt` only and requires RFC 9068 §2.2's claims; `'legacy'` also admits `JWT` or none, where the claims say that it is an access token: `requiredClaimValues`, `token_use`, `tokenName`, a scope claim, or a client claim that is not the audience. An ID token with one of the last two passes. */
+  readonly tokenProfile?: 'rfc9068' | 'legacy'
+  /** Default: every {@link SignatureAlgorithm}. Metadata never widens it. */
+  readonly algorithms?: readonly SignatureAlgorithm[]
+  /** The issuer's keys, given here: nothing is fetched for JWTs. Excludes `jwksUri`. */
+  readonly jwks?: JsonWebKeySet
+  /** Where the issuer's keys are, instead of its metadata's `jwks_uri`. */
+  readonly jwksUri?: string
+  /**
+   * Credentials for a key endpoint that wants them, as Kubernetes' does: a function that returns header fields, or a file
+   * with a bearer token. It is asked before each fetch of the keys, has `callbackTimeout` seconds, and needs `jwksUri`: the
+   * fields are sent there and nowhere else. A function or file that fails is a 500, unless keys are still at hand.
+   */
+  readonly jwksAuth?: JwksAuth
+  /** Where the issuer's metadata is, instead of its well-known places. Its `issuer` is still compared. */
+  readonly metadataUrl?: string
+  /** The `issuer` that the metadata names, where an authorization server is known to publish another one than its tokens carry. Default: `issuer`. */
+  readonly expectedMetadataIssuer?: string
+  /**
+   * The origin at which the authorization server is reached, where that is not the origin of `issuer`: a name inside a
+   * network, `http://keycloak:8080`. The metadata, and those of its URLs whose origin is the issuer's, are asked there by
+   * the same path; so are status lists at the issuer's origin. Other URLs, and those of these options, stay as they are.
+   * `iss` and the metadata's `issuer` are still compared with `issuer`. Plain http needs `http.insecureHosts`, except on loopback.
+   */
+  readonly reachedAt?: string
+  /** The claim that must hold an identifier of `audience`. Default `aud`; only for servers whose access tokens have none. */
+  readonly audienceClaim?: string
+  /** Further exact `iss` values signed by the same keys. */
+  readonly acceptedIssuers?: readonly string[]
+  readonly introspection?: IntrospectionOptions
+  /** `'jwt'`: verified here, nothing else is accepted. `'opaque'`: every token is introspected. `'both'`: by structure. Default: `'both'` with `introspection`, else `'jwt'`. */
+  readonly tokens?: 'jwt' | 'opaque' | 'both'
+  /** Where the scopes are, as a space-delimited string or an array: see {@link ClaimPlaces}. Default: `['scope', 'scp']`. Roles do not belong here: a client would have every scope that its user has a role for, whatever it was granted. */
+  readonly scopeClaim?: ClaimPlaces
+  /** Where the roles are, as an array of texts: see {@link ClaimPlaces}. Anything else but null and `""` makes the token bad. Default: none is read. */
+  readonly rolesClaim?: ClaimPlaces
+  /** Claim (or claims) that holds the client identifier. Default: `client_id`. */
+  readonly clientIdClaim?: string | readonly string[]
+  /** Claims a JWT must have besides `iss`, `exp` and `aud`. Default: RFC 9068 §2.2's `sub`, `client_id` (as `clientIdClaim`), `iat`, `jti`; none with `tokenProfile: 'legacy'`. */
+  readonly requiredClaims?: readonly string[]
+  /** Claims a token must have, in a JWT or an introspection answer, each with one of these values (`true`: any value but null, for a claim whose presence tells): where a server says in a claim of its own what kind of token it is, or whose. With `tokenProfile: 'legacy'`, a claim that does not only say whose it is (as `azp` or `tid`) makes the token an access token, `nonce` or not. */
+  readonly requiredClaimValues?: Readonly<Record<string, readonly string[] | true>>
+  /** Refuse a JWT that is not encrypted (RFC 9068 §4): where encryption was agreed on. Needs `decryptionKeys`. Default false. */
+  readonly requireEncrypted?: boolean
+  /** Look up JWTs that have a claim `status` in the status list it names (draft-ietf-oauth-status-list), on every request; lists are kept for the `ttl` they name. Default false: the claim is not read. */
+  readonly statusList?: boolean | StatusListOptions
+}
+
+/**
+ * Names the issuer for a token, before any network: dynamic tenants.
+ * Asked with the token's *unverified* `iss`, or with undefined for an opaque token. Answer undefined or null to refuse.
+ * Answers are remembered: 1000 issuers for 300 s, refusals and unusable answers for 30 s. It has `callbackTimeout` seconds;
+ * anybody can make up a name, so an unknown one should cost little. While it is asked again, a known issuer is served for
+ * at most 60 s more. A URL whose path would not be asked as it is written is refused before; a prefix is no trust.
+ */
+export type IssuerResolver = (
+  unverifiedIssuer: string | undefined
+) => Awaitable<string | IssuerOptions | null | undefined>

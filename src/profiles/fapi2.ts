@@ -11,8 +11,9 @@ import { andThen } from '../base/awaitable.js'
 import { withoutPath } from '../base/place.js'
 import { mistakesOf, Problems } from '../base/problems.js'
 import { InvalidToken, Misconfigured } from '../errors/errors.js'
+import type { IssuerOptions, IssuerResolver } from '../issuer/settings.js'
 import type { SignatureAlgorithm } from '../jwt/algorithms.js'
-import type { DpopOptions, IssuerOptions, IssuerResolver, ResourceServerOptions } from '../server/options.js'
+import type { DpopOptions, ResourceServerOptions } from '../server/options.js'
 import type { Check } from '../types.js'
 
 /** FAPI 2.0 Security Profile §5.4.1: for tokens and for proofs. `Ed25519` is RFC 9864's name for what `EdDSA` meant. */

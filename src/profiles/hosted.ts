@@ -1,6 +1,6 @@
 /** Profiles of hosted services that sign users in and issue their tokens. See `index.ts` for what a profile is. */
 
-import type { IssuerOptions } from '../server/options.js'
+import type { IssuerOptions } from '../issuer/settings.js'
 import { type Names, ProfileProblems } from './problems.js'
 
 /** An origin, without path and final slash. */

@@ -7,7 +7,7 @@
  * what it still refuses. What only some customers of a vendor want is not a parameter, but an option to override.
  */
 import { bearerToken, noClientAuth } from '../issuer/client-auth.js'
-import type { IssuerOptions } from '../server/options.js'
+import type { IssuerOptions } from '../issuer/settings.js'
 import type { Claims } from '../types.js'
 import { type Names, ProfileProblems } from './problems.js'
 

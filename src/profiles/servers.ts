@@ -1,6 +1,6 @@
 /** Profiles of authorization servers that companies run themselves. See `index.ts` for what a profile is. */
 
-import type { IssuerOptions } from '../server/options.js'
+import type { IssuerOptions } from '../issuer/settings.js'
 import { type Names, ProfileProblems } from './problems.js'
 
 const GUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/

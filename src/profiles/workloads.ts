@@ -3,7 +3,7 @@
  * token may name any audience, so its audience proves nothing. These profiles therefore require a list of callers.
  */
 
-import type { IssuerOptions } from '../server/options.js'
+import type { IssuerOptions } from '../issuer/settings.js'
 import { type Names, ProfileProblems } from './problems.js'
 
 /** Where the API server is, for a pod of its cluster: the certificate of every cluster has this name. */

@@ -8,12 +8,12 @@
 
 import type { Problems } from '../base/problems.js'
 import { InvalidToken, ResourceServerError, Unavailable } from '../errors/errors.js'
+import type { IssuerOptions } from '../issuer/settings.js'
 import { isMediaType } from '../jwt/compact.js'
 import type { UnverifiedJwt } from '../jwt/verify-jwt.js'
 import { RevocationsFull } from '../revocation/revocations.js'
 import type { ResourceServer } from '../server/interface.js'
 import type { Internals } from '../server/internals.js'
-import type { IssuerOptions } from '../server/options.js'
 import type { Claims, Revocation } from '../types.js'
 import {
   beforeOf,

@@ -8,13 +8,13 @@
 import { Problems } from '../base/problems.js'
 import { InvalidToken, TooManyRequests, Unavailable } from '../errors/errors.js'
 import type { Issuer } from '../issuer/issuer.js'
+import type { IssuerOptions } from '../issuer/settings.js'
 import { readIssuerOptions } from '../issuer/settings.js'
 import type { SignatureAlgorithm } from '../jwt/algorithms.js'
 import { isMediaType } from '../jwt/compact.js'
 import type { JsonWebKeySet } from '../jwt/key-set.js'
 import { readUnverifiedJwt, type UnverifiedJwt, verifyIssuerSignature } from '../jwt/verify-jwt.js'
 import { borrow, type Internals } from '../server/internals.js'
-import type { IssuerOptions } from '../server/options.js'
 import type { Claims } from '../types.js'
 
 /** An event as HTTP delivered it. */

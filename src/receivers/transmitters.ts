@@ -7,8 +7,8 @@
 import { timingSafeEqual } from 'node:crypto'
 import { digestKey } from '../base/cache.js'
 import type { Problems } from '../base/problems.js'
+import type { IssuerOptions } from '../issuer/settings.js'
 import type { Internals } from '../server/internals.js'
-import type { IssuerOptions } from '../server/options.js'
 import { requireTokenIssuers, type Sender, type SenderKeyOptions } from './receiver.js'
 
 /** Somebody who may push security events. */

@@ -15,7 +15,7 @@ import { type Watched, watch } from '../documents/document.js'
 import { InvalidToken, Misconfigured, Outage, Unavailable } from '../errors/errors.js'
 import type { Http } from '../http/exchange.js'
 import type { Issuer } from '../issuer/issuer.js'
-import type { StatusListSettings } from '../issuer/settings.js'
+import type { StatusListSettings } from '../issuer/status-list-settings.js'
 import type { Shared } from '../sharing/shared.js'
 import type { Awaitable } from '../types.js'
 import {

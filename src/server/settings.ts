@@ -6,13 +6,14 @@ import { Problems } from '../base/problems.js'
 import { readSenderSettings, type SenderSettings } from '../confirmation/settings.js'
 import { isQuotable, isScopeToken } from '../errors/challenge.js'
 import { type HttpSettings, insecureHostsOf, readHttp } from '../http/settings.js'
+import type { IssuerResolver } from '../issuer/settings.js'
 import { type IssuerSettings, type Means, readIssuerOptions } from '../issuer/settings.js'
 import { type DecryptionKeySettings, readDecryptionKeys } from '../jwt/decryption-keys.js'
 import { type RevocationSettings, readRevocation } from '../revocation/settings.js'
 import { readShared } from '../sharing/settings.js'
 import { createShared, type Shared } from '../sharing/shared.js'
 import type { Check } from '../types.js'
-import type { IssuerResolver, ResourceServerOptions } from './options.js'
+import type { ResourceServerOptions } from './options.js'
 
 export interface Settings {
   readonly resource: string

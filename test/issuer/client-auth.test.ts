@@ -5,6 +5,7 @@ import { decodeProtectedHeader, jwtVerify } from 'jose'
 import * as oauth4webapi from 'oauth4webapi'
 import { describe, expect, test } from 'vitest'
 import { resourceServer } from '../../src/index.js'
+import type { ClientAuth } from '../../src/issuer/client-auth.js'
 import {
   bearerToken,
   clientSecretBasic,
@@ -14,7 +15,6 @@ import {
   tlsClientAuth,
   usesClientCertificate
 } from '../../src/issuer/client-auth.js'
-import type { ClientAuth } from '../../src/types.js'
 
 const as = { issuer: 'https://as.example.com' }
 

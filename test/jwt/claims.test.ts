@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { deepFreeze } from '../../src/base/json.js'
 import { Problems } from '../../src/base/problems.js'
+import type { IssuerOptions } from '../../src/issuer/settings.js'
 import { readIssuerOptions } from '../../src/issuer/settings.js'
 import {
   readAudience,
@@ -13,7 +14,6 @@ import {
   withAnswer,
   withImplied
 } from '../../src/jwt/claims.js'
-import type { IssuerOptions } from '../../src/server/options.js'
 import type { Claims } from '../../src/types.js'
 import { ISSUER, NOW, RESOURCE, refusal, validClaims } from '../support/refusals.js'
 

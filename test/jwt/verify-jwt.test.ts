@@ -4,11 +4,11 @@
  */
 import { describe, expect, test } from 'vitest'
 import type { Source } from '../../src/documents/source.js'
+import type { IssuerOptions } from '../../src/issuer/settings.js'
 import type { SignatureKey } from '../../src/jwt/algorithms.js'
 import { type KeySet, readKeySet } from '../../src/jwt/key-set.js'
 import { readUnverifiedJwt, type UnverifiedJwt, verifyIssuerSignature } from '../../src/jwt/verify-jwt.js'
 import { createVerifySignature, type VerifySignature } from '../../src/jwt/verify-signature.js'
-import type { IssuerOptions } from '../../src/server/options.js'
 import { createSigningKey } from '../support/issuer.js'
 import { accessToken, accessTokenOf, api, bearer, issuerKey, keySet, refusal, type Token } from '../support/refusals.js'
 

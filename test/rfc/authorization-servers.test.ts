@@ -14,7 +14,7 @@ import {
   resourceServer,
   tlsClientAuth
 } from '../../src/index.js'
-import type { IntrospectionDialect } from '../../src/server/options.js'
+import type { IntrospectionDialect } from '../../src/issuer/introspection-settings.js'
 import { createCertificateAuthority } from '../support/certificates.js'
 import {
   ask,

@@ -1,0 +1,49 @@
+/** The options of `statusList`, their defaults and their checks. */
+import type { Problems } from '../base/problems.js'
+import type { InsecureHosts } from '../base/reach.js'
+import type { Means } from './introspection-settings.js'
+import { type IssuerOptions, type IssuerSettings, originOf } from './settings.js'
+
+/** Token Status List (draft-ietf-oauth-status-list) for the JWTs of one issuer. */
+export interface StatusListOptions {
+  /** Where lists may be, `https://status.example.com`: nothing is fetched from elsewhere, whatever a token names. Default: the issuer's origin. */
+  readonly origins?: readonly string[]
+  /** A token whose list cannot be had: `'refuse'` is a 503; `'allow'` lets it in while their server is down (not reached, 408, 429, 5xx), unless it was not valid when last heard of. Default `'refuse'`. */
+  readonly onUnavailable?: 'refuse' | 'allow'
+}
+
+export interface StatusListSettings {
+  /** As `URL.origin` writes them. */
+  readonly origins: ReadonlySet<string>
+  readonly onUnavailable: 'refuse' | 'allow'
+}
+
+export function readStatusList(
+  { issuer, statusList }: IssuerOptions,
+  tokens: IssuerSettings['tokens'],
+  { insecureHosts }: Means,
+  path: string,
+  problems: Problems
+): StatusListSettings | undefined {
+  if (statusList === undefined || statusList === false) return undefined
+  if (tokens === 'opaque')
+    problems.add(path, "says nothing where `tokens` is 'opaque'", 'leave one of them out: no JWT is verified here')
+  const options: StatusListOptions = statusList !== true && problems.object(statusList, path) ? statusList : {}
+  problems.unknownKeys(options, `${path}.`, ['origins', 'onUnavailable'])
+  const origins = options.origins && problems.names(options.origins, `${path}.origins`)
+  if (origins?.length === 0 && Array.isArray(options.origins))
+    problems.add(`${path}.origins`, 'is empty', 'name at least one, or leave it out')
+  const own = URL.canParse(issuer) ? [new URL(issuer).origin] : []
+  return Object.freeze({
+    origins: new Set(
+      origins?.flatMap((one) => readListOrigin(one, `${path}.origins`, problems, insecureHosts) ?? []) ?? own
+    ),
+    onUnavailable:
+      problems.oneOf(options.onUnavailable, `${path}.onUnavailable`, ['refuse', 'allow']) ?? ('refuse' as const)
+  })
+}
+
+function readListOrigin(value: string, path: string, problems: Problems, hosts: InsecureHosts): string | undefined {
+  const url = problems.url(value, path, 'an origin, such as https://status.example.com', hosts)
+  return url && originOf(url, path, 'all of its paths are allowed', problems)
+}
