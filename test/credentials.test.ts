@@ -1,8 +1,7 @@
 /** The Authorization field as text: what is read from it, and what never is. */
 import { describe, expect, test } from 'vitest'
-import { type CredentialRules, readCredentials, readUsedScheme } from '../src/credentials.js'
+import { type CredentialRules, readCredentials, readUsedScheme, requireToken68 } from '../src/credentials.js'
 import { CredentialsMissing, InvalidRequest, InvalidToken } from '../src/errors/errors.js'
-import { requireToken68 } from '../src/token68.js'
 import { get } from './support/refusals.js'
 
 const MAX_TOKEN_LENGTH = 16_384
