@@ -15,16 +15,7 @@ import type { Http } from '../http/exchange.js'
 import { type Active, createIntrospectionCache, type IntrospectionCache } from '../introspection/cache.js'
 import type { Issuer } from '../issuer/issuer.js'
 import type { Issuers } from '../issuer/issuers.js'
-import {
-  issuerHint,
-  readRoles,
-  readScopes,
-  requireAccessTokenKind,
-  requireClaimValues,
-  requireTime,
-  verifyClaims,
-  withImplied
-} from '../jwt/claims.js'
+import { issuerHint, requireAccessTokenKind, requireClaimValues, requireTime, verifyClaims } from '../jwt/claims.js'
 import { isJwe } from '../jwt/compact.js'
 import { createDecrypt } from '../jwt/decryption.js'
 import { readUnverifiedJwt, type UnverifiedJwt, verifyJwt } from '../jwt/verify-jwt.js'
@@ -33,6 +24,7 @@ import { createStatusLists, type StatusListStats } from '../revocation/status-li
 import type { Settings } from '../server/settings.js'
 import type { Awaitable, Claims, Credentials, ResourceRequest } from '../types.js'
 import { createVerifyFresh, type VerifyFresh } from './fresh.js'
+import { readRoles, readScopes, withImplied } from './scopes.js'
 import { createTokenCache } from './token-cache.js'
 import { type TokenVerifierMark, VerifiedAccessToken, type VerifiedBy } from './verified-access-token.js'
 

@@ -8,8 +8,9 @@ import { InvalidToken, Misconfigured } from '../errors/errors.js'
 import type { Active, IntrospectionCache } from '../introspection/cache.js'
 import type { Issuer } from '../issuer/issuer.js'
 import { isSilentAt } from '../jwt/claim-places.js'
-import { isAbsent, readRoles, readScopes, withAnswer, withImplied } from '../jwt/claims.js'
+import { isAbsent } from '../jwt/claims.js'
 import type { Claims, ResourceRequest } from '../types.js'
+import { readRoles, readScopes, withImplied } from './scopes.js'
 import type { VerifiedAccessToken, VerifiedBy } from './verified-access-token.js'
 
 /** What it needs of the verifier that the token is from. */
@@ -98,4 +99,13 @@ export function createVerifyFresh(means: FreshMeans): VerifyFresh {
     const isSame = left.length === scopes.length && held.length === roles.length && claims === accessToken.claims
     return isSame ? accessToken : create(field, claims, issuer, by, left, held)
   }
+}
+
+/** What may have changed since a JWT was issued, and what checks of a route read. */
+const CHANGEABLE = ['authorization_details', 'acr', 'auth_time']
+
+/** A JWT's claims, with what the authorization server says otherwise now (RFC 9396 §9.2, RFC 9470 §6.2). */
+export function withAnswer(claims: Claims, members: Claims): Claims {
+  const changed = CHANGEABLE.filter((name) => !isAbsent(members[name])).map((name) => [name, members[name]])
+  return changed.length === 0 ? claims : Object.freeze({ ...claims, ...Object.fromEntries(changed) })
 }

@@ -1,18 +1,17 @@
 /** The rules about what a token says, apart from how the token came. */
 import { describe, expect, test } from 'vitest'
+import { withAnswer } from '../../src/access-token/fresh.js'
+import { readScopes, withImplied } from '../../src/access-token/scopes.js'
 import { deepFreeze } from '../../src/base/json.js'
 import { Problems } from '../../src/base/problems.js'
 import type { IssuerOptions } from '../../src/issuer/settings.js'
 import { readIssuerOptions } from '../../src/issuer/settings.js'
 import {
   readAudience,
-  readScopes,
   requireAccessTokenClaims,
   requireAccessTokenKind,
   requireClaimValues,
-  verifyClaims,
-  withAnswer,
-  withImplied
+  verifyClaims
 } from '../../src/jwt/claims.js'
 import type { Claims } from '../../src/types.js'
 import { ISSUER, NOW, RESOURCE, refusal, validClaims } from '../support/refusals.js'
