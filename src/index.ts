@@ -11,6 +11,7 @@ export {
   urlEncodedPemChain
 } from './confirmation/certificate.js'
 export { isAccess } from './confirmation/confirmation.js'
+export type { ClientCertificateOptions, DpopOptions } from './confirmation/settings.js'
 export {
   CredentialsMissing,
   type Dependency,
@@ -85,12 +86,7 @@ export { type RevocationStats, RevocationsFull } from './revocation/revocations.
 export type { StatusListStats } from './revocation/status-list.js'
 export type { AccessEvent, Decision, RefusalEvent, WarningEvent } from './server/diagnostics.js'
 export type { Health, ResourceServer, SharedHealth, Stats } from './server/interface.js'
-export type {
-  ClientCertificateOptions,
-  DpopOptions,
-  ResourceServerOptions,
-  RevocationOptions
-} from './server/options.js'
+export type { ResourceServerOptions, RevocationOptions } from './server/options.js'
 export type { MetadataAnswer, ProtectedResourceMetadata } from './server/protected-resource.js'
 export { resourceServer } from './server/resource-server.js'
 export {

@@ -2,11 +2,11 @@
 import { randomBytes } from 'node:crypto'
 import { BlockList } from 'node:net'
 import type { Problems } from '../base/problems.js'
-import type { SignatureAlgorithm } from '../jwt/algorithms.js'
-import { SIGNATURE_ALGORITHMS } from '../jwt/algorithms.js'
-import type { ClientCertificateOptions, DpopOptions, ResourceServerOptions } from '../server/options.js'
+import { SIGNATURE_ALGORITHMS, type SignatureAlgorithm } from '../jwt/algorithms.js'
+import type { ResourceServerOptions } from '../server/options.js'
 import { memoryOnceStore } from '../sharing/memory-once-store.js'
 import type { Shared } from '../sharing/shared.js'
+import type { OnceStore } from '../sharing/stores.js'
 import type { Scheme } from '../types.js'
 import { type CertificateSource, clientCert, readAddresses } from './certificate.js'
 import type { DpopSettings } from './dpop.js'
@@ -41,6 +41,7 @@ const CERTIFICATE_OPTIONS: Readonly<Record<keyof ClientCertificateOptions, true>
 
 /** What clients use, the shortest signatures first. */
 const PROOF_ALGORITHMS: readonly SignatureAlgorithm[] = ['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256']
+
 const MIN_SECRET_LENGTH = 32
 
 /** @param shared  what proofs and nonces are kept in and made with, unless the options say otherwise */
@@ -178,4 +179,32 @@ function readProxies(value: unknown, problems: Problems): BlockList {
     problems.add(where, `holds ${JSON.stringify((error as Error).message)}`, 'use IP addresses and CIDR ranges')
     return new BlockList()
   }
+}
+
+/** DPoP (RFC 9449). */
+export interface DpopOptions {
+  /** Name the scheme DPoP in challenges, and proof algorithms in the metadata (RFC 9449 §7.1, §5.1). A client that knows of DPoP anyway is served either way. Default false; true with `requireSenderConstrained: 'dpop'`. */
+  readonly advertise?: boolean
+  /** What proofs may be signed with, the same in challenges and in the metadata. Default `ES256 EdDSA Ed25519 PS256 RS256`. */
+  readonly algorithms?: readonly SignatureAlgorithm[]
+  /** Seconds since its `iat` for which a proof is fresh (RFC 9449 §11.1). Default 60, 5 to 300. 10 s ahead are forgiven. */
+  readonly proofLifetime?: number
+  /** `'required'`: every proof must have a nonce of ours (RFC 9449 §9). `'offered'`: nonces are handed out, and checked where a proof has one, which protects nobody yet: for changing over. Default `'off'`. */
+  readonly nonces?: 'off' | 'offered' | 'required'
+  /** What nonces are made with, at least 32 characters: the same for every process of this API. A second one, the one before, is still accepted. Default: random, known to this process alone, or derived from `shared.secret`. */
+  readonly nonceSecret?: string | readonly [current: string, previous: string]
+  /** Remembers which proofs were used. Default: `shared.store`, else this process's memory, `memoryOnceStore()`. */
+  readonly replayStore?: OnceStore
+}
+
+/**
+ * Reads the certificate from a field that a proxy wrote. Without it, the certificate is the TLS connection's.
+ */
+export interface ClientCertificateOptions {
+  /** IP addresses and CIDR ranges of the proxies that write the field. From anybody else it is not read. They must remove a field of this name that a client sent (RFC 9440 §4). */
+  readonly trustedProxies: readonly string[]
+  /** Name of the field. Default `Client-Cert` (RFC 9440 §2.2). */
+  readonly field?: string
+  /** The field's one value → DER of the client's certificate; undefined or an exception: none. Default: RFC 9440 §2.2. Ready-made: `urlEncodedPem`, `urlEncodedPemChain`, `plainPem`, `base64Der`, `base64DerChain`, `forwardedClientCert`. */
+  readonly parse?: (value: string) => Uint8Array | undefined
 }

@@ -10,10 +10,11 @@ import { emitWarning } from 'node:process'
 import { andThen } from '../base/awaitable.js'
 import { withoutPath } from '../base/place.js'
 import { mistakesOf, Problems } from '../base/problems.js'
+import type { DpopOptions } from '../confirmation/settings.js'
 import { InvalidToken, Misconfigured } from '../errors/errors.js'
 import type { IssuerOptions, IssuerResolver } from '../issuer/settings.js'
 import type { SignatureAlgorithm } from '../jwt/algorithms.js'
-import type { DpopOptions, ResourceServerOptions } from '../server/options.js'
+import type { ResourceServerOptions } from '../server/options.js'
 import type { Check } from '../types.js'
 
 /** FAPI 2.0 Security Profile §5.4.1: for tokens and for proofs. `Ed25519` is RFC 9864's name for what `EdDSA` meant. */

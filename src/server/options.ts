@@ -1,39 +1,11 @@
 /** What a user may configure: types of options, and nothing else. Defaults and checks are in `settings.ts` and `settings.ts`. */
+
+import type { ClientCertificateOptions, DpopOptions } from '../confirmation/settings.js'
 import type { HttpOptions } from '../http/settings.js'
 import type { IssuerOptions, IssuerResolver } from '../issuer/settings.js'
-import type { SignatureAlgorithm } from '../jwt/algorithms.js'
 import type { DecryptionKey } from '../jwt/decryption-keys.js'
 import type { SharedOptions } from '../sharing/settings.js'
-import type { OnceStore } from '../sharing/stores.js'
 import type { Check } from '../types.js'
-
-/** DPoP (RFC 9449). */
-export interface DpopOptions {
-  /** Name the scheme DPoP in challenges, and proof algorithms in the metadata (RFC 9449 §7.1, §5.1). A client that knows of DPoP anyway is served either way. Default false; true with `requireSenderConstrained: 'dpop'`. */
-  readonly advertise?: boolean
-  /** What proofs may be signed with, the same in challenges and in the metadata. Default `ES256 EdDSA Ed25519 PS256 RS256`. */
-  readonly algorithms?: readonly SignatureAlgorithm[]
-  /** Seconds since its `iat` for which a proof is fresh (RFC 9449 §11.1). Default 60, 5 to 300. 10 s ahead are forgiven. */
-  readonly proofLifetime?: number
-  /** `'required'`: every proof must have a nonce of ours (RFC 9449 §9). `'offered'`: nonces are handed out, and checked where a proof has one, which protects nobody yet: for changing over. Default `'off'`. */
-  readonly nonces?: 'off' | 'offered' | 'required'
-  /** What nonces are made with, at least 32 characters: the same for every process of this API. A second one, the one before, is still accepted. Default: random, known to this process alone, or derived from `shared.secret`. */
-  readonly nonceSecret?: string | readonly [current: string, previous: string]
-  /** Remembers which proofs were used. Default: `shared.store`, else this process's memory, `memoryOnceStore()`. */
-  readonly replayStore?: OnceStore
-}
-
-/**
- * Reads the certificate from a field that a proxy wrote. Without it, the certificate is the TLS connection's.
- */
-export interface ClientCertificateOptions {
-  /** IP addresses and CIDR ranges of the proxies that write the field. From anybody else it is not read. They must remove a field of this name that a client sent (RFC 9440 §4). */
-  readonly trustedProxies: readonly string[]
-  /** Name of the field. Default `Client-Cert` (RFC 9440 §2.2). */
-  readonly field?: string
-  /** The field's one value → DER of the client's certificate; undefined or an exception: none. Default: RFC 9440 §2.2. Ready-made: `urlEncodedPem`, `urlEncodedPemChain`, `plainPem`, `base64Der`, `base64DerChain`, `forwardedClientCert`. */
-  readonly parse?: (value: string) => Uint8Array | undefined
-}
 
 /** What `api.revoke()` remembers. */
 export interface RevocationOptions {
