@@ -51,22 +51,11 @@ export type { SignatureAlgorithm } from './jwt/algorithms.js'
 export type { ClaimPlace, ClaimPlaces } from './jwt/claim-places.js'
 export type { DecryptionKey, KeyManagementAlgorithm } from './jwt/decryption-keys.js'
 export type { JsonWebKeySet } from './jwt/key-set.js'
-export {
-  type AuthorizationDetail,
-  anyRole,
-  anyScope,
-  authentication,
-  authorizationDetails,
-  claims,
-  fresh,
-  optional,
-  type RoleCheck,
-  roles,
-  type ScopeCheck,
-  type StandardSchema,
-  scope,
-  skipPreflight
-} from './policy/checks.js'
+export { authentication } from './policy/authentication.js'
+export { type AuthorizationDetail, authorizationDetails } from './policy/authorization-details.js'
+export { claims, fresh, optional, type StandardSchema, skipPreflight } from './policy/checks.js'
+export { anyRole, type RoleCheck, roles } from './policy/roles.js'
+export { anyScope, type ScopeCheck, scope } from './policy/scope.js'
 export { type LogoutIssuerOptions, type LogoutTokenOptions, logoutTokenReceiver } from './receivers/logout-token.js'
 export {
   MAX_EVENT_LENGTH,

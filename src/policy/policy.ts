@@ -15,22 +15,11 @@ import type {
   Requirement,
   ResourceRequest
 } from '../types.js'
-import {
-  anyRole,
-  anyScope,
-  authentication,
-  authorizationDetails,
-  claims,
-  fresh,
-  hasScopes,
-  isGrantCheck,
-  lackingAuthentication,
-  optional,
-  requireAuthenticationRequirement,
-  roles,
-  scope,
-  skipPreflight
-} from './checks.js'
+import { authentication, lackingAuthentication, requireAuthenticationRequirement } from './authentication.js'
+import { authorizationDetails } from './authorization-details.js'
+import { claims, fresh, optional, skipPreflight } from './checks.js'
+import { anyRole, roles } from './roles.js'
+import { anyScope, hasScopes, isGrantCheck, scope } from './scope.js'
 
 /** The requirements of a route, taken apart once. */
 export interface Policy {

@@ -12,7 +12,8 @@ import {
   scope,
   skipPreflight
 } from '../../src/index.js'
-import { hasScopes, lackingAuthentication, requireAuthenticationRequirement } from '../../src/policy/checks.js'
+import { lackingAuthentication, requireAuthenticationRequirement } from '../../src/policy/authentication.js'
+import { hasScopes } from '../../src/policy/scope.js'
 import { ISSUER, NOW, RESOURCE, refusal } from '../support/refusals.js'
 
 const context = { resource: RESOURCE, now: () => NOW, clockTolerance: 30 }

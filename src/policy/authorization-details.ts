@@ -1,0 +1,67 @@
+/** The requirement `authorizationDetails()` (RFC 9396). */
+import { isPromise } from '../base/awaitable.js'
+import { InsufficientAuthorizationDetails, InvalidToken } from '../errors/errors.js'
+import type { Access, Awaitable, Check, CheckContext } from '../types.js'
+import { requireKeys } from './checks.js'
+
+/** An element of `authorization_details` (RFC 9396 §2). */
+export interface AuthorizationDetail {
+  readonly type: string
+  /** The resources it is for; without it, any. */
+  readonly locations?: readonly string[]
+  readonly [member: string]: unknown
+}
+
+/**
+ * Requires one authorization detail (RFC 9396 §2) of these types that is for this API and that the predicate allows;
+ * otherwise 403 `insufficient_scope` without `scope`. Details of other types grant nothing; one with `locations` counts
+ * only if it names this `resource`, to the letter.
+ *
+ * @param allows  decides about one detail, as the token has it: nothing is normalized (RFC 9396 §12). `true` allows
+ * @param types   the types it understands, advertised in the metadata
+ * @throws {TypeError} at once, for no type
+ */
+export function authorizationDetails<const Detail extends AuthorizationDetail = AuthorizationDetail>(
+  allows: (detail: Detail, access: Access) => Awaitable<boolean>,
+  options: { readonly types: readonly Detail['type'][] }
+): Check {
+  requireKeys('authorizationDetails', options ?? {}, ['types'])
+  const types: unknown = options?.types
+  if (typeof allows !== 'function')
+    throw new TypeError('authorizationDetails(): expected a function (detail) => boolean')
+  if (!Array.isArray(types) || types.length === 0 || !types.every((one) => typeof one === 'string' && one !== ''))
+    throw new TypeError('authorizationDetails(): name the types that it is about, in `types`')
+  const known: readonly string[] = Object.freeze([...(types as string[])])
+  const check = (access: Access, _request: unknown, { resource }: CheckContext): void | Promise<void> => {
+    const ours = readAuthorizationDetails(access.claims['authorization_details']).filter(
+      ({ type, locations }) => known.includes(type) && (locations === undefined || locations.includes(resource))
+    )
+    return requireAny(ours as Detail[], (detail) => allows(detail, access), 0)
+  }
+  return Object.freeze(Object.assign(check, { authorizationDetailsTypes: known }))
+}
+
+/** One after another, from an index on: there may be thousands. */
+function requireAny<T>(all: readonly T[], allows: (one: T) => Awaitable<boolean>, from: number): void | Promise<void> {
+  for (let i = from; i < all.length; i++) {
+    const allowed = allows(all[i] as T)
+    if (isPromise(allowed))
+      return Promise.resolve(allowed).then((late) => (late === true ? undefined : requireAny(all, allows, i + 1)))
+    if (allowed === true) return
+  }
+  throw new InsufficientAuthorizationDetails()
+}
+
+/** An array of objects, each with a `type` (RFC 9396 §2): in a token, anything else is a fault of who made it. */
+function readAuthorizationDetails(value: unknown): readonly AuthorizationDetail[] {
+  if (value === undefined) return []
+  if (Array.isArray(value) && value.every(isAuthorizationDetail)) return value
+  throw new InvalidToken('claim', { expected: 'authorization_details: an array of objects with a type' })
+}
+
+function isAuthorizationDetail(value: unknown): value is AuthorizationDetail {
+  if (typeof value !== 'object' || value === null) return false
+  const { type, locations } = value as Partial<AuthorizationDetail>
+  const isLocations = Array.isArray(locations) && locations.every((one) => typeof one === 'string')
+  return typeof type === 'string' && type !== '' && (locations === undefined || isLocations)
+}
