@@ -71,11 +71,13 @@ export {
 } from './receivers/security-events.js'
 export type { TransmitterOptions } from './receivers/transmitters.js'
 export type { ChannelHealth } from './revocation/fan-out.js'
+export type { Revocation } from './revocation/revocation.js'
 export { type RevocationStats, RevocationsFull } from './revocation/revocations.js'
+export type { RevocationOptions } from './revocation/settings.js'
 export type { StatusListStats } from './revocation/status-list.js'
 export type { AccessEvent, Decision, RefusalEvent, WarningEvent } from './server/diagnostics.js'
 export type { Health, ResourceServer, SharedHealth, Stats } from './server/interface.js'
-export type { ResourceServerOptions, RevocationOptions } from './server/options.js'
+export type { ResourceServerOptions } from './server/options.js'
 export type { MetadataAnswer, ProtectedResourceMetadata } from './server/protected-resource.js'
 export { resourceServer } from './server/resource-server.js'
 export {
@@ -102,7 +104,6 @@ export type {
   Protection,
   Requirement,
   ResourceRequest,
-  Revocation,
   Scheme,
   Waiver
 } from './types.js'

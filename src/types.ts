@@ -201,28 +201,3 @@ export interface Protection<A extends Access | undefined = Access> {
   /** Header fields that belong on every answer of the route, merged into lists already there (`Vary`). */
   readonly headers: HeaderFields
 }
-
-/**
- * Access tokens that are to be refused from now on, though they verify: one, by its `jti`; or all that were issued before
- * a time: to a subject, in a session (claim `sid`), to a client, or by an issuer at all.
- */
-export type Revocation = Revoking &
-  (
-    | { readonly jti: string }
-    | (IssuedBefore & { readonly subject: string })
-    | (IssuedBefore & { readonly sessionId: string })
-    | (IssuedBefore & { readonly clientId: string })
-    | Required<IssuedBefore>
-  )
-
-interface Revoking {
-  /** `iss` of the tokens, to the letter. */
-  readonly issuer: string
-  /** Seconds since the epoch until when it is remembered: no token of before may live longer. Default: now + `revocation.keepFor`. */
-  readonly until?: number
-}
-
-interface IssuedBefore {
-  /** Refuse tokens with an `iat` before this time (seconds since the epoch), or with none. Default: now. */
-  readonly before?: number
-}

@@ -5,7 +5,8 @@
  * Whom it cannot name by `iss`, `sub`, `sid` or `jti` it leaves alone: an e-mail address is in no access token.
  */
 
-import type { Claims, Revocation } from '../types.js'
+import type { Revocation } from '../revocation/revocation.js'
+import type { Claims } from '../types.js'
 import { beforeOf, isName, isObject } from './receiver.js'
 
 const CAEP = 'https://schemas.openid.net/secevent/caep/event-type/'

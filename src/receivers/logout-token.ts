@@ -11,10 +11,11 @@ import { InvalidToken, ResourceServerError, Unavailable } from '../errors/errors
 import type { IssuerOptions } from '../issuer/settings.js'
 import { isMediaType } from '../jwt/compact.js'
 import type { UnverifiedJwt } from '../jwt/verify-jwt.js'
+import type { Revocation } from '../revocation/revocation.js'
 import { RevocationsFull } from '../revocation/revocations.js'
 import type { ResourceServer } from '../server/interface.js'
 import type { Internals } from '../server/internals.js'
-import type { Claims, Revocation } from '../types.js'
+import type { Claims } from '../types.js'
 import {
   beforeOf,
   createSenders,

@@ -12,9 +12,10 @@ import { createTimedCache, digestKey } from '../base/cache.js'
 import { InvalidToken, ResourceServerError, Unavailable } from '../errors/errors.js'
 import { isMediaType } from '../jwt/compact.js'
 import type { UnverifiedJwt } from '../jwt/verify-jwt.js'
+import type { Revocation } from '../revocation/revocation.js'
 import { RevocationsFull } from '../revocation/revocations.js'
 import type { ResourceServer } from '../server/interface.js'
-import type { Awaitable, Claims, Revocation } from '../types.js'
+import type { Awaitable, Claims } from '../types.js'
 import { readSubject, revocationsOf } from './event-subjects.js'
 import {
   beforeOf,

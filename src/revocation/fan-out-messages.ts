@@ -1,6 +1,6 @@
 /** What the processes of an API say to one another about revocations: as text, in pieces, and read again. */
 import { parseObject } from '../base/json.js'
-import type { Revocation } from '../types.js'
+import type { Revocation } from './revocation.js'
 import type { RevokedBy } from './revocations.js'
 
 /** Characters of the entries in one message, about. */

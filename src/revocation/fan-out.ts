@@ -12,8 +12,8 @@ import { randomUUID } from 'node:crypto'
 import { withDeadline } from '../base/awaitable.js'
 import { createTimedCache } from '../base/cache.js'
 import type { SealedChannel } from '../sharing/shared.js'
-import type { Revocation } from '../types.js'
 import { type Content, type Greeting, inChunks, type Message, readMessage } from './fan-out-messages.js'
+import type { Revocation } from './revocation.js'
 import { type Revocations, RevocationsFull, type RevokedBy } from './revocations.js'
 
 /** Whether revocations of other processes arrive here, and ours there. */
@@ -47,16 +47,22 @@ export interface FanOutMeans {
 
 /** Seconds between two questions whether anybody knows more, ± 10 % so that a fleet spreads out. */
 const ASK_EVERY = 60
+
 /** Seconds within which an answer is given; who waits longer leaves out what others said meanwhile. */
 const ANSWER_WITHIN = 0.25
+
 /** Seconds that `ready()` waits for an answer. */
 const WAIT_FOR_ANSWER = 1
+
 /** Seconds after a failure until the next attempt, doubled each time. */
 const RETRY = { first: 1, most: 30 }
+
 /** Seconds between two warnings about messages of strangers: whoever can write on the channel could fill a log. */
 const WARN_EVERY = 60
+
 /** Seconds by which a question may be late, or its clock another one. */
 const GREETING_LASTS = 60
+
 const MAX_GREETINGS = 1000
 
 export function createFanOut({ channel, resource, revocations, now, deadline, warn }: FanOutMeans): FanOut {
@@ -292,5 +298,30 @@ async function quietly(end: () => unknown): Promise<void> {
     await end()
   } catch {
     // Nothing depends on it.
+  }
+}
+
+export interface RevokeMeans {
+  readonly revocations: Revocations
+  readonly fanOut: FanOut | undefined
+}
+
+/**
+ * Here and in the other processes.
+ *
+ * @throws {TypeError} one that is none; no other is heeded then
+ * @throws {RevocationsFull} what there was room for holds, and is told to the others
+ */
+export async function revokeEverywhere(
+  list: readonly Revocation[],
+  by: RevokedBy,
+  { revocations, fanOut }: RevokeMeans
+): Promise<void> {
+  try {
+    const news = revocations.revoke(list, by)
+    await fanOut?.publish(news, by)
+  } catch (error) {
+    if (error instanceof RevocationsFull) await fanOut?.publish(error.news, by)
+    throw error
   }
 }

@@ -10,7 +10,7 @@
 import { setMaxListeners } from 'node:events'
 import type { VerifiedAccessToken } from '../access-token/verified-access-token.js'
 import type { InvalidToken } from '../errors/errors.js'
-import type { Revocation } from '../types.js'
+import type { Revocation } from './revocation.js'
 import type { RevocableToken, Revocations } from './revocations.js'
 
 /** Milliseconds between two looks at the clock, which may be set while a timer runs. Below the 2^31 that a timer can wait. */

@@ -2,9 +2,9 @@
  * What is a revocation, and what is none: it names one thing, or has a time; a member that is not known is refused, so that
  * a misspelt one never comes to mean more than was meant. Does NOT remember it: see `revocations.ts`.
  */
-import type { Revocation } from '../types.js'
 
 const NAMES = ['jti', 'subject', 'sessionId', 'clientId'] as const
+
 export type Name = (typeof NAMES)[number]
 
 /** Characters of a name, all of which are kept. */
@@ -66,4 +66,29 @@ function readTime(value: unknown, member: string): number | undefined {
 export function asRevocation({ issuer, kind, name, before, until }: Complete): Revocation {
   if (kind === undefined) return { issuer, before, until }
   return { issuer, [kind]: name, ...(kind !== 'jti' && { before }), until } as unknown as Revocation
+}
+
+/**
+ * Access tokens that are to be refused from now on, though they verify: one, by its `jti`; or all that were issued before
+ * a time: to a subject, in a session (claim `sid`), to a client, or by an issuer at all.
+ */
+export type Revocation = Revoking &
+  (
+    | { readonly jti: string }
+    | (IssuedBefore & { readonly subject: string })
+    | (IssuedBefore & { readonly sessionId: string })
+    | (IssuedBefore & { readonly clientId: string })
+    | Required<IssuedBefore>
+  )
+
+interface Revoking {
+  /** `iss` of the tokens, to the letter. */
+  readonly issuer: string
+  /** Seconds since the epoch until when it is remembered: no token of before may live longer. Default: now + `revocation.keepFor`. */
+  readonly until?: number
+}
+
+interface IssuedBefore {
+  /** Refuse tokens with an `iat` before this time (seconds since the epoch), or with none. Default: now. */
+  readonly before?: number
 }

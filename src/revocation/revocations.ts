@@ -8,7 +8,8 @@
  */
 import { hash } from 'node:crypto'
 import type { IssuerSettings } from '../issuer/settings.js'
-import type { AccessToken, Revocation } from '../types.js'
+import type { AccessToken } from '../types.js'
+import type { Revocation } from './revocation.js'
 import { asRevocation, type Complete, completed, MAX_NAME_LENGTH, type Name } from './revocation.js'
 import type { RevocationSettings } from './settings.js'
 

@@ -1,7 +1,5 @@
 /** The option `revocation`: for how long, and how many. */
-
 import type { Problems } from '../base/problems.js'
-import type { RevocationOptions } from '../server/options.js'
 
 export interface RevocationSettings {
   /** Seconds. */
@@ -29,4 +27,12 @@ export function readRevocation(value: unknown, problems: Problems): RevocationSe
     }),
     maxEntries
   })
+}
+
+/** What `api.revoke()` remembers. */
+export interface RevocationOptions {
+  /** Seconds a revocation is remembered that has no `until`: at least as long as any access token lives. Default 86400 (24 h), 60 to 2678400. */
+  readonly keepFor?: number
+  /** Entries in all; when there are as many, `revoke()` throws, and nothing is forgotten. Default 100000 (up to about 50 MB; about 40 MB where names have 32 characters), at most 1000000. An eighth, at least one, is kept for `revoke()`: events never take it. */
+  readonly maxEntries?: number
 }

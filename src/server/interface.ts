@@ -3,19 +3,11 @@ import type { AccessTokenVerifier } from '../access-token/access-token.js'
 import type { CacheStats } from '../base/cache.js'
 import type { IssuerHealth } from '../issuer/issuer.js'
 import type { ChannelHealth } from '../revocation/fan-out.js'
+import type { Revocation } from '../revocation/revocation.js'
 import type { RevocationStats } from '../revocation/revocations.js'
 import type { OnceStoreStats } from '../sharing/memory-once-store.js'
 import type { SharedStats } from '../sharing/shared.js'
-import type {
-  Access,
-  Awaitable,
-  Check,
-  Granted,
-  Protection,
-  Requirement,
-  ResourceRequest,
-  Revocation
-} from '../types.js'
+import type { Access, Awaitable, Check, Granted, Protection, Requirement, ResourceRequest } from '../types.js'
 import type { ProtectedResourceMetadata } from './protected-resource.js'
 
 /** The health of a resource server: of its issuers, each with ages. */

@@ -7,7 +7,7 @@ import type { InsecureHosts } from '../base/reach.js'
 import type { Issuer } from '../issuer/issuer.js'
 import type { IssuerSettings } from '../issuer/settings.js'
 import type { VerifySignature } from '../jwt/verify-signature.js'
-import type { Revocation } from '../types.js'
+import type { Revocation } from '../revocation/revocation.js'
 
 export interface Internals {
   readonly resource: string

@@ -1,19 +1,11 @@
 /** What a user may configure: types of options, and nothing else. Defaults and checks are in `settings.ts` and `settings.ts`. */
-
 import type { ClientCertificateOptions, DpopOptions } from '../confirmation/settings.js'
 import type { HttpOptions } from '../http/settings.js'
 import type { IssuerOptions, IssuerResolver } from '../issuer/settings.js'
 import type { DecryptionKey } from '../jwt/decryption-keys.js'
+import type { RevocationOptions } from '../revocation/settings.js'
 import type { SharedOptions } from '../sharing/settings.js'
 import type { Check } from '../types.js'
-
-/** What `api.revoke()` remembers. */
-export interface RevocationOptions {
-  /** Seconds a revocation is remembered that has no `until`: at least as long as any access token lives. Default 86400 (24 h), 60 to 2678400. */
-  readonly keepFor?: number
-  /** Entries in all; when there are as many, `revoke()` throws, and nothing is forgotten. Default 100000 (up to about 50 MB; about 40 MB where names have 32 characters), at most 1000000. An eighth, at least one, is kept for `revoke()`: events never take it. */
-  readonly maxEntries?: number
-}
 
 /** What `resourceServer()` is told. All mistakes in it are reported together. */
 export interface ResourceServerOptions<Scope extends string = string, Role extends string = string> {

@@ -19,8 +19,9 @@ import { createKeyMemory } from '../jwt/key-memory.js'
 import { createVerifySignature } from '../jwt/verify-signature.js'
 import { asError, type Enforcement, enforce, isPreflight, type Policy, readPolicy } from '../policy/policy.js'
 import { isGrantCheck } from '../policy/scope.js'
-import { createFanOut } from '../revocation/fan-out.js'
+import { createFanOut, revokeEverywhere } from '../revocation/fan-out.js'
 import { createLifetimes } from '../revocation/lifetime.js'
+import type { Revocation } from '../revocation/revocation.js'
 import { createRevocations, type RevokedBy } from '../revocation/revocations.js'
 import type { OnceStoreStats } from '../sharing/memory-once-store.js'
 import type {
@@ -30,12 +31,11 @@ import type {
   HeaderFields,
   Protection,
   Requirement,
-  ResourceRequest,
-  Revocation
+  ResourceRequest
 } from '../types.js'
 import { describe } from './describe.js'
 import { createEvents } from './diagnostics.js'
-import { overall, revokeEverywhere } from './health.js'
+import { overall } from './health.js'
 import type { ResourceServer } from './interface.js'
 import { lend } from './internals.js'
 import type { ResourceServerOptions } from './options.js'
