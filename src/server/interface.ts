@@ -1,33 +1,13 @@
 /** What `resourceServer()` returns: types, and nothing else. */
 import type { AccessTokenVerifier } from '../access-token/access-token.js'
 import type { CacheStats } from '../base/cache.js'
-import type { IssuerHealth } from '../issuer/issuer.js'
-import type { ChannelHealth } from '../revocation/fan-out.js'
 import type { Revocation } from '../revocation/revocation.js'
 import type { RevocationStats } from '../revocation/revocations.js'
 import type { OnceStoreStats } from '../sharing/memory-once-store.js'
 import type { SharedStats } from '../sharing/shared.js'
 import type { Access, Awaitable, Check, Granted, Protection, Requirement, ResourceRequest } from '../types.js'
+import type { Health } from './health.js'
 import type { ProtectedResourceMetadata } from './protected-resource.js'
-
-/** The health of a resource server: of its issuers, each with ages. */
-export interface Health {
-  /** The worst of its issuers'; `degraded` at least while the channel or the shared store is. */
-  readonly status: IssuerHealth['status']
-  readonly issuers: readonly IssuerHealth[]
-  /** Whether revocations travel between the processes; undefined without `shared.channel`. */
-  readonly channel: ChannelHealth | undefined
-  /** Whether the shared store answers; undefined without `shared`. */
-  readonly shared: SharedHealth | undefined
-}
-
-/** How it stands with the store that processes share. */
-export interface SharedHealth {
-  /** `degraded`: it is paused, see `stats().shared`. DPoP proofs that it keeps are refused with 503 then. */
-  readonly status: 'ok' | 'degraded'
-  /** Why it failed last; undefined where it has answered since. */
-  readonly error: string | undefined
-}
 
 /** What is remembered and under way, with the bound of each. */
 export interface Stats {

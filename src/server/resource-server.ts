@@ -39,7 +39,7 @@ import { overall } from './health.js'
 import type { ResourceServer } from './interface.js'
 import { lend } from './internals.js'
 import type { ResourceServerOptions } from './options.js'
-import { createResourceMetadata } from './resource-metadata.js'
+import { createResourceMetadata } from './protected-resource.js'
 import { meansOf, readSettings } from './settings.js'
 
 /** Told once. */

@@ -6,13 +6,13 @@ import { Problems } from '../base/problems.js'
 import { readSenderSettings, type SenderSettings } from '../confirmation/settings.js'
 import { isQuotable, isScopeToken } from '../errors/challenge.js'
 import { type HttpSettings, insecureHostsOf, readHttp } from '../http/settings.js'
-import type { IssuerResolver } from '../issuer/settings.js'
-import { type IssuerSettings, type Means, readIssuerOptions } from '../issuer/settings.js'
+import { type IssuerResolver, type IssuerSettings, type Means, readIssuerOptions } from '../issuer/settings.js'
 import { type DecryptionKeySettings, readDecryptionKeys } from '../jwt/decryption-keys.js'
 import { type RevocationSettings, readRevocation } from '../revocation/settings.js'
 import { readShared } from '../sharing/settings.js'
 import { createShared, type Shared } from '../sharing/shared.js'
 import type { Check } from '../types.js'
+import { readMetadata } from './metadata-settings.js'
 import type { ResourceServerOptions } from './options.js'
 
 export interface Settings {
@@ -262,43 +262,6 @@ function readRealm(realm: unknown, problems: Problems): string | undefined {
   return text
 }
 
-/** Members that say what this server does are not for the user to say otherwise. */
-const OWN_MEMBERS: Readonly<Record<string, string>> = {
-  resource: 'it is the option `resource`',
-  bearer_methods_supported: 'tokens are read from the Authorization field only',
-  dpop_signing_alg_values_supported: 'it is the option `dpop.algorithms`',
-  dpop_bound_access_tokens_required: 'it is the option `requireSenderConstrained`',
-  tls_client_certificate_bound_access_tokens: 'it is the option `requireSenderConstrained`'
-}
-
-const LISTS = [
-  'authorization_servers',
-  'scopes_supported',
-  'resource_signing_alg_values_supported',
-  'authorization_details_types_supported'
-]
-
-const URLS = ['jwks_uri', 'resource_documentation', 'resource_policy_uri', 'resource_tos_uri']
-
-function readMetadata(metadata: unknown, problems: Problems): Settings['metadata'] {
-  if (metadata === false) return false
-  if (!problems.object(metadata, 'metadata')) return {}
-  for (const [member, why] of Object.entries(OWN_MEMBERS)) {
-    if (member in metadata) problems.add(`metadata.${member}`, 'cannot be set', why)
-  }
-  for (const member of LISTS) {
-    if (member in metadata) problems.arrayOf(metadata[member], `metadata.${member}`, 'string')
-  }
-  for (const member of URLS) {
-    if (member in metadata) problems.url(metadata[member], `metadata.${member}`, 'a URL (RFC 9728 §2)')
-  }
-  if ([metadata['resource_signing_alg_values_supported']].flat().includes('none')) {
-    problems.add('metadata.resource_signing_alg_values_supported', 'must not hold `none` (RFC 9728 §2)', 'remove it')
-  }
-  if ('signed_metadata' in metadata) readSignedMetadata(metadata['signed_metadata'], problems)
-  return Object.freeze({ ...metadata })
-}
-
 /** `jwks_uri` of a resource is for keys of the resource itself, never for its authorization server's (RFC 9728 §2). */
 function requireOwnKeys({ issuers, metadata, decryptionKeys }: Settings, problems: Problems): void {
   if (metadata !== false && metadata['jwks_uri'] !== undefined && decryptionKeys.length > 0)
@@ -314,17 +277,5 @@ function requireOwnKeys({ issuers, metadata, decryptionKeys }: Settings, problem
       'is where an issuer has its keys',
       'leave it out, unless this API signs with keys of its own'
     )
-  }
-}
-
-function readSignedMetadata(jwt: unknown, problems: Problems): void {
-  const where = 'metadata.signed_metadata'
-  try {
-    const claims: unknown = JSON.parse(Buffer.from(String(jwt).split('.')[1] ?? '', 'base64url').toString())
-    if (!problems.object(claims, where)) return
-    if (typeof claims['iss'] !== 'string') problems.add(where, 'has no `iss` claim', 'RFC 9728 §2.2 requires it')
-    if ('signed_metadata' in claims) problems.add(where, 'holds another `signed_metadata`', 'RFC 9728 §2.2 forbids it')
-  } catch {
-    problems.add(where, 'is not a JWT', 'give the compact serialization (RFC 9728 §2.2)')
   }
 }
