@@ -49,3 +49,10 @@ export class ProfileProblems extends Problems {
     return profile
   }
 }
+
+export const GUID: RegExp = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/
+
+/** An origin, without path and final slash. */
+export const ORIGIN: RegExp = /^[a-z]+:\/\/[^/?#]+$/
+
+export const HOST: RegExp = /^[a-z\d][a-z\d.-]*[a-z\d]$/

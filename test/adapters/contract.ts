@@ -37,7 +37,7 @@ import {
   TooManyRequests,
   Unavailable
 } from '../../src/index.js'
-import { mcp } from '../../src/profiles/fapi2.js'
+import { mcp } from '../../src/profiles/mcp.js'
 import { type Clock, createClock, createSigningKey, fault, startIssuer, type TestIssuer } from '../support/issuer.js'
 import { type Lines, type RawRequest, type Reply, type Served, send } from './wire.js'
 

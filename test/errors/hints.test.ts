@@ -12,8 +12,8 @@ import {
   urlEncodedPemChain,
   type WarningEvent
 } from '../../src/index.js'
-import { mcp } from '../../src/profiles/fapi2.js'
 import { auth0 } from '../../src/profiles/index.js'
+import { mcp } from '../../src/profiles/mcp.js'
 import { createCertificateAuthority } from '../support/certificates.js'
 import { createDpopKey } from '../support/dpop.js'
 import { authorize, createBed, introspecting } from '../support/exchange.js'

@@ -7,8 +7,9 @@ import {
   resourceServer,
   scope
 } from '../../src/index.js'
-import { fapi2, mcp } from '../../src/profiles/fapi2.js'
+import { fapi2 } from '../../src/profiles/fapi2.js'
 import { cognito } from '../../src/profiles/index.js'
+import { mcp } from '../../src/profiles/mcp.js'
 import { ask, createBed, denial, granted, introspecting } from '../support/exchange.js'
 import {
   accessToken,

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest'
 import { type Access, type ResourceServer, type ResourceServerOptions, resourceServer, scope } from '../../src/index.js'
-import { mcp } from '../../src/profiles/fapi2.js'
+import { mcp } from '../../src/profiles/mcp.js'
 import { createDpopKey, PROOF_TEXTS } from '../support/dpop.js'
 import { RESOURCE as API, granted as answered, ask, createBed, denial, introspecting } from '../support/exchange.js'
 import {

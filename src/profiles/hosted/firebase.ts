@@ -1,0 +1,36 @@
+/** Vendor profile: Firebase Authentication. */
+import type { IssuerOptions } from '../../issuer/settings.js'
+import { ProfileProblems } from '../problems.js'
+
+/**
+ * Firebase Authentication and Google Identity Platform. Firebase calls the token for APIs an ID token; it issues no other.
+ *
+ * ```
+ * {"alg":"RS256","kid":"…","typ":"JWT"}
+ * {"iss":"https://securetoken.google.com/my-project","aud":"my-project","auth_time":…,"user_id":"…","sub":"…","iat":…,
+ *  "exp":…,"email":"…","email_verified":true,"firebase":{"identities":{…},"sign_in_provider":"password"}}
+ * ```
+ *
+ * Relaxes: `typ` is `JWT`; no client, no scopes, no `jti`. `aud` is the project, so a token is good for *every* API that
+ * trusts the project.
+ * Still refuses: other projects, whose tokens the same keys sign; session cookies and custom tokens (other issuers and
+ * keys); ID tokens of Google itself; and refresh tokens.
+ *
+ * Does NOT look at the tenant of a multi-tenant project (`firebase.tenant`), nor at revocation: check both where needed.
+ *
+ * @param options.projectId  the project ID, not its number: `my-project`
+ */
+export function firebase(options: { readonly projectId: string }): IssuerOptions {
+  const problems = new ProfileProblems('firebase', options, ['projectId'])
+  const { projectId } = options
+  problems.shape(projectId, 'projectId', /^[a-z][a-z\d-]{4,28}[a-z\d]$/, 'a project ID: my-project')
+  return problems.cleared({
+    issuer: `https://securetoken.google.com/${projectId}`,
+    jwksUri: 'https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com',
+    audience: [projectId],
+    algorithms: ['RS256'],
+    tokenProfile: 'legacy',
+    requiredClaims: ['sub', 'iat', 'auth_time'],
+    requiredClaimValues: { firebase: true }
+  })
+}

@@ -1,0 +1,47 @@
+/** Vendor profile: Google. */
+import { noClientAuth } from '../../issuer/client-auth.js'
+import type { IssuerOptions } from '../../issuer/settings.js'
+import type { Claims } from '../../types.js'
+import { type Names, ProfileProblems } from '../problems.js'
+
+/**
+ * Google, access tokens of your own OAuth clients (`ya29.…`), which are opaque. Google has no RFC 7662: `tokeninfo` is
+ * asked. Such a token is made for Google's APIs, which whoever gets it can call: prefer a server with tokens for yours.
+ *
+ * ```
+ * 200 {"azp":"123-abc.apps.googleusercontent.com","aud":"123-abc.apps.googleusercontent.com","sub":"1112…",
+ *  "scope":"openid https://www.googleapis.com/auth/userinfo.email","exp":"1750000300","expires_in":"300","access_type":"online"}
+ * 400 {"error":"invalid_token","error_description":"Invalid Value"}
+ * ```
+ *
+ * Relaxes: no `active`, no `iss`; a 400 means "not active"; seconds may be texts, in this answer and nowhere else.
+ * Still refuses: tokens of other people's clients (by `aud`), ID tokens, and an answer that does not say when it ends.
+ *
+ * @param options.clientIds  your OAuth clients
+ */
+export function google(options: { readonly clientIds: Names }): IssuerOptions {
+  const problems = new ProfileProblems('google', options, ['clientIds'])
+  const audience = problems.list(options.clientIds, 'clientIds')
+  return problems.cleared({
+    issuer: 'https://accounts.google.com',
+    audience,
+    tokens: 'opaque',
+    scopeClaim: 'scope',
+    clientIdClaim: 'azp',
+    introspection: {
+      endpoint: 'https://oauth2.googleapis.com/tokeninfo',
+      auth: noClientAuth(),
+      tokenPrefix: 'ya29.',
+      dialect: { form: (token) => ({ access_token: token }), read: readTokenInfo }
+    }
+  })
+}
+
+/** @throws {Error} an answer that tokeninfo does not give */
+function readTokenInfo(status: number, body: unknown): Claims | undefined {
+  if (status === 400) return undefined
+  if (status !== 200 || typeof body !== 'object' || body === null) throw new Error(`tokeninfo answered ${status}`)
+  const { exp, ...members } = body as Claims
+  if (!/^\d{1,12}$/.test(String(exp))) throw new Error('tokeninfo did not say when the token expires')
+  return { ...members, exp: Number(exp) }
+}

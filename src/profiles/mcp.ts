@@ -1,0 +1,107 @@
+/** The preset `mcp()`: what the authorization specification of the Model Context Protocol asks of a server. */
+import { emitWarning } from 'node:process'
+import { Problems } from '../base/problems.js'
+import { InvalidToken } from '../errors/errors.js'
+import type { IssuerOptions } from '../issuer/settings.js'
+import type { ResourceServerOptions } from '../server/options.js'
+import type { Check } from '../types.js'
+
+/**
+ * Model Context Protocol, authorization (revision 2026-07-28), for an MCP server as a resource server.
+ *
+ * - `issuers` must be a list, since the metadata must name at least one, and `metadata` may not be `false`.
+ * - Tokens must be for this server: no `audience: null`, and no `introspection.allowMissingAudience`.
+ * - Where the path of an audience is empty, both `https://host` and `https://host/` are accepted (RFC 3986 §6.2.3).
+ * - `offline_access` is taken out of `scopes` and `metadata.scopes_supported`: it is between client and authorization
+ *   server. A warning says so (`OAUTH_RS_MCP_SCOPE`).
+ * - A `resource` that is not canonical (upper case in scheme or host, a final slash) is kept as it is, with a warning
+ *   (`OAUTH_RS_MCP_RESOURCE`): clients derive it from the URL they call, and tokens are compared with it to the letter.
+ * - `legacyClients: true`, if you give it, serves clients of the revision 2025-03-26 too: see the option.
+ * - With `dpop`, a proof may be 300 s old, as the DPoP extension has it, unless `dpop.proofLifetime` says otherwise.
+ * - A check refuses (401) tokens whose end is not known, which only introspection can bring about: the MCP SDK takes no
+ *   `AuthInfo` without `expiresAt`.
+ *
+ * Does NOT pass on a token to anybody, and needs no option for what holds anyway: challenges name scopes and metadata, and
+ * query tokens are not read.
+ *
+ * @throws {TypeError} listing every contradiction
+ */
+export function mcp<const Scope extends string = string, const Role extends string = string>(
+  options: ResourceServerOptions<Scope, Role>
+): ResourceServerOptions<Scope, Role> {
+  const problems = new Problems('mcp()')
+  if (!problems.object(options, 'options')) throw problems.error()
+  const { issuers, metadata, resource, scopes, checks = [], dpop } = options as ResourceServerOptions<Scope, Role>
+  if (!Array.isArray(issuers) || issuers.length === 0)
+    problems.add('issuers', 'is no list of at least one', 'the metadata must name an authorization server')
+  else for (const [i, one] of issuers.entries()) requireAudience(one, `issuers[${i}]`, problems)
+  if (metadata === false) problems.add('metadata', 'is false', 'clients find the authorization server by it')
+  const members = metadata === false ? {} : (metadata ?? {})
+  if (Array.isArray(members['authorization_servers']) && members['authorization_servers'].length === 0)
+    problems.add('metadata.authorization_servers', 'is empty', 'name at least one, or leave it out')
+  if (problems.any) throw problems.error()
+  warnAboutResource(resource)
+  const list = issuers as readonly (string | IssuerOptions)[]
+  const supported = members['scopes_supported']
+  return {
+    ...(options as ResourceServerOptions<Scope, Role>),
+    issuers: list.map((one) => withBothAudiences(one, resource)),
+    ...(scopes && { scopes: withoutOfflineAccess(scopes, 'scopes') }),
+    ...(Array.isArray(supported) && {
+      metadata: { ...members, scopes_supported: withoutOfflineAccess(supported, 'metadata.scopes_supported') }
+    }),
+    ...(dpop && { dpop: { proofLifetime: MCP_PROOF_LIFETIME, ...dpop } }),
+    checks: [requireExpiry, ...checks]
+  }
+}
+
+/** Identifiers with an empty path, with and without the final slash: the same URI (RFC 3986 §6.2.3). All else is kept. */
+function withBothAudiences(entry: string | IssuerOptions, resource: string): string | IssuerOptions {
+  const given = typeof entry === 'string' ? resource : (entry?.audience ?? resource)
+  const audience = [given].flat().flatMap((one) => {
+    const [, origin] = /^(https?:\/\/[^/?#]+)\/?$/i.exec(String(one)) ?? []
+    return origin === undefined ? [one] : [origin, `${origin}/`]
+  })
+  if (audience.length === [given].flat().length) return entry
+  return { ...(typeof entry === 'string' ? { issuer: entry } : entry), audience: [...new Set(audience)] as string[] }
+}
+
+/** A text alone means an audience of `resource`. What is no object, `resourceServer()` refuses. */
+function requireAudience(entry: string | IssuerOptions, path: string, problems: Problems): void {
+  if (typeof entry === 'string') return
+  if (entry?.audience === null)
+    problems.add(`${path}.audience`, 'is null', 'only tokens for this server may be accepted: name it')
+  if (entry?.introspection?.allowMissingAudience === true)
+    problems.add(`${path}.introspection.allowMissingAudience`, 'is true', 'only tokens for this server may be accepted')
+}
+
+/** Seconds. */
+const MCP_PROOF_LIFETIME = 300
+
+const requireExpiry: Check = ({ expiresAt }) => {
+  if (expiresAt === undefined) throw new InvalidToken('claim', { expected: 'exp, in the introspection answer' })
+}
+
+function warnAboutResource(resource: unknown): void {
+  if (typeof resource !== 'string') return // `resourceServer()` says so.
+  const [, origin = ''] = /^([^/]*\/\/[^/?#]*)/.exec(resource) ?? []
+  const oddity =
+    origin !== origin.toLowerCase()
+      ? 'has upper case in its scheme or host'
+      : resource.endsWith('/')
+        ? 'ends with /'
+        : ''
+  if (oddity !== '')
+    emitWarning(`mcp(): \`resource\` ${oddity}: the canonical URI of an MCP server has none`, {
+      code: 'OAUTH_RS_MCP_RESOURCE'
+    })
+}
+
+function withoutOfflineAccess<T>(scopes: readonly T[], option: string): readonly T[] {
+  const others = scopes.filter((one) => one !== 'offline_access')
+  if (others.length < scopes.length)
+    emitWarning(`mcp(): \`offline_access\` was taken out of \`${option}\`: no resource asks for it`, {
+      code: 'OAUTH_RS_MCP_SCOPE'
+    })
+  return others
+}

@@ -1,0 +1,23 @@
+/** Vendor profile: Duende IdentityServer. */
+import type { IssuerOptions } from '../../issuer/settings.js'
+import { type Names, ProfileProblems } from '../problems.js'
+
+/**
+ * Duende IdentityServer.
+ * ```
+ * {"alg":"RS256","kid":"…","typ":"at+jwt"}
+ * {"iss":"https://id.example.com","nbf":…,"iat":…,"exp":…,"aud":"orders","scope":["orders.read"],"client_id":"m2m","jti":"…"}
+ * ```
+ *
+ * Relaxes: no `sub`, which client credentials do not have here: `access.subject` is undefined for them.
+ * Still refuses: all that is not `at+jwt`, ID tokens among it; and tokens without `aud`: the API needs an `ApiResource`.
+ *
+ * @param options.issuer    the authority: `https://id.example.com`
+ * @param options.audience  the name of the `ApiResource`
+ */
+export function duende(options: { readonly issuer: string; readonly audience: Names }): IssuerOptions {
+  const problems = new ProfileProblems('duende', options, ['issuer', 'audience'])
+  const issuer = problems.address(options.issuer, 'issuer', /./, 'https://id.example.com')
+  const audience = problems.list(options.audience, 'audience')
+  return problems.cleared({ issuer, audience, requiredClaims: ['client_id', 'iat', 'jti'] })
+}

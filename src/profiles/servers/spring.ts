@@ -1,0 +1,33 @@
+/** Vendor profile: Spring Authorization Server. */
+import type { IssuerOptions } from '../../issuer/settings.js'
+import { type Names, ProfileProblems } from '../problems.js'
+import { issuerAndAudience } from './issuer-and-audience.js'
+
+/**
+ * Spring Authorization Server, without an `OAuth2TokenCustomizer` of your own.
+ *
+ * ```
+ * {"kid":"…","alg":"RS256"}
+ * {"sub":"ada","aud":"web","nbf":…,"scope":["orders:read"],"iss":"https://auth.example.com","exp":…,"iat":…,"jti":"…"}
+ * ```
+ *
+ * Relaxes: no `typ`; no claim for the client, and no `jti` (before 1.2). `aud` is the client, so a token is good for
+ * *every* API that lists it.
+ * Still refuses: ID tokens, which have the same audience but no `scope`; other clients; and access tokens without any
+ * scope, which nothing tells from an ID token.
+ *
+ * @param options.issuer    `AuthorizationServerSettings.issuer`: `https://auth.example.com`
+ * @param options.audience  the clients that may call this API; what a customizer writes into `aud`, if there is one
+ */
+export function springAuthorizationServer(options: {
+  readonly issuer: string
+  readonly audience: Names
+}): IssuerOptions {
+  const problems = new ProfileProblems('springAuthorizationServer', options, ['issuer', 'audience'])
+  return problems.cleared({
+    ...issuerAndAudience(problems, options, /./, 'https://auth.example.com'),
+    tokenProfile: 'legacy',
+    scopeClaim: 'scope',
+    requiredClaims: ['sub', 'iat', 'scope']
+  })
+}
