@@ -13,24 +13,15 @@ import {
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
-import { createRender, type ErrorBodyOptions } from './error-body.js'
-import { receiveNode } from './events.js'
-import {
-  addHeaders,
-  answerWith,
-  findAccess,
-  headersOf,
-  isEmpty,
-  metadataAnswer,
-  NodeRequest,
-  passable,
-  requireAccess,
-  requireRootMount,
-  surface,
-  withMetadata
-} from './node-request.js'
+import { findAccess, requireAccess } from './shared/access.js'
+import { createRender, type ErrorBodyOptions } from './shared/error-body.js'
+import { addHeaders, headersOf, isEmpty } from './shared/headers.js'
+import { metadataAnswer, requireRootMount } from './shared/metadata.js'
+import { NodeRequest, withMetadata } from './shared/node-request.js'
+import { receiveNode } from './shared/receive.js'
+import { answerWith, passable, surface } from './shared/refusals.js'
 
-export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './error-body.js'
+export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
 
 /** What is read of an Express request, beside `node:http`'s part of it. */
 export interface ExpressRequest extends IncomingMessage {

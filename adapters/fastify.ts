@@ -15,24 +15,16 @@ import {
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
-import { createRender, type ErrorBodyOptions, oauthContent, type Render } from './error-body.js'
-import { receiveNode } from './events.js'
-import {
-  addHeaders,
-  closeWhenAnswered,
-  failureStatus,
-  findAccess,
-  forgetContent,
-  type HeaderAccess,
-  isEmpty,
-  metadataAnswer,
-  NodeRequest,
-  requireAccess,
-  surface,
-  withMetadata
-} from './node-request.js'
+import { findAccess, requireAccess } from './shared/access.js'
+import { createRender, type ErrorBodyOptions, oauthContent, type Render } from './shared/error-body.js'
+import { addHeaders, forgetContent, type HeaderAccess, isEmpty } from './shared/headers.js'
+import { metadataAnswer } from './shared/metadata.js'
+import { NodeRequest, withMetadata } from './shared/node-request.js'
+import { receiveNode } from './shared/receive.js'
+import { failureStatus, surface } from './shared/refusals.js'
+import { closeWhenAnswered } from './shared/streams.js'
 
-export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './error-body.js'
+export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
 
 /**
  * What a route asks for: `true` any good access token, one requirement or several; `false` or nothing: no token, unless

@@ -9,12 +9,13 @@ import {
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
-import { createRender, type ErrorBodyOptions, oauthContent, type Render, responseOf } from './error-body.js'
-import { receiveFetch } from './events.js'
-import { type Connection, metadataAnswer, withMetadata } from './node-request.js'
+import { createRender, type ErrorBodyOptions, oauthContent, type Render, responseOf } from './shared/error-body.js'
+import { metadataAnswer } from './shared/metadata.js'
+import { type Connection, withMetadata } from './shared/node-request.js'
+import { receiveFetch } from './shared/receive.js'
 
-export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './error-body.js'
-export type { Connection } from './node-request.js'
+export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
+export type { Connection } from './shared/node-request.js'
 
 /** A `Request` as the core reads it. `Headers` joins repeated fields with a comma, which the core knows to look for. */
 export class FetchRequest implements ResourceRequest {

@@ -9,23 +9,16 @@ import {
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
-import { createRender, type ErrorBodyOptions } from './error-body.js'
-import { receiveFetch } from './events.js'
 import { FetchRequest } from './fetch.js'
-import {
-  addHeaders,
-  type Connection,
-  type Fields,
-  findAccess,
-  forgetContent,
-  type HeaderAccess,
-  isEmpty,
-  metadataAnswer,
-  requireAccess,
-  surface
-} from './node-request.js'
+import { findAccess, requireAccess } from './shared/access.js'
+import { createRender, type ErrorBodyOptions } from './shared/error-body.js'
+import { addHeaders, type Fields, forgetContent, type HeaderAccess, isEmpty } from './shared/headers.js'
+import { metadataAnswer } from './shared/metadata.js'
+import type { Connection } from './shared/node-request.js'
+import { receiveFetch } from './shared/receive.js'
+import { surface } from './shared/refusals.js'
 
-export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './error-body.js'
+export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
 
 /** What is used of a Hono context. */
 export interface HonoContext {

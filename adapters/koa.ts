@@ -11,24 +11,16 @@ import {
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
-import { createRender, type ErrorBodyOptions } from './error-body.js'
-import { receiveNode } from './events.js'
-import {
-  addHeaders,
-  closeWhenAnswered,
-  cutOff,
-  findAccess,
-  forgetContent,
-  type HeaderAccess,
-  isEmpty,
-  metadataAnswer,
-  NodeRequest,
-  requireAccess,
-  requireRootMount,
-  surface
-} from './node-request.js'
+import { findAccess, requireAccess } from './shared/access.js'
+import { createRender, type ErrorBodyOptions } from './shared/error-body.js'
+import { addHeaders, forgetContent, type HeaderAccess, isEmpty } from './shared/headers.js'
+import { metadataAnswer, requireRootMount } from './shared/metadata.js'
+import { NodeRequest } from './shared/node-request.js'
+import { receiveNode } from './shared/receive.js'
+import { surface } from './shared/refusals.js'
+import { closeWhenAnswered, cutOff } from './shared/streams.js'
 
-export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './error-body.js'
+export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
 
 /** What is used of a Koa context. */
 export interface KoaContext {

@@ -17,27 +17,16 @@ import {
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
-import { createRender, type ErrorBodyOptions, oauthContent, type Render } from './error-body.js'
-import {
-  addHeaders,
-  answerWith,
-  closeWhenAnswered,
-  contentOf,
-  cutOff,
-  type Http2Stream,
-  hasMore,
-  headersOf,
-  INTERNAL_ERROR,
-  isEmpty,
-  metadataAnswer,
-  NO_ERROR,
-  NodeRequest,
-  withMetadata
-} from './node-request.js'
+import { createRender, type ErrorBodyOptions, oauthContent, type Render } from './shared/error-body.js'
+import { addHeaders, headersOf, isEmpty } from './shared/headers.js'
+import { metadataAnswer } from './shared/metadata.js'
+import { NodeRequest, withMetadata } from './shared/node-request.js'
+import { answerWith, contentOf } from './shared/refusals.js'
+import { closeWhenAnswered, cutOff, type Http2Stream, hasMore, INTERNAL_ERROR, NO_ERROR } from './shared/streams.js'
 
-export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './error-body.js'
+export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
 /** A request as {@link ResourceServer.authorize} reads it, for a host that has an `IncomingMessage` and no adapter here. */
-export { NodeRequest } from './node-request.js'
+export { NodeRequest } from './shared/node-request.js'
 
 /** A request that may go on; `access` is undefined where `optional` or `skipPreflight` let it through without a token. */
 export interface Granted {

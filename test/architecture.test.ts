@@ -265,15 +265,15 @@ describe('adapters', () => {
     'adapters/fastify': ['fastify'],
     'adapters/fetch': [],
     'adapters/hono': ['hono', 'adapters/fetch'],
-    'adapters/events': [],
-    'adapters/error-body': [],
+    'adapters/shared/receive': [],
+    'adapters/shared/error-body': [],
     'adapters/node': [],
     'adapters/openapi': [],
     'adapters/channels': [],
     'adapters/log': ['adapters/channels'],
     'adapters/otel': ['adapters/channels'],
     'adapters/mcp': [],
-    'adapters/node-request': [],
+    'adapters/shared/node-request': [],
     'adapters/redis': [],
     'adapters/env': [],
     'adapters/explain': [],
@@ -287,9 +287,9 @@ describe('adapters', () => {
     (name, { imports }) => {
       const allowed = [
         'src/index',
-        'adapters/node-request',
-        'adapters/error-body',
-        'adapters/events',
+        'adapters/shared/node-request',
+        'adapters/shared/error-body',
+        'adapters/shared/receive',
         ...(FRAMEWORK[name] ?? [])
       ]
       expect(FRAMEWORK[name]).toBeDefined()

@@ -7,7 +7,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { STATUS_CODES } from 'node:http'
 import type { TlsOptions } from 'node:tls'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
-import { type ErrorBodyOptions, type ErrorFacts, problemDetails } from '../../adapters/error-body.js'
+import { type ErrorBodyOptions, type ErrorFacts, problemDetails } from '../../adapters/shared/error-body.js'
 import {
   type Access,
   type AccessEvent,

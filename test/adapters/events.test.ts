@@ -2,7 +2,7 @@
 import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import { expect, test } from 'vitest'
-import { receiveNode } from '../../adapters/events.js'
+import { receiveNode } from '../../adapters/shared/receive.js'
 import type { Receiver } from '../../src/index.js'
 
 async function bodyOf(parsed: unknown): Promise<string> {

@@ -27,21 +27,11 @@ import {
   protectUpgrade,
   refuse
 } from '../../adapters/node.js'
-import {
-  addHeaders,
-  contentOf,
-  failureStatus,
-  findAccess,
-  forgetContent,
-  isEmpty,
-  mergeHeaders,
-  metadataAnswer,
-  NodeRequest,
-  passable,
-  requireAccess,
-  requireRootMount,
-  surface
-} from '../../adapters/node-request.js'
+import { findAccess, requireAccess } from '../../adapters/shared/access.js'
+import { addHeaders, forgetContent, isEmpty, mergeHeaders } from '../../adapters/shared/headers.js'
+import { metadataAnswer, requireRootMount } from '../../adapters/shared/metadata.js'
+import { NodeRequest } from '../../adapters/shared/node-request.js'
+import { contentOf, failureStatus, passable, surface } from '../../adapters/shared/refusals.js'
 import { createTestIssuer, fakeAccess, type TestIssuer } from '../../adapters/testing.js'
 import { Unavailable } from '../../src/errors/errors.js'
 import {

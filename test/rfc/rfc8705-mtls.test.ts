@@ -16,7 +16,7 @@ import resourceServerPlugin from '../../adapters/fastify.js'
 import { FetchRequest } from '../../adapters/fetch.js'
 import { protect as protectHono } from '../../adapters/hono.js'
 import { protect as protectKoa } from '../../adapters/koa.js'
-import { NodeRequest } from '../../adapters/node-request.js'
+import { NodeRequest } from '../../adapters/shared/node-request.js'
 import { type Access, type ResourceRequest, type ResourceServer, ResourceServerError, scope } from '../../src/index.js'
 import { send } from '../adapters/wire.js'
 import {

@@ -5,7 +5,7 @@
 import { STATUS_CODES } from 'node:http'
 import { emitWarning } from 'node:process'
 import { format } from 'node:util'
-import { isPromise, type ResourceServerError } from '../src/index.js'
+import { isPromise, type ResourceServerError } from '../../src/index.js'
 
 /** What a body can be made of. Nothing of it comes from a token or a request. */
 export interface ErrorFacts {

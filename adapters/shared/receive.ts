@@ -4,8 +4,9 @@
  */
 import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
-import { MAX_EVENT_LENGTH, type ReceivedRequest, type Receiver, type ReceiverAnswer } from '../src/index.js'
-import { closeWhenAnswered, hasMore, passable } from './node-request.js'
+import { MAX_EVENT_LENGTH, type ReceivedRequest, type Receiver, type ReceiverAnswer } from '../../src/index.js'
+import { passable } from './refusals.js'
+import { closeWhenAnswered, hasMore } from './streams.js'
 
 /** Seconds for the whole body: a sender has it at hand, and anybody can open a connection. */
 const BODY_DEADLINE = 10

@@ -1,0 +1,159 @@
+/** What the adapters over `node:http` share: a request as the core reads it, and header fields onto a response. */
+import type { IncomingMessage } from 'node:http'
+import { type Awaitable, isPromise, type MetadataAnswer, type ResourceRequest } from '../../src/index.js'
+
+/** What is read of a connection: a socket of `node:net` or `node:tls` is one. */
+export interface Connection {
+  readonly remoteAddress?: string | undefined
+  /** The certificate that the client authenticated with, on a TLS server with `requestCert`. */
+  getPeerX509Certificate?(): { readonly raw: Uint8Array } | undefined
+}
+
+/** Where frameworks keep the pattern of the route that a request was matched to: Express, Fastify and @koa/router, in this order. */
+interface Routed {
+  readonly route?: { readonly path?: unknown } | undefined
+  readonly baseUrl?: string | undefined
+  readonly routeOptions?: { readonly url?: string | undefined } | undefined
+  readonly _matchedRoute?: unknown
+}
+
+/** A connection, or a stream of HTTP/2, that says when it is closed. */
+interface Closing {
+  readonly destroyed?: boolean
+  once?(event: 'close', listener: () => void): unknown
+  off?(event: 'close', listener: () => void): unknown
+}
+
+/** Requests that wait on a connection. It has one listener for all of them, however many are pipelined on it. */
+interface Listening {
+  readonly calls: Set<() => void>
+  readonly listener: () => void
+}
+
+const listening = new WeakMap<Closing, Listening>()
+
+/** @returns ends it */
+function onClose(connection: Closing | null | undefined, call: () => void): () => void {
+  if (typeof connection?.once !== 'function') return () => undefined
+  if (connection.destroyed === true) {
+    call()
+    return () => undefined
+  }
+  const { calls, listener } = listening.get(connection) ?? listen(connection)
+  calls.add(call)
+  return () => {
+    calls.delete(call)
+    if (calls.size > 0) return
+    connection.off?.('close', listener)
+    listening.delete(connection)
+  }
+}
+
+function listen(connection: Closing): Listening {
+  const calls = new Set<() => void>()
+  const listener = (): void => {
+    listening.delete(connection)
+    for (const call of calls) call()
+  }
+  const made = { calls, listener }
+  listening.set(connection, made)
+  connection.once?.('close', listener)
+  return made
+}
+
+/** `GET http://host/path`: every server must accept it (RFC 9112 §3.2.2), and its host is not ours to believe. */
+const ABSOLUTE_FORM = /^https?:\/\/[^/?#]*/i
+
+/** Header fields by lower-case name, as `IncomingMessage.headers` has them. */
+export type HeadersByName = Readonly<Record<string, string | readonly string[] | undefined>>
+
+/**
+ * A request of `node:http`, of the compatibility API of HTTP/2, or of a host that imitates one (AWS Lambda, test mocks).
+ *
+ * Reads `rawHeaders` and `headers`. Only `rawHeaders` has both of two `Authorization` lines, so two lines are always
+ * reported as two. Otherwise `headers` decides: the application's middleware sets and deletes fields there. Where `rawHeaders`
+ * is empty or missing, `headers` is all there is, and its names may be in any case.
+ */
+export class NodeRequest implements ResourceRequest {
+  readonly #request: {
+    readonly rawHeaders?: readonly string[] | undefined
+    readonly headers?: HeadersByName | undefined
+    readonly socket?: Connection | null | undefined
+    readonly stream?: Closing | null
+  }
+  readonly #headers: HeadersByName | undefined
+  readonly #routed: Routed
+  readonly method: string
+  readonly url: string
+
+  /**
+   * @param url the target before any router cut it, where the framework keeps it elsewhere than in `request.url`
+   * @param headers the header fields, where the framework keeps changed ones elsewhere than in `request.headers`
+   * @param routed what knows the route, where that is not the request
+   */
+  constructor(
+    request: Partial<Pick<IncomingMessage, 'method' | 'url' | 'rawHeaders'>> & {
+      readonly headers?: HeadersByName | undefined
+      readonly socket?: Connection | null
+      readonly stream?: object | null
+    },
+    url?: string,
+    headers?: HeadersByName,
+    routed: object = request
+  ) {
+    this.#request = request
+    this.#routed = routed
+    this.#headers = headers
+    this.method = request.method ?? ''
+    const target = url ?? request.url ?? ''
+    this.url = target.startsWith('/') ? target : target.replace(ABSOLUTE_FORM, '')
+  }
+
+  fieldLines(name: string): readonly string[] {
+    const raw = this.#request.rawHeaders
+    const headers = this.#headers ?? this.#request.headers
+    if (raw === undefined || raw.length === 0) return headers === undefined ? [] : linesInAnyCase(headers, name)
+    const lines: string[] = []
+    for (let i = 0; i < raw.length; i += 2) {
+      const field = raw[i] as string
+      if (field.length === name.length && field.toLowerCase() === name) lines.push(raw[i + 1] as string)
+    }
+    if (lines.length > 1 || headers === undefined) return lines
+    const said = Object.hasOwn(headers, name) ? headers[name] : undefined
+    return said === lines[0] ? lines : linesOf(said)
+  }
+
+  certificate(): Uint8Array | undefined {
+    return this.#request.socket?.getPeerX509Certificate?.()?.raw
+  }
+
+  get peerAddress(): string | undefined {
+    return this.#request.socket?.remoteAddress
+  }
+
+  /** Below a path that an Express router is mounted at, with that path as it was requested: Express keeps no pattern of it. */
+  get route(): string | undefined {
+    const { route, baseUrl = '', routeOptions, _matchedRoute } = this.#routed
+    if (typeof route?.path === 'string') return baseUrl + route.path
+    return [routeOptions?.url, _matchedRoute].find((pattern) => typeof pattern === 'string')
+  }
+
+  onGone(listener: () => void): () => void {
+    // A stream of HTTP/2 is closed by itself, and its connection is for others too.
+    return onClose(this.#request.stream ?? (this.#request.socket as Closing | null | undefined), listener)
+  }
+}
+
+/** @param value undefined or null: the field was removed */
+function linesOf(value: unknown): readonly string[] {
+  return [value ?? []].flat().map(String)
+}
+
+function linesInAnyCase(headers: HeadersByName, name: string): readonly string[] {
+  return Object.entries(headers).flatMap(([field, value]) => (field.toLowerCase() === name ? linesOf(value) : []))
+}
+
+/** Answers with metadata: at once, where they are known. */
+export function withMetadata<T>(answer: Awaitable<MetadataAnswer>, send: (answer: MetadataAnswer) => T): Awaitable<T> {
+  return isPromise(answer) ? answer.then(send) : send(answer)
+}
