@@ -10,7 +10,7 @@ export default defineConfig({
     // Reporters and thresholds are in scripts/test.mjs.
     coverage: {
       provider: 'v8',
-      include: ['src/**/*.ts', 'adapters/**/*.ts'],
+      include: ['src/**/*.ts', 'adapters/**/*.ts', 'integrations/**/*.ts', 'test-kit/**/*.ts'],
       // The command itself is run as a process of its own.
       exclude: ['src/types.ts', 'src/cli/main.ts', 'adapters/express-augment.ts']
     }

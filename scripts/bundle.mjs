@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * `src` and `adapters` → the JavaScript in `dist`: a file for each entry of the package, and what they share. A program
+ * `src`, `adapters`, `integrations` and `test-kit` → the JavaScript in `dist`: a file for each entry of the package, and what they share. A program
  * that starts loads a few files instead of seventy, in a third of the time. Nothing is minified, comments stay, and
  * nothing from npm is in it. The types beside are `tsc`'s.
  */

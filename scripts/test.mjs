@@ -17,7 +17,7 @@ import { dirname, join, relative } from 'node:path'
 
 /** Percent, for all files of a folder together. */
 const THRESHOLDS = { lines: 95, branches: 90, functions: 95, statements: 95 }
-const FOLDERS = ['src', 'adapters']
+const FOLDERS = ['src', 'adapters', 'integrations', 'test-kit']
 
 /** Tests that are skipped where something is not installed, and how to get it. */
 const NEEDS = [

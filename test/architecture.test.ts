@@ -268,18 +268,18 @@ describe('adapters', () => {
     'adapters/shared/receive': [],
     'adapters/shared/error-body': [],
     'adapters/node': [],
-    'adapters/openapi': [],
-    'adapters/channels': [],
-    'adapters/log': ['adapters/channels'],
-    'adapters/otel': ['adapters/channels'],
+    'integrations/openapi': [],
+    'integrations/channels': [],
+    'integrations/log': ['integrations/channels'],
+    'integrations/otel': ['integrations/channels'],
     'adapters/mcp': [],
     'adapters/shared/node-request': [],
-    'adapters/redis': [],
-    'adapters/env': [],
-    'adapters/explain': [],
-    'adapters/testing': ['adapters/testing-endpoints', 'adapters/testing-keys'],
-    'adapters/testing-endpoints': [],
-    'adapters/testing-keys': []
+    'integrations/redis': [],
+    'integrations/env': [],
+    'src/errors/explain': [],
+    'test-kit/issuer': ['test-kit/endpoints', 'test-kit/keys'],
+    'test-kit/endpoints': [],
+    'test-kit/keys': []
   }
 
   test.each(adapters.map((file) => [file.name, file] as const))(
@@ -307,7 +307,7 @@ describe('adapters', () => {
 
   test('have no words of their own for a refusal', () => {
     // One is the list of them.
-    for (const { code } of adapters.filter(({ name }) => name !== 'adapters/explain')) {
+    for (const { code } of adapters.filter(({ name }) => name !== 'src/errors/explain')) {
       expect(code).not.toMatch(/invalid_token|insufficient_scope|invalid_request|error_description|resource_metadata/)
     }
   })

@@ -3,8 +3,9 @@
  * came; which option would admit it, and whether that is wise; and the answer that the API would give. The server that
  * decides is a real one.
  */
-import { explainChecks } from '../../adapters/explain.js'
+
 import { parseObject } from '../base/json.js'
+import { explainChecks } from '../errors/explain.js'
 import { type IssuerOptions, type ResourceRequest, ResourceServerError, resourceServer, scope } from '../index.js'
 import { isIssuerIdentifier } from '../issuer/settings.js'
 import { type KeySet, readKeySet } from '../jwt/key-set.js'

@@ -23,8 +23,8 @@ import * as onFetch from '../../adapters/fetch.js'
 import * as onHono from '../../adapters/hono.js'
 import * as onKoa from '../../adapters/koa.js'
 import { type Granted, protect, protectUpgrade } from '../../adapters/node.js'
-import { createTestIssuer, type TestIssuer } from '../../adapters/testing.js'
 import { type Receiver, type ResourceServer, resourceServer, scope } from '../../src/index.js'
+import { createTestIssuer, type TestIssuer } from '../../test-kit/issuer.js'
 
 const RESOURCE = 'https://api.example.com'
 type Listener = (request: Http2ServerRequest, response: Http2ServerResponse) => unknown

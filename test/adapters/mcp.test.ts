@@ -27,9 +27,9 @@ import express, { type RequestHandler } from 'express'
 import { afterEach, beforeEach, describe, expect, expectTypeOf, test } from 'vitest'
 import { enforce, errorHandler, getAuth, protect, protectedResourceMetadata } from '../../adapters/express.js'
 import { type AuthInfo, authInfo, tokenVerifier, toolScopes } from '../../adapters/mcp.js'
-import { createTestIssuer, fakeAccess, type TestIssuer } from '../../adapters/testing.js'
 import { type Access, type Check, claims, type ResourceServer, resourceServer, scope } from '../../src/index.js'
 import { mcp } from '../../src/profiles/mcp.js'
+import { createTestIssuer, fakeAccess, type TestIssuer } from '../../test-kit/issuer.js'
 import { startIssuer } from '../support/issuer.js'
 
 // Its declarations give `req.auth` a type for the whole program, and so do those of version 1, another one.

@@ -32,7 +32,6 @@ import { addHeaders, forgetContent, isEmpty, mergeHeaders } from '../../adapters
 import { metadataAnswer, requireRootMount } from '../../adapters/shared/metadata.js'
 import { NodeRequest } from '../../adapters/shared/node-request.js'
 import { contentOf, failureStatus, passable, surface } from '../../adapters/shared/refusals.js'
-import { createTestIssuer, fakeAccess, type TestIssuer } from '../../adapters/testing.js'
 import { Unavailable } from '../../src/errors/errors.js'
 import {
   type Access,
@@ -44,6 +43,7 @@ import {
   resourceServer,
   scope
 } from '../../src/index.js'
+import { createTestIssuer, fakeAccess, type TestIssuer } from '../../test-kit/issuer.js'
 import { refusal } from '../support/refusals.js'
 import { send } from './wire.js'
 

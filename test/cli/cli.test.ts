@@ -11,11 +11,11 @@ import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
 import { afterEach, describe, expect, test } from 'vitest'
 import { fetchDispatcher } from '../../adapters/fetch.js'
-import { createTestIssuer, type TestIssuer } from '../../adapters/testing.js'
 import { type DoctorOptions, doctor } from '../../src/cli/doctor.js'
 import { type ExplainOptions, explain } from '../../src/cli/explain.js'
 import { harmless, json, type Terminal, waiting } from '../../src/cli/terminal.js'
 import { resourceServer } from '../../src/index.js'
+import { createTestIssuer, type TestIssuer } from '../../test-kit/issuer.js'
 
 const RESOURCE = 'https://api.example.com'
 const closing: (() => unknown)[] = []

@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { createTRPCClient, httpBatchLink, TRPCClientError } from '@trpc/client'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { createTestIssuer, type TestIssuer } from '../../adapters/testing.js'
+import { createTestIssuer, type TestIssuer } from '../../test-kit/issuer.js'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const HOSTS = join(ROOT, 'examples/hosts')

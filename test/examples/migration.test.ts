@@ -18,8 +18,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import * as onExpress from '../../adapters/express.js'
 import resourceServerPlugin, * as onFastify from '../../adapters/fastify.js'
 import * as onKoa from '../../adapters/koa.js'
-import { createTestIssuer, type TestIssuer } from '../../adapters/testing.js'
 import { type ResourceServer, resourceServer, scope } from '../../src/index.js'
+import { createTestIssuer, type TestIssuer } from '../../test-kit/issuer.js'
 
 const AUDIENCE = 'https://api.example.com'
 

@@ -114,7 +114,10 @@ test('the tarball has what the package.json names, its sources, and nothing else
     dependencies: Record<string, string>
   }
   expect(
-    packed.filter((path) => !/^(dist|src|adapters)\/|^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(path))
+    packed.filter(
+      (path) =>
+        !/^(dist|src|adapters|integrations|test-kit)\/|^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(path)
+    )
   ).toEqual([])
   const targets = Object.values(manifest.exports).flatMap((target) =>
     Object.values(typeof target === 'string' ? [target] : target)

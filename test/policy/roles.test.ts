@@ -1,6 +1,5 @@
 /** Roles and scopes wherever vendors write them: places, paths, `roles()` and `anyRole()`, and what never counts as a role. */
 import { describe, expect, test } from 'vitest'
-import { fakeAccess } from '../../adapters/testing.js'
 import {
   anyRole,
   type ClaimPlaces,
@@ -13,6 +12,7 @@ import {
   scope
 } from '../../src/index.js'
 import { auth0, cognito, entra, keycloak, okta } from '../../src/profiles/index.js'
+import { fakeAccess } from '../../test-kit/issuer.js'
 import { ask, authorize, createBed, introspecting, granted as served } from '../support/exchange.js'
 import type { TestIssuer } from '../support/issuer.js'
 import {

@@ -1,6 +1,6 @@
 /** Revocations between processes over a real Redis, by way of each client: also when a subscription has died in silence. */
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { redisChannel, redisStore } from '../../adapters/redis.js'
+import { redisChannel, redisStore } from '../../integrations/redis.js'
 import type { ResourceServer } from '../../src/index.js'
 import { ask, createBed, denial, granted, until } from '../support/exchange.js'
 import { SECRET } from '../support/processes.js'

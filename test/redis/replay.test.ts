@@ -1,6 +1,6 @@
 /** DPoP over a real Redis: a proof is good once among all processes, or nobody can know; a nonce is good at each. */
 import { beforeEach, describe, expect, test } from 'vitest'
-import { redisStore } from '../../adapters/redis.js'
+import { redisStore } from '../../integrations/redis.js'
 import { memoryOnceStore, type ResourceServer, type SharedOptions } from '../../src/index.js'
 import { createDpopKey, nonceRequired, proofRefused, replayUnavailable } from '../support/dpop.js'
 import { createBed } from '../support/exchange.js'

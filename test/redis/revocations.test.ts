@@ -1,6 +1,6 @@
 /** An attacker who may send revocations, and the operator, in processes of one API over a real Redis. */
 import { describe, expect, test } from 'vitest'
-import { redisChannel, redisStore } from '../../adapters/redis.js'
+import { redisChannel, redisStore } from '../../integrations/redis.js'
 import { type ResourceServer, securityEventReceiver } from '../../src/index.js'
 import { ask, createBed, denial, granted, RESOURCE, until } from '../support/exchange.js'
 import { createSigningKey, signJws, type TestIssuer } from '../support/issuer.js'

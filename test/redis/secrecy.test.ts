@@ -1,7 +1,7 @@
 /** Everything that several processes say to a Redis while they do all they do with it, read on the wire. */
 import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { redisChannel, redisStore } from '../../adapters/redis.js'
+import { redisChannel, redisStore } from '../../integrations/redis.js'
 import type { ResourceServer } from '../../src/index.js'
 import { createDpopKey } from '../support/dpop.js'
 import { ask, createBed, granted, introspecting, strangeKey, until } from '../support/exchange.js'

@@ -3,7 +3,7 @@
  * keep there.
  */
 import { setImmediate } from 'node:timers/promises'
-import { redisStore } from '../../adapters/redis.js'
+import { redisStore } from '../../integrations/redis.js'
 import type { SharedOptions } from '../../src/index.js'
 import { createShared, type Shared } from '../../src/sharing/shared.js'
 import type { ClientName, TestRedis } from './redis.js'

@@ -20,7 +20,7 @@ import { createClient } from '@redis/client'
 import { Redis as Ioredis } from 'ioredis'
 import { Redis as Iovalkey } from 'iovalkey'
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest'
-import type { RedisClient, RedisSubscriber } from '../../adapters/redis.js'
+import type { RedisClient, RedisSubscriber } from '../../integrations/redis.js'
 
 export const CLIENTS = ['ioredis', 'iovalkey', 'node-redis'] as const
 export type ClientName = (typeof CLIENTS)[number]

@@ -14,7 +14,7 @@ import {
   resourceServer,
   type Scheme
 } from '../src/index.js'
-import { createEndpoints, type Failure, type TestEndpoint, type TestRequest } from './testing-endpoints.js'
+import { createEndpoints, type Failure, type TestEndpoint, type TestRequest } from './endpoints.js'
 import {
   type ClientCertificate,
   createCertificate,
@@ -26,7 +26,7 @@ import {
   signJwt,
   type TestAlgorithm,
   thumbprint
-} from './testing-keys.js'
+} from './keys.js'
 
 export type { ClientCertificate, DpopKey, Failure, TestAlgorithm, TestEndpoint, TestRequest }
 

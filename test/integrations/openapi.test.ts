@@ -14,8 +14,7 @@ import {
   type SecurityRequirement,
   securityOf,
   securitySchemes
-} from '../../adapters/openapi.js'
-import { createTestIssuer, type TestIssuer } from '../../adapters/testing.js'
+} from '../../integrations/openapi.js'
 import {
   anyRole,
   anyScope,
@@ -30,6 +29,7 @@ import {
   scope,
   skipPreflight
 } from '../../src/index.js'
+import { createTestIssuer, type TestIssuer } from '../../test-kit/issuer.js'
 
 const RESOURCE = 'https://api.example.com'
 const SCOPES = ['read', 'write', 'admin']

@@ -11,9 +11,8 @@ import {
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { pino } from 'pino'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { type Logger, type LogOptions, logTo } from '../../adapters/log.js'
-import { instrument, type Meter } from '../../adapters/otel.js'
-import { createTestIssuer, type TestIssuer } from '../../adapters/testing.js'
+import { type Logger, type LogOptions, logTo } from '../../integrations/log.js'
+import { instrument, type Meter } from '../../integrations/otel.js'
 import {
   type AccessEvent,
   type ExchangeEvent,
@@ -26,6 +25,7 @@ import {
   scope,
   TooManyRequests
 } from '../../src/index.js'
+import { createTestIssuer, type TestIssuer } from '../../test-kit/issuer.js'
 import { startIssuer } from '../support/issuer.js'
 
 const RESOURCE = 'https://api.example.com'

@@ -1,7 +1,6 @@
 /** The test kit: each token of it, before our own verifier and before jose's; its clock, its outages, its socket. */
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 import { beforeEach, describe, expect, test } from 'vitest'
-import { createTestIssuer, fakeAccess, type TestAlgorithm, type TestIssuer } from '../../adapters/testing.js'
 import {
   fresh,
   type Requirement,
@@ -10,6 +9,7 @@ import {
   resourceServer,
   scope
 } from '../../src/index.js'
+import { createTestIssuer, fakeAccess, type TestAlgorithm, type TestIssuer } from '../../test-kit/issuer.js'
 
 const RESOURCE = 'https://api.example.com'
 

@@ -1,6 +1,6 @@
 /** The list of checks that people are shown, against the catalogue of reasons. */
 import { expect, test } from 'vitest'
-import { explainChecks } from '../../adapters/explain.js'
+import { explainChecks } from '../../src/errors/explain.js'
 import { PROOF_REASONS, REQUEST_REASONS, TOKEN_REASONS } from '../../src/errors/reasons.js'
 
 test('every refusal of a token, a proof or a request is one of the checks that people are shown', () => {

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { fromEnv } from '../../adapters/env.js'
+import { fromEnv } from '../../integrations/env.js'
 import { type IssuerOptions, resourceServer } from '../../src/index.js'
 import { startIssuer } from '../support/issuer.js'
 
