@@ -26,10 +26,10 @@ const STATIC = /^(?:import|export)\s+(type\s)?([^'"`;]*?)\s*from\s*'([^']+)'/gm
 const BARE = /^import\s+'([^']+)'/gm
 const DYNAMIC = /\bimport\(\s*'([^']+)'\s*\)/g
 
-function read(folder: 'src' | 'adapters'): Source[] {
+function read(folder: string): Source[] {
   return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
     .map((file) => file.replaceAll('\\', '/'))
-    .filter((file) => file.endsWith('.ts') && !file.startsWith('cli/'))
+    .filter((file) => file.endsWith('.ts'))
     .map((file) => {
       const text = readFileSync(join(root, folder, file), 'utf8')
       const code = text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '')
@@ -68,7 +68,8 @@ function hasOnlyTypes(names: string): boolean {
 
 const src = read('src')
 const adapters = read('adapters')
-const all = [...src, ...adapters]
+const integrations = [...read('integrations'), ...read('test-kit')]
+const all = [...src, ...adapters, ...integrations]
 
 const importersOf = (from: string, files = all): readonly string[] =>
   files
@@ -76,144 +77,123 @@ const importersOf = (from: string, files = all): readonly string[] =>
     .map(({ name }) => name)
     .toSorted()
 
+/** A folder of `src`, or a file directly in it: `jwt`, `credentials`. */
+const layerOf = (name: string): string => name.split('/')[1] as string
+const folderOf = (name: string): string => name.slice(0, name.lastIndexOf('/'))
+
 describe('layers', () => {
-  /** From the bottom up. What a file uses of the project stands above it in this list: never up, never in a circle. */
-  const ORDER = [
-    'src/types',
-    'src/server/options',
-    'src/base/awaitable',
-    'src/base/json',
-    'src/errors/challenge',
-    'src/base/place',
-    'src/base/reach',
-    'src/base/problems',
-    'src/errors/reasons',
-    'src/errors/resource-server-error',
-    'src/errors/refusal',
-    'src/errors/errors',
-    'src/http/callers',
-    'src/profiles/fapi2',
-    'src/base/cache',
-    'src/access-token/token-cache',
-    'src/server/diagnostics',
-    'src/http/places',
-    'src/http/breaker',
-    'src/documents/source',
-    'src/http/public-addresses',
-    'src/http/proxy',
-    'src/http/exchange',
-    'src/jwt/algorithms',
-    'src/jwt/verify-signature',
-    'src/issuer/client-auth',
-    'src/profiles/problems',
-    'src/profiles/hosted',
-    'src/profiles/servers',
-    'src/profiles/workloads',
-    'src/profiles/index',
-    'src/sharing/memory-once-store',
-    'src/sharing/shared',
-    'src/documents/fleet',
-    'src/documents/document',
-    'src/confirmation/nonce',
-    'src/confirmation/target-uri',
-    'src/server/protected-resource',
-    'src/jwt/key-set',
-    'src/jwt/key-memory',
-    'src/jwt/looks',
-    'src/jwt/claims',
-    'src/jwt/compact',
-    'src/jwt/decryption',
-    'src/token68',
-    'src/credentials',
-    'src/confirmation/certificate',
-    'src/confirmation/dpop',
-    'src/confirmation/confirmation',
-    'src/policy/checks',
-    'src/policy/policy',
-    'src/revocation/revocation',
-    'src/revocation/settings',
-    'src/revocation/revocations',
-    'src/revocation/lifetime',
-    'src/confirmation/settings',
-    'src/issuer/introspection-settings',
-    'src/issuer/settings',
-    'src/server/settings',
-    'src/server/describe',
-    'src/issuer/discovery',
-    'src/issuer/jwks-auth',
-    'src/jwt/verify-jwt',
-    'src/issuer/introspection-evidence',
-    'src/issuer/issuer',
-    'src/introspection/signed-answer',
-    'src/revocation/status-list-token',
-    'src/revocation/status-list',
-    'src/introspection/introspect',
-    'src/introspection/shared-answers',
-    'src/introspection/known-tokens',
-    'src/introspection/cache',
-    'src/issuer/issuers',
-    'src/access-token/verified-access-token',
-    'src/access-token/fresh',
-    'src/access-token/access-token',
-    'src/server/resource-metadata',
-    'src/revocation/fan-out-messages',
-    'src/revocation/fan-out',
-    'src/server/internals',
-    'src/receivers/receiver',
-    'src/receivers/event-subjects',
-    'src/server/interface',
-    'src/receivers/transmitters',
-    'src/receivers/security-events',
-    'src/receivers/logout-token',
-    'src/server/health',
-    'src/server/resource-server',
-    'src/index'
+  /** From the bottom up. Each import, of types too, is to the same layer or to one before it. */
+  const LAYERS = [
+    'types',
+    'base',
+    'errors',
+    'http',
+    'sharing',
+    'documents',
+    'jwt',
+    'issuer',
+    'introspection',
+    'credentials',
+    'access-token',
+    'confirmation',
+    'policy',
+    'revocation',
+    'server',
+    'receivers',
+    'profiles',
+    'index',
+    'cli'
   ]
 
   test('every file opens by saying what it is', () => {
-    for (const { name, text } of [...src, ...adapters]) expect(text.startsWith('/**'), name).toBe(true)
+    for (const { name, text } of all) expect(text.replace(/^#!.*\n/, '').startsWith('/**'), name).toBe(true)
   })
 
-  test('every file has its place', () => {
-    expect(src.map(({ name }) => name).sort()).toEqual([...ORDER].sort())
+  test('every folder of src has its place', () => {
+    expect([...new Set(src.map(({ name }) => layerOf(name)))].toSorted()).toEqual(LAYERS.toSorted())
   })
 
-  test.each(src.map((file) => [file.name, file] as const))('%s uses only what is below it', (name, { imports }) => {
-    const below = ORDER.slice(0, ORDER.indexOf(name))
-    const used = imports.filter(({ from, typeOnly }) => from.startsWith('src/') && !typeOnly).map(({ from }) => from)
-    expect(used.filter((from) => !below.includes(from))).toEqual([])
+  test.each(src.map((file) => [file.name, file] as const))(
+    '%s imports nothing from a layer above',
+    (name, { imports }) => {
+      const own = LAYERS.indexOf(layerOf(name))
+      const above = imports.filter(({ from }) => from.startsWith('src/') && LAYERS.indexOf(layerOf(from)) > own)
+      expect(above.map(({ from }) => from)).toEqual([])
+    }
+  )
+
+  test('no files of a folder import one another in a circle, unless only types', () => {
+    const after = new Map(
+      src.map(({ name, imports }) => [
+        name,
+        imports.filter(({ from, typeOnly }) => !typeOnly && folderOf(from) === folderOf(name)).map(({ from }) => from)
+      ])
+    )
+    const circles: string[] = []
+    const walk = (name: string, path: readonly string[]): void => {
+      if (path.includes(name)) circles.push([...path.slice(path.indexOf(name)), name].join(' → '))
+      else for (const next of after.get(name) ?? []) walk(next, [...path, name])
+    }
+    for (const name of after.keys()) walk(name, [])
+    expect([...new Set(circles)]).toEqual([])
   })
 
-  test('nobody but the adapters imports index, and nobody but index the wiring', () => {
-    expect(importersOf('src/index', src)).toEqual([])
+  test('a folder holds at most 12 files', () => {
+    const counts: Record<string, number> = {}
+    for (const { name } of src) counts[folderOf(name)] = (counts[folderOf(name)] ?? 0) + 1
+    expect(Object.entries(counts).filter(([, count]) => count > 12)).toEqual([])
+  })
+
+  test('nothing in src but the command imports index, and nothing but index the wiring', () => {
+    expect(importersOf('src/index', src).filter((name) => layerOf(name) !== 'cli')).toEqual([])
     expect(importersOf('src/server/resource-server')).toEqual(['src/index'])
   })
 
   test('src knows no adapter and no framework', () => {
     for (const { imports } of src) {
       for (const { from } of imports) {
-        expect(from).not.toMatch(/^adapters\//)
+        expect(from).not.toMatch(/^(adapters|integrations|test-kit)\//)
         expect(from).not.toMatch(/^(express|koa|fastify|hono|@hono|@koa|@types)\b/)
       }
     }
   })
 
-  test('the stations do not know one another: only the wiring puts them in order', () => {
-    const stations = ['credentials', 'access-token', 'confirmation', 'policy'].map((name) => `src/${name}`)
+  test('the stations do not know one another: only the walk and the wiring put them in order', () => {
+    const stations = ['credentials', 'access-token', 'confirmation', 'policy', 'revocation']
     const between = src
-      .filter(({ name }) => stations.includes(name))
+      .filter(({ name }) => stations.includes(layerOf(name)))
       .flatMap(({ name, imports }) =>
-        imports.filter(({ from }) => stations.includes(from)).map(({ from }) => `${name} → ${from}`)
+        imports
+          .filter(({ from }) => stations.includes(layerOf(from)) && layerOf(from) !== layerOf(name))
+          .map(({ from }) => `${layerOf(name)} → ${from}`)
       )
-    expect(between).toEqual([])
+    expect([...new Set(between)].toSorted()).toEqual([
+      // The characters that a token may have (RFC 9110 §11.2): written once, and looked at where a token is read first.
+      'access-token → src/credentials',
+      'confirmation → src/access-token/verified-access-token',
+      'revocation → src/access-token/verified-access-token'
+    ])
+    const several = src.filter(({ name, imports }) => {
+      const known = new Set(
+        imports.filter(({ from }) => stations.includes(layerOf(from))).map(({ from }) => layerOf(from))
+      )
+      return !['index', 'cli', ...stations].includes(layerOf(name)) && known.size > 3
+    })
+    expect(several.map(({ name }) => name)).toEqual(['src/server/authorize', 'src/server/resource-server'])
   })
 
-  test('AccessToken and Access are each made in one place', () => {
+  test('AccessToken and Access are each made in one place, and a refusal is advertised in one', () => {
     const makers = (pattern: RegExp): readonly string[] =>
       src.filter(({ code }) => pattern.test(code)).map(({ name }) => name)
     expect(makers(/new VerifiedAccessToken\(/)).toEqual(['src/access-token/access-token'])
     expect(makers(/implements Access\b/)).toEqual(['src/confirmation/confirmation'])
-    expect(makers(/\.advertise\(/)).toEqual(['src/server/resource-server'])
+    // The second one is the reason of `access.signal`, which no request waits for.
+    expect(makers(/\.advertise\(/)).toEqual(['src/server/authorize', 'src/server/resource-server'])
+  })
+
+  test('options are read at the edge', () => {
+    const edge = /\/(?:[\w-]*settings|decryption-keys|issuers|transmitters|logout-token|receiver)$|^src\/profiles\//
+    expect(importersOf('src/base/problems', src).filter((name) => !edge.test(name))).toEqual([])
   })
 })
 
@@ -253,68 +233,50 @@ describe('what comes from outside', () => {
       src.filter(({ code }) => pattern.test(code)).map(({ name }) => name)
     expect(using(/\bverify\(key\./)).toEqual(['src/jwt/verify-signature'])
     expect(using(/\bcreatePublicKey\(/)).toEqual(['src/jwt/key-set'])
-    expect(using(/\bfetch\(/)).toEqual([])
+    // The doctor asks the API itself, as any client would; authorization servers it asks as the API does.
+    expect(using(/\bfetch\(/)).toEqual(['src/cli/doctor'])
   })
 })
 
 describe('adapters', () => {
-  const FRAMEWORK: Readonly<Record<string, readonly string[]>> = {
-    'adapters/express': [],
-    'adapters/express-augment': [],
-    'adapters/koa': [],
-    'adapters/fastify': ['fastify'],
-    'adapters/fetch': [],
-    'adapters/hono': ['hono', 'adapters/fetch'],
-    'adapters/shared/receive': [],
-    'adapters/shared/error-body': [],
-    'adapters/node': [],
-    'integrations/openapi': [],
-    'integrations/channels': [],
-    'integrations/log': ['integrations/channels'],
-    'integrations/otel': ['integrations/channels'],
-    'adapters/mcp': [],
-    'adapters/shared/node-request': [],
-    'integrations/redis': [],
-    'integrations/env': [],
-    'src/errors/explain': [],
-    'test-kit/issuer': ['test-kit/endpoints', 'test-kit/keys'],
-    'test-kit/endpoints': [],
-    'test-kit/keys': []
-  }
+  const PEERS = ['fastify', 'hono']
 
-  test.each(adapters.map((file) => [file.name, file] as const))(
-    '%s translates, and knows nothing else',
+  test.each([...adapters, ...integrations].map((file) => [file.name, file] as const))(
+    '%s imports the core by its index, its own folder, and what adapters share',
     (name, { imports }) => {
-      const allowed = [
-        'src/index',
-        'adapters/shared/node-request',
-        'adapters/shared/error-body',
-        'adapters/shared/receive',
-        ...(FRAMEWORK[name] ?? [])
-      ]
-      expect(FRAMEWORK[name]).toBeDefined()
-      for (const { from } of imports) expect(from.startsWith('node:') || allowed.includes(from)).toBe(true)
+      const own = folderOf(name)
+      for (const { from } of imports)
+        expect(
+          from.startsWith('node:') ||
+            from === 'src/index' ||
+            folderOf(from) === own ||
+            (own === 'adapters' && from.startsWith('adapters/shared/')) ||
+            (name === `adapters/${from}` && PEERS.includes(from)),
+          from
+        ).toBe(true)
     }
   )
 
   test('a framework is a peer: of it only types are imported, so that one build serves its versions', () => {
-    for (const { imports } of adapters) {
+    for (const { imports } of [...adapters, ...integrations]) {
       for (const { from, typeOnly } of imports) {
-        if (!/^(src|adapters)\/|^node:/.test(from)) expect(typeOnly).toBe(true)
+        if (!/^(src|adapters|integrations|test-kit)\/|^node:/.test(from)) expect(typeOnly).toBe(true)
       }
     }
   })
 
   test('have no words of their own for a refusal', () => {
-    // One is the list of them.
-    for (const { code } of adapters.filter(({ name }) => name !== 'src/errors/explain')) {
+    for (const { code } of [...adapters, ...integrations]) {
       expect(code).not.toMatch(/invalid_token|insufficient_scope|invalid_request|error_description|resource_metadata/)
     }
   })
 })
 
 describe('every file', () => {
-  test.each(all.map((file) => [file.name, file] as const))('%s keeps the rules of the house', (name, { code }) => {
+  /** All but the command, which is a process of its own. */
+  const library = all.filter(({ name }) => !name.startsWith('src/cli/'))
+
+  test.each(library.map((file) => [file.name, file] as const))('%s keeps the rules of the house', (name, { code }) => {
     // A library is configured by its user, not by the process; and it does not talk. `http.proxy: 'environment'` asks for it.
     const pattern = name === 'src/http/proxy' ? /\bprocess\.(exit|on)\b/ : /\bprocess\.(env|exit|on)\b/
     expect(code).not.toMatch(pattern)

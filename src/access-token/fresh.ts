@@ -7,8 +7,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { InvalidToken, Misconfigured } from '../errors/errors.js'
 import type { Active, IntrospectionCache } from '../introspection/cache.js'
 import type { Issuer } from '../issuer/issuer.js'
-import { isSilentAt } from '../jwt/claim-places.js'
-import { isAbsent } from '../jwt/claims.js'
+import { isAbsent, isSilentAt } from '../jwt/claim-places.js'
 import type { Claims, ResourceRequest } from '../types.js'
 import { readRoles, readScopes, withImplied } from './scopes.js'
 import type { VerifiedAccessToken, VerifiedBy } from './verified-access-token.js'
@@ -17,10 +16,10 @@ import type { VerifiedAccessToken, VerifiedBy } from './verified-access-token.js
 export interface FreshMeans {
   /** What every access token of it holds. */
   readonly verifier: object
-  readonly answers: IntrospectionCache
+  readonly answers: IntrospectionCache<VerifiedAccessToken>
   readonly impliedScopes: ReadonlyMap<string, readonly string[]>
   /** @throws {InvalidToken} an active token that breaks a rule all the same */
-  readonly requireGood: (answer: Active, issuer: Issuer, by: VerifiedBy) => void
+  readonly requireGood: (answer: Active<VerifiedAccessToken>, issuer: Issuer, by: VerifiedBy) => void
   readonly create: (
     field: string,
     claims: Claims,
@@ -54,7 +53,7 @@ export function createVerifyFresh(means: FreshMeans): VerifyFresh {
    */
   const stillGranted = (
     scopes: readonly string[],
-    { members }: Active,
+    { members }: Active<VerifiedAccessToken>,
     { settings: { scopeClaims } }: Issuer
   ): readonly string[] => {
     if (isSilentAt(members, scopeClaims)) return scopes
@@ -65,7 +64,7 @@ export function createVerifyFresh(means: FreshMeans): VerifyFresh {
   /** Roles narrow as scopes do. */
   const stillHeld = (
     roles: readonly string[],
-    { members }: Active,
+    { members }: Active<VerifiedAccessToken>,
     { settings: { rolesClaims } }: Issuer
   ): readonly string[] => {
     if (rolesClaims === undefined || isSilentAt(members, rolesClaims)) return roles

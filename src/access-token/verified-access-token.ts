@@ -5,7 +5,8 @@
 import { hash } from 'node:crypto'
 import { digestKey } from '../base/cache.js'
 import type { Issuer } from '../issuer/issuer.js'
-import { isAbsent, present, readAudience, readFirst } from '../jwt/claims.js'
+import { isAbsent, present } from '../jwt/claim-places.js'
+import { readAudience, readFirst } from '../jwt/claims.js'
 import type { Access, AccessToken, Claims, Confirmation } from '../types.js'
 
 /** How a token came to be known, which nothing on it says. */

@@ -3,13 +3,31 @@ import { randomBytes } from 'node:crypto'
 import { BlockList } from 'node:net'
 import type { Problems } from '../base/problems.js'
 import { SIGNATURE_ALGORITHMS, type SignatureAlgorithm } from '../jwt/algorithms.js'
-import type { ResourceServerOptions } from '../server/options.js'
 import { memoryOnceStore } from '../sharing/memory-once-store.js'
 import type { Shared } from '../sharing/shared.js'
 import type { OnceStore } from '../sharing/stores.js'
 import type { Scheme } from '../types.js'
 import { type CertificateSource, clientCert, readAddresses } from './certificate.js'
 import type { DpopSettings } from './dpop.js'
+
+/** The options of a resource server about who may send a token. */
+export interface SenderOptions {
+  /**
+   * DPoP (RFC 9449). A token that is bound to a DPoP key is accepted with a proof by default; `advertise` names the scheme
+   * in challenges and metadata; `false` treats the scheme DPoP as unknown.
+   */
+  readonly dpop?: DpopOptions | false
+  /** Where this server is reached from outside, `https://api.example.com`: what `/` of a request's target is put behind to compare a DPoP proof's `htu`. Several are alternatives. Default: the origin of `resource`. */
+  readonly publicUrl?: string | readonly string[]
+  /** The client's certificate, where a proxy ends its TLS. Default: the connection's own. */
+  readonly clientCertificate?: ClientCertificateOptions
+  /**
+   * Refuse tokens that are not bound to a key of the client (RFC 9700 §2.2.1): `true` accepts DPoP keys and certificates,
+   * `'dpop'` only tokens bound to a DPoP key (RFC 9449), `'certificate'` only tokens bound to a client certificate (RFC 8705 §3).
+   * Default false. The binding of a token that has one is always confirmed.
+   */
+  readonly requireSenderConstrained?: boolean | 'dpop' | 'certificate'
+}
 
 export interface SenderSettings {
   /** The schemes under which a token is looked at. */
@@ -46,7 +64,7 @@ const MIN_SECRET_LENGTH = 32
 
 /** @param shared  what proofs and nonces are kept in and made with, unless the options say otherwise */
 export function readSenderSettings(
-  options: ResourceServerOptions,
+  options: SenderOptions & { readonly resource: string },
   shared: Shared | undefined,
   problems: Problems
 ): SenderSettings {
@@ -139,7 +157,10 @@ function readSecrets(value: unknown, shared: Shared | undefined, problems: Probl
   return fit
 }
 
-function readPublicUrls({ publicUrl, resource }: ResourceServerOptions, problems: Problems): readonly string[] {
+function readPublicUrls(
+  { publicUrl, resource }: SenderOptions & { readonly resource: string },
+  problems: Problems
+): readonly string[] {
   if (publicUrl === undefined) return URL.canParse(resource) ? [new URL(resource).origin] : []
   const list = problems.names(typeof publicUrl === 'string' ? [publicUrl] : publicUrl, 'publicUrl')
   if (list.length === 0 && Array.isArray(publicUrl))

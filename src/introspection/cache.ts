@@ -6,7 +6,6 @@
  * Does NOT check what an answer says: a token that was called active may be for another API.
  */
 import { hash } from 'node:crypto'
-import type { VerifiedAccessToken } from '../access-token/verified-access-token.js'
 import { unlessAborted } from '../base/awaitable.js'
 import { type CacheStats, createTimedCache } from '../base/cache.js'
 import { bytesOf, freezeAll } from '../base/json.js'
@@ -25,26 +24,29 @@ const INACTIVE_FOR = 10
 const SLOWER_THAN_CACHE =
   'introspection: an answer took longer than `cacheFor`, so that it was not cached and every request asks: raise `cacheFor`, or look why the endpoint is slow'
 
-/** The fact that a server called a token active, and what it said of it; the token made of it, once its claims passed. */
-export interface Active {
+/**
+ * The fact that a server called a token active, and what it said of it; `Made` is what the caller makes of it, once its
+ * claims passed.
+ */
+export interface Active<Made> {
   readonly members: Claims
   /** Seconds since the epoch until when it may be remembered. */
   readonly until: number
   /** About how much it holds. */
   readonly bytes: number
-  accessToken?: VerifiedAccessToken
+  accessToken?: Made
 }
 
-export interface IntrospectionCache {
+export interface IntrospectionCache<Made> {
   /** What is known of the token, or is being asked; else it is asked. undefined: not active. */
-  recall(token: string, issuer: Issuer, caller: Caller): Awaitable<Active | undefined>
+  recall(token: string, issuer: Issuer, caller: Caller): Awaitable<Active<Made> | undefined>
   /**
    * Asks now, past all that is known. While a question about this token is under way, the next one is put once that is
    * answered, and all who come meanwhile share it.
    *
    * @throws {Unavailable} no answer within the caller's deadline
    */
-  ask(token: string, issuer: Issuer, caller: Caller): Promise<Active | undefined>
+  ask(token: string, issuer: Issuer, caller: Caller): Promise<Active<Made> | undefined>
   stats(): {
     readonly active: CacheStats
     readonly inactive: CacheStats
@@ -60,16 +62,20 @@ export interface IntrospectionCacheMeans extends IntrospectionMeans {
   readonly shared?: Shared | undefined
 }
 
-export function createIntrospectionCache({ shared, callers, ...means }: IntrospectionCacheMeans): IntrospectionCache {
+export function createIntrospectionCache<Made>({
+  shared,
+  callers,
+  ...means
+}: IntrospectionCacheMeans): IntrospectionCache<Made> {
   const { now } = means
-  const active = createTimedCache<Active>(MAX_ACTIVE)
+  const active = createTimedCache<Active<Made>>(MAX_ACTIVE)
   const inactive = createTimedCache<true>(MAX_INACTIVE)
   const answers = shared && createSharedAnswers(shared, means)
   const knownTokens = createKnownTokens(shared, now)
   /** The question about each token that is under way. */
-  const asking = new Map<string, Question<Active | undefined>>()
+  const asking = new Map<string, Question<Active<Made> | undefined>>()
   /** The question about each token that is put once the one under way has ended. */
-  const next = new Map<string, Question<Active | undefined>>()
+  const next = new Map<string, Question<Active<Made> | undefined>>()
 
   const keyOf = (token: string, issuer: Issuer): string => hash('sha256', `${issuer.serial}.${token}`, 'base64url')
   const lifetimeOf = ({ settings }: Issuer): Lifetime => ({
@@ -77,7 +83,7 @@ export function createIntrospectionCache({ shared, callers, ...means }: Introspe
     inactive: INACTIVE_FOR
   })
 
-  const remember = (key: string, answer: Active | undefined, until: number): void => {
+  const remember = (key: string, answer: Active<Made> | undefined, until: number): void => {
     const time = now()
     if (answer === undefined) {
       inactive.set(key, true, time, until)
@@ -119,8 +125,8 @@ export function createIntrospectionCache({ shared, callers, ...means }: Introspe
     issuer: Issuer,
     known?: Promise<SharedAnswer | undefined>,
     before?: Question<unknown>
-  ): Question<Active | undefined> => {
-    const ask = async (waiting: Waiting): Promise<Active | undefined> => {
+  ): Question<Active<Made> | undefined> => {
+    const ask = async (waiting: Waiting): Promise<Active<Made> | undefined> => {
       if (before) {
         await unlessAborted(before.settled, waiting.signal)
         next.delete(key)

@@ -10,7 +10,7 @@
 import { InvalidToken, Misconfigured, TooManyRequests, Unavailable } from '../errors/errors.js'
 import type { Answer } from '../http/exchange.js'
 import type { Issuer } from '../issuer/issuer.js'
-import { isAbsent } from '../jwt/claims.js'
+import { isAbsent } from '../jwt/claim-places.js'
 import { isJwe, isMediaType } from '../jwt/compact.js'
 import type { Decrypt } from '../jwt/decryption.js'
 import { readUnverifiedJwt, type UnverifiedJwt, verifyIssuerSignature } from '../jwt/verify-jwt.js'

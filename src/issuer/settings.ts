@@ -4,6 +4,7 @@ import { Problems } from '../base/problems.js'
 import { type InsecureHosts, NO_HOSTS } from '../base/reach.js'
 import { SIGNATURE_ALGORITHMS, type SignatureAlgorithm } from '../jwt/algorithms.js'
 import type { ClaimPlace, ClaimPlaces, Places } from '../jwt/claim-places.js'
+import type { IssuerRules } from '../jwt/claims.js'
 import { type JsonWebKeySet, type KeySet, readKeySet } from '../jwt/key-set.js'
 import type { Awaitable } from '../types.js'
 import {
@@ -12,23 +13,15 @@ import {
   type Means,
   readIntrospection
 } from './introspection-settings.js'
-import { readStatusList, type StatusListOptions, type StatusListSettings } from './status-list-settings.js'
+import { originOf, readStatusList, type StatusListOptions, type StatusListSettings } from './status-list-settings.js'
 
 export type { IntrospectionSettings, Means } from './introspection-settings.js'
 
-export interface IssuerSettings {
+export interface IssuerSettings extends IssuerRules {
   /** The issuer identifier, byte for byte. */
   readonly issuer: string
   /** How messages name it: the identifier; without its path where a resolver answered it, which may have it from a token. */
   readonly label: string
-  /** Every `iss` whose tokens this issuer's keys may sign; holds `issuer`. */
-  readonly acceptedIssuers: ReadonlySet<string>
-  /** null: not checked. */
-  readonly audience: ReadonlySet<string> | null
-  /** The claim that is compared with `audience`. */
-  readonly audienceClaim: string
-  readonly tokenProfile: 'rfc9068' | 'legacy'
-  readonly algorithms: ReadonlySet<SignatureAlgorithm>
   readonly jwks: KeySet | undefined
   readonly jwksUri: string | undefined
   /** Only with `jwksUri`. */
@@ -41,13 +34,7 @@ export interface IssuerSettings {
   readonly insecureHosts: InsecureHosts
   readonly introspection: IntrospectionSettings | undefined
   readonly tokens: 'jwt' | 'opaque' | 'both'
-  readonly scopeClaims: Places
-  /** undefined: no roles are read. */
-  readonly rolesClaims: Places | undefined
-  readonly clientIdClaims: readonly string[]
   readonly requiredClaims: readonly string[]
-  /** A claim → the values of which it must have one; true: any value. */
-  readonly requiredClaimValues: Readonly<Record<string, ReadonlySet<string> | true>>
   /** Refuse a JWT that came as a plain JWS. */
   readonly requireEncrypted: boolean
   /** undefined: the claim `status` is not read. */
@@ -250,17 +237,6 @@ function readReachedAt(value: unknown, path: string, problems: Problems, hosts: 
   if (value === undefined) return undefined
   const url = problems.url(value, path, 'an origin, such as https://keycloak.internal:8443', hosts)
   return url && originOf(url, path, 'paths stay as they are', problems)
-}
-
-export function originOf(
-  { origin, pathname, search, hash }: URL,
-  path: string,
-  why: string,
-  problems: Problems
-): string {
-  if (pathname !== '/' || search || hash)
-    problems.add(path, 'has a path, a query or a fragment', `give the origin only: ${why}`)
-  return origin
 }
 
 /** A claim, alternatives, or `{ all }`; a list within the list is a path. */

@@ -2,7 +2,7 @@
 import type { Problems } from '../base/problems.js'
 import type { InsecureHosts } from '../base/reach.js'
 import type { Means } from './introspection-settings.js'
-import { type IssuerOptions, type IssuerSettings, originOf } from './settings.js'
+import type { IssuerOptions, IssuerSettings } from './settings.js'
 
 /** Token Status List (draft-ietf-oauth-status-list) for the JWTs of one issuer. */
 export interface StatusListOptions {
@@ -46,4 +46,15 @@ export function readStatusList(
 function readListOrigin(value: string, path: string, problems: Problems, hosts: InsecureHosts): string | undefined {
   const url = problems.url(value, path, 'an origin, such as https://status.example.com', hosts)
   return url && originOf(url, path, 'all of its paths are allowed', problems)
+}
+
+export function originOf(
+  { origin, pathname, search, hash }: URL,
+  path: string,
+  why: string,
+  problems: Problems
+): string {
+  if (pathname !== '/' || search || hash)
+    problems.add(path, 'has a path, a query or a fragment', `give the origin only: ${why}`)
+  return origin
 }

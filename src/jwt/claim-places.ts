@@ -1,7 +1,6 @@
 /** Where in the claims a value is: a name, a path of names, alternatives, or several together. */
 import { InvalidToken } from '../errors/errors.js'
 import type { Claims } from '../types.js'
-import { isAbsent } from './claims.js'
 
 /** Where a claim is: its name, whatever characters it has (`https://example.com/roles`); or its path, a name for each level: `['realm_access', 'roles']`. */
 export type ClaimPlace = string | readonly string[]
@@ -46,4 +45,19 @@ export function valueAt(claims: Claims, place: ClaimPlace): unknown {
 /** Whether claims have nothing at any of these places: an empty text there is an empty list. */
 export function isSilentAt(claims: Claims, places: Places): boolean {
   return listOf(places).every((place) => (valueAt(claims, place) ?? null) === null)
+}
+
+/**
+ * Whether a claim says nothing: missing, or `null` or `""`, which serializers write for a value that they do not have. Such a
+ * claim is as if it were missing: refused where the claim is required, and ignored elsewhere.
+ *
+ * Does NOT hold for `{}` and `[]`: an empty `cnf` names a binding that cannot be confirmed, and an empty `aud` names no API.
+ */
+export function isAbsent(value: unknown): value is undefined | null | '' {
+  return value === undefined || value === null || value === ''
+}
+
+/** The value of a claim, or undefined for one that says nothing. */
+export function present<T>(value: T): Exclude<T, null | ''> | undefined {
+  return isAbsent(value) ? undefined : (value as Exclude<T, null | ''>)
 }

@@ -5,15 +5,33 @@
  * Does NOT look at signatures, scopes required by a route, or the sender.
  */
 import { InvalidToken } from '../errors/errors.js'
-import type { IssuerSettings } from '../issuer/settings.js'
 import type { Claims } from '../types.js'
-import { type ClaimPlace, listOf, type Places, valueAt } from './claim-places.js'
+import type { SignatureAlgorithm } from './algorithms.js'
+import { type ClaimPlace, isAbsent, listOf, type Places, valueAt } from './claim-places.js'
 
 /** Seconds that `iat` may lie ahead: a clock that far off should be noticed, not worked around. */
 const MAX_IAT_AHEAD = 60
 
 /** Seconds since the epoch, in the year 5138: a larger number counts milliseconds. */
 const MAX_SECONDS = 1e11
+
+/** What the tokens of one issuer must say. */
+export interface IssuerRules {
+  /** Every `iss` whose tokens this issuer's keys may sign; holds `issuer`. */
+  readonly acceptedIssuers: ReadonlySet<string>
+  /** null: not checked. */
+  readonly audience: ReadonlySet<string> | null
+  /** The claim that is compared with `audience`. */
+  readonly audienceClaim: string
+  readonly tokenProfile: 'rfc9068' | 'legacy'
+  readonly algorithms: ReadonlySet<SignatureAlgorithm>
+  readonly scopeClaims: Places
+  /** undefined: no roles are read. */
+  readonly rolesClaims: Places | undefined
+  readonly clientIdClaims: readonly string[]
+  /** A claim → the values of which it must have one; true: any value. */
+  readonly requiredClaimValues: Readonly<Record<string, ReadonlySet<string> | true>>
+}
 
 export interface ClaimRules {
   /** Claims that must be there. */
@@ -24,23 +42,8 @@ export interface ClaimRules {
   readonly clockTolerance: number
 }
 
-/**
- * Whether a claim says nothing: missing, or `null` or `""`, which serializers write for a value that they do not have. Such a
- * claim is as if it were missing: refused where the claim is required, and ignored elsewhere.
- *
- * Does NOT hold for `{}` and `[]`: an empty `cnf` names a binding that cannot be confirmed, and an empty `aud` names no API.
- */
-export function isAbsent(value: unknown): value is undefined | null | '' {
-  return value === undefined || value === null || value === ''
-}
-
-/** The value of a claim, or undefined for one that says nothing. */
-export function present<T>(value: T): Exclude<T, null | ''> | undefined {
-  return isAbsent(value) ? undefined : (value as Exclude<T, null | ''>)
-}
-
 /** @throws {InvalidToken} the first rule that is broken */
-export function verifyClaims(claims: Claims, issuer: IssuerSettings, rules: ClaimRules, now: number): void {
+export function verifyClaims(claims: Claims, issuer: IssuerRules, rules: ClaimRules, now: number): void {
   requirePresence(claims, rules.required, issuer.clientIdClaims)
   requireTypes(claims, issuer.clientIdClaims)
   if (!isAbsent(claims['iss'])) requireIssuer(claims['iss'], issuer)
@@ -93,7 +96,7 @@ function requireDate(value: unknown, name: string): void {
 }
 
 /** Code point by code point: no slash, case, port or percent encoding is folded (RFC 9068 §4, RFC 8414 §4). */
-function requireIssuer(iss: unknown, { acceptedIssuers }: IssuerSettings): void {
+function requireIssuer(iss: unknown, { acceptedIssuers }: IssuerRules): void {
   if (!acceptedIssuers.has(iss as string))
     throw new InvalidToken('issuer', { expected: [...acceptedIssuers], received: iss, ...issuerHint(iss) })
 }
@@ -108,7 +111,7 @@ export function issuerHint(iss: unknown): { readonly hint?: string } {
 
 function requireAudience(
   claims: Claims,
-  { audience: expected, audienceClaim }: IssuerSettings,
+  { audience: expected, audienceClaim }: IssuerRules,
   allowMissing: boolean
 ): void {
   const received = claims[audienceClaim]
@@ -191,7 +194,7 @@ const OWNER_CLAIMS: ReadonlySet<string> = new Set(['iss', 'aud', 'tid', 'zid', '
  *
  * @throws {InvalidToken} of reason `type`
  */
-export function requireAccessTokenClaims(claims: Claims, issuer: IssuerSettings): void {
+export function requireAccessTokenClaims(claims: Claims, issuer: IssuerRules): void {
   requireClaimValues(claims, issuer.requiredClaimValues)
   const { token_use: use, tokenName } = claims
   if (isOneOf(ACCESS_TOKEN_WORDS, use) || isOneOf(ACCESS_TOKEN_NAMES, tokenName) || requiresKind(issuer)) return
@@ -219,7 +222,7 @@ export function requireAccessTokenClaims(claims: Claims, issuer: IssuerSettings)
 const OTHER_KINDS_CLAIMS = ['events', 'at_hash', 'c_hash', 's_hash']
 
 /** Whether `requiredClaimValues` names a claim that can tell the kind of token, and not only whose it is. */
-function requiresKind({ requiredClaimValues, clientIdClaims, audienceClaim }: IssuerSettings): boolean {
+function requiresKind({ requiredClaimValues, clientIdClaims, audienceClaim }: IssuerRules): boolean {
   for (const name in requiredClaimValues)
     if (!OWNER_CLAIMS.has(name) && name !== audienceClaim && !clientIdClaims.includes(name)) return true
   return false
@@ -244,12 +247,12 @@ function isText(value: unknown): boolean {
   return typeof value === 'string' && value !== ''
 }
 
-function hasClient(claims: Claims, { clientIdClaims }: IssuerSettings): boolean {
+function hasClient(claims: Claims, { clientIdClaims }: IssuerRules): boolean {
   return hasAny(claims, CLIENT_CLAIMS, isText) || hasAny(claims, clientIdClaims, isText)
 }
 
 /** Whether the token names no client, or one that is also the audience that matched; false where no audience matched. */
-function isMeantForItsClient(claims: Claims, issuer: IssuerSettings): boolean {
+function isMeantForItsClient(claims: Claims, issuer: IssuerRules): boolean {
   const { audience: accepted, audienceClaim, clientIdClaims } = issuer
   const all = readAudience(claims[audienceClaim], audienceClaim)
   const matched = accepted === null ? all : all.filter((one) => accepted.has(one))
@@ -283,7 +286,7 @@ function remedyFor(claims: Claims): string {
  *
  * @throws {InvalidToken}
  */
-export function requireClaimValues(claims: Claims, required: IssuerSettings['requiredClaimValues']): void {
+export function requireClaimValues(claims: Claims, required: IssuerRules['requiredClaimValues']): void {
   // In most settings there are none, and a list of them would be made for each token all the same.
   for (const name in required) {
     if (!Object.hasOwn(required, name)) continue

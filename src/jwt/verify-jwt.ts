@@ -8,10 +8,16 @@ import { isPromise } from '../base/awaitable.js'
 import type { Memo } from '../base/cache.js'
 import { MAX_DEPTH } from '../base/json.js'
 import { InvalidToken } from '../errors/errors.js'
-import type { IssuerSettings } from '../issuer/settings.js'
 import type { Awaitable, Claims } from '../types.js'
 import type { SignatureAlgorithm, SignatureKey } from './algorithms.js'
-import { type ClaimRules, isAbsent, requireAccessTokenClaims, requireClaimValues, verifyClaims } from './claims.js'
+import { isAbsent } from './claim-places.js'
+import {
+  type ClaimRules,
+  type IssuerRules,
+  requireAccessTokenClaims,
+  requireClaimValues,
+  verifyClaims
+} from './claims.js'
 import { decodeObject, isCanonical, isMediaType, splitJws, type UnverifiedJws } from './compact.js'
 import { type CertificateThumbprints, type KeySet, MAX_KID_LENGTH } from './key-set.js'
 import type { Missing } from './looks.js'
@@ -98,7 +104,7 @@ export interface JwtRules extends ClaimRules {
  */
 export function verifyJwt<Keys extends KeySet>(
   jwt: UnverifiedJwt,
-  issuer: IssuerSettings,
+  issuer: IssuerRules,
   keySet: KeySource<Keys>,
   verifySignature: VerifySignature,
   rules: JwtRules

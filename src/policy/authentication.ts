@@ -1,7 +1,7 @@
 /** The requirement `authentication()`: how strong and how recent the login of the user must be (RFC 9470). */
 import { isScopeToken } from '../errors/challenge.js'
 import { InsufficientAuthentication } from '../errors/errors.js'
-import { isAbsent } from '../jwt/claims.js'
+import { isAbsent } from '../jwt/claim-places.js'
 import type { Access, AuthenticationRequirement, Check, CheckContext } from '../types.js'
 import { requireKeys } from './checks.js'
 

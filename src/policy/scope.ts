@@ -2,7 +2,6 @@
 import { isScopeToken } from '../errors/challenge.js'
 import { InsufficientScope } from '../errors/errors.js'
 import type { Access, Check } from '../types.js'
-import { anyRole, roles } from './roles.js'
 
 /** A check for scopes: the scopes are its own property, so that a server can advertise them. */
 export interface ScopeCheck<Scope extends string = string> extends Check<Scope> {
@@ -29,7 +28,7 @@ export function anyScope<const Scope extends string>(...scopes: Scope[]): ScopeC
   return scopeCheck('anyScope', 'any', scopes)
 }
 
-/** The checks that {@link scope}, {@link anyScope}, {@link roles} and {@link anyRole} made. */
+/** The checks that {@link scope}, {@link anyScope}, `roles()` and `anyRole()` made. */
 export const grantChecks = new WeakSet<object>()
 
 /** True for what one of these four returned: a wrapper of one, or another check with `scopes` or `roles`, may judge more. */

@@ -3,6 +3,7 @@ import type { AccessTokenVerifier } from '../access-token/access-token.js'
 import type { CacheStats } from '../base/cache.js'
 import type { Revocation } from '../revocation/revocation.js'
 import type { RevocationStats } from '../revocation/revocations.js'
+import type { StatusListStats } from '../revocation/status-list.js'
 import type { OnceStoreStats } from '../sharing/memory-once-store.js'
 import type { SharedStats } from '../sharing/shared.js'
 import type { Access, Awaitable, Check, Granted, Protection, Requirement, ResourceRequest } from '../types.js'
@@ -11,7 +12,7 @@ import type { ProtectedResourceMetadata } from './protected-resource.js'
 
 /** What is remembered and under way, with the bound of each. */
 export interface Stats {
-  readonly cache: ReturnType<AccessTokenVerifier['stats']>
+  readonly cache: ReturnType<AccessTokenVerifier['stats']> & { readonly statusLists: StatusListStats }
   readonly issuers: number
   /** Bytes that the fetched key sets and metadata of all issuers hold, about, and may hold. */
   readonly keySets: { readonly bytes: number; readonly maxBytes: number }

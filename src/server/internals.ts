@@ -26,15 +26,16 @@ export interface Internals {
   readonly revoke: (revocations: readonly Revocation[]) => Promise<void>
 }
 
-const INTERNALS = new WeakMap<object, Internals>()
+/** The key under which a server holds its internals: not enumerable, so that nothing prints or copies them. */
+const INTERNALS = Symbol('internals')
 
 export function lend(server: object, internals: Internals): void {
-  INTERNALS.set(server, internals)
+  Object.defineProperty(server, INTERNALS, { value: internals })
 }
 
-/** @throws {TypeError} for what `resourceServer()` did not make */
+/** @throws {TypeError} the first argument is not what `resourceServer()` returned */
 export function borrow(server: object, caller: string): Internals {
-  const internals = INTERNALS.get(server)
+  const internals = (server as { readonly [INTERNALS]?: Internals } | undefined)?.[INTERNALS]
   if (internals === undefined)
     throw new TypeError(`${caller}: the first argument must be what resourceServer() returned`)
   return internals

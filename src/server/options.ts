@@ -1,5 +1,5 @@
 /** What a user may configure: types of options, and nothing else. Defaults and checks are in `settings.ts` and `settings.ts`. */
-import type { ClientCertificateOptions, DpopOptions } from '../confirmation/settings.js'
+import type { SenderOptions } from '../confirmation/settings.js'
 import type { HttpOptions } from '../http/settings.js'
 import type { IssuerOptions, IssuerResolver } from '../issuer/settings.js'
 import type { DecryptionKey } from '../jwt/decryption-keys.js'
@@ -8,7 +8,8 @@ import type { SharedOptions } from '../sharing/settings.js'
 import type { Check } from '../types.js'
 
 /** What `resourceServer()` is told. All mistakes in it are reported together. */
-export interface ResourceServerOptions<Scope extends string = string, Role extends string = string> {
+export interface ResourceServerOptions<Scope extends string = string, Role extends string = string>
+  extends SenderOptions {
   /** This API's identifier (RFC 8707 §2, RFC 9728 §1.2): an `https` URL without fragment, kept byte for byte. The expected audience unless an issuer says otherwise. */
   readonly resource: string
   /** The authorization servers whose tokens are accepted, or a function that knows them. */
@@ -40,21 +41,6 @@ export interface ResourceServerOptions<Scope extends string = string, Role exten
   /** Characters that a token may have; a longer one is refused (401) unread. Default 16384, 1024 to 65536. Node itself refuses (431) more than 16 KiB of header fields unless it is started with `--max-http-header-size`, which proxies limit too. */
   readonly maxTokenLength?: number
   readonly http?: HttpOptions
-  /**
-   * DPoP (RFC 9449). A token that is bound to a DPoP key is accepted with a proof by default; `advertise` names the scheme
-   * in challenges and metadata; `false` treats the scheme DPoP as unknown.
-   */
-  readonly dpop?: DpopOptions | false
-  /** Where this server is reached from outside, `https://api.example.com`: what `/` of a request's target is put behind to compare a DPoP proof's `htu`. Several are alternatives. Default: the origin of `resource`. */
-  readonly publicUrl?: string | readonly string[]
-  /** The client's certificate, where a proxy ends its TLS. Default: the connection's own. */
-  readonly clientCertificate?: ClientCertificateOptions
-  /**
-   * Refuse tokens that are not bound to a key of the client (RFC 9700 §2.2.1): `true` accepts DPoP keys and certificates,
-   * `'dpop'` only tokens bound to a DPoP key (RFC 9449), `'certificate'` only tokens bound to a client certificate (RFC 8705 §3).
-   * Default false. The binding of a token that has one is always confirmed.
-   */
-  readonly requireSenderConstrained?: boolean | 'dpop' | 'certificate'
   /** Seconds that a function of yours may take: `introspection.auth`, `jwksAuth`, the function `issuers`, a `replayStore`, a `shared.channel`, and the functions of `securityEventReceiver()`. Then the request gets 503. Default 5, 0.01 to 120. */
   readonly callbackTimeout?: number
   /** Private keys for encrypted tokens, the current one first; those before it stay while tokens for them live. Their public keys are published. */

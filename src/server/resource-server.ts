@@ -1,58 +1,50 @@
 /**
- * `resourceServer(options)`: ties the stations together, and is the only place that does. Read `decide` with RFC 6750
- * §3.1 in hand: credentials, access token, sender, policy, in that order, each refusing in its own words.
+ * `resourceServer(options)`: makes the stations and ties them together, and is the only place that does. How a request
+ * walks through them is in `authorize.ts`.
  */
-import { createAccessTokenVerifier } from '../access-token/access-token.js'
-import { VerifiedAccessToken } from '../access-token/verified-access-token.js'
-import { andThen, isPromise } from '../base/awaitable.js'
+import { type AccessTokenVerifier, createAccessTokenVerifier } from '../access-token/access-token.js'
 import { insecureHostsWarning, NO_HOSTS } from '../base/reach.js'
 import { createReadCertificate } from '../confirmation/certificate.js'
-import { accessTokenOf, createConfirm, isConfirmed } from '../confirmation/confirmation.js'
+import type { Confirm } from '../confirmation/confirmation.js'
+import { accessTokenOf, createConfirm } from '../confirmation/confirmation.js'
 import { createVerifyProof } from '../confirmation/dpop.js'
-import { type CredentialRules, readCredentials, readUsedScheme } from '../credentials.js'
-import { CredentialsMissing, InvalidToken, Refusal, ResourceServerError } from '../errors/errors.js'
+import type { CredentialRules } from '../credentials.js'
+import { InvalidToken } from '../errors/errors.js'
+import { type Callers, createCallers } from '../http/callers.js'
 import { createHttp } from '../http/exchange.js'
 import { createIssuer, type Issuer } from '../issuer/issuer.js'
 import { createDynamicIssuers, createStaticIssuers, type Issuers, refresh } from '../issuer/issuers.js'
-import { requireTime } from '../jwt/claims.js'
-import { createKeyMemory } from '../jwt/key-memory.js'
-import { createVerifySignature } from '../jwt/verify-signature.js'
-import { asError, type Enforcement, enforce, isPreflight, type Policy, readPolicy } from '../policy/policy.js'
+import type { IssuerSettings } from '../issuer/settings.js'
+import { createKeyMemory, type KeyMemory } from '../jwt/key-memory.js'
+import { createVerifySignature, type VerifySignature } from '../jwt/verify-signature.js'
+import { type Enforcement, type Policy, readPolicy } from '../policy/policy.js'
 import { isGrantCheck } from '../policy/scope.js'
-import { createFanOut, revokeEverywhere } from '../revocation/fan-out.js'
-import { createLifetimes } from '../revocation/lifetime.js'
+import { createFanOut, type FanOut, revokeEverywhere } from '../revocation/fan-out.js'
+import { createLifetimes, type Lifetimes } from '../revocation/lifetime.js'
+import { createLive, type Live } from '../revocation/live.js'
 import type { Revocation } from '../revocation/revocation.js'
-import { createRevocations, type RevokedBy } from '../revocation/revocations.js'
+import { createRevocations, type Revocations } from '../revocation/revocations.js'
+import { createStatusLists, type StatusLists } from '../revocation/status-list.js'
 import type { OnceStoreStats } from '../sharing/memory-once-store.js'
-import type {
-  Access,
-  Awaitable,
-  Credentials,
-  HeaderFields,
-  Protection,
-  Requirement,
-  ResourceRequest
-} from '../types.js'
+import type { Awaitable, HeaderFields, Protection, Requirement } from '../types.js'
+import { type Advertisement, authorize, authorizeAgain, type Stations } from './authorize.js'
 import { describe } from './describe.js'
-import { createEvents } from './diagnostics.js'
+import { createEvents, type Events } from './diagnostics.js'
 import { overall } from './health.js'
 import type { ResourceServer } from './interface.js'
-import { lend } from './internals.js'
+import { type Internals, lend } from './internals.js'
 import type { ResourceServerOptions } from './options.js'
-import { createResourceMetadata } from './protected-resource.js'
-import { meansOf, readSettings } from './settings.js'
-
-/** Told once. */
-const METADATA_SHUT =
-  'a request for the protected resource metadata was refused for want of a token: mount `protectedResourceMetadata(api)` before `protect`, since clients read it to find out where to get a token'
+import { createResourceMetadata, type ResourceMetadata } from './protected-resource.js'
+import { meansOf, readSettings, type Settings } from './settings.js'
 
 /** Told once at start. */
 const ADDRESSES_UNSAID =
   '`issuers` is a function, and `http.publicAddressesOnly` is not set: a resolver that trusts too many names can send requests into your own network. ' +
   'Set it to true; or to false if your issuers are in private networks or a `dispatcher` of yours connects.'
+const NO_HEADERS: HeaderFields = Object.freeze({})
 
 /**
- * A resource server: verifies the access tokens of requests to one API, and says no in the words of the RFCs.
+ * A resource server: verifies the access tokens of requests to one API, and refuses in the words of the RFCs.
  * Nothing is fetched until the first token arrives, or `ready()` is called.
  *
  * @throws {TypeError} listing every problem of the options
@@ -61,54 +53,93 @@ export function resourceServer<const Scope extends string = string, const Role e
   options: ResourceServerOptions<Scope, Role>
 ): ResourceServer<Scope, Role> {
   const settings = readSettings(options)
-  const { resource, now } = settings
-  const { callbackTimeout: deadline } = settings
+  const parts = createParts(settings, createFoundation(settings, options))
+  const server = createServer(settings, parts)
+  lend(server, createInternals(settings, parts))
+  return Object.freeze(server)
+}
+
+/** How this server reaches its authorization servers, and who they are. */
+interface Foundation {
+  readonly events: Events
+  readonly http: ReturnType<typeof createHttp>
+  readonly callers: Callers
+  readonly verifySignature: VerifySignature
+  readonly issuers: Issuers
+  /** The senders of events, known by their keys alone. */
+  readonly senders: Issuer[]
+  readonly createIssuer: (settings: IssuerSettings) => Issuer
+  readonly keyMemory: KeyMemory
+}
+
+/** What this server is made of. */
+interface Parts extends Foundation {
+  readonly accessTokens: AccessTokenVerifier
+  readonly statusLists: StatusLists
+  readonly verifyProof: ReturnType<typeof createVerifyProof>
+  readonly revocations: Revocations
+  readonly fanOut: FanOut | undefined
+  readonly lifetimes: Lifetimes
+  readonly resourceMetadata: ResourceMetadata
+  readonly stations: Stations
+}
+
+function createFoundation(settings: Settings, options: ResourceServerOptions): Foundation {
+  const { resource, now, callbackTimeout, shared } = settings
   const events = createEvents(resource)
   const http = createHttp(settings.http, events.exchange)
-  let serial = 0
-  /** Whoever may send events: known by their keys alone. */
   const senders: Issuer[] = []
   const keyMemory = createKeyMemory(() => [...issuers.known(), ...senders].map(({ heldKeys }) => heldKeys))
-  /** Whose requests were refused after that was proven, for listeners. An error cannot tell: a check may throw one for many. */
-  const proven = new WeakMap<ResourceRequest, Access>()
-  /** A request for the metadata was refused for want of a token, and that was told. */
-  let isMetadataShut = false
-  const create = (issuer: Issuer['settings']): Issuer =>
+  let serial = 0
+  const create = (issuer: IssuerSettings): Issuer =>
     createIssuer(issuer, {
       serial: serial++,
       resource,
       http: http.exchange,
       now,
       deadline: settings.http.deadline,
-      callbackTimeout: deadline,
+      callbackTimeout,
       warning: events.warning,
       keyMemory,
-      shared: settings.shared
+      shared
     })
-  const issuers: Issuers =
-    typeof settings.issuers === 'function'
-      ? createDynamicIssuers(settings.issuers, create, {
-          resource,
-          now,
-          deadline,
-          means: meansOf(options),
-          warn: (message) => events.warning('', message)
-        })
-      : createStaticIssuers(settings.issuers, create)
-  if (typeof settings.issuers === 'function' && options.http?.publicAddressesOnly === undefined)
-    events.warning('', ADDRESSES_UNSAID)
   const { insecureHosts = NO_HOSTS } = settings.http
   if (insecureHosts.size > 0) events.warning('', insecureHostsWarning(insecureHosts))
-  const { accepted, advertised, dpop, publicUrls, certificate, requireBound } = settings.sender
+  const issuers = createIssuers(settings, options, create, (message) => events.warning('', message))
+  const callers = createCallers(settings.http.deadline)
   const verifySignature = createVerifySignature()
-  const accessTokens = createAccessTokenVerifier(settings, issuers, http.exchange, verifySignature)
+  return { events, http, callers, verifySignature, issuers, senders, createIssuer: create, keyMemory }
+}
+
+function createIssuers(
+  { issuers, resource, now, callbackTimeout: deadline }: Settings,
+  options: ResourceServerOptions,
+  create: (settings: IssuerSettings) => Issuer,
+  warn: (message: string) => void
+): Issuers {
+  if (typeof issuers !== 'function') return createStaticIssuers(issuers, create)
+  if (options.http?.publicAddressesOnly === undefined) warn(ADDRESSES_UNSAID)
+  return createDynamicIssuers(issuers, create, { resource, now, deadline, means: meansOf(options), warn })
+}
+
+function createParts(settings: Settings, foundation: Foundation): Parts {
+  const { resource, now, clockTolerance, callbackTimeout, impliedScopes, decryptionKeys, shared } = settings
+  const { dpop, publicUrls, certificate, requireBound } = settings.sender
+  const { events, http, callers, issuers, verifySignature } = foundation
+  const deadline = callbackTimeout
+  const means = { now, clockTolerance, shared, http: http.exchange, verifySignature }
+  const statusLists = createStatusLists(means)
+  const rules = { resource, callbackTimeout, impliedScopes, decryptionKeys }
+  const accessTokens = createAccessTokenVerifier({ ...means, ...rules, issuers, callers })
   const verifyProof = createVerifyProof(dpop, { resource, publicUrls, now, deadline, verifySignature })
   const revocations = createRevocations({ now, ...settings.revocation })
-  const lifetimes = createLifetimes({
-    now,
-    revocations,
-    refusal: (reason) => new InvalidToken(reason).advertise(about)
-  })
+  const channel = shared?.channel
+  const warn = (message: string): void => events.warning('', message)
+  const fanOut = channel && createFanOut({ channel, resource, revocations, now, deadline, warn })
+  const resourceMetadata = createResourceMetadata(settings, () => (issuers.known()[0] as Issuer).metadata())
+  const advertisement = createAdvertisement(settings, resourceMetadata)
+  const refusal = (reason: 'expired' | 'revoked'): InvalidToken => new InvalidToken(reason).advertise(advertisement)
+  const lifetimes = createLifetimes({ now, revocations, refusal })
   const confirm = createConfirm({
     signalOf: lifetimes.signalOf,
     readCertificate: createReadCertificate(certificate),
@@ -116,203 +147,90 @@ export function resourceServer<const Scope extends string = string, const Role e
     verifyProof,
     require: requireBound
   })
-  const enforcement: Enforcement = {
-    context: Object.freeze({ resource, now, clockTolerance: settings.clockTolerance }),
+  const live = createLive(revocations, statusLists, callers)
+  const stations: Stations = {
+    credentialRules: readCredentialRules(settings),
+    accessTokens,
+    confirm,
+    live,
+    enforcement: createEnforcement(settings, accessTokens, live, confirm),
+    now,
+    clockTolerance,
+    events,
+    advertisement,
+    exposed: isDpopAdvertised(settings) ? ['WWW-Authenticate', 'DPoP-Nonce'] : ['WWW-Authenticate'],
+    metadata: resourceMetadata.metadata,
+    proven: new WeakMap(),
+    isMetadataShut: false
+  }
+  const made = { accessTokens, statusLists, verifyProof, revocations, fanOut, lifetimes, resourceMetadata, stations }
+  return { ...foundation, ...made }
+}
+
+function readCredentialRules({ sender, rejectQueryToken, maxTokenLength }: Settings): CredentialRules {
+  return { accepted: sender.accepted, rejectQueryToken, maxTokenLength }
+}
+
+function isDpopAdvertised({ sender }: Settings): boolean {
+  return sender.advertised.includes('DPoP')
+}
+
+function createAdvertisement({ realm, resource, sender }: Settings, { metadata }: ResourceMetadata): Advertisement {
+  return {
+    // A challenge may not be empty (RFC 6750 §3): without metadata to point to, it names the realm.
+    realm: realm ?? (metadata ? undefined : resource),
+    schemes: sender.advertised,
+    algs: sender.dpop.algorithms,
+    resourceMetadata: metadata?.url
+  }
+}
+
+function createEnforcement(
+  { resource, now, clockTolerance }: Settings,
+  accessTokens: AccessTokenVerifier,
+  live: Live,
+  confirm: Confirm
+): Enforcement {
+  return {
+    context: Object.freeze({ resource, now, clockTolerance }),
     renew: async (access, request) => {
       const before = accessTokenOf(access)
       const current = await accessTokens.verifyFresh(before, request)
-      requireNotRevoked(current)
+      live.requireNotRevoked(current)
       return current === before ? access : confirm.renew(access, current)
     },
     canOnlyLoseGrants: (access) => accessTokenOf(access).by === 'signature'
   }
-  const accepts = (issuer: string): boolean =>
-    typeof settings.issuers === 'function' ||
-    settings.issuers.some(({ acceptedIssuers }) => acceptedIssuers.has(issuer))
-  const createSender = (sender: Issuer['settings']): Issuer => {
-    const made = create(sender)
-    senders.push(made)
-    return made
-  }
-  const channel = settings.shared?.channel
-  const fanOut =
-    channel &&
-    createFanOut({ channel, resource, revocations, now, deadline, warn: (message) => events.warning('', message) })
-  const revoke = async (list: readonly Revocation[], by: RevokedBy): Promise<void> =>
-    revokeEverywhere(list, by, { revocations, fanOut })
-  const requireNotRevoked = (accessToken: VerifiedAccessToken): void => {
-    if (revocations.isRevoked(accessToken)) throw new InvalidToken('revoked')
-  }
-  /** Past every cache, what its issuer says of it since: by event, or in its status list. */
-  const requireLive = (access: Access, request: ResourceRequest): Awaitable<void> => {
-    const accessToken = accessTokenOf(access)
-    requireNotRevoked(accessToken)
-    if (!accessToken.hasStatus) return undefined
-    const status = accessTokens.requireStatus(accessToken, request)
-    // Revoked while the list was fetched, it is refused all the same.
-    return isPromise(status) ? status.then(() => requireNotRevoked(accessToken)) : undefined
-  }
-  const { metadata, add } = createResourceMetadata(settings, () => (issuers.known()[0] as Issuer).metadata())
-  const credentialRules: CredentialRules = {
-    accepted,
-    rejectQueryToken: settings.rejectQueryToken,
-    maxTokenLength: settings.maxTokenLength
-  }
-  const isDpopAdvertised = advertised.includes('DPoP')
-  const exposed = isDpopAdvertised ? ['WWW-Authenticate', 'DPoP-Nonce'] : ['WWW-Authenticate']
+}
+
+function createServer(settings: Settings, parts: Parts): ResourceServer {
+  const { issuers, senders, accessTokens, stations, resourceMetadata, fanOut, lifetimes, http } = parts
+  const { metadata, add } = resourceMetadata
   const varyByCredentials: HeaderFields = Object.freeze({
-    Vary: isDpopAdvertised ? 'Authorization, DPoP' : 'Authorization'
+    Vary: isDpopAdvertised(settings) ? 'Authorization, DPoP' : 'Authorization'
   })
-  // A challenge may not be empty (RFC 6750 §3): without metadata to point to, it names the realm.
-  const realm = settings.realm ?? (metadata ? undefined : resource)
-  const about = { realm, schemes: advertised, algs: dpop.algorithms, resourceMetadata: metadata?.url }
-
-  function decide(
-    policy: Policy,
-    request: ResourceRequest,
-    established: Access | undefined
-  ): Awaitable<Access | undefined> {
-    if (policy.skipPreflight && isPreflight(request)) return undefined
-    // Nothing else on a request is taken for an earlier grant.
-    if (established !== undefined && confirm.made(established)) return still(policy, established, request)
-    const credentials = readCredentials(request, credentialRules)
-    if (credentials === undefined) {
-      if (policy.optional) return undefined
-      throw new CredentialsMissing()
-    }
-    const accessToken = accessTokens.verify(credentials, request)
-    // What is known already is not handed to a function made for it: this is the path of every warm token.
-    return accessToken instanceof VerifiedAccessToken
-      ? confirmed(policy, accessToken, credentials, request)
-      : accessToken.then((known) => confirmed(policy, known, credentials, request))
-  }
-
-  function confirmed(
-    policy: Policy,
-    accessToken: VerifiedAccessToken,
-    credentials: Credentials,
-    request: ResourceRequest
-  ): Awaitable<Access> {
-    const access = confirm(accessToken, credentials, request)
-    return isConfirmed(access)
-      ? granting(enforced(policy, access, request), request)
-      : access.then((known) => granting(enforced(policy, known, request), request))
-  }
-
-  /** Told once for a request: where its credentials were read, and not by every `protect` after that. */
-  function granting(access: Awaitable<Access>, request: ResourceRequest): Awaitable<Access> {
-    if (!isConfirmed(access)) return access.then((known) => granting(known, request))
-    events.access(access, request)
-    return access
-  }
-
-  function enforced(policy: Policy, access: Access, request: ResourceRequest): Awaitable<Access> {
-    try {
-      const live = requireLive(access, request)
-      const result =
-        live === undefined
-          ? enforce(policy, access, request, enforcement)
-          : live.then(() => enforce(policy, access, request, enforcement))
-      if (isConfirmed(result)) return result
-      return result.catch((error: unknown) => {
-        proven.set(request, access)
-        throw error
-      })
-    } catch (error) {
-      proven.set(request, access)
-      throw error
-    }
-  }
-
-  /** Of an earlier grant: whoever holds on to it, a handler that takes its time, does not outlive the token. */
-  function still(policy: Policy, access: Access, request: ResourceRequest): Awaitable<Access> {
-    requireTime(access.claims, now(), settings.clockTolerance)
-    return enforced(policy, access, request)
-  }
-
-  /** The one place where a refusal learns what this server advertises about itself. */
-  function answer(error: unknown, request: ResourceRequest, scope: readonly string[]): unknown {
-    if (!(error instanceof ResourceServerError)) return asError(error)
-    if (!isMetadataShut && error instanceof CredentialsMissing && metadata?.respond(request) !== undefined) {
-      isMetadataShut = true
-      events.warning('', METADATA_SHUT)
-    }
-    if (error instanceof Refusal) {
-      const used = readUsedScheme(request, accepted)
-      const expose = request.fieldLines('origin').length > 0 ? exposed : []
-      error.advertise({ ...about, used, scope, expose })
-    }
-    events.refusal(error, request, proven.get(request))
-    return error
-  }
-
-  function answered<T>(decision: () => Awaitable<T>, request: ResourceRequest, scope: readonly string[]): Awaitable<T> {
-    try {
-      const result = decision()
-      return isPromise(result) ? refusing(result, request, scope) : result
-    } catch (error) {
-      throw answer(error, request, scope)
-    }
-  }
-
-  function refusing<T>(result: Promise<T>, request: ResourceRequest, scope: readonly string[]): Promise<T> {
-    return result.catch((error: unknown) => {
-      throw answer(error, request, scope)
-    })
-  }
-
-  function compile(requirements: readonly Requirement[]): Policy {
-    const policy = readPolicy(requirements, settings.scopes, settings.roles)
-    if (typeof settings.issuers === 'function') return policy
-    if (policy.fresh && settings.issuers.some((one) => !one.introspection))
-      throw new TypeError(
-        'fresh() needs `introspection` for every issuer: nobody else can say what a token is worth now'
-      )
-    const needsRoles = policy.checks.some((check) => check.roles !== undefined && isGrantCheck(check))
-    if (needsRoles && settings.issuers.every(({ rolesClaims }) => rolesClaims === undefined))
-      throw new TypeError(
-        'roles() and anyRole() need `rolesClaim` for an issuer: nothing says where its tokens have roles, so no token would be let in'
-      )
-    return policy
-  }
-
-  const server: ResourceServer = {
-    resource,
+  return {
+    resource: settings.resource,
     metadata,
     protect: (...requirements) => {
-      const policy = compile([...settings.checks, ...requirements])
+      const policy = compile(settings, [...settings.checks, ...requirements])
       add(policy)
       return {
-        authorize: (request, established) => {
-          try {
-            const access = decide(policy, request, established)
-            return access === undefined || isConfirmed(access) ? access : refusing(access, request, policy.scopes)
-          } catch (error) {
-            throw answer(error, request, policy.scopes)
-          }
-        },
+        authorize: (request, established) => authorize(stations, policy, request, established),
         // Else a cache could give an anonymous copy to somebody who is signed in (RFC 9110 §12.5.5).
         headers: policy.optional ? varyByCredentials : NO_HEADERS
       } as Protection<never>
     },
     authorize: (request, ...requirements) => {
-      const policy = compile([...settings.checks, ...requirements])
-      return answered(() => decide(policy, request, undefined), request, policy.scopes) as Awaitable<never>
+      const policy = compile(settings, [...settings.checks, ...requirements])
+      return authorize(stations, policy, request, undefined) as Awaitable<never>
     },
     enforce: (access, request, ...checks) => {
-      if (!confirm.made(access)) throw new TypeError('enforce() needs an access that this resource server granted')
-      const policy = compile(checks)
-      return answered(() => andThen(still(policy, access, request), () => undefined), request, policy.scopes)
+      if (!stations.confirm.made(access))
+        throw new TypeError('enforce() needs an access that this resource server granted')
+      return authorizeAgain(stations, compile(settings, checks), access, request)
     },
-    revoke: async (one) => {
-      const list = Array.isArray(one) ? (one as readonly Revocation[]) : [one as Revocation]
-      // A name that no token has would revoke nothing, and nobody would notice.
-      if (!list.every((each) => accepts(each?.issuer)))
-        throw new TypeError(
-          'revoke(): `issuer` is none that this server accepts: give the `iss` of the tokens, to the letter'
-        )
-      await revoke(list, 'operator')
-    },
+    revoke: (one) => revokeAsOperator(settings, parts, one),
     refresh: (issuer) => refresh(issuers, senders, issuer),
     ready: async () => {
       await Promise.all([...issuers.known().map((issuer) => issuer.ready()), fanOut?.ready()])
@@ -325,12 +243,12 @@ export function resourceServer<const Scope extends string = string, const Role e
       ),
     describe: () => describe(settings, metadata?.url),
     stats: () => ({
-      cache: accessTokens.stats(),
+      cache: { ...accessTokens.stats(), statusLists: parts.statusLists.stats() },
       issuers: issuers.known().length,
-      keySets: keyMemory.stats(),
-      replay: (dpop.replayStore as { stats?(): OnceStoreStats }).stats?.(),
-      proofKeys: verifyProof.stats(),
-      revocations: revocations.stats(),
+      keySets: parts.keyMemory.stats(),
+      replay: (settings.sender.dpop.replayStore as { stats?(): OnceStoreStats }).stats?.(),
+      proofKeys: parts.verifyProof.stats(),
+      revocations: parts.revocations.stats(),
       shared: settings.shared?.stats()
     }),
     close: async () => {
@@ -338,18 +256,54 @@ export function resourceServer<const Scope extends string = string, const Role e
       await Promise.all([http.close(), fanOut?.close()])
     }
   }
-  lend(server, {
-    resource,
-    now,
-    deadline,
-    createIssuer: createSender,
-    insecureHosts,
-    accepts,
-    verifySignature,
-    warning: events.warning,
-    revoke: (list) => revoke(list, 'sender')
-  })
-  return Object.freeze(server)
 }
 
-const NO_HEADERS: HeaderFields = Object.freeze({})
+/** @throws {TypeError} a requirement that is none, `fresh()` without introspection, or roles without `rolesClaim` */
+function compile({ issuers, scopes, roles }: Settings, requirements: readonly Requirement[]): Policy {
+  const policy = readPolicy(requirements, scopes, roles)
+  if (typeof issuers === 'function') return policy
+  if (policy.fresh && issuers.some((one) => !one.introspection))
+    throw new TypeError('fresh() needs `introspection` for every issuer: nobody else can say what a token is worth now')
+  const needsRoles = policy.checks.some((check) => check.roles !== undefined && isGrantCheck(check))
+  if (needsRoles && issuers.every(({ rolesClaims }) => rolesClaims === undefined))
+    throw new TypeError(
+      'roles() and anyRole() need `rolesClaim` for an issuer: nothing says where its tokens have roles, so no token would be let in'
+    )
+  return policy
+}
+
+async function revokeAsOperator(
+  { issuers }: Settings,
+  parts: Parts,
+  one: Revocation | readonly Revocation[]
+): Promise<void> {
+  const list = Array.isArray(one) ? (one as readonly Revocation[]) : [one as Revocation]
+  // A name that no token has would revoke nothing, and nobody would notice.
+  if (!list.every((each) => accepts(issuers, each?.issuer)))
+    throw new TypeError(
+      'revoke(): `issuer` is none that this server accepts: give the `iss` of the tokens, to the letter'
+    )
+  await revokeEverywhere(list, 'operator', parts)
+}
+
+function accepts(issuers: Settings['issuers'], issuer: string): boolean {
+  return typeof issuers === 'function' || issuers.some(({ acceptedIssuers }) => acceptedIssuers.has(issuer))
+}
+
+function createInternals({ resource, now, callbackTimeout, issuers, http }: Settings, parts: Parts): Internals {
+  return {
+    resource,
+    now,
+    deadline: callbackTimeout,
+    createIssuer: (sender) => {
+      const made = parts.createIssuer(sender)
+      parts.senders.push(made)
+      return made
+    },
+    insecureHosts: http.insecureHosts ?? NO_HOSTS,
+    accepts: (issuer) => accepts(issuers, issuer),
+    verifySignature: parts.verifySignature,
+    warning: parts.events.warning,
+    revoke: (list) => revokeEverywhere(list, 'sender', parts)
+  }
+}

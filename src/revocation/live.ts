@@ -1,0 +1,47 @@
+/**
+ * Whether a verified token is still live: not revoked here or by an event, and valid in the status list that it names.
+ * Asked on every request, past every cache of tokens.
+ *
+ * Does NOT introspect: an opaque token was introspected already, and `fresh()` introspects a JWT.
+ */
+import type { VerifiedAccessToken } from '../access-token/verified-access-token.js'
+import { isPromise } from '../base/awaitable.js'
+import { InvalidToken } from '../errors/errors.js'
+import type { Callers } from '../http/callers.js'
+import type { Awaitable, ResourceRequest } from '../types.js'
+import type { Revocations } from './revocations.js'
+import type { StatusLists } from './status-list.js'
+
+export interface Live {
+  /**
+   * Synchronous while the status list is known.
+   *
+   * @throws {InvalidToken} it was revoked, or its status is not VALID
+   * @throws {Unavailable | Misconfigured} its status list cannot be had, or is not what it should be
+   */
+  require(accessToken: VerifiedAccessToken, request: ResourceRequest): Awaitable<void>
+  /** @throws {InvalidToken} it was revoked. Does NOT ask the status list. */
+  requireNotRevoked(accessToken: VerifiedAccessToken): void
+}
+
+export function createLive(revocations: Revocations, statusLists: StatusLists, callers: Callers): Live {
+  const requireNotRevoked = (accessToken: VerifiedAccessToken): void => {
+    if (revocations.isRevoked(accessToken)) throw new InvalidToken('revoked')
+  }
+  const requireStatus = (accessToken: VerifiedAccessToken, request: ResourceRequest): Awaitable<void> => {
+    const { claims, issuedBy, by } = accessToken
+    // An opaque token was already introspected, so its status is known.
+    if (by !== 'signature' || issuedBy.settings.statusList === undefined) return undefined
+    return callers.inTime(statusLists.require(claims['status'], issuedBy), request, 'status_list')
+  }
+  return {
+    requireNotRevoked,
+    require: (accessToken, request) => {
+      requireNotRevoked(accessToken)
+      if (!accessToken.hasStatus) return undefined
+      const status = requireStatus(accessToken, request)
+      // A token that was revoked while the list was fetched is refused all the same.
+      return isPromise(status) ? status.then(() => requireNotRevoked(accessToken)) : undefined
+    }
+  }
+}

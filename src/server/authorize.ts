@@ -1,0 +1,192 @@
+/**
+ * The walk of a request, with RFC 6750 §3.1 in hand: credentials, access token, sender, revocation, policy, in that order,
+ * each refusing in its own words; and the one catch, where a refusal learns what this server advertises about itself.
+ *
+ * Does NOT make the stations: `resource-server.ts` does.
+ */
+import type { AccessTokenVerifier } from '../access-token/access-token.js'
+import { VerifiedAccessToken } from '../access-token/verified-access-token.js'
+import { accessTokenOf, type Confirm, isConfirmed } from '../confirmation/confirmation.js'
+import { type CredentialRules, readCredentials, readUsedScheme } from '../credentials.js'
+import { CredentialsMissing, Refusal, ResourceServerError } from '../errors/errors.js'
+import { requireTime } from '../jwt/claims.js'
+import { asError, type Enforcement, enforce, isPreflight, type Policy } from '../policy/policy.js'
+import type { Live } from '../revocation/live.js'
+import type { Access, Awaitable, Credentials, ResourceRequest, Scheme } from '../types.js'
+import type { Events } from './diagnostics.js'
+import type { ProtectedResourceMetadata } from './protected-resource.js'
+
+/** What a challenge says about this server (RFC 6750 §3, RFC 9728 §5.1, RFC 9449 §7.1). */
+export interface Advertisement {
+  readonly realm: string | undefined
+  readonly schemes: readonly Scheme[]
+  readonly algs: readonly string[]
+  readonly resourceMetadata: string | undefined
+}
+
+/** The stations, in the order of the walk, and what they share. */
+export interface Stations {
+  readonly credentialRules: CredentialRules
+  readonly accessTokens: AccessTokenVerifier
+  readonly confirm: Confirm
+  readonly live: Live
+  readonly enforcement: Enforcement
+  readonly now: () => number
+  /** Seconds by which `exp` may be missed. */
+  readonly clockTolerance: number
+  readonly events: Events
+  readonly advertisement: Advertisement
+  /** Header fields of a refusal that a script of another origin may read. */
+  readonly exposed: readonly string[]
+  readonly metadata: ProtectedResourceMetadata | undefined
+  /** The access of requests that were refused after their sender was confirmed, for listeners. */
+  readonly proven: WeakMap<ResourceRequest, Access>
+  /** A request for the metadata was refused because it had no token, and the operator was told. */
+  isMetadataShut: boolean
+}
+
+/** Told once. */
+const METADATA_SHUT =
+  'a request for the protected resource metadata was refused for want of a token: mount `protectedResourceMetadata(api)` before `protect`, since clients read it to find out where to get a token'
+
+const NOTHING_EXPOSED: readonly string[] = Object.freeze([])
+
+/**
+ * Decides about a request.
+ *
+ * @param established  the access that an earlier `protect` granted to this request
+ * @returns undefined where the policy lets the request in without a token
+ * @throws {ResourceServerError} the refusal, with its challenge
+ */
+export function authorize(
+  stations: Stations,
+  policy: Policy,
+  request: ResourceRequest,
+  established: Access | undefined
+): Awaitable<Access | undefined> {
+  try {
+    const access = decide(stations, policy, request, established)
+    return access === undefined || isConfirmed(access) ? access : refusing(stations, access, request, policy.scopes)
+  } catch (error) {
+    throw refuse(stations, error, request, policy.scopes)
+  }
+}
+
+/**
+ * Applies further checks to a request that was granted access.
+ *
+ * @throws {ResourceServerError} the refusal, with its challenge
+ */
+export function authorizeAgain(
+  stations: Stations,
+  policy: Policy,
+  access: Access,
+  request: ResourceRequest
+): void | Promise<void> {
+  try {
+    const granted = recheck(stations, policy, access, request)
+    if (isConfirmed(granted)) return undefined
+    return refusing(
+      stations,
+      granted.then(() => undefined),
+      request,
+      policy.scopes
+    )
+  } catch (error) {
+    throw refuse(stations, error, request, policy.scopes)
+  }
+}
+
+function decide(
+  stations: Stations,
+  policy: Policy,
+  request: ResourceRequest,
+  established: Access | undefined
+): Awaitable<Access | undefined> {
+  if (policy.skipPreflight && isPreflight(request)) return undefined
+  // Nothing else on a request is taken for an earlier grant.
+  if (established !== undefined && stations.confirm.made(established))
+    return recheck(stations, policy, established, request)
+  const credentials = readCredentials(request, stations.credentialRules)
+  if (credentials === undefined) {
+    if (policy.optional) return undefined
+    throw new CredentialsMissing()
+  }
+  const accessToken = stations.accessTokens.verify(credentials, request)
+  // What is known already is not handed to a function made for it: this is the path of every warm token.
+  return accessToken instanceof VerifiedAccessToken
+    ? confirmSender(stations, policy, accessToken, credentials, request)
+    : accessToken.then((known) => confirmSender(stations, policy, known, credentials, request))
+}
+
+function confirmSender(
+  stations: Stations,
+  policy: Policy,
+  accessToken: VerifiedAccessToken,
+  credentials: Credentials,
+  request: ResourceRequest
+): Awaitable<Access> {
+  const access = stations.confirm(accessToken, credentials, request)
+  return isConfirmed(access)
+    ? tell(stations, enforceAll(stations, policy, access, request), request)
+    : access.then((known) => tell(stations, enforceAll(stations, policy, known, request), request))
+}
+
+/** Reports a request once: where its credentials were read, and not by every `protect` after that. */
+function tell(stations: Stations, access: Awaitable<Access>, request: ResourceRequest): Awaitable<Access> {
+  if (!isConfirmed(access)) return access.then((known) => tell(stations, known, request))
+  stations.events.access(access, request)
+  return access
+}
+
+function enforceAll(stations: Stations, policy: Policy, access: Access, request: ResourceRequest): Awaitable<Access> {
+  try {
+    const live = stations.live.require(accessTokenOf(access), request)
+    const result =
+      live === undefined
+        ? enforce(policy, access, request, stations.enforcement)
+        : live.then(() => enforce(policy, access, request, stations.enforcement))
+    if (isConfirmed(result)) return result
+    return result.catch((error: unknown) => {
+      stations.proven.set(request, access)
+      throw error
+    })
+  } catch (error) {
+    stations.proven.set(request, access)
+    throw error
+  }
+}
+
+/** An earlier grant does not outlive its token: a handler may take its time before it asks again. */
+function recheck(stations: Stations, policy: Policy, access: Access, request: ResourceRequest): Awaitable<Access> {
+  requireTime(access.claims, stations.now(), stations.clockTolerance)
+  return enforceAll(stations, policy, access, request)
+}
+
+/** The one place where a refusal learns what this server advertises about itself. */
+function refuse(stations: Stations, error: unknown, request: ResourceRequest, scope: readonly string[]): unknown {
+  if (!(error instanceof ResourceServerError)) return asError(error)
+  const { events, metadata, advertisement, credentialRules } = stations
+  if (!stations.isMetadataShut && error instanceof CredentialsMissing && metadata?.respond(request) !== undefined) {
+    stations.isMetadataShut = true
+    events.warning('', METADATA_SHUT)
+  }
+  if (error instanceof Refusal) {
+    const used = readUsedScheme(request, credentialRules.accepted)
+    const expose = request.fieldLines('origin').length > 0 ? stations.exposed : NOTHING_EXPOSED
+    error.advertise({ ...advertisement, used, scope, expose })
+  }
+  events.refusal(error, request, stations.proven.get(request))
+  return error
+}
+
+function refusing<T>(
+  stations: Stations,
+  result: Promise<T>,
+  request: ResourceRequest,
+  scope: readonly string[]
+): Promise<T> {
+  return result.catch((error: unknown) => {
+    throw refuse(stations, error, request, scope)
+  })
+}
