@@ -6,7 +6,6 @@
  * Does NOT check a signature: see `verify-signature.ts`.
  */
 import { constants, type KeyObject, type VerifyKeyObjectInput } from 'node:crypto'
-import { writeEcdsa } from './ecdsa.js'
 
 interface Algorithm {
   readonly kty: 'RSA' | 'EC' | 'OKP'
@@ -27,7 +26,7 @@ const pss = (digest: string, saltLength: number): Algorithm => ({
   options: { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength }
 })
 
-/** R and S as two fixed-length numbers (RFC 7518 §3.4): that length decides, before they become what {@link writeEcdsa} writes. */
+/** R and S as two fixed-length numbers (RFC 7518 §3.4): that length decides, before they become what `writeEcdsa()` writes. */
 const ecdsa = (digest: string, crv: string, signatureLength: number): Algorithm => ({
   kty: 'EC',
   crv,
@@ -67,7 +66,7 @@ export interface SignatureKey {
   readonly digest: string | null
   readonly input: VerifyKeyObjectInput
   readonly signatureLength: number
-  /** Whether `crypto.verify` is to get a signature as {@link writeEcdsa} writes it. */
+  /** Whether `crypto.verify` is to get a signature as `writeEcdsa()` writes it. */
   readonly isEcdsa: boolean
 }
 

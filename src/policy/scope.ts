@@ -29,7 +29,7 @@ export function anyScope<const Scope extends string>(...scopes: Scope[]): ScopeC
 }
 
 /** The checks that {@link scope}, {@link anyScope}, `roles()` and `anyRole()` made. */
-export const grantChecks = new WeakSet<object>()
+export const grantChecks: WeakSet<object> = new WeakSet<object>()
 
 /** True for what one of these four returned: a wrapper of one, or another check with `scopes` or `roles`, may judge more. */
 export function isGrantCheck(check: Check<string, string>): boolean {

@@ -188,7 +188,7 @@ function createGate(now: () => number, deadline: number): Gate {
 
 const MESSAGE = 'channel'
 
-export function sealed(channel: Channel, envelopes: readonly Envelope[]): SealedChannel {
+function sealed(channel: Channel, envelopes: readonly Envelope[]): SealedChannel {
   return {
     publish: (message) => channel.publish((envelopes[0] as Envelope).seal(MESSAGE, message)),
     subscribe: (listener, strange) =>
