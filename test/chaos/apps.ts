@@ -1,4 +1,4 @@
-/** The same one-route API on each adapter, each with its own resource server, behind its own socket. */
+/** The same API of two routes on each adapter, each with its own resource server, behind its own socket. */
 import { createServer } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
@@ -14,6 +14,9 @@ import * as onHono from '../../adapters/hono.js'
 import * as onKoa from '../../adapters/koa.js'
 import {
   clientSecretBasic,
+  type DecryptionKey,
+  type DpopOptions,
+  fresh,
   type HttpOptions,
   type IssuerOptions,
   type IssuerResolver,
@@ -47,6 +50,9 @@ export interface AppOptions {
   readonly http: HttpOptions
   /** The issuer is looked up by a function, which takes this many milliseconds. Default: it is in a list. */
   readonly lookup?: number
+  readonly decryptionKeys?: readonly DecryptionKey[]
+  /** For each app anew: a store of used proofs is one app's own. */
+  readonly dpop?: () => DpopOptions
   /** What the apps share, of each of them. Default: each keeps to itself. */
   readonly shared?: () => Promise<SharedOptions>
 }
@@ -57,13 +63,16 @@ const ADAPTERS: Readonly<Record<string, Serve>> = {
   Express: (api) => {
     const app = express()
     app.get('/items', onExpress.protect(api, scope('read')), (_req, res) => void res.json({}))
+    app.get('/fresh', onExpress.protect(api, fresh(), scope('read')), (_req, res) => void res.json({}))
     app.use(onExpress.errorHandler())
     return listen(app)
   },
   Koa: (api) => {
     const app = new Koa()
     app.use(onKoa.errorHandler())
-    app.use(onKoa.protect(api, scope('read')) as Koa.Middleware)
+    const items = onKoa.protect(api, scope('read')) as Koa.Middleware
+    const asked = onKoa.protect(api, fresh(), scope('read')) as Koa.Middleware
+    app.use((ctx, next) => (ctx.path === '/fresh' ? asked(ctx, next) : items(ctx, next)))
     app.use((ctx) => {
       ctx.body = {}
     })
@@ -75,14 +84,16 @@ const ADAPTERS: Readonly<Record<string, Serve>> = {
     app.setErrorHandler(onFastify.errorHandler)
     await app.register(resourceServerPlugin, { api })
     app.get('/items', { config: { auth: scope('read') } }, async () => ({}))
+    app.get('/fresh', { config: { auth: [fresh(), scope('read')] } }, async () => ({}))
     await app.ready()
     return listen((request, response) => void server.emit('request', request, response))
   },
   fetch: (api) => {
-    const protect = onFetch.protect(api, scope('read'))
+    const items = onFetch.protect(api, scope('read'))
+    const asked = onFetch.protect(api, fresh(), scope('read'))
     return listen(
       getRequestListener(async (request) => {
-        const decision = await protect(request)
+        const decision = await (new URL(request.url).pathname === '/fresh' ? asked : items)(request)
         if (decision instanceof Response) return decision
         return Response.json({}, { headers: decision.responseHeaders as Record<string, string> })
       })
@@ -91,6 +102,7 @@ const ADAPTERS: Readonly<Record<string, Serve>> = {
   Hono: (api) => {
     const app = new Hono()
     app.get('/items', onHono.protect(api, scope('read')), (c) => c.json({}))
+    app.get('/fresh', onHono.protect(api, fresh(), scope('read')), (c) => c.json({}))
     return listen(getRequestListener(app.fetch))
   }
 }
@@ -102,7 +114,7 @@ export function startApps(options: AppOptions): Promise<App[]> {
 async function startApp(
   name: string,
   serve: Serve,
-  { issuer, proxy, now, http, shared, lookup }: AppOptions
+  { issuer, proxy, now, http, shared, lookup, decryptionKeys, dpop }: AppOptions
 ): Promise<App> {
   const upstream: Record<Endpoint, number> = { metadata: 0, jwks: 0, introspection: 0 }
   const agent = new Agent({ connect: { ca: proxy.ca } })
@@ -125,6 +137,8 @@ async function startApp(
     resource: RESOURCE,
     issuers: lookup === undefined ? [options] : resolve,
     http: { ...http, publicAddressesOnly: false, dispatcher: agent },
+    ...(decryptionKeys && { decryptionKeys }),
+    ...(dpop && { dpop: dpop() }),
     ...(shared && { shared: await shared() }),
     now
   })

@@ -1,4 +1,5 @@
 /** The authorization server of the demo (oidc-provider), with three ways to ask for tokens of one API. */
+import { randomBytes } from 'node:crypto'
 import { startAuthorizationServer } from '../support/authorization-server.js'
 import { OPAQUE, RESOURCE, SHORT } from './apps.js'
 
@@ -13,6 +14,9 @@ export interface Tokens {
   close(): Promise<void>
 }
 
+/** Another client than the one whose tokens are in most requests. */
+export const NEIGHBOUR = { client_id: 'neighbour', client_secret: randomBytes(24).toString('base64url') }
+
 /** Longer than all the time that the tests let pass. */
 const TTL = 14 * 86_400
 
@@ -20,6 +24,7 @@ export async function createTokensServer(): Promise<Tokens> {
   const scopes = ['read']
   const server = await startAuthorizationServer({
     signingAlgorithms: ['ES256'],
+    clients: [{ ...NEIGHBOUR, grant_types: ['client_credentials'], redirect_uris: [], response_types: [] }],
     resources: new Map([
       [RESOURCE, { scopes, ttl: TTL }],
       ['https://other.example.com', { scopes, ttl: TTL }],

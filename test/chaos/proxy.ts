@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { type IncomingMessage, request as open, type ServerResponse } from 'node:http'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { buffer } from 'node:stream/consumers'
 import { gzipSync } from 'node:zlib'
 import { createCertificateAuthority } from '../support/certificates.js'
 
@@ -21,7 +22,9 @@ interface Answer {
 export type Fault = (
   response: ServerResponse,
   ask: () => Promise<Answer>,
-  endpoint: Endpoint | undefined
+  endpoint: Endpoint | undefined,
+  /** What the resource server sent. */
+  body: () => Promise<string>
 ) => void | Promise<void>
 
 export interface FaultProxy {
@@ -48,8 +51,11 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
   let fault: Fault | undefined
   const server = createServer(authority.issue(name), (incoming, response) => {
     response.on('error', () => undefined)
-    const ask = (): Promise<Answer> => forward(incoming, target)
-    const answered = fault ? fault(response, ask, endpointOf(incoming.url ?? '')) : pass(response, ask)
+    const sent = buffer(incoming)
+    sent.catch(() => undefined)
+    const ask = async (): Promise<Answer> => forward(incoming, await sent, target)
+    const body = async (): Promise<string> => (await sent).toString()
+    const answered = fault ? fault(response, ask, endpointOf(incoming.url ?? ''), body) : pass(response, ask)
     // The authorization server is down, or its answer was cut off: so is the client's connection.
     Promise.resolve(answered).catch(() => response.destroy())
   })
@@ -76,7 +82,7 @@ export async function startFaultProxy(target: string): Promise<FaultProxy> {
   }
 }
 
-async function forward(incoming: IncomingMessage, target: string): Promise<Answer> {
+async function forward(incoming: IncomingMessage, body: Buffer, target: string): Promise<Answer> {
   const { host, hostname, port } = new URL(target)
   const outgoing = open({
     hostname,
@@ -85,7 +91,7 @@ async function forward(incoming: IncomingMessage, target: string): Promise<Answe
     method: incoming.method,
     headers: { ...incoming.headers, host, connection: 'close' }
   })
-  incoming.pipe(outgoing)
+  outgoing.end(body)
   const [answer] = (await once(outgoing, 'response')) as [IncomingMessage]
   const chunks: Buffer[] = []
   for await (const chunk of answer) chunks.push(chunk as Buffer)
@@ -119,6 +125,15 @@ export function latency(milliseconds: number): Fault {
     await new Promise((resolve) => setTimeout(resolve, milliseconds))
     await pass(response, ask)
   }
+}
+
+/** Introspection fails for tokens that begin so; all other answers come after a while. */
+export function failsFor(prefix: string, milliseconds: number): Fault {
+  const late = latency(milliseconds)
+  return async (response, ask, endpoint, body) =>
+    endpoint === 'introspection' && (await body()).includes(`token=${prefix}`)
+      ? send(response, 500, JSON_TYPE, '{"error":"server_error"}')
+      : late(response, ask, endpoint, body)
 }
 
 /** Takes the request, and never answers. */

@@ -5,6 +5,7 @@ import { json } from 'node:stream/consumers'
 import { SERVICE } from '../support/authorization-server.js'
 import { createDpopKey, type DpopKey } from '../support/dpop.js'
 import { OPAQUE, RESOURCE, SHORT } from './apps.js'
+import { NEIGHBOUR } from './authorization-server.js'
 
 export interface Purse {
   readonly jwts: readonly string[]
@@ -12,6 +13,8 @@ export interface Purse {
   readonly expired: string
   readonly otherAudience: string
   readonly dpop: { readonly key: DpopKey; readonly token: string }
+  /** A bound token of another client. */
+  readonly neighbour: { readonly key: DpopKey; readonly token: string }
   /** Opaque tokens that every app has accepted, and that the authorization server then revoked. */
   readonly revoked: readonly string[]
   /** Tokens that this app has not seen. */
@@ -21,7 +24,7 @@ export interface Purse {
 
 /** @param fresh so many new tokens for each app */
 export async function fillPurse(issuer: string, fresh: number): Promise<Purse> {
-  const key = createDpopKey()
+  const [key, other] = [createDpopKey(), createDpopKey()]
   const several = (count: number, resource: string): Promise<string[]> =>
     Promise.all(Array.from({ length: count }, () => mint(issuer, resource)))
   const [jwts, opaques, revoked, newJwts, newOpaques] = await Promise.all([
@@ -38,6 +41,7 @@ export async function fillPurse(issuer: string, fresh: number): Promise<Purse> {
     expired: await mint(issuer, SHORT),
     otherAudience: await mint(issuer, 'https://other.example.com'),
     dpop: { key, token: await mint(issuer, RESOURCE, key) },
+    neighbour: { key: other, token: await mint(issuer, RESOURCE, other, NEIGHBOUR) },
     newJwt: dispenser(newJwts),
     newOpaque: dispenser(newOpaques)
   }
@@ -56,8 +60,8 @@ function dispenser(tokens: readonly string[]): (app: string) => string {
 }
 
 /** RFC 6749 §4.4, for one resource, bound to a key or not. On a connection of its own: the server may have been away. */
-async function mint(issuer: string, resource: string, key?: DpopKey): Promise<string> {
-  const secret = [SERVICE.client_id, SERVICE.client_secret].map(encodeURIComponent).join(':')
+async function mint(issuer: string, resource: string, key?: DpopKey, client = SERVICE): Promise<string> {
+  const secret = [client.client_id, client.client_secret].map(encodeURIComponent).join(':')
   const url = `${issuer}/token`
   const proof = key?.proof({ method: 'POST', url, at: Math.floor(Date.now() / 1000) })
   const outgoing = open(url, {

@@ -19,7 +19,7 @@ import { createRedis, hasRedis } from '../support/redis.js'
 import { type App, startApps, type Upstream } from './apps.js'
 import { createTokensServer, type Tokens } from './authorization-server.js'
 import { boundOf } from './bounds.js'
-import { FLOODS, suffer as sufferFlood } from './floods.js'
+import { FLOODS, type Flood, suffer as sufferFlood } from './floods.js'
 import { ALL, FLEET, PHASES, type Phase, type World } from './phases.js'
 import { type FaultProxy, startFaultProxy } from './proxy.js'
 import { fillPurse, type Purse } from './purse.js'
@@ -65,6 +65,7 @@ let running: {
   readonly fleet?: boolean | undefined
   readonly http?: HttpOptions | undefined
   readonly lookup?: number | undefined
+  readonly options?: Flood['options']
 } = {}
 /** The latest traffic without any fault. */
 let calm: Tally
@@ -103,22 +104,25 @@ async function start(how: typeof running): Promise<void> {
     return { store: redisStore(client), secret: 'a secret of the whole fleet, of more than 32 characters' }
   }
   running = how
-  const { fleet, http = HTTP, lookup } = how
+  const { fleet, http = HTTP, lookup, options } = how
   apps = await startApps({
     issuer: server.issuer,
     proxy,
     now,
     http,
     ...(lookup !== undefined && { lookup }),
+    ...options,
     ...(fleet && { shared })
   })
 }
 
 /** Other apps, where those that run were started otherwise. They hold the issuer's keys. */
-async function run({ fleet, http, lookup }: typeof running): Promise<void> {
-  if (fleet === running.fleet && http === running.http && lookup === running.lookup && apps.length > 0) return
+async function run({ fleet, http, lookup, options }: typeof running): Promise<void> {
+  const isSame =
+    fleet === running.fleet && http === running.http && lookup === running.lookup && options === running.options
+  if (isSame && apps.length > 0) return
   await stop()
-  await start({ fleet, http, lookup })
+  await start({ fleet, http, lookup, options })
   await Promise.all(apps.map(({ api }) => api.ready()))
 }
 
@@ -246,7 +250,7 @@ test('authorization server restarted with new keys, the old ones gone', async ()
 
 for (const flood of FLOODS)
   test(`flood of ${flood.flood}: who was known before is served`, async () => {
-    await run({ lookup: flood.lookup })
+    await run({ lookup: flood.lookup, options: flood.options })
     clock += ONE_STEP
     await refill()
     proxy.arm(flood.fault)

@@ -259,9 +259,9 @@ interface Got {
 }
 
 /** @param from  default: as one client, with so many connections */
-export function get(port: number, headers: Fields, from: Agent = agent): Promise<Got> {
+export function get(port: number, headers: Fields, from: Agent = agent, path = '/items'): Promise<Got> {
   return new Promise((resolve, reject) => {
-    const outgoing = open({ host: '127.0.0.1', port, path: '/items', headers, agent: from }, (response) => {
+    const outgoing = open({ host: '127.0.0.1', port, path, headers, agent: from }, (response) => {
       const { statusCode: status = 0, headers: fields } = response
       response.resume()
       response.once('end', () =>
@@ -271,7 +271,7 @@ export function get(port: number, headers: Fields, from: Agent = agent): Promise
     })
     outgoing.once('error', (error: NodeJS.ErrnoException) => {
       // The API closed a connection for being idle while this was on its way: nobody has seen it.
-      if (outgoing.reusedSocket && error.code === 'ECONNRESET') resolve(get(port, headers, from))
+      if (outgoing.reusedSocket && error.code === 'ECONNRESET') resolve(get(port, headers, from, path))
       else reject(error)
     })
     outgoing.end()
