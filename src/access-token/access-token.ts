@@ -89,6 +89,8 @@ export function createAccessTokenVerifier(means: AccessTokenMeans): AccessTokenV
 class Verifier implements AccessTokenVerifier {
   readonly verifyFresh: VerifyFresh
   private readonly means: AccessTokenMeans
+  /** Of `means`, at hand: it is read for every warm token. */
+  private readonly now: () => number
   private readonly verified: TokenCache<VerifiedAccessToken> = createTokenCache()
   /** Headers and scopes of tokens that were verified: much the same in all of an issuer, and nobody else adds to them. */
   private readonly headers: Memo<Claims> = createMemo<Claims>(MAX_KNOWN, freezeAll)
@@ -100,6 +102,7 @@ class Verifier implements AccessTokenVerifier {
 
   constructor(means: AccessTokenMeans) {
     this.means = means
+    this.now = means.now
     this.mark = Object.freeze({ clockTolerance: means.clockTolerance })
     this.decrypt = createDecrypt(means.decryptionKeys)
     this.answers = createIntrospectionCache({
@@ -141,7 +144,7 @@ class Verifier implements AccessTokenVerifier {
 
   /** Time, and of a JWT the issuer's keys: a key that left its set takes with it all that was verified by it. */
   private isCurrent({ verifiedAt, goodUntil, by, issuedBy: issuer, keySetVersion }: VerifiedAccessToken): boolean {
-    const time = this.means.now()
+    const time = this.now()
     if (!(verifiedAt <= time && time < goodUntil)) return false
     if (by === 'introspection') return true
     // Past that time the set may want renewing, which is seen to here: it must not outlive itself under warm tokens.
