@@ -339,7 +339,7 @@ export class RateLimited extends Outage {}
  * credentials, or its metadata names another issuer.
  */
 export class Misconfigured extends ResourceServerError {
-  /** @param problem what was expected, what came, what to change; for the operator, not sent */
+  /** @param problem the expected value, the received one and the correction; for the operator, not sent */
   constructor(problem: string, options: Evidence & { readonly cause?: unknown } = {}) {
     super({
       status: 500,

@@ -1,5 +1,6 @@
-/** Encrypts what goes into a shared store, with a key derived from `shared.secret`. A value that fails to decrypt (wrong
- * key, altered, truncated, renamed, other format) counts as missing.
+/**
+ * Encrypts values for a shared store, with a key derived from `shared.secret`. A value that fails to decrypt (wrong key,
+ * altered, truncated, renamed, other format) counts as missing.
  */
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto'
 
