@@ -26,7 +26,7 @@ type Verdict = 'passed' | 'failed' | 'warning' | 'not reached' | 'note'
 export interface Finding {
   readonly verdict: Verdict
   readonly name: string
-  /** What was found, and what to do about it. */
+  /** Details of the finding, and what to do about it. */
   readonly detail?: string | undefined
 }
 

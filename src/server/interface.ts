@@ -63,9 +63,8 @@ export interface ResourceServer<Scope extends string = string, Role extends stri
     ...checks: readonly Check<NoInfer<Scope>, NoInfer<Role>>[]
   ): void | Promise<void>
   /**
-   * Refuses these access tokens from now on, although they verify. With `shared.channel` the other processes refuse
-   * them too. Resolves when the channel accepted the message or failed: then `health()` reports it, and the message is
-   * sent later.
+   * Refuses these access tokens from now on, although they verify. With `shared.channel` the other processes refuse them
+   * too. Resolves once they were notified, or once that failed: then `health()` reports it, and they are notified later.
    *
    * @throws {TypeError} an invalid revocation, or an issuer that this server does not accept; no revocation of the call
    * is applied
