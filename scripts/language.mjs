@@ -106,7 +106,7 @@ function filesOf(folder) {
   try {
     return readdirSync(join(root, folder), { recursive: true })
       .filter((name) => /\.(?:ts|mjs)$/.test(name))
-      .sort()
+      .sort((a, b) => a.localeCompare(b, 'en'))
       .map((name) => join(root, folder, name))
   } catch (error) {
     if (error.code === 'ENOENT') return []
