@@ -1,6 +1,6 @@
 /**
- * Express 4 and 5. Typed by shape, so that neither version's types are needed, and never an async function: in
- * Express 4 a rejected one ends the process. Refusals go to `next(error)`, with their header fields already set.
+ * Express 4 and 5. Typed by shape, so neither version's types are needed. Middleware is never an async function: in
+ * Express 4 its rejection ends the process. Refusals go to `next(error)`, with their header fields already set.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import {
@@ -23,7 +23,7 @@ import { answerWith, passable, surface } from './shared/refusals.js'
 
 export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
 
-/** What is read of an Express request, beside `node:http`'s part of it. */
+/** The used part of an Express request, besides `node:http`'s. */
 export interface ExpressRequest extends IncomingMessage {
   originalUrl?: string | undefined
   baseUrl?: string | undefined
@@ -48,10 +48,10 @@ export type ExpressErrorHandler = (
 ) => void
 
 /**
- * Lets a request through only if it carries an access token that satisfies every requirement, and leaves the
- * {@link Access} on `req.auth`: for an app, a router or a route. Mount it before any body parser.
+ * Accepts a request only with an access token that satisfies every requirement, and stores the {@link Access} as
+ * `req.auth`. For an app, a router or a route. Mount it before any body parser.
  *
- * @throws {TypeError} at once, for a requirement that is none
+ * @throws {TypeError} at once, for an invalid requirement
  */
 export function protect<Scope extends string, Role extends string>(
   api: ResourceServer<Scope, Role>,
@@ -75,7 +75,7 @@ export function protect<Scope extends string, Role extends string>(
     const { headersSent: hadBegun } = response
     access.then(
       (known) => {
-        // Answered meanwhile, by a timeout middleware: what comes after would act for nobody.
+        // If a timeout middleware has answered meanwhile, later handlers must not run.
         if (hadBegun || !response.headersSent) pass(known, request, response, next)
       },
       (error: unknown) => refuse(error, response, next)
@@ -96,24 +96,24 @@ function pass(
 }
 
 function refuse(error: unknown, response: ServerResponse, next: (error?: unknown) => void): void {
-  // Answered meanwhile, by a timeout middleware: there is nobody left to refuse.
+  // A timeout middleware has answered meanwhile.
   if (response.headersSent) return
   let failure: unknown
   try {
     failure = surface(error, ...headersOf(response))
   } catch (fault) {
-    // In a promise nobody holds, this would end the process.
+    // Inside an unhandled promise, this would end the process.
     failure = fault
   }
   next(failure)
 }
 
 /**
- * Applies further checks inside a handler, before its response starts: where only the body says which scopes an
+ * Applies further checks inside a handler, before its response starts, where only the body tells which scopes an
  * operation needs. A refusal carries the same challenge as one of {@link protect}.
  *
  * @throws {ResourceServerError} the refusal, for the framework's error handling
- * @throws {Error} `protect` did not run, or let the request through without a token
+ * @throws {Error} `protect` did not run, or accepted the request without a token
  */
 export async function enforce<Scope extends string, Role extends string>(
   api: ResourceServer<Scope, Role>,
@@ -129,8 +129,8 @@ export async function enforce<Scope extends string, Role extends string>(
 }
 
 /**
- * Serves the RFC 9728 metadata of these servers, each at its own well-known path, to anybody. Mount it on the
- * outermost app, without a path and before any `protect`.
+ * Serves the RFC 9728 metadata of these servers, each at its own well-known path, without authentication. Mount it on
+ * the outermost app, without a path and before any `protect`.
  */
 export function protectedResourceMetadata(...apis: readonly ResourceServer<never>[]): ExpressHandler {
   return (request, response, next) => {
@@ -154,23 +154,23 @@ export function protectedResourceMetadata(...apis: readonly ResourceServer<never
 /**
  * The access that `protect` granted to this request.
  *
- * @throws {Error} `protect` did not run, or let the request through without a token
+ * @throws {Error} `protect` did not run, or accepted the request without a token
  */
 export function getAuth(request: object): Access {
   return requireAccess((request as ExpressRequest).auth, 'this request')
 }
 
-/** The access that `protect` granted to this request, or undefined where it let it through without a token. */
+/** The access that `protect` granted to this request, or undefined where it accepted the request without a token. */
 export function getOptionalAuth(request: object): Access | undefined {
   return findAccess((request as ExpressRequest).auth)
 }
 
 /**
- * Answers this package's errors with their JSON body, and takes back what a handler said of the content that it meant to send;
- * passes all others on. Mount it last.
+ * Answers this package's errors with their JSON body, and removes content header fields that a handler set. Passes all
+ * other errors on. Mount it last.
  *
  * @param options the body in the shape of the API, such as {@link problemDetails}. Default: the JSON of OAuth
- * @throws {TypeError} at once, for options that are not right
+ * @throws {TypeError} at once, for invalid options
  */
 export function errorHandler(options?: ErrorBodyOptions): ExpressErrorHandler {
   const render = createRender(options)
@@ -181,16 +181,16 @@ export function errorHandler(options?: ErrorBodyOptions): ExpressErrorHandler {
 }
 
 /**
- * Hands pushed events to their receiver, `securityEventReceiver(…)` or `logoutTokenReceiver(…)`, and answers the sender.
- * Mount it on a path of its own, before or after a body parser, and behind no `protect`: what is sent there has a
- * signature, and no access token.
+ * Passes pushed events to their receiver, `securityEventReceiver(…)` or `logoutTokenReceiver(…)`, and answers the
+ * sender. Mount it on its own path, before or after a body parser, and without `protect`: events are signed and carry
+ * no access token.
  */
 function mount(receiver: Receiver): ExpressHandler {
   return (request, response, next) => {
-    // Not a member of our type of requests: it would take the place of what a handler knows of its body.
+    // Not declared in our request type, because that would replace the handler's own type of the body.
     const { body: parsed } = request as { readonly body?: unknown }
     receiveNode(receiver, request, parsed).then(({ status, headers, body }) => {
-      // Answered meanwhile, by a timeout middleware.
+      // A timeout middleware has answered meanwhile.
       if (response.headersSent) return
       response.writeHead(status, { ...headers, 'Content-Length': Buffer.byteLength(body) }).end(body)
     }, next)

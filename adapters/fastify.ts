@@ -1,6 +1,7 @@
 /**
- * Fastify 5: a plugin whose `onRequest` hook protects every route by its own `config.auth`, routes declared before the
- * plugin and their HEAD included; or `protect` as a hook of one route. Everything runs before a body is parsed.
+ * Fastify 5: a plugin whose `onRequest` hook protects every route by its own `config.auth`, including routes declared
+ * before the plugin, and their HEAD. Alternatively `protect` as a hook of one route. All checks run before a body is
+ * parsed.
  */
 import type { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
@@ -27,33 +28,35 @@ import { closeWhenAnswered } from './shared/streams.js'
 export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
 
 /**
- * What a route asks for: `true` any good access token, one requirement or several; `false` or nothing: no token, unless
- * the plugin protects all routes, where only `false` opens one.
+ * A route's requirements. `true`: any valid access token; or one requirement, or several. `false` or missing: no token
+ * needed. If the plugin protects all routes, only `false` opens one.
  */
 export type RouteAuth<Scope extends string = string, Role extends string = string> =
   | boolean
   | Requirement<Scope, Role>
   | readonly Requirement<Scope, Role>[]
 
-/** What the plugin is registered with. */
+/** Options of the plugin. */
 export interface FastifyResourceServerOptions {
   readonly api: ResourceServer<never>
   /**
-   * `'declared'`: routes with a `config.auth` (default). `'all'`: every route but those with `config: { auth: false }`. What
-   * `setNotFoundHandler` answers is no route: `app.setNotFoundHandler({ preHandler: protect(api) }, …)`.
+   * `'declared'`: protects routes with a `config.auth`. `'all'`: protects every route without `config: { auth: false
+   * }`. The handler of `setNotFoundHandler` is not a route: write `app.setNotFoundHandler({ preHandler: protect(api) },
+   * …)`. Default `'declared'`.
    */
   readonly protect?: 'declared' | 'all'
   /**
-   * `true`: protect only the routes of the plugin that this one is registered in, and of its children. Routes outside stay
-   * open, whatever their `config.auth` says: {@link assertProtected} finds them. The metadata is not served then: register
-   * {@link protectedResourceMetadata} on the root instance. Default false: an instance that is not the root stops the start.
+   * `true`: protect only the routes of the plugin that this one is registered in, and of its children. Routes outside
+   * stay open, whatever their `config.auth` is: {@link assertProtected} finds them. The metadata is not served then:
+   * register {@link protectedResourceMetadata} on the root instance. Default false: registering on another instance
+   * than the root stops the start.
    */
   readonly encapsulated?: boolean
 }
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** The access granted to this request; null before, and where a route asks for none. */
+    /** The access granted to this request. Null before the decision, and on routes without requirements. */
     auth: Access | null
   }
   interface FastifyContextConfig {
@@ -61,7 +64,7 @@ declare module 'fastify' {
   }
 }
 
-/** Set on an instance whose routes, and whose children's routes, have their `config.auth` read. */
+/** Marks an instance whose routes, and whose children's routes, are protected by their `config.auth`. */
 const READS_AUTH = Symbol('oauth-resource-server.reads-auth')
 /** On the root instance: the servers whose metadata it serves. */
 const SERVED = Symbol('oauth-resource-server.metadata')
@@ -72,11 +75,11 @@ interface Marked {
 }
 
 /**
- * The plugin. It reaches every route of the root instance and of its children, wherever in the file, and serves the
- * RFC 9728 metadata of `api` at its well-known path.
+ * The plugin. It applies to every route of the root instance and of its children, in any order of declaration, and
+ * serves the RFC 9728 metadata of `api` at its well-known path.
  *
- * @throws {TypeError} at boot: an option or a route's `config.auth` that is not one; an instance that is not the root,
- *   without `encapsulated`; with it, metadata that the root instance does not serve (RFC 8615 §3)
+ * @throws {TypeError} at boot: an invalid option or `config.auth` of a route; an instance other than the root, without
+ * `encapsulated`; with it, metadata that the root instance does not serve (RFC 8615 §3)
  */
 export async function fastifyResourceServer(
   app: FastifyInstance,
@@ -93,7 +96,7 @@ export async function fastifyResourceServer(
   else throw encapsulatedError(app, 'a `config.auth` outside of that plugin would be ignored', true)
   app.decorateRequest('auth', null)
   ;(app as Marked)[READS_AUTH] = true
-  /** By a route's `config`; null: it asks for no token. */
+  /** Compiled protections by a route's `config`; null for a route without requirements. */
   const protections = new WeakMap<object, Protection<Access | undefined> | null>()
   const protectionOf = (config: { auth?: RouteAuth }): Protection<Access | undefined> | null => {
     const known = protections.get(config)
@@ -102,7 +105,7 @@ export async function fastifyResourceServer(
     protections.set(config, protection)
     return protection
   }
-  // At boot, so that a mistake in a route's config stops the start and not a request, and metadata knows all scopes.
+  // Compiles at boot: a mistake in a route's config stops the start, and the metadata knows all scopes.
   app.addHook('onRoute', (route) => {
     if (route.config) protectionOf(route.config)
   })
@@ -113,7 +116,7 @@ export async function fastifyResourceServer(
     try {
       protection = request.is404 ? null : protectionOf(request.routeOptions.config)
     } catch (error) {
-      // A route from before the plugin, which no `onRoute` saw.
+      // The route was declared before the plugin, so no `onRoute` compiled it.
       done(error as Error)
       return
     }
@@ -122,7 +125,7 @@ export async function fastifyResourceServer(
   })
 }
 
-/** Registers on the instance itself, not on a child of it: what the package fastify-plugin would set. */
+/** Registers on the instance itself, not on a child of it, with the symbols that the package fastify-plugin sets. */
 function onInstanceItself<Plugin extends object>(name: string, plugin: Plugin): Plugin {
   return Object.assign(plugin, {
     [Symbol.for('skip-override')]: true,
@@ -135,11 +138,11 @@ onInstanceItself('oauth-resource-server', fastifyResourceServer)
 export default fastifyResourceServer
 
 /**
- * A plugin that only serves the RFC 9728 metadata of these servers, each at its own well-known path, to anybody: for
- * an app that protects with {@link protect}, or hosts several resources. Register it on the root instance, before any
- * `protect`.
+ * A plugin that only serves the RFC 9728 metadata of these servers, each at its own well-known path, without
+ * authentication. For an app that protects with {@link protect}, or hosts several resources. Register it on the root
+ * instance, before any `protect`.
  *
- * @throws {TypeError} at boot, on an instance that is not the root: no request for the well-known path reaches it
+ * @throws {TypeError} at boot, on an instance other than the root: requests for the well-known path do not reach it
  */
 export function protectedResourceMetadata(
   ...apis: readonly ResourceServer<never>[]
@@ -155,9 +158,9 @@ export function protectedResourceMetadata(
 }
 
 /**
- * The same for one route or one plugin: `{ onRequest: protect(api, scope('orders:read')) }`.
+ * Protects one route or one plugin: `{ onRequest: protect(api, scope('orders:read')) }`.
  *
- * @throws {TypeError} at once, for a requirement that is none
+ * @throws {TypeError} at once, for an invalid requirement
  */
 export function protect<Scope extends string, Role extends string>(
   api: ResourceServer<Scope, Role>,
@@ -168,12 +171,13 @@ export function protect<Scope extends string, Role extends string>(
 }
 
 /**
- * Applies further checks inside a handler, before its response starts: where only the body says which scopes an
+ * Applies further checks inside a handler, before its response starts, where only the body tells which scopes an
  * operation needs. A refusal carries the same challenge as one of {@link protect}.
  *
- * @param reply of the request, which it knows; the challenge is put on it, for error handlers that look at nothing else
+ * @param reply the reply, which refers to its request. The challenge is also set on it, for error handlers that only
+ * read the reply
  * @throws {ResourceServerError} the refusal, for the framework's error handling
- * @throws {Error} `protect` did not run, or let the request through without a token
+ * @throws {Error} `protect` did not run, or accepted the request without a token
  */
 export async function enforce<Scope extends string, Role extends string>(
   api: ResourceServer<Scope, Role>,
@@ -192,13 +196,13 @@ export async function enforce<Scope extends string, Role extends string>(
 /**
  * The access granted to this request.
  *
- * @throws {Error} nothing protects this route, or a waiver let the request through without a token
+ * @throws {Error} the route is not protected, or a waiver accepted the request without a token
  */
 export function getAuth(request: FastifyRequest): Access {
   return requireAccess(request.auth, 'this request')
 }
 
-/** The access granted to this request, or undefined where it was let through without a token. */
+/** The access granted to this request, or undefined where it was accepted without a token. */
 export function getOptionalAuth(request: FastifyRequest): Access | undefined {
   return findAccess(request.auth)
 }
@@ -207,10 +211,11 @@ export function getOptionalAuth(request: FastifyRequest): Access | undefined {
 export type FastifyErrorHandler = (error: unknown, request: FastifyRequest, reply: FastifyReply) => void
 
 /**
- * For `app.setErrorHandler(errorHandler)`: answers this package's errors with their JSON body, and sends all others on. With
- * `app.setErrorHandler(errorHandler(options))` the body has the shape of the API, such as {@link problemDetails}.
+ * For `app.setErrorHandler(errorHandler)`: answers this package's errors with their JSON body, and sends all other
+ * errors on. With `app.setErrorHandler(errorHandler(options))` the body has the shape of the API, such as {@link
+ * problemDetails}.
  *
- * @throws {TypeError} at once, for options that are not right
+ * @throws {TypeError} at once, for invalid options
  */
 export function errorHandler(options: ErrorBodyOptions): FastifyErrorHandler
 export function errorHandler(error: unknown, request: FastifyRequest, reply: FastifyReply): void
@@ -222,7 +227,7 @@ export function errorHandler(given: unknown, _request?: FastifyRequest, reply?: 
 
 function answer(error: unknown, reply: FastifyReply, render: Render): void {
   if (!(error instanceof ResourceServerError)) {
-    // What is no error would be an answer like any other.
+    // Fastify would send a thrown value that is not an Error as a normal response.
     void (error instanceof Error ? reply : reply.code(failureStatus(error, reply.statusCode))).send(error)
     return
   }
@@ -234,7 +239,7 @@ function answer(error: unknown, reply: FastifyReply, render: Render): void {
   else void reply.send()
 }
 
-/** Fastify keeps what a hook assigned to `request.headers` beside the fields of `request.raw`. */
+/** Fastify stores fields that a hook assigns to `request.headers` separately from `request.raw`. */
 function requestOf(request: FastifyRequest): NodeRequest {
   return new NodeRequest(request.raw, request.originalUrl, request.headers, request)
 }
@@ -280,7 +285,7 @@ function pass(access: Access | undefined, request: FastifyRequest, reply: Fastif
 }
 
 function refuse(error: unknown, reply: FastifyReply, done: Done): void {
-  // Answered meanwhile, by a timeout of the app's: there is nobody left to refuse.
+  // The app's timeout has answered meanwhile.
   if (reply.sent) return
   closeWhenAnswered(reply.request.raw)
   done(surface(error, ...headersOf(reply)) as Error)
@@ -290,12 +295,12 @@ function headersOf(reply: FastifyReply): HeaderAccess {
   return [(name) => reply.getHeader(name), (name, value) => void reply.header(name, value)]
 }
 
-/** A child's prototype is its parent, and plugins wrapped by fastify-plugin get the instance they are registered on. */
+/** A child's prototype is its parent. Plugins wrapped by fastify-plugin get the instance that they are registered on. */
 function isRoot(app: FastifyInstance): boolean {
   return typeof (Object.getPrototypeOf(app) as Partial<FastifyInstance> | null)?.register !== 'function'
 }
 
-/** @returns all that the root instance serves, by whichever plugin: one's place may be what older clients take for another's */
+/** @returns all servers that the root instance serves, from any plugin: a path of one may be a legacy path of another */
 function markServed(
   app: FastifyInstance & Marked,
   apis: readonly ResourceServer<never>[]
@@ -324,7 +329,7 @@ function place(app: FastifyInstance): string {
   return app.prefix === '' ? '' : ` under ${app.prefix}`
 }
 
-/** A route as Fastify's router holds it: `store` is the route's context. */
+/** A route in Fastify's router: `store` is the route's context. */
 interface RoutedContext {
   readonly store: {
     readonly config: { readonly url: string; readonly method: string | readonly string[]; readonly auth?: unknown }
@@ -333,13 +338,13 @@ interface RoutedContext {
 }
 
 /**
- * Stops the start where a route has a `config.auth` that the plugin does not read, because the plugin is not registered,
- * or is `encapsulated` in another part of the app: such a route is open. Call it on the root instance at any time. Before
- * the app is ready it is checked at the end of the start; afterwards at once. `config: { auth: false }` is not an error.
+ * Stops the start if a route has a `config.auth` that no plugin reads, because the plugin is not registered, or is
+ * `encapsulated` in another part of the app. Such a route is open. Call it on the root instance at any time: it checks
+ * at the end of the start, or at once if the app is ready. `config: { auth: false }` is not an error.
  *
- * It does not find routes without a `config.auth`, nor those that a hook of your own protects by their `config.auth`.
+ * Does NOT find routes without a `config.auth`. Reports routes that a hook of your own protects by their `config.auth`.
  *
- * @throws {TypeError} naming each such route: from `app.ready()` and `app.listen()`, or at once where the app is ready
+ * @throws {TypeError} naming each such route: from `app.ready()` and `app.listen()`, or at once if the app is ready
  */
 export function assertProtected(app: FastifyInstance): void {
   const check = (): void => {
@@ -359,13 +364,16 @@ export function assertProtected(app: FastifyInstance): void {
   try {
     void app.register(checkOnReady)
   } catch (error) {
-    // All plugins are loaded, and `onReady` hooks are run already, or about to be.
+    // All plugins are loaded, and the `onReady` hooks have run or are about to run.
     if ((error as { code?: string }).code !== 'AVV_ERR_ROOT_PLG_BOOTED') throw error
     check()
   }
 }
 
-/** Fastify tells a route's settings only while it prints its routes: then the router reads this member for each of them. */
+/**
+ * Fastify exposes a route's settings only while it prints its routes: the router then reads this member for each of
+ * them.
+ */
 function routesOf(app: FastifyInstance): RoutedContext[] {
   const routes: RoutedContext[] = []
   const look = (route: RoutedContext): object => {
@@ -379,7 +387,7 @@ function routesOf(app: FastifyInstance): RoutedContext[] {
   return routes
 }
 
-/** In a hook, not in a route: a router decodes the path and reads a body before its handler runs. */
+/** Answers in a hook, because a router decodes the path and reads a body before a route's handler runs. */
 function answeredWithMetadata(
   apis: Iterable<ResourceServer<never>>,
   request: NodeRequest,
@@ -393,15 +401,15 @@ function answeredWithMetadata(
   return true
 }
 
-/** Fastify adds a charset to a text that is JSON; JSON has none (RFC 8259 §11). */
+/** Fastify adds a charset to JSON text, but JSON has none (RFC 8259 §11). */
 function bytes(body: string | undefined): Buffer | undefined {
   return body === undefined ? undefined : Buffer.from(body)
 }
 
 /**
- * A plugin that hands pushed events to their receiver, `securityEventReceiver(…)` or `logoutTokenReceiver(…)`, and
+ * A plugin that passes pushed events to their receiver, `securityEventReceiver(…)` or `logoutTokenReceiver(…)`, and
  * answers the sender: `app.register(securityEvents(receiver), { prefix: '/security-events' })`. It reads bodies itself,
- * whatever parsers the app has, and is never protected: what is sent there has a signature, and no access token.
+ * whatever parsers the app has. It is never protected: events are signed and carry no access token.
  *
  * @throws {TypeError} at boot, without a prefix
  */
@@ -425,7 +433,7 @@ function mount(receiver: Receiver): (app: FastifyInstance) => Promise<void> {
     }
     app.setErrorHandler<Error & { readonly statusCode?: number }>((error, request, reply) => {
       if ((error.statusCode ?? 500) >= 500) throw error
-      // Fastify's own, of a content type that is none: the receiver has words for it.
+      // Fastify's own error about an invalid content type; the receiver answers it.
       return hand(request, reply, undefined)
     })
     app.all('/', { config: { auth: false } }, (request, reply) => hand(request, reply, request.body))

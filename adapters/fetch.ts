@@ -1,4 +1,4 @@
-/** Any host that speaks WHATWG `Request` and `Response`. A decision is a value: an access, or the response that refuses. */
+/** Hosts with WHATWG `Request` and `Response`. A decision is a value: an access, or the response that refuses. */
 import {
   type Granted,
   type HeaderFields,
@@ -17,7 +17,7 @@ import { receiveFetch } from './shared/receive.js'
 export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
 export type { Connection } from './shared/node-request.js'
 
-/** A `Request` as the core reads it. `Headers` joins repeated fields with a comma, which the core knows to look for. */
+/** A `Request` as the core reads it. `Headers` joins repeated fields with a comma; the core detects that. */
 export class FetchRequest implements ResourceRequest {
   readonly #headers: Headers
   readonly #request: { readonly signal?: AbortSignal }
@@ -25,7 +25,7 @@ export class FetchRequest implements ResourceRequest {
   readonly method: string
   readonly url: string
 
-  /** @param connection what the request came on, where the host can tell */
+  /** @param connection the request's connection, if the host exposes it */
   constructor(
     request: Pick<Request, 'method' | 'url' | 'headers'> & { readonly signal?: AbortSignal },
     connection?: Connection
@@ -59,25 +59,25 @@ export class FetchRequest implements ResourceRequest {
   }
 }
 
-/** Decides about a `Request`: what a handler may rely on, or the `Response` that refuses. */
+/** Decides one `Request`: returns the access, or the `Response` that refuses. */
 export interface FetchProtection<Decision> {
   /**
-   * @param connection the socket that the request came on, where client certificates or `trustedProxies` matter: a
-   *   `Request` does not tell
+   * @param connection the request's socket, needed for client certificates or `trustedProxies`: a `Request` does not
+   * expose it
    */
   (request: Request, connection?: Connection): Promise<Decision | Response>
-  /** Header fields that belong on every answer of the route: `Vary`, where a token makes a difference but is optional. */
+  /** Header fields for every response of the route: `Vary`, where a token is optional. */
   readonly headers: HeaderFields
 }
 
 /**
- * Decides about requests: the {@link Access}, or the `Response` to answer with instead. On a route with `optional` or
- * `skipPreflight` also undefined, for a request let through without a token. Put the access's `responseHeaders` on the
- * answer: with DPoP nonces there is something in them.
+ * Decides requests: returns the {@link Access}, or the `Response` to send instead. On a route with `optional` or
+ * `skipPreflight` it returns undefined for a request without a token. Copy the access's `responseHeaders` to your
+ * response: with DPoP nonces they are not empty.
  *
- * An error that is not this package's (of a check of yours) is rejected, for the host to make a 500 of.
+ * Errors that are not this package's (from your own check) are rejected, for the host to answer with 500.
  *
- * @throws {TypeError} at once, for a requirement that is none
+ * @throws {TypeError} at once, for an invalid requirement
  */
 export function protect<
   Scope extends string,
@@ -104,22 +104,24 @@ function createGuard<
   return Object.assign(decide, { headers: protection.headers })
 }
 
-/** {@link protect} and what answers errors of handlers, with bodies in the shape of the API. */
+/**
+ * {@link protect} and a function that answers errors of handlers, with bodies in the shape of the API.
+ */
 export interface FetchErrorHandler {
   readonly protect: typeof protect
   /**
-   * The answer to an error that a handler threw: a refusal of `api.enforce()`, or a `Forbidden` of yours.
+   * The response to an error that a handler threw: a refusal of `api.enforce()`, or your own `Forbidden`.
    *
-   * @throws what is not an error of this package
+   * @throws errors that are not this package's
    */
   readonly toResponse: (error: unknown) => Response
 }
 
 /**
- * Gives refusals a body in the shape of the API, such as {@link problemDetails}:
- * `const { protect, toResponse } = errorHandler(problemDetails)`.
+ * Gives refusals a body in the shape of the API, such as {@link problemDetails}: `const { protect, toResponse } =
+ * errorHandler(problemDetails)`.
  *
- * @throws {TypeError} at once, for options that are not right
+ * @throws {TypeError} at once, for invalid options
  */
 export function errorHandler(options: ErrorBodyOptions): FetchErrorHandler {
   const render = createRender(options ?? {})
@@ -133,8 +135,8 @@ export function errorHandler(options: ErrorBodyOptions): FetchErrorHandler {
 }
 
 /**
- * The RFC 9728 metadata of these servers: the `Response` to a request for one of them, or undefined for any other request. A promise
- * only for what `legacyClients` serves, so return it from an async function, or await it.
+ * Serves the RFC 9728 metadata of these servers. Returns the `Response` to a request for one of them, or undefined for
+ * any other request. `legacyClients` may cause a promise, so return it from an async function, or await it.
  */
 export function protectedResourceMetadata(
   ...apis: readonly ResourceServer<never>[]
@@ -156,29 +158,29 @@ interface Outgoing {
   readonly signal: AbortSignal
 }
 
-/** Content codings that `fetch` undoes on every host; a list with another one it leaves as it is. */
+/** Content codings that `fetch` decodes on every host. A list with any other coding stays encoded. */
 const FETCH_DECODES: ReadonlySet<string> = new Set(['', 'gzip', 'x-gzip', 'deflate', 'br'])
 
 /**
- * `http: { dispatcher: fetchDispatcher() }`: the authorization server is asked with the host's own `fetch`, where undici does
- * not run (Bun). Time, bytes and redirects are bounded as ever.
+ * `http: { dispatcher: fetchDispatcher() }` sends requests to the authorization server with the host's own `fetch`,
+ * where undici does not run (Bun). Limits of time, bytes and redirects still apply.
  *
- * Does NOT bound what connects: `publicAddressesOnly` and client certificates need undici.
+ * Does NOT control connections: `publicAddressesOnly` and client certificates need undici.
  *
- * @param send default: the global `fetch`, as it is when something is asked
+ * @param send default: the global `fetch`, read for each request
  */
 export function fetchDispatcher(send: typeof fetch = (...exchange) => fetch(...exchange)): HttpDispatcher {
   const request = async ({ origin, path, method, headers, body, signal }: Outgoing): Promise<unknown> => {
     const response = await send(origin + path, { method, headers, body, signal, redirect: 'manual' })
     const stream = response.body ?? new Blob([]).stream()
     const fields = Object.fromEntries(response.headers)
-    // `fetch` has decoded these already, and leaves the field.
+    // `fetch` has already decoded these, but keeps the field.
     const codings = fields['content-encoding']?.toLowerCase().split(/[\s,]+/) ?? []
     if (codings.every((name) => FETCH_DECODES.has(name))) delete fields['content-encoding']
     return {
       statusCode: response.status,
       headers: fields,
-      // What is not read is let go of, so that its connection is.
+      // Cancelling an unread body releases its connection.
       body: Object.assign(stream, { destroy: () => void stream.cancel().catch(() => undefined) })
     }
   }
@@ -186,11 +188,12 @@ export function fetchDispatcher(send: typeof fetch = (...exchange) => fetch(...e
 }
 
 /**
- * Hands pushed events to their receiver, `securityEventReceiver(…)` or `logoutTokenReceiver(…)`: the `Response` for the
- * sender. For a path of its own, and behind no `protect`: what is sent there has a signature, and no access token.
+ * Passes pushed events to their receiver, `securityEventReceiver(…)` or `logoutTokenReceiver(…)`, and returns the
+ * `Response` for the sender. Use it on its own path, without `protect`: events are signed and carry no access token.
  *
- * The second parameter is what a host hands on beside a request. @hono/node-server hands on Node's request, which is needed to close
- * a stream of HTTP/2 after an answer that does not wait for the end of the body. Other hosts do that themselves.
+ * The second parameter is the value that a host passes besides the request. @hono/node-server passes Node's request,
+ * which is needed to close an HTTP/2 stream after a response that does not wait for the end of the body. Other hosts
+ * close it themselves.
  */
 function mount(receiver: Receiver): (request: Request, host?: unknown) => Promise<Response> {
   return (request, host) => receiveFetch(receiver, request, host)

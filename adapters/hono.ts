@@ -20,19 +20,19 @@ import { surface } from './shared/refusals.js'
 
 export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
 
-/** What is used of a Hono context. */
+/** The used part of a Hono context. */
 export interface HonoContext {
   readonly req: {
     readonly raw: Request
-    /** The handlers that the request was matched to, in order; the last one is the route's. */
+    /** The handlers that matched the request, in order; the last one is the route's. */
     readonly matchedRoutes?: readonly { readonly path: string }[]
-    /** The body as a form, also where it was read before. */
+    /** The body as a form; works after it was read. */
     parseBody?(): Promise<unknown>
-    /** The body as text, also where it was read before. */
+    /** The body as text; works after it was read. */
     text?(): Promise<string>
   }
   res: Response
-  /** What a handler threw, once it has been answered. */
+  /** The error that a handler threw, once it has been answered. */
   readonly error?: Error | undefined
   /** With `@hono/node-server`, `incoming` is Node's request. */
   readonly env?: unknown
@@ -51,10 +51,10 @@ export interface AuthVariables {
 export type HonoMiddleware = (context: HonoContext, next: () => Promise<void>) => Promise<Response | void>
 
 /**
- * Lets a request through only if it carries an access token that satisfies every requirement, and leaves the
- * {@link Access} as `c.var.auth`.
+ * Accepts a request only with an access token that satisfies every requirement, and stores the {@link Access} as
+ * `c.var.auth`.
  *
- * @throws {TypeError} at once, for a requirement that is none
+ * @throws {TypeError} at once, for an invalid requirement
  */
 export function protect<Scope extends string, Role extends string>(
   api: ResourceServer<Scope, Role>,
@@ -62,20 +62,20 @@ export function protect<Scope extends string, Role extends string>(
 ): HonoMiddleware {
   const protection = api.protect(...requirements)
   return async (context, next) => {
-    // Only where there is a response already, Hono adds what was set before to one that a handler makes itself.
+    // Hono merges earlier header fields into a handler's own response only if a response already exists.
     if (!isEmpty(protection.headers)) void context.res
     let access: Access | undefined
     try {
       access = await protection.authorize(new HonoRequest(context), findAccess(context.get('auth')))
       context.set('auth', access)
     } catch (error) {
-      // Hono's own answer to an error keeps what was set, so what was said of another content is taken back here.
+      // Hono's error response keeps fields that were set, so fields about other content are removed here.
       forgetContent(fieldsOf(context))
       addHeaders(protection.headers, ...headersOf(context))
       throw surface(error, ...headersOf(context))
     }
     await next()
-    // Not before: of a field that is there by then Hono keeps the value, and not what the handler answers with.
+    // Added after the handler: for a field that already exists, Hono keeps the earlier value and drops the handler's.
     addHeaders(protection.headers, ...headersOf(context))
     if (access !== undefined) addHeaders(access.responseHeaders, ...headersOf(context))
     if (context.error instanceof ResourceServerError) restate(context.error, context)
@@ -83,13 +83,13 @@ export function protect<Scope extends string, Role extends string>(
 }
 
 /**
- * What Hono answered to an error that a handler threw. Of fields that were there before, Hono keeps the value: a length that is
- * another content's, a permission to cache, other challenges without ours.
+ * Corrects Hono's response to an error that a handler threw. Hono keeps the earlier value of existing fields: a length
+ * of other content, permission to cache, challenges without ours.
  */
 function restate({ status, headers }: ResourceServerError, context: HonoContext): void {
   const [existing, set] = headersOf(context)
   context.header('Content-Length')
-  // Somebody made another answer of it.
+  // The application replaced the response.
   if (context.res.status !== status) return
   const challenge = [headers['WWW-Authenticate'] ?? []].flat().join(', ')
   const { 'WWW-Authenticate': _, ...others } = headers
@@ -109,11 +109,11 @@ function headersOf(context: HonoContext): HeaderAccess {
 }
 
 /**
- * Applies further checks inside a handler, before its response starts: where only the body says which scopes an
+ * Applies further checks inside a handler, before its response starts, where only the body tells which scopes an
  * operation needs. A refusal carries the same challenge as one of {@link protect}.
  *
  * @throws {ResourceServerError} the refusal, for the framework's error handling
- * @throws {Error} `protect` did not run, or let the request through without a token
+ * @throws {Error} `protect` did not run, or accepted the request without a token
  */
 export async function enforce<Scope extends string, Role extends string>(
   api: ResourceServer<Scope, Role>,
@@ -128,9 +128,9 @@ export async function enforce<Scope extends string, Role extends string>(
 }
 
 /**
- * The same, for an answer in the place of what a handler meant to send: when that is made, and not before. A handler may go
- * on without what it was refused, and what it said of its content is true then; but for the length, which is counted
- * anyway, and would break what comes after on the connection if it were not.
+ * Removes content fields only when the refusal's response is created, not before: a handler may catch the refusal and
+ * continue, and its fields are correct then. The length is removed at once. It is computed anyway, and a wrong one
+ * would break the connection.
  */
 function forgettingContent(error: object, context: HonoContext): object {
   const forget = (): void => forgetContent(fieldsOf(context))
@@ -142,18 +142,19 @@ function forgettingContent(error: object, context: HonoContext): object {
     }
     Object.defineProperty(error, 'getResponse', { value: getResponse, configurable: true, writable: true })
   }
-  // Of others, one may be for many requests.
+  // Other errors may be shared by many requests.
   else forget()
   return error
 }
 
 /**
- * Gives this package's errors a body in the shape of the API, such as {@link problemDetails}. Use it first, before any `protect`.
- * Hono, or an `app.onError` of yours, answers all other errors. Without it, Hono answers with the JSON of OAuth.
+ * Gives this package's errors a body in the shape of the API, such as {@link problemDetails}. Use it first, before any
+ * `protect`. Hono, or your own `app.onError`, answers all other errors. Without it, Hono answers with the JSON of
+ * OAuth.
  *
- * An answer that your `onError` made of one of these errors gets this body as well, unless its status is another one.
+ * A response that your `onError` creates for one of these errors gets this body too, unless it has another status.
  *
- * @throws {TypeError} at once, for options that are not right
+ * @throws {TypeError} at once, for invalid options
  */
 export function errorHandler(options: ErrorBodyOptions): HonoMiddleware {
   const render = createRender(options ?? {})
@@ -184,7 +185,10 @@ class HonoRequest extends FetchRequest {
   }
 }
 
-/** Serves the RFC 9728 metadata of these servers, each at its own well-known path, to anybody. Use it before any `protect`. */
+/**
+ * Serves the RFC 9728 metadata of these servers, each at its own well-known path, without authentication. Use it before
+ * any `protect`.
+ */
 export function protectedResourceMetadata(...apis: readonly ResourceServer<never>[]): HonoMiddleware {
   return async (context, next) => {
     const found = metadataAnswer(apis, new FetchRequest(context.req.raw))
@@ -197,20 +201,20 @@ export function protectedResourceMetadata(...apis: readonly ResourceServer<never
 /**
  * The access that `protect` granted to this request.
  *
- * @throws {Error} `protect` did not run, or let the request through without a token
+ * @throws {Error} `protect` did not run, or accepted the request without a token
  */
 export function getAuth(context: Pick<HonoContext, 'get'>): Access {
   return requireAccess(context.get('auth'), 'this context')
 }
 
-/** The access that `protect` granted to this request, or undefined where it let it through without a token. */
+/** The access that `protect` granted to this request, or undefined where it accepted the request without a token. */
 export function getOptionalAuth(context: Pick<HonoContext, 'get'>): Access | undefined {
   return findAccess(context.get('auth'))
 }
 
 /**
- * Hands pushed events to their receiver, `securityEventReceiver(…)` or `logoutTokenReceiver(…)`, and answers the sender.
- * For a path of its own, and behind no `protect`: what is sent there has a signature, and no access token.
+ * Passes pushed events to their receiver, `securityEventReceiver(…)` or `logoutTokenReceiver(…)`, and answers the
+ * sender. Use it on its own path, without `protect`: events are signed and carry no access token.
  */
 function mount(receiver: Receiver): (context: Pick<HonoContext, 'req' | 'env'>) => Promise<Response> {
   return ({ req, env }) => {

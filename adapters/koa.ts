@@ -22,7 +22,7 @@ import { closeWhenAnswered, cutOff } from './shared/streams.js'
 
 export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
 
-/** What is used of a Koa context. */
+/** The used part of a Koa context. */
 export interface KoaContext {
   readonly req: IncomingMessage
   readonly res: ServerResponse
@@ -44,14 +44,14 @@ export interface AuthState {
 export type KoaMiddleware = (context: KoaContext, next: () => Promise<unknown>) => Promise<unknown>
 
 /**
- * Lets a request through only if it carries an access token that satisfies every requirement, and leaves the
- * {@link Access} on `ctx.state.auth`: for an app, a router or a route. Mount it before any body parser.
+ * Accepts a request only with an access token that satisfies every requirement, and stores the {@link Access} as
+ * `ctx.state.auth`. For an app, a router or a route. Mount it before any body parser.
  *
- * With @koa/router, `router.use(protect(…))` on a router with a `prefix` compares the prefix case-sensitively, while its
- * routes do not: `/V1/items` would reach a handler past it. Protect each route, or the app, or write
- * `router.use('', protect(…))`.
+ * With @koa/router, `router.use(protect(…))` on a router with a `prefix` compares the prefix case-sensitively, but its
+ * routes do not: `/V1/items` would reach a handler without it. Protect each route, or the app, or write `router.use('',
+ * protect(…))`.
  *
- * @throws {TypeError} at once, for a requirement that is none
+ * @throws {TypeError} at once, for an invalid requirement
  */
 export function protect<Scope extends string, Role extends string>(
   api: ResourceServer<Scope, Role>,
@@ -71,7 +71,7 @@ export function protect<Scope extends string, Role extends string>(
     } catch (error) {
       return refuse(error, context)
     }
-    // What is known costs no promise.
+    // A known access needs no promise.
     return isPromise(access) ? passLater(access, context, next) : pass(access, context, next)
   }
 }
@@ -95,11 +95,11 @@ async function passLater(
   } catch (error) {
     return refuse(error, context)
   }
-  // Answered meanwhile, past Koa: what comes after would act for nobody.
+  // If the response was sent meanwhile, outside Koa, later handlers must not run.
   return context.res.headersSent && !hadBegun ? undefined : pass(access, context, next)
 }
 
-/** @returns what Koa takes for an error that was thrown */
+/** @returns a rejection, which Koa handles like a thrown error */
 async function refuse(error: unknown, context: KoaContext): Promise<never> {
   closeWhenAnswered(context.req)
   throw surface(error, ...headersOf(context))
@@ -110,8 +110,8 @@ function headersOf(context: KoaContext): HeaderAccess {
 }
 
 /**
- * Koa counts the bytes itself, of the body that HEAD does not send too. An empty one is a text, not null, of which Koa 2 gives
- * no length and Node no end: HTTP/1.1 closes the connection for it, and HTTP/2 keeps the stream open.
+ * Koa computes the length itself, also for HEAD. An empty body is a text, not null: for null, Koa 2 sends no length and
+ * Node no end. HTTP/1.1 would then close the connection, and HTTP/2 keep the stream open.
  */
 function send(context: KoaContext, status: number, headers: HeaderFields, body = ''): void {
   context.body = body
@@ -121,11 +121,11 @@ function send(context: KoaContext, status: number, headers: HeaderFields, body =
 }
 
 /**
- * Applies further checks inside a handler, before its response starts: where only the body says which scopes an
+ * Applies further checks inside a handler, before its response starts, where only the body tells which scopes an
  * operation needs. A refusal carries the same challenge as one of {@link protect}.
  *
  * @throws {ResourceServerError} the refusal, for the framework's error handling
- * @throws {Error} `protect` did not run, or let the request through without a token
+ * @throws {Error} `protect` did not run, or accepted the request without a token
  */
 export async function enforce<Scope extends string, Role extends string>(
   api: ResourceServer<Scope, Role>,
@@ -144,8 +144,8 @@ export async function enforce<Scope extends string, Role extends string>(
 }
 
 /**
- * Serves the RFC 9728 metadata of these servers, each at its own well-known path, to anybody. Use it on the outermost
- * app, before any `protect`.
+ * Serves the RFC 9728 metadata of these servers, each at its own well-known path, without authentication. Use it on the
+ * outermost app, before any `protect`.
  */
 export function protectedResourceMetadata(...apis: readonly ResourceServer<never>[]): KoaMiddleware {
   return async (context, next) => {
@@ -168,23 +168,24 @@ export function protectedResourceMetadata(...apis: readonly ResourceServer<never
 /**
  * The access that `protect` granted to this request.
  *
- * @throws {Error} `protect` did not run, or let the request through without a token
+ * @throws {Error} `protect` did not run, or accepted the request without a token
  */
 export function getAuth(context: { readonly state: object }): Access {
   return requireAccess((context.state as AuthState).auth, 'ctx.state.auth')
 }
 
-/** The access that `protect` granted to this request, or undefined where it let it through without a token. */
+/** The access that `protect` granted to this request, or undefined where it accepted the request without a token. */
 export function getOptionalAuth(context: { readonly state: object }): Access | undefined {
   return findAccess((context.state as AuthState).auth)
 }
 
 /**
- * Answers this package's errors with their JSON body; leaves all others alone. Use it first. A response that has begun, by
- * `ctx.res.write()` or a piped stream, is cut off, and the error thrown on: Koa alone would leave the connection open.
+ * Answers this package's errors with their JSON body and rethrows all others. Use it first. If the response has begun,
+ * by `ctx.res.write()` or a piped stream, it is cut off and the error rethrown: Koa alone would leave the connection
+ * open.
  *
  * @param options the body in the shape of the API, such as {@link problemDetails}. Default: the JSON of OAuth
- * @throws {TypeError} at once, for options that are not right
+ * @throws {TypeError} at once, for invalid options
  */
 export function errorHandler(options?: ErrorBodyOptions): KoaMiddleware {
   const render = createRender(options)
@@ -206,9 +207,9 @@ export function errorHandler(options?: ErrorBodyOptions): KoaMiddleware {
 }
 
 /**
- * Hands pushed events to their receiver, `securityEventReceiver(…)` or `logoutTokenReceiver(…)`, and answers the sender.
- * Mount it on a path of its own, before or after a body parser, and behind no `protect`: what is sent there has a
- * signature, and no access token.
+ * Passes pushed events to their receiver, `securityEventReceiver(…)` or `logoutTokenReceiver(…)`, and answers the
+ * sender. Mount it on its own path, before or after a body parser, and without `protect`: events are signed and carry
+ * no access token.
  */
 function mount(receiver: Receiver): KoaMiddleware {
   return async (context) => {

@@ -1,7 +1,7 @@
 /**
- * For servers of the Model Context Protocol, beside an adapter: what the official SDK's handlers are told of a caller, the
- * scopes of each tool, and a verifier for those who keep the SDK's own `requireBearerAuth`. Typed by shape, for versions 1
- * and 2 of the SDK.
+ * For servers of the Model Context Protocol, in addition to an adapter: the caller's data for the official SDK's
+ * handlers, the scopes of each tool, and a verifier for servers that keep the SDK's own `requireBearerAuth`. Typed by
+ * shape, for versions 1 and 2 of the SDK.
  *
  * ```ts
  * app.use(protectedResourceMetadata(api))
@@ -10,7 +10,7 @@
  *   …
  * ```
  *
- * Does NOT parse MCP beyond the name of a tool, and does NOT keep sessions: each request has its token.
+ * Does NOT parse MCP except for tool names. Does NOT keep sessions: each request has its own token.
  */
 import {
   type Access,
@@ -26,22 +26,22 @@ import {
 /** The SDK's `AuthInfo`. */
 export interface AuthInfo {
   token: string
-  /** Empty for a token that names no client, which RFC 9068 does not allow. */
+  /** Empty for a token without a client, which RFC 9068 does not allow. */
   clientId: string
   scopes: string[]
   /** Seconds since the epoch. */
   expiresAt?: number
   resource?: URL
   resourceMetadataUrl?: string
-  /** Here: `subject`, `issuer` and all `claims`. */
+  /** Contains `subject`, `issuer` and all `claims`. */
   extra?: Record<string, unknown>
 }
 
 /**
- * What tools are told of their caller, as `extra.authInfo` or `ctx.http.authInfo`: set it as `req.auth` before the
- * transport handles the request. An {@link Access} is nearly that itself, but frozen, and with a client that may be missing.
+ * The caller's data for tools, `extra.authInfo` or `ctx.http.authInfo`: set it as `req.auth` before the transport
+ * handles the request. An {@link Access} is similar, but it is frozen and its client may be missing.
  *
- * @throws {TypeError} for what is no access
+ * @throws {TypeError} a value that is not an access
  */
 export function authInfo(api: ResourceServer<never>, access: Access): AuthInfo {
   if (!isAccess(access)) throw new TypeError('authInfo() needs the access that `protect` granted')
@@ -58,12 +58,13 @@ export function authInfo(api: ResourceServer<never>, access: Access): AuthInfo {
 }
 
 /**
- * The scopes of each tool, those of the endpoint included: a client asks for exactly what a challenge names, and forgets
- * what it had. A tool that is not listed is refused (403, no challenge), so that none is open by oversight.
+ * The scopes of each tool, including those of the endpoint: a client requests exactly the scopes of a challenge and
+ * drops its earlier ones. A tool that is not listed is refused (403, no challenge), so that none is open by oversight.
  *
- * @param tools by name: all the scopes that a call needs; `[]` for what the endpoint asks for anyway
- * @returns for a JSON-RPC message, or several, the checks for `enforce()`: none for what calls no tool. A POST whose body is
- *   no object or array by then is refused: the SDK's transport would read it itself, after the checks
+ * @param tools by name: all scopes that a call needs; `[]` if the endpoint's scopes are enough
+ * @returns a function from one JSON-RPC message, or several, to the checks for `enforce()`. Messages that call no tool
+ * need no check. A POST without a parsed body (an object or array) is refused: the SDK's transport would parse it
+ * itself, after the checks
  */
 export function toolScopes<const Scope extends string>(
   tools: Readonly<Record<string, readonly Scope[]>>
@@ -93,7 +94,7 @@ function isMessage(value: unknown): value is Message {
   return typeof value === 'object' && value !== null
 }
 
-/** What no body parser here read, the SDK's transport would read itself: after the checks, and perhaps another way. */
+/** Refuses a body that was not parsed: the SDK's transport would parse it after the checks, perhaps differently. */
 function refuseUnread(_access: Access, { method }: ResourceRequest): void {
   if (method === 'POST')
     throw new Forbidden('The message was not read as JSON', { expected: 'a body that was parsed before enforce()' })
@@ -110,15 +111,15 @@ export interface TokenVerifier {
 }
 
 /**
- * For the SDK's own `requireBearerAuth({ verifier })`. Prefer `protect`: the SDK's middleware answers an outage with 500
- * where it should be 503, knows no token that is bound to a key (they are refused here), and reads the first of several
- * `Authorization` fields.
+ * For the SDK's own `requireBearerAuth({ verifier })`. Prefer `protect`: the SDK's middleware answers an outage with
+ * 500, not 503, does not support bound tokens (they are refused here), and reads the first of several `Authorization`
+ * fields.
  *
- * It is given a token and no request. So the option `checks` of the API is run for a `POST` of `/` with no field but
- * `Authorization`, whatever was asked for: a check that looks at the method, the target or a field decides about that.
+ * The verifier gets a token without a request. So the option `checks` of the API runs with a `POST` of `/` that has
+ * only the field `Authorization`. A check that reads method, target or fields sees that request, not the real one.
  *
- * @param invalidToken makes the SDK's error: version 1 `(message) => new InvalidTokenError(message)`, version 2
- *   `(message) => new OAuthError(OAuthErrorCode.InvalidToken, message)`; any other is a 500 there
+ * @param invalidToken creates the SDK's error: version 1 `(message) => new InvalidTokenError(message)`, version 2
+ * `(message) => new OAuthError(OAuthErrorCode.InvalidToken, message)`; the SDK answers any other error with 500
  */
 export function tokenVerifier(api: ResourceServer<never>, invalidToken: (message: string) => Error): TokenVerifier {
   return {
@@ -131,7 +132,8 @@ export function tokenVerifier(api: ResourceServer<never>, invalidToken: (message
       try {
         return authInfo(api, (await api.authorize(request)) as Access)
       } catch (error) {
-        // The SDK's middleware knows one error that is not 500; what is no refusal of the token is one here, too.
+        // The SDK's middleware maps only this error to 401. Refusals for other reasons are mapped to it too, because
+        // anything else is a 500.
         if (error instanceof ResourceServerError && error.status < 500) throw invalidToken(error.description)
         throw error
       }

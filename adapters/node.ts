@@ -1,9 +1,10 @@
 /**
- * `node:http` without a framework; and upgrades (WebSocket, RFC 6455 §4.2.2), which no framework's middleware sees: they
- * are decided about before the handshake, and answered in plain HTTP. What is long-lived can be ended when its token does.
+ * `node:http` without a framework, and upgrades (WebSocket, RFC 6455 §4.2.2), which frameworks' middleware does not
+ * see. Upgrades are decided before the handshake and refused in plain HTTP. Long-lived connections can be ended
+ * together with their token.
  *
- * Does NOT speak WebSocket. A browser's script cannot set `Authorization` on a handshake: give it a ticket of your own, got
- * with its token by an ordinary request.
+ * Does NOT implement WebSocket. A browser script cannot set `Authorization` on a handshake: issue your own ticket, in
+ * response to an ordinary request with the token.
  */
 import { type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
@@ -25,25 +26,31 @@ import { answerWith, contentOf } from './shared/refusals.js'
 import { closeWhenAnswered, cutOff, type Http2Stream, hasMore, INTERNAL_ERROR, NO_ERROR } from './shared/streams.js'
 
 export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
-/** A request as {@link ResourceServer.authorize} reads it, for a host that has an `IncomingMessage` and no adapter here. */
+/**
+ * A request as {@link ResourceServer.authorize} reads it, for hosts that have an `IncomingMessage` but no adapter in
+ * this package.
+ */
 export { NodeRequest } from './shared/node-request.js'
 
-/** A request that may go on; `access` is undefined where `optional` or `skipPreflight` let it through without a token. */
+/** An accepted request; `access` is undefined where `optional` or `skipPreflight` accepted it without a token. */
 export interface Granted {
   readonly access: Access | undefined
 }
 
-/** Decides about a request, and answers what is refused. Resolves with undefined for what is answered. */
+/** Decides one request, and answers refused ones. Resolves with undefined if it has answered. */
 export type Guard = (request: IncomingMessage, response: ServerResponse) => Promise<Granted | undefined>
 
-/** Decides about a handshake, and answers what is refused. Resolves with undefined for what is answered, or gone. */
+/**
+ * Decides one handshake, and answers refused ones. Resolves with undefined if it has answered, or if the client has
+ * gone.
+ */
 export type UpgradeGuard = (
   request: IncomingMessage | Http2ServerRequest,
   socket: Duplex
 ) => Promise<Granted | undefined>
 
 /**
- * For a request listener.
+ * Protects a request listener.
  *
  * ```ts
  * const guard = protect(api, scope('orders:read'))
@@ -52,8 +59,8 @@ export type UpgradeGuard = (
  *   if (!granted) return
  * ```
  *
- * @returns undefined for what is refused, and answered
- * @throws {TypeError} at once, for a requirement that is none
+ * @returns a guard that resolves with undefined for a refused request, which it has answered
+ * @throws {TypeError} at once, for an invalid requirement
  */
 export function protect<Scope extends string, Role extends string>(
   api: ResourceServer<Scope, Role>,
@@ -73,13 +80,13 @@ function createGuard<Scope extends string, Role extends string>(
     if (!isEmpty(protection.headers)) addHeaders(protection.headers, ...headers)
     try {
       const access = await protection.authorize(new NodeRequest(request))
-      // Somebody else has answered meanwhile: there is nothing left to add to.
+      // Other code has answered meanwhile.
       if (response.headersSent) return undefined
       if (access) addHeaders(access.responseHeaders, ...headers)
       return { access }
     } catch (error) {
       const refusal = asRefusal(error)
-      // Else somebody has answered meanwhile, and may not be done.
+      // If other code has answered meanwhile, its response may still be in progress.
       if (!response.headersSent) answer(request, response, refusal, render)
       return undefined
     }
@@ -87,11 +94,11 @@ function createGuard<Scope extends string, Role extends string>(
 }
 
 /**
- * Applies further checks inside a handler, before its response starts: where only the body says which scopes an operation
- * needs. Give what it throws to {@link refuse}.
+ * Applies further checks inside a handler, before its response starts, where only the body tells which scopes an
+ * operation needs. Pass its error to {@link refuse}.
  *
  * @throws {ResourceServerError} the refusal
- * @throws {TypeError} `protect` let the request through without a token
+ * @throws {TypeError} `protect` accepted the request without a token
  */
 export async function enforce<Scope extends string, Role extends string>(
   api: ResourceServer<Scope, Role>,
@@ -104,8 +111,8 @@ export async function enforce<Scope extends string, Role extends string>(
 }
 
 /**
- * Answers a refusal: one that `enforce` threw, or a `Forbidden` of yours. Anything else is 500, and a warning of the process.
- * Where a response has begun, it is cut off.
+ * Answers a refusal: one that `enforce` threw, or your own `Forbidden`. Any other error becomes 500 and a process
+ * warning. A response that has begun is cut off.
  */
 export function refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
   answerOrCutOff(request, response, error, oauthContent)
@@ -129,8 +136,9 @@ function answer(
 }
 
 /**
- * For `server.on('upgrade', …)`: decides before the handshake. A refusal is written to the socket as plain HTTP, with its
- * challenge, and the socket is closed as soon as that is sent, or after 5 seconds: whether the client ends its side or not.
+ * For `server.on('upgrade', …)`: decides before the handshake. A refusal is written to the socket as plain HTTP, with
+ * its challenge. The socket is closed once that is sent, at the latest after 5 seconds, even if the client does not end
+ * its side.
  *
  * ```ts
  * const guard = protectUpgrade(api, scope('events'))
@@ -144,15 +152,17 @@ function answer(
  * })
  * ```
  *
- * Waits for the answers to requests that came earlier on the same connection (RFC 9112 §9.3.2), and decides after them. A
- * listener for `error` stays on the socket: a client may reset the connection before `handleUpgrade` listens. Listeners of
- * yours are called as well.
+ * Waits for the responses to earlier requests on the same connection (RFC 9112 §9.3.2), then decides. A listener for
+ * `error` stays on the socket, because a client may reset the connection before `handleUpgrade` listens. Your own
+ * listeners are called as well.
  *
- * For HTTP/2 (extended CONNECT, RFC 8441): in `server.on('connect', (request, response) => …)` give `request.stream`. A refusal
- * is an answer with its status, and the stream is closed. After a grant nothing has been sent: answer `:status` 200 yourself.
+ * For HTTP/2 (extended CONNECT, RFC 8441), pass `request.stream` in `server.on('connect', (request, response) => …)`. A
+ * refusal is a response with its status, and the stream is closed. After a grant nothing has been sent: answer
+ * `:status` 200 yourself.
  *
- * @returns undefined for what is refused, and answered; and for a client that has gone
- * @throws {TypeError} at once, for a requirement that is none
+ * @returns a guard that resolves with undefined for a refused handshake, which it has answered, and for a client that
+ * has gone
+ * @throws {TypeError} at once, for an invalid requirement
  */
 export function protectUpgrade<Scope extends string, Role extends string>(
   api: ResourceServer<Scope, Role>,
@@ -192,10 +202,10 @@ export interface NodeErrorHandler {
 }
 
 /**
- * Gives refusals a body in the shape of the API, such as {@link problemDetails}, those before a handshake too:
+ * Gives refusals a body in the shape of the API, such as {@link problemDetails}, including those before a handshake:
  * `const { protect, protectUpgrade, refuse } = errorHandler(problemDetails)`.
  *
- * @throws {TypeError} at once, for options that are not right
+ * @throws {TypeError} at once, for invalid options
  */
 export function errorHandler(options: ErrorBodyOptions): NodeErrorHandler {
   const render = createRender(options ?? {})
@@ -206,10 +216,10 @@ export function errorHandler(options: ErrorBodyOptions): NodeErrorHandler {
   }
 }
 
-/** An error of a connection that nothing listens for ends the process. */
+/** A connection error without a listener ends the process. */
 function ignore(): void {}
 
-/** Adds one listener, however many guards there are. It stays: the application may wait before it listens itself. */
+/** Adds one listener, however many guards there are. It stays, because the application may start listening later. */
 function ignoreErrors(connection: Duplex): void {
   if (!connection.listeners('error').includes(ignore)) connection.on('error', ignore)
 }
@@ -219,7 +229,7 @@ function isGone({ destroyed, errored, writable }: Duplex): boolean {
 }
 
 /**
- * The stream of a request over HTTP/2, also where the caller gave its socket, to which nothing can be written; undefined for
+ * The stream of a request over HTTP/2, even if the caller passed its socket, which cannot be written to. Undefined for
  * HTTP/1.1.
  */
 function http2StreamOf(request: object, socket: Duplex): Http2Stream | undefined {
@@ -231,12 +241,13 @@ function isHttp2Stream(value: unknown): value is Http2Stream {
   return typeof (value as { readonly respond?: unknown } | null | undefined)?.respond === 'function'
 }
 
-/** The answer that Node.js writes, or will write next, to a socket. Requests may be pipelined, so there may be several. */
+/** A socket with the response that Node.js writes, or writes next. Pipelined requests cause several. */
 type Answering = Duplex & { readonly _httpMessage?: ServerResponse | null }
 
 /**
- * Resolves when earlier requests of this connection are answered, or it is closed. Node.js emits `upgrade` while they are
- * pending, and takes its listeners off the socket: an answer that waits for `drain` is told by us.
+ * Resolves when earlier requests of this connection are answered, or the connection is closed. Node.js emits `upgrade`
+ * while they are pending and removes its listeners from the socket, so `drain` is forwarded here to a response that
+ * waits for it.
  */
 async function earlierAnswers(socket: Answering): Promise<void> {
   while (socket._httpMessage && !socket.destroyed) {
@@ -257,9 +268,10 @@ async function earlierAnswers(socket: Answering): Promise<void> {
 }
 
 /**
- * Serves the RFC 9728 metadata of these servers, each at its own well-known path, to anybody. Ask it first.
+ * Serves the RFC 9728 metadata of these servers, each at its own well-known path, without authentication. Call it
+ * first.
  *
- * @returns whether the request was for that, and is answered, at once or (for older MCP clients) soon
+ * @returns a function that returns true for such a request, which it answers at once or (for older MCP clients) soon
  */
 export function protectedResourceMetadata(
   ...apis: readonly ResourceServer<never>[]
@@ -274,18 +286,19 @@ export function protectedResourceMetadata(
   }
 }
 
-/** Milliseconds: more is taken for none by timers. */
+/** Maximum milliseconds of a timer. Timers treat a larger value as none. */
 const LONGEST = 2 ** 31 - 1
 
 /**
- * Calls back when a token ends, for connections that outlive requests: at `acceptedUntil`, which is `exp` and the API's
- * `clockTolerance`, as for requests. It keeps no process alive. For an access without an end, and for undefined, never.
+ * Calls back when a token ends, for connections that outlive requests: at `acceptedUntil`, which is `exp` plus the
+ * API's `clockTolerance`, as for requests. The timer does not keep the process alive. Never called for an access
+ * without an end, or for undefined.
  *
- * Does NOT tell of a token that is revoked: prefer `access.signal`, which tells of both, on every adapter. This one stays for the end of
- * a token by another clock than the API's, and for what must not end by a revocation.
+ * Does NOT report a revoked token: prefer `access.signal`, which reports both, on every adapter. Use this function with
+ * another clock than the API's, or for connections that a revocation must not end.
  *
  * @param now seconds since the epoch. Default: the system clock
- * @returns forgets it: call it when the connection closes
+ * @returns a function that cancels it: call it when the connection closes
  */
 export function onExpiry(
   access: Access | undefined,
@@ -303,7 +316,7 @@ export function onExpiry(
   return () => clearTimeout(timer)
 }
 
-/** What is no error of ours is a fault of a check: told as a warning of the process, and 500 to the client. */
+/** An error that is not this package's is a fault of a check: a process warning, and 500 to the client. */
 function asRefusal(error: unknown): ResourceServerError {
   if (error instanceof ResourceServerError) return error
   warn(error)
@@ -314,12 +327,12 @@ function warn(fault: unknown): void {
   emitWarning(fault instanceof Error ? fault : String(fault))
 }
 
-/** Milliseconds that a client has to take its refusal. */
+/** Milliseconds within which a client must read its refusal. */
 const TIME_TO_READ = 5000
 
 /**
- * Sends it and lets go of the connection. One that is merely ended stays, for as long as the client does not end its side, and
- * no timeout of the server's is for what was upgraded.
+ * Sends the refusal and closes the connection. A connection that is only ended would stay until the client ends its
+ * side, and the server's timeouts do not apply to upgraded connections.
  */
 function sendRefusal(connection: Duplex, error: unknown, stream: Http2Stream | undefined, render: Render): void {
   const timer = setTimeout(() => connection.destroy(), TIME_TO_READ)
@@ -334,7 +347,7 @@ function sendRefusal(connection: Duplex, error: unknown, stream: Http2Stream | u
   }
 }
 
-/** Over HTTP/2. A stream that was answered before has no status left to give, and is cut off. */
+/** Refuses over HTTP/2. A stream whose response has begun cannot get another status and is cut off. */
 function respond(stream: Http2Stream, error: ResourceServerError, render: Render): void {
   if (stream.headersSent) {
     stream.close(INTERNAL_ERROR)
@@ -346,7 +359,7 @@ function respond(stream: Http2Stream, error: ResourceServerError, render: Render
   stream.end(body)
 }
 
-/** As it is on the wire. */
+/** Formats the response as HTTP/1.1 text. */
 function messageOf(error: ResourceServerError, render: Render): string {
   const { body, fields } = contentOf(error, render)
   const date = new Date().toUTCString()

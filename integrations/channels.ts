@@ -1,19 +1,24 @@
 /**
- * Listening on the channels of this package for somebody who may fail: a logger, a meter. `node:diagnostics_channel` makes
- * an uncaught exception of what a listener throws, which ends the process; here it is told once, and requests go on.
+ * Subscribes listeners that may fail, such as a logger or a meter, to this package's channels.
+ * `node:diagnostics_channel` turns a listener's error into an uncaught exception, which ends the process. Here, the
+ * first error becomes a process warning, and requests continue.
  */
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { emitWarning } from 'node:process'
 import { format } from 'node:util'
 
-/** Calls back for what is told on a channel, by its name without the prefix. @returns ends it */
+/**
+ * Subscribes to a channel, by its name without the prefix.
+ *
+ * @returns a function that unsubscribes
+ */
 export type Listen = <Event>(channel: string, told: (event: Event) => unknown) => () => void
 
-/** @param name whose listeners they are, for the warning that the first failure is */
+/** @param name the integration that owns the listeners, for the warning about the first failure */
 export function createListen(name: string): Listen {
   let hasFailed = false
   const failed = (error: unknown): void => {
-    // At every request it would be a flood, and what receives it has trouble enough.
+    // A warning per request would be a flood, and the log already has problems.
     if (hasFailed) return
     hasFailed = true
     emitWarning(format('oauth-resource-server: what %s was given failed, which is said once: %s', name, error))

@@ -1,10 +1,9 @@
 /**
- * Options from environment variables, for an API that is configured where it is deployed. Everything that is missing or
- * wrong is said at once, by the names of the variables; what a variable holds is never repeated. A name with `_FILE` is of
- * a file that holds the value, as Docker and Kubernetes mount secrets. It is read once, but for `JWKS_TOKEN_FILE`, whose token
- * is rotated.
+ * Reads options from environment variables, for an API that is configured at deployment. Reports everything missing or
+ * wrong together, by variable name, and never repeats a value. A name with `_FILE` holds the path of a file with the
+ * value, as Docker and Kubernetes mount secrets. Files are read once, except `JWKS_TOKEN_FILE`, whose token is rotated.
  *
- * Does NOT read `process.env` by itself, and knows the settings that differ from one place to another, not all there are.
+ * Does NOT read `process.env` by itself. Supports only settings that differ between deployments.
  */
 import { readFileSync } from 'node:fs'
 import {
@@ -19,7 +18,7 @@ import {
 
 const PREFIX = 'OAUTH_RS_'
 
-/** What each variable, behind the prefix, is for. */
+/** The meaning of each variable, by its name without the prefix. */
 const VARIABLES = {
   RESOURCE: 'identifier of this API, required',
   ISSUER: 'issuer, required; several are separated by spaces, and share all other settings',
@@ -49,8 +48,9 @@ type Name = keyof typeof VARIABLES
 
 const SECRETS: ReadonlySet<string> = new Set<Name>(['CLIENT_SECRET', 'API_KEY', 'DPOP_NONCE_SECRET', 'PROXY'])
 /**
- * What can be true of one issuer alone. With the place of one's keys for all, it could issue tokens in the name of every
- * other; and what we authenticate with at one would be told to the next. The secret and the way go with these.
+ * Variables that can apply to one issuer only. If several issuers shared one's keys, it could issue tokens in the name
+ * of the others. If they shared credentials, one issuer would learn those for another. `CLIENT_SECRET` and
+ * `CLIENT_AUTH` depend on these variables.
  */
 const OF_ONE_ISSUER: readonly Name[] = [
   'JWKS_URI',
@@ -72,15 +72,15 @@ const CHOICES: Readonly<Partial<Record<Name, readonly string[]>>> = {
 
 /**
  * Options for `resourceServer()` from variables that begin with `OAUTH_RS_`. A list is separated by spaces, a number is
- * written in digits, a boolean is `true` or `false`. An empty one is as if it were not there; one
- * that is not known here is an error, since it is a mistyped one most of the time.
+ * written in digits, a boolean is `true` or `false`. An empty variable counts as missing. An unknown one is an error,
+ * since it is usually a typing mistake.
  *
  * ```ts
  * const api = resourceServer({ ...fromEnv(process.env), scopes: ['orders:read'] })
  * ```
  *
- * @throws {TypeError} listing every variable that is missing, unknown, contradicting or wrong. What a value means, such as
- *   whether a URL is one, `resourceServer()` says
+ * @throws {TypeError} listing every variable that is missing, unknown, contradicting or wrong. Does NOT check the
+ * values themselves, such as URLs: `resourceServer()` does
  */
 export function fromEnv(env: Readonly<Record<string, string | undefined>>): ResourceServerOptions {
   const problems: string[] = []
@@ -121,7 +121,7 @@ export function fromEnv(env: Readonly<Record<string, string | undefined>>): Reso
   }
 }
 
-/** By name without prefix, of those that hold something. */
+/** The non-empty values, by name without prefix. */
 function read(env: Readonly<Record<string, string | undefined>>, problems: string[]): ReadonlyMap<string, string> {
   const values = new Map<string, string>()
   for (const [variable, value = ''] of Object.entries(env)) {
@@ -133,7 +133,7 @@ function read(env: Readonly<Record<string, string | undefined>>, problems: strin
       const content = readSecret(value)
       if (env[PREFIX + secret]) problems.push(`${PREFIX}${secret} and ${variable} are both there: which one?`)
       else if (content === undefined) problems.push(`${variable} names a file that cannot be read, or is empty`)
-      // That it is missing is not to be said as well.
+      // Any value will do: it prevents a second message that the variable is missing.
       values.set(secret, content ?? 'unreadable')
     } else if (name === 'PROFILE') problems.push(`${variable} was renamed: write ${PREFIX}TOKEN_PROFILE=legacy`)
     else problems.push(`${variable} is not known: ${closest(name)}`)
@@ -146,7 +146,7 @@ function read(env: Readonly<Record<string, string | undefined>>, problems: strin
   return values
 }
 
-/** Without the newline that editors end files with. */
+/** Reads a file, without the trailing newline that editors add. */
 function readSecret(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8').replace(/\r?\n$/, '') || undefined

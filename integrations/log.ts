@@ -1,13 +1,13 @@
 /**
- * What this package has to say, in the log that you have: any logger with pino's order of arguments, or `console`.
+ * Writes this package's messages to your log: any logger with pino's order of arguments, or `console`.
  *
- * Nothing of a token is in it, unless you ask for `evidence`, `access` or `subject`.
+ * Does NOT log token data, unless you set `evidence`, `access` or `subject`.
  */
 import { hash } from 'node:crypto'
 import type { Access, AccessEvent, Decision, RefusalEvent, WarningEvent } from '../src/index.js'
 import { createListen } from './channels.js'
 
-/** pino, or `console`. */
+/** A logger such as pino or `console`. */
 export interface Logger {
   debug(fields: object, message: string): void
   info(fields: object, message: string): void
@@ -17,43 +17,46 @@ export interface Logger {
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const satisfies readonly (keyof Logger)[]
 
-/** What `logTo()` writes, and of whom. */
+/** Options of `logTo()`. */
 export interface LogOptions {
-  /** Of this API only, by its identifier. Default: of every resource server of the process. */
+  /** Log only this API, by its identifier. Default: every resource server of the process. */
   readonly resource?: string
-  /** Add what was expected and what came, which is from the token. For a machine of your own. Default false. */
+  /** Add the expected and the received value, which comes from the token. For development machines. Default false. */
   readonly evidence?: boolean
   /**
-   * Add an audit line for each request that is let in with a token, and to the lines of refusals what such a line has: who asked, for
-   * which route, and how it was decided. Default false.
+   * Write an audit line for each request that is accepted with a token, and add the same fields to the lines of
+   * refusals: the caller, the route and the decision. Default false.
    *
-   * `decision` is `granted`, `refused` or `failed` (5xx); `method`; `route`, the pattern of it where the adapter knows one. Where the
-   * caller was proven: `issuer`, `client` (`client_id`), `actor` (`act.sub`, RFC 8693 §4.1), and `jtiSha256`, the SHA-256 of `jti` in
-   * hexadecimal, by which the line is found from a token and not the token from the line. Names are cut to 256 characters.
+   * `decision` is `granted`, `refused` or `failed` (5xx); `method`; `route` is the route's pattern, if the adapter
+   * knows it. If the sender was confirmed, the line has `issuer`, `scheme`, `client` (`client_id`), `actor` (`act.sub`,
+   * RFC 8693 §4.1), and `jtiSha256`, the SHA-256 of `jti` in hexadecimal. The hash finds the line of a given token, but
+   * does not reveal the token. Names are truncated to 256 characters.
    *
-   * Does NOT hold the token, `sub`, or the URL that was asked for.
+   * Does NOT contain the token, `sub`, or the requested URL.
    */
   readonly access?: boolean
-  /** Add `subject` (`sub`) to audit lines: it names a person. Needs `access`. Default false. */
+  /** Add `subject` (`sub`) to audit lines: it identifies a person. Needs `access`. Default false. */
   readonly subject?: boolean
 }
 
-/** Characters of a name in an audit line. */
+/** Maximum characters of a name in an audit line. */
 const MAX_NAME = 256
 
 /**
- * | what | level |
+ * Logs refusals, warnings and, with `access`, accepted requests.
+ *
+ * | event | level |
  * |---|---|
- * | a request without a token | `debug`: anybody can cause it at any rate |
- * | a token, a proof or a request that is refused; a scope that lacks | `info`, with `reason`, `hint` and the URL of its `documentation` |
- * | an authorization server that cannot be asked (503) | `warn`, with its cause as `err` |
- * | a setting that is wrong (500) | `error`, with its cause as `err` |
- * | something an operator should look at: a key that cannot be used, a document that contradicts itself | `warn` |
- * | a request that is let in, with `access` alone | `info` |
+ * | a request without a token | `debug`: clients can cause it at any rate |
+ * | a refused token, proof or request; a missing scope | `info`, with `reason`, `hint` and the URL of its `documentation` |
+ * | an authorization server that is not available (503) | `warn`, with its cause as `err` |
+ * | a wrong setting (500) | `error`, with its cause as `err` |
+ * | a warning for the operator: an unusable key, a contradictory document | `warn` |
+ * | an accepted request, only with `access` | `info` |
  *
- * A logger that throws stops no request: the first time is a warning of the process.
+ * A logger that throws does not stop requests: the first error becomes a process warning.
  *
- * @returns ends it
+ * @returns a function that stops logging
  * @throws {TypeError} at once, for a logger that lacks one of the four methods, and for `subject` without `access`
  */
 export function logTo(
@@ -113,7 +116,7 @@ function whoOf({ issuer, clientId, subject, scheme, claims }: Access, withSubjec
   }
 }
 
-/** Bounded, since a token may be long; undefined for what is not a text. */
+/** Truncates a name, since token values may be long; undefined for a value that is not a text. */
 function cut(name: unknown): string | undefined {
   return typeof name === 'string' ? name.slice(0, MAX_NAME) : undefined
 }

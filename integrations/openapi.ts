@@ -1,35 +1,38 @@
 /**
- * OpenAPI 3.1 (`securitySchemes`, `security`) from the very requirements that routes are protected with, so that the
- * document says what is enforced. In Fastify by itself, elsewhere by a function beside the route.
+ * Generates OpenAPI 3.1 (`securitySchemes`, `security`) from the same requirements that protect the routes, so that the
+ * document matches the enforcement. Automatic in Fastify; elsewhere call a function for each route.
  *
- * Roles are not scopes, which a client could ask for: they stand apart, in the extension `x-required-roles`.
+ * Roles are separate from scopes, because clients cannot request them: they appear in the extension `x-required-roles`.
  *
- * Does NOT describe what OpenAPI has no words for: checks of your own, authentication levels, bound tokens.
+ * Does NOT describe requirements without an OpenAPI equivalent: your own checks, authentication levels, bound tokens.
  */
 import { optional, type Requirement, type ResourceServer } from '../src/index.js'
 
-/** Scopes by the name of the scheme; several objects are alternatives (OpenAPI 3.1 §4.8.30). */
+/** Scopes by scheme name; several objects are alternatives (OpenAPI 3.1 §4.8.30). */
 export type SecurityRequirement = Readonly<Record<string, readonly string[]>>
 
-/** What the scheme says beside the scopes. */
+/** Properties of the scheme. */
 export interface SecuritySchemeOptions {
-  /** Name of the scheme, as in `security`. Default `oauth`. */
+  /** Name of the scheme, as used in `security`. Default `oauth`. */
   readonly name?: string
-  /** `authorization_endpoint` of the authorization server: a page can offer to sign in. Default: a plain Bearer scheme. */
+  /**
+   * `authorization_endpoint` of the authorization server, so that documentation pages can offer sign-in. Default: a
+   * plain Bearer scheme.
+   */
   readonly authorizationUrl?: string
-  /** `token_endpoint` of the authorization server. */
+  /** `token_endpoint` of the authorization server. Default: a plain Bearer scheme. */
   readonly tokenUrl?: string
-  /** What each scope means. Default: nothing is said. */
+  /** Description of each scope. Default: empty descriptions. */
   readonly scopes?: Readonly<Record<string, string>>
 }
 
 const NAME = 'oauth'
-/** Alternatives of one route: beyond that a document would be of no use to anybody. */
+/** Maximum alternatives of one route: a longer document would not be readable. */
 const MAX_ALTERNATIVES = 32
 
 /**
- * `components.securitySchemes`: OAuth 2.0 with the authorization code, where its two endpoints are given; else HTTP Bearer,
- * for which OpenAPI 3.1 allows the scopes to be named as well. The scopes are those of the routes protected so far.
+ * `components.securitySchemes`: OAuth 2.0 with the authorization code if both endpoints are given, otherwise HTTP
+ * Bearer, for which OpenAPI 3.1 allows naming scopes too. Lists the scopes of the routes protected so far.
  */
 export function securitySchemes(
   api: ResourceServer<never>,
@@ -44,10 +47,10 @@ export function securitySchemes(
 }
 
 /**
- * `security` of an operation that is protected with these requirements: what `protect(api, ...requirements)` is given.
+ * `security` of an operation with these requirements, the same as in `protect(api, ...requirements)`.
  *
  * @param name of the scheme. Default `oauth`
- * @returns one object that needs all scopes; several where any of some will do; `{}` among them for `optional`
+ * @returns one object if all scopes are needed; several for alternatives; with `{}` among them for `optional`
  * @throws {TypeError} more than 32 alternatives
  */
 export function securityOf(
@@ -67,7 +70,7 @@ export function securityOf(
   return requirements.includes(optional) ? [...security, {}] : security
 }
 
-/** What an operation has beside `security`, where it needs roles: every role of `allOf`, and of each list of `anyOf` at least one. */
+/** Roles that an operation needs besides `security`: every role of `allOf`, and at least one of each list in `anyOf`. */
 export interface RequiredRoles {
   readonly 'x-required-roles'?: {
     readonly allOf?: readonly string[]
@@ -76,9 +79,9 @@ export interface RequiredRoles {
 }
 
 /**
- * `x-required-roles` of an operation that is protected with these requirements, to be spread into it beside `security`.
+ * `x-required-roles` of an operation with these requirements; spread it into the operation beside `security`.
  *
- * @returns an object without members where no role is required
+ * @returns an object without members if no role is required
  */
 export function requiredRolesOf(requirements: readonly Requirement[]): RequiredRoles {
   const allOf = new Set<string>()
@@ -94,14 +97,15 @@ export function requiredRolesOf(requirements: readonly Requirement[]): RequiredR
   }
 }
 
-/** The part of a Fastify instance that is used. */
+/** The used part of a Fastify instance. */
 export interface FastifyRoutes {
   addHook(name: 'onRoute', hook: (route: { config?: object | undefined; schema?: object | undefined }) => void): unknown
 }
 
 /**
- * Gives each Fastify route the `security` and the `x-required-roles` of its `config.auth`, for `@fastify/swagger`. Call it before the routes are
- * declared, with the same `protect` as the plugin. A route whose schema has a `security` keeps it.
+ * Adds `security` and `x-required-roles` to each Fastify route, from its `config.auth`, for `@fastify/swagger`. Call it
+ * before the routes are declared, with the same `protect` as the plugin. A route whose schema has a `security` keeps
+ * it.
  */
 export function documentSecurity(
   app: FastifyRoutes,
@@ -114,7 +118,7 @@ export function documentSecurity(
     const auth = 'auth' in config ? config.auth : which === 'all'
     if (route.schema && 'security' in route.schema) return
     const requirements = typeof auth === 'object' || typeof auth === 'function' ? [auth].flat() : []
-    // Without one an operation would have that of the whole document.
+    // Without `security`, an operation would inherit the whole document's.
     const security =
       auth === false || auth === undefined ? [] : securityOf(requirements as readonly Requirement<string>[], name)
     route.schema = { ...requiredRolesOf(requirements as readonly Requirement[]), ...route.schema, security }

@@ -1,7 +1,7 @@
 /**
- * Metrics and traces for OpenTelemetry, from what this package says on `node:diagnostics_channel`: decisions by reason,
- * requests to authorization servers, the state of issuers and caches. It is given a meter and a tracer, by shape, and
- * brings no SDK.
+ * Metrics and traces for OpenTelemetry, from this package's `node:diagnostics_channel` messages: decisions by reason,
+ * requests to authorization servers, the state of issuers and caches. Takes a meter and a tracer by shape, without a
+ * dependency on the SDK.
  *
  * Attributes have few values: no token, no claim, no subject, no URL beyond a host.
  */
@@ -10,7 +10,7 @@ import { createListen, type Listen } from './channels.js'
 
 type Attributes = Record<string, string | number>
 
-/** Of `@opentelemetry/api`, what is used. */
+/** The used part of a meter of `@opentelemetry/api`. */
 export interface Meter {
   createCounter(name: string, options?: Description): { add(value: number, attributes?: Attributes): void }
   createHistogram(name: string, options?: Description): { record(value: number, attributes?: Attributes): void }
@@ -29,7 +29,7 @@ interface Description {
 
 type Observe = (result: { observe(value: number, attributes?: Attributes): void }) => void
 
-/** Of `@opentelemetry/api`, what is used. */
+/** The used part of a tracer of `@opentelemetry/api`. */
 export interface Tracer {
   startSpan(
     name: string,
@@ -37,34 +37,39 @@ export interface Tracer {
   ): { setStatus(status: { code: number; message?: string }): unknown; end(endTime?: number): void }
 }
 
-/** Where measurements and spans go. */
+/** Destinations of measurements and spans. */
 export interface TelemetryOptions {
   /** `metrics.getMeter('my-api')`. Default: no metrics. */
   readonly meter?: Meter
   /** `trace.getTracer('my-api')`. Default: no spans. */
   readonly tracer?: Tracer
-  /** Whose health and caches are measured, when metrics are read. What is decided is measured of all servers of the process. */
+  /**
+   * Resource servers whose health and caches are measured when metrics are read. Default: none. Decisions are counted
+   * for all servers of the process.
+   */
   readonly apis?: readonly ResourceServer<never>[]
 }
 
-/** `SpanKind.CLIENT` and `SpanStatusCode.ERROR`. */
+/** Values of `SpanKind.CLIENT` and `SpanStatusCode.ERROR`. */
 const CLIENT = 2
 const ERROR = 2
 const STATUS = { ok: 0, degraded: 1, failed: 2 } as const
 
 /**
- * | name | what |
+ * Records metrics and spans.
+ *
+ * | name | meaning |
  * |---|---|
  * | `oauth.resource_server.decisions` | counter, by `outcome` (`granted`, `refused`, `failed`), `reason` |
  * | `oauth.resource_server.exchange.duration` | histogram in seconds, by `dependency`, `server.address`, `http.response.status_code` or `error.type` |
  * | `oauth.resource_server.issuer.status` | gauge, by `issuer`: 0 ok, 1 degraded, 2 failed |
  * | `oauth.resource_server.cache.entries`, `.bytes` | gauges, by `cache` |
- * | span `POST introspection` and the like | each attempt to reach an authorization server, in the context of the request it is for |
+ * | span `POST introspection` and similar | each attempt to reach an authorization server, in the context of its request |
  *
- * All have `oauth.resource`, the identifier of the API. A meter or a tracer that throws stops no request: the first time is
- * a warning of the process.
+ * All have `oauth.resource`, the identifier of the API. A meter or tracer that throws does not stop requests: the first
+ * error becomes a process warning.
  *
- * @returns ends it
+ * @returns a function that stops recording
  */
 export function instrument({ meter, tracer, apis = [] }: TelemetryOptions): () => void {
   const listen = createListen('instrument()')
@@ -136,7 +141,8 @@ interface Reading {
 function trace(tracer: Tracer, listen: Listen): () => void {
   return listen<ExchangeEvent>('exchange', (exchange) => {
     const { method, dependency, startedAt, duration, failure } = exchange
-    // It has ended: told in the context of whom it was for, so that the span has the right parent.
+    // The message is published in the context of the request that caused the exchange, so the span gets the right
+    // parent.
     const span = tracer.startSpan(`${method} ${dependency}`, {
       kind: CLIENT,
       startTime: startedAt,

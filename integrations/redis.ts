@@ -1,16 +1,16 @@
 /**
- * Redis or Valkey as what the processes of an API share: a {@link Cache}, an {@link OnceStore} (RFC 9449 §11.1) and a
- * {@link Channel}, over a client of yours: ioredis, iovalkey or node-redis (`@redis/client`, `redis`), single, cluster or
- * sentinel. Every call is one round trip with its arguments apart. `add` is atomic: `SET key 1 NX PX …` for a key without
- * an owner, else one script that sets the key and counts for its owner.
+ * Redis or Valkey as shared state of an API's processes: a {@link Cache}, an {@link OnceStore} (RFC 9449 §11.1) and a
+ * {@link Channel}, over your own client: ioredis, iovalkey or node-redis (`@redis/client`, `redis`), single, cluster or
+ * sentinel. Every call is one round trip with separate arguments. `add` is atomic. For a key without an owner it is
+ * `SET key 1 NX PX …`, otherwise one script that sets the key and counts for its owner.
  *
- * Does NOT open, configure or close a connection, retry, or wait for one: how long a command may take, and whether it
- * queues while there is no connection, are the client's settings. Does NOT encrypt: what it is given has been.
+ * Does NOT open, configure or close a connection, retry, or wait for one: the client's settings decide how long a
+ * command may take, and whether it queues without a connection. Does NOT encrypt: its input is already encrypted.
  */
 import { createHash } from 'node:crypto'
 import type { Cache, Channel, OnceStore, OwnerQuotaExceeded } from '../src/index.js'
 
-/** The part of an ioredis or iovalkey client that is used. */
+/** The used part of an ioredis or iovalkey client. */
 export interface IoredisClient {
   readonly status: string
   get(key: string): Promise<unknown>
@@ -24,7 +24,7 @@ export interface IoredisClient {
   multi(): unknown
 }
 
-/** The part of a node-redis client, version 4 or later, that is used. */
+/** The used part of a node-redis client, version 4 or later. */
 export interface NodeRedisClient {
   readonly isOpen: boolean
   get(key: string): Promise<unknown>
@@ -40,12 +40,12 @@ export interface NodeRedisClient {
 /** A connected client for `redisStore()`: of ioredis, iovalkey or node-redis, by shape. */
 export type RedisClient = IoredisClient | NodeRedisClient
 
-/** A client that publishes: any that is not subscribed to something. */
+/** A client that can publish: any client without a subscription. */
 export interface RedisPublisher {
   publish(channel: string, message: string): Promise<unknown>
 }
 
-/** An ioredis or iovalkey client that is given over to subscriptions. */
+/** An ioredis or iovalkey client used only for subscriptions. */
 export interface IoredisSubscriber {
   readonly status: string
   subscribe(channel: string): Promise<unknown>
@@ -54,52 +54,52 @@ export interface IoredisSubscriber {
   off(event: 'message', listener: (channel: string, message: string) => void): unknown
 }
 
-/** A node-redis client that is given over to subscriptions. */
+/** A node-redis client used only for subscriptions. */
 export interface NodeRedisSubscriber {
   readonly isOpen: boolean
   subscribe(channel: string, listener: (message: string) => void): Promise<unknown>
   unsubscribe(channel: string, listener: (message: string) => void): Promise<unknown>
 }
 
-/** A client of its own for `redisChannel()`: one that is subscribed can do nothing else. */
+/** A separate client for `redisChannel()`: a subscribed connection cannot send other commands. */
 export type RedisSubscriber = IoredisSubscriber | NodeRedisSubscriber
 
-/** Of a `redisStore()`. */
+/** Options of `redisStore()`. */
 export interface RedisStoreOptions {
-  /** What every key begins with. Default `oauth-rs:`. */
+  /** Prefix of every key. Default `oauth-rs:`. */
   readonly prefix?: string
   /**
-   * Maximum entries that one owner may add in a minute. An owner is the text before a key's first `.`; for DPoP, a user
-   * or client. Default 30,000: 500 requests a second.
+   * Maximum entries that one owner may add in a minute. The owner is the text before a key's first `.`; for DPoP, a
+   * user or client. Default 30,000: 500 requests a second.
    */
   readonly maxPerOwner?: number
 }
 
-/** Of a `redisChannel()`. */
+/** Options of `redisChannel()`. */
 export interface RedisChannelOptions {
-  /** The channel. Default `oauth-rs:events`. */
+  /** Name of the channel. Default `oauth-rs:events`. */
   readonly name?: string
 }
 
-/** Seconds in which an owner may add `maxPerOwner` entries. Its counter ends with them. */
+/** Seconds in which an owner may add `maxPerOwner` entries. The counter expires with them. */
 const WINDOW = 60
 
 /**
- * A store for the option `shared`, or for `dpop.replayStore`.
+ * Creates a store for the option `shared`, or for `dpop.replayStore`.
  *
- * An `add` whose answer was lost may be sent again by the client when it has a connection again; it then finds its own
- * key and says false. That refuses a proof which was good, never the other way round.
+ * If the answer to an `add` is lost, the client may send it again after it reconnects. It then finds its own key and
+ * returns false. This refuses a valid proof; it never accepts a replay.
  *
  * Each owner has a counter beside its entries, under the same hash tag, so that a cluster keeps both in one slot:
- * `prefix{owner}.rest` and `prefix{owner}:count`. The counter ends a minute after the first entry that it counted. So an
- * owner has at most `maxPerOwner` × (the minutes that an entry lives, rounded up, + 1) live entries: 3 × for DPoP proofs,
- * 7 × with DPoP nonces. A client without `evalsha`, and a server that forbids scripts, get a transaction
- * (`MULTI`) instead, which counts replays too and takes a second round trip to refuse an owner.
+ * `prefix{owner}.rest` and `prefix{owner}:count`. The counter expires a minute after the first entry that it counted.
+ * So an owner has at most `maxPerOwner` × (the minutes that an entry lives, rounded up, + 1) live entries: 3 × for DPoP
+ * proofs, 7 × with DPoP nonces. For a client without `evalsha`, or a server that forbids scripts, a transaction
+ * (`MULTI`) is used instead. It counts replays too, and needs a second round trip to refuse an owner.
  *
- * `add` throws `OwnerQuotaExceeded` for an owner over its bound.
+ * `add` throws `OwnerQuotaExceeded` for an owner over its limit.
  *
- * @param client  yours. With node-redis listen to its `error` event: without a listener it ends the process
- * @throws {TypeError} at once, for something that is not such a client, or a bound that is not a positive integer
+ * @param client your client. With node-redis listen to its `error` event: without a listener it ends the process
+ * @throws {TypeError} at once, for a value that is not such a client, or a limit that is not a positive integer
  */
 export function redisStore(
   client: RedisClient,
@@ -130,14 +130,14 @@ export function redisStore(
       }
       const answer = await setOnce(prefix + key, milliseconds(ttl))
       if (answer === null) return false
-      // Whatever else it is, it is not what Redis says of a key that it keeps now.
+      // Redis answers only OK or null here, so anything else is an error.
       if (asText(answer) !== 'OK') throw new Error('the client answered SET … NX with neither OK nor null')
       return true
     }
   })
 }
 
-/** An owner as a hash tag: never empty, and without the braces that would end it early. Distinct owners stay distinct. */
+/** An owner as a hash tag: never empty, and without braces, which would end it early. Distinct owners stay distinct. */
 function asTag(owner: string): string {
   return /[{}%]/.test(owner) ? encodeURIComponent(owner) : owner || '%'
 }
@@ -145,14 +145,17 @@ function asTag(owner: string): string {
 interface Entry {
   readonly key: string
   readonly counter: string
-  /** How long the entry lives. */
+  /** Lifetime of the entry. */
   readonly milliseconds: number
   readonly max: number
 }
 
 type AddCounted = (entry: Entry) => Promise<boolean>
 
-/** Answers 1 for a new key, 0 for a known one, and the milliseconds that the counter has left, negative, for an owner at its bound. */
+/**
+ * Returns 1 for a new key, 0 for a known one, and for an owner at its limit the counter's remaining milliseconds as a
+ * negative number.
+ */
 const SCRIPT = `
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 local count = tonumber(redis.call('GET', KEYS[2]) or '0')
@@ -174,7 +177,7 @@ function withScript({ bySha1, byText }: Scripts, transaction: () => Transaction)
     try {
       return await bySha1(SCRIPT_SHA1, keys, values)
     } catch (error) {
-      // A server that was started anew has no scripts.
+      // A restarted server has no cached scripts.
       if (String((error as Error | undefined)?.message).startsWith('NOSCRIPT')) return byText(SCRIPT, keys, values)
       throw error
     }
@@ -219,7 +222,7 @@ function withTransaction(begin: () => Transaction): AddCounted {
     if (asText(answer) !== 'OK' || !Number.isFinite(Number(count)))
       throw new Error('the client answered MULTI with something else than Redis does')
     if (Number(count) <= max) return true
-    // The proof is refused, so nothing need remember it: what an owner sends over its bound must take no room.
+    // The proof is refused, so it need not be remembered: an owner over its limit must not use more memory.
     const removing = begin()
     removing.del(key)
     await removing.exec()
@@ -227,7 +230,7 @@ function withTransaction(begin: () => Transaction): AddCounted {
   }
 }
 
-/** A client may be set to answer with bytes. */
+/** Clients can be configured to answer with bytes. */
 function asText(answer: unknown): string | undefined {
   if (Buffer.isBuffer(answer)) return answer.toString()
   return typeof answer === 'string' ? answer : undefined
@@ -299,7 +302,7 @@ function ioredisCommands(client: IoredisClient): Commands {
   }
 }
 
-/** The part of node-redis's `multi()` that is used. */
+/** The used part of node-redis's `multi()`. */
 interface NodeRedisMulti {
   set(key: string, value: string, options: { PX: number; NX: true }): unknown
   incr(key: string): unknown
@@ -308,7 +311,7 @@ interface NodeRedisMulti {
   exec(): Promise<unknown[]>
 }
 
-/** The part of ioredis's `multi()` that is used. */
+/** The used part of ioredis's `multi()`. */
 interface IoredisMulti {
   set(key: string, value: string, unit: 'PX', milliseconds: number, condition: 'NX'): unknown
   incr(key: string): unknown
@@ -318,11 +321,11 @@ interface IoredisMulti {
 }
 
 /**
- * A channel for the option `shared`. Redis keeps no message for who is not there.
+ * Creates a channel for the option `shared`. Redis does not keep messages for disconnected subscribers.
  *
- * @param publisher   may be the client of the store
- * @param subscriber  a connection of its own, `client.duplicate()`: one that is subscribed can do nothing else
- * @throws {TypeError} at once, for something that is no such client
+ * @param publisher may be the client of the store
+ * @param subscriber a separate connection, `client.duplicate()`: a subscribed connection cannot send other commands
+ * @throws {TypeError} at once, for a value that is not such a client
  */
 export function redisChannel(
   publisher: RedisPublisher,
@@ -343,7 +346,7 @@ function subscribeOf(subscriber: unknown, name: string): Channel['subscribe'] {
   if (isNodeRedis(subscriber, 'subscribe')) {
     const client = subscriber as unknown as NodeRedisSubscriber
     return async (listener) => {
-      // A function of its own, so that ending one subscription ends no other.
+      // A separate function per subscription, so that ending one does not end another.
       const listen = (message: string): void => listener(message)
       await client.subscribe(name, listen)
       return () => settled(() => client.unsubscribe(name, listen))
@@ -353,7 +356,7 @@ function subscribeOf(subscriber: unknown, name: string): Channel['subscribe'] {
   throw new TypeError('redisChannel() needs a subscriber: a client of ioredis, iovalkey or node-redis of its own')
 }
 
-/** There, a subscription is the connection's, and messages of all channels come as one event. */
+/** In ioredis, a subscription belongs to the connection, and messages of all channels arrive as one event. */
 function ioredisSubscribe(client: IoredisSubscriber, name: string): Channel['subscribe'] {
   const listening = new Set<unknown>()
   return async (listener) => {
@@ -379,12 +382,15 @@ function ioredisSubscribe(client: IoredisSubscriber, name: string): Channel['sub
   }
 }
 
-/** Ending never fails: on a connection that is gone there is nothing left to end. */
+/** Ending a subscription never fails: a closed connection has nothing to end. */
 async function settled(run: () => Promise<unknown>): Promise<void> {
   await Promise.allSettled([Promise.resolve().then(run)])
 }
 
-/** `isOpen` tells it from a pipeline of its own; the command's spelling from ioredis and from callback-style clients. */
+/**
+ * `isOpen` distinguishes the client from a pipeline; the command's spelling distinguishes it from ioredis and from
+ * callback-style clients.
+ */
 function isNodeRedis(client: unknown, command: 'setEx' | 'subscribe'): client is NodeRedisClient {
   return (
     typeof (client as Partial<NodeRedisClient> | null | undefined)?.isOpen === 'boolean' &&
@@ -408,7 +414,7 @@ function milliseconds(seconds: number): number {
   return Math.max(1, Math.ceil(seconds * 1000))
 }
 
-/** An {@link OwnerQuotaExceeded}, which is told by its name: the class itself would bring the whole verifier along. */
+/** Creates an {@link OwnerQuotaExceeded}, recognized by its name: importing the class would load the whole verifier. */
 function quotaExceeded(retryAfter: number): OwnerQuotaExceeded {
   const error = new Error('the owner has used its share of the store')
   return Object.assign(error, { name: 'OwnerQuotaExceeded', retryAfter } as const)

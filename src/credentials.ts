@@ -1,20 +1,19 @@
 /**
- * RFC 6750 §2.1, RFC 9449 §7.1: the access token of a request, from the `Authorization` field and from nowhere else. The
- * query, the body, cookies and `Proxy-Authorization` are not looked at. An unknown scheme counts as no credentials
- * (RFC 6750 §3.1).
+ * Reads the access token of a request from the `Authorization` field only (RFC 6750 §2.1, RFC 9449 §7.1). Query, body,
+ * cookies and `Proxy-Authorization` are ignored. An unknown scheme counts as missing credentials (RFC 6750 §3.1).
  */
 import { CredentialsMissing, InvalidRequest, InvalidToken } from './errors/errors.js'
 import type { Credentials, ResourceRequest, Scheme } from './types.js'
 
 const SPACE = 0x20
 
-/** One of our schemes behind another scheme's credentials: two fields that became one on the way. */
+/** Matches `Bearer` or `DPoP` behind another scheme's credentials: an intermediary joined two fields into one. */
 const JOINED_TOKEN = /,[ \t]*(?:bearer|dpop)[ \t]/i
 
-/** Any credentials behind others. */
+/** Matches any credentials that follow other credentials in one field. */
 const JOINED_FIELD = /,[ \t]*[A-Za-z]+[ \t]+[^ \t]/
 
-/** Only a space may stand there (RFC 9110 §11.4). */
+/** Matches a tab after the scheme: only spaces are allowed there (RFC 9110 §11.4). */
 const TAB_AFTER_SCHEME = /^(?:bearer|dpop)\t/i
 
 const QUERY_TOKEN = /[?&]access_token=/
@@ -22,23 +21,23 @@ const QUERY_TOKEN = /[?&]access_token=/
 const NONE: readonly string[] = Object.freeze([])
 
 export interface CredentialRules {
-  /** The schemes that are accepted. */
+  /** Accepted schemes. */
   readonly accepted: readonly Scheme[]
-  /** Refuse a request with a token in its query. */
+  /** Refuse requests with `access_token` in the query. */
   readonly rejectQueryToken: boolean
-  /** Characters. Longer tokens are refused before a character of them is read. */
+  /** Maximum characters of a token. Longer tokens are refused unread. */
   readonly maxTokenLength: number
 }
 
 /**
- * The credentials of a request, or undefined where it has none for us.
+ * Reads the credentials of a request. Returns undefined where the request has none in a known scheme.
  *
- * Does NOT check the token's characters: see `token68.ts`. A token met before need not be looked at again.
+ * Does NOT check the token's characters: {@link requireToken68} does. Tokens found in the cache need no such check.
  *
  * @throws {InvalidRequest} repeated or malformed `Authorization`; a token in the query, with `rejectQueryToken`
  * @throws {InvalidToken} longer than `maxTokenLength`
- * @throws {CredentialsMissing} a token under a scheme that this server has switched off: it is not *absent*, so no waiver
- *   for absent credentials applies
+ * @throws {CredentialsMissing} a token under a scheme that this server does not accept. Those credentials are not
+ * *absent*, so a waiver for absent credentials does not apply
  */
 export function readCredentials(
   request: ResourceRequest,
@@ -72,13 +71,13 @@ export function readCredentials(
       received: `${line.length - start} characters`,
       hint: `The token is longer than ${maxTokenLength} characters. Let the authorization server write fewer claims, or raise \`maxTokenLength\` (up to 65536); Node itself takes 16 KiB of header fields unless it is started with \`--max-http-header-size\`.`
     })
-  // As nearly all clients write it, it is what it should be already.
+  // Most clients already write the field in its canonical form, so no new string is needed.
   const isUsual = start === end + 1 && line.startsWith(scheme)
   const field = isUsual ? line : fieldOf(scheme, line.slice(start))
   return new FieldCredentials(scheme, field, scheme === 'DPoP' ? request.fieldLines('dpop') : NONE)
 }
 
-/** The token is cut out only where it is asked for: one that is known is found by the whole field. */
+/** Extracts the token only on access: the cache looks tokens up by the whole field. */
 class FieldCredentials implements Credentials {
   readonly scheme: Scheme
   readonly field: string
@@ -96,8 +95,8 @@ class FieldCredentials implements Credentials {
 }
 
 /**
- * The one accepted scheme that a refused request used, or undefined where it used none or nobody can tell which: for the
- * challenge, which has the error under that scheme.
+ * The accepted scheme that a refused request used, so that the challenge reports the error under that scheme. Undefined
+ * where the request used no accepted scheme, or more than one.
  */
 export function readUsedScheme(request: ResourceRequest, accepted: readonly Scheme[]): Scheme | undefined {
   const [line, another] = request.fieldLines('authorization')
@@ -107,7 +106,7 @@ export function readUsedScheme(request: ResourceRequest, accepted: readonly Sche
   return accepted.find((one) => one === scheme)
 }
 
-/** The scheme at the beginning of a field; what nearly all clients write is told without making a text of it. */
+/** Reads the scheme at the beginning of a field. The usual spelling is recognized without allocating a string. */
 function schemeOf(line: string, end: number): Scheme | undefined {
   if (end === 6 && line.startsWith('Bearer')) return 'Bearer'
   return schemeNamed(line.slice(0, end))
@@ -121,7 +120,7 @@ function schemeNamed(name: string): Scheme | undefined {
   return lower === 'dpop' ? 'DPoP' : undefined
 }
 
-/** The `Authorization` field of a token, as RFC 6750 §2.1 and RFC 9449 §7.1 write it. */
+/** Builds the `Authorization` value of a token, as RFC 6750 §2.1 and RFC 9449 §7.1 spell it. */
 export function fieldOf(scheme: Scheme, token: string): string {
   return `${scheme} ${token}`
 }
@@ -129,12 +128,12 @@ export function fieldOf(scheme: Scheme, token: string): string {
 /** `token68` of RFC 9110 §11.2, which is RFC 6750's `b64token`. */
 const TOKEN68 = /^[A-Za-z0-9\-._~+/]+=*$/
 
-/** What clients send for a variable that is empty, or for a scheme that is written twice. */
+/** Words that clients send if their variable is empty, or if the scheme is written twice. */
 const EMPTY = /^(?:undefined|null|nil|none|nan|false|bearer|dpop)$/i
 
 const QUOTED = /^(?:["'`]|%22|%27)/
 
-/** `{{token}}`, `${TOKEN}`, `$TOKEN`, `<token>`. */
+/** Unfilled placeholders: `{{token}}`, `${TOKEN}`, `$TOKEN`, `<token>`. */
 const PLACEHOLDER = /^(?:\{\{|\$|<)/
 
 const HINTS = {
@@ -146,10 +145,10 @@ const HINTS = {
 }
 
 /**
- * Holds a token to the characters of RFC 6750 §2.1.
+ * Checks that a token has only the characters of RFC 6750 §2.1.
  *
- * @throws {InvalidRequest} a second part; a second credential, as a recipient writes when it joins two fields into one
- * @throws {InvalidToken} any other character that no token has
+ * @throws {InvalidRequest} whitespace within the token; a second credential, joined to the first by an intermediary
+ * @throws {InvalidToken} any other invalid character, or a placeholder in place of a token
  */
 export function requireToken68(token: string): void {
   if (TOKEN68.test(token)) {

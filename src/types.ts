@@ -1,18 +1,19 @@
 /**
- * The shapes that travel between the stations of a request, and nothing else: no value is made here.
- * Names on the wire are snake_case and become camelCase once, in the file that reads them.
+ * Types shared by all steps of a request. This file defines no values. Wire names are snake_case; the file that reads a
+ * member renames it to camelCase, once.
  */
 
-/** A value, or a promise of it. What is already known is returned, not awaited: a warm path makes no promise. */
+/** A value or a promise of it. Known values are returned directly, so the warm path creates no promise. */
 export type Awaitable<T> = T | Promise<T>
 
 /**
- * What HTTP said, nothing decided. Adapters make one; any other host (a WebSocket handshake, a lambda) can too.
+ * An HTTP request as it arrived, before any decision. Adapters create it; other hosts (a WebSocket handshake, a lambda)
+ * can too.
  */
 export interface ResourceRequest {
   /** The method as received, case-sensitive (RFC 9110 §9.1). */
   readonly method: string
-  /** The request target as received, before any router cut it: path and query, `/items?page=2`. */
+  /** The request target as received, before any router shortened it: path and query, `/items?page=2`. */
   readonly url: string
   /**
    * Every field line with this name, in order.
@@ -22,19 +23,20 @@ export interface ResourceRequest {
    */
   fieldLines(name: string): readonly string[]
   /**
-   * DER of the certificate with which the client authenticated on this very TLS connection, or undefined. Whether
-   * somebody vouches for it does not matter (RFC 8705 §6.2). Leave it out where the host cannot know.
+   * DER bytes of the certificate that the client authenticated with on this TLS connection, or undefined. The
+   * certificate need not chain to a trusted CA (RFC 8705 §6.2). Omit the method where the host cannot know.
    */
   certificate?(): Uint8Array | undefined
-  /** IP address of the other end of the connection, not of anything that a field claims. Leave it out where unknown. */
+  /** IP address of the connection's other end, never taken from a header field. Omit it where unknown. */
   readonly peerAddress?: string | undefined
-  /** Pattern of the route that the request was matched to, such as `/orders/:id`, for logs. Leave it out where unknown. */
+  /** Pattern of the matched route, such as `/orders/:id`, for logs. Omit it where unknown. */
   readonly route?: string | undefined
   /**
-   * Calls back once when the client is gone, at once if it is gone already. Asked only for a request that has to wait for
-   * an authorization server: its place in the queue is then for others. Leave it out where the host cannot know.
+   * Calls the listener once when the client disconnects, or at once if it already has. Called only for requests that
+   * wait for an authorization server, so that a waiting request gives up its place in the queue. Omit the method where
+   * the host cannot know.
    *
-   * @returns ends it: called when the request waits no longer
+   * @returns a function that unsubscribes; called when the request no longer waits
    */
   onGone?(listener: () => void): () => void
 }
@@ -42,14 +44,17 @@ export interface ResourceRequest {
 /** How an access token is presented (RFC 6750 §2.1, RFC 9449 §7.1). */
 export type Scheme = 'Bearer' | 'DPoP'
 
-/** An unverified credential, well-formed by RFC 6750 §2.1 and no more than that. */
+/** An unverified credential: well-formed by RFC 6750 §2.1, and nothing more is known about it. */
 export interface Credentials {
   readonly scheme: Scheme
-  /** The scheme as RFC 6750 and RFC 9449 write it, one space, the token: one text for all ways to write the field. */
+  /**
+   * The scheme as RFC 6750 and RFC 9449 spell it, one space, the token: the same text however the client wrote the
+   * field.
+   */
   readonly field: string
   /** The token as sent: 1 to `maxTokenLength` characters of token68. */
   readonly token: string
-  /** The lines of the `DPoP` field, with the scheme `DPoP`; else none. */
+  /** The lines of the `DPoP` field with the scheme `DPoP`; otherwise empty. */
   readonly proofs: readonly string[]
 }
 
@@ -60,75 +65,85 @@ export type Confirmation = Readonly<Record<string, unknown>>
 export type Claims = Readonly<Record<string, unknown>>
 
 /**
- * A verified access token: issuer, signature or introspection answer, type, audience and time were all checked.
- * Its sender was not (see {@link Access}). JWT and introspection make the same value; no later code can tell which.
+ * A verified access token: issuer, signature or introspection answer, type, audience and times were checked. The sender
+ * was NOT checked (see {@link Access}). JWTs and introspected tokens have the same shape; later code does not tell them
+ * apart.
  */
 export interface AccessToken {
   /** The token itself. Not enumerable: it appears in no JSON, no `console.log`, no spread. */
   readonly token: string
   /** `iss`: one of the configured issuers, exactly (RFC 9068 §4). */
   readonly issuer: string
-  /** `sub`, or undefined where an introspection answer has none (RFC 7662 §2.2). Unique per issuer, not globally. */
+  /** `sub`, or undefined where an introspection answer has no `sub` (RFC 7662 §2.2). Unique per issuer, not globally. */
   readonly subject: string | undefined
   /**
-   * `'client'` where `sub` equals the client identifier and no user authenticated (RFC 9068 §2.2, RFC 9700 §4.15);
-   * `'unknown'` otherwise: nothing in a token proves that a subject is a person.
+   * `'client'` where `sub` equals the client identifier and no user authenticated (RFC 9068 §2.2, RFC 9700 §4.15).
+   * `'unknown'` otherwise: a token cannot prove that its subject is a person.
    */
   readonly subjectType: 'client' | 'unknown'
-  /** `client_id` (or the issuer's `clientIdClaim`), or undefined where the token has none. */
+  /** `client_id` (or the issuer's `clientIdClaim`), or undefined where the token has no such claim. */
   readonly clientId: string | undefined
-  /** `aud` (or the issuer's `audienceClaim`) as a list. Holds an identifier of this resource, unless the issuer is configured with `audience: null`. */
+  /**
+   * `aud` (or the issuer's `audienceClaim`) as a list. Contains an identifier of this resource, unless the issuer is
+   * configured with `audience: null`.
+   */
   readonly audience: readonly string[]
-  /** Granted scopes, each once, with those implied by `scopeHierarchy`. Empty where the token names none. */
+  /** Granted scopes without duplicates, including those implied by `scopeHierarchy`. Empty where the token names none. */
   readonly scopes: readonly string[]
   /**
-   * Roles, each once, as the issuer's `rolesClaim` finds them; empty without that option, or where the token names none. They
-   * say who the user is, not what the client was granted: scopes say that.
+   * Roles without duplicates, as the issuer's `rolesClaim` finds them. Empty without that option, or where the token
+   * has none. Roles describe the user; scopes describe what the client was granted.
    */
   readonly roles: readonly string[]
   /** `iat`, seconds since the epoch. */
   readonly issuedAt: number | undefined
-  /** `exp`, seconds since the epoch; undefined only where an introspection answer has none. */
+  /** `exp`, seconds since the epoch; undefined only where an introspection answer has no `exp`. */
   readonly expiresAt: number | undefined
-  /** `cnf` (RFC 7800), or undefined for a token bound to no key. */
+  /** `cnf` (RFC 7800), or undefined for a token that is not bound to a key. */
   readonly confirmation: Confirmation | undefined
-  /** Every claim (JWT) or member (introspection), frozen at every level. `act` is here, and is never the subject. */
+  /**
+   * Every claim (JWT) or member (introspection), frozen at every level. `act` is included here and is never used as the
+   * subject.
+   */
   readonly claims: Claims
   /** True if this exact scope was granted (case-sensitive, RFC 6749 §3.3). */
   hasScope(scope: string): boolean
 }
 
-/** An {@link AccessToken} whose sender was confirmed: what a handler may rely on. */
+/** An {@link AccessToken} whose sender was confirmed. Handlers can rely on it. */
 export interface Access extends AccessToken {
   /**
-   * Until when requests with this token are let in, seconds since the epoch: `expiresAt` and the API's `clockTolerance`. See
-   * {@link signal}. Undefined where `expiresAt` is. Does NOT tell of a revocation. Not enumerable.
+   * The last second at which requests with this token are accepted, in seconds since the epoch: `expiresAt` plus the
+   * API's `clockTolerance`. Undefined where `expiresAt` is. Does NOT consider revocation: see {@link signal}. Not
+   * enumerable.
    */
   readonly acceptedUntil: number | undefined
   /**
-   * Fires when the token ends (at {@link acceptedUntil}), or when a revocation is heard in this process: by `api.revoke()`, a
-   * receiver of events, or `shared.channel`. Its `reason` is the `InvalidToken` that a request would get then. For what
-   * outlives its request: server-sent events, WebSockets, long jobs. Give `{ once: true }`, and remove the listener when
-   * the connection closes. It keeps no process alive. Made on the first read, the same one for all requests with the
-   * token, and fired already where the token has ended by then. Not enumerable.
+   * Fires when the token ends (at {@link acceptedUntil}), or when this process learns of its revocation through
+   * `api.revoke()`, a receiver of events, or `shared.channel`. Its `reason` is the `InvalidToken` that a request would
+   * get at that moment. Use it for work that outlives the request: server-sent events, WebSockets, long jobs. Pass `{
+   * once: true }`, and remove the listener when the connection closes. The timer does not keep the process alive. The
+   * signal is created on first read and shared by all requests with the token; it is already aborted where the token
+   * ended earlier. Not enumerable.
    *
-   * Does NOT ask anybody: it learns nothing of status lists and introspection. Call `enforce()` on a timer for those. Does NOT fire when
-   * the key that signed the token leaves the issuer's key set: the next request is refused, and what is open stays. Revoke the
-   * issuer's tokens to end it. After `api.close()` it tells of revocations only.
+   * Does NOT query the authorization server: it does not learn from status lists or introspection. Call `enforce()` on
+   * a timer for those. Does NOT fire when the key that signed the token leaves the issuer's key set: the next request
+   * is refused, but open connections stay. Revoke the issuer's tokens to end them. After `api.close()` it reports
+   * revocations only.
    */
   readonly signal: AbortSignal
   /** The authentication scheme the token came with. */
   readonly scheme: Scheme
-  /** The keys by which the sender was confirmed: each member of `cnf` that is known here; empty for an unbound token. */
+  /** How the sender was confirmed: the members of `cnf` that this package knows. Empty for an unbound token. */
   readonly confirmedBy: readonly ('dpop' | 'certificate')[]
   /**
-   * Header fields that belong on the answer to this request: `DPoP-Nonce` (RFC 9449 §8.2), `Vary`. Adapters set them;
-   * of `fetch`, whose guard has no response, the caller does. Not enumerable.
+   * Header fields for the response to this request: `DPoP-Nonce` (RFC 9449 §8.2), `Vary`. Adapters set them, except
+   * `fetch`: its guard has no response, so the caller sets them. Not enumerable.
    */
   readonly responseHeaders: HeaderFields
 }
 
-/** What a check may need besides the access and the request. */
+/** Context for a check, besides the access and the request. */
 export interface CheckContext {
   /** The identifier of this API. */
   readonly resource: string
@@ -139,65 +154,66 @@ export interface CheckContext {
 }
 
 /**
- * One rule about a verified access token. Throw a {@link ResourceServerError} (`Forbidden`, `InsufficientScope`)
- * to refuse; whatever else is thrown, an error or not, is a fault of the check and becomes the framework's 500. `false`
- * refuses too (403).
+ * One rule about a verified access token. Throw a {@link ResourceServerError} (`Forbidden`, `InsufficientScope`) to
+ * refuse. Returning `false` also refuses (403). Anything else that is thrown counts as a fault of the check and becomes
+ * the framework's 500.
  *
- * A check runs after every cache, on every request.
+ * A check runs on every request, after all caches.
  */
 export interface Check<Scope extends string = never, Role extends string = never> {
   // biome-ignore lint/suspicious/noConfusingVoidType: a check that returns nothing has passed
   (access: Access, request: ResourceRequest, context: CheckContext): void | boolean | Promise<void | boolean>
-  /** The scopes this check requires, where it knows them: they are advertised in challenges and in the metadata. */
+  /** Scopes that this check requires, if it declares them. Challenges and the metadata advertise them. */
   readonly scopes?: readonly Scope[]
-  /** The roles this check requires, where it knows them, for an OpenAPI document. No challenge names them: a client cannot ask for a role. */
+  /**
+   * Roles that this check requires, if it declares them, for an OpenAPI document. Challenges never name roles: a client
+   * cannot request a role.
+   */
   readonly roles?: readonly Role[]
-  /** `'all'` of `scopes` or `roles` (the default) or `'any'` one of them. */
+  /** `'all'`: every entry of `scopes` or `roles` is required. `'any'`: one is enough. Default `'all'`. */
   readonly mode?: 'all' | 'any'
-  /** The authentication this check requires (RFC 9470 §3), for a challenge that names it together with scopes. */
+  /** The authentication that this check requires (RFC 9470 §3). A challenge names it together with the scopes. */
   readonly authentication?: AuthenticationRequirement
-  /** The types of `authorization_details` this check reads (RFC 9396 §2), for the metadata. */
+  /** Types of `authorization_details` that this check reads (RFC 9396 §2), for the metadata. */
   readonly authorizationDetailsTypes?: readonly string[]
-  /** True where the check is only good for facts asked of the authorization server just now: see `fresh()`. */
+  /** True if the check needs facts that the authorization server confirms during this request: see `fresh()`. */
   readonly fresh?: true
 }
 
-/** How a user must have authenticated (RFC 9470 §3). At least one of the two. */
+/** How the user must have authenticated (RFC 9470 §3). At least one of the two members is set. */
 export interface AuthenticationRequirement {
-  /** Authentication context class references, any one of which will do; the preferred one first. */
+  /** Accepted authentication context class references, in order of preference. The token must have one of them. */
   readonly acr?: readonly string[]
-  /** Seconds that may have passed since the user actively authenticated. */
+  /** Maximum seconds since the user actively authenticated. */
   readonly maxAge?: number
 }
 
-/**
- * A waiver is the only way for a request to pass without an access token, and says so where it is used.
- */
+/** Lets a request pass without an access token. Waivers are the only way, and each is named where it is used. */
 export interface Waiver {
   readonly waives: 'absent credentials' | 'CORS preflight'
 }
 
-/** What a route asks for: checks to pass, and at most the waivers it names. */
+/** A route's requirement: a check that must pass, or a waiver. */
 export type Requirement<Scope extends string = string, Role extends string = string> = Check<Scope, Role> | Waiver
 
-/** `Access`, or `Access | undefined` where a waiver lets a request through without a token. */
+/** `Access`, or `Access | undefined` where a waiver lets requests pass without a token. */
 export type Granted<Requirements extends readonly Requirement[]> =
   Extract<Requirements[number], Waiver> extends never ? Access : Access | undefined
 
-/** One field value, or one per line. */
+/** Header fields by name: one value, or a list with one value per line. */
 export type HeaderFields = Readonly<Record<string, string | readonly string[]>>
 
 /** A route's requirements, compiled once. */
 export interface Protection<A extends Access | undefined = Access> {
   /**
-   * Decides about one request: a value where everything is already known, a promise where something must be
-   * fetched or computed elsewhere.
+   * Decides one request. Returns a value where everything is known, and a promise where something must be fetched or
+   * computed asynchronously.
    *
-   * @param established the access this same server granted to this same request earlier (an outer `protect`),
-   *   whose credentials need no second look: only the checks run
-   * @throws {ResourceServerError} the refusal with its whole HTTP answer; thrown or rejected alike
+   * @param established the access that this server granted to this same request earlier (an outer `protect`). Its
+   * credentials are not verified again; only the time, revocation and the checks are
+   * @throws {ResourceServerError} the refusal with its complete HTTP response, thrown or as a rejection
    */
   authorize(request: ResourceRequest, established?: Access): Awaitable<A>
-  /** Header fields that belong on every answer of the route, merged into lists already there (`Vary`). */
+  /** Header fields for every response of the route. Merge list fields (`Vary`) with existing values. */
   readonly headers: HeaderFields
 }

@@ -1,12 +1,12 @@
-/** Where adapters keep the access that a request was granted. */
+/** Reads the access that adapters store on a request. */
 import { type Access, isAccess } from '../../src/index.js'
 
-/** The access that `protect` left, or undefined; what another package put there does not count. */
+/** The access that `protect` stored, or undefined. Values that another package stored there are ignored. */
 export function findAccess(value: unknown): Access | undefined {
   return isAccess(value) ? value : undefined
 }
 
-/** @throws {Error} telling what to mount, where there is none */
+/** @throws {Error} there is no access; the message says what to mount */
 export function requireAccess(value: unknown, where: string): Access {
   if (isAccess(value)) return value
   throw new Error(

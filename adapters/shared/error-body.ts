@@ -1,54 +1,55 @@
 /**
- * The body of this package's refusals on every adapter: the JSON of OAuth, or a shape of the API's own, such as problem
- * details (RFC 9457). Changes the body and `Content-Type` only: status, challenge and all other fields stay as they are.
+ * The body of this package's refusals on every adapter: the JSON of OAuth, or the API's own shape, such as problem
+ * details (RFC 9457). Changes only the body and `Content-Type`: status, challenge and all other fields stay.
  */
 import { STATUS_CODES } from 'node:http'
 import { emitWarning } from 'node:process'
 import { format } from 'node:util'
 import { isPromise, type ResourceServerError } from '../../src/index.js'
 
-/** What a body can be made of. Nothing of it comes from a token or a request. */
+/** Input for an error body. Contains no data of a token or request. */
 export interface ErrorFacts {
-  /** HTTP status code: the answer has it whatever the body says. */
+  /** HTTP status code of the response. The body does not change it. */
   readonly status: number
   /** Error code of OAuth, such as `invalid_token`; undefined for a request without credentials (RFC 6750 §3.1). */
   readonly code: string | undefined
-  /** One sentence for the client; undefined for a request without credentials, and where the status is 500 or more. */
+  /** One sentence for the client; undefined for a request without credentials, and for a status of 500 or more. */
   readonly description: string | undefined
-  /** Stable name of the reason. Clients are not told it by default: it says which check failed. */
+  /** Stable name of the reason. By default clients do not see it, because it tells which check failed. */
   readonly reason: string
 }
 
-/** How refusals are answered in the shape of the API. */
+/** Options for refusals in the shape of the API. */
 export interface ErrorBodyOptions {
   /**
-   * Makes the JSON of the body. Called for each refusal, for HEAD too; undefined: an empty body.
+   * Creates the body's JSON. Called for each refusal, including HEAD; undefined gives an empty body.
    *
-   * Answers at once: a promise is not waited for. Where it throws, or answers a promise, anything else but an object, or more
-   * than 65,536 bytes of JSON, the client gets the JSON of OAuth, and a warning of the process says so once.
+   * Must be synchronous. If it throws, or returns a promise, a value that is not an object, or more than 65,536 bytes
+   * of JSON, the client gets the JSON of OAuth, and a process warning is emitted once.
    */
   readonly body: (error: ErrorFacts) => object | undefined
   /** Media type of the body. Default: `application/json`. */
   readonly contentType?: string
 }
 
-/** The body of an answer, and its media type where there is one. */
+/** The body of a response, and its media type if it has one. */
 interface Content {
   readonly body: string
   readonly type: string | undefined
 }
 
-/** Makes the content of a refusal. */
+/** Creates the content of a refusal. */
 export type Render = (error: ResourceServerError) => Content
 
-/** Bytes. A refusal is small; a larger body is a mistake, and attackers choose how many refusals are sent. */
+/** Maximum bytes of a body. A larger one is a mistake, and attackers control how many refusals are sent. */
 const MAX_BODY = 65_536
 
 const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:; ?[\w!#$&^.+-]+=[\w!#$&^.+-]+)*$/
 
 /**
- * RFC 9457 problem details: `title` is the phrase of the status, since `type` is absent (§4.2.1), `detail` the sentence for the
- * client, `error` the error code of OAuth. A request without credentials gets `title` and `status` alone (RFC 6750 §3.1).
+ * RFC 9457 problem details: `title` is the status phrase, since `type` is absent (§4.2.1), `detail` the sentence for
+ * the client, `error` the error code of OAuth. A request without credentials gets only `title` and `status` (RFC 6750
+ * §3.1).
  */
 export const problemDetails: ErrorBodyOptions = Object.freeze({
   body: ({ status, code, description }: ErrorFacts) => ({
@@ -70,7 +71,7 @@ export const oauthContent: Render = (error) => {
 
 /**
  * @param options undefined: the JSON of OAuth
- * @throws {TypeError} for options that are not right
+ * @throws {TypeError} for invalid options
  */
 export function createRender(options: ErrorBodyOptions | undefined): Render {
   if (options === undefined) return oauthContent
@@ -87,7 +88,7 @@ export function createRender(options: ErrorBodyOptions | undefined): Render {
       const json = read(body(factsOf(error)))
       return json === undefined ? { body: '', type: undefined } : { body: json, type: contentType }
     } catch (fault) {
-      // At every refusal it would be a flood that any client can cause.
+      // A warning per refusal would be a flood that any client can cause.
       if (!isTold) emitWarning(format('errorHandler(): `body` failed, which is said once: %s', fault))
       isTold = true
       return oauthContent(error)
@@ -99,11 +100,11 @@ function factsOf({ status, code, description, reason, expose }: ResourceServerEr
   return Object.freeze({ status, code, description: expose && code !== undefined ? description : undefined, reason })
 }
 
-/** @throws {TypeError} for what is neither an object nor undefined */
+/** @throws {TypeError} a value that is neither an object nor undefined */
 function read(value: unknown): string | undefined {
   if (value === undefined) return undefined
   if (isPromise(value)) {
-    // What nobody waits for would end the process where it rejects.
+    // An unhandled rejection would end the process.
     value.then(undefined, () => undefined)
     throw new TypeError('it returned a promise, and a refusal does not wait')
   }
@@ -116,7 +117,7 @@ function read(value: unknown): string | undefined {
   return json
 }
 
-/** The whole answer as a WHATWG `Response`. */
+/** The complete response as a WHATWG `Response`. */
 export function responseOf(error: ResourceServerError, render: Render): Response {
   const { body, type } = render(error)
   const { headers } = error.toResponse()

@@ -1,15 +1,15 @@
-/** Header fields of a response: how those of this package and those of the application are merged. */
+/** Merges header fields of this package with those of the application. */
 import type { ServerResponse } from 'node:http'
 import type { HeaderFields } from '../../src/index.js'
 
-/** Fields whose lines add up; of any other, the last one counts. */
+/** Fields whose lines are merged. Any other field is replaced. */
 const LISTS: ReadonlySet<string> = new Set(['vary', 'access-control-expose-headers'])
 
 /**
- * Header fields together with those a response already has: challenges become further lines, lists are joined, and
- * nothing that other middleware set is lost (RFC 9110 §5.3).
+ * Merges header fields with those of a response: challenges become further lines, lists are joined, and values of other
+ * middleware are kept (RFC 9110 §5.3).
  *
- * @param existing the value a response has for a field name
+ * @param existing returns the response's current value of a field
  */
 export function mergeHeaders(fields: HeaderFields, existing: (name: string) => unknown): HeaderFields {
   const merged: Record<string, string | readonly string[]> = {}
@@ -31,16 +31,16 @@ function joinLists(lines: readonly string[]): string {
   return [...byLowerCase.values()].join(', ')
 }
 
-/** True for what most routes and grants have: no header fields. Nothing is to be made for them, not even a function. */
+/** True for an empty object, as most routes and grants have. Callers then skip all work, including allocations. */
 export function isEmpty(fields: HeaderFields): boolean {
   for (const _ in fields) return false
   return true
 }
 
-/** How a response's header fields are read and set. */
+/** Functions that read and set a response's header fields. */
 export type HeaderAccess = [existing: (name: string) => unknown, set: (name: string, value: string | string[]) => void]
 
-/** Puts header fields on a response, together with those it has. */
+/** Sets header fields on a response, merged with the existing ones. */
 export function addHeaders(fields: HeaderFields, ...[existing, set]: HeaderAccess): void {
   setAll(mergeHeaders(fields, existing), set)
 }
@@ -50,8 +50,8 @@ export function setAll(fields: HeaderFields, set: (name: string, value: string |
 }
 
 /**
- * Fields about content (RFC 9110 §8, §14.4; RFC 9530). What a handler said of what it meant to send is not true of a refusal:
- * by a length of something else a client takes the next answer for the rest of this one, or waits.
+ * Fields about content (RFC 9110 §8, §14.4; RFC 9530). A handler set them for its own content, so they are wrong for a
+ * refusal: with a wrong length, a client waits, or takes the next response for the rest of this one.
  */
 const ABOUT_CONTENT = [
   'content-digest',
@@ -69,21 +69,21 @@ const ABOUT_CONTENT = [
   'transfer-encoding'
 ]
 
-/** What is used of a response whose header fields can be taken back. */
+/** The used part of a response whose header fields can be removed. */
 export interface Fields {
   hasHeader(name: string): boolean
   removeHeader(name: string): unknown
 }
 
 /**
- * Takes back what was said of content that is not sent, and only that: in place of a field that was removed, there or not,
- * Node makes no other, and an answer without length and coding has no end but the connection's.
+ * Removes fields about content that is not sent, if they exist. Removing a missing field would stop Node from
+ * generating it, and a response without length and coding ends only with its connection.
  */
 export function forgetContent(response: Fields): void {
   for (const name of ABOUT_CONTENT) if (response.hasHeader(name)) response.removeHeader(name)
 }
 
-/** Of a response of `node:http`. */
+/** Header access of a `node:http` response. */
 export function headersOf(response: ServerResponse): HeaderAccess {
   return [(name) => response.getHeader(name), (name, value) => void response.setHeader(name, value)]
 }

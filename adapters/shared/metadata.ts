@@ -1,4 +1,4 @@
-/** How adapters serve the protected resource metadata (RFC 9728 §3). */
+/** Serves the protected resource metadata (RFC 9728 §3) for all adapters. */
 import { channel } from 'node:diagnostics_channel'
 import {
   type Awaitable,
@@ -8,7 +8,7 @@ import {
   type ResourceServer
 } from '../../src/index.js'
 
-/** The answer of the first of these servers whose metadata is asked for; a promise only for older clients. It never rejects. */
+/** The answer of the first server whose metadata is requested. A promise only for older clients. Never rejects. */
 export function metadataAnswer(
   apis: Iterable<ResourceServer<never>>,
   request: ResourceRequest
@@ -17,7 +17,7 @@ export function metadataAnswer(
     const answer = metadata?.respond(request)
     if (answer) return answer
   }
-  // Only then: the root may be another one's own place.
+  // Legacy paths come last: the root may be another server's own path.
   for (const { metadata } of apis) {
     const answer = metadata?.respondToLegacyClient(request)
     if (answer) return answer
@@ -26,8 +26,8 @@ export function metadataAnswer(
 }
 
 /**
- * Mounted under a prefix, the handler never sees the requests it is for: RFC 8615 §3 wants well-known paths at the root
- * of the origin. Found when somebody asks for the document where it would be by mistake.
+ * Detects a handler that is mounted under a prefix, where it never sees the requests for it: RFC 8615 §3 requires
+ * well-known paths at the root of the origin. Found when a client requests the document at the wrong path.
  *
  * @param request with the target as the mounted handler sees it
  * @throws {Misconfigured}
@@ -41,7 +41,7 @@ export function requireRootMount(
   const api = apis.find(({ metadata }) => metadata?.respond(request))
   if (api === undefined) return
   const message = `protectedResourceMetadata() is mounted under ${prefix}, but its path is at the root of the origin (RFC 8615 §3): mount it on the outermost app, without a path`
-  // Whoever answers the error need not tell it, and nobody else does.
+  // The application's error handler may not log the error, so it is also published as a warning.
   if (!misplaced.has(api)) warnings.publish({ resource: api.resource, issuer: '', message })
   misplaced.add(api)
   throw new Misconfigured(message)
@@ -49,5 +49,5 @@ export function requireRootMount(
 
 const warnings = channel('oauth-resource-server:warning')
 
-/** Of which that was told. */
+/** Servers whose warning was published. */
 const misplaced = new WeakSet<object>()

@@ -1,15 +1,15 @@
-/** What the adapters over `node:http` share: a request as the core reads it, and header fields onto a response. */
+/** Shared by the adapters over `node:http`: a request as the core reads it, and delivery of metadata answers. */
 import type { IncomingMessage } from 'node:http'
 import { type Awaitable, isPromise, type MetadataAnswer, type ResourceRequest } from '../../src/index.js'
 
-/** What is read of a connection: a socket of `node:net` or `node:tls` is one. */
+/** The used part of a connection, such as a socket of `node:net` or `node:tls`. */
 export interface Connection {
   readonly remoteAddress?: string | undefined
   /** The certificate that the client authenticated with, on a TLS server with `requestCert`. */
   getPeerX509Certificate?(): { readonly raw: Uint8Array } | undefined
 }
 
-/** Where frameworks keep the pattern of the route that a request was matched to: Express, Fastify and @koa/router, in this order. */
+/** Properties in which Express, Fastify and @koa/router (in this order) store the matched route's pattern. */
 interface Routed {
   readonly route?: { readonly path?: unknown } | undefined
   readonly baseUrl?: string | undefined
@@ -17,14 +17,14 @@ interface Routed {
   readonly _matchedRoute?: unknown
 }
 
-/** A connection, or a stream of HTTP/2, that says when it is closed. */
+/** A connection, or an HTTP/2 stream, that emits `close`. */
 interface Closing {
   readonly destroyed?: boolean
   once?(event: 'close', listener: () => void): unknown
   off?(event: 'close', listener: () => void): unknown
 }
 
-/** Requests that wait on a connection. It has one listener for all of them, however many are pipelined on it. */
+/** Requests that wait on a connection. All share one listener, however many are pipelined. */
 interface Listening {
   readonly calls: Set<() => void>
   readonly listener: () => void
@@ -32,7 +32,7 @@ interface Listening {
 
 const listening = new WeakMap<Closing, Listening>()
 
-/** @returns ends it */
+/** @returns a function that unsubscribes */
 function onClose(connection: Closing | null | undefined, call: () => void): () => void {
   if (typeof connection?.once !== 'function') return () => undefined
   if (connection.destroyed === true) {
@@ -61,18 +61,18 @@ function listen(connection: Closing): Listening {
   return made
 }
 
-/** `GET http://host/path`: every server must accept it (RFC 9112 §3.2.2), and its host is not ours to believe. */
+/** `GET http://host/path`: servers must accept it (RFC 9112 §3.2.2), but its host is not trusted. */
 const ABSOLUTE_FORM = /^https?:\/\/[^/?#]*/i
 
-/** Header fields by lower-case name, as `IncomingMessage.headers` has them. */
+/** Header fields by lower-case name, as in `IncomingMessage.headers`. */
 export type HeadersByName = Readonly<Record<string, string | readonly string[] | undefined>>
 
 /**
- * A request of `node:http`, of the compatibility API of HTTP/2, or of a host that imitates one (AWS Lambda, test mocks).
+ * A request of `node:http`, of the HTTP/2 compatibility API, or of a host that imitates one (AWS Lambda, test mocks).
  *
- * Reads `rawHeaders` and `headers`. Only `rawHeaders` has both of two `Authorization` lines, so two lines are always
- * reported as two. Otherwise `headers` decides: the application's middleware sets and deletes fields there. Where `rawHeaders`
- * is empty or missing, `headers` is all there is, and its names may be in any case.
+ * Reads `rawHeaders` and `headers`. Only `rawHeaders` contains both of two `Authorization` lines, so two lines are
+ * always reported as two. Otherwise `headers` decides, because the application's middleware sets and deletes fields
+ * there. Where `rawHeaders` is empty or missing, only `headers` is read, and its names may be in any case.
  */
 export class NodeRequest implements ResourceRequest {
   readonly #request: {
@@ -87,9 +87,9 @@ export class NodeRequest implements ResourceRequest {
   readonly url: string
 
   /**
-   * @param url the target before any router cut it, where the framework keeps it elsewhere than in `request.url`
-   * @param headers the header fields, where the framework keeps changed ones elsewhere than in `request.headers`
-   * @param routed what knows the route, where that is not the request
+   * @param url the target before any router shortened it, if the framework stores it elsewhere than in `request.url`
+   * @param headers the header fields, if the framework stores changed ones elsewhere than in `request.headers`
+   * @param routed the object with the route's pattern, if that is not the request
    */
   constructor(
     request: Partial<Pick<IncomingMessage, 'method' | 'url' | 'rawHeaders'>> & {
@@ -131,7 +131,10 @@ export class NodeRequest implements ResourceRequest {
     return this.#request.socket?.remoteAddress
   }
 
-  /** Below a path that an Express router is mounted at, with that path as it was requested: Express keeps no pattern of it. */
+  /**
+   * Pattern of the matched route. In a mounted Express router, the mount path appears as requested: Express does not
+   * keep its pattern.
+   */
   get route(): string | undefined {
     const { route, baseUrl = '', routeOptions, _matchedRoute } = this.#routed
     if (typeof route?.path === 'string') return baseUrl + route.path
@@ -139,7 +142,7 @@ export class NodeRequest implements ResourceRequest {
   }
 
   onGone(listener: () => void): () => void {
-    // A stream of HTTP/2 is closed by itself, and its connection is for others too.
+    // An HTTP/2 stream closes on its own; its connection serves other streams too.
     return onClose(this.#request.stream ?? (this.#request.socket as Closing | null | undefined), listener)
   }
 }
@@ -153,7 +156,7 @@ function linesInAnyCase(headers: HeadersByName, name: string): readonly string[]
   return Object.entries(headers).flatMap(([field, value]) => (field.toLowerCase() === name ? linesOf(value) : []))
 }
 
-/** Answers with metadata: at once, where they are known. */
+/** Sends a metadata answer, synchronously if it is already known. */
 export function withMetadata<T>(answer: Awaitable<MetadataAnswer>, send: (answer: MetadataAnswer) => T): Awaitable<T> {
   return isPromise(answer) ? answer.then(send) : send(answer)
 }

@@ -1,6 +1,6 @@
 /**
- * What the adapters need to hand a pushed event to its receiver: the whole body, bounded in bytes and time, from the
- * request itself or from a body parser that had it first.
+ * Passes a pushed event to its receiver: reads the whole body, limited in bytes and time, from the request or from the
+ * result of a body parser.
  */
 import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
@@ -8,25 +8,26 @@ import { MAX_EVENT_LENGTH, type ReceivedRequest, type Receiver, type ReceiverAns
 import { passable } from './refusals.js'
 import { closeWhenAnswered, hasMore } from './streams.js'
 
-/** Seconds for the whole body: a sender has it at hand, and anybody can open a connection. */
+/** Maximum seconds for the whole body. Senders have it ready, and anyone can open a connection. */
 const BODY_DEADLINE = 10
 
-/** Answers before the end of the request: no more of its body is read. */
+/** Answers before the end of the request. The rest of its body is not read. */
 const CUT_SHORT = { headers: { 'Cache-Control': 'no-store' }, body: '' }
 const TOO_LONG: ReceiverAnswer = { status: 413, ...CUT_SHORT }
 const TOO_SLOW: ReceiverAnswer = { status: 408, ...CUT_SHORT }
-/** The sender is gone, most of the time. */
+/** Usually the sender has disconnected. */
 const BROKEN_OFF: ReceiverAnswer = { status: 400, ...CUT_SHORT }
 
-/** The text of a body, or what to answer instead. */
+/** The text of a body, or the answer to send instead. */
 type Body = string | ReceiverAnswer
 
 /**
- * An answer before the end of the body takes the rest of the request with it: the connection of HTTP/1.1 (RFC 9112 §9.3), and
- * of HTTP/2 the stream alone, which has no field `Connection` (RFC 9113 §8.1, §8.2.2).
+ * Receives an event over `node:http`. An answer before the end of the body also ends the rest of the request: on
+ * HTTP/1.1 the connection (RFC 9112 §9.3), on HTTP/2 only the stream, which has no field `Connection` (RFC 9113 §8.1,
+ * §8.2.2).
  *
- * @param parsed what a body parser left, if one did
- * @param stream where the body is, if not on the request itself; null for none
+ * @param parsed the result of a body parser, if one ran
+ * @param stream the body, if it is not the request itself; null without a body
  */
 export async function receiveNode(
   receiver: Receiver,
@@ -44,8 +45,11 @@ export async function receiveNode(
 }
 
 /**
- * @param host what @hono/node-server hands on beside a request: with its `incoming`, a stream of HTTP/2 is closed after an answer
- * @param parse what has read the body already, where something has
+ * Receives an event from a WHATWG `Request`.
+ *
+ * @param host the value that @hono/node-server passes besides a request: its `incoming` is needed to close an HTTP/2
+ * stream after an answer
+ * @param parse returns the body if other code has already read it
  */
 export async function receiveFetch(
   receiver: Receiver,
@@ -73,19 +77,19 @@ async function receive(receiver: Receiver, event: Omit<ReceivedRequest, 'body'>,
   }
 }
 
-/** The text that a parser made something else of; undefined where it left nothing. */
+/** Restores the text from a parser's result; undefined if it is empty. */
 function asText(parsed: unknown): string | undefined {
   if (typeof parsed === 'string') return parsed
   if (parsed instanceof Uint8Array) return Buffer.from(parsed).toString()
   if (typeof parsed !== 'object' || parsed === null || Object.keys(parsed).length === 0) return undefined
   const form = new URLSearchParams()
-  // A form has texts, once or more; what else a parser makes of a body is none, and none of ours.
+  // A form has texts, once or repeated. Other values of a parser are ignored.
   for (const [name, value] of Object.entries(parsed))
     for (const one of Array.isArray(value) ? value : [value]) if (typeof one === 'string') form.append(name, one)
   return form.toString()
 }
 
-/** Reads a stream of Node, and nothing more of it once that is decided. Does NOT destroy it: the answer is on the same connection. */
+/** Reads a Node stream until the body is decided. Does NOT destroy it: the answer uses the same connection. */
 function read(stream: Readable): Promise<Body> {
   if (stream.readableEnded) return Promise.resolve('')
   if (stream.destroyed) return Promise.resolve(BROKEN_OFF)
@@ -103,12 +107,12 @@ function read(stream: Readable): Promise<Body> {
       resolve(body)
     }
     stream.on('data', onData).on('end', onEnd).on('close', onBroken).on('aborted', onBroken)
-    // This one stays: an error may follow the answer, and an error without a listener ends the process.
+    // This listener stays: an error may follow the answer, and without a listener it would end the process.
     stream.on('error', onBroken).resume()
   })
 }
 
-/** Reads the body of a `Request`. What the answer does not wait for is left there, for the host to end. */
+/** Reads the body of a `Request`. The host ends a rest that was not read. */
 async function readWeb(body: ReadableStream<Uint8Array> | null): Promise<Body> {
   if (body === null) return ''
   const pieces = new Pieces()
@@ -133,12 +137,12 @@ async function readWeb(body: ReadableStream<Uint8Array> | null): Promise<Body> {
   }
 }
 
-/** What was read of a body, up to {@link MAX_EVENT_LENGTH}. */
+/** Collects the body, up to {@link MAX_EVENT_LENGTH} bytes. */
 class Pieces {
   readonly #chunks: Buffer[] = []
   #bytes = 0
 
-  /** @returns false once there are too many bytes */
+  /** @returns false once the limit is exceeded */
   add(chunk: Uint8Array | string): boolean {
     const piece = Buffer.from(chunk as Uint8Array)
     this.#bytes += piece.byteLength

@@ -1,14 +1,14 @@
-/** How a refusal is handed to a framework, and how it is answered where there is none. */
+/** Passes refusals to frameworks, and answers them where there is no framework. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type HeaderFields, ResourceServerError } from '../../src/index.js'
 import { oauthContent, type Render } from './error-body.js'
 import { addHeaders, forgetContent, headersOf, mergeHeaders, setAll } from './headers.js'
 
 /**
- * Puts a refusal's header fields on the response *and* leaves them, merged, on the error: Koa's default handler drops
- * the first, a custom handler in Express or Fastify loses the second.
+ * Sets a refusal's header fields on the response *and* stores them, merged, on the error: Koa's default handler drops
+ * the former, a custom handler in Express or Fastify loses the latter.
  *
- * @returns what to throw, or to pass on: {@link passable}
+ * @returns the error to throw or to pass on: {@link passable}
  */
 export function surface(
   error: unknown,
@@ -17,15 +17,16 @@ export function surface(
 ): object {
   if (!(error instanceof ResourceServerError)) return passable(error)
   const merged = mergeHeaders(error.headers, existing)
-  // An outage is one error for all who wait: only what belongs to this request alone is written to it.
+  // All waiting requests share one outage error, so only errors with a challenge get this request's fields.
   if ('WWW-Authenticate' in merged) error.headers = merged
   setAll(merged, set)
   return error
 }
 
 /**
- * What every framework takes for a failure. To a callback undefined is none, and the request goes on; 'route' tells Express
- * to pass over the rest; Koa answers nothing at all. A resource server throws no such thing; what wraps one might.
+ * Turns any thrown value into one that every framework treats as a failure. Callbacks take undefined for success,
+ * 'route' makes Express skip the remaining handlers, and Koa sends no answer. A resource server throws only errors, but
+ * a wrapper might not.
  */
 export function passable(error: unknown): object {
   return typeof error === 'object' && error !== null
@@ -34,9 +35,9 @@ export function passable(error: unknown): object {
 }
 
 /**
- * The status of a failure, where what was thrown is no error: never one of success.
+ * The status for a thrown value that is not an Error: always 400 to 599.
  *
- * @param begun what the response has by then
+ * @param begun the response's current status
  */
 export function failureStatus(thrown: unknown, begun: number): number {
   const { status, statusCode = status } = (thrown ?? {}) as { readonly status?: unknown; readonly statusCode?: unknown }
@@ -47,7 +48,7 @@ function isFailure(status: unknown): status is number {
   return Number.isInteger(status) && (status as number) >= 400 && (status as number) <= 599
 }
 
-/** The body of an answer, empty where it has none, and the fields about it. */
+/** The body of an answer, which may be empty, and the fields about it. */
 export function contentOf(
   error: ResourceServerError,
   render: Render = oauthContent
@@ -57,7 +58,7 @@ export function contentOf(
   return { body, fields: type === undefined ? fields : { ...fields, 'Content-Type': type } }
 }
 
-/** Answers with an error, in place of whatever a handler had begun to say. */
+/** Answers with an error and replaces the content fields that a handler had set. */
 export function answerWith(
   error: ResourceServerError,
   { method }: Pick<IncomingMessage, 'method'>,

@@ -1,22 +1,22 @@
-/** Ends connections and HTTP/2 streams whose request body nobody reads. */
+/** Ends connections and HTTP/2 streams whose request body is not read. */
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
 
 /**
- * True for a body that is still on its way, all of which would have to be read before the next request of HTTP/1.1. `complete`
- * alone does not tell: before anything is read, a request without a body is not complete either.
+ * True if the rest of a request body is still arriving. HTTP/1.1 would have to read it before the next request.
+ * `complete` alone is not enough: before any read, it is false for a request without a body too.
  */
 export function hasMore({
   complete,
   headers,
   httpVersionMajor
 }: Pick<IncomingMessage, 'complete' | 'headers' | 'httpVersionMajor'>): boolean {
-  // A stream of HTTP/2 ends alone, and its connection is for others too (RFC 9113 §8.2.2).
+  // An HTTP/2 stream ends on its own; its connection serves other streams too (RFC 9113 §8.2.2).
   if (complete || httpVersionMajor > 1) return false
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0
 }
 
-/** What is used of a stream of HTTP/2. */
+/** The used part of an HTTP/2 stream. */
 export interface Http2Stream extends Duplex {
   readonly headersSent: boolean
   respond(headers: OutgoingHttpHeaders): void
@@ -29,8 +29,8 @@ export const NO_ERROR = 0
 export const INTERNAL_ERROR = 2
 
 /**
- * Ends a response that has begun and will not be finished, so that the client does not wait for the rest, nor takes what is
- * there for whole. Leaves one alone whose end was written.
+ * Ends a response that has begun and cannot be finished, so that the client neither waits for the rest nor takes the
+ * beginning for complete. Does nothing if the response's end was already written.
  */
 export function cutOff(response: ServerResponse & { readonly stream?: Http2Stream }): void {
   if (response.writableEnded) return
@@ -39,8 +39,8 @@ export function cutOff(response: ServerResponse & { readonly stream?: Http2Strea
 }
 
 /**
- * Closes a stream of HTTP/2 once its answer is sent, where its request has not ended by then: a client would keep it open for
- * as long as it likes (RFC 9113 §8.1). Node.js does so only for a body that nothing began to read. Does nothing on HTTP/1.1.
+ * Closes an HTTP/2 stream once its response is sent, if its request has not ended: otherwise a client could keep it
+ * open (RFC 9113 §8.1). Node.js closes it only if nothing has begun to read the body. Does nothing on HTTP/1.1.
  */
 export function closeWhenAnswered(request: IncomingMessage | undefined): void {
   const { stream } = (request ?? {}) as { readonly stream?: Http2Stream | null }
@@ -48,7 +48,7 @@ export function closeWhenAnswered(request: IncomingMessage | undefined): void {
   const close = (): void => {
     if (stream.closed) return
     stream.close(NO_ERROR)
-    // What has come and is not read would keep Node.js from forgetting the stream.
+    // Unread data would keep Node.js from releasing the stream.
     request.resume()
   }
   if (stream.writableFinished) setImmediate(close)

@@ -1,6 +1,6 @@
 /**
- * How `doctor` asks an authorization server: by the exchange of the resource server, within the same bounds of time and
- * bytes. It remembers what was asked, and whether anything was reached.
+ * Sends the requests of `doctor` to an authorization server, with the resource server's own HTTP code and its limits of
+ * time and bytes. Records the requested URLs, and whether any server answered.
  */
 import { ResourceServerError, Unavailable } from '../errors/errors.js'
 import { type Answer, createHttp, type Exchange, type Http } from '../http/exchange.js'
@@ -9,11 +9,11 @@ import { causeOf, certificateRemedy } from './causes.js'
 
 export interface Asking {
   readonly http: Http
-  /** The URLs that were asked for, in this order, each once. */
+  /** The requested URLs in order, without duplicates. */
   readonly asked: ReadonlySet<string>
-  /** What is known of a failed exchange, beyond its problem: one line each. */
+  /** Details of a failed exchange, besides its problem: one line each. */
   details(url: string): readonly string[]
-  /** True once some server has answered, be it wrong or late. */
+  /** True once a server has answered, even with an error or too late. */
   reached(): boolean
   close(): Promise<void>
 }
@@ -43,14 +43,14 @@ export function createAsking(settings: HttpSettings): Asking {
   }
 }
 
-/** A cause in words, and a cure where there is one. */
+/** Describes a cause, and its correction if one is known. */
 function detailsOf(cause: unknown): readonly string[] {
   const words = causeOf(cause)
   const isTold = cause === undefined || (cause as Error).name === 'TimeoutError' || words === undefined
   return isTold ? [] : [words, certificateRemedy(cause)].filter((line) => line !== undefined)
 }
 
-/** What went wrong, for the operator; any error that is not of this package is thrown on. */
+/** The problem, for the operator. Rethrows errors that are not from this package. */
 export function problemOf(error: unknown): string {
   if (error instanceof Unavailable) return error.problem
   if (error instanceof ResourceServerError) return error.hint

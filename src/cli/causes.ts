@@ -1,12 +1,12 @@
 /**
- * Why a server was not reached, from the causes of an error. They are nested: `fetch` wraps the error of the socket, and
- * Node puts one error for each address into an `AggregateError`.
+ * Finds why a server was not reached, from the causes of an error. They are nested: `fetch` wraps the socket's error,
+ * and Node collects one error per address in an `AggregateError`.
  */
 
-/** Maximum errors whose causes are looked at, and of one sum. */
+/** Maximum errors that are searched for causes, and maximum errors of one AggregateError. */
 const MAX_ERRORS = 32
 
-/** An error, its causes, and the errors that these sum up: outermost first. */
+/** An error, its causes, and the members of AggregateErrors, outermost first. */
 function errorsOf(error: unknown): readonly Error[] {
   const found = new Set<unknown>([error])
   for (const one of found) {
@@ -22,14 +22,14 @@ function codeOf(error: Error): string {
   return typeof code === 'string' ? code : ''
 }
 
-/** The innermost cause in words, such as `connect ECONNREFUSED 127.0.0.1:9`; undefined if there is none. */
+/** The innermost cause as text, such as `connect ECONNREFUSED 127.0.0.1:9`; undefined if there is none. */
 export function causeOf(error: unknown): string | undefined {
   const inner = errorsOf(error).toReversed()
   const known = inner.find((one) => codeOf(one) !== '') ?? inner[0]
   return known && (known.message || codeOf(known))
 }
 
-/** What to do about a certificate that was not accepted, by the code that OpenSSL or Node gives. */
+/** Advice for a rejected certificate, by the error code of OpenSSL or Node. */
 const CERTIFICATES: readonly (readonly [code: RegExp, cure: string])[] = [
   [
     /^(?:UNABLE_TO_GET_ISSUER_CERT(?:_LOCALLY)?|UNABLE_TO_VERIFY_LEAF_SIGNATURE|SELF_SIGNED_CERT_IN_CHAIN|DEPTH_ZERO_SELF_SIGNED_CERT)$/,
@@ -46,7 +46,7 @@ const CERTIFICATES: readonly (readonly [code: RegExp, cure: string])[] = [
   [/^(?:CERT_|UNABLE_TO_|INVALID_CA|PATH_LENGTH_EXCEEDED|ERR_TLS_CERT_)/, 'look at the certificates that it sends.']
 ]
 
-/** What to do, if TLS failed because of the server's certificate; else undefined. */
+/** Advice if TLS failed because of the server's certificate; undefined otherwise. */
 export function certificateRemedy(error: unknown): string | undefined {
   for (const code of errorsOf(error).map(codeOf)) {
     const cure = CERTIFICATES.find(([pattern]) => pattern.test(code))?.[1]

@@ -1,9 +1,10 @@
 /**
- * `doctor`: what an authorization server publishes, as a resource server needs it, and whether an API in front of it says
- * what it must. It asks for public documents, and once for a protected route and for introspection without credentials;
- * it changes nothing, and sends no secret but the token of `--jwks-token-file` to `--jwks-uri`.
+ * `doctor` checks whether a resource server can use the documents that an authorization server publishes, and whether
+ * an API publishes what it must. It requests public documents, and once each a protected route and introspection
+ * without credentials. It changes nothing. The only secret it sends is the token of `--jwks-token-file`, to
+ * `--jwks-uri` only.
  *
- * The authorization server is asked and read by the resource server's own code, so that both come to the same verdict.
+ * It fetches and parses with the resource server's own code, so that both reach the same verdict.
  */
 
 import { parseObject } from '../base/json.js'
@@ -24,27 +25,27 @@ import { type Finding, harmless, inLine, json, painter, type Terminal, waiting, 
 
 export interface DoctorOptions {
   readonly issuer: string
-  /** An API: its metadata, and the challenge of its address. */
+  /** URL of an API: its metadata and its challenge are checked. */
   readonly resource?: string | undefined
-  /** As the options of an issuer. */
+  /** Same as in the options of an issuer. */
   readonly metadataUrl?: string | undefined
   readonly jwksUri?: string | undefined
-  /** A file with the bearer token that `jwksUri` wants. */
+  /** Path of a file with the bearer token that `jwksUri` requires. */
   readonly jwksTokenFile?: string | undefined
   readonly json: boolean
 }
 
-/** Milliseconds for an answer of the API, and bytes of it. */
+/** Milliseconds to wait for the API's answer, and maximum bytes of its body. */
 const PATIENCE = 5000
 const MAX_BYTES = 256 * 1024
-/** Seconds by which clocks may differ without a word. */
+/** Seconds by which clocks may differ without a warning. */
 const SKEW = 5
 const MIN_FRESH = 60
 const MAX_FRESH = 86_400
 
 type Document = Readonly<Record<string, unknown>>
 
-/** @returns the exit code: 0 all is well, 1 something is wrong, 2 no authorization server was reached */
+/** @returns the exit code: 0 no problem, 1 a problem, 2 no authorization server was reached */
 export async function doctor(options: DoctorOptions, terminal: Terminal): Promise<0 | 1 | 2> {
   const { issuer, resource, json: asJson } = options
   const findings: Finding[] = []
@@ -76,7 +77,7 @@ type Add = (verdict: Finding['verdict'], name: string, detail?: string) => void
 
 const ANY_RESOURCE = 'https://api.example.com'
 
-/** What the configuration to paste says of the issuer. */
+/** The issuer's entry in the suggested configuration. */
 function issuerEntry({ issuer, metadataUrl, jwksUri, jwksTokenFile }: DoctorOptions): IssuerOptions {
   return {
     issuer,
@@ -86,7 +87,10 @@ function issuerEntry({ issuer, metadataUrl, jwksUri, jwksTokenFile }: DoctorOpti
   }
 }
 
-/** The settings of a resource server with these options; undefined if it does not start with them, which is told. */
+/**
+ * The settings of a resource server with these options. Returns undefined and adds a finding if it would not start with
+ * them.
+ */
 function readOptions(options: DoctorOptions, { http }: Terminal, add: Add): Settings | undefined {
   try {
     const issuers = [issuerEntry(options)]
@@ -100,18 +104,18 @@ function readOptions(options: DoctorOptions, { http }: Terminal, add: Add): Sett
   }
 }
 
-/** How it stands with an issuer. */
+/** Result of checking an issuer. */
 interface Examined {
-  /** True if a resource server can verify its tokens. */
+  /** True if a resource server can verify the issuer's tokens. */
   readonly usable: boolean
   readonly reached: boolean
   readonly metadata: AuthorizationServerMetadata | undefined
 }
 
-/** What the checks of one issuer have in common. */
+/** Values shared by the checks of one issuer. */
 interface Examination {
   readonly settings: IssuerSettings
-  /** Seconds that `jwksAuth` may take. */
+  /** Maximum seconds for `jwksAuth`. */
   readonly callbackTimeout: number
   readonly asking: Asking
   readonly terminal: Terminal
@@ -178,7 +182,7 @@ function adviceFor(heard: readonly Parameters<Heard>[], { metadataUrl }: IssuerS
     : 'Set `issuer` to exactly what the metadata names, or give `jwksUri` (--jwks-uri).'
 }
 
-/** @param found the place that has the document, if one has */
+/** @param found the URL that serves the document, if one does */
 function tellPlaces(
   heard: readonly Parameters<Heard>[],
   found: string | undefined,
@@ -222,7 +226,10 @@ function checkClock(date: string, now: number, add: Add): void {
     )
 }
 
-/** As the resource server takes it; undefined where it would not, which is told. */
+/**
+ * The endpoint that the resource server would use. Returns undefined and adds a finding if it would refuse the
+ * endpoint.
+ */
 function endpointOf(
   metadata: AuthorizationServerMetadata,
   name: 'jwks_uri' | 'introspection_endpoint',
@@ -236,7 +243,7 @@ function endpointOf(
   }
 }
 
-/** @returns true if there is a key that a token can be verified with */
+/** @returns true if the set has a key that can verify tokens */
 async function checkKeys(
   metadata: AuthorizationServerMetadata | undefined,
   examination: Examination
@@ -265,7 +272,7 @@ async function checkKeys(
 }
 
 function tellKeys(keys: KeySet, { body }: Answer, uri: string, add: Add): boolean {
-  // A member that is not an object is skipped, as any other key that cannot be used.
+  // A member that is not an object is skipped, like any other unusable key.
   const published = (JSON.parse(body) as { readonly keys: readonly unknown[] }).keys.map(
     (key) => Object(key) as Document
   )
@@ -370,9 +377,9 @@ async function checkResource(resource: string, issuer: string, terminal: Termina
     )
 }
 
-/** What the API itself answered. */
+/** The answer of the API itself. */
 interface Fetched {
-  /** 0 for no answer. */
+  /** 0 without an answer. */
   readonly status: number
   readonly headers: Headers
   readonly document: Document | undefined
@@ -401,7 +408,7 @@ async function fetchDocument({ fetch }: Terminal, url: string): Promise<Fetched>
   }
 }
 
-/** A longer body is cut, and is not JSON then. */
+/** Reads at most the limit. A longer body is truncated and therefore not JSON. */
 async function readSome({ body }: Response): Promise<string> {
   const chunks: Uint8Array[] = []
   let bytes = 0
@@ -413,7 +420,7 @@ async function readSome({ body }: Response): Promise<string> {
   return Buffer.concat(chunks).toString()
 }
 
-/** Of a list, what is text: the rest may be nested so deep, or be so odd, that it cannot be written. */
+/** The texts in a list. Other members may be too deeply nested to print. */
 function textsOf(value: unknown): readonly string[] | undefined {
   return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : undefined
 }

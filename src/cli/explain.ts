@@ -1,7 +1,7 @@
 /**
- * `explain`: what a resource server with these settings makes of a token, check by check; what was expected and what
- * came; which option would admit it, and whether that is wise; and the answer that the API would give. The server that
- * decides is a real one.
+ * `explain` shows how a resource server with these settings judges a token, check by check: the expected and the
+ * received value, the option that would admit the token and whether to use it, and the API's response. A real resource
+ * server decides.
  */
 
 import { parseObject } from '../base/json.js'
@@ -16,25 +16,25 @@ import { harmless, inLine, json, painter, type Terminal, waiting, writeFinding }
 
 export interface ExplainOptions {
   readonly token: string
-  /** Default: the token's `aud`, if it is one. */
+  /** Default: the token's `aud`, if it is a single resource identifier. */
   readonly resource?: string | undefined
   /** Default: the token's `iss`. */
   readonly issuer?: string | undefined
   readonly audience?: string | undefined
   readonly tokenProfile?: 'rfc9068' | 'legacy' | undefined
-  /** What the route asks for, space-delimited. */
+  /** Scopes that the route requires, space-delimited. */
   readonly scope?: string | undefined
-  /** A file with the key set: no server is asked for anything. */
+  /** Path of a file with the key set. With it, no server is contacted. */
   readonly jwks?: string | undefined
-  /** As the options of an issuer. */
+  /** Same as in the options of an issuer. */
   readonly metadataUrl?: string | undefined
   readonly jwksUri?: string | undefined
-  /** A file with the bearer token that `jwksUri` wants. */
+  /** Path of a file with the bearer token that `jwksUri` requires. */
   readonly jwksTokenFile?: string | undefined
   readonly json: boolean
 }
 
-/** @returns the exit code: 0 it is let in, 1 it is refused, 2 nobody can know */
+/** @returns the exit code: 0 accepted, 1 refused, 2 undecided */
 export async function explain(options: ExplainOptions, terminal: Terminal): Promise<0 | 1 | 2> {
   const { token } = options
   const [header, payload] = token.split('.').map(decode)
@@ -84,7 +84,7 @@ interface Report {
   readonly received: unknown
   readonly hint: string | null
   readonly documentation: string | null
-  /** Why the authorization server was not reached. */
+  /** The reason that the authorization server was not reached. */
   readonly cause: string | null
   readonly remedy: string | null
   readonly checks: ReturnType<typeof explainChecks>
@@ -118,13 +118,13 @@ async function describe(options: ExplainOptions, error: ResourceServerError | un
 interface Subject {
   readonly issuer: string
   readonly resource: string
-  /** Five parts: a JWE (RFC 7516 §7.1). */
+  /** True for five segments: a JWE (RFC 7516 §7.1). */
   readonly encrypted: boolean
   readonly header: object | undefined
   readonly payload: object | undefined
-  /** Options that were not given, and taken from the token. */
+  /** Options that were missing and therefore taken from the token. */
   readonly assumed: readonly string[]
-  /** Keys of the file that are not used, and why. */
+  /** Unusable keys of the file, each with the reason. */
   readonly unusedKeys: readonly string[]
 }
 
@@ -192,8 +192,8 @@ function issuerOptions(issuer: string, options: ExplainOptions, jwks: object | u
 }
 
 /**
- * The keys of a file, as if they had been fetched: those that cannot be used are left out, and told unless they are for
- * another use. What was written is not repeated: where the name of the file was forgotten, it is a token.
+ * Reads the keys of a file like a fetched set. Unusable keys are left out and reported, except keys for another use.
+ * Messages do not repeat the path: if the file name was forgotten, the argument is a token.
  */
 async function readKeys(
   path: string,
@@ -232,7 +232,10 @@ function audienceOf(payload: Record<string, unknown> | undefined): string | unde
   return isResourceIdentifier(only) ? only : undefined
 }
 
-/** Stands for an `iss` that no issuer can be: the token is then refused, with the way to accept it in the hint. */
+/**
+ * Stands for an `iss` that cannot be configured as `issuer`. The token is then refused, and the hint says how to accept
+ * it.
+ */
 const NO_ISSUER = 'https://issuer.invalid'
 
 function issuerOf(payload: Record<string, unknown> | undefined): string | undefined {

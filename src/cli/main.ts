@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `npx oauth-resource-server doctor | explain`: the command. What it does is in the files beside; here it is read. */
+/** `npx oauth-resource-server doctor | explain`: parses the command line. `doctor.ts` and `explain.ts` do the work. */
 import { readFile } from 'node:fs/promises'
 import process from 'node:process'
 import { text } from 'node:stream/consumers'
@@ -82,7 +82,7 @@ async function run(args: string[], terminal: Terminal): Promise<number> {
       throw new TypeError('--jwks and --jwks-uri: give the keys or the place to fetch them, not both.')
     if (tokenProfile !== undefined && tokenProfile !== 'rfc9068' && tokenProfile !== 'legacy')
       throw new TypeError('--token-profile: rfc9068 or legacy.')
-    // Where nobody put quotes around `Bearer …`, it is two. What was written is not repeated: it is a token.
+    // `Bearer …` without quotes arrives as two arguments. Messages do not repeat the input, because it is a token.
     const isPiped = argument === undefined || (argument === '-' && more.length === 0)
     const given = isPiped ? await terminal.input() : [argument, ...more].join(' ')
     const token = given
@@ -123,7 +123,7 @@ const terminal: Terminal = {
 try {
   process.exitCode = await run(process.argv.slice(2), terminal)
 } catch (error) {
-  // What was asked wrongly; anything else is a fault of ours, and says where.
+  // A TypeError is a usage error. Any other error is a defect of this package and is printed with its stack.
   const { code, message, stack } = error as NodeJS.ErrnoException
   const usage = code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION' ? 'There is no such option.' : message
   process.stderr.write(harmless(`${error instanceof TypeError ? usage : String(stack)}\nTry --help.\n`))

@@ -1,8 +1,11 @@
-/** Which option would admit a token that was refused, and whether that is wise. No option is named that is given already. */
+/**
+ * Names the option that would admit a refused token, and says whether to use it. Options that are already set are not
+ * suggested.
+ */
 import type { ResourceServerError } from '../index.js'
 import { certificateRemedy } from './causes.js'
 
-/** What `explain` was given. */
+/** The options that `explain` got. */
 export interface Given {
   readonly token: string
   readonly resource?: string | undefined
@@ -47,7 +50,7 @@ const REMEDIES: Readonly<Record<string, Remedy>> = {
   }
 }
 
-/** null where nothing is to be said. */
+/** Null without advice. */
 export function remedyFor(given: Given, error: ResourceServerError): string | null {
   const certificate = error.status >= 500 ? certificateRemedy(error.cause) : undefined
   const remedy = REMEDIES[error.reason]
@@ -58,7 +61,7 @@ export function isEncrypted(token: string): boolean {
   return token.split('.').length === 5
 }
 
-/** `typ` of a JWT that does not say what it is, which `legacy` takes (RFC 7519 §5.1). */
+/** `typ` of a JWT that does not tell its kind; `legacy` accepts it (RFC 7519 §5.1). */
 const PLAIN_JWT = /^(?:application\/)?jwt$/i
 
 function remedyForType({ token, tokenProfile }: Given, { received }: ResourceServerError): string {

@@ -1,23 +1,23 @@
-/** What is written to a person or to a program: text of a terminal, in colour where somebody looks at it, or JSON. */
+/** Writes output for people or programs: text, with colour on an interactive terminal, or JSON. */
 import { styleText } from 'node:util'
 import type { HttpOptions } from '../http/settings.js'
 
-/** A terminal, or what stands for one. */
+/** A terminal, or a replacement in tests. */
 export interface Terminal {
   readonly isTTY: boolean
-  /** As in the environment; https://no-color.org. */
+  /** True if the environment asks for no colour; https://no-color.org. */
   readonly noColor: boolean
-  /** Of the process. */
+  /** Writes to standard output. */
   readonly out: (text: string) => void
   readonly err: (text: string) => void
-  /** All of standard input. */
+  /** Reads all of standard input. */
   readonly input: () => Promise<string>
   readonly readFile: (path: string) => Promise<string>
-  /** For what an API itself answers. */
+  /** Used for requests to the API itself. */
   readonly fetch: typeof fetch
-  /** How authorization servers are reached. Default: as a resource server reaches them. */
+  /** HTTP options for authorization servers. Default: those of a resource server. */
   readonly http?: HttpOptions | undefined
-  /** Seconds since the epoch. */
+  /** The current time, in seconds since the epoch. */
   readonly now: () => number
 }
 
@@ -26,7 +26,7 @@ type Verdict = 'passed' | 'failed' | 'warning' | 'not reached' | 'note'
 export interface Finding {
   readonly verdict: Verdict
   readonly name: string
-  /** What was found, and what to do about it. */
+  /** Details of the finding, and what to do about it. */
   readonly detail?: string | undefined
 }
 
@@ -47,31 +47,34 @@ export function painter({ isTTY, noColor }: Terminal): (style: Style, text: stri
 export function writeFinding(terminal: Terminal, { verdict, name, detail }: Finding): void {
   const [mark, style] = MARKS[verdict]
   terminal.out(`${painter(terminal)(style, mark)} ${name}\n`)
-  // A line of a log that begins so is an instruction to those who run jobs (GitHub).
+  // CI runners (GitHub) interpret a log line with this prefix as a command.
   const told = (line: string): string => line.replace(/^::/, '�')
   if (detail !== undefined) for (const line of detail.split('\n')) terminal.out(`    ${told(line.trimStart())}\n`)
 }
 
-/** What a terminal obeys; and `##[…]`, `##vso[…]`, which those who run jobs obey anywhere in a line (GitHub, Azure). */
+/**
+ * Matches terminal control characters, and `##[…]` and `##vso[…]`, which CI runners interpret anywhere in a line
+ * (GitHub, Azure).
+ */
 const OBEYED = /(?!\n)[\p{Cc}\p{Bidi_Control}]|#(?=#\w*\[)/gu
 
-/** Whatever came from elsewhere, without what a terminal or a log would obey. */
+/** Removes everything that a terminal or CI log would interpret from untrusted text. */
 export function harmless(text: string): string {
   return text.replace(OBEYED, '�')
 }
 
-/** The same, of one line: what came from elsewhere does not begin another, which would look like one of ours. */
+/** Like {@link harmless}, for one line: untrusted text cannot start a new line that looks like our output. */
 export function inLine(text: string): string {
   return harmless(text).replaceAll('\n', '�')
 }
 
-/** For programs, and harmless all the same where it is shown: JSON may write any character by its number. */
+/** JSON for programs, also harmless in a terminal: control characters are written as Unicode escapes. */
 export function json(value: unknown): string {
   const byNumber = (character: string): string => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
   return `${JSON.stringify(value, null, 2).replace(OBEYED, byNumber)}\n`
 }
 
-/** Shown while something is waited for, where somebody looks at it. */
+/** Shows a message during the work, on an interactive terminal only. */
 export async function waiting<T>(terminal: Terminal, what: string, work: Promise<T>): Promise<T> {
   if (!terminal.isTTY) return work
   terminal.err(`${inLine(what)} …`)

@@ -1,8 +1,9 @@
 /**
- * The client's certificate (RFC 8705 §3, RFC 9440): from the TLS connection, or from a field that a trusted proxy wrote;
- * and whether it is the one that an access token is bound to.
+ * Reads the client's certificate (RFC 8705 §3, RFC 9440) from the TLS connection, or from a field that a trusted proxy
+ * wrote. Compares it with the certificate that an access token is bound to.
  *
- * Does NOT validate a certificate chain, a name or a date: the token says whose certificate it is (RFC 8705 §6.2).
+ * Does NOT validate the certificate chain, names or dates: the binding in the token identifies the certificate (RFC
+ * 8705 §6.2).
  */
 import { timingSafeEqual, X509Certificate } from 'node:crypto'
 import { BlockList, isIP, isIPv6 } from 'node:net'
@@ -11,16 +12,16 @@ import { sha256 } from '../jwt/key-set.js'
 import type { ResourceRequest } from '../types.js'
 
 export interface CertificateSource {
-  /** Field to read; undefined: the TLS connection. */
+  /** Field to read; undefined reads the TLS connection's certificate. */
   readonly field: string | undefined
   readonly parse: (value: string) => Uint8Array | undefined
   readonly trustedProxies: BlockList
 }
 
-/** DER of the certificate that the client of a request has shown, or undefined. */
+/** DER bytes of the client certificate of a request, or undefined. */
 export type ReadCertificate = (request: ResourceRequest) => Uint8Array | undefined
 
-/** A longer field value is no certificate: DER in base64 or percent-encoded PEM. */
+/** Maximum characters of the field's value: DER in base64, or percent-encoded PEM. */
 const MAX_FIELD_LENGTH = 32_768
 
 export function createReadCertificate(source: CertificateSource): ReadCertificate {
@@ -31,11 +32,11 @@ export function createReadCertificate(source: CertificateSource): ReadCertificat
     if (!isTrusted(request.peerAddress, trustedProxies)) return undefined
     const lines = request.fieldLines(field)
     const [value] = lines
-    // Two lines: one of them is not the proxy's.
+    // A second line was not written by the proxy.
     if (value === undefined || lines.length > 1 || value.length > MAX_FIELD_LENGTH) return undefined
     try {
       const bytes: unknown = parse(value)
-      // An async function is no parser; what it rejects with must not end the process.
+      // `parse` must be synchronous. The rejection of an async function is handled here, so it cannot end the process.
       if (isPromise(bytes)) bytes.then(undefined, () => undefined)
       return nonEmpty(bytes)
     } catch {
@@ -45,9 +46,10 @@ export function createReadCertificate(source: CertificateSource): ReadCertificat
 }
 
 /**
- * Why {@link createReadCertificate} found no certificate in this request, for the operator. Nothing of the request is in it.
+ * Tells the operator why {@link createReadCertificate} found no certificate in this request. Contains no data of the
+ * request.
  *
- * @param request  one for which it found none
+ * @param request a request in which no certificate was found
  */
 export function whyNoCertificate({ field, trustedProxies }: CertificateSource, request: ResourceRequest): string {
   if (field === undefined)
@@ -64,7 +66,7 @@ export function whyNoCertificate({ field, trustedProxies }: CertificateSource, r
   return `The field \`${field}\` arrived, but \`clientCertificate.parse\` returned nothing: choose the parser of the format that your proxy writes (docs/sender-constrained.md).`
 }
 
-/** True if this certificate is the one of `cnf["x5t#S256"]` (RFC 8705 §3.1). */
+/** True if the token's `cnf["x5t#S256"]` names this certificate (RFC 8705 §3.1). */
 export function isBoundTo(certificate: Uint8Array | undefined, thumbprint: unknown): boolean {
   if (certificate === undefined || typeof thumbprint !== 'string') return false
   const [expected, actual] = [Buffer.from(thumbprint), Buffer.from(sha256(certificate))]
@@ -77,15 +79,15 @@ function nonEmpty(bytes: unknown): Uint8Array | undefined {
 
 function isTrusted(address: string | undefined, proxies: BlockList): boolean {
   if (address === undefined) return false
-  // A server that listens on IPv6 sees IPv4 peers like this.
+  // A server that listens on IPv6 sees IPv4 peers as IPv4-mapped addresses.
   const plain = address.replace(/^::ffff:(?=\d+\.)/i, '')
   return isIP(plain) !== 0 && proxies.check(plain, isIPv6(plain) ? 'ipv6' : 'ipv4')
 }
 
 /**
- * Addresses (`10.0.0.7`, `::1`) and ranges (`10.0.0.0/8`) as a list.
+ * Parses addresses (`10.0.0.7`, `::1`) and ranges (`10.0.0.0/8`) into a list.
  *
- * @throws {RangeError} the first that is neither
+ * @throws {RangeError} the first entry that is neither
  */
 export function readAddresses(addresses: readonly string[]): BlockList {
   const list = new BlockList()
@@ -93,7 +95,7 @@ export function readAddresses(addresses: readonly string[]): BlockList {
     const [address = '', prefix, ...rest] = one.split('/')
     const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
     const bits = family === 'ipv6' ? 128 : 32
-    // Not 0: everybody is no proxy.
+    // A prefix of 0 would trust every address as a proxy.
     const inRange = prefix === undefined || (/^[1-9]\d{0,2}$/.test(prefix) && Number(prefix) <= bits)
     if (isIP(address) === 0 || !inRange || rest.length > 0) throw new RangeError(one)
     if (prefix === undefined) list.addAddress(address, family)
@@ -102,10 +104,10 @@ export function readAddresses(addresses: readonly string[]): BlockList {
   return list
 }
 
-/** `Client-Cert` is one byte sequence, `:base64:` (RFC 9440 §2.2, RFC 8941 §3.3.5): no list, no parameters. */
+/** `Client-Cert` is one byte sequence, `:base64:`, without list or parameters (RFC 9440 §2.2, RFC 8941 §3.3.5). */
 const BYTE_SEQUENCE = /^:((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?):$/
 
-/** RFC 9440 §2.2: the value of a `Client-Cert` field. */
+/** Parses the value of a `Client-Cert` field (RFC 9440 §2.2). */
 export function clientCert(value: string): Uint8Array | undefined {
   const base64 = BYTE_SEQUENCE.exec(value.trim())?.[1]
   return base64 === undefined ? undefined : toDer(Buffer.from(base64, 'base64'))
@@ -120,10 +122,10 @@ export function urlEncodedPem(value: string): Uint8Array | undefined {
 }
 
 /**
- * For `clientCertificate.parse`: a chain of PEM certificates, percent-encoded, the client's own first, as TLS sends them
- * (RFC 8446 §4.4.2). AWS ALB in passthrough mode: `X-Amzn-Mtls-Clientcert`.
+ * For `clientCertificate.parse`: a chain of PEM certificates, percent-encoded, the client's own first, as TLS sends
+ * them (RFC 8446 §4.4.2). AWS ALB in passthrough mode: `X-Amzn-Mtls-Clientcert`.
  *
- * Does NOT look into the certificates after the first.
+ * Does NOT decode the certificates after the first.
  */
 export function urlEncodedPemChain(value: string): Uint8Array | undefined {
   const [first, ...rest] = decodeURIComponent(value).split(/(?<=-----END CERTIFICATE-----)(?=\s*\S)/)
@@ -131,8 +133,9 @@ export function urlEncodedPemChain(value: string): Uint8Array | undefined {
 }
 
 /**
- * For `clientCertificate.parse`: one PEM certificate whose line breaks became blanks or tabs, or that is percent-encoded.
- * Apache: `RequestHeader set X-Client-Cert "%{SSL_CLIENT_CERT}s"`. Azure Application Gateway: `{var_client_certificate}`.
+ * For `clientCertificate.parse`: one PEM certificate with its line breaks replaced by spaces or tabs, or
+ * percent-encoded. Apache: `RequestHeader set X-Client-Cert "%{SSL_CLIENT_CERT}s"`. Azure Application Gateway:
+ * `{var_client_certificate}`.
  */
 export function plainPem(value: string): Uint8Array | undefined {
   return value.includes('%') ? urlEncodedPem(value) : readPem(value)
@@ -147,7 +150,7 @@ export function base64Der(value: string): Uint8Array | undefined {
  * For `clientCertificate.parse`: DER certificates in base64, separated by commas, the client's own first. Traefik's
  * `passTLSClientCert` with `pem: true`; older versions percent-encode each.
  *
- * Does NOT look into the certificates after the first.
+ * Does NOT decode the certificates after the first.
  */
 export function base64DerChain(value: string): Uint8Array | undefined {
   const all = value.split(',').map((one) => (one.includes('%') ? decodeURIComponent(one) : one).trim())
@@ -157,9 +160,9 @@ export function base64DerChain(value: string): Uint8Array | undefined {
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
 
 /**
- * For `clientCertificate.parse`: Envoy's `x-forwarded-client-cert` with one element: its `Cert` key, else the
- * first certificate of its `Chain`. Set
- * `forward_client_cert_details: SANITIZE_SET` and `set_current_client_cert_details: { cert: true }`.
+ * For `clientCertificate.parse`: Envoy's `x-forwarded-client-cert` with one element. Reads its `Cert` key, or without
+ * it the first certificate of its `Chain`. Set `forward_client_cert_details: SANITIZE_SET` and
+ * `set_current_client_cert_details: { cert: true }`.
  */
 export function forwardedClientCert(value: string): Uint8Array | undefined {
   const pairs = readElement(value)
@@ -174,9 +177,9 @@ export function forwardedClientCert(value: string): Uint8Array | undefined {
 const PAIR = /\s*([A-Za-z]+)=(?:"((?:[^"\\]|\\.)*)"|([^",;\s]*))\s*(?:;|$)/y
 
 /**
- * The pairs of one element, or undefined for anything else: several elements are several proxies, or a client that wrote
- * the first, and nobody said which to believe. Whatever is not understood makes the whole value useless, because a client
- * could leave a quote open to hide what the proxy writes behind.
+ * Reads the pairs of one element. Returns undefined for anything else. Several elements come from several proxies, or
+ * from a client that wrote the first one, and no setting says which to trust. A value that is not understood completely
+ * is discarded: a client could leave a quote open to hide the text that the proxy appends.
  */
 function readElement(value: string): readonly { readonly key: string; readonly value: string }[] | undefined {
   const pairs: { key: string; value: string }[] = []
@@ -192,13 +195,13 @@ function readElement(value: string): readonly { readonly key: string; readonly v
 
 const PEM = /^\s*-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*$/
 
-/** Exactly one certificate: of two, a proxy and this server could take different ones for the client's. */
+/** Requires exactly one certificate: with two, the proxy and this server could pick different ones. */
 function readPem(text: string): Uint8Array | undefined {
   const base64 = PEM.exec(text)?.[1]
   return base64 === undefined ? undefined : toDer(Buffer.from(base64, 'base64'))
 }
 
-/** Bytes that are a certificate and nothing besides. */
+/** Returns the bytes if they are exactly one certificate, without trailing data. */
 function toDer(bytes: Buffer): Uint8Array | undefined {
   const { raw } = new X509Certificate(bytes)
   return raw.equals(bytes) ? bytes : undefined

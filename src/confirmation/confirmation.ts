@@ -1,10 +1,10 @@
 /**
- * Confirms that a token came from whom it was issued to: `cnf` (RFC 7800 §3.1) × the scheme × what was presented. The
- * only place that makes an {@link Access}.
+ * Confirms that the client that sent a token is the one it was issued to, from `cnf` (RFC 7800 §3.1), the scheme, and
+ * the presented proof or certificate. Only this file creates an {@link Access}.
  *
- * The token's own word decides, whatever a route asks for: a token with `jkt` needs a DPoP proof (RFC 9449 §7), one with
- * `x5t#S256` its client certificate (RFC 8705 §3), one with both needs both, and one bound in a way that nobody here can
- * confirm is of no use.
+ * The token's binding decides, whatever a route requires. A token with `jkt` needs a DPoP proof (RFC 9449 §7), one with
+ * `x5t#S256` its client certificate (RFC 8705 §3), and one with both needs both. A token with only unknown bindings is
+ * refused.
  */
 
 import type { VerifiedAccessToken } from '../access-token/verified-access-token.js'
@@ -26,21 +26,21 @@ import type { VerifyProof } from './dpop.js'
 
 export interface ConfirmationSettings {
   readonly readCertificate: ReadCertificate
-  /** Where the certificate is read from. */
+  /** Source of the certificate. */
   readonly certificate: CertificateSource
   readonly verifyProof: VerifyProof
-  /** Fires when the token ends or is revoked. */
+  /** Returns the signal that fires when the token ends or is revoked. */
   readonly signalOf: (accessToken: VerifiedAccessToken) => AbortSignal
-  /** `cnf` must have a member of this kind. */
+  /** The kind of binding that every token's `cnf` must have. */
   readonly require: 'certificate' | 'dpop' | 'any' | undefined
 }
 
-/** Confirms the sender and returns what a handler may rely on. */
+/** Confirms the sender and returns the access for handlers. */
 export interface Confirm {
   (accessToken: VerifiedAccessToken, credentials: Credentials, request: ResourceRequest): Awaitable<Access>
-  /** The same sender, confirmed already, with facts about the same token that were asked for anew. */
+  /** Creates an access with fresh facts about the same token. The sender is not confirmed again. */
   renew(access: Access, accessToken: VerifiedAccessToken): Access
-  /** True for what this very function returned. */
+  /** True for an access that this instance created. */
   made(value: unknown): value is Access
 }
 
@@ -58,7 +58,7 @@ const BY_BOTH: readonly Key[] = Object.freeze(['dpop', 'certificate'])
 
 export function createConfirm(settings: ConfirmationSettings): Confirm {
   const { readCertificate, certificate: source, verifyProof, signalOf } = settings
-  /** Every access of this server holds it, and no other. */
+  /** Identity mark in every access of this server: it tells them from another server's. */
   const owner: Owner = { signalOf }
   const byCertificate: HeaderFields = source.field === undefined ? NO_FIELDS : Object.freeze({ Vary: source.field })
 
@@ -120,7 +120,10 @@ export function createConfirm(settings: ConfirmationSettings): Confirm {
     return shared(accessToken, 'Bearer', NO_KEYS)
   }
 
-  /** The one of all requests whose sender was confirmed in this way: a token has one way, and nothing of a request is in it. */
+  /**
+   * The access shared by all requests with this token. A token has one way of confirmation, and the access holds
+   * nothing of a request.
+   */
   const shared = (accessToken: VerifiedAccessToken, scheme: Scheme, keys: readonly Key[]): Access => {
     accessToken.access ??= createAccess(owner, accessToken, scheme, keys, NO_FIELDS)
     return accessToken.access
@@ -134,8 +137,8 @@ export function createConfirm(settings: ConfirmationSettings): Confirm {
 }
 
 /**
- * The scheme and the token must agree, both ways (RFC 9449 §7.1, §7.2). An introspection answer may say so too, in
- * `token_type` (RFC 9449 §6.2).
+ * Requires that scheme and token agree, both ways (RFC 9449 §7.1, §7.2). An introspection answer can also name the
+ * scheme, in `token_type` (RFC 9449 §6.2).
  *
  * @throws {InvalidToken}
  */
@@ -150,7 +153,10 @@ function requireScheme({ claims }: AccessToken, scheme: Scheme, jkt: unknown): v
   if (says === 'bearer') throw new InvalidToken('claim', { expected: 'token_type: DPoP', received: type })
 }
 
-/** An answer with a nonce is for one client (RFC 9449 §8.2), whose script may be of another origin. */
+/**
+ * A response with a nonce is for one client only (RFC 9449 §8.2). Its script may run on another origin, so the field is
+ * exposed.
+ */
 function withNonce(fields: HeaderFields, nonce: string, request: ResourceRequest): HeaderFields {
   const crossOrigin = request.fieldLines('origin').length > 0
   return Object.freeze({
@@ -161,17 +167,20 @@ function withNonce(fields: HeaderFields, nonce: string, request: ResourceRequest
   })
 }
 
-/** True for an access that is there, false for the promise of one: told by what it is, so that nothing else passes for it. */
+/** Tells an Access from a promise of one, by class, so nothing else passes. */
 export function isConfirmed(access: Awaitable<Access | undefined>): access is Access {
   return access instanceof ConfirmedAccess
 }
 
-/** True for an {@link Access} made by this package: another one may have put something else under the same name. */
+/**
+ * True for an {@link Access} made by this package. Other middleware may have stored a different object under the same
+ * name.
+ */
 export function isAccess(value: unknown): value is Access {
   return ConfirmedAccess.isOne(value)
 }
 
-/** What the accesses of one server have in common. */
+/** State shared by all accesses of one server. */
 type Owner = Pick<ConfirmationSettings, 'signalOf'>
 
 function createAccess(
@@ -185,7 +194,7 @@ function createAccess(
 }
 
 class ConfirmedAccess implements Access {
-  // Private, so that nothing that prints, copies or serializes the object prints the token.
+  // Private, so that printing, copying or serializing the object does not reveal the token.
   readonly #accessToken: VerifiedAccessToken
   readonly #owner: Owner
   readonly #responseHeaders: HeaderFields
@@ -213,7 +222,7 @@ class ConfirmedAccess implements Access {
     this.#owner = owner
     this.#accessToken = accessToken
     this.#responseHeaders = responseHeaders
-    // What every request reads comes first.
+    // Properties that every request reads come first.
     this.scopes = accessToken.scopes
     this.roles = accessToken.roles
     this.scheme = scheme
@@ -237,7 +246,7 @@ class ConfirmedAccess implements Access {
     return ConfirmedAccess.isOne(value) && value.#owner === owner
   }
 
-  /** Of an Access that {@link isAccess} knows: the token it was made of. */
+  /** The token of an Access for which {@link isAccess} is true. */
   static accessTokenOf(access: ConfirmedAccess): VerifiedAccessToken {
     return access.#accessToken
   }
@@ -264,7 +273,7 @@ class ConfirmedAccess implements Access {
   }
 }
 
-/** The verified access token that an access was made of. */
+/** The verified access token behind an access. */
 export function accessTokenOf(access: Access): VerifiedAccessToken {
   return ConfirmedAccess.accessTokenOf(access as ConfirmedAccess)
 }

@@ -1,30 +1,30 @@
 /**
- * Nonces for DPoP proofs (RFC 9449 §8, §9), stateless: a nonce is the time it was made, with a MAC over that time and
- * this API's name. Whoever has the secret can check it, so that processes share the secret and nothing else. A nonce may
- * be used again while it lasts (§11.1): what is used once is the proof.
+ * Nonces for DPoP proofs (RFC 9449 §8, §9). They are stateless: a nonce is its creation time with a MAC over that time
+ * and this API's identifier. Every process with the secret can verify it, so processes share only the secret. A nonce
+ * may be reused while it is valid (§11.1); each proof may be used once.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto'
 
-/** Seconds a nonce is good for. */
+/** Seconds for which a nonce is valid. */
 export const NONCE_LIFETIME = 300
-/** Seconds by which the clock of the process that made it may be ahead of ours. */
+/** Maximum seconds by which the clock of the process that created the nonce may be ahead. */
 const MAX_AHEAD = 10
 const TIME_BYTES = 6
 const MAC_BYTES = 16
-/** Of bytes without padding: 22 of them. */
+/** Characters of a nonce: base64url of 22 bytes without padding. */
 const LENGTH = Math.ceil(((TIME_BYTES + MAC_BYTES) * 4) / 3)
 const NONCE = /^[A-Za-z0-9_-]+$/
 
 export interface Nonces {
-  /** A nonce of now. */
+  /** Creates a nonce for this second. */
   create(now: number): string
-  /** Seconds since the nonce was made, or undefined for one that is not ours, or no longer good. */
+  /** Seconds since the nonce was created, or undefined for an expired one or one that this API did not create. */
   age(nonce: string, now: number): number | undefined
 }
 
 /**
- * @param secrets   the first makes nonces, all of them check
- * @param resource  the identifier of this API: another API's nonces are not ours, even if made with the same secret
+ * @param secrets the first one creates nonces, all of them verify
+ * @param resource the identifier of this API: nonces of another API are invalid here, even with the same secret
  */
 export function createNonces(secrets: readonly (string | Uint8Array)[], resource: string): Nonces {
   const mac = (secret: string | Uint8Array, time: Buffer): Buffer =>

@@ -1,4 +1,4 @@
-/** The options about who may send a token (DPoP, certificates) → frozen settings. Nothing is decided here. */
+/** Reads the options about senders (DPoP, certificates) into frozen settings. Does NOT decide about requests. */
 import { randomBytes } from 'node:crypto'
 import { BlockList } from 'node:net'
 import type { Problems } from '../base/problems.js'
@@ -10,35 +10,38 @@ import type { Scheme } from '../types.js'
 import { type CertificateSource, clientCert, readAddresses } from './certificate.js'
 import type { DpopSettings } from './dpop.js'
 
-/** The options of a resource server about who may send a token. */
+/** Options of a resource server about the senders of tokens. */
 export interface SenderOptions {
   /**
-   * DPoP (RFC 9449). A token that is bound to a DPoP key is accepted with a proof by default; `advertise` names the scheme
-   * in challenges and metadata; `false` treats the scheme DPoP as unknown.
+   * DPoP (RFC 9449). By default, DPoP-bound tokens are accepted with a proof. `advertise` names the scheme in
+   * challenges and metadata. `false` treats the scheme DPoP as unknown.
    */
   readonly dpop?: DpopOptions | false
-  /** Where this server is reached from outside, `https://api.example.com`: what `/` of a request's target is put behind to compare a DPoP proof's `htu`. Several are alternatives. Default: the origin of `resource`. */
+  /**
+   * External URL of this server, such as `https://api.example.com`. The path of a request is appended to it and
+   * compared with a DPoP proof's `htu`. A list gives alternatives. Default: the origin of `resource`.
+   */
   readonly publicUrl?: string | readonly string[]
-  /** The client's certificate, where a proxy ends its TLS. Default: the connection's own. */
+  /** Source of the client's certificate behind a proxy that ends TLS. Default: the certificate of the TLS connection. */
   readonly clientCertificate?: ClientCertificateOptions
   /**
-   * Refuse tokens that are not bound to a key of the client (RFC 9700 §2.2.1): `true` accepts DPoP keys and certificates,
-   * `'dpop'` only tokens bound to a DPoP key (RFC 9449), `'certificate'` only tokens bound to a client certificate (RFC 8705 §3).
-   * Default false. The binding of a token that has one is always confirmed.
+   * Refuse tokens that are not bound to a key of the client (RFC 9700 §2.2.1). `true` accepts DPoP keys and
+   * certificates, `'dpop'` only tokens bound to a DPoP key (RFC 9449), `'certificate'` only tokens bound to a client
+   * certificate (RFC 8705 §3). Default false. The binding of a bound token is confirmed in any case.
    */
   readonly requireSenderConstrained?: boolean | 'dpop' | 'certificate'
 }
 
 export interface SenderSettings {
-  /** The schemes under which a token is looked at. */
+  /** Accepted schemes. Tokens under other schemes are not read. */
   readonly accepted: readonly Scheme[]
-  /** The schemes that challenges name; DPoP is also in the metadata then. */
+  /** Schemes named in challenges. With DPoP, the metadata names it too. */
   readonly advertised: readonly Scheme[]
   readonly dpop: DpopSettings
-  /** Without a slash at the end, query and fragment. */
+  /** External URLs without trailing slash, query and fragment. */
   readonly publicUrls: readonly string[]
   readonly certificate: CertificateSource
-  /** What every token must be bound to. */
+  /** The binding that every token must have. */
   readonly requireBound: 'certificate' | 'dpop' | 'any' | undefined
 }
 
@@ -57,12 +60,12 @@ const CERTIFICATE_OPTIONS: Readonly<Record<keyof ClientCertificateOptions, true>
   parse: true
 }
 
-/** What clients use, the shortest signatures first. */
+/** Default proof algorithms: those that clients use, with the shortest signatures first. */
 const PROOF_ALGORITHMS: readonly SignatureAlgorithm[] = ['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256']
 
 const MIN_SECRET_LENGTH = 32
 
-/** @param shared  what proofs and nonces are kept in and made with, unless the options say otherwise */
+/** @param shared supplies the replay store and the nonce secrets, unless the options do */
 export function readSenderSettings(
   options: SenderOptions & { readonly resource: string },
   shared: Shared | undefined,
@@ -147,7 +150,7 @@ function readSecrets(value: unknown, shared: Shared | undefined, problems: Probl
   if (value === undefined) return shared?.nonceSecrets ?? [randomBytes(MIN_SECRET_LENGTH)]
   const list = Array.isArray(value) ? (value as unknown[]) : [value]
   const fit = list.filter((one): one is string => typeof one === 'string' && one.length >= MIN_SECRET_LENGTH)
-  // Says nothing of what it holds.
+  // The message does not reveal the secrets.
   if (fit.length !== list.length || fit.length < 1 || fit.length > 2)
     problems.add(
       'dpop.nonceSecret',
@@ -191,7 +194,7 @@ function readCertificateSource(value: unknown, problems: Problems): CertificateS
 function readProxies(value: unknown, problems: Problems): BlockList {
   const where = 'clientCertificate.trustedProxies'
   const list = problems.arrayOf<string>(value, where, 'string') ?? []
-  // Without one, anybody could name a certificate.
+  // Without trusted proxies, any client could claim any certificate.
   if (list.length === 0 && Array.isArray(value))
     problems.add(where, 'is empty', 'name the proxies that end TLS: 10.0.0.7, 10.0.0.0/8, ::1')
   try {
@@ -202,30 +205,55 @@ function readProxies(value: unknown, problems: Problems): BlockList {
   }
 }
 
-/** DPoP (RFC 9449). */
+/** Options of DPoP (RFC 9449). */
 export interface DpopOptions {
-  /** Name the scheme DPoP in challenges, and proof algorithms in the metadata (RFC 9449 §7.1, §5.1). A client that knows of DPoP anyway is served either way. Default false; true with `requireSenderConstrained: 'dpop'`. */
+  /**
+   * Name the scheme DPoP in challenges, and the proof algorithms in the metadata (RFC 9449 §7.1, §5.1). Clients that
+   * use DPoP unasked are served either way. Default false; true with `requireSenderConstrained: 'dpop'`.
+   */
   readonly advertise?: boolean
-  /** What proofs may be signed with, the same in challenges and in the metadata. Default `ES256 EdDSA Ed25519 PS256 RS256`. */
+  /**
+   * Accepted signature algorithms of proofs, also named in challenges and metadata. Default `ES256 EdDSA Ed25519 PS256
+   * RS256`.
+   */
   readonly algorithms?: readonly SignatureAlgorithm[]
-  /** Seconds since its `iat` for which a proof is fresh (RFC 9449 §11.1). Default 60, 5 to 300. 10 s ahead are forgiven. */
+  /**
+   * Maximum age of a proof in seconds, by its `iat` (RFC 9449 §11.1). Default 60, 5 to 300. An `iat` up to 10 seconds
+   * in the future is accepted.
+   */
   readonly proofLifetime?: number
-  /** `'required'`: every proof must have a nonce of ours (RFC 9449 §9). `'offered'`: nonces are handed out, and checked where a proof has one, which protects nobody yet: for changing over. Default `'off'`. */
+  /**
+   * `'required'`: every proof must have a nonce of this API (RFC 9449 §9). `'offered'`: responses carry nonces, and a
+   * nonce in a proof is checked. Proofs without one are accepted, so use `'offered'` for migration only. Default
+   * `'off'`.
+   */
   readonly nonces?: 'off' | 'offered' | 'required'
-  /** What nonces are made with, at least 32 characters: the same for every process of this API. A second one, the one before, is still accepted. Default: random, known to this process alone, or derived from `shared.secret`. */
+  /**
+   * Secret that nonces are created with, at least 32 characters, the same in every process of this API. A second one,
+   * the previous, still verifies. Default: derived from `shared.secret`, or without it random and known to this process
+   * only.
+   */
   readonly nonceSecret?: string | readonly [current: string, previous: string]
-  /** Remembers which proofs were used. Default: `shared.store`, else this process's memory, `memoryOnceStore()`. */
+  /** Remembers used proofs. Default: `shared.store`, or without it this process's memory, `memoryOnceStore()`. */
   readonly replayStore?: OnceStore
 }
 
 /**
- * Reads the certificate from a field that a proxy wrote. Without it, the certificate is the TLS connection's.
+ * Reads the certificate from a header field that a proxy wrote. Without this option, the TLS connection supplies the
+ * certificate.
  */
 export interface ClientCertificateOptions {
-  /** IP addresses and CIDR ranges of the proxies that write the field. From anybody else it is not read. They must remove a field of this name that a client sent (RFC 9440 §4). */
+  /**
+   * IP addresses and CIDR ranges of the proxies that write the field. From other peers the field is ignored. The
+   * proxies must remove a field of this name that a client sent (RFC 9440 §4).
+   */
   readonly trustedProxies: readonly string[]
   /** Name of the field. Default `Client-Cert` (RFC 9440 §2.2). */
   readonly field?: string
-  /** The field's one value → DER of the client's certificate; undefined or an exception: none. Default: RFC 9440 §2.2. Ready-made: `urlEncodedPem`, `urlEncodedPemChain`, `plainPem`, `base64Der`, `base64DerChain`, `forwardedClientCert`. */
+  /**
+   * Parses the field's single value into DER bytes of the client's certificate. Returning undefined or throwing means
+   * no certificate. Default: the format of RFC 9440 §2.2. Ready-made: `urlEncodedPem`, `urlEncodedPemChain`,
+   * `plainPem`, `base64Der`, `base64DerChain`, `forwardedClientCert`.
+   */
   readonly parse?: (value: string) => Uint8Array | undefined
 }

@@ -1,10 +1,10 @@
 /**
- * The grammar of `WWW-Authenticate` (RFC 9110 §11.6.1, with the character sets of RFC 6750 §3). It writes what it is
- * given, in one fixed order, and decides nothing. A value that does not fit the grammar is reduced, never escaped
- * into something a strict client would refuse, and never able to end the field.
+ * Formats `WWW-Authenticate` (RFC 9110 §11.6.1, with the character sets of RFC 6750 §3) in a fixed parameter order.
+ * Does NOT decide which parameters are sent. Characters outside the grammar are removed, not escaped, so strict clients
+ * can parse the field and no value can end it.
  */
 
-/** Parameters of one challenge; those undefined are left out. */
+/** Parameters of one challenge. Undefined ones are omitted. */
 export interface ChallengeParameters {
   readonly realm?: string | undefined
   readonly error?: string | undefined
@@ -19,19 +19,22 @@ export interface ChallengeParameters {
   readonly resourceMetadata?: string | undefined
 }
 
-/** `%x20-21 / %x23-5B / %x5D-7E`: what RFC 6750 §3 allows in `error` and `error_description`. */
+/**
+ * Matches characters outside `%x20-21 / %x23-5B / %x5D-7E`, which RFC 6750 §3 allows in `error` and
+ * `error_description`.
+ */
 const NOT_ERROR_TEXT = /[^\x20\x21\x23-\x5B\x5D-\x7E]+/g
 
 /** `scope-token` of RFC 6749 §3.3. */
 const SCOPE_TOKEN = /^[\x21\x23-\x5B\x5D-\x7E]+$/
 
-/** Anything that may stand in a quoted-string once `"` and `\` are escaped: printable ASCII. */
+/** Characters of a quoted-string, after `"` and `\` are escaped: printable ASCII. */
 const QUOTABLE = /^[\x20-\x7E]*$/
 
 /**
- * One challenge, as one field value: `Bearer error="invalid_token", …`.
+ * Formats one challenge as one field value: `Bearer error="invalid_token", …`.
  *
- * @throws {TypeError} no parameter at all: a bare `Bearer` is not a challenge (RFC 6750 §3)
+ * @throws {TypeError} without parameters: a bare `Bearer` is not a challenge (RFC 6750 §3)
  */
 export function formatChallenge(scheme: string, parameters: ChallengeParameters): string {
   const parts: string[] = []
@@ -50,12 +53,15 @@ export function formatChallenge(scheme: string, parameters: ChallengeParameters)
   return `${scheme} ${parts.join(', ')}`
 }
 
-/** A text without the characters that RFC 6750 §3 keeps out of `error_description`. */
+/** Replaces characters that RFC 6750 §3 does not allow in `error_description` by spaces, and trims. */
 export function reduceErrorText(text: string): string {
   return text.replace(NOT_ERROR_TEXT, ' ').trim()
 }
 
-/** True for one scope of RFC 6749 §3.3: no space, no quote, no backslash, ASCII. An `acr` in a list is held to the same. */
+/**
+ * True for one scope of RFC 6749 §3.3: ASCII without space, quote or backslash. An `acr` in a list follows the same
+ * rule.
+ */
 export function isScopeToken(value: string): boolean {
   return SCOPE_TOKEN.test(value)
 }

@@ -1,6 +1,6 @@
 /**
- * Every way this package says no. Where an error is thrown it states facts only; what the server advertises about itself
- * (realm, schemes, scopes of the route, `resource_metadata`) is added once, by `advertise`, on the way out.
+ * All errors of this package. The code that throws one states facts only. `advertise` adds the server's own values
+ * (realm, schemes, scopes of the route, `resource_metadata`) once, before the error leaves.
  */
 
 import type { AuthenticationRequirement, HeaderFields } from '../types.js'
@@ -24,10 +24,13 @@ export { ResourceServerError } from './resource-server-error.js'
 /** Longest `Retry-After` passed on, in seconds; a server can ask again. */
 const MAX_RETRY_AFTER = 3600
 
-/** What an {@link Unavailable} would have needed. `replay` is the store of used DPoP proofs, `decryption` this process. */
+/**
+ * The dependency that an {@link Unavailable} needed. `replay` is the store of used DPoP proofs, `decryption` this
+ * process.
+ */
 export type Dependency = 'issuer' | 'metadata' | 'jwks' | 'introspection' | 'status_list' | 'replay' | 'decryption'
 
-/** 401 without an error code: the request lacks any authentication information (RFC 6750 §3.1). */
+/** 401 without an error code: the request has no authentication information (RFC 6750 §3.1). */
 export class CredentialsMissing extends Refusal {
   constructor() {
     super({
@@ -44,40 +47,43 @@ export class CredentialsMissing extends Refusal {
 export class InvalidRequest extends Refusal {
   declare readonly reason: RequestReason
 
-  /** @param evidence.hint  in place of the catalogue's, where more is known; nothing from the request is in it */
+  /** @param evidence.hint replaces the catalogue's hint where more is known; never contains data of the request */
   constructor(reason: RequestReason, evidence?: { readonly hint?: string }) {
     super({ status: 400, code: 'invalid_request', reason, stack: false, ...REQUEST_REASONS[reason], ...evidence })
   }
 
-  // A malformed request is not cured by other scopes, so none are named.
+  // Other scopes do not fix a malformed request, so none are named.
   protected override requiredScopes(): undefined {
     return undefined
   }
 }
 
-/** 401 `invalid_token`: expired, revoked, malformed, or invalid for other reasons (RFC 6750 §3.1). `reason` tells which, to us only. */
+/**
+ * 401 `invalid_token`: expired, revoked, malformed, or invalid for other reasons (RFC 6750 §3.1). `reason`
+ * distinguishes them, for the operator only.
+ */
 export class InvalidToken extends Refusal {
   declare readonly reason: TokenReason
 
-  /** @param evidence.hint  in place of the catalogue's, where more is known; nothing from the token is in it */
+  /** @param evidence.hint replaces the catalogue's hint where more is known; never contains data of the token */
   constructor(reason: TokenReason, evidence?: Evidence & { readonly hint?: string }) {
     super({ status: 401, code: 'invalid_token', reason, stack: false, ...TOKEN_REASONS[reason], ...evidence })
   }
 }
 
-/** 401 `invalid_dpop_proof`: the token is good, the proof that came with it is not (RFC 9449 §7.1). */
+/** 401 `invalid_dpop_proof`: the token is valid, its proof is not (RFC 9449 §7.1). */
 export class InvalidProof extends Refusal {
   declare readonly reason: ProofReason
 
-  /** @param evidence.hint  in place of the catalogue's, where more is known; nothing from the proof is in it */
+  /** @param evidence.hint replaces the catalogue's hint where more is known; never contains data of the proof */
   constructor(reason: ProofReason, evidence?: Evidence & { readonly hint?: string }) {
     super({ status: 401, code: 'invalid_dpop_proof', reason, stack: false, ...PROOF_REASONS[reason], ...evidence })
   }
 }
 
-/** 401 `use_dpop_nonce`: the client is to make another proof with this nonce (RFC 9449 §9). */
+/** 401 `use_dpop_nonce`: the client must create another proof with this nonce (RFC 9449 §9). */
 export class ProofNonceRequired extends Refusal {
-  /** For `DPoP-Nonce`. */
+  /** Value of `DPoP-Nonce`. */
   readonly nonce: string
 
   constructor(nonce: string) {
@@ -91,7 +97,7 @@ export class ProofNonceRequired extends Refusal {
     this.nonce = nonce
   }
 
-  // The token is as good as it was: no scopes are asked for.
+  // The token needs no other scopes, so none are named.
   protected override requiredScopes(): undefined {
     return undefined
   }
@@ -101,14 +107,14 @@ export class ProofNonceRequired extends Refusal {
   }
 }
 
-/** 401 `insufficient_user_authentication`: the user is to authenticate better, or again (RFC 9470 §3). */
+/** 401 `insufficient_user_authentication`: the user must authenticate more strongly, or again (RFC 9470 §3). */
 export class InsufficientAuthentication extends Refusal {
-  /** What the challenge names. */
+  /** The requirement that the challenge names. */
   readonly requirement: AuthenticationRequirement
-  /** Scopes that are missing as well: all that the operation needs, or none. */
+  /** All scopes of the operation if one of them is missing; otherwise empty. */
   scopes: readonly string[]
 
-  /** @param more.lacking  which part was not met, where both are named; default: `acr`, if it is */
+  /** @param more.lacking the unmet part, where both are required. Default: `acr` if it is required, otherwise `maxAge` */
   constructor(
     requirement: AuthenticationRequirement,
     scopes: readonly string[] = [],
@@ -137,7 +143,10 @@ export class InsufficientAuthentication extends Refusal {
   }
 }
 
-/** 403 `insufficient_scope` without `scope`: the authorization details granted are not enough (RFC 9396 has no error of its own). */
+/**
+ * 403 `insufficient_scope` without `scope`: the granted authorization details are not enough (RFC 9396 defines no error
+ * for this).
+ */
 export class InsufficientAuthorizationDetails extends Refusal {
   constructor(evidence?: Evidence) {
     super({
@@ -156,9 +165,10 @@ export class InsufficientAuthorizationDetails extends Refusal {
 }
 
 /**
- * 403 `insufficient_scope` without `scope`: the token lacks a role. RFC 6750 §3.1 has this one code for a request that "requires
- * higher privileges than provided by the access token", and leaves `scope` optional: none is named, since a client cannot ask for
- * a role. The challenge says that other credentials may do (RFC 9110 §11.6.1): those of a user who has the role.
+ * 403 `insufficient_scope` without `scope`: the token lacks a role. RFC 6750 §3.1 has only this code for a request that
+ * "requires higher privileges than provided by the access token", and `scope` is optional. No scope is named, since a
+ * client cannot request a role. The challenge means that other credentials may be enough (RFC 9110 §11.6.1), such as
+ * those of a user with the role.
  */
 export class InsufficientRole extends Refusal {
   constructor(evidence?: Evidence) {
@@ -177,9 +187,9 @@ export class InsufficientRole extends Refusal {
   }
 }
 
-/** 403 `insufficient_scope`: the token is good and not enough (RFC 6750 §3.1). */
+/** 403 `insufficient_scope`: the token is valid but lacks a scope (RFC 6750 §3.1). */
 export class InsufficientScope extends Refusal {
-  /** Every scope that the operation needs, not only those missing: what the challenge asks for. */
+  /** All scopes that the operation needs, not only the missing ones. The challenge names them. */
   scopes: readonly string[]
 
   constructor(scopes: readonly string[], evidence?: Evidence) {
@@ -199,9 +209,9 @@ export class InsufficientScope extends Refusal {
   }
 }
 
-/** 403 without a challenge: the application's own policy, which no other token could satisfy. */
+/** 403 without a challenge: the application's own policy, which another token would not satisfy. */
 export class Forbidden extends ResourceServerError {
-  /** @param description one sentence that the client may read */
+  /** @param description one sentence; sent to the client */
   constructor(description: string = 'Access is not allowed', evidence?: Evidence & { readonly cause?: unknown }) {
     super({
       status: 403,
@@ -219,13 +229,13 @@ export class Forbidden extends ResourceServerError {
 }
 
 /**
- * 429 with Retry-After and no challenge (RFC 6585 §4): the client used up its own share of a bounded resource, or its
- * token names a key that may not be looked for yet. The token may be good, so no other token is asked for; and the
- * server is well, so it is not a 5xx, at which a mesh would take this process out of service.
+ * 429 with `Retry-After` and without a challenge (RFC 6585 §4). The client used up its share of a bounded resource, or
+ * its token names a key that may not be fetched yet. The token may be valid, so the response does not ask for another
+ * token. The server is healthy, so the status is not 5xx, which would make a mesh remove this process.
  */
 export class TooManyRequests extends ResourceServerError {
   declare readonly reason: LimitReason
-  /** Seconds after which a retry may succeed, rounded up, 1 to 3600. */
+  /** Seconds until a retry may succeed, rounded up, 1 to 3600. */
   readonly retryAfter: number
 
   /** @param options.retryAfter  seconds, default 1 */
@@ -239,7 +249,7 @@ export class TooManyRequests extends ResourceServerError {
   }
 }
 
-/** Seconds for a `Retry-After`: whole ones, rounded up, 1 to {@link MAX_RETRY_AFTER}. */
+/** Whole seconds for `Retry-After`, rounded up, 1 to {@link MAX_RETRY_AFTER}. */
 function wholeSeconds(seconds: number): number {
   return Math.min(MAX_RETRY_AFTER, Math.max(1, Math.ceil(seconds)))
 }
@@ -250,19 +260,19 @@ const UNAVAILABLE: Partial<Readonly<Record<Dependency, string>>> = {
 }
 
 /**
- * 503 with Retry-After and no challenge: whether the token is good cannot be known now, because the authorization
- * server (or what stands for it) did not answer. Never the client's fault.
+ * 503 with `Retry-After` and without a challenge: the token cannot be judged now, because the authorization server (or
+ * its replacement) did not answer. Never the client's fault.
  */
 export class Unavailable extends ResourceServerError {
   readonly dependency: Dependency
-  /** Seconds after which a retry may help, rounded up, at most an hour. */
+  /** Seconds until a retry may help, rounded up, at most an hour. */
   readonly retryAfter: number
   readonly #problem: string
   #isAsked: boolean
 
   /**
-   * @param problem  what happened: for the operator, not sent
-   * @param options.retryAfter  default 5
+   * @param problem what happened, for the operator; not sent
+   * @param options.retryAfter seconds, default 5
    */
   constructor(dependency: Dependency, problem: string, options: { retryAfter?: number; cause?: unknown } = {}) {
     super({
@@ -279,17 +289,21 @@ export class Unavailable extends ResourceServerError {
     this.#isAsked = options.retryAfter !== undefined
   }
 
-  /** What happened, without advice. @internal */
+  /** The problem without advice. @internal */
   get problem(): string {
     return this.#problem
   }
 
-  /** The seconds for which the other side asked to be left alone; 0 where it did not. */
+  /** Seconds for which the dependency asked not to be called; 0 if it did not ask. */
   get askedFor(): number {
     return this.#isAsked ? this.retryAfter : 0
   }
 
-  /** The same outage, as it is told to somebody who comes later. @param retryAfter seconds from then */
+  /**
+   * Copies the outage for a later request.
+   *
+   * @param retryAfter seconds from then
+   */
   later(retryAfter: number): Unavailable {
     const Same = this.constructor as typeof Unavailable
     const told = new Same(this.dependency, this.#problem, { retryAfter, cause: this.cause })
@@ -303,11 +317,11 @@ export class Unavailable extends ResourceServerError {
 }
 
 /**
- * The other side is down: it was not reached, or answered that it cannot serve now (408, 429, 5xx). Not a bound of this
- * process, and not an answer that is of no use: what may be let in during an outage is let in for neither.
+ * The dependency is down: not reachable, or it answered that it cannot serve now (408, 429, 5xx). Excludes limits of
+ * this process and unusable answers: rules that accept tokens during an outage do not apply to those.
  */
 export class Outage extends Unavailable {
-  // To everybody else it is what it extends.
+  // Callers see the public name, `Unavailable`.
   override get name(): string {
     return Unavailable.name
   }
@@ -317,12 +331,15 @@ export class Outage extends Unavailable {
   }
 }
 
-/** The other side is up and asked for fewer requests (429): a limit on this API, which says nothing about its health. */
+/** The dependency is up and asked for fewer requests (429): a limit on this API, not a sign of bad health. */
 export class RateLimited extends Outage {}
 
-/** 500 without a challenge: ours, not the client's. The authorization server refused *our* credentials, or its metadata names another issuer. */
+/**
+ * 500 without a challenge: our fault, not the client's. For example, the authorization server refused *our*
+ * credentials, or its metadata names another issuer.
+ */
 export class Misconfigured extends ResourceServerError {
-  /** @param problem what was expected, what came, what to change: for the operator, not sent */
+  /** @param problem the expected value, the received one and the correction; for the operator, not sent */
   constructor(problem: string, options: Evidence & { readonly cause?: unknown } = {}) {
     super({
       status: 500,

@@ -1,22 +1,22 @@
 /**
- * The checks that a resource server makes, in their order, and which of them a refusal came from: what it passed stands
- * before, what it did not get to after. For people who want to see them, and for logs; decisions are made without it.
+ * Lists the checks of a resource server in order, and marks the one that a refusal came from: earlier checks passed,
+ * later ones were not reached. For display and logs; no decision uses it.
  *
  * Does NOT verify anything.
  */
 export interface ExplainedCheck {
-  /** What had to be so. */
+  /** The condition that the check requires. */
   readonly name: string
-  /** Where that is written. */
+  /** The standard that defines it. */
   readonly standard: string
   readonly verdict: 'passed' | 'failed' | 'not reached'
 }
 
-/** What is known of the request, beside how it ended. */
+/** Known facts about the request, besides its outcome. */
 export interface ExplainedRequest {
-  /** The value of `Authorization`: of it, only the scheme and whether the token is built like a JWT are looked at. */
+  /** The value of `Authorization`. Only the scheme and the token's number of segments are read. */
   readonly authorization?: string | undefined
-  /** The route asks the authorization server each time: `fresh()`. */
+  /** True if the route uses `fresh()`, so the authorization server is asked each time. */
   readonly fresh?: boolean
 }
 
@@ -101,16 +101,17 @@ const POLICY: readonly Check[] = [
   ])
 ]
 
-/** For a JWT, which nobody else was asked about before. */
+/** For a JWT, which was not introspected earlier. */
 const FRESH: readonly Check[] = [
   check('The authorization server calls it active, asked just now', 'RFC 7662 §2.2', ['inactive'])
 ]
 
 /**
- * What was checked of a request, as far as it came: which checks passed, which one failed, and what was not looked at any more.
+ * Explains how far a request got: the checks that passed, the one that failed, and those that were not reached.
  *
- * @param reason  `reason` of the refusal; null where the request was let in
- * @returns the checks of such a request, in order; none for an error that is no refusal: an outage, a wrong setting
+ * @param reason `reason` of the refusal; null if the request was accepted
+ * @returns the checks for such a request in order; empty for an error that is not a refusal, such as an outage or a
+ * wrong setting
  */
 export function explainChecks(
   { authorization = '', fresh = false }: ExplainedRequest,
@@ -119,7 +120,7 @@ export function explainChecks(
   const [, scheme = '', token = ''] = /^(\S+) +(\S+)$/.exec(authorization) ?? []
   const segments = token.split('.').length
   const isJwt = segments === 3
-  // A token that is encrypted to another party was not introspected.
+  // A token encrypted to another party was not introspected.
   const isUnreadable = segments === 5 && (reason === 'type' || reason === 'decryption')
   const all = [
     ...REQUEST,
@@ -135,7 +136,7 @@ export function explainChecks(
   return all.map(({ name, standard }, i) => ({ name, standard, verdict: verdictOf(i - failed) }))
 }
 
-/** @param distance from the check that failed */
+/** @param distance from the failed check */
 function verdictOf(distance: number): ExplainedCheck['verdict'] {
   if (distance === 0) return 'failed'
   return distance < 0 ? 'passed' : 'not reached'

@@ -1,12 +1,12 @@
 /**
- * The catalogue of refusals: what the client is told (RFC 6750 §3, fixed words, nothing from the request) and what
- * the operator should do. `reason` is stable: logs, metrics and the troubleshooting page are keyed by it.
+ * The catalogue of refusals: the description for the client (RFC 6750 §3, fixed words, no data of the request) and
+ * advice for the operator. `reason` is stable: logs, metrics and the troubleshooting page use it as a key.
  */
 
 interface Entry {
   /** `error_description` on the wire. */
   readonly description: string
-  /** For the operator's log: what usually causes this, and what to change. */
+  /** For the operator's log: the usual cause, and what to change. */
   readonly hint: string
 }
 
@@ -53,7 +53,7 @@ export type ProofReason =
   | 'proof_token'
   | 'proof_replayed'
 
-/** Reasons of a 429: the client used up a share of its own, or its token cannot be judged yet. */
+/** Reasons of a 429: the client used up its own share, or its token cannot be judged yet. */
 export type LimitReason = 'key_unknown_yet' | 'replay_share'
 
 const signature = 'The access token signature could not be verified'

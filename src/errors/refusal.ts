@@ -1,50 +1,50 @@
 /**
- * What all refusals have in common: an answer with a challenge (RFC 6750 §3, RFC 9110 §11.6.1), one line for each scheme
- * that would do. Which schemes those are is the server's to say; which one has the error, the request's.
+ * The base of all refusals: a response with a challenge (RFC 6750 §3, RFC 9110 §11.6.1), one line per accepted scheme.
+ * The server decides which schemes are listed; the request decides which one carries the error.
  */
 
 import type { HeaderFields, Scheme } from '../types.js'
 import { type ChallengeParameters, formatChallenge } from './challenge.js'
 import { ResourceServerError } from './resource-server-error.js'
 
-/** What a server says about itself in a challenge. */
+/** The server's own values in a challenge. */
 export interface Advertisement {
   readonly realm?: string | undefined
-  /** The schemes that this server asks for, in order. */
+  /** Schemes that this server advertises, in order. */
   readonly schemes?: readonly Scheme[]
-  /** The one that the request used, if it is accepted here and there is only one. */
+  /** The scheme that the request used, if it is accepted here and the only one. */
   readonly used?: Scheme | undefined
-  /** The scopes that the route needs, all of them once. */
+  /** Scopes that the route needs, without duplicates. */
   readonly scope?: readonly string[] | undefined
   /** RFC 9449 §7.1. */
   readonly algs?: readonly string[] | undefined
   readonly resourceMetadata?: string | undefined
-  /** Fields that a script of another origin may read only if they are exposed (RFC 9449 §7.1); none for the same origin. */
+  /** Fields that scripts of another origin can read only if exposed (RFC 9449 §7.1); empty for the same origin. */
   readonly expose?: readonly string[]
 }
 
-/** The request's fault: its answer has a challenge (RFC 6750 §3, RFC 9110 §11.6.1). */
+/** The request was refused; the response carries a challenge (RFC 6750 §3, RFC 9110 §11.6.1). */
 export abstract class Refusal extends ResourceServerError {
   #advertisement: Advertisement | undefined
 
   protected ownHeaders(): HeaderFields {
-    // Thrown where no server advertises: a challenge all the same, of what the error itself knows.
+    // Thrown outside of a server: the challenge then has only the error's own values.
     return this.#answer(this.#advertisement ?? { realm: this.code === undefined ? 'api' : undefined })
   }
 
-  /** @internal The one place where a refusal learns what the server advertises. */
+  /** Adds the server's values. Only `authorize.ts` and token lifetimes call it. @internal */
   advertise(advertisement: Advertisement): this {
     this.#advertisement = advertisement
     this.forgetHeaders()
     return this
   }
 
-  /** The scopes to ask for, where they differ from those the route advertises; undefined leaves those. */
+  /** Scopes for the challenge. By default those that the route advertises. */
   protected requiredScopes(advertised: readonly string[] | undefined): readonly string[] | undefined {
     return advertised
   }
 
-  /** Parameters of the challenge that only this error has. */
+  /** Challenge parameters that only this error has. */
   protected ownParameters(): ChallengeParameters {
     return {}
   }
@@ -55,8 +55,8 @@ export abstract class Refusal extends ResourceServerError {
   }
 
   /**
-   * One line a scheme. A client that used DPoP is told of DPoP alone, since nothing else would do with its token; any
-   * other is told of every scheme, and of the error under the one it used (RFC 9449 §7.2).
+   * Formats one line per scheme. A client that used DPoP gets only a DPoP challenge, since its token works with no
+   * other scheme. Any other client gets every scheme, with the error under the scheme it used (RFC 9449 §7.2).
    */
   #answer({
     realm,

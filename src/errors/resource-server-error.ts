@@ -1,26 +1,26 @@
 /**
- * The error that all others here are: it carries its whole HTTP answer (status, body, header fields), so that no adapter
- * needs to look inside.
+ * The base class of all errors of this package. It carries its complete HTTP response (status, body, header fields), so
+ * adapters need no knowledge of specific errors.
  *
- * The message, the first line of the stack and the body are fixed words: nothing from a token or a request is in them, since
- * frameworks send any of the three. What went wrong on our side is in `hint`; what was received is on `received`, which is
- * not enumerable, so that an error logged whole does not carry it.
+ * The message, the first line of the stack and the body are fixed words without data of a token or request, since
+ * frameworks send any of the three. `hint` tells the operator what went wrong. `received` holds the received value; it
+ * is not enumerable, so logging the whole error does not print it.
  */
 
 import type { HeaderFields } from '../types.js'
 import { reduceErrorText } from './challenge.js'
 
-/** A section for each reason. */
+/** Page with one section per reason. */
 const TROUBLESHOOTING =
   'https://github.com/oauth-resource-server/oauth-resource-server/blob/main/docs/troubleshooting.md'
 
-/** What a refusal may tell the operator: never sent, never enumerable. */
+/** Details for the operator: never sent, never enumerable. */
 export interface Evidence {
   readonly expected?: unknown
   readonly received?: unknown
 }
 
-/** What an error is made of. */
+/** Constructor arguments of an error. */
 export interface Answer extends Evidence {
   readonly status: number
   /** OAuth error code of the body (and of the challenge, for a {@link Refusal}). */
@@ -29,29 +29,29 @@ export interface Answer extends Evidence {
   readonly description: string
   readonly hint: string
   readonly cause?: unknown
-  /** false: no stack trace. Default: as any error. */
+  /** `false` creates no stack trace. Default: a stack trace, as for any error. */
   readonly stack?: false
 }
 
-/** Common to all: a status, a body, header fields, and a reason for the log. */
+/** Base of all errors: a status, a body, header fields, and a reason for the log. */
 export abstract class ResourceServerError extends Error {
   /** HTTP status code. */
   readonly status: number
-  /** `error` of the answer's body, or undefined where RFC 6750 §3.1 wants none. */
+  /** `error` of the response body, or undefined where RFC 6750 §3.1 requires none. */
   readonly code: string | undefined
   /** A stable, low-cardinality name for logs and metrics. */
   readonly reason: string
-  /** One sentence for the client: fixed words. */
+  /** One sentence for the client, in fixed words. */
   readonly description: string
-  /** What the operator should look at or change. Not sent to the client. */
+  /** Advice for the operator: what to look at or change. Not sent to the client. */
   readonly hint: string
   readonly #expected: unknown
   readonly #received: unknown
 
   protected constructor(answer: Answer) {
     const { stackTraceLimit } = Error
-    // Where the stack says nothing that `reason` does not, and anybody can cause it at any rate, none is made: that would
-    // be most of what the refusal costs. Where the limit cannot be set, one is made all the same.
+    // Clients can cause these errors at any rate, and `reason` tells as much as the stack. So no stack is captured: it
+    // would be most of the cost of a refusal. If the limit cannot be set, a stack is captured anyway.
     if (answer.stack === false) Reflect.set(Error, 'stackTraceLimit', 0)
     super(answer.description, answer.cause === undefined ? undefined : { cause: answer.cause })
     if (answer.stack === false) Reflect.set(Error, 'stackTraceLimit', stackTraceLimit)
@@ -64,27 +64,30 @@ export abstract class ResourceServerError extends Error {
     this.#received = answer.received
   }
 
-  /** The name of its class. */
+  /** The class name. */
   override get name(): string {
     return this.constructor.name
   }
 
-  // As with any error, it may be given another one.
+  // Assignable, as on any Error.
   override set name(value: string) {
     Object.defineProperty(this, 'name', { value, configurable: true, writable: true })
   }
 
-  /** What would have been accepted, where that helps. Not enumerable. */
+  /** The accepted values, where that helps. Not enumerable. */
   get expected(): unknown {
     return this.#expected
   }
 
-  /** What came instead: from the token, so for careful eyes only. Not enumerable. */
+  /** The received value. It comes from the token, so handle it with care. Not enumerable. */
   get received(): unknown {
     return this.#received
   }
 
-  /** URL of the section about {@link reason}: what it means, and what to change. For the operator, as `hint` is; not enumerable. */
+  /**
+   * URL of the section about {@link reason}: its meaning, and what to change. For the operator, as `hint` is. Not
+   * enumerable.
+   */
   get documentation(): string {
     return `${TROUBLESHOOTING}#${this.reason}`
   }
@@ -92,8 +95,8 @@ export abstract class ResourceServerError extends Error {
   #headers: HeaderFields | undefined
 
   /**
-   * The answer's header fields; a list is one line each. An adapter sets them to what they are together with the
-   * response's own: frameworks disagree on whether an error's fields or the response's survive.
+   * Header fields of the response; a list has one entry per line. An adapter merges them with the response's own and
+   * sets the result, because frameworks differ on whether an error's fields or the response's survive.
    */
   get headers(): HeaderFields {
     this.#headers ??= this.ownHeaders()
@@ -104,12 +107,12 @@ export abstract class ResourceServerError extends Error {
     this.#headers = fields
   }
 
-  /** They are made again when they are read. */
+  /** Clears the cached fields, so that the next read builds them again. */
   protected forgetHeaders(): void {
     this.#headers = undefined
   }
 
-  /** The header fields that this error asks for by itself. */
+  /** Builds the header fields of this error. */
   protected abstract ownHeaders(): HeaderFields
 
   /** True if the client may read `message` (the convention of http-errors, which Koa follows). */
@@ -117,12 +120,12 @@ export abstract class ResourceServerError extends Error {
     return this.status < 500
   }
 
-  /** The same as `status`, by the name that Express and Fastify read. */
+  /** Same as `status`, under the name that Express and Fastify read. */
   get statusCode(): number {
     return this.status
   }
 
-  /** The answer's body as a JSON value, or undefined where the answer has no body. */
+  /** The response body as a JSON value, or undefined where the response has no body. */
   toJSON(): { error: string; error_description?: string } | undefined {
     if (this.code === undefined) return undefined
     return this.expose
@@ -130,7 +133,7 @@ export abstract class ResourceServerError extends Error {
       : { error: this.code }
   }
 
-  /** The whole answer as a WHATWG `Response`. */
+  /** The complete response as a WHATWG `Response`. */
   toResponse(): Response {
     const body = this.toJSON()
     const headers = new Headers()
@@ -142,7 +145,7 @@ export abstract class ResourceServerError extends Error {
     return new Response(JSON.stringify(body), { status: this.status, headers })
   }
 
-  /** {@link toResponse}, by the name that Hono's error handler calls. */
+  /** Same as {@link toResponse}, under the name that Hono's error handler calls. */
   getResponse(): Response {
     return this.toResponse()
   }

@@ -1,32 +1,32 @@
 /**
- * The JWS signature algorithms (RFC 7518 §3, RFC 8037), and a key bound to one of them. The algorithm comes from a fixed
+ * The JWS signature algorithms (RFC 7518 §3, RFC 8037), and keys bound to one of them. The algorithm comes from a fixed
  * table and the key, never from a token's header alone. Symmetric algorithms and `none` are not in the table, so no
  * configuration can admit them.
  *
- * Does NOT check a signature: see `verify-signature.ts`.
+ * Does NOT verify signatures: see `verify-signature.ts`.
  */
 import { constants, type KeyObject, type VerifyKeyObjectInput } from 'node:crypto'
 
 interface Algorithm {
   readonly kty: 'RSA' | 'EC' | 'OKP'
   readonly crv?: string
-  /** Digest for `crypto.verify`; null where the scheme has its own. */
+  /** Digest for `crypto.verify`; null where the algorithm has a built-in digest. */
   readonly digest: string | null
   readonly options: Omit<VerifyKeyObjectInput, 'key'>
-  /** Exact signature length in bytes; undefined for RSA, where the modulus says it. */
+  /** Exact signature length in bytes; undefined for RSA, where the modulus determines it. */
   readonly signatureLength?: number
 }
 
 const rsa = (digest: string): Algorithm => ({ kty: 'RSA', digest, options: { padding: constants.RSA_PKCS1_PADDING } })
 
-/** The salt is as long as the digest (RFC 7518 §3.5): any other length is refused. */
+/** The salt must be as long as the digest (RFC 7518 §3.5). */
 const pss = (digest: string, saltLength: number): Algorithm => ({
   kty: 'RSA',
   digest,
   options: { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength }
 })
 
-/** R and S as two fixed-length numbers (RFC 7518 §3.4): that length decides, before they become what `writeEcdsa()` writes. */
+/** R and S as two numbers of fixed length (RFC 7518 §3.4). The length is checked before `writeEcdsa()` converts them. */
 const ecdsa = (digest: string, crv: string, signatureLength: number): Algorithm => ({
   kty: 'EC',
   crv,
@@ -35,7 +35,7 @@ const ecdsa = (digest: string, crv: string, signatureLength: number): Algorithm 
   signatureLength
 })
 
-/** `EdDSA` means Ed25519 here, as RFC 9864's fully-specified name does. */
+/** `EdDSA` means Ed25519 here, like the fully-specified name of RFC 9864. */
 const ed25519: Algorithm = { kty: 'OKP', crv: 'Ed25519', digest: null, options: {}, signatureLength: 64 }
 
 const ALGORITHMS: Readonly<Record<SignatureAlgorithm, Algorithm>> = {
@@ -56,17 +56,17 @@ export const SIGNATURE_ALGORITHMS: readonly SignatureAlgorithm[] = Object.freeze
   Object.keys(ALGORITHMS) as SignatureAlgorithm[]
 )
 
-/** The algorithms that a key of this type and curve can be used with; empty for one that is of no use. */
+/** Algorithms that a key of this type and curve can be used with; empty for an unsupported key. */
 export function algorithmsFor(kty: unknown, crv: unknown): readonly SignatureAlgorithm[] {
   return SIGNATURE_ALGORITHMS.filter((name) => ALGORITHMS[name].kty === kty && (ALGORITHMS[name].crv ?? crv) === crv)
 }
 
-/** A key bound to one algorithm, with everything `crypto.verify` wants, made once. */
+/** A key bound to one algorithm, with prepared arguments for `crypto.verify`. */
 export interface SignatureKey {
   readonly digest: string | null
   readonly input: VerifyKeyObjectInput
   readonly signatureLength: number
-  /** Whether `crypto.verify` is to get a signature as `writeEcdsa()` writes it. */
+  /** True if `crypto.verify` must get the signature as `writeEcdsa()` writes it. */
   readonly isEcdsa: boolean
 }
 
@@ -81,7 +81,7 @@ export function createSignatureKey(algorithm: SignatureAlgorithm, key: KeyObject
   }
 }
 
-/** Algorithms a token may be signed with. `none` and the symmetric ones cannot be named. */
+/** Algorithms that a token may be signed with. `none` and symmetric algorithms are not in the type. */
 export type SignatureAlgorithm =
   | 'RS256'
   | 'RS384'

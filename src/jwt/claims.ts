@@ -1,40 +1,40 @@
 /**
- * The rules about what a token says, one set for JWT claims (RFC 7519 §4, RFC 9068 §4) and introspection members
- * (RFC 7662 §2.2). The order is the document: presence and type, issuer, audience, time.
+ * Rules about a token's content: one set for JWT claims (RFC 7519 §4, RFC 9068 §4) and introspection members (RFC 7662
+ * §2.2). Checked in this order: presence and type, issuer, audience, time.
  *
- * Does NOT look at signatures, scopes required by a route, or the sender.
+ * Does NOT check signatures, scopes required by a route, or the sender.
  */
 import { InvalidToken } from '../errors/errors.js'
 import type { Claims } from '../types.js'
 import type { SignatureAlgorithm } from './algorithms.js'
 import { type ClaimPlace, isAbsent, listOf, type Places, valueAt } from './claim-places.js'
 
-/** Seconds that `iat` may lie ahead: a clock that far off should be noticed, not worked around. */
+/** Maximum seconds that `iat` may be in the future. A clock with a larger error should be repaired. */
 const MAX_IAT_AHEAD = 60
 
-/** Seconds since the epoch, in the year 5138: a larger number counts milliseconds. */
+/** Seconds since the epoch, in the year 5138. A larger number must be in milliseconds. */
 const MAX_SECONDS = 1e11
 
-/** What the tokens of one issuer must say. */
+/** Requirements for the tokens of one issuer. */
 export interface IssuerRules {
-  /** Every `iss` whose tokens this issuer's keys may sign; holds `issuer`. */
+  /** All accepted `iss` values of this issuer's tokens, including `issuer`. */
   readonly acceptedIssuers: ReadonlySet<string>
-  /** null: not checked. */
+  /** Accepted audiences; null skips the check. */
   readonly audience: ReadonlySet<string> | null
-  /** The claim that is compared with `audience`. */
+  /** Name of the claim that is compared with `audience`. */
   readonly audienceClaim: string
   readonly tokenProfile: 'rfc9068' | 'legacy'
   readonly algorithms: ReadonlySet<SignatureAlgorithm>
   readonly scopeClaims: Places
-  /** undefined: no roles are read. */
+  /** Undefined reads no roles. */
   readonly rolesClaims: Places | undefined
   readonly clientIdClaims: readonly string[]
-  /** A claim → the values of which it must have one; true: any value. */
+  /** Maps a claim to its accepted values; `true` accepts any value. */
   readonly requiredClaimValues: Readonly<Record<string, ReadonlySet<string> | true>>
 }
 
 export interface ClaimRules {
-  /** Claims that must be there. */
+  /** Names of required claims. */
   readonly required: readonly string[]
   /** Accept a missing `aud` (introspection only). */
   readonly allowMissingAudience: boolean
@@ -42,7 +42,11 @@ export interface ClaimRules {
   readonly clockTolerance: number
 }
 
-/** @throws {InvalidToken} the first rule that is broken */
+/**
+ * Checks all rules.
+ *
+ * @throws {InvalidToken} the first rule that is broken
+ */
 export function verifyClaims(claims: Claims, issuer: IssuerRules, rules: ClaimRules, now: number): void {
   requirePresence(claims, rules.required, issuer.clientIdClaims)
   requireTypes(claims, issuer.clientIdClaims)
@@ -60,7 +64,7 @@ function requirePresence(claims: Claims, required: readonly string[], clientIdCl
 }
 
 function requireTypes(claims: Claims, clientIdClaims: readonly string[]): void {
-  // By name, each: a loop over names costs several times as much, and this is the path of every first sight.
+  // Each claim is read by name: a loop over names takes several times as long, and every new token comes through here.
   const { iss, sub, jti, exp, nbf, iat, auth_time: authTime, cnf } = claims
   requireString(iss, 'iss')
   requireString(sub, 'sub')
@@ -86,7 +90,7 @@ function requireDate(value: unknown, name: string): void {
   if (isAbsent(value)) return
   if (!Number.isFinite(value))
     throw new InvalidToken('claim', { expected: `${name}: a number of seconds`, received: value })
-  // An `auth_time` ahead is judged where a route asks for it (RFC 9470).
+  // `authentication()` judges an `auth_time` in the future (RFC 9470).
   if ((value as number) > MAX_SECONDS && name !== 'auth_time')
     throw new InvalidToken('claim', {
       expected: `${name}: seconds since the epoch`,
@@ -95,13 +99,13 @@ function requireDate(value: unknown, name: string): void {
     })
 }
 
-/** Code point by code point: no slash, case, port or percent encoding is folded (RFC 9068 §4, RFC 8414 §4). */
+/** Compares code points: slash, case, port and percent-encoding are not normalized (RFC 9068 §4, RFC 8414 §4). */
 function requireIssuer(iss: unknown, { acceptedIssuers }: IssuerRules): void {
   if (!acceptedIssuers.has(iss as string))
     throw new InvalidToken('issuer', { expected: [...acceptedIssuers], received: iss, ...issuerHint(iss) })
 }
 
-/** For an `iss` that no `issuer` can be: not an https URL. */
+/** Hint for an `iss` that is not an https URL and so cannot be the option `issuer`. */
 export function issuerHint(iss: unknown): { readonly hint?: string } {
   if (typeof iss === 'string' && iss.startsWith('https://')) return {}
   return {
@@ -115,7 +119,7 @@ function requireAudience(
   allowMissing: boolean
 ): void {
   const received = claims[audienceClaim]
-  // As most of them have it.
+  // Most tokens have exactly one audience.
   if (typeof received === 'string' && expected?.has(received)) return
   const audience = readAudience(received, audienceClaim)
   if (expected === null || (isAbsent(received) && allowMissing)) return
@@ -127,7 +131,7 @@ function requireAudience(
   })
 }
 
-/** What is known of an audience that does not match. Only configured values and names from our own lists are shown. */
+/** Explains an audience that does not match. Shows only configured values and names of our own lists. */
 function audienceHint(
   audience: readonly string[],
   expected: ReadonlySet<string>,
@@ -146,7 +150,10 @@ function audienceHint(
   }
 }
 
-/** `aud` (or the claim in its place) as a list: a string, or an array of strings (RFC 7519 §4.1.3); empty where it says nothing. */
+/**
+ * `aud` (or the claim in its place) as a list: a string, or an array of strings (RFC 7519 §4.1.3). Empty where the
+ * claim is absent.
+ */
 export function readAudience(aud: unknown, name = 'aud'): readonly string[] {
   if (isAbsent(aud)) return []
   if (typeof aud === 'string') return [aud]
@@ -155,10 +162,10 @@ export function readAudience(aud: unknown, name = 'aud'): readonly string[] {
 }
 
 /**
- * `exp`: not on or after, with leeway (RFC 7519 §4.1.4); `nbf`; `iat`. Each says what must hold, not what must not: a
- * clock that answers no number lets nothing in.
+ * Checks `exp` (not on or after it, with leeway, RFC 7519 §4.1.4), `nbf` and `iat`. Each comparison states the accepted
+ * case, so that a clock that returns NaN refuses every token with a time.
  *
- * @param claims  whose times are numbers, or say nothing
+ * @param claims claims whose times are numbers or absent
  * @throws {InvalidToken}
  */
 export function requireTime(claims: Claims, now: number, tolerance: number): void {
@@ -172,33 +179,36 @@ export function requireTime(claims: Claims, now: number, tolerance: number): voi
     throw new InvalidToken('not_yet_valid', { expected: `iat up to ${Math.floor(latest)}`, received: iat })
 }
 
-/** Claims in which authorization servers write scopes, beside the issuer's own `scopeClaim`. */
+/** Claims in which authorization servers write scopes, besides the issuer's own `scopeClaim`. */
 const SCOPE_CLAIMS = ['scope', 'scp', 'scopes']
 
-/** Claims in which authorization servers name the client, beside the issuer's own `clientIdClaim`. */
+/** Claims in which authorization servers name the client, besides the issuer's own `clientIdClaim`. */
 const CLIENT_CLAIMS = ['client_id', 'azp', 'cid', 'appid']
 
-/** Claims that say whose a token is: tokens of every kind have them, so they say nothing about the kind. */
+/** Claims about the owner of a token. Tokens of every kind have them, so they do not indicate the kind. */
 const OWNER_CLAIMS: ReadonlySet<string> = new Set(['iss', 'aud', 'tid', 'zid', 'hd', 'org_id', ...CLIENT_CLAIMS])
 
 /**
- * Decides whether a JWT whose header does not say so is an access token (RFC 8725 §3.12). The first row that fits decides:
+ * Decides whether a JWT without a telling `typ` is an access token (RFC 8725 §3.12). `requiredClaimValues` must be met
+ * in any case. Then the first matching row decides:
  *
- * 1. `requiredClaimValues` met, `token_use: access` or `tokenName: access_token`: an access token.
- * 2. `events`, `at_hash`, `c_hash`, `s_hash`, or a word for another kind of token: refused.
- * 3. `nonce`: refused, unless both a scope claim and a client claim are there.
- * 4. Neither a scope claim nor a client claim other than the audience that matched: refused.
+ * 1. `requiredClaimValues` names a claim about the kind of token, or `token_use: access` or `tokenName: access_token`:
+ * accepted.
+ * 2. `events`, `at_hash`, `c_hash`, `s_hash`, or a claim that names another kind of token: refused.
+ * 3. `nonce`: refused, unless both a scope claim and a client claim are present.
+ * 4. No scope claim, and either no client claim or one that equals the matched audience: refused.
  *
- * Does NOT tell an ID token from an access token where the ID token passes row 4: one with a scope claim, or whose `azp`
- * is not the audience that matched. A token whose audience does not match passes row 4: `verifyClaims` refuses it.
+ * Does NOT tell an ID token from an access token where the ID token passes row 4: one with a scope claim, or with an
+ * `azp` that is not the matched audience. A token whose audience does not match passes row 4: `verifyClaims` refuses
+ * it.
  *
- * @throws {InvalidToken} of reason `type`
+ * @throws {InvalidToken} with reason `type`
  */
 export function requireAccessTokenClaims(claims: Claims, issuer: IssuerRules): void {
   requireClaimValues(claims, issuer.requiredClaimValues)
   const { token_use: use, tokenName } = claims
   if (isOneOf(ACCESS_TOKEN_WORDS, use) || isOneOf(ACCESS_TOKEN_NAMES, tokenName) || requiresKind(issuer)) return
-  // By name, each, as in `requireTypes`.
+  // Each claim is read by name, as in `requireTypes`.
   const { events, at_hash: atHash, c_hash: cHash, s_hash: sHash } = claims
   if (events !== undefined || atHash !== undefined || cHash !== undefined || sHash !== undefined)
     throw new InvalidToken('type', {
@@ -218,10 +228,10 @@ export function requireAccessTokenClaims(claims: Claims, issuer: IssuerRules): v
     })
 }
 
-/** Claims that only ID tokens (OIDC Core §3.3.2.11), logout tokens and security event tokens (RFC 8417) have. */
+/** Claims found only in ID tokens (OIDC Core §3.3.2.11), logout tokens and security event tokens (RFC 8417). */
 const OTHER_KINDS_CLAIMS = ['events', 'at_hash', 'c_hash', 's_hash']
 
-/** Whether `requiredClaimValues` names a claim that can tell the kind of token, and not only whose it is. */
+/** True if `requiredClaimValues` names a claim that can indicate the kind of token, not only its owner. */
 function requiresKind({ requiredClaimValues, clientIdClaims, audienceClaim }: IssuerRules): boolean {
   for (const name in requiredClaimValues)
     if (!OWNER_CLAIMS.has(name) && name !== audienceClaim && !clientIdClaims.includes(name)) return true
@@ -251,7 +261,7 @@ function hasClient(claims: Claims, { clientIdClaims }: IssuerRules): boolean {
   return hasAny(claims, CLIENT_CLAIMS, isText) || hasAny(claims, clientIdClaims, isText)
 }
 
-/** Whether the token names no client, or one that is also the audience that matched; false where no audience matched. */
+/** True if the token names no client, or a client that equals the matched audience. False where no audience matched. */
 function isMeantForItsClient(claims: Claims, issuer: IssuerRules): boolean {
   const { audience: accepted, audienceClaim, clientIdClaims } = issuer
   const all = readAudience(claims[audienceClaim], audienceClaim)
@@ -263,16 +273,16 @@ function isMeantForItsClient(claims: Claims, issuer: IssuerRules): boolean {
   )
 }
 
-/** Claims in which authorization servers are known to say what kind of token it is, or for what it was issued. */
+/** Claims in which known authorization servers write the kind of token or its purpose. */
 const TELLING_CLAIMS =
   'token_use tty typ token_type tokenName tokenType token_kind kind mode type use role gty grant_type cts aut idtyp authenticationType aal purpose ver version repository repository_owner project_path workflow job_workflow_ref'.split(
     ' '
   )
 
-/** Only names from our own lists are shown: the names in a token are as much its text as the values. */
+/** Shows only names of our own lists: claim names in a token are as untrusted as the values. */
 function remedyFor(claims: Claims): string {
   const names = TELLING_CLAIMS.filter((name) => isText(claims[name]))
-  // The subject of a workload (`system:serviceaccount:…`, `repo:…`) tells; that of a user does not.
+  // The subject of a workload (`system:serviceaccount:…`, `repo:…`) indicates the kind; a user's does not.
   if (typeof claims['sub'] === 'string' && claims['sub'].includes(':')) names.push('sub')
   const candidates =
     names.length === 0
@@ -282,12 +292,12 @@ function remedyFor(claims: Claims): string {
 }
 
 /**
- * Claims in which the issuer is configured to say what kind of token it is.
+ * Requires the claims that the issuer's configuration uses to tell the kind of token.
  *
  * @throws {InvalidToken}
  */
 export function requireClaimValues(claims: Claims, required: IssuerRules['requiredClaimValues']): void {
-  // In most settings there are none, and a list of them would be made for each token all the same.
+  // Most settings have none: `for in` avoids allocating a list for each token.
   for (const name in required) {
     if (!Object.hasOwn(required, name)) continue
     const values = required[name] as ReadonlySet<string> | true
@@ -301,7 +311,7 @@ export function requireClaimValues(claims: Claims, required: IssuerRules['requir
 }
 
 /**
- * Members in which some authorization servers say what kind of token theirs is, in JWTs and introspection answers.
+ * Checks members in which some authorization servers name the kind of token, in JWTs and introspection answers.
  *
  * @throws {InvalidToken}
  */
@@ -315,7 +325,7 @@ export function requireAccessTokenKind(claims: Claims): void {
     throw new InvalidToken('type', { expected: 'tokenName: access_token', received: tokenName })
 }
 
-/** Without separators. `N_A` is what RFC 8693 §2.2.1 calls a token that is not an access token. */
+/** Words without separators. RFC 8693 §2.2.1 writes `N_A` for a token that is not an access token. */
 const OTHER_KINDS: ReadonlySet<string> = new Set([
   'id',
   'idtoken',
@@ -332,17 +342,17 @@ const ACCESS_TOKEN_WORDS: ReadonlySet<string> = new Set(['access', 'accesstoken'
 
 const ACCESS_TOKEN_NAMES: ReadonlySet<string> = new Set(['accesstoken'])
 
-/** Before the kind, where it is a URI (RFC 8693 §3). */
+/** Prefix of a kind that is written as a URI (RFC 8693 §3). */
 const KIND_URN = 'urn:ietf:params:oauth:token-type:'
 
-/** Whatever its case, and however its words are parted: `refresh_token`, `RefreshToken`, `Refresh-Token`. */
+/** Compares without case and separators: `refresh_token`, `RefreshToken`, `Refresh-Token`. */
 function isOneOf(words: ReadonlySet<string>, value: unknown): boolean {
   if (typeof value !== 'string') return false
   const word = value.toLowerCase()
   return words.has((word.startsWith(KIND_URN) ? word.slice(KIND_URN.length) : word).replace(/[ _/-]/g, ''))
 }
 
-/** The first of these claims that says something. */
+/** The first of these claims that is not absent. */
 export function readFirst(claims: Claims, names: readonly string[]): unknown {
   for (let i = 0; i < names.length; i++) {
     const value = claims[names[i] as string]

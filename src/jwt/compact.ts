@@ -1,37 +1,36 @@
 /**
- * The compact serialization (RFC 7515 §3.1, RFC 7516 §7.1): a text taken apart into segments, bytes and JSON objects, by
- * the strict reading of RFC 7515 §2 and RFC 7519 §7.2. Access tokens, DPoP proofs and signed introspection answers all
- * come through here.
+ * The compact serialization (RFC 7515 §3.1, RFC 7516 §7.1): splits a text into segments, bytes and JSON objects,
+ * strictly by RFC 7515 §2 and RFC 7519 §7.2. Used for access tokens, DPoP proofs and signed introspection answers.
  *
- * Does NOT verify anything: what it returns is as trustworthy as the text was.
+ * Does NOT verify anything: the result is as untrusted as the text.
  */
 import { isUtf8 } from 'node:buffer'
 import { parseObject } from '../base/json.js'
 import type { Claims } from '../types.js'
 
-/** A JWS taken apart. Nothing in it has been verified. */
+/** A JWS split into its segments. Nothing in it has been verified. */
 export interface UnverifiedJws {
-  /** The first segment, as it is. */
+  /** The first segment, encoded. */
   readonly header: string
-  /** The second segment, as it is. */
+  /** The second segment, encoded. */
   readonly payload: string
-  /** The third segment, as it is; perhaps empty. */
+  /** The third segment, encoded; may be empty. */
   readonly signature: string
-  /** header.payload, what the signature is over. */
+  /** `header.payload`: the signed text. */
   readonly signingInput: string
 }
 
-/** Three segments of base64url, the last one perhaps empty. */
+/** Three segments of base64url; the last may be empty. */
 const COMPACT = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/
 
-/** A text as a JWS in compact serialization, or undefined if it is not built like one. */
+/** Splits a JWS in compact serialization. Returns undefined for a text with another structure. */
 export function splitJws(text: string): UnverifiedJws | undefined {
   if (!COMPACT.test(text)) return undefined
   const first = text.indexOf('.')
   return new CompactJws(text, first, text.indexOf('.', first + 1))
 }
 
-/** Parts are cut out where they are asked for: of most that are refused, few are. */
+/** Extracts segments on access: most refused tokens need few of them. */
 class CompactJws implements UnverifiedJws {
   readonly header: string
   readonly #text: string
@@ -58,15 +57,18 @@ class CompactJws implements UnverifiedJws {
   }
 }
 
-/** True for the compact serialization of a JWE (RFC 7516 §7.1): five segments, whose content nobody here can read. */
+/** True for the compact serialization of a JWE (RFC 7516 §7.1): five segments. The content was not decrypted. */
 export function isJwe(text: string): boolean {
   return /^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]*){4}$/.test(text)
 }
 
-/** Where a segment is decoded, one at a time: whoever reads it is done before anything else runs. */
+/** Shared buffer for decoding one segment at a time. Each use is synchronous, so uses cannot overlap. */
 const scratch = Buffer.allocUnsafeSlow(16 * 1024)
 
-/** Segment → JSON object, or undefined: canonical base64url, UTF-8, an object of at most 64 levels (RFC 7515 §2, RFC 7519 §7.2). */
+/**
+ * Decodes a segment to a JSON object. Returns undefined unless it is canonical base64url, UTF-8, and an object of at
+ * most 64 levels (RFC 7515 §2, RFC 7519 §7.2).
+ */
 export function decodeObject(segment: string): Claims | undefined {
   if (!isCanonical(segment)) return undefined
   const text = decodeText(segment)
@@ -78,17 +80,17 @@ function decodeText(segment: string): string | undefined {
   const bytes = fits ? scratch : Buffer.from(segment, 'base64url')
   const length = fits ? scratch.write(segment, 'base64url') : bytes.length
   const text = bytes.toString('utf8', 0, length)
-  // Stands for what is no UTF-8, unless it was there before.
+  // U+FFFD marks invalid UTF-8, unless the input contained it.
   return text.includes('\uFFFD') && !isUtf8(bytes.subarray(0, length)) ? undefined : text
 }
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 
 /**
- * True if no other segment decodes to the same bytes: Node's decoder drops a lone last character and unused bits without
- * a word.
+ * True if no other segment decodes to the same bytes. Node's decoder silently drops a lone last character and unused
+ * bits.
  *
- * Does NOT check the alphabet, which {@link splitJws} did.
+ * Does NOT check the alphabet: {@link splitJws} did.
  */
 export function isCanonical(segment: string): boolean {
   const rest = segment.length % 4
@@ -97,12 +99,15 @@ export function isCanonical(segment: string): boolean {
   return rest !== 1 && (ALPHABET.indexOf(segment.charAt(segment.length - 1)) & unused) === 0
 }
 
-/** Bytes of one segment, or undefined where it is not {@link isCanonical}. */
+/** Decodes one segment. Returns undefined if it is not {@link isCanonical}. */
 export function decodeBase64url(segment: string): Buffer | undefined {
   return isCanonical(segment) ? Buffer.from(segment, 'base64url') : undefined
 }
 
-/** True if a header's `typ` is this media type: case-insensitive, `application/` understood where there is no slash (RFC 7515 §4.1.9). */
+/**
+ * True if a header's `typ` is this media type. Case-insensitive; `application/` is implied where the value has no slash
+ * (RFC 7515 §4.1.9).
+ */
 export function isMediaType(typ: unknown, expected: `application/${string}`): boolean {
   return typeof typ === 'string' && (typ.includes('/') ? typ : `application/${typ}`).toLowerCase() === expected
 }

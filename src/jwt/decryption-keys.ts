@@ -1,4 +1,4 @@
-/** The keys of `decryptionKeys`: their options and their checks. */
+/** The option `decryptionKeys`: types, defaults and checks. */
 import { KeyObject } from 'node:crypto'
 import type { Problems } from '../base/problems.js'
 import type { JsonWebKeySet } from './key-set.js'
@@ -10,13 +10,13 @@ export interface DecryptionKey {
   readonly key: KeyObject
   /** `kid` under which the public key is published. */
   readonly kid: string
-  /** `alg` of the JWE, the only one that this key decrypts. Default `RSA-OAEP-256` for RSA, `ECDH-ES+A256KW` for others. */
+  /** The only `alg` that this key decrypts. Default `RSA-OAEP-256` for RSA, `ECDH-ES+A256KW` for other keys. */
   readonly algorithm?: KeyManagementAlgorithm
 }
 
 /**
- * How the content encryption key may be encrypted (RFC 7518 §4.1). Without RSA1_5, `dir` and passwords. `RSA-OAEP` uses
- * SHA-1: name it for an authorization server that has nothing newer.
+ * Accepted encryption of the content encryption key (RFC 7518 §4.1). Excludes RSA1_5, `dir` and passwords. `RSA-OAEP`
+ * uses SHA-1: name it only for an authorization server that supports nothing newer.
  */
 export type KeyManagementAlgorithm =
   | 'RSA-OAEP-256'
@@ -35,7 +35,7 @@ export interface DecryptionKeySettings {
   readonly algorithm: KeyManagementAlgorithm
 }
 
-/** The default first. `RSA-OAEP` (SHA-1) last: it is used only where the settings name it. */
+/** The first one is the default. `RSA-OAEP` (SHA-1) is used only where the settings name it. */
 const RSA_ALGORITHMS: readonly KeyManagementAlgorithm[] = ['RSA-OAEP-256', 'RSA-OAEP-384', 'RSA-OAEP-512', 'RSA-OAEP']
 
 const ECDH_ALGORITHMS: readonly KeyManagementAlgorithm[] = [
@@ -49,10 +49,10 @@ const CURVES: readonly unknown[] = ['prime256v1', 'secp384r1', 'secp521r1']
 
 const MIN_RSA_BITS = 2048
 
-/** An operation with an 8192-bit private key already takes fifty times that of a 2048-bit one. */
+/** An operation with an 8192-bit private key takes fifty times as long as one with 2048 bits. */
 const MAX_RSA_BITS = 8192
 
-/** The option `decryptionKeys`. */
+/** Reads the option `decryptionKeys`. */
 export function readDecryptionKeys(value: unknown, problems: Problems): readonly DecryptionKeySettings[] {
   if (value === undefined) return []
   if (!Array.isArray(value) || value.length === 0) {
@@ -86,7 +86,7 @@ function readDecryptionKey(
   return Object.freeze({ key: key as KeyObject, kid: String(kid), algorithm: chosen })
 }
 
-/** What a key can do, the default first; or what is wrong with it. */
+/** Algorithms that fit a key, with the default first, or a text that says why the key is unusable. */
 function algorithmsOf(key: unknown): readonly KeyManagementAlgorithm[] | string {
   if (!(key instanceof KeyObject) || key.type !== 'private') return 'is no private key'
   const { modulusLength: bits = 0, namedCurve } = key.asymmetricKeyDetails ?? {}
@@ -98,11 +98,11 @@ function algorithmsOf(key: unknown): readonly KeyManagementAlgorithm[] | string 
   return RSA_ALGORITHMS
 }
 
-/** What the authorization server encrypts to: the public halves, in the order of the keys (RFC 7517 §4). */
+/** The public keys that the authorization server encrypts to, in the order of the option (RFC 7517 §4). */
 export function publicKeySet(keys: readonly DecryptionKeySettings[]): JsonWebKeySet {
   return {
     keys: keys.map(({ key, kid, algorithm: alg }) => {
-      // Named one by one, so that no private member can come along.
+      // Members are copied by name, so that no private member is published.
       const { kty, crv, n, e, x, y } = key.export({ format: 'jwk' })
       return kty === 'RSA'
         ? { kty, kid, use: 'enc', alg, n, e }

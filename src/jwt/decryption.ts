@@ -1,10 +1,10 @@
 /**
- * Encrypted tokens (RFC 7516, RFC 9068 §2.1, RFC 9701 §5): our private keys, their public halves, and the plaintext of a
- * JWE in compact serialization. One JWE algorithm a key, never `RSA1_5`, `dir`, a password or a symmetric key
- * (RFC 8725 §3.2); no compression (RFC 8725 §3.6), no extension.
+ * Decrypts tokens (RFC 7516, RFC 9068 §2.1, RFC 9701 §5) in compact serialization with our private keys. Each key has
+ * one JWE algorithm, never `RSA1_5`, `dir`, a password or a symmetric key (RFC 8725 §3.2). Compression (RFC 8725 §3.6)
+ * and extensions are refused.
  *
- * Does NOT say who encrypted: anybody has our public keys. What comes out is as trustworthy as what went in, and has a
- * signature of its own to be verified (RFC 8725 §3.3).
+ * Does NOT authenticate the sender: our public keys are public. The plaintext is as untrusted as the JWE and has its
+ * own signature, which the caller must verify (RFC 8725 §3.3).
  */
 import { createMemo } from '../base/cache.js'
 import { InvalidToken, Unavailable } from '../errors/errors.js'
@@ -15,36 +15,45 @@ import { sha256 } from './key-set.js'
 
 const CONTENT_ENCRYPTION = ['A128GCM', 'A192GCM', 'A256GCM', 'A128CBC-HS256', 'A192CBC-HS384', 'A256CBC-HS512'] as const
 
-/** Decrypts, or has no part in it. */
+/** Decrypts a JWE that is encrypted to one of our keys. */
 export interface Decrypt {
   /**
    * @returns the plaintext as text
-   * @throws {InvalidToken} `decryption`, whatever was wrong: which it was helps nobody but an attacker
-   * @throws {Unavailable} too many decryptions are under way
+   * @throws {InvalidToken} `decryption` for every failure: details would help only an attacker
+   * @throws {Unavailable} too many decryptions are running
    */
   (jwe: string): Promise<string>
   /**
-   * True for a JWE that is meant for one of our keys: by its `kid`, or without one by its `alg`. If true, a failed
+   * True for a JWE encrypted to one of our keys, by its `kid`, or without `kid` by its `alg`. If true, a failed
    * decryption must not fall back to introspection.
    */
   readonly isForUs: (text: string) => boolean
-  /** Says that what this JWE held was verified: from now on it waits with its like, and not with those of strangers. */
+  /**
+   * Records that this JWE's content was verified. Later decryptions of it use a separate queue, not the one for unknown
+   * tokens.
+   */
   readonly confirm: (jwe: string) => void
 }
 
-/** Decryptions at once, and those that wait for a place; one more is refused. Each takes a thread of libuv's pool, which has four. */
+/**
+ * Maximum decryptions running at once, and maximum waiting ones; more are refused. Each running one takes a thread of
+ * libuv's pool, which has four by default.
+ */
 interface Bounds {
   readonly concurrent: number
   readonly queued: number
 }
 
-/** For a JWE that was not seen before: anybody has our public keys, and can have us try one. */
+/** Limits for a JWE that was not seen before. Anyone can make one, because our public keys are public. */
 const STRANGERS: Bounds = { concurrent: 32, queued: 256 }
 
-/** For a JWE whose content was verified before, as of a client that comes back with its token: no stranger takes these places. */
+/**
+ * Limits for a JWE whose content was verified before, such as a client's repeated token. Unknown tokens cannot take
+ * these places.
+ */
 const KNOWN: Bounds = { concurrent: 16, queued: 256 }
 
-/** JWEs whose content was verified, by their digests: of clients that come back with the token they had. */
+/** Maximum digests of JWEs whose content was verified. */
 const CONFIRMED = 10_000
 
 export function createDecrypt(keys: readonly DecryptionKeySettings[]): Decrypt {
@@ -53,7 +62,7 @@ export function createDecrypt(keys: readonly DecryptionKeySettings[]): Decrypt {
   const confirmed = createMemo<object>(CONFIRMED)
   const decrypt = async (jwe: string): Promise<string> => {
     const key = selectKey(readHeader(jwe), keys)
-    // A token has one text: another one that decodes to the same bytes is not it (RFC 7515 §2).
+    // Only the canonical text of a token is accepted, not another text that decodes to the same bytes (RFC 7515 §2).
     if (key === undefined || !jwe.split('.').every((segment) => decodeBase64url(segment)))
       throw new InvalidToken('decryption')
     const take = confirmed.get(sha256(jwe)) === undefined ? strangers : known
@@ -83,7 +92,10 @@ function readHeader(jwe: string): Claims | undefined {
   return isJwe(jwe) ? decodeObject(jwe.slice(0, jwe.indexOf('.'))) : undefined
 }
 
-/** All that can be refused without a private key, and the key for the rest; without `kid` the only one of its `alg`. */
+/**
+ * Refuses everything that can be refused without a private key, and selects the key for the rest. Without `kid`, the
+ * key must be the only one with its `alg`.
+ */
 function selectKey(
   header: Claims | undefined,
   keys: readonly DecryptionKeySettings[]
@@ -94,7 +106,7 @@ function selectKey(
   return other === undefined ? key : undefined
 }
 
-/** So many at once, and so many that wait, first come first served. */
+/** Limits concurrent work and queues the rest, first come first served. */
 function createPlaces({ concurrent, queued }: Bounds): <T>(work: () => Promise<T>) => Promise<T> {
   const waiting: (() => void)[] = []
   let underWay = 0
@@ -104,7 +116,7 @@ function createPlaces({ concurrent, queued }: Bounds): <T>(work: () => Promise<T
       throw new Unavailable('decryption', `${concurrent} decryptions are under way and ${queued} wait`, {
         retryAfter: 1
       })
-    // The place is handed over, not given back and taken again: nobody can slip in between.
+    // A finished call hands its place to the next one directly, so that no later call can take it.
     else await new Promise<void>((resolve) => waiting.push(resolve))
     try {
       return await work()

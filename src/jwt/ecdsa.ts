@@ -1,6 +1,6 @@
-/** ECDSA signatures as JOSE writes them (R and S side by side, RFC 7518 §3.4) → DER, which OpenSSL reads. */
+/** Converts ECDSA signatures from the JOSE form (R and S concatenated, RFC 7518 §3.4) to DER, which OpenSSL reads. */
 
-/** Bytes that {@link writeEcdsa} writes at most: for ES512, with two numbers that are too large for the curve. */
+/** Maximum bytes that {@link writeEcdsa} writes: ES512 with two numbers that are too large for the curve. */
 export const MAX_ECDSA = 141
 
 const SEQUENCE = 0x30
@@ -8,14 +8,14 @@ const SEQUENCE = 0x30
 const INTEGER = 0x02
 
 /**
- * An ECDSA signature as OpenSSL has it: a SEQUENCE of two INTEGERs in DER (RFC 3279 §2.2.3). Node would do that as well,
- * for `dsaEncoding: 'ieee-p1363'`, and takes more than half a microsecond for it.
+ * Writes an ECDSA signature as OpenSSL reads it: a SEQUENCE of two INTEGERs in DER (RFC 3279 §2.2.3). Node does the
+ * same for `dsaEncoding: 'ieee-p1363'`, but takes over half a microsecond longer.
  *
- * Does NOT check that the numbers are any of the curve: OpenSSL does.
+ * Does NOT check that the numbers are valid on the curve: OpenSSL does.
  *
  * @param signature R and S, of equal length
- * @param der       room for {@link MAX_ECDSA} bytes
- * @returns how many bytes were written
+ * @param der buffer of at least {@link MAX_ECDSA} bytes
+ * @returns the number of bytes written
  */
 export function writeEcdsa(signature: Uint8Array, der: Uint8Array): number {
   const half = signature.length / 2
@@ -30,18 +30,18 @@ export function writeEcdsa(signature: Uint8Array, der: Uint8Array): number {
   return writeInteger(signature, s, signature.length, der, at)
 }
 
-/** Where the first byte is that counts; a zero has its last one. */
+/** Index of the first significant byte; for zero, the last byte. */
 function significant(bytes: Uint8Array, from: number, end: number): number {
   while (from < end - 1 && bytes[from] === 0) from++
   return from
 }
 
-/** With its tag and its length. */
+/** Length of a DER INTEGER including tag and length byte. */
 function integerLength(bytes: Uint8Array, from: number, end: number): number {
   return 2 + signByte(bytes, from) + end - from
 }
 
-/** A number whose first bit is set would be a negative one. */
+/** DER integers are signed: a set first bit needs a leading zero byte. */
 function signByte(bytes: Uint8Array, from: number): 0 | 1 {
   return (bytes[from] as number) > 0x7f ? 1 : 0
 }

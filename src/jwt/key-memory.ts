@@ -1,37 +1,37 @@
 /**
- * How much memory the key sets and metadata of all issuers take. With a resolver, issuers may be many and what they publish
- * hostile, so the sum has a bound: issuers with much make room, the one used longest ago first. An issuer within its share
- * never makes room for one that is not.
+ * Limits the memory of all issuers' key sets and metadata. With a resolver, issuers may be many and their documents
+ * hostile, so the sum has a maximum. Above it, issuers over their share are evicted first, the least recently used
+ * first. An issuer within its share is never evicted for one above it.
  *
  * Does NOT hold the sets, and does NOT fetch.
  */
 const MAX_BYTES = 64 * 1024 * 1024
-/** Bytes that each of 1,000 issuers, as many as a resolver's are known at once, may hold whatever the others hold. */
+/** Bytes that each issuer may hold regardless of the others. A resolver's issuers are limited to 1,000 at once. */
 const SHARE = MAX_BYTES / 1000
-/** Bytes to which large sets make room, so that not each further key looks through all issuers. */
+/** Bytes to which large sets are evicted, so that not every further key scans all issuers. */
 const LOW = MAX_BYTES * (7 / 8)
 
-/** What one issuer holds. */
+/** Memory that one issuer holds. */
 export interface HeldKeys {
-  /** Bytes, about. */
+  /** Estimated bytes. */
   readonly bytes: number
-  /** Higher than that of each issuer that was used less recently. */
+  /** Counter of the last use: higher means more recent. */
   readonly used: number
-  /** They are fetched again when they are next needed. */
+  /** Evicts the documents. They are fetched again when next needed. */
   drop(): void
 }
 
 export interface KeyMemory {
-  /** A number for {@link HeldKeys.used}. */
+  /** Next value for {@link HeldKeys.used}. */
   use(): number
-  /** To be told of each set and each metadata document that was read, and of each key that was imported. */
+  /** Must be called for each set and metadata document that was read, and for each key that was imported. */
   grew(bytes: number): void
   stats(): { readonly bytes: number; readonly maxBytes: number }
 }
 
-/** @param all  the issuers that are known now */
+/** @param all returns the issuers known now */
 export function createKeyMemory(all: () => readonly HeldKeys[]): KeyMemory {
-  /** Bytes that are held at most: what was replaced or forgotten since the last count is in it. */
+  /** Upper bound of the bytes held: includes documents that were replaced or evicted since the last count. */
   let estimate = 0
   let uses = 0
 
@@ -51,7 +51,7 @@ export function createKeyMemory(all: () => readonly HeldKeys[]): KeyMemory {
       LOW,
       byUse.filter(({ bytes }) => bytes > SHARE)
     )
-    // More issuers than have a share: of a list, which strangers cannot make longer.
+    // Reached only with more issuers than shares, in a static list. Clients cannot extend such a list.
     dropTo(MAX_BYTES, byUse)
   }
 

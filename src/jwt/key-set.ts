@@ -1,7 +1,7 @@
 /**
- * A JSON Web Key Set (RFC 7517 §5) as a set of signature keys: which of an issuer's published keys may verify which
- * token. Keys that are of no use here are left out one by one and the rest stays usable; a private or symmetric key in
- * a published set is never used (RFC 7517 §9).
+ * Reads a JSON Web Key Set (RFC 7517 §5) into signature keys and finds the keys that may verify a token. Unusable keys
+ * are skipped one by one, and the rest stays usable. A private or symmetric key in a published set is never used (RFC
+ * 7517 §9).
  *
  * Does NOT fetch, and does NOT decide when a set is too old.
  */
@@ -9,44 +9,50 @@ import { createPublicKey, hash, type JsonWebKeyInput, type KeyObject } from 'nod
 import type { SignatureAlgorithm } from './algorithms.js'
 import { algorithmsFor, createSignatureKey, type SignatureKey } from './algorithms.js'
 
-/** Keys of one set that are read; a longer list is refused whole. */
+/** Maximum keys of one set; a longer list is rejected as a whole. */
 export const MAX_KEYS = 100
 
-/** A key identifier beyond this many characters is no key of ours. */
+/** Maximum characters of a key identifier. Longer ones never match. */
 export const MAX_KID_LENGTH = 256
 
-/** Maximum keys tried for one token: of one `kid`, or of those that fit a token without `kid`. */
+/** Maximum keys tried for one token: those with its `kid`, or those that fit a token without `kid`. */
 const MAX_CANDIDATES = 4
 
 /** Maximum imported keys of one set: an imported key takes about ten times the memory of its text. */
 export const MAX_IMPORTED = 32
 
-/** Bytes that a published key takes beside its text and twice its name: objects, places in maps, a fingerprint (measured). */
+/**
+ * Estimated bytes per published key besides its text and twice its name: objects, map entries, a fingerprint
+ * (measured).
+ */
 const KEY_OVERHEAD = 1000
 
-/** Bytes of an imported key, and for each character of its text (measured with RSA-8192 that have verified a signature). */
+/**
+ * Estimated bytes per imported key, and per character of its text (measured with RSA-8192 keys that have verified a
+ * signature).
+ */
 const IMPORTED_OVERHEAD = 4096
 
 const IMPORTED_PER_CHARACTER = 6
 
 const MIN_RSA_BITS = 2048
 
-/** A check with an 8192-bit key already takes ten times that of a 2048-bit one. */
+/** Verifying with an 8192-bit key takes ten times as long as with 2048 bits. */
 const MAX_RSA_BITS = 8192
 
-/** A longer exponent makes every check as slow as a signature. */
+/** A longer exponent makes each verification as slow as signing. */
 const MAX_EXPONENT_BYTES = 4
 
 const NO_KEYS: readonly SignatureKey[] = Object.freeze([])
 
 const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k']
 
-/** One published key, as text until a token names it. */
+/** One published key, kept as text until a token names it. */
 interface Published {
-  /** Its place in the set, for messages. */
+  /** Position in the set, for messages. */
   readonly place: string
   readonly kid: string | undefined
-  /** The algorithm that its publisher names. */
+  /** The algorithm that the publisher names. */
   readonly alg: string | undefined
   readonly algorithms: readonly SignatureAlgorithm[]
   /** The members that RFC 7638 requires, in its order: enough to import the key, and the input of its thumbprint. */
@@ -55,14 +61,14 @@ interface Published {
   readonly certificates: readonly string[]
   imported: KeyObject | undefined
   isBroken: boolean
-  /** Higher than that of each key that was used less recently. */
+  /** Counter of the last use: higher means more recent. */
   used: number
 }
 
 /** The keys that fit one `kid` and one algorithm. */
 interface Slot {
   readonly keys: Published[]
-  /** Bound to the algorithm; undefined until a token asks, and after one of them was evicted. */
+  /** Keys bound to the algorithm; undefined until a token needs them, and after one of them was evicted. */
   found: readonly SignatureKey[] | undefined
 }
 
@@ -74,45 +80,57 @@ export interface CertificateThumbprints {
 
 export interface KeySet {
   /**
-   * Keys that fit a token's `alg` and `kid`, imported. Without `kid`, all that fit `alg` (RFC 7515 §4.1.4), those of the
-   * certificate first to choose from; none if more than four fit, see `tooMany`.
+   * Finds and imports the keys for a token's `alg` and `kid`. Without `kid`: the keys of the named certificate if there
+   * are any, otherwise all that fit `alg` (RFC 7515 §4.1.4). Empty if more than four fit.
    */
   find(
     algorithm: SignatureAlgorithm,
     kid: string | undefined,
     certificate?: CertificateThumbprints
   ): readonly SignatureKey[]
-  /** True if some key of the set has this `kid`, whatever its algorithm. */
+  /** True if a usable key of the set has this `kid`, whatever its algorithm. */
   has(kid: string): boolean
-  /** True if some key without a `kid` fits this algorithm. */
+  /** True if a key without `kid` fits this algorithm. */
   hasUnnamed(algorithm: SignatureAlgorithm): boolean
-  /** How many keys fit this algorithm. */
+  /** Number of usable keys that fit this algorithm. */
   count(algorithm: SignatureAlgorithm): number
-  /** Bytes that it holds, about: the text of its keys, and those that are imported. */
+  /** Estimated bytes held: the text of all keys, and the imported keys. */
   bytes(): number
-  /** Imports each key without holding it. @returns why the broken ones are: for settings, where a start can tell */
+  /**
+   * Imports each key without keeping it, to report configuration errors at start.
+   *
+   * @returns why each broken key is unusable
+   */
   broken(): readonly string[]
-  /** Identifies each usable key: its `kid` and its material. For comparing sets. */
+  /** Identifies each usable key by its `kid` and material, to compare sets. */
   readonly fingerprints: ReadonlySet<string>
-  /** How many published keys are usable. */
+  /** Number of usable published keys. */
   readonly size: number
-  /** Why others are not: for the operator. Keys for another use are not among them. */
+  /** Why other keys are unusable, for the operator. Excludes keys for another use. */
   readonly skipped: readonly string[]
-  /** How many keys are for another use, such as encryption. */
+  /** Number of keys for another use, such as encryption. */
   readonly otherUse: number
-  /** Fetched by another process than this. */
+  /** True if another process fetched this set. */
   readonly isSecondHand?: boolean
 }
 
-/** What becomes of keys when tokens name them. */
+/** Called when tokens name keys of the set. */
 export interface KeyEvents {
-  /** A key turned out to be unusable. */
+  /** A key could not be imported. */
   readonly broken?: (why: string) => void
-  /** A key was imported, which takes so many bytes. */
+  /**
+   * A key was imported.
+   *
+   * @param bytes estimated memory of the imported key
+   */
   readonly imported?: (bytes: number) => void
 }
 
-/** @throws {TypeError} not a key set, or more than {@link MAX_KEYS} keys */
+/**
+ * Reads a key set.
+ *
+ * @throws {TypeError} not a key set, or more than {@link MAX_KEYS} keys
+ */
 export function readKeySet(document: unknown, events: KeyEvents = {}): KeySet {
   const keys = (document as Partial<JsonWebKeySet> | null)?.keys
   if (!Array.isArray(keys)) throw new TypeError('not a JSON Web Key Set: it has no list `keys`')
@@ -179,7 +197,7 @@ function usable(slot: Slot | undefined): number {
   return slot === undefined ? 0 : slot.keys.reduce((count, key) => (key.isBroken ? count : count + 1), 0)
 }
 
-/** Holds at most {@link MAX_IMPORTED} imported keys; the least recently used one makes room. */
+/** Holds at most {@link MAX_IMPORTED} imported keys and evicts the least recently used. */
 function createImports(
   events: KeyEvents,
   evicted: (key: Published) => void
@@ -218,7 +236,7 @@ function createImports(
     bytes: () => bytes,
     bind: (slot, algorithm) => {
       if (slot.found !== undefined) {
-        // Every first sight of a token comes here: no iterator is made.
+        // Every new token comes through here, so no iterator is allocated.
         for (let i = 0; i < slot.keys.length; i++) (slot.keys[i] as Published).used = ++uses
         return slot.found
       }
@@ -244,7 +262,7 @@ function isOf({ certificates }: Published, { x5t, 'x5t#S256': sha256OfIt }: Cert
   return certificates.some((one) => one === sha256OfIt || (sha256OfIt === undefined && one === x5t))
 }
 
-/** The key, why it is skipped, or undefined where it is meant for another use. */
+/** Reads one key. Returns a text if it is skipped, and undefined if it is for another use. */
 function readKey(jwk: unknown, place: string): Published | string | undefined {
   if (typeof jwk !== 'object' || jwk === null) return 'is not an object'
   const members = jwk as Record<string, unknown>
@@ -260,7 +278,7 @@ function readKey(jwk: unknown, place: string): Published | string | undefined {
   if (operations !== undefined && !Array.isArray(operations)) return 'is not for verifying (key_ops)'
   if (operations !== undefined && !(operations as unknown[]).includes('verify')) return undefined
   if (isForEncryption(crv, alg)) return undefined
-  // One key, one algorithm, where the publisher says which (RFC 8725 §3.1).
+  // A key is used with the published algorithm only, if there is one (RFC 8725 §3.1).
   const algorithms = algorithmsFor(kty, crv).filter((name) => alg === undefined || alg === name)
   if (algorithms.length === 0) return 'is of no supported kty, crv and alg'
   const problem = inspect(members)
@@ -278,22 +296,25 @@ function readKey(jwk: unknown, place: string): Published | string | undefined {
   }
 }
 
-/** True for a `use` that was meant as "sig", which is case-sensitive (RFC 7517 §4.2). */
+/** True for a misspelt "sig": `use` is case-sensitive (RFC 7517 §4.2). */
 function isMisspelled(use: unknown): boolean {
   return typeof use === 'string' && use.toLowerCase() === 'sig'
 }
 
-/** undefined for a member that says nothing, as several servers write it: null, an empty text, an empty list. */
+/** Maps null, an empty text and an empty list to undefined: several servers write them for unset members. */
 function said(value: unknown): unknown {
   return value === null || value === '' || (Array.isArray(value) && value.length === 0) ? undefined : value
 }
 
-/** False for a private member that says nothing: null, or `oth` without a prime (RFC 7518 §6.3.2.7). */
+/** True for a private member. Null, or `oth` as an empty list (RFC 7518 §6.3.2.7), does not count. */
 function isSecret(member: string, value: unknown): boolean {
   return value !== undefined && value !== null && !(member === 'oth' && said(value) === undefined && value !== '')
 }
 
-/** True where the type or algorithm of a key without `use` says that it is for key agreement or encryption (RFC 7518 §4, RFC 8037 §3.2). */
+/**
+ * True if a key without `use` is for key agreement or encryption, by its curve or algorithm (RFC 7518 §4, RFC 8037
+ * §3.2).
+ */
 function isForEncryption(crv: unknown, alg: unknown): boolean {
   return crv === 'X25519' || crv === 'X448' || (typeof alg === 'string' && /^(?:RSA-OAEP|RSA1_5|ECDH-ES)/.test(alg))
 }
@@ -308,7 +329,7 @@ function certificatesOf({ x5t, 'x5t#S256': x5tS256, x5c }: Record<string, unknow
   return [...new Set([...published, sha256(der), hash('sha1', der, 'base64url')])]
 }
 
-/** The members that RFC 7638 §3.2 requires, in the order of their names; the others are undefined and left out. */
+/** The members that RFC 7638 §3.2 requires, ordered by name. JSON omits the undefined ones. */
 function requiredMembers({ crv, e, kty, n, x, y }: { readonly [member: string]: unknown }): string {
   return JSON.stringify(kty === 'RSA' ? { e, kty, n } : { crv, kty, x, y: kty === 'EC' ? y : undefined })
 }
@@ -323,7 +344,7 @@ function parse(text: string): KeyObject | undefined {
   }
 }
 
-/** True for a JWK with a private part, or a symmetric one: no member of either may travel (RFC 9449 §4.2, RFC 7517 §9). */
+/** True for a JWK with a private or symmetric member. Neither may be sent (RFC 9449 §4.2, RFC 7517 §9). */
 export function isPrivate(jwk: object): boolean {
   return PRIVATE_MEMBERS.some((member) => Object.hasOwn(jwk, member))
 }
@@ -333,17 +354,17 @@ export function thumbprint(key: KeyObject): string {
   return sha256(requiredMembers({ ...key.export({ format: 'jwk' }) }))
 }
 
-/** Base64url SHA-256 of a text's UTF-8 or of bytes. */
+/** Base64url SHA-256 of bytes, or of a text in UTF-8. */
 export function sha256(data: string | Uint8Array): string {
   return hash('sha256', data, 'base64url')
 }
 
-/** The key of a public JWK, or why it is of no use: words that follow "a key that". */
+/** Imports a public JWK. Returns a text if it is unusable: words that follow "a key that". */
 export function importPublicKey(jwk: object): KeyObject | string {
   return inspect(jwk as Record<string, unknown>) ?? parse(requiredMembers(jwk as Record<string, unknown>)) ?? BROKEN
 }
 
-/** What can be said against a public key without importing it: words that follow "a key that". */
+/** Checks a public key without importing it. Returns a text if it is unusable: words that follow "a key that". */
 function inspect({ kty, crv, n, e, x, y }: Record<string, unknown>): string | undefined {
   if (kty === 'RSA') return inspectRsa(n, e)
   if (typeof x !== 'string' || x === '' || (kty === 'EC' && (typeof y !== 'string' || y === ''))) return BROKEN
@@ -366,14 +387,14 @@ function inspectRsa(n: unknown, e: unknown): string | undefined {
   return isRoca(modulus) ? 'has a modulus whose factors can be computed (CVE-2017-15361)' : undefined
 }
 
-/** The bytes of a number without leading zeros; undefined for zero or nothing. */
+/** Bytes of a number without leading zeros; undefined for zero or an empty text. */
 function numberOf(text: string): Buffer | undefined {
   const bytes = Buffer.from(text, 'base64url')
   const first = bytes.findIndex((byte) => byte !== 0)
   return first === -1 ? undefined : bytes.subarray(first)
 }
 
-/** The y coordinates, little-endian, of the eight Ed25519 points of small order, 0 and 1 also as p and p + 1. */
+/** Little-endian y coordinates of the eight Ed25519 points of small order. 0 and 1 also appear as p and p + 1. */
 const SMALL_ORDER: ReadonlySet<string> = new Set([
   '00'.repeat(32),
   `01${'00'.repeat(31)}`,
@@ -384,21 +405,21 @@ const SMALL_ORDER: ReadonlySet<string> = new Set([
   '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05'
 ])
 
-/** Signatures by such a key can be made without a private key (RFC 8032 §5.1.7 does not exclude it). */
+/** Signatures for such a key can be forged without a private key (RFC 8032 §5.1.7 does not exclude it). */
 function isSmallOrder(point: Buffer): boolean {
   const y = Buffer.from(point)
-  // The sign of x.
+  // Clears the sign bit of x.
   y[31] = (y[31] as number) & 0x7f
   return SMALL_ORDER.has(y.toString('hex'))
 }
 
-/** Moduli of the flawed generator are powers of 65537 modulo every one of these primes; others hardly ever are. */
+/** Moduli of the flawed generator are powers of 65537 modulo each of these primes; other moduli hardly ever are. */
 const ROCA_PRIMES = [
   3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103, 107, 109, 113,
   127, 131, 137, 139, 149, 151, 157, 163, 167
 ]
 
-/** The private key to such a modulus ("ROCA") can be computed from the public one, by anybody. */
+/** True for a modulus of the flawed generator ("ROCA"): anyone can compute the private key from the public one. */
 function isRoca(bytes: Buffer): boolean {
   const modulus = BigInt(`0x${bytes.toString('hex')}`)
   return ROCA_PRIMES.every((prime) => {

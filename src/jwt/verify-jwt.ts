@@ -1,8 +1,8 @@
 /**
- * A JWT access token: its parts, header and signature (RFC 7515 §5.2, RFC 7519 §7.2, RFC 8725, RFC 9068 §4). Compact
- * serialization only. Cheap checks come first; nothing is fetched for a token that could not pass anyway.
+ * Verifies a JWT access token: its structure, header, claims and signature (RFC 7515 §5.2, RFC 7519 §7.2, RFC 8725, RFC
+ * 9068 §4). Compact serialization only. Cheap checks come first; keys are not fetched for a token that fails them.
  *
- * Does NOT fall back to anything: a JWT that fails here has failed.
+ * Does NOT fall back to introspection: a JWT that fails here is refused.
  */
 import { isPromise } from '../base/awaitable.js'
 import type { Memo } from '../base/cache.js'
@@ -23,23 +23,27 @@ import { type CertificateThumbprints, type KeySet, MAX_KID_LENGTH } from './key-
 import type { Missing } from './looks.js'
 import type { VerifySignature } from './verify-signature.js'
 
-/** A JWT taken apart. Nothing in it has been verified. */
+/** A parsed JWT. Nothing in it has been verified. */
 export interface UnverifiedJwt {
-  /** The first segment, as it is. */
+  /** The first segment, encoded. */
   readonly header: string
   readonly unverifiedHeader: Claims
-  /** Parsed on the first call. */
+  /**
+   * The claims, parsed on the first call.
+   *
+   * @throws {InvalidToken} the payload is not a JSON object
+   */
   unverifiedClaims(): Claims
-  /** header.payload, what the signature is over. */
+  /** `header.payload`: the signed text. */
   readonly signingInput: string
   readonly signature: string
 }
 
 /**
- * A token as a JWT, or undefined if it is not built like one: three base64url segments, of which the first decodes to
- * a JSON object with an `alg`. That alone decides between verifying here and introspection.
+ * Parses a token as a JWT. Returns undefined unless it has three base64url segments, of which the first decodes to a
+ * JSON object with an `alg`. Only this decides between local verification and introspection.
  *
- * @param known  headers that were read before, by their text
+ * @param known cache of parsed headers, by their text
  */
 export function readUnverifiedJwt(token: string, known?: Memo<Claims>): UnverifiedJwt | undefined {
   const jws = splitJws(token)
@@ -79,14 +83,15 @@ class SplitJwt implements UnverifiedJwt {
 }
 
 /**
- * The issuer's keys. Asked again, it is told which set disappointed and which key was missing.
+ * Returns the issuer's keys. On a repeated call, `butNot` is the set that did not verify the token, and `missing`
+ * describes the key that was searched for.
  *
- * @throws {Unavailable} keys cannot be known
- * @throws {TooManyRequests} the key cannot be known yet
+ * @throws {Unavailable} the keys are not available
+ * @throws {TooManyRequests} the key set may not be fetched again yet
  */
 export interface KeySource<Keys extends KeySet> {
   (butNot?: Keys, missing?: Missing): Awaitable<Keys>
-  /** Told of a wrong signature by a known key: an authorization server may reuse a `kid`. */
+  /** Called after a wrong signature by a known key: an authorization server may have reused a `kid`. */
   suspect?: () => void
 }
 
@@ -95,12 +100,12 @@ export interface JwtRules extends ClaimRules {
 }
 
 /**
- * Verifies a JWT against one issuer: algorithm and header, type, claims, then the key, then the signature.
+ * Verifies a JWT against one issuer: algorithm and header, type, claims, key, signature, in this order.
  *
- * @param keySet  the issuer's keys; asked again, naming the set that had none, when no key fits
- * @returns nothing, or a promise of it: of the key set, or of the signature check; the claims are good then
+ * @param keySet returns the issuer's keys; called again if no key fits, with the set that lacked one
+ * @returns undefined, or a promise of it while keys are fetched or the signature is verified. The claims are valid then
  * @throws {InvalidToken} malformed, wrong type, wrong claims, no key, wrong signature
- * @throws whatever `keySet` throws: {@link Unavailable} where keys cannot be known
+ * @throws errors of `keySet`, such as {@link Unavailable} if keys are not available
  */
 export function verifyJwt<Keys extends KeySet>(
   jwt: UnverifiedJwt,
@@ -114,17 +119,17 @@ export function verifyJwt<Keys extends KeySet>(
   requireType(jwt.unverifiedHeader['typ'], issuer.tokenProfile)
   if (issuer.tokenProfile === 'legacy') requireAccessTokenClaims(claims, issuer)
   else requireClaimValues(claims, issuer.requiredClaimValues)
-  // Whatever else is required.
+  // A JWT needs `exp`, whichever claims are configured as required.
   if (isAbsent(claims['exp'])) throw new InvalidToken('claim', { expected: 'a claim exp' })
   verifyClaims(claims, issuer, rules, rules.now)
   return requireSignature(jwt, header, keySet, verifySignature)
 }
 
 /**
- * Verifies that one of the issuer's keys signed this JWT. Only that: what it says is the caller's to check.
+ * Verifies that one of the issuer's keys signed this JWT. Does NOT check the claims: the caller must.
  *
  * @throws {InvalidToken} an `alg` that is not allowed, an extension, no key, wrong signature
- * @throws whatever `keySet` throws
+ * @throws errors of `keySet`
  */
 export function verifyIssuerSignature<Keys extends KeySet>(
   jwt: UnverifiedJwt,
@@ -147,7 +152,7 @@ function requireSignature<Keys extends KeySet>(
   return verifyWith(known, jwt, header, keySet, verifySignature)
 }
 
-/** No function is made for what is known already: this is the path of every first sight. */
+/** A known key set is used directly, without a closure: every new token takes this path. */
 function verifyWith<Keys extends KeySet>(
   set: Keys,
   jwt: UnverifiedJwt,
@@ -163,7 +168,7 @@ function verifyWith<Keys extends KeySet>(
     : valid.then((isValid) => judge(isValid, set, jwt, header, keySet, verifySignature))
 }
 
-/** @param isValid  what the keys of this set say of the signature */
+/** @param isValid whether a key of this set verified the signature */
 function judge<Keys extends KeySet>(
   isValid: boolean,
   set: Keys,
@@ -178,7 +183,7 @@ function judge<Keys extends KeySet>(
   throw new InvalidToken('signature')
 }
 
-/** @param wasWrong  true if the known set has a fitting key, and the signature is not by it; false if it has none */
+/** @param wasWrong true if a fitting key of the known set did not verify the signature; false if no key fits */
 async function verifyAgain<Keys extends KeySet>(
   wasWrong: boolean,
   known: Keys,
@@ -199,20 +204,20 @@ async function verifyAgain<Keys extends KeySet>(
     isWrong = keys.length > 0
     if (isWrong && (await verifyAny(keys, jwt.signingInput, jwt.signature, verifySignature, 0))) return
     if (isWrong && !isReplaceable(set, header)) throw new InvalidToken('signature')
-    // A set that this process fetched settles whether a `kid` exists.
+    // A set that this process fetched is authoritative about a `kid`.
     if (!isWrong && header.kid !== undefined && !set.isSecondHand) break
   }
   throw isWrong ? new InvalidToken('signature') : unknownKey(set, header)
 }
 
-/** True where a wrong signature may mean that the key was replaced: a key without `kid` has no other sign of it. */
+/** True if a wrong signature may mean that the key was replaced. A key without `kid` gives no other sign of it. */
 function isReplaceable(set: KeySet, { algorithm, kid }: Header): boolean {
   return kid === undefined && set.hasUnnamed(algorithm)
 }
 
-/** @throws {InvalidToken} where another look could not help */
+/** @throws {InvalidToken} another fetch cannot help */
 function requireFindable(set: KeySet, { algorithm, kid }: Header): void {
-  // The kid is there, with a key of another algorithm: fetching again would not make it fit.
+  // The set has the kid for another algorithm, and fetching again would not change that.
   if (kid !== undefined && set.has(kid)) throw new InvalidToken('unknown_key', { expected: `a key for ${algorithm}` })
 }
 
@@ -228,7 +233,7 @@ function unknownKey(set: KeySet, { algorithm, kid }: Header): InvalidToken {
 interface Header {
   readonly algorithm: SignatureAlgorithm
   readonly kid: string | undefined
-  /** Where it has no `kid`, and a thumbprint. */
+  /** Set for a header without `kid` that has a certificate thumbprint. */
   readonly certificate: CertificateThumbprints | undefined
 }
 
@@ -236,7 +241,8 @@ function readHeader(header: Claims, allowed: ReadonlySet<SignatureAlgorithm>): H
   const { alg, crit, b64, kid } = header
   if (!allowed.has(alg as SignatureAlgorithm))
     throw new InvalidToken('algorithm', { expected: [...allowed], received: alg })
-  // No extension is understood, so any `crit` is one too many; `b64: false` is never valid in a JWT, listed or not.
+  // No extension is supported, so any `crit` is refused. `b64: false` is never valid in a JWT, even if `crit` does not
+  // list it.
   if (crit !== undefined || b64 === false) throw new InvalidToken('critical_header', { received: crit })
   if (kid !== undefined && (typeof kid !== 'string' || kid.length > MAX_KID_LENGTH))
     throw new InvalidToken('unknown_key', { expected: `a kid of at most ${MAX_KID_LENGTH} characters` })
@@ -249,7 +255,7 @@ function readHeader(header: Claims, allowed: ReadonlySet<SignatureAlgorithm>): H
 }
 
 function requireType(typ: unknown, tokenProfile: 'rfc9068' | 'legacy'): void {
-  // As nearly all of them have it.
+  // Most tokens have exactly this value.
   if (typ === 'at+jwt' || isMediaType(typ, 'application/at+jwt')) return
   if (tokenProfile === 'legacy' && (typ === undefined || isMediaType(typ, 'application/jwt'))) return
   throw new InvalidToken('type', {
@@ -258,7 +264,7 @@ function requireType(typ: unknown, tokenProfile: 'rfc9068' | 'legacy'): void {
   })
 }
 
-/** Sets in which a key is looked for: the one known here, and those that stand in for it meanwhile. */
+/** Maximum key sets searched for a key: the known one, and its successors. */
 const MAX_SETS = 4
 
 function verifyAny(
@@ -271,7 +277,7 @@ function verifyAny(
   const key = keys[from]
   if (!key) return false
   const valid = verifySignature(key, signingInput, signature)
-  // One key is the rule.
+  // Usually only one key fits.
   if (from + 1 === keys.length || valid === true) return valid
   if (valid === false) return verifyAny(keys, signingInput, signature, verifySignature, from + 1)
   return verifyAnother(valid, keys, signingInput, signature, verifySignature, from + 1)

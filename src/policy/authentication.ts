@@ -1,4 +1,4 @@
-/** The requirement `authentication()`: how strong and how recent the login of the user must be (RFC 9470). */
+/** The requirement `authentication()`: how strongly and how recently the user must have authenticated (RFC 9470). */
 import { isScopeToken } from '../errors/challenge.js'
 import { InsufficientAuthentication } from '../errors/errors.js'
 import { isAbsent } from '../jwt/claim-places.js'
@@ -6,12 +6,15 @@ import type { Access, AuthenticationRequirement, Check, CheckContext } from '../
 import { requireKeys } from './checks.js'
 
 /**
- * Requires that the token's user authenticated well enough, and lately enough (RFC 9470); otherwise 401
- * `insufficient_user_authentication`, whose challenge says what to ask the authorization server for.
+ * Requires that the user authenticated strongly and recently enough (RFC 9470). Otherwise refuses with 401
+ * `insufficient_user_authentication`, whose challenge tells the client what to request from the authorization server.
  *
- * @param requirement.acr     authentication context class references; the token's `acr` must equal one. The preferred first
- * @param requirement.maxAge  seconds since the token's `auth_time`, with `clockTolerance`. A token without one is refused
- * @throws {TypeError} at once, for neither; for an `acr` that no challenge can carry; for a `maxAge` that is no natural number
+ * @param requirement.acr authentication context class references in order of preference; the token's `acr` must equal
+ * one
+ * @param requirement.maxAge maximum seconds since the token's `auth_time`, plus `clockTolerance`. A token without
+ * `auth_time` is refused
+ * @throws {TypeError} at once, if both are missing; for an `acr` that a challenge cannot carry; for a `maxAge` that is
+ * not a whole number from 0
  */
 export function authentication(requirement: {
   readonly acr?: string | readonly string[]
@@ -31,7 +34,7 @@ export function authentication(requirement: {
   return Object.freeze(Object.assign(check, { authentication: needed }))
 }
 
-/** @throws {TypeError} for what no token could meet, or no challenge could name */
+/** @throws {TypeError} a requirement that no token can meet, or that no challenge can name */
 export function requireAuthenticationRequirement({ acr: values, maxAge }: AuthenticationRequirement): void {
   if (values !== undefined && !Array.isArray(values)) throw new TypeError('authentication: acr must be a list')
   if ((values === undefined && maxAge === undefined) || values?.length === 0)
@@ -45,20 +48,24 @@ export function requireAuthenticationRequirement({ acr: values, maxAge }: Authen
     throw new TypeError(`authentication({ maxAge: ${String(maxAge)} }): seconds, a whole number from 0 (RFC 9470 §3)`)
 }
 
-/** Which part of a requirement an access does not meet, or undefined. */
+/** The part of a requirement that an access does not meet, or undefined. */
 export function lackingAuthentication(
   { acr, maxAge }: AuthenticationRequirement,
   { claims: { acr: given, auth_time: time } }: Access,
   { now, clockTolerance }: CheckContext
 ): 'acr' | 'maxAge' | undefined {
   if (acr !== undefined && !acr.includes(given as string)) return 'acr'
-  // Says what must hold: no `auth_time`, one in the future, or a clock that answers no number, is not recent.
+  // NaN fails the comparison: a missing `auth_time`, one in the future, or a clock that returns NaN does not count as
+  // recent.
   const authenticatedAt = isAbsent(time) ? Number.NaN : (time as number)
   if (maxAge !== undefined && !isWithin(now() - authenticatedAt, maxAge, clockTolerance)) return 'maxAge'
   return undefined
 }
 
-/** Seconds that `auth_time` may lie ahead, as with `iat`: milliseconds, say, would be recent for ever. */
+/**
+ * Maximum seconds that `auth_time` may be in the future, as for `iat`. A value in milliseconds would otherwise always
+ * count as recent.
+ */
 const MAX_AHEAD = 60
 
 function isWithin(age: number, maxAge: number, tolerance: number): boolean {

@@ -7,19 +7,19 @@ import { requireKeys } from './checks.js'
 /** An element of `authorization_details` (RFC 9396 §2). */
 export interface AuthorizationDetail {
   readonly type: string
-  /** The resources it is for; without it, any. */
+  /** Resources that the detail applies to; omitted, it applies to any. */
   readonly locations?: readonly string[]
   readonly [member: string]: unknown
 }
 
 /**
- * Requires one authorization detail (RFC 9396 §2) of these types that is for this API and that the predicate allows;
- * otherwise 403 `insufficient_scope` without `scope`. Details of other types grant nothing; one with `locations` counts
- * only if it names this `resource`, to the letter.
+ * Requires one authorization detail (RFC 9396 §2) of these types that is for this API and that the predicate allows.
+ * Otherwise refuses with 403 `insufficient_scope` without `scope`. Details of other types grant nothing. A detail with
+ * `locations` counts only if it names exactly this `resource`.
  *
- * @param allows  decides about one detail, as the token has it: nothing is normalized (RFC 9396 §12). `true` allows
- * @param types   the types it understands, advertised in the metadata
- * @throws {TypeError} at once, for no type
+ * @param allows decides about one detail as the token has it, without normalization (RFC 9396 §12). Only `true` allows
+ * @param types the types that the predicate understands, advertised in the metadata
+ * @throws {TypeError} at once, if no type is given
  */
 export function authorizationDetails<const Detail extends AuthorizationDetail = AuthorizationDetail>(
   allows: (detail: Detail, access: Access) => Awaitable<boolean>,
@@ -41,7 +41,7 @@ export function authorizationDetails<const Detail extends AuthorizationDetail = 
   return Object.freeze(Object.assign(check, { authorizationDetailsTypes: known }))
 }
 
-/** One after another, from an index on: there may be thousands. */
+/** Tests details one after another, starting at an index: there may be thousands. */
 function requireAny<T>(all: readonly T[], allows: (one: T) => Awaitable<boolean>, from: number): void | Promise<void> {
   for (let i = from; i < all.length; i++) {
     const allowed = allows(all[i] as T)
@@ -52,7 +52,7 @@ function requireAny<T>(all: readonly T[], allows: (one: T) => Awaitable<boolean>
   throw new InsufficientAuthorizationDetails()
 }
 
-/** An array of objects, each with a `type` (RFC 9396 §2): in a token, anything else is a fault of who made it. */
+/** Requires an array of objects, each with a `type` (RFC 9396 §2). Any other value is an invalid claim. */
 function readAuthorizationDetails(value: unknown): readonly AuthorizationDetail[] {
   if (value === undefined) return []
   if (Array.isArray(value) && value.every(isAuthorizationDetail)) return value

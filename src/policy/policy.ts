@@ -1,6 +1,6 @@
 /**
- * The requirements of a route, taken apart once and enforced on every request, past every cache. What they lack between
- * them is told in one challenge, so that a client is not sent back twice (RFC 6750 §3.1, RFC 9470 §3).
+ * Compiles a route's requirements once and enforces them on every request, after all caches. One challenge names
+ * everything that is missing, so that the client needs one new token, not several (RFC 6750 §3.1, RFC 9470 §3).
  */
 import { types } from 'node:util'
 import { andThen, isPromise } from '../base/awaitable.js'
@@ -21,22 +21,22 @@ import { claims, fresh, optional, skipPreflight } from './checks.js'
 import { anyRole, roles } from './roles.js'
 import { anyScope, hasScopes, isGrantCheck, scope } from './scope.js'
 
-/** The requirements of a route, taken apart once. */
+/** A route's compiled requirements. */
 export interface Policy {
-  /** All but `fresh()`. */
+  /** All checks except `fresh()`. */
   readonly checks: readonly Check<string, string>[]
   readonly optional: boolean
   readonly skipPreflight: boolean
-  /** Whether the token must be asked about now. */
+  /** True if the authorization server must confirm the token on each request. */
   readonly fresh: boolean
-  /** The scopes to ask a client for that has no token yet (MCP's "scope selection"). */
+  /** Scopes that a challenge names to a client without a token (MCP's "scope selection"). */
   readonly scopes: readonly string[]
 }
 
-/** What a check says as data that it needs. */
+/** The needs that a check declares as data. */
 type Needs = Pick<Check<string, string>, 'scopes' | 'mode' | 'authentication'>
 
-/** Passed without parentheses, one would be called as a check, and answer a check. */
+/** Factories passed without being called would run as checks and return a check, so they are detected. */
 const FACTORIES: ReadonlySet<unknown> = new Set([
   scope,
   anyScope,
@@ -49,9 +49,9 @@ const FACTORIES: ReadonlySet<unknown> = new Set([
 ])
 
 /**
- * @param declaredScopes  those that the API declares; undefined: any
- * @param declaredRoles   as with scopes
- * @throws {TypeError} for what is neither a check nor a waiver, or a scope or role that is not declared
+ * @param declaredScopes scopes that the API declares; undefined allows any
+ * @param declaredRoles roles that the API declares; undefined allows any
+ * @throws {TypeError} a value that is neither a check nor a waiver, or a scope or role that is not declared
  */
 export function readPolicy(
   requirements: readonly Requirement[],
@@ -96,7 +96,7 @@ function requireDeclared(
     throw new TypeError(`the ${what} ${JSON.stringify(unknown)} is not in the option \`${what}s\``)
 }
 
-/** All scopes that these checks need; of alternatives the one that `access` has, else the preferred one. */
+/** All scopes that these checks need. For alternatives: the first that `access` has, otherwise the preferred one. */
 function scopesNeeded(checks: readonly Needs[], access?: Access): readonly string[] {
   const needed = new Set<string>()
   for (const { scopes = [], mode } of checks) {
@@ -109,19 +109,19 @@ function scopesNeeded(checks: readonly Needs[], access?: Access): readonly strin
   return [...needed]
 }
 
-/** What enforcing needs of the server. */
+/** Parts of the server that enforcement needs. */
 export interface Enforcement {
   readonly context: CheckContext
-  /** The same access, with what the authorization server says of its token now. */
+  /** Asks the authorization server again, and returns the access with its current answer. */
   readonly renew: (access: Access, request: ResourceRequest) => Promise<Access>
-  /** True where `renew` can take scopes and roles away and add none: for a JWT. */
+  /** True if `renew` can only remove scopes and roles, as for a JWT. */
   readonly canOnlyLoseGrants: (access: Access) => boolean
 }
 
 /**
- * Runs the checks in order; the first refusal ends it. Synchronous as long as every check is.
+ * Runs the checks in order and stops at the first refusal. Synchronous as long as every check is.
  *
- * @returns the access that the checks saw: another one than given, where the token was asked about anew
+ * @returns the access that the checks saw: a new one, if the authorization server was asked again
  */
 export function enforce(
   { checks, fresh }: Pick<Policy, 'checks' | 'fresh'>,
@@ -137,7 +137,10 @@ export function enforce(
   return renew(access, request).then((current) => andThen(run(checks, current, request, context), () => current))
 }
 
-/** Before anybody is asked: a token that lacks a scope or a role now lacks it after the answer too. Authentication is the answer's to tell. */
+/**
+ * Refuses before asking: a token that lacks a scope or role now also lacks it afterwards. Authentication is left to the
+ * answer.
+ */
 function requireGrants(
   checks: readonly Check<string, string>[],
   access: Access,
@@ -183,10 +186,10 @@ function run(
 }
 
 /**
- * A check throws to refuse. One written like a predicate answers false, or something like it, which must not let anybody
- * in. Undefined is what a check answers that passed.
+ * Handles a check's result. Checks throw to refuse; one written as a predicate returns a falsy value, which refuses
+ * too. `undefined` passes.
  *
- * @throws {TypeError} a function: what makes a check was passed in place of the check
+ * @throws {TypeError} a function: the check was returned, not called
  */
 function requirePassed<T>(result: T): T {
   if (typeof result === 'function') throw new TypeError('a check returned a function: was it meant to be called?')
@@ -194,7 +197,7 @@ function requirePassed<T>(result: T): T {
   return result
 }
 
-/** A refusal together with all else that the checks would have asked the client to bring: scopes and authentication. */
+/** Extends a refusal by everything else that the checks require from the client: scopes and authentication. */
 function combined(error: unknown, checks: readonly Needs[], access: Access, context: CheckContext): unknown {
   const isScope = error instanceof InsufficientScope
   if (!isScope && !(error instanceof InsufficientAuthentication)) return asError(error)
@@ -205,7 +208,7 @@ function combined(error: unknown, checks: readonly Needs[], access: Access, cont
   if (!isScope) needed.push(error.requirement)
   const lacking = needed.map((one) => lackingAuthentication(one, access, context))
   const { expected, received } = error
-  // Not the error itself: a check may throw the same one for every request.
+  // Creates a new error, because a check may throw the same object for every request.
   if (isScope && !lacking.some((part) => part !== undefined))
     return new InsufficientScope(scopes, { expected, received })
   const part = lacking.includes('acr') ? 'acr' : lacking.find((one) => one !== undefined)
@@ -213,17 +216,20 @@ function combined(error: unknown, checks: readonly Needs[], access: Access, cont
 }
 
 /**
- * Who is told of a failure may go by what was thrown: to a callback undefined says that nothing failed, and 'route' tells
- * Express to pass over what is left. So only errors are thrown on, also where a check rejected with nothing.
+ * Frameworks interpret what is thrown: a callback takes undefined for success, Express takes 'route' for a command.
+ * Everything that is not an error becomes one, including an empty rejection.
  */
 export function asError(thrown: unknown): Error {
-  // One of another realm (`node:vm`, a test runner) is no instance of this one's.
+  // Errors of another realm (`node:vm`, a test runner) fail `instanceof`.
   if (thrown instanceof Error || types.isNativeError(thrown)) return thrown
   const kind = thrown === null ? 'null' : typeof thrown
   return new TypeError(`a check, or a function in the options, threw what is no error: ${kind}`, { cause: thrown })
 }
 
-/** What satisfies all of them, where anything can: the levels that each accepts, and the shortest time. */
+/**
+ * The requirement that satisfies all of them, where one exists: the levels that all accept, and the shortest maximum
+ * age.
+ */
 function merged(requirements: readonly AuthenticationRequirement[]): AuthenticationRequirement {
   const [first, ...others] = requirements.flatMap((one) => (one.acr ? [one.acr] : []))
   const common = first?.filter((level) => others.every((list) => list.includes(level)))
@@ -234,7 +240,7 @@ function merged(requirements: readonly AuthenticationRequirement[]): Authenticat
 
 const PREFLIGHT_FIELDS = ['origin', 'access-control-request-method']
 
-/** True for the request that a browser sends before a cross-origin one. */
+/** True for a CORS preflight, which browsers send before a cross-origin request. */
 export function isPreflight(request: ResourceRequest): boolean {
   return request.method === 'OPTIONS' && PREFLIGHT_FIELDS.every((name) => request.fieldLines(name).length === 1)
 }

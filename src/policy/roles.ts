@@ -1,28 +1,29 @@
-/** Requirements about roles of the user: `roles()` and `anyRole()`. */
+/** Requirements about the user's roles: `roles()` and `anyRole()`. */
 import { InsufficientRole } from '../errors/errors.js'
 import type { Access, Check } from '../types.js'
 import { grantChecks } from './scope.js'
 
-/** A check for roles: the roles are its own property, so that a document can name them. */
+/** A check for roles. It exposes them as data, so that an OpenAPI document can name them. */
 export interface RoleCheck<Role extends string = string> extends Check<never, Role> {
   readonly roles: readonly Role[]
   readonly mode: 'all' | 'any'
 }
 
 /**
- * Requires every one of these roles, as `rolesClaim` of the token's issuer finds them (exact, case-sensitive); otherwise 403
- * `insufficient_scope` whose challenge names no scope.
+ * Requires all of these roles, as `rolesClaim` of the token's issuer finds them (exact, case-sensitive). Otherwise
+ * refuses with 403 `insufficient_scope`, whose challenge names no scope.
  *
- * Does NOT look at scopes. A role says who the user is, so a route that a client of others can call needs `scope()` as well.
+ * Does NOT check scopes. A role describes the user, so a route that third-party clients can call needs `scope()` as
+ * well.
  *
- * @throws {TypeError} at once, for none, or for one that is not a text or is empty
+ * @throws {TypeError} at once, without a role, or for one that is not a non-empty string
  */
 export function roles<const Role extends string>(...roles: Role[]): RoleCheck<Role> {
   return roleCheck('roles', 'all', roles)
 }
 
 /**
- * Requires one of these roles. Everything else is as with {@link roles}.
+ * Requires one of these roles. Otherwise the same as {@link roles}.
  *
  * @throws {TypeError} as {@link roles}
  */
@@ -43,7 +44,7 @@ function roleCheck<Role extends string>(name: string, mode: 'all' | 'any', given
 }
 
 function hasRoles(held: readonly string[], needed: readonly string[], mode: 'all' | 'any'): boolean {
-  // Counted by index, as in `hasScopes`.
+  // Iterates by index, as in `hasScopes`.
   for (let i = 0; i < needed.length; i++) {
     if (held.includes(needed[i] as string) === (mode === 'any')) return mode === 'any'
   }

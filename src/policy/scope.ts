@@ -3,24 +3,24 @@ import { isScopeToken } from '../errors/challenge.js'
 import { InsufficientScope } from '../errors/errors.js'
 import type { Access, Check } from '../types.js'
 
-/** A check for scopes: the scopes are its own property, so that a server can advertise them. */
+/** A check for scopes. It exposes them as data, so that a server can advertise them. */
 export interface ScopeCheck<Scope extends string = string> extends Check<Scope> {
   readonly scopes: readonly Scope[]
   readonly mode: 'all' | 'any'
 }
 
 /**
- * Requires every one of these scopes (RFC 6749 §3.3: exact, case-sensitive).
+ * Requires all of these scopes (RFC 6749 §3.3: exact, case-sensitive). Otherwise refuses with 403 `insufficient_scope`.
  *
- * @throws {TypeError} at once, for none, or for one that is no scope (a space, a quote, a backslash, not ASCII)
+ * @throws {TypeError} at once, without a scope, or for an invalid one (a space, a quote, a backslash, not ASCII)
  */
 export function scope<const Scope extends string>(...scopes: Scope[]): ScopeCheck<Scope> {
   return scopeCheck('scope', 'all', scopes)
 }
 
 /**
- * Requires one of these scopes. Name the preferred one first: it is the one that a challenge asks for, because a list
- * there would read as "all of these" (RFC 6750 §3).
+ * Requires one of these scopes. Name the preferred one first: the challenge names only that one, because a list there
+ * means "all of these" (RFC 6750 §3).
  *
  * @throws {TypeError} as {@link scope}
  */
@@ -28,10 +28,13 @@ export function anyScope<const Scope extends string>(...scopes: Scope[]): ScopeC
   return scopeCheck('anyScope', 'any', scopes)
 }
 
-/** The checks that {@link scope}, {@link anyScope}, `roles()` and `anyRole()` made. */
+/** All checks that {@link scope}, {@link anyScope}, `roles()` and `anyRole()` created. */
 export const grantChecks: WeakSet<object> = new WeakSet<object>()
 
-/** True for what one of these four returned: a wrapper of one, or another check with `scopes` or `roles`, may judge more. */
+/**
+ * True only for a check that one of these four functions created. A wrapper, or another check with `scopes` or `roles`,
+ * may decide by more than grants.
+ */
 export function isGrantCheck(check: Check<string, string>): boolean {
   return grantChecks.has(check)
 }
@@ -46,7 +49,7 @@ function scopeCheck<Scope extends string>(name: string, mode: 'all' | 'any', sco
     }
   }
   const needed = Object.freeze([...new Set(scopes)])
-  /** The list that passed last: frozen, and shared by all tokens that say the same, so it need not be looked through again. */
+  /** The last list that passed. Lists are frozen and shared between tokens, so identity is enough. */
   let passed: readonly string[] | undefined
   const check = (access: Access): void => {
     if (access.scopes === passed) return
@@ -65,7 +68,7 @@ function scopeCheck<Scope extends string>(name: string, mode: 'all' | 'any', sco
 
 /** True if an access has all, or any, of these scopes. */
 export function hasScopes(access: Access, needed: readonly string[], mode: 'all' | 'any' = 'all'): boolean {
-  // Counted by index: an iterator would be most of what a warm request leaves to be collected.
+  // Iterates by index: an iterator would be most of the garbage of a warm request.
   for (let i = 0; i < needed.length; i++) {
     if (access.hasScope(needed[i] as string) === (mode === 'any')) return mode === 'any'
   }

@@ -1,10 +1,10 @@
 /**
- * Presets: options → options, tightened to a profile of OAuth: FAPI 2.0 Security Profile §5.3.4 and §5.4, and the
- * authorization part of the Model Context Protocol. What they set is plain in the result, and in `describe()`; nothing
- * else in this package asks whether a preset was used.
+ * The preset `fapi2()`: options tightened to the FAPI 2.0 Security Profile §5.3.4 and §5.4. Its effect is visible in
+ * the returned options and in `describe()`. No other code knows that a preset was used.
  *
- * Do NOT replace `resourceServer()`, which checks what they return: `resourceServer(fapi2({ resource, issuers }))`. What
- * contradicts the profile is a TypeError listing all of it; what is only doubtful, a warning of the process.
+ * Does NOT replace `resourceServer()`, which checks the returned options: `resourceServer(fapi2({ resource, issuers
+ * }))`. Options that contradict the profile cause one TypeError with all of them; doubtful ones cause a process
+ * warning.
  */
 import { emitWarning } from 'node:process'
 import { andThen } from '../base/awaitable.js'
@@ -16,31 +16,35 @@ import type { IssuerOptions, IssuerResolver } from '../issuer/settings.js'
 import type { SignatureAlgorithm } from '../jwt/algorithms.js'
 import type { ResourceServerOptions } from '../server/options.js'
 
-/** FAPI 2.0 Security Profile §5.4.1: for tokens and for proofs. `Ed25519` is RFC 9864's name for what `EdDSA` meant. */
+/**
+ * Algorithms of tokens and proofs (FAPI 2.0 Security Profile §5.4.1). `Ed25519` is the name in RFC 9864 for the former
+ * `EdDSA`.
+ */
 const FAPI_ALGORITHMS: readonly SignatureAlgorithm[] = ['PS256', 'ES256', 'EdDSA', 'Ed25519']
 
-/** Seconds: for the age of a proof, and for clocks that differ. */
+/** Maximum age of a proof, and maximum clock tolerance, in seconds. */
 const FAPI_TIME = 60
 
-/** A resolver may name any number of issuers. */
+/** Maximum issuers that are warned about: a resolver may return any number. */
 const MAX_WARNED = 20
 
 /**
- * FAPI 2.0 Security Profile, the resource server's part (§5.3.4, §5.4).
+ * FAPI 2.0 Security Profile, requirements for the resource server (§5.3.4, §5.4).
  *
- * - Each issuer: `algorithms` PS256, ES256, EdDSA, Ed25519; a list of yours may only narrow it. One that a resolver
- *   answers is held to the same, when it is answered.
- * - Tokens are bound to a key: `requireSenderConstrained: true`, unless you say `'dpop'` or `'certificate'`.
- * - `dpop`: advertised, with proofs of the same algorithms that are at most 60 s old. Without `dpop` and with
+ * - Each issuer: `algorithms` PS256, ES256, EdDSA, Ed25519; your own list may only narrow it. Issuers returned by a
+ *   resolver must meet the same rule.
+ * - Tokens must be bound to a key: `requireSenderConstrained: true`, unless you set `'dpop'` or `'certificate'`.
+ * - `dpop`: advertised. Proofs use the same algorithms and are at most 60 s old. Without `dpop` and with
  *   `requireSenderConstrained: 'certificate'`: `false`.
  * - `rejectQueryToken: true`. `clockTolerance` at most 60 s.
  *
- * An issuer without `introspection` has no source that knows of revoked tokens (§5.3.4 asks for one): a warning with the
- * code `OAUTH_RS_FAPI_REVOCATION`, once for each. Let its tokens live for minutes, or configure it; JWTs are asked about
- * with `tokens: 'opaque'`, or on routes with `fresh()`.
+ * An issuer with neither `introspection` nor `statusList` cannot tell revoked tokens, which §5.3.4 requires. Each such
+ * issuer causes one process warning with the code `OAUTH_RS_FAPI_REVOCATION`, for at most 20 issuers. Use lifetimes of
+ * minutes for its tokens, or configure one of the two. JWTs are introspected with `tokens: 'opaque'`, or on routes with
+ * `fresh()`.
  *
- * Does NOT know how the API is reached (TLS 1.2, BCP 195) or how `introspection.auth` authenticates: §5.3.3 wants
- * `privateKeyJwt` or mutual TLS. No HTTP signatures, no `x-fapi-interaction-id`.
+ * Does NOT check the TLS of the API (TLS 1.2, BCP 195), nor how `introspection.auth` authenticates: §5.3.3 requires
+ * `privateKeyJwt` or mutual TLS. Does NOT support HTTP signatures or `x-fapi-interaction-id`.
  *
  * @throws {TypeError} listing every contradiction
  */
@@ -98,7 +102,7 @@ function fapiIssuer(
   return { ...(issuer as unknown as IssuerOptions), algorithms: algorithms ?? FAPI_ALGORITHMS }
 }
 
-/** @throws {Misconfigured} from the resolver, where its answer contradicts the profile: a 500, as other options there */
+/** @throws {Misconfigured} from the resolver, if its answer contradicts the profile: a 500, as for its other mistakes */
 function fapiResolver(resolve: IssuerResolver, warned: Set<string>): IssuerResolver {
   return (unverifiedIssuer) =>
     andThen(resolve(unverifiedIssuer), (answer) => {

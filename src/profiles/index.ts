@@ -1,10 +1,11 @@
 /**
- * Vendor profiles: where well-known authorization servers differ from RFC 9068 and RFC 7662, as plain options for an
- * entry of `issuers`. Nothing but data: spread one and write over it what differs. None is ever chosen by a token or a
- * host name; without one, the RFCs hold. Each throws a TypeError that lists every problem of its parameters.
+ * Vendor profiles: the differences of well-known authorization servers from RFC 9068 and RFC 7662, as plain options for
+ * an entry of `issuers`. They are data only: spread a profile and override its options. A token or host name never
+ * selects one; without a profile, the RFCs apply. Each profile throws a TypeError that lists all problems of its
+ * parameters.
  *
- * Does NOT fetch anything, and does NOT make ID tokens, refresh tokens or other tenants' tokens acceptable: each says
- * what it still refuses. What only some customers of a vendor want is not a parameter, but an option to override.
+ * Does NOT fetch anything. Does NOT make ID tokens, refresh tokens or other tenants' tokens acceptable: each profile
+ * says what it still refuses. Needs of only some of a vendor's customers have no parameter; override the option.
  */
 
 export { fapi2 } from './fapi2.js'

@@ -1,4 +1,4 @@
-/** The preset `mcp()`: what the authorization specification of the Model Context Protocol asks of a server. */
+/** The preset `mcp()`: the requirements of the Model Context Protocol's authorization specification for a server. */
 import { emitWarning } from 'node:process'
 import { Problems } from '../base/problems.js'
 import { InvalidToken } from '../errors/errors.js'
@@ -12,17 +12,16 @@ import type { Check } from '../types.js'
  * - `issuers` must be a list, since the metadata must name at least one, and `metadata` may not be `false`.
  * - Tokens must be for this server: no `audience: null`, and no `introspection.allowMissingAudience`.
  * - Where the path of an audience is empty, both `https://host` and `https://host/` are accepted (RFC 3986 §6.2.3).
- * - `offline_access` is taken out of `scopes` and `metadata.scopes_supported`: it is between client and authorization
- *   server. A warning says so (`OAUTH_RS_MCP_SCOPE`).
- * - A `resource` that is not canonical (upper case in scheme or host, a final slash) is kept as it is, with a warning
- *   (`OAUTH_RS_MCP_RESOURCE`): clients derive it from the URL they call, and tokens are compared with it to the letter.
- * - `legacyClients: true`, if you give it, serves clients of the revision 2025-03-26 too: see the option.
- * - With `dpop`, a proof may be 300 s old, as the DPoP extension has it, unless `dpop.proofLifetime` says otherwise.
- * - A check refuses (401) tokens whose end is not known, which only introspection can bring about: the MCP SDK takes no
- *   `AuthInfo` without `expiresAt`.
+ * - `offline_access` is removed from `scopes` and `metadata.scopes_supported`, with a process warning
+ *   (`OAUTH_RS_MCP_SCOPE`): it concerns only client and authorization server.
+ * - A `resource` that is not canonical (upper case in scheme or host, a trailing slash) is unchanged, with a process
+ *   warning (`OAUTH_RS_MCP_RESOURCE`): clients derive it from the URL they call, and tokens must match it exactly.
+ * - `legacyClients: true`, if you set it, also supports clients of the revision 2025-03-26: see the option.
+ * - With `dpop`, a proof may be 300 s old, as the DPoP extension allows, unless you set `dpop.proofLifetime`.
+ * - A check refuses (401) introspected tokens without `exp`: the MCP SDK rejects an `AuthInfo` without `expiresAt`.
  *
- * Does NOT pass on a token to anybody, and needs no option for what holds anyway: challenges name scopes and metadata, and
- * query tokens are not read.
+ * Does NOT forward tokens. Needs no option for behaviour that is always on: challenges name scopes and metadata, and
+ * tokens in the query are not read.
  *
  * @throws {TypeError} listing every contradiction
  */
@@ -55,7 +54,10 @@ export function mcp<const Scope extends string = string, const Role extends stri
   }
 }
 
-/** Identifiers with an empty path, with and without the final slash: the same URI (RFC 3986 §6.2.3). All else is kept. */
+/**
+ * For identifiers with an empty path, accepts both spellings, with and without the trailing slash: they are the same
+ * URI (RFC 3986 §6.2.3). Other identifiers are unchanged.
+ */
 function withBothAudiences(entry: string | IssuerOptions, resource: string): string | IssuerOptions {
   const given = typeof entry === 'string' ? resource : (entry?.audience ?? resource)
   const audience = [given].flat().flatMap((one) => {
@@ -66,7 +68,7 @@ function withBothAudiences(entry: string | IssuerOptions, resource: string): str
   return { ...(typeof entry === 'string' ? { issuer: entry } : entry), audience: [...new Set(audience)] as string[] }
 }
 
-/** A text alone means an audience of `resource`. What is no object, `resourceServer()` refuses. */
+/** An entry that is a text has the audience `resource`. `resourceServer()` rejects other values that are not objects. */
 function requireAudience(entry: string | IssuerOptions, path: string, problems: Problems): void {
   if (typeof entry === 'string') return
   if (entry?.audience === null)
@@ -75,7 +77,7 @@ function requireAudience(entry: string | IssuerOptions, path: string, problems: 
     problems.add(`${path}.introspection.allowMissingAudience`, 'is true', 'only tokens for this server may be accepted')
 }
 
-/** Seconds. */
+/** Default maximum age of a DPoP proof, in seconds. */
 const MCP_PROOF_LIFETIME = 300
 
 const requireExpiry: Check = ({ expiresAt }) => {
@@ -83,7 +85,7 @@ const requireExpiry: Check = ({ expiresAt }) => {
 }
 
 function warnAboutResource(resource: unknown): void {
-  if (typeof resource !== 'string') return // `resourceServer()` says so.
+  if (typeof resource !== 'string') return // `resourceServer()` reports it.
   const [, origin = ''] = /^([^/]*\/\/[^/?#]*)/.exec(resource) ?? []
   const oddity =
     origin !== origin.toLowerCase()

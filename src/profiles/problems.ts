@@ -1,6 +1,6 @@
 /**
- * What is wrong with the parameters of a vendor profile, all of it at once. They are looked at where they are given: the
- * options that come of them might be right in form and still name another server than was meant.
+ * Collects all problems of a vendor profile's parameters. They are checked here because derived options could be
+ * well-formed and still name a different server than intended.
  */
 import { Problems } from '../base/problems.js'
 
@@ -9,9 +9,9 @@ export type Names = string | readonly string[]
 
 export class ProfileProblems extends Problems {
   /**
-   * @param name   of the profile
-   * @param known  the names of its parameters
-   * @throws {TypeError} what was given is no object
+   * @param name name of the profile
+   * @param known names of its parameters
+   * @throws {TypeError} options that are not an object
    */
   constructor(name: string, options: object, known: readonly string[]) {
     super(`${name}()`)
@@ -19,25 +19,29 @@ export class ProfileProblems extends Problems {
     this.unknownKeys(options, '', known)
   }
 
-  /** Names as a list, at least one and none of them empty. */
+  /** Names as a list: at least one, and none of them empty. */
   list(value: unknown, option: string): readonly string[] {
     if (Array.isArray(value) && value.length === 0) this.add(option, 'is empty', 'name at least one')
     return this.names(typeof value === 'string' ? [value] : value, option)
   }
 
-  /** Names as {@link list} has them, each of one shape. @param meaning what each must be, with an example */
+  /**
+   * Names as in {@link list}, each of the given shape.
+   *
+   * @param meaning the expected form, with an example
+   */
   shapes(value: unknown, option: string, shape: RegExp, meaning: string): readonly string[] {
     const names = this.list(value, option)
     for (const one of names) this.shape(one, option, shape, meaning)
     return names
   }
 
-  /** @param meaning what it must be, with an example */
+  /** @param meaning the expected form, with an example */
   shape(value: unknown, option: string, shape: RegExp, meaning: string): void {
     if (typeof value !== 'string' || !shape.test(value)) this.addValue(option, value, `it must be ${meaning}`)
   }
 
-  /** An https URL of that shape, as it is written; http on the loopback interface only. */
+  /** An https URL of the given shape, unchanged; http on the loopback interface only. */
   address(value: string, option: string, shape: RegExp, meaning: string): string {
     if (this.place(value, option, meaning)) this.shape(value, option, shape, meaning)
     return value
@@ -52,7 +56,7 @@ export class ProfileProblems extends Problems {
 
 export const GUID: RegExp = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/
 
-/** An origin, without path and final slash. */
+/** An origin, without path and trailing slash. */
 export const ORIGIN: RegExp = /^[a-z]+:\/\/[^/?#]+$/
 
 export const HOST: RegExp = /^[a-z\d][a-z\d.-]*[a-z\d]$/

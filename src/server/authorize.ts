@@ -1,8 +1,8 @@
 /**
- * The walk of a request, with RFC 6750 §3.1 in hand: credentials, access token, sender, revocation, policy, in that order,
- * each refusing in its own words; and the one catch, where a refusal learns what this server advertises about itself.
+ * Runs a request through all steps in order: credentials, access token, sender, revocation, policy (RFC 6750 §3.1).
+ * Each step throws its own refusal. One catch adds what this server advertises about itself.
  *
- * Does NOT make the stations: `resource-server.ts` does.
+ * Does NOT create the steps: `resource-server.ts` does.
  */
 import type { AccessTokenVerifier } from '../access-token/access-token.js'
 import { VerifiedAccessToken } from '../access-token/verified-access-token.js'
@@ -16,7 +16,7 @@ import type { Access, Awaitable, Credentials, ResourceRequest, Scheme } from '..
 import type { Events } from './diagnostics.js'
 import type { ProtectedResourceMetadata } from './protected-resource.js'
 
-/** What a challenge says about this server (RFC 6750 §3, RFC 9728 §5.1, RFC 9449 §7.1). */
+/** Values that challenges tell about this server (RFC 6750 §3, RFC 9728 §5.1, RFC 9449 §7.1). */
 export interface Advertisement {
   readonly realm: string | undefined
   readonly schemes: readonly Scheme[]
@@ -24,7 +24,7 @@ export interface Advertisement {
   readonly resourceMetadata: string | undefined
 }
 
-/** The stations, in the order of the walk, and what they share. */
+/** The steps in their order, and the state that they share. */
 export interface Stations {
   readonly credentialRules: CredentialRules
   readonly accessTokens: AccessTokenVerifier
@@ -32,30 +32,30 @@ export interface Stations {
   readonly live: Live
   readonly enforcement: Enforcement
   readonly now: () => number
-  /** Seconds by which `exp` may be missed. */
+  /** Seconds of leeway for `exp`. */
   readonly clockTolerance: number
   readonly events: Events
   readonly advertisement: Advertisement
-  /** Header fields of a refusal that a script of another origin may read. */
+  /** Header fields of a refusal that scripts of other origins may read. */
   readonly exposed: readonly string[]
   readonly metadata: ProtectedResourceMetadata | undefined
-  /** The access of requests that were refused after their sender was confirmed, for listeners. */
+  /** Access of requests that were refused after their sender was confirmed, for diagnostics listeners. */
   readonly proven: WeakMap<ResourceRequest, Access>
-  /** A request for the metadata was refused because it had no token, and the operator was told. */
+  /** True once a metadata request was refused because it had no token, and the operator was warned. */
   isMetadataShut: boolean
 }
 
-/** Told once. */
+/** Warning, emitted once per server. */
 const METADATA_SHUT =
   'a request for the protected resource metadata was refused for want of a token: mount `protectedResourceMetadata(api)` before `protect`, since clients read it to find out where to get a token'
 
 const NOTHING_EXPOSED: readonly string[] = Object.freeze([])
 
 /**
- * Decides about a request.
+ * Decides one request.
  *
- * @param established  the access that an earlier `protect` granted to this request
- * @returns undefined where the policy lets the request in without a token
+ * @param established the access that an earlier `protect` granted to this request
+ * @returns undefined where the policy accepts the request without a token
  * @throws {ResourceServerError} the refusal, with its challenge
  */
 export function authorize(
@@ -73,7 +73,7 @@ export function authorize(
 }
 
 /**
- * Applies further checks to a request that was granted access.
+ * Applies further checks to a request that was granted access. Checks time and revocation again.
  *
  * @throws {ResourceServerError} the refusal, with its challenge
  */
@@ -104,7 +104,7 @@ function decide(
   established: Access | undefined
 ): Awaitable<Access | undefined> {
   if (policy.skipPreflight && isPreflight(request)) return undefined
-  // Nothing else on a request is taken for an earlier grant.
+  // Only an access that this server created counts as an earlier grant.
   if (established !== undefined && stations.confirm.made(established))
     return recheck(stations, policy, established, request)
   const credentials = readCredentials(request, stations.credentialRules)
@@ -113,7 +113,7 @@ function decide(
     throw new CredentialsMissing()
   }
   const accessToken = stations.accessTokens.verify(credentials, request)
-  // What is known already is not handed to a function made for it: this is the path of every warm token.
+  // A known token is passed on directly, without a closure: every warm request takes this path.
   return accessToken instanceof VerifiedAccessToken
     ? confirmSender(stations, policy, accessToken, credentials, request)
     : accessToken.then((known) => confirmSender(stations, policy, known, credentials, request))
@@ -132,7 +132,7 @@ function confirmSender(
     : access.then((known) => tell(stations, enforceAll(stations, policy, known, request), request))
 }
 
-/** Reports a request once: where its credentials were read, and not by every `protect` after that. */
+/** Publishes a request once, where its credentials were read, and not again in each later `protect`. */
 function tell(stations: Stations, access: Awaitable<Access>, request: ResourceRequest): Awaitable<Access> {
   if (!isConfirmed(access)) return access.then((known) => tell(stations, known, request))
   stations.events.access(access, request)
@@ -157,13 +157,13 @@ function enforceAll(stations: Stations, policy: Policy, access: Access, request:
   }
 }
 
-/** An earlier grant does not outlive its token: a handler may take its time before it asks again. */
+/** An earlier grant must not outlive its token: a handler may call much later. */
 function recheck(stations: Stations, policy: Policy, access: Access, request: ResourceRequest): Awaitable<Access> {
   requireTime(access.claims, stations.now(), stations.clockTolerance)
   return enforceAll(stations, policy, access, request)
 }
 
-/** The one place where a refusal learns what this server advertises about itself. */
+/** Adds what this server advertises to a refusal. No other place does. */
 function refuse(stations: Stations, error: unknown, request: ResourceRequest, scope: readonly string[]): unknown {
   if (!(error instanceof ResourceServerError)) return asError(error)
   const { events, metadata, advertisement, credentialRules } = stations

@@ -1,11 +1,11 @@
 /**
- * The settings in effect, as plain JSON: what a reviewer asks for, and what a preset or a profile came to. Secrets, keys
- * and functions are named, never shown.
+ * The effective settings as plain JSON, for reviews and for the result of a preset or profile. Secrets, keys and
+ * functions are named, never shown.
  */
 import type { IntrospectionSettings, IssuerSettings } from '../issuer/settings.js'
 import type { Settings } from './settings.js'
 
-/** @param metadataUrl where the RFC 9728 document is; undefined where there is none */
+/** @param metadataUrl URL of the RFC 9728 document; undefined where none is published */
 export function describe(settings: Settings, metadataUrl: string | undefined): Readonly<Record<string, unknown>> {
   const { resource, issuers, scopes, roles, impliedScopes, checks, clockTolerance, realm, rejectQueryToken, http } =
     settings
@@ -40,7 +40,7 @@ export function describe(settings: Settings, metadataUrl: string | undefined): R
   })
 }
 
-/** Without user name and password. */
+/** The proxy's origin, without user name and password. */
 function describeProxy(proxy: string | undefined): string {
   return proxy === undefined || proxy === 'environment' ? (proxy ?? 'none') : new URL(proxy).origin
 }
@@ -70,7 +70,7 @@ function describeIntrospection({
   return { ...settings, auth: 'a function', dialect: dialect ? 'its own' : 'RFC 7662' }
 }
 
-/** Sets as lists, maps as objects, undefined left out. */
+/** Sets become lists, maps become objects, undefined members are left out. */
 function plain(value: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   const text = JSON.stringify(value, (_name, member: unknown) => {
     if (member instanceof Set) return [...member]

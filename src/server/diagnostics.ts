@@ -1,35 +1,38 @@
 /**
- * What can be listened to with `node:diagnostics_channel`; free when nobody does. What a listener sees when it prints or copies a
- * payload holds no token.
+ * Messages published on `node:diagnostics_channel`. Without a subscriber they cost nothing. Printing or copying a
+ * message does not reveal the token.
  *
  * | channel | payload |
  * |---|---|
- * | `oauth-resource-server:access` | `{ resource, issuer, scheme }`: a request is let in; of whom, only `access` tells |
- * | `oauth-resource-server:refusal` | `{ resource, error }`: a {@link ResourceServerError} about to be thrown to an adapter |
- * | `oauth-resource-server:exchange` | `{ resource, dependency, … }`: a request to an authorization server has ended, each attempt by itself |
- * | `oauth-resource-server:warning` | `{ resource, issuer, message }`: something an operator should look at |
+ * | `oauth-resource-server:access` | `{ resource, issuer, scheme }`: a request was accepted; only `access` names the subject |
+ * | `oauth-resource-server:refusal` | `{ resource, error }`: a {@link ResourceServerError} is about to be thrown to an adapter |
+ * | `oauth-resource-server:exchange` | `{ resource, dependency, … }`: a request to an authorization server ended, one message per attempt |
+ * | `oauth-resource-server:warning` | `{ resource, issuer, message }`: something that an operator should look at |
  */
 import { type Channel, channel } from 'node:diagnostics_channel'
 import type { ResourceServerError } from '../errors/errors.js'
 import type { ExchangeEvent } from '../http/exchange.js'
 import type { Access, ResourceRequest, Scheme } from '../types.js'
 
-/** What a decision was about. Getters of a prototype: a message that is printed, copied or written as JSON is without them. */
+/** The request that was decided, and its access. Both are prototype getters, so printing, copying or JSON omits them. */
 export interface Decision {
-  /** Whose request it was, where that was proven: with its token. Undefined for a request that was refused before. */
+  /**
+   * The confirmed access, including its token. Undefined for a request that was refused before its sender was
+   * confirmed.
+   */
   readonly access: Access | undefined
-  /** The request that was decided about. */
+  /** The decided request. */
   readonly request: ResourceRequest
 }
 
-/** Message of the channel `oauth-resource-server:access`: a request that was let in with a token. */
+/** Message of the channel `oauth-resource-server:access`: a request was accepted with a token. */
 export interface AccessEvent extends Decision {
   readonly resource: string
   readonly issuer: string
   readonly scheme: Scheme
 }
 
-/** Message of the channel `oauth-resource-server:refusal`: a request that was refused, or that nobody could decide about. */
+/** Message of the channel `oauth-resource-server:refusal`: a request was refused, or could not be decided (503, 500). */
 export interface RefusalEvent extends Decision {
   readonly resource: string
   readonly error: ResourceServerError
@@ -45,7 +48,7 @@ export interface WarningEvent {
 export interface Events {
   readonly access: (access: Access, request: ResourceRequest) => void
   readonly exchange: (exchange: Omit<ExchangeEvent, 'resource'>) => void
-  /** @param access whose request it was, where that was proven before the refusal */
+  /** @param access the confirmed access, if the sender was confirmed before the refusal */
   readonly refusal: (error: ResourceServerError, request: ResourceRequest, access: Access | undefined) => void
   readonly warning: (issuer: string, message: string) => void
 }

@@ -1,4 +1,4 @@
-/** What an operator asks of a server as a whole: to revoke, to fetch its keys anew, and how it is. */
+/** Health of a resource server: its issuers, the revocation channel and the shared store. */
 
 import type { IssuerHealth } from '../issuer/issuer.js'
 import type { ChannelHealth } from '../revocation/fan-out.js'
@@ -11,21 +11,24 @@ export function overall(issuers: Health['issuers'], channel: Health['channel'], 
   return { status: worst ?? 'ok', issuers, channel, shared }
 }
 
-/** The health of a resource server: of its issuers, each with ages. */
+/** Health of a resource server. Each issuer is reported with the ages of its documents. */
 export interface Health {
-  /** The worst of its issuers'; `degraded` at least while the channel or the shared store is. */
+  /** The worst status of all issuers; at least `degraded` while the channel or the shared store is. */
   readonly status: IssuerHealth['status']
   readonly issuers: readonly IssuerHealth[]
-  /** Whether revocations travel between the processes; undefined without `shared.channel`. */
+  /** Whether revocations reach the other processes; undefined without `shared.channel`. */
   readonly channel: ChannelHealth | undefined
   /** Whether the shared store answers; undefined without `shared`. */
   readonly shared: SharedHealth | undefined
 }
 
-/** How it stands with the store that processes share. */
+/** Health of the store that processes share. */
 export interface SharedHealth {
-  /** `degraded`: it is paused, see `stats().shared`. DPoP proofs that it keeps are refused with 503 then. */
+  /**
+   * `degraded`: the store is paused, see `stats().shared`. DPoP proofs that it must record are refused with 503
+   * meanwhile.
+   */
   readonly status: 'ok' | 'degraded'
-  /** Why it failed last; undefined where it has answered since. */
+  /** The last failure; undefined once the store has answered again. */
   readonly error: string | undefined
 }

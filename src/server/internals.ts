@@ -1,6 +1,6 @@
 /**
- * What a resource server lends to the receivers of events that are made for it, so that they share its connections, its
- * clock, its bounds and its warnings. Not part of the public interface, and not reachable from it.
+ * Internal parts that a resource server shares with its event receivers: connections, clock, limits and warnings. Not
+ * part of the public interface, and not reachable from it.
  */
 
 import type { InsecureHosts } from '../base/reach.js'
@@ -12,21 +12,21 @@ import type { Revocation } from '../revocation/revocation.js'
 export interface Internals {
   readonly resource: string
   readonly now: () => number
-  /** Seconds that a function of the user's may take. */
+  /** Maximum seconds for a callback that the user configured. */
   readonly deadline: number
-  /** One whose keys `refresh()` fetches too. */
+  /** Creates an issuer whose keys `refresh()` fetches too. */
   readonly createIssuer: (settings: IssuerSettings) => Issuer
   /** `http.insecureHosts`. */
   readonly insecureHosts: InsecureHosts
-  /** True for an `iss` that tokens may have here; where issuers are looked up, for any. */
+  /** True for an `iss` that this server accepts in tokens. With a resolver function, true for any. */
   readonly accepts: (issuer: string) => boolean
   readonly verifySignature: VerifySignature
   readonly warning: (issuer: string, message: string) => void
-  /** Without the guard against names that nobody here accepts: an event may be about other APIs too. */
+  /** Revokes without requiring an accepted issuer: an event may concern other APIs too. */
   readonly revoke: (revocations: readonly Revocation[]) => Promise<void>
 }
 
-/** The key under which a server holds its internals: not enumerable, so that nothing prints or copies them. */
+/** Key of the internals. The property is not enumerable, so printing or copying the server omits it. */
 const INTERNALS = Symbol('internals')
 
 export function lend(server: object, internals: Internals): void {

@@ -1,8 +1,8 @@
-/** The option `metadata`: its checks, and its defaults (RFC 9728 §2). */
+/** Reads the option `metadata`: checks and defaults (RFC 9728 §2). */
 import type { Problems } from '../base/problems.js'
 import type { Settings } from './settings.js'
 
-/** Members that say what this server does are not for the user to say otherwise. */
+/** Members that follow from other options, so the user must not set them. */
 const OWN_MEMBERS: Readonly<Record<string, string>> = {
   resource: 'it is the option `resource`',
   bearer_methods_supported: 'tokens are read from the Authorization field only',

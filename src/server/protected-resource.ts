@@ -1,6 +1,7 @@
 /**
- * Protected resource metadata (RFC 9728): the document, its well-known place, and the answer to a request for it; and
- * the public keys of the resource, to which tokens are encrypted, at a place of the same kind. Everything comes from the settings; nothing from `Host` or any other field of the request.
+ * Protected resource metadata (RFC 9728): the document, its well-known path, and responses to requests for it. Serves
+ * the resource's public encryption keys at a similar path. All values come from the settings, never from `Host` or
+ * another field of the request.
  */
 import { hash } from 'node:crypto'
 import { andThen, isPromise } from '../base/awaitable.js'
@@ -12,42 +13,43 @@ import type { Policy } from '../policy/policy.js'
 import type { Awaitable, ResourceRequest } from '../types.js'
 import type { Settings } from './settings.js'
 
-/** The answer to a request for the metadata. */
+/** The response to a request for the metadata. */
 export interface MetadataAnswer {
-  /** 500 and 503: of {@link ProtectedResourceMetadata.respondToLegacyClient} alone. */
+  /** 500 and 503 come only from {@link ProtectedResourceMetadata.respondToLegacyClient}. */
   readonly status: 200 | 204 | 304 | 405 | 500 | 503
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | undefined
 }
 
-/** The RFC 9728 document of this API, and where it is. */
+/** The RFC 9728 document of this API, and its location. */
 export interface ProtectedResourceMetadata {
   /** Path (and query) of the document at the origin: `/.well-known/oauth-protected-resource/…`. */
   readonly path: string
   /** Absolute URL of the document, as challenges name it in `resource_metadata`. */
   readonly url: string
-  /** The document as it is now: scopes of routes protected later are added later. */
+  /** The current document. Scopes of routes protected later are added later. */
   document(): Readonly<Record<string, unknown>>
-  /** The answer to GET, HEAD, OPTIONS or another method for the document or the keys; undefined for another path. */
+  /** The response to GET, HEAD, OPTIONS or another method for the document or the keys; undefined for another path. */
   respond(request: ResourceRequest): MetadataAnswer | undefined
   /**
-   * With `legacyClients`: the answer to a request for the document at the root, or for the authorization server's metadata at this origin.
-   * Undefined for another path, and without the option. Never rejects. Ask `respond()` of every API of the origin first.
+   * With `legacyClients`: the response to a request for the document at the root, or for the authorization server's
+   * metadata at this origin. Undefined for another path, or without the option. Never rejects. Call `respond()` of
+   * every API of the origin first.
    */
   respondToLegacyClient(request: ResourceRequest): Awaitable<MetadataAnswer> | undefined
 }
 
 export interface ProtectedResourceSettings {
   readonly resource: string
-  /** Issuer identifiers, verbatim. */
+  /** Issuer identifiers, unchanged. */
   readonly authorizationServers: readonly string[]
-  /** Members that follow from what this server and its routes do, as known now. */
+  /** Members derived from the server's settings and its routes so far. */
   readonly derived: () => Readonly<Record<string, unknown>>
-  /** Members of the user's. */
+  /** Members that the user configured. They override the derived ones. */
   readonly members: Readonly<Record<string, unknown>>
-  /** Public keys of this resource. They are served beside the document, whose `jwks_uri` says where. */
+  /** Public keys of this resource, served beside the document. Its `jwks_uri` points to them. */
   readonly jwks?: JsonWebKeySet | undefined
-  /** The metadata of the authorization server, for older clients; undefined: they are not served. */
+  /** Fetches the authorization server's metadata for older clients; undefined where they are not supported. */
   readonly authorizationServer?: (() => Awaitable<object>) | undefined
 }
 
@@ -57,10 +59,10 @@ const WELL_KNOWN_AUTHORIZATION_SERVER = '/.well-known/oauth-authorization-server
 
 const WELL_KNOWN_KEYS = '/.well-known/jwks.json'
 
-/** Public, and for scripts of any origin: a browser client finds its authorization server here. */
+/** The documents are public, also for scripts of any origin: browser clients find their authorization server here. */
 const CORS = { 'Access-Control-Allow-Origin': '*' }
 
-/** Seconds a cache may keep either. */
+/** Seconds for which clients and proxies may cache either document. */
 const MAX_AGE = 3600
 
 export function createProtectedResourceMetadata(settings: ProtectedResourceSettings): ProtectedResourceMetadata {
@@ -71,7 +73,7 @@ export function createProtectedResourceMetadata(settings: ProtectedResourceSetti
   const document = (): Readonly<Record<string, unknown>> => {
     const own = jwks && { jwks_uri: keysUrl }
     const all = { resource, authorization_servers: authorizationServers, ...derived(), ...members, ...own }
-    // An empty list says nothing, and RFC 9728 §3.2 forbids it.
+    // RFC 9728 §3.2 forbids empty lists.
     return Object.fromEntries(Object.entries(all).filter(([, value]) => !(Array.isArray(value) && value.length === 0)))
   }
 
@@ -90,7 +92,7 @@ export function createProtectedResourceMetadata(settings: ProtectedResourceSetti
   }
 }
 
-/** For clients that look at the root of the origin, and there for what is the authorization server's to publish. */
+/** Serves clients that look at the origin's root for this API's metadata and for the authorization server's. */
 function serveLegacyClients(
   origin: string,
   document: () => object,
@@ -103,7 +105,7 @@ function serveLegacyClients(
     const atRoot = respondAtRoot(request)
     if (atRoot) return atRoot
     if (!isForPath(request.url, WELL_KNOWN_AUTHORIZATION_SERVER, '')) return undefined
-    // Nothing is asked for to say which methods there are.
+    // Answering OPTIONS or 405 needs no fetch.
     if (request.method !== 'GET' && request.method !== 'HEAD') return respondWithFound(request)
     try {
       const answer = andThen(authorizationServer(), (metadata) => {
@@ -117,7 +119,7 @@ function serveLegacyClients(
   }
 }
 
-/** The authorization server's metadata cannot be had: 503, or 500 where the settings are wrong. Not to be cached. */
+/** The authorization server's metadata is unavailable: 503, or 500 for a configuration error. Must not be cached. */
 function unavailable(error: unknown): MetadataAnswer {
   const retryAfter = error instanceof ResourceServerError ? error.headers['Retry-After'] : undefined
   return {
@@ -132,7 +134,7 @@ function unavailable(error: unknown): MetadataAnswer {
   }
 }
 
-/** Answers requests for one place, with what is there now. */
+/** Serves one URL with the current content. */
 function serve(url: string, type: string, content: () => object): ProtectedResourceMetadata['respond'] {
   const { pathname, search } = new URL(url)
   let current: { body: string; etag: string } | undefined
@@ -167,8 +169,8 @@ function serve(url: string, type: string, content: () => object): ProtectedResou
 }
 
 /**
- * Where a resource's metadata is: the well-known path inserted between host and path, after removing a slash that is
- * all the path there is (RFC 9728 §3.1). Percent-encoded, so that it fits a header field.
+ * URL of a resource's metadata: the well-known path is inserted between host and path, without a path that is only a
+ * slash (RFC 9728 §3.1). Percent-encoded, so that it fits into a header field.
  */
 export function metadataUrl(resource: string): string {
   return wellKnownUrl(resource, WELL_KNOWN)
@@ -179,7 +181,7 @@ function wellKnownUrl(resource: string, wellKnown: string): string {
   return new URL(`${origin}${wellKnown}${rest.replace(/^\/(?=$|\?)/, '')}`).href
 }
 
-/** A query is part of the place only where the resource identifier has one. */
+/** A query is part of the location only if the resource identifier has one. */
 function isForPath(url: string, pathname: string, search: string): boolean {
   if (search !== '') return url === pathname + search
   return url.startsWith(pathname) && (url.length === pathname.length || url[pathname.length] === '?')
@@ -196,19 +198,19 @@ function preflight(request: ResourceRequest): Record<string, string> {
   return {
     'Access-Control-Allow-Methods': 'GET, HEAD, OPTIONS',
     Vary: 'Access-Control-Request-Headers',
-    // Only what can be a list of field names goes back.
+    // Only text that can be a list of field names is echoed.
     ...(/^[\w!#$%&'*+.^`|~, -]+$/.test(asked) && { 'Access-Control-Allow-Headers': asked })
   }
 }
 
 export interface ResourceMetadata {
-  /** undefined with `metadata: false`. */
+  /** Undefined with `metadata: false`. */
   readonly metadata: ProtectedResourceMetadata | undefined
-  /** A route with this policy exists: what it needs is advertised. */
+  /** Adds the scopes and authorization details types of a route's policy to the document. */
   readonly add: (policy: Policy) => void
 }
 
-/** @param authorizationServer what the first issuer publishes about itself */
+/** @param authorizationServer fetches the first issuer's metadata */
 export function createResourceMetadata(
   { resource, issuers, metadata, legacyClients, sender, decryptionKeys }: Settings,
   authorizationServer: () => Awaitable<object>
@@ -240,7 +242,7 @@ export function createResourceMetadata(
   }
 }
 
-/** What RFC 9728 §2 lets a server say about senders. */
+/** Metadata members about sender-constrained tokens (RFC 9728 §2). */
 function senderMetadata({
   accepted,
   advertised,
@@ -248,7 +250,7 @@ function senderMetadata({
   requireBound
 }: SenderSettings): Readonly<Record<string, unknown>> {
   return {
-    // An empty list would say it too, which RFC 9728 §3.2 forbids where §2 allows it.
+    // Omitted without Bearer: §2 would allow an empty list, but RFC 9728 §3.2 forbids it.
     ...(accepted.includes('Bearer') && { bearer_methods_supported: ['header'] }),
     ...(advertised.includes('DPoP') && { dpop_signing_alg_values_supported: dpop.algorithms }),
     ...(requireBound === 'dpop' && { dpop_bound_access_tokens_required: true }),

@@ -1,6 +1,6 @@
 /**
- * `resourceServer(options)`: makes the stations and ties them together, and is the only place that does. How a request
- * walks through them is in `authorize.ts`.
+ * `resourceServer(options)`: the only place that creates and connects the steps. `authorize.ts` runs requests through
+ * them.
  */
 import { type AccessTokenVerifier, createAccessTokenVerifier } from '../access-token/access-token.js'
 import { insecureHostsWarning, NO_HOSTS } from '../base/reach.js'
@@ -37,15 +37,15 @@ import type { ResourceServerOptions } from './options.js'
 import { createResourceMetadata, type ResourceMetadata } from './protected-resource.js'
 import { meansOf, readSettings, type Settings } from './settings.js'
 
-/** Told once at start. */
+/** Warning, emitted once at start. */
 const ADDRESSES_UNSAID =
   '`issuers` is a function, and `http.publicAddressesOnly` is not set: a resolver that trusts too many names can send requests into your own network. ' +
   'Set it to true; or to false if your issuers are in private networks or a `dispatcher` of yours connects.'
 const NO_HEADERS: HeaderFields = Object.freeze({})
 
 /**
- * A resource server: verifies the access tokens of requests to one API, and refuses in the words of the RFCs.
- * Nothing is fetched until the first token arrives, or `ready()` is called.
+ * Creates a resource server, which verifies the access tokens of requests to one API and refuses as the RFCs say.
+ * Fetches nothing until the first token arrives or `ready()` is called.
  *
  * @throws {TypeError} listing every problem of the options
  */
@@ -59,20 +59,20 @@ export function resourceServer<const Scope extends string = string, const Role e
   return Object.freeze(server)
 }
 
-/** How this server reaches its authorization servers, and who they are. */
+/** Connections to the authorization servers, and the issuers themselves. */
 interface Foundation {
   readonly events: Events
   readonly http: ReturnType<typeof createHttp>
   readonly callers: Callers
   readonly verifySignature: VerifySignature
   readonly issuers: Issuers
-  /** The senders of events, known by their keys alone. */
+  /** Senders of security events, of which only the keys are used. */
   readonly senders: Issuer[]
   readonly createIssuer: (settings: IssuerSettings) => Issuer
   readonly keyMemory: KeyMemory
 }
 
-/** What this server is made of. */
+/** All parts of one server. */
 interface Parts extends Foundation {
   readonly accessTokens: AccessTokenVerifier
   readonly statusLists: StatusLists
@@ -177,7 +177,7 @@ function isDpopAdvertised({ sender }: Settings): boolean {
 
 function createAdvertisement({ realm, resource, sender }: Settings, { metadata }: ResourceMetadata): Advertisement {
   return {
-    // A challenge may not be empty (RFC 6750 §3): without metadata to point to, it names the realm.
+    // RFC 6750 §3 forbids an empty challenge: without a metadata URL, the challenge names the realm.
     realm: realm ?? (metadata ? undefined : resource),
     schemes: sender.advertised,
     algs: sender.dpop.algorithms,
@@ -217,7 +217,7 @@ function createServer(settings: Settings, parts: Parts): ResourceServer {
       add(policy)
       return {
         authorize: (request, established) => authorize(stations, policy, request, established),
-        // Else a cache could give an anonymous copy to somebody who is signed in (RFC 9110 §12.5.5).
+        // Without it, a cache could serve an anonymous response to a signed-in user (RFC 9110 §12.5.5).
         headers: policy.optional ? varyByCredentials : NO_HEADERS
       } as Protection<never>
     },
@@ -258,7 +258,7 @@ function createServer(settings: Settings, parts: Parts): ResourceServer {
   }
 }
 
-/** @throws {TypeError} a requirement that is none, `fresh()` without introspection, or roles without `rolesClaim` */
+/** @throws {TypeError} an invalid requirement, `fresh()` without introspection, or roles without `rolesClaim` */
 function compile({ issuers, scopes, roles }: Settings, requirements: readonly Requirement[]): Policy {
   const policy = readPolicy(requirements, scopes, roles)
   if (typeof issuers === 'function') return policy
@@ -278,7 +278,7 @@ async function revokeAsOperator(
   one: Revocation | readonly Revocation[]
 ): Promise<void> {
   const list = Array.isArray(one) ? (one as readonly Revocation[]) : [one as Revocation]
-  // A name that no token has would revoke nothing, and nobody would notice.
+  // A misspelt issuer would revoke nothing, without any sign of it.
   if (!list.every((each) => accepts(issuers, each?.issuer)))
     throw new TypeError(
       'revoke(): `issuer` is none that this server accepts: give the `iss` of the tokens, to the letter'

@@ -1,6 +1,6 @@
 /**
- * Options → frozen settings: every default, every unit, every error of configuration. All problems are reported at
- * once, in one TypeError that names the option, what it holds and what to do. Nothing is fetched here.
+ * Reads options into frozen settings: defaults, units and configuration errors. All problems are reported together, in
+ * one TypeError that names each option, its value and the correction. Fetches nothing.
  */
 import { Problems } from '../base/problems.js'
 import { readSenderSettings, type SenderSettings } from '../confirmation/settings.js'
@@ -17,12 +17,12 @@ import type { ResourceServerOptions } from './options.js'
 
 export interface Settings {
   readonly resource: string
-  /** The static issuers, or the function that knows the dynamic ones. */
+  /** The static issuers, or the function that resolves dynamic ones. */
   readonly issuers: readonly IssuerSettings[] | IssuerResolver
   readonly scopes: ReadonlySet<string> | undefined
-  /** Every role that a check may name; undefined: any. */
+  /** Roles that a check may name; undefined allows any. */
   readonly roles: ReadonlySet<string> | undefined
-  /** A scope → every scope it includes, at any depth. */
+  /** Maps a scope to every scope that it includes, transitively. */
   readonly impliedScopes: ReadonlyMap<string, readonly string[]>
   readonly checks: readonly Check<string, string>[]
   /** Seconds. */
@@ -32,10 +32,10 @@ export interface Settings {
   readonly metadata: Readonly<Record<string, unknown>> | false
   readonly legacyClients: boolean
   readonly rejectQueryToken: boolean
-  /** Characters. */
+  /** Maximum characters of a token. */
   readonly maxTokenLength: number
   readonly http: HttpSettings
-  /** Seconds that a function of the user's may take. */
+  /** Maximum seconds for a callback that the user configured. */
   readonly callbackTimeout: number
   readonly sender: SenderSettings
   readonly decryptionKeys: readonly DecryptionKeySettings[]
@@ -77,7 +77,7 @@ export function readSettings(options: ResourceServerOptions): Settings {
   })
   const now = problems.optional<() => number>(options.now, 'now', 'function') ?? (() => Date.now() / 1000)
   const sharing = readShared(options.shared, problems)
-  // Of a secret that is none, no keys can be made; and this is reported anyway.
+  // An invalid secret cannot derive keys. The problem is reported anyway.
   const shared = sharing && !problems.any ? createShared(sharing, now) : undefined
   const settings: Settings = {
     resource: readResource(options.resource, problems),
@@ -123,7 +123,7 @@ export function readSettings(options: ResourceServerOptions): Settings {
   return Object.freeze(settings)
 }
 
-/** True for what the option `resource` takes. */
+/** True for a valid value of the option `resource`. */
 export function isResourceIdentifier(value: unknown): value is string {
   const problems = new Problems()
   readResource(value, problems)
@@ -136,7 +136,10 @@ function readResource(resource: unknown, problems: Problems): string {
   return String(resource)
 }
 
-/** Older clients look for one authorization server at the API's origin, so there must be one, and it must be elsewhere. */
+/**
+ * Older clients look for one authorization server at the API's origin. It must be configured, and must not be this
+ * origin.
+ */
 function requireLegacyIssuer({ legacyClients, metadata, issuers, resource }: Settings, problems: Problems): void {
   if (!legacyClients) return
   if (metadata === false)
@@ -152,12 +155,12 @@ function requireLegacyIssuer({ legacyClients, metadata, issuers, resource }: Set
     problems.add('legacyClients', 'is true and the first issuer is this origin', 'leave it out: its metadata is there')
 }
 
-/** What options of an issuer may build on. */
+/** Facts about the server that options of an issuer depend on. */
 export function meansOf({ decryptionKeys, http }: Pick<ResourceServerOptions, 'decryptionKeys' | 'http'>): Means {
   return {
     decrypts: decryptionKeys !== undefined,
     dispatches: http?.dispatcher !== undefined,
-    // What is not usable is reported where `http` is read.
+    // Invalid values are reported where `http` is read.
     insecureHosts: insecureHostsOf(http?.insecureHosts)
   }
 }
@@ -196,7 +199,7 @@ function requireDistinct(issuers: readonly IssuerSettings[], problems: Problems)
   }
 }
 
-/** An opaque token goes to exactly one authorization server, never to one after another (RFC 9700 §4.9.1). */
+/** An opaque token is sent to exactly one authorization server, never to several in turn (RFC 9700 §4.9.1). */
 function requireOneIntrospectionEach(issuers: readonly IssuerSettings[], problems: Problems): void {
   const prefixes: string[] = []
   for (const [i, { introspection, tokens }] of issuers.entries()) {
@@ -262,7 +265,7 @@ function readRealm(realm: unknown, problems: Problems): string | undefined {
   return text
 }
 
-/** `jwks_uri` of a resource is for keys of the resource itself, never for its authorization server's (RFC 9728 §2). */
+/** `jwks_uri` of a resource names keys of the resource itself, never its authorization server's (RFC 9728 §2). */
 function requireOwnKeys({ issuers, metadata, decryptionKeys }: Settings, problems: Problems): void {
   if (metadata !== false && metadata['jwks_uri'] !== undefined && decryptionKeys.length > 0)
     problems.add(

@@ -1,12 +1,16 @@
-/** Encrypts what goes into a shared store, with a key derived from `shared.secret`. A value that fails to decrypt (wrong
- * key, altered, truncated, renamed, other format) counts as missing.
+/**
+ * Encrypts values for a shared store, with a key derived from `shared.secret`. A value that fails to decrypt (wrong key,
+ * altered, truncated, renamed, other format) counts as missing.
  */
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto'
 
-/** Characters of a value; more is neither written nor read. */
+/** Maximum characters of a value. Longer ones are neither written nor read. */
 export const MAX_VALUE_LENGTH: number = 512 * 1024
 
-/** First byte of a value. Another format gets another one, so that releases that run side by side ignore each other's. */
+/**
+ * First byte of a value: the format's version. A new format gets a new number, so releases that run side by side ignore
+ * each other's values.
+ */
 const VERSION = 1
 
 const NONCE_BYTES = 12
@@ -15,22 +19,22 @@ const TAG_BYTES = 16
 
 const CIPHER = 'aes-256-gcm'
 
-/** Names and values under one secret. */
+/** Names and encrypted values under one secret. */
 export interface Envelope {
-  /** `purpose:MAC`: what the store may know of what a value is about. */
+  /** `purpose:MAC`. The store learns the purpose, not the subject. */
   name(purpose: string, parts: readonly string[]): string
   /** The MAC alone: 43 characters of base64url. */
   mac(purpose: string, parts: readonly string[]): string
-  /** The value as text, good under this name only. */
+  /** Encrypts a value. The result opens under this name only. */
   seal(name: string, value: string): string
-  /** undefined for what `seal` did not make for this name, with this secret, in this format. */
+  /** Decrypts a value. Returns undefined unless `seal` made it for this name, with this secret, in this format. */
   open(name: string, sealed: string): string | undefined
 }
 
 export function createEnvelope(secret: string): Envelope {
   const naming = derive(secret, 'name')
   const sealing = derive(secret, 'value')
-  // A key for each name: a random nonce could otherwise come twice in the life of a secret (SP 800-38D §8.3).
+  // Each name has its own key: with one key, a random nonce could repeat in the lifetime of a secret (SP 800-38D §8.3).
   const keyOf = (name: string): Buffer => createHmac('sha256', sealing).update(name).digest()
   const header = (name: string): Buffer => Buffer.concat([Buffer.of(VERSION), Buffer.from(name)])
   const mac = (purpose: string, parts: readonly string[]): string =>
@@ -47,7 +51,7 @@ export function createEnvelope(secret: string): Envelope {
       return Buffer.concat([Buffer.of(VERSION), nonce, text, cipher.getAuthTag()]).toString('base64url')
     },
     open: (name, sealed) => {
-      // Base64url and a nonce make it longer than what it holds, which UTF-8 may have done before.
+      // Base64url, the nonce and UTF-8 make a sealed value longer than its text.
       if (sealed.length > MAX_VALUE_LENGTH * 5) return undefined
       const bytes = Buffer.from(sealed, 'base64url')
       if (bytes[0] !== VERSION || bytes.length < 1 + NONCE_BYTES + TAG_BYTES) return undefined
@@ -67,7 +71,7 @@ export function createEnvelope(secret: string): Envelope {
   }
 }
 
-/** Whoever gets hold of one of these keys knows neither the secret nor another key. */
+/** Derives a key for one use. A leaked key reveals neither the secret nor the other keys. */
 export function derive(secret: string, use: string): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', secret, 'oauth-resource-server', use, 32))
 }

@@ -1,19 +1,16 @@
-/**
- * What must be known by every process that shares a duty. Here is the memory of one process; another
- * {@link OnceStore} stands for a fleet.
- */
+/** An {@link OnceStore} for one process. Several processes need another implementation, such as `redisStore()`. */
 import type { OnceStore } from './stores.js'
 
-/** Bounds of a `memoryOnceStore()`. When it is full it throws: an entry forgotten early could be used twice. */
+/** Limits of a `memoryOnceStore()`. A full store throws: evicting an entry early would allow a second use. */
 export interface MemoryOnceStoreOptions {
   /** Maximum live entries. Default 250,000, up to about 60 MiB. */
   readonly maxEntries?: number
   /**
-   * Maximum live entries of one owner, below the share that every owner has in any case. An owner is the text before a
-   * key's first `.`; for DPoP, a user or client. Default: the share alone.
+   * Maximum live entries of one owner, in addition to the share that limits every owner. The owner is the text before a
+   * key's first `.`; for DPoP, a user or client. Default: only the share.
    */
   readonly maxPerOwner?: number
-  /** Seconds, from any start: the clock that `ttl` is counted by. Default: one that nobody can set, ahead or back. */
+  /** The clock that `ttl` is counted by, in seconds from any start. Default: a monotonic clock. */
   readonly now?: () => number
 }
 
@@ -26,14 +23,14 @@ export interface OnceStoreStats {
 }
 
 /**
- * An {@link OnceStore} throws this where the key's owner has used its own share and the store itself is well: the client
- * gets 429 with Retry-After and no challenge (RFC 6585 §4). Every other error of a store is an outage: 503.
+ * An {@link OnceStore} throws this if the key's owner has used its share while the store is healthy. The client gets
+ * 429 with Retry-After and without a challenge (RFC 6585 §4). Every other error of a store is an outage: 503.
  *
- * The class is told by its `name`, so the error may come from another copy of this package.
+ * Recognized by its `name`, so the error may come from another copy of this package.
  */
 export class OwnerQuotaExceeded extends Error {
   override readonly name = 'OwnerQuotaExceeded'
-  /** Seconds after which the owner may have room again. */
+  /** Seconds until the owner may have room again. */
   readonly retryAfter: number
 
   /** @param retryAfter seconds; default 1 */
@@ -52,30 +49,30 @@ export function isOwnerQuotaExceeded(error: unknown): error is OwnerQuotaExceede
 }
 
 /**
- * An owner may hold this part of the places that are free, so one fifth of the places that other owners leave. With `n`
- * owners at their limit, `1 / (1 + n / 4)` of all places stays free.
+ * Entries that an owner may hold, as a fraction of the free places: one fifth of the places that other owners leave.
+ * With `n` owners at their limit, `1 / (1 + n / 4)` of all places stays free.
  */
 const SHARE_OF_FREE = 1 / 4
 
 interface Owner {
   held: number
-  /** The second in which its first live entry ends, or an earlier one. */
+  /** The second in which the owner's first live entry ends, or an earlier one. */
   next: number
 }
 
 /**
- * An {@link OnceStore} in memory, for one process. It never forgets an entry before its time to make room.
+ * Creates an {@link OnceStore} in memory, for one process. It never evicts an entry before its time.
  *
  * An owner may hold a quarter as many entries as there are free places, and always one: 50,000 of 250,000 if it is
- * alone. Five owners at their limit leave 44 % free, five hundred 0.8 %, of which the next owner may take a fifth. To fill
- * the store takes about as many owners as it has places.
+ * alone. Five owners at their limit leave 44 % free, five hundred 0.8 %, of which the next owner may take a fifth.
+ * Filling the store takes about as many owners as it has places.
  *
- * Sizing: entries = proofs a second × how long each is remembered: `proofLifetime` + 10 s, with DPoP nonces up to 310 s.
- * Multiply by five what the busiest owner needs, and take the larger figure.
+ * Sizing: entries = proofs per second × seconds that each is remembered: `proofLifetime` + 10 s, with DPoP nonces up to
+ * 310 s. Multiply the busiest owner's entries by five, and take the larger figure.
  *
  * `add` throws {@link OwnerQuotaExceeded} for an owner over its share (429), and another error when full (503).
  *
- * @throws {TypeError} at once, for a bound that is not a positive integer
+ * @throws {TypeError} at once, for a limit that is not a positive integer
  */
 export function memoryOnceStore({
   maxEntries = 250_000,
@@ -88,7 +85,7 @@ export function memoryOnceStore({
   }
   const keys = new Set<string>()
   const owners = new Map<string, Owner>()
-  /** Keys by the second in which they end, so that forgetting costs no search. */
+  /** Keys by the second in which they end, so that expiry needs no search. */
   const ending = new Map<number, string[]>()
   let swept = Math.floor(now())
 
@@ -99,11 +96,11 @@ export function memoryOnceStore({
     if (owner === undefined) return
     owner.held--
     if (owner.held === 0) owners.delete(name)
-    // The seconds are swept in any order: only this one is known to be over.
+    // Seconds are swept in any order: only this one is known to be over.
     else if (owner.next === second) owner.next = second + 1
   }
   const sweep = (time: number): void => {
-    // Also for a time that is no number.
+    // The negated comparison also returns for NaN.
     if (!(time > swept)) return
     swept = time
     for (const [second, ended] of ending) {

@@ -1,21 +1,31 @@
-/** The options of `shared`, their defaults and their checks. */
+/** The options of `shared`: types, defaults and checks. */
 
 import type { Problems } from '../base/problems.js'
 import type { Cache, Channel, OnceStore } from './stores.js'
 
-/** What the processes of one API share, so that they act as one. */
+/** State that the processes of one API share, so that they act as one. */
 export interface SharedOptions {
-  /** Where they share it: `redisStore(client)`. Of it come the answers of introspection, snapshots of metadata and keys, used DPoP proofs (`dpop.replayStore`) and whose turn it is to ask for keys again. */
+  /**
+   * The shared store: `redisStore(client)`. Holds introspection answers, copies of metadata and keys, used DPoP proofs
+   * (`dpop.replayStore`), and claims on the next fetch of keys.
+   */
   readonly store: Cache & OnceStore
-  /** A random text of at least 32 characters, the same in every process. All that leaves a process is encrypted and authenticated with keys derived from it; DPoP nonces too are made with one (`dpop.nonceSecret`). A second one, the one before, is still accepted. */
+  /**
+   * A random text of at least 32 characters, the same in every process. All data that leaves a process is encrypted and
+   * authenticated with keys derived from it. DPoP nonces use a derived key too, unless `dpop.nonceSecret` is set. A
+   * second secret, the previous one, is still accepted.
+   */
   readonly secret: string | readonly [current: string, previous: string]
-  /** Tells the other processes of revocations: `redisChannel(publisher, subscriber)`. Default: each process has its own. */
+  /**
+   * Sends revocations to the other processes: `redisChannel(publisher, subscriber)`. Default: each process knows only
+   * its own.
+   */
   readonly channel?: Channel
 }
 
 export interface SharedSettings {
   readonly store: Cache & OnceStore
-  /** The first one writes. */
+  /** The first one writes; all of them read. */
   readonly secrets: readonly string[]
   readonly channel: Channel | undefined
 }
@@ -39,7 +49,7 @@ export function readShared(value: unknown, problems: Problems): SharedSettings |
     )
   const list: readonly unknown[] = Array.isArray(secret) ? secret : [secret]
   const secrets = list.filter((one) => typeof one === 'string' && one.length >= MIN_SECRET_LENGTH) as string[]
-  // Says nothing of what it holds.
+  // The message does not reveal the secrets.
   if (secrets.length !== list.length || secrets.length < 1 || secrets.length > 2)
     problems.add(
       'shared.secret',

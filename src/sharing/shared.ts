@@ -1,12 +1,12 @@
 /**
- * What the processes of one API share, and how it looks to whoever can read or write it there: names are MACs, values
- * are AES-256-GCM (NIST SP 800-38D), both under keys derived (HKDF, RFC 5869) from a secret that never leaves. What does
- * not open is as if it were not there: another's, altered, cut, moved to another name, of another format.
+ * State that the processes of one API share. The store sees names as MACs and values as AES-256-GCM (NIST SP 800-38D),
+ * both under keys derived (HKDF, RFC 5869) from a secret that never leaves the process. A value that fails to decrypt
+ * (wrong key, altered, truncated, renamed, other format) counts as missing.
  *
- * Best effort as a cache: it has 250 ms, and after three failures in a row a second of peace. Nothing here throws at a
- * caller, but `replayStore`, whose failure is a 503; it has a second, and the same peace.
+ * The cache is best effort: calls get 250 ms, and after three failures in a row the store is paused for a second. Only
+ * `replayStore` throws, and its failure is a 503; it gets a second, with the same pause.
  *
- * Does NOT know what is kept, and does NOT hide how much, how often, or under which purpose.
+ * Does NOT know the meaning of the values. Does NOT hide their number, frequency or purpose.
  */
 import { withDeadline } from '../base/awaitable.js'
 import type { Awaitable } from '../types.js'
@@ -17,34 +17,40 @@ import type { Channel, OnceStore } from './stores.js'
 
 /** A cache for one purpose. Neither function throws. */
 interface SharedCache {
-  /** @param parts what the value is about; they leave the process only as a MAC */
+  /** @param parts identify the value; they leave the process only as a MAC */
   get(parts: readonly string[]): Promise<string | undefined>
-  /** @param ttl seconds, rounded up; with 0 or less it is forgotten instead */
+  /** @param ttl seconds, rounded up; 0 or less deletes the value */
   set(parts: readonly string[], value: string, ttl: number): Promise<void>
 }
 
-/** Does something once for all processes. Never throws. */
+/** Lets one of all processes do something. Never throws. */
 interface SharedOnce {
-  /** @returns true for whoever comes first within `ttl` seconds, false for the others, undefined where nobody can know */
+  /**
+   * @returns true for the first process within `ttl` seconds, false for the others, undefined if the store is not
+   * available
+   */
   claim(parts: readonly string[], ttl: number): Promise<boolean | undefined>
 }
 
-/** What became of the calls to the store that processes share. */
+/** State of the store that processes share. */
 export interface SharedStats {
-  /** `paused`: it failed three times in a row, and is tried once a second, should anybody want something of it. */
+  /** `paused`: three calls in a row failed. The next call is tried a second after the last failure. */
   readonly state: 'ok' | 'paused'
-  /** Why it failed last; undefined where it has answered since. */
+  /** The last failure; undefined once the store has answered again. */
   readonly error: string | undefined
 }
 
 export interface Shared {
   cache(purpose: string): SharedCache
   once(purpose: string): SharedOnce
-  /** For used proofs: fails as the store does, and at once while it is paused. Keys of one owner keep one owner's name. */
+  /**
+   * For used proofs. Fails if the store fails, and at once while it is paused. Keys of one owner share that owner's
+   * name.
+   */
   readonly replayStore: OnceStore
-  /** One of each secret: what DPoP nonces are made with. */
+  /** One key per secret, for DPoP nonces. */
   readonly nonceSecrets: readonly Uint8Array[]
-  /** The channel, with messages that nobody without the secret can read or make; others are not heard. */
+  /** The channel with encrypted messages. Messages made without the secret are ignored. */
   readonly channel: SealedChannel | undefined
   stats(): SharedStats
 }
@@ -54,24 +60,24 @@ export interface SealedChannel extends Channel {
   subscribe(listener: (message: string) => void, strange?: () => void): Awaitable<() => unknown>
 }
 
-/** Seconds that the store may take for what can be had elsewhere … */
+/** Seconds until a call fails whose data can be obtained elsewhere. */
 const DEADLINE = 0.25
 
-/** … and for what cannot. */
+/** Seconds until a call about a used proof fails; its data cannot be obtained elsewhere. */
 const REPLAY_DEADLINE = 1
 
-/** Failures in a row after which it is left alone … */
+/** Consecutive failures that pause the store. */
 const MAX_FAILURES = 3
 
-/** … for so many seconds. */
+/** Seconds of a pause. */
 const PAUSE = 1
 
-/** @param now seconds, for the pause */
+/** @param now clock in seconds, for the pause */
 export function createShared({ store, secrets, channel }: SharedSettings, now: () => number): Shared {
   const envelopes = secrets.map(createEnvelope)
   const [writing] = envelopes as [Envelope, ...Envelope[]]
   const gate = createGate(now, DEADLINE)
-  // One of its own: a store that is too slow for a cache is not too slow for a proof.
+  // A separate gate: a store that is too slow for the cache may be fast enough for proofs.
   const replay = createGate(now, REPLAY_DEADLINE)
   const namesOf = (purpose: string, parts: readonly string[]): string[] =>
     envelopes.map((one) => one.name(purpose, parts))
@@ -90,7 +96,7 @@ export function createShared({ store, secrets, channel }: SharedSettings, now: (
       set: async (parts, value, ttl) => {
         const [name, ...others] = namesOf(purpose, parts) as [string, ...string[]]
         const isKept = ttl > 0 && value.length <= MAX_VALUE_LENGTH
-        // What stands under the other secret's name says what was so before.
+        // The value under the other secret's name is outdated.
         const old = isKept ? others : [name, ...others]
         await gate.run(() =>
           Promise.all([
@@ -105,7 +111,7 @@ export function createShared({ store, secrets, channel }: SharedSettings, now: (
     }),
     replayStore: {
       add: (key, ttl) => {
-        // The store counts by owner, so the owner has a name of its own in it.
+        // The store counts by owner, so the owner gets a separate part of the name.
         const [owner = ''] = key.split('.', 1)
         const names = envelopes.map((one) => `${one.name('replay', [owner])}.${one.mac('replay', [key])}`)
         return replay.attempt(() => addEach(store, names, ttl))
@@ -121,8 +127,8 @@ export function createShared({ store, secrets, channel }: SharedSettings, now: (
 }
 
 /**
- * True if the key was new under every name, so that processes which know one secret, the other or both agree on who was
- * first. In the order of the names, which is the same for all of them.
+ * Adds the key under every name. True if it was new under all of them, so that processes with one secret, the other or
+ * both agree on the first. All processes use the same order of names.
  */
 async function addEach(store: OnceStore, names: readonly string[], ttl: number): Promise<boolean> {
   for (const name of [...names].sort()) {
@@ -134,14 +140,18 @@ async function addEach(store: OnceStore, names: readonly string[], ttl: number):
 }
 
 interface Gate {
-  /** What the call says. @throws what it throws, and an error where it is late, or is not made */
+  /**
+   * Calls the store.
+   *
+   * @throws the call's error, or another one if it is late or the store is paused
+   */
   attempt<T>(call: () => Awaitable<T>): Promise<T>
-  /** The same, with undefined for every failure. */
+  /** Calls the store; undefined for every failure. */
   run<T>(call: () => Awaitable<T>): Promise<T | undefined>
   stats(): SharedStats
 }
 
-/** A store that hangs costs a few requests the deadline, and the others nothing. */
+/** Protects callers from a store that hangs: a few requests wait for the deadline, later ones do not wait. */
 function createGate(now: () => number, deadline: number): Gate {
   let failures = 0
   let pausedAt = Number.NEGATIVE_INFINITY
@@ -156,14 +166,14 @@ function createGate(now: () => number, deadline: number): Gate {
       throw new Error('the shared store is left alone for a second', { cause: error })
     if (probe) probing = true
     try {
-      // Called in here, so that what it throws is a failure like any other.
+      // Called inside the promise, so that a synchronous throw counts as a failure.
       const answer = await withDeadline(Promise.resolve().then(call), deadline, late)
       failures = 0
       error = undefined
       return answer
     } catch (cause) {
       if (isOwnerQuotaExceeded(cause)) {
-        // The store is well and said no, to one owner.
+        // The store is healthy; only this owner's share is used up.
         failures = 0
         error = undefined
         throw cause

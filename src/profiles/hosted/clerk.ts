@@ -3,8 +3,8 @@ import type { IssuerOptions } from '../../issuer/settings.js'
 import { type Names, ORIGIN, ProfileProblems } from '../problems.js'
 
 /**
- * Clerk: session tokens of your own frontends (`origins`), or access tokens of OAuth applications (`clientIds`). Neither
- * names an API, so a token is good for *every* API that lists its origin or its client.
+ * Clerk: session tokens of your own frontends (`origins`), or access tokens of OAuth applications (`clientIds`).
+ * Neither names an API, so a token is valid for *every* API that lists its origin or its client.
  *
  * ```
  * {"alg":"RS256","cat":"cl_…","kid":"ins_…","typ":"JWT"}
@@ -15,10 +15,10 @@ import { type Names, ORIGIN, ProfileProblems } from '../problems.js'
  *  "scope":"orders:read"}
  * ```
  *
- * Relaxes: no `aud`: `azp` (sessions) or `client_id` (OAuth) stands for it. For sessions also: `typ` is `JWT`; no client,
- * no scopes, no `jti`.
- * Still refuses: the other of both kinds; ID tokens; other origins and clients; sessions that are still pending (`sts`);
- * session tokens of version 1, which do not say so; and opaque tokens (`oat_…`).
+ * Relaxes: `azp` (sessions) or `client_id` (OAuth) replaces `aud`. For sessions also: `typ` is `JWT`; client, scopes
+ * and `jti` are not required.
+ * Still refuses: tokens of the other kind; ID tokens; other origins and clients; sessions that are still pending
+ * (`sts`); session tokens of version 1, which have no `sts`; and opaque tokens (`oat_…`).
  *
  * @param options.issuer     the Frontend API URL: `https://clerk.example.com` or `https://verb-noun-00.clerk.accounts.dev`
  * @param options.origins    origins of your frontends: `https://app.example.com`

@@ -12,8 +12,8 @@ import { type Names, ProfileProblems } from '../problems.js'
  *  "cognito:groups":["…"]}
  * ```
  *
- * Relaxes: no `typ`; no `aud`: `client_id` stands for it, so that a token is good for *every* API that lists its app
- * client. Where your pool does write `aud` (resource binding), override `audienceClaim: 'aud'` and `audience`. Roles are the
+ * Relaxes: `typ` may be missing; `client_id` replaces `aud`, so a token is valid for *every* API that lists its app
+ * client. If your pool writes `aud` (resource binding), override `audienceClaim: 'aud'` and `audience`. Roles are the
  * user's groups, `cognito:groups`.
  * Still refuses: ID tokens (`token_use: "id"`), refresh tokens, tokens of other app clients and other pools.
  *

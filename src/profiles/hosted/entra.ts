@@ -3,8 +3,8 @@ import type { IssuerOptions } from '../../issuer/settings.js'
 import { GUID, type Names, ProfileProblems } from '../problems.js'
 
 /**
- * Microsoft Entra ID, for an API of your own: one entry for each tenant, with that tenant's discovery and keys. There is
- * no template for all tenants: an `iss` that any customer of Microsoft can get is no trust.
+ * Microsoft Entra ID, for an API of your own: one entry for each tenant, with that tenant's discovery and keys. No
+ * template covers all tenants: any customer of Microsoft can get such an `iss`, so it proves nothing.
  *
  * ```
  * {"typ":"JWT","alg":"RS256","kid":"…"}
@@ -13,11 +13,12 @@ import { GUID, type Names, ProfileProblems } from '../problems.js'
  * {"aud":"api://6e74172b-…","iss":"https://sts.windows.net/{tid}/",…,"appid":"…","appidacr":"1",…,"ver":"1.0"}
  * ```
  *
- * Relaxes: `typ` is `JWT`; the issuer of version 1 tokens; scopes in `scp`; the client in `azp` or `appid`; no `jti`.
- * Still refuses: ID tokens (they name no client), tokens of other tenants and for other APIs, tokens for Microsoft Graph
- * (not meant to be verified by anybody else). App roles are in `roles`: the user's, or in an app-only token the
- * application's. They are not scopes: ask for them with `roles(…)`, since an app-only token without any is issued to every
- * app of the tenant, unless assignment is required.
+ * Relaxes: `typ` is `JWT`; the issuer of version 1 tokens; scopes in `scp`; the client in `azp` or `appid`; `jti` is
+ * not required.
+ * Still refuses: ID tokens (they name no client), tokens of other tenants and for other APIs, tokens for Microsoft
+ * Graph (which only Graph may verify). App roles are in `roles`: the user's, or in an app-only token the application's.
+ * Require them with `roles(…)`, not as scopes: unless assignment is required, every app of the tenant can get an
+ * app-only token without roles.
  *
  * @param options.tenantIds  directory (tenant) IDs: GUIDs
  * @param options.audience   the API's application ID (version 2) or its Application ID URI, `api://…` (version 1)

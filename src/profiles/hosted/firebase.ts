@@ -3,7 +3,8 @@ import type { IssuerOptions } from '../../issuer/settings.js'
 import { ProfileProblems } from '../problems.js'
 
 /**
- * Firebase Authentication and Google Identity Platform. Firebase calls the token for APIs an ID token; it issues no other.
+ * Firebase Authentication and Google Identity Platform. Firebase calls its token for APIs an ID token and issues no
+ * other kind.
  *
  * ```
  * {"alg":"RS256","kid":"…","typ":"JWT"}
@@ -11,12 +12,12 @@ import { ProfileProblems } from '../problems.js'
  *  "exp":…,"email":"…","email_verified":true,"firebase":{"identities":{…},"sign_in_provider":"password"}}
  * ```
  *
- * Relaxes: `typ` is `JWT`; no client, no scopes, no `jti`. `aud` is the project, so a token is good for *every* API that
- * trusts the project.
+ * Relaxes: `typ` is `JWT`; client, scopes and `jti` are not required. `aud` is the project, so a token is valid for
+ * *every* API that trusts the project.
  * Still refuses: other projects, whose tokens the same keys sign; session cookies and custom tokens (other issuers and
  * keys); ID tokens of Google itself; and refresh tokens.
  *
- * Does NOT look at the tenant of a multi-tenant project (`firebase.tenant`), nor at revocation: check both where needed.
+ * Does NOT check the tenant of a multi-tenant project (`firebase.tenant`), nor revocation: check both where needed.
  *
  * @param options.projectId  the project ID, not its number: `my-project`
  */

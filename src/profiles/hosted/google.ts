@@ -5,8 +5,9 @@ import type { Claims } from '../../types.js'
 import { type Names, ProfileProblems } from '../problems.js'
 
 /**
- * Google, access tokens of your own OAuth clients (`ya29.…`), which are opaque. Google has no RFC 7662: `tokeninfo` is
- * asked. Such a token is made for Google's APIs, which whoever gets it can call: prefer a server with tokens for yours.
+ * Google, access tokens of your own OAuth clients (`ya29.…`), which are opaque. Google does not implement RFC 7662, so
+ * `tokeninfo` is queried. Such a token is made for Google's APIs, and every API that receives it can call them. Prefer
+ * an authorization server that issues tokens for your API.
  *
  * ```
  * 200 {"azp":"123-abc.apps.googleusercontent.com","aud":"123-abc.apps.googleusercontent.com","sub":"1112…",
@@ -14,8 +15,8 @@ import { type Names, ProfileProblems } from '../problems.js'
  * 400 {"error":"invalid_token","error_description":"Invalid Value"}
  * ```
  *
- * Relaxes: no `active`, no `iss`; a 400 means "not active"; seconds may be texts, in this answer and nowhere else.
- * Still refuses: tokens of other people's clients (by `aud`), ID tokens, and an answer that does not say when it ends.
+ * Relaxes: `active` and `iss` are not required; a 400 means "not active"; `exp` may be a text, in this answer only.
+ * Still refuses: tokens of other people's clients (by `aud`), ID tokens, and an answer without `exp`.
  *
  * @param options.clientIds  your OAuth clients
  */

@@ -3,7 +3,7 @@ import type { IssuerOptions } from '../../issuer/settings.js'
 import { type Names, ORIGIN, ProfileProblems } from '../problems.js'
 
 /**
- * Logto, API resources and organizations. Its tokens are RFC 9068's; the profile knows issuer and metadata.
+ * Logto, API resources and organizations. Its tokens follow RFC 9068; the profile derives issuer and metadata URL.
  *
  * ```
  * {"alg":"ES384","typ":"at+jwt","kid":"…"}
@@ -13,7 +13,7 @@ import { type Names, ORIGIN, ProfileProblems } from '../problems.js'
  *
  * Relaxes: nothing.
  * Still refuses: ID tokens; tokens for another API or organization; other tenants; and the opaque tokens that Logto
- * issues where the client asked for no `resource`: let it ask for one, or add `introspection`.
+ * issues if the client requests no `resource`: let it request one, or add `introspection`.
  *
  * @param options.endpoint  the Logto endpoint, without `/oidc`: `https://acme.logto.app`
  * @param options.audience  the API identifier, or `urn:logto:organization:<id>` for an organization's token

@@ -4,7 +4,7 @@ import { type Names, ProfileProblems } from '../problems.js'
 
 /**
  * Okta, custom authorization servers. Not the org authorization server (an issuer without `/oauth2/…`): its access
- * tokens look like JWTs, but they are for Okta's own APIs, and Okta does not want anybody else to verify them.
+ * tokens look like JWTs, but they are for Okta's own APIs, and only Okta may verify them.
  *
  * ```
  * {"kid":"…","alg":"RS256"}
@@ -12,8 +12,8 @@ import { type Names, ProfileProblems } from '../problems.js'
  *  "cid":"0oa…","uid":"00u…","scp":["openid","orders.read"],"auth_time":…,"sub":"ada@example.com","groups":["…"]}
  * ```
  *
- * Relaxes: no `typ`; scopes in the array `scp`; the client in `cid`. Roles are in `groups`, where the authorization server has
- * a groups claim of that name.
+ * Relaxes: `typ` may be missing; scopes in the array `scp`; the client in `cid`. Roles are in `groups`, if the
+ * authorization server has a groups claim of that name.
  * Still refuses: ID tokens (`jti` `ID.…`, no `cid`), and tokens of other authorization servers of the same Okta org.
  *
  * @param options.issuer    the Issuer URI of the authorization server: `https://acme.okta.com/oauth2/default`

@@ -11,14 +11,14 @@ import { type Names, ProfileProblems } from '../problems.js'
  *  "roles":[],"iss":"https://acme.my.salesforce.com","hsc":false,"exp":…,"iat":…,"client_id":"3MVG9…"}
  * ```
  *
- * Relaxes: `typ` is `JWT`; scopes in `scp`; no `jti`.
+ * Relaxes: `typ` is `JWT`; scopes in `scp`; `jti` is not required.
  * Still refuses: ID tokens (`at_hash`, and they name neither client nor scopes), other orgs, and opaque tokens.
  *
- * Such a token opens the REST API of the org too, so every API that receives it can act there for the user. Let it have an
- * audience and scopes of your own, and check those scopes.
+ * Such a token also grants access to the org's REST API, so every API that receives it can act there for the user.
+ * Configure an audience and scopes of your own, and check those scopes.
  *
  * @param options.issuer    the My Domain URL or the site's URL: `https://acme.my.salesforce.com`
- * @param options.audience  what the app adds to `aud`; the org's own URL where it adds nothing
+ * @param options.audience  the audience that the app adds to `aud`, or the org's own URL if it adds none
  */
 export function salesforce(options: { readonly issuer: string; readonly audience: Names }): IssuerOptions {
   const problems = new ProfileProblems('salesforce', options, ['issuer', 'audience'])

@@ -11,8 +11,8 @@ import { ORIGIN, ProfileProblems } from '../problems.js'
  *  "aal":"aal1","amr":[{"method":"password","timestamp":…}],"session_id":"…","is_anonymous":false,"email":"…","phone":""}
  * ```
  *
- * Relaxes: `typ` is `JWT`; no client, no scopes, no `jti`. `aud` is `authenticated` in every project, so a token is good
- * for *every* API that trusts the project.
+ * Relaxes: `typ` is `JWT`; client, scopes and `jti` are not required. `aud` is `authenticated` in every project, so a
+ * token is valid for *every* API that trusts the project.
  * Still refuses: the API keys `anon` and `service_role` (by `role`), ID tokens of its OAuth server, and other projects.
  *
  * Does NOT refuse users who signed in anonymously. Where that matters, require

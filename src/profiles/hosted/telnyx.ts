@@ -4,19 +4,20 @@ import type { IssuerOptions } from '../../issuer/settings.js'
 import { type Names, ProfileProblems } from '../problems.js'
 
 /**
- * Telnyx. Every token is introspected; `tokens: 'both'` verifies those that are JWTs here instead.
+ * Telnyx. Every token is introspected; `tokens: 'both'` verifies JWTs locally instead.
  *
  * ```
  * 200 {"active":true,"aud":"https://api.example.com","client_id":"…","exp":…,"iat":…,"iss":"https://api.telnyx.com","scope":"admin"}
  * ```
  *
- * Relaxes: no `sub` and no `jti`: `access.subject` is undefined; the API key as a Bearer token authenticates us.
- * Still refuses: answers without `aud` or for another API. What Telnyx calls its issuer is not documented: if it is not
- * the origin of `base`, override `issuer`.
+ * Relaxes: `sub` and `jti` are not required, so `access.subject` may be undefined; the API key, sent as a Bearer token,
+ * authenticates this API.
+ * Still refuses: answers without `aud` or for another API. Telnyx does not document its issuer: if it is not the origin
+ * of `base`, override `issuer`.
  *
- * @param options.apiKey    the API key of this API, or a function that is asked for it on each call
+ * @param options.apiKey    the API key of this API, or a function that returns it for each request
  * @param options.audience  default: the option `resource`
- * @param options.base      where the API is, for tests and local servers. Default `https://api.telnyx.com/v2`
+ * @param options.base      URL of the Telnyx API, for tests and local servers. Default `https://api.telnyx.com/v2`
  */
 export function telnyx(options: {
   readonly apiKey: string | (() => string | Promise<string>)

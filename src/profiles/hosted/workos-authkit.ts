@@ -14,14 +14,14 @@ import { HOST, type Names, ProfileProblems } from '../problems.js'
  *  "permissions":["orders:read"],"jti":"…","exp":…,"iat":…}
  * ```
  *
- * Relaxes: no `typ`. For sessions also: no `aud`, no client, no scopes. Nothing in a session token names an API, so it is
- * good for *every* API that trusts the environment.
- * Still refuses: ID tokens (their `aud` is the client; they name none), the other of both kinds, and other environments,
- * which have other issuers and other keys.
+ * Relaxes: `typ` may be missing. For sessions also: `aud`, client and scopes are not required. A session token names no
+ * API, so it is valid for *every* API that trusts the environment.
+ * Still refuses: ID tokens (their `aud` is the client, and they have no client claim), tokens of the other kind, and
+ * other environments, which have other issuers and keys.
  *
  * @param options.domain    the AuthKit domain, without `https://`: `acme.authkit.app`
  * @param options.audience  with `domain`: the resource indicator of this API; for machines the environment's client ID
- * @param options.clientId  of the environment: `client_…`
+ * @param options.clientId  the client ID of the environment: `client_…`
  */
 export function workosAuthKit(
   options:

@@ -12,8 +12,8 @@ import { issuerAndAudience } from './issuer-and-audience.js'
  *  "acr":"goauthentik.io/providers/oauth2/default","sid":"…","azp":"<client id>","uid":"…","scope":"openid orders:read"}
  * ```
  *
- * Relaxes: `typ` is `JWT`; the client is in `azp`; no `jti`. `aud` is the client, so a token is good for *every* API that
- * lists it.
+ * Relaxes: `typ` is `JWT`; the client is in `azp`; `jti` is not required. `aud` is the client, so a token is valid for
+ * *every* API that lists it.
  * Still refuses: ID tokens, which have the same audience but neither `azp` nor `uid`; and tokens of other providers.
  *
  * @param options.issuer    the provider's issuer with its final slash: `https://authentik.example.com/application/o/orders/`

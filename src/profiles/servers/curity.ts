@@ -12,11 +12,11 @@ import { issuerAndAudience } from './issuer-and-audience.js'
  *  "iss":"https://id.example.com/oauth/v2/oauth-anonymous","aud":"https://api.example.com","iat":…,"purpose":"access_token"}
  * ```
  *
- * Relaxes: no `typ`; no claim for the client, unless you add `client_id` to the token.
- * Still refuses: ID and refresh tokens, signed by the same keys, by their `purpose`; tokens for another API. A scope without
- * an audience of its own gets the client as `aud`: give the API's scopes one.
+ * Relaxes: `typ` may be missing; a client claim is not required: add `client_id` to the token if you need it.
+ * Still refuses: ID and refresh tokens, signed by the same keys, by their `purpose`; tokens for another API. A scope
+ * without its own audience gets the client as `aud`: give the API's scopes an audience.
  *
- * @param options.issuer    of the token service profile: `https://id.example.com/oauth/v2/oauth-anonymous`
+ * @param options.issuer    the issuer of the token service profile: `https://id.example.com/oauth/v2/oauth-anonymous`
  * @param options.audience  the audience of the API's scopes
  */
 export function curity(options: { readonly issuer: string; readonly audience: Names }): IssuerOptions {

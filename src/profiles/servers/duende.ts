@@ -9,8 +9,9 @@ import { type Names, ProfileProblems } from '../problems.js'
  * {"iss":"https://id.example.com","nbf":…,"iat":…,"exp":…,"aud":"orders","scope":["orders.read"],"client_id":"m2m","jti":"…"}
  * ```
  *
- * Relaxes: no `sub`, which client credentials do not have here: `access.subject` is undefined for them.
- * Still refuses: all that is not `at+jwt`, ID tokens among it; and tokens without `aud`: the API needs an `ApiResource`.
+ * Relaxes: `sub` is not required: tokens from client credentials have none, and their `access.subject` is undefined.
+ * Still refuses: every token whose `typ` is not `at+jwt`, including ID tokens; and tokens without `aud`: the API needs
+ * an `ApiResource`.
  *
  * @param options.issuer    the authority: `https://id.example.com`
  * @param options.audience  the name of the `ApiResource`

@@ -11,15 +11,15 @@ import { GUID, type Names, ORIGIN, ProfileProblems } from '../problems.js'
  *  "applicationId":"<application id>","roles":["user"],"scope":"openid","auth_time":…,"tid":"<tenant id>","tty":"at"}
  * ```
  *
- * Relaxes: `typ` is `JWT`; `iss` need not be a URL; the client is in `applicationId`; no `jti`. `aud` is the application,
- * so a token is good for *every* API that lists it.
- * Still refuses: ID tokens and all else whose `tty` is not `at`; other applications; and other tenants (`tid`), whose
- * keys are in the same key set and whose `iss` is the same unless somebody changed it.
+ * Relaxes: `typ` is `JWT`; `iss` need not be a URL; the client is in `applicationId`; `jti` is not required. `aud` is
+ * the application, so a token is valid for *every* API that lists it.
+ * Still refuses: ID tokens and all other tokens whose `tty` is not `at`; other applications; and other tenants (`tid`),
+ * which share the key set and by default the `iss`.
  *
- * @param options.url             where FusionAuth is: `https://auth.example.com`
+ * @param options.url             URL of FusionAuth: `https://auth.example.com`
  * @param options.tenantId        the tenant's ID, a GUID
  * @param options.applicationIds  the applications that may call this API
- * @param options.issuer          the tenant's *Issuer*, as `iss` has it: `acme.com`. Default: `url`
+ * @param options.issuer          the tenant's *Issuer*, the value of `iss`: `acme.com`. Default: `url`
  */
 export function fusionAuth(options: {
   readonly url: string

@@ -13,11 +13,11 @@ import { issuerAndAudience } from './issuer-and-audience.js'
  * ```
  *
  * Relaxes: `typ` is `JWT`; scopes are in the array `scp`.
- * Still refuses: ID tokens, which name no client; and tokens whose `aud` is empty, as it is until the client is allowed an
- * `audience` and asks for it.
+ * Still refuses: ID tokens, which have no client claim; and tokens with an empty `aud`, which Hydra issues until the
+ * client may request an `audience` and does so.
  *
- * @param options.issuer    `urls.self.issuer`, with its final slash if it has one
- * @param options.audience  what clients ask for as `audience`
+ * @param options.issuer    `urls.self.issuer`, including its trailing slash if it has one
+ * @param options.audience  the value that clients request as `audience`
  */
 export function hydra(options: { readonly issuer: string; readonly audience: Names }): IssuerOptions {
   const problems = new ProfileProblems('hydra', options, ['issuer', 'audience'])

@@ -1,7 +1,7 @@
-/** Vendor profile: The two parameters that most servers need. */
+/** Parameters shared by the profiles of most servers. */
 import type { Names, ProfileProblems } from '../problems.js'
 
-/** The two parameters that most servers need, checked. */
+/** Checks the parameters `issuer` and `audience`, which most servers need. */
 export function issuerAndAudience(
   problems: ProfileProblems,
   options: { readonly issuer: string; readonly audience: Names },

@@ -3,7 +3,8 @@ import type { IssuerOptions } from '../../issuer/settings.js'
 import { type Names, ProfileProblems } from '../problems.js'
 
 /**
- * Keycloak, realms whose clients do not (all) have "Use "at+jwt" as access token header type"; those that do, work too.
+ * Keycloak, realms in which some clients do not have "Use "at+jwt" as access token header type". Tokens of clients that
+ * have it are accepted too.
  *
  * ```
  * {"alg":"RS256","typ":"JWT","kid":"…"}
@@ -12,15 +13,16 @@ import { type Names, ProfileProblems } from '../problems.js'
  *  "resource_access":{"orders-api":{"roles":["…"]},"account":{"roles":["…"]}},"scope":"openid orders:read"}
  * ```
  *
- * Relaxes: the header's `typ` may be `JWT`; the client is in `azp`. Roles are those of the realm (`realm_access`) and, with
- * `clientId`, of that client (`resource_access`); those of other clients are not read.
- * Still refuses: all whose claim `typ` is not `Bearer` or `DPoP` (ID, refresh, offline and logout tokens, signed by the
- * same keys), and tokens whose `aud` does not name this API: add an audience mapper, the default is `account` or none.
+ * Relaxes: the header's `typ` may be `JWT`; the client is in `azp`. Roles come from the realm (`realm_access`) and,
+ * with `clientId`, from that client (`resource_access`). Roles of other clients are ignored.
+ * Still refuses: tokens whose claim `typ` is not `Bearer` or `DPoP` (ID, refresh, offline and logout tokens, signed by
+ * the same keys), and tokens whose `aud` does not name this API. Add an audience mapper: by default `aud` is `account`
+ * or missing.
  *
  * @param options.issuer    the realm: `https://sso.example.com/realms/acme`
- * @param options.audience  what the audience mapper adds
- * @param options.clientId  the client of this API in the realm, whose client roles count beside the realm's: a role of either
- *   kind is the same role then. Default: realm roles alone
+ * @param options.audience  the value that the audience mapper adds
+ * @param options.clientId  the client of this API in the realm. Its client roles count like realm roles of the same
+ *   name. Default: realm roles only
  */
 export function keycloak(options: {
   readonly issuer: string

@@ -13,11 +13,12 @@ import { issuerAndAudience } from './issuer-and-audience.js'
  *  "grant_type":"authorization_code","scope":["orders:read"],"auth_time":…,"realm":"/alpha","exp":…,"iat":…,"jti":"…"}
  * ```
  *
- * Relaxes: `typ` is `JWT`; there may be a `nonce`; no client in older versions. `aud` is the client, so a token is good for
- * *every* API that lists it.
+ * Relaxes: `typ` is `JWT`; a `nonce` is accepted; a client claim is not required, because older versions have none.
+ * `aud` is the client, so a token is valid for *every* API that lists it.
  * Still refuses: ID and refresh tokens, signed by the same keys, by their `tokenName`; other realms and other clients.
  *
- * @param options.issuer    of the realm, as the metadata write it, mostly with its port: `https://am.example.com:443/am/oauth2/alpha`
+ * @param options.issuer    the realm's issuer exactly as in the metadata, usually with its port:
+ *   `https://am.example.com:443/am/oauth2/alpha`
  * @param options.audience  the clients that may call this API
  */
 export function pingAm(options: { readonly issuer: string; readonly audience: Names }): IssuerOptions {

@@ -11,13 +11,13 @@ import { issuerAndAudience } from './issuer-and-audience.js'
  * {"sub":"ada","aud":"web","nbf":…,"scope":["orders:read"],"iss":"https://auth.example.com","exp":…,"iat":…,"jti":"…"}
  * ```
  *
- * Relaxes: no `typ`; no claim for the client, and no `jti` (before 1.2). `aud` is the client, so a token is good for
- * *every* API that lists it.
- * Still refuses: ID tokens, which have the same audience but no `scope`; other clients; and access tokens without any
- * scope, which nothing tells from an ID token.
+ * Relaxes: `typ` may be missing; a client claim and `jti` are not required (`jti` exists since 1.2). `aud` is the
+ * client, so a token is valid for *every* API that lists it.
+ * Still refuses: ID tokens, which have the same audience but no `scope`; other clients; and access tokens without a
+ * scope, which look like ID tokens.
  *
  * @param options.issuer    `AuthorizationServerSettings.issuer`: `https://auth.example.com`
- * @param options.audience  the clients that may call this API; what a customizer writes into `aud`, if there is one
+ * @param options.audience  the clients that may call this API, or the value that a customizer writes into `aud`
  */
 export function springAuthorizationServer(options: {
   readonly issuer: string

@@ -13,10 +13,11 @@ import { issuerAndAudience } from './issuer-and-audience.js'
  * ```
  *
  * Relaxes: the client may be in `azp` alone. `aud` is the client unless the application lists audiences, so a token is
- * good for *every* API that lists it.
+ * valid for *every* API that lists it.
  * Still refuses: ID tokens and the gateway's backend JWTs, which are not `at+jwt`; other clients; other tenants.
  *
- * @param options.issuer    of the tenant, it ends with `/oauth2/token`: `https://api.asgardeo.io/t/acme/oauth2/token`
+ * @param options.issuer    the tenant's issuer, which ends with `/oauth2/token`:
+ *   `https://api.asgardeo.io/t/acme/oauth2/token`
  * @param options.audience  the clients that may call this API, or the audience that the application lists
  */
 export function wso2(options: { readonly issuer: string; readonly audience: Names }): IssuerOptions {

@@ -13,7 +13,7 @@ import { ORIGIN, ProfileProblems } from '../problems.js'
  * ```
  *
  * Relaxes: `typ` is `JWT`; the client is in `cid` or `azp`. Scopes keep their prefix: `orders!t1.Read`.
- * Still refuses: ID tokens (their `aud` is the client alone), refresh tokens (no `scope`), other applications, and other
+ * Still refuses: ID tokens (their `aud` is only the client), refresh tokens (no `scope`), other applications, and other
  * subdomains. The header's `jku` is never followed.
  *
  * @param options.url        `url` of the service binding: `https://acme.authentication.eu10.hana.ondemand.com`

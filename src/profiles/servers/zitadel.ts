@@ -19,7 +19,8 @@ import { issuerAndAudience } from './issuer-and-audience.js'
  * Does NOT tell organizations of one instance apart: check `urn:zitadel:iam:user:resourceowner:id`.
  *
  * @param options.issuer    the instance: `https://acme.zitadel.cloud`
- * @param options.audience  the project's ID, which clients ask for by the scope `urn:zitadel:iam:org:project:id:<id>:aud`
+ * @param options.audience  the project's ID, which clients request with the scope
+ *   `urn:zitadel:iam:org:project:id:<id>:aud`
  */
 export function zitadel(options: { readonly issuer: string; readonly audience: Names }): IssuerOptions {
   const problems = new ProfileProblems('zitadel', options, ['issuer', 'audience'])

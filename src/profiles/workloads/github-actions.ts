@@ -15,16 +15,16 @@ const ID = /^[1-9]\d{0,18}$/
  *  "iss":"https://token.actions.githubusercontent.com","nbf":…,"exp":…,"iat":…}
  * ```
  *
- * Relaxes: `typ` is `JWT`; no client. There are no scopes: check claims.
- * Still refuses: every repository and owner that is not listed, since any job on GitHub can ask for a token with this
- * API's audience. They are listed by ID, because a name that was given up can be registered by another user.
+ * Relaxes: `typ` is `JWT`; a client claim is not required. The tokens have no scopes: check claims.
+ * Still refuses: every repository and owner that is not listed, since any job on GitHub can request a token with this
+ * API's audience. List them by ID, because another user can register an abandoned name.
  *
- * Does NOT look at branch, environment, workflow or event: any job of a listed repository is let in, also one of a pull
- * request within it. Require them on the route: `claims(({ environment }) => environment === 'prod')`.
+ * Does NOT check branch, environment, workflow or event: any job of a listed repository is accepted, including one for
+ * a pull request within it. Require them on the route: `claims(({ environment }) => environment === 'prod')`.
  *
  * @param options.owners        `repository_owner_id` of users and organizations, all of whose repositories may call
- * @param options.repositories  `repository_id` of single repositories. With `owners`, both must fit
- * @param options.audience      what the job asks for: `core.getIDToken('https://api.example.com')`
+ * @param options.repositories  `repository_id` of single repositories. With `owners`, both must match
+ * @param options.audience      the audience that the job requests: `core.getIDToken('https://api.example.com')`
  */
 export function githubActions(
   options: { readonly audience: Names } & (

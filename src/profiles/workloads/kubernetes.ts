@@ -2,7 +2,7 @@
 import type { IssuerOptions } from '../../issuer/settings.js'
 import { type Names, ProfileProblems } from '../problems.js'
 
-/** Where the API server is, for a pod of its cluster: the certificate of every cluster has this name. */
+/** The API server's address for a pod of its cluster: every cluster's certificate has this name. */
 const IN_CLUSTER = 'https://kubernetes.default.svc'
 
 const SUBJECT = /^system:serviceaccount:[a-z\d](?:[-a-z\d]*[a-z\d])?:[a-z\d](?:[-a-z\d.]*[a-z\d])?$/
@@ -17,15 +17,16 @@ const SUBJECT = /^system:serviceaccount:[a-z\d](?:[-a-z\d]*[a-z\d])?:[a-z\d](?:[
  *  "sub":"system:serviceaccount:shop:web"}
  * ```
  *
- * Relaxes: no `typ`, no client, and no `jti` (clusters before 1.30). There are no scopes: check `access.subject`.
- * Still refuses: every service account that is not in `subjects`, since any pod can ask for a token with this API's
+ * Relaxes: `typ` may be missing; client and `jti` are not required (`jti` exists since 1.30). The tokens have no
+ * scopes: check `access.subject`.
+ * Still refuses: every service account that is not in `subjects`, since any pod can request a token with this API's
  * audience; tokens for the API server itself; tokens from Secrets, which have no `aud`; and tokens of other clusters.
  *
- * Without `issuer` the tokens are those of the cluster that this API runs in. Its keys are read from the API server with
- * this pod's own token (`jwksAuth`), and Node must trust the cluster's CA (NODE_EXTRA_CA_CERTS). With `issuer` the keys
- * are found by public discovery, as EKS, GKE and AKS offer it.
+ * Without `issuer`, accepts tokens of the cluster that this API runs in. Its keys are fetched from the API server with
+ * this pod's own token (`jwksAuth`), and Node must trust the cluster's CA (NODE_EXTRA_CA_CERTS). With `issuer`, the
+ * keys are found by public discovery, as EKS, GKE and AKS offer it.
  *
- * Does NOT ask the cluster whether the pod still exists: such a token is good until its `exp`.
+ * Does NOT check that the pod still exists: a token is valid until its `exp`.
  *
  * @param options.subjects  service accounts that may call: `system:serviceaccount:<namespace>:<name>`, exactly
  * @param options.audience  the `audience` of the projected volume
