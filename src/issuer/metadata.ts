@@ -8,6 +8,7 @@ import {
   type Reached,
   reach
 } from '../base/reach.js'
+import type { Dated } from '../documents/source.js'
 import { Misconfigured } from '../errors/errors.js'
 import { usesClientCertificate } from './client-auth.js'
 import type { IssuerSettings } from './settings.js'
@@ -20,7 +21,12 @@ export interface AuthorizationServerMetadata {
   readonly [member: string]: unknown
 }
 
-/** The document of a text, or what is wrong with it. */
+/** A metadata document with the times at which it was fetched and is to be renewed. */
+export interface DatedMetadata extends Dated {
+  readonly document: AuthorizationServerMetadata
+}
+
+/** Parses a metadata document. @returns the document, or the reason why it must not be used */
 export function readMetadata(body: string, issuer: string): AuthorizationServerMetadata | string {
   let document: unknown
   try {
