@@ -1,9 +1,9 @@
 /**
- * What authorization servers lately said of tokens, each answer for a few seconds and never past the token's `exp`: the
- * time a revocation may go unseen. One question at a time about each token, and one next that asks past all of it. Where
- * processes share a store they share answers too, none of which lives longer for it.
+ * Caches introspection answers, each for a few seconds and never past the token's `exp`. A revocation may go unseen for
+ * that time. At most one question about a token is under way, and at most one waits behind it that ignores the cache.
+ * Processes that share a store share answers too, and sharing does not extend the life of an answer.
  *
- * Does NOT check what an answer says: a token that was called active may be for another API.
+ * Does NOT check the claims of an answer: a token that the server reports as active may be for another API.
  */
 import { hash } from 'node:crypto'
 import { unlessAborted } from '../base/awaitable.js'
@@ -17,32 +17,31 @@ import { type IntrospectionMeans, introspect } from './introspect.js'
 import { createKnownTokens, type KnownTokensStats } from './known-tokens.js'
 import { createSharedAnswers, type Lifetime, type SharedAnswer } from './shared-answers.js'
 
+/** Maximum cached answers about active tokens. */
 const MAX_ACTIVE = 10_000
+/** Maximum cached answers about inactive tokens. */
 const MAX_INACTIVE = 1000
-/** Seconds that "not active" is remembered. */
+/** Maximum seconds for which an inactive answer is cached. */
 const INACTIVE_FOR = 10
 const SLOWER_THAN_CACHE =
   'introspection: an answer took longer than `cacheFor`, so that it was not cached and every request asks: raise `cacheFor`, or look why the endpoint is slow'
 
-/**
- * The fact that a server called a token active, and what it said of it; `Made` is what the caller makes of it, once its
- * claims passed.
- */
+/** An answer about an active token. `Made` is the value that the caller builds from it once its claims passed. */
 export interface Active<Made> {
   readonly members: Claims
-  /** Seconds since the epoch until when it may be remembered. */
+  /** Seconds since the epoch until when the answer may be cached. */
   readonly until: number
-  /** About how much it holds. */
+  /** Approximate bytes of memory that the answer takes. */
   readonly bytes: number
   accessToken?: Made
 }
 
 export interface IntrospectionCache<Made> {
-  /** What is known of the token, or is being asked; else it is asked. undefined: not active. */
+  /** The cached answer, else that of a question under way, else that of a new question. undefined: not active. */
   recall(token: string, issuer: Issuer, caller: Caller): Awaitable<Active<Made> | undefined>
   /**
-   * Asks now, past all that is known. While a question about this token is under way, the next one is put once that is
-   * answered, and all who come meanwhile share it.
+   * Asks the server again, whatever is cached. If a question about this token is under way, the new one begins once that
+   * has ended. Callers that come before it begins share it.
    *
    * @throws {Unavailable} no answer within the caller's deadline
    */
@@ -51,14 +50,14 @@ export interface IntrospectionCache<Made> {
     readonly active: CacheStats
     readonly inactive: CacheStats
     readonly introspecting: number
-    /** Digests of tokens that were active before. */
+    /** Counts of remembered tokens that were active before. */
     readonly knownTokens: KnownTokensStats
   }
 }
 
 export interface IntrospectionCacheMeans extends IntrospectionMeans {
   readonly callers: Callers
-  /** Where processes share answers. */
+  /** The store through which processes share answers. */
   readonly shared?: Shared | undefined
 }
 
@@ -72,9 +71,9 @@ export function createIntrospectionCache<Made>({
   const inactive = createTimedCache<true>(MAX_INACTIVE)
   const answers = shared && createSharedAnswers(shared, means)
   const knownTokens = createKnownTokens(shared, now)
-  /** The question about each token that is under way. */
+  /** The question under way about each token. */
   const asking = new Map<string, Question<Active<Made> | undefined>>()
-  /** The question about each token that is put once the one under way has ended. */
+  /** The question about each token that begins once the one under way has ended. */
   const next = new Map<string, Question<Active<Made> | undefined>>()
 
   const keyOf = (token: string, issuer: Issuer): string => hash('sha256', `${issuer.serial}.${token}`, 'base64url')
@@ -95,7 +94,7 @@ export function createIntrospectionCache<Made>({
     active.set(key, answer, time, until, answer.bytes)
   }
 
-  /** Another process's answer, or the server's, which `publish` makes known to the others. */
+  /** The answer of another process, or the server's with `publish`, which shares it with the other processes. */
   const answer = async (
     key: string,
     token: string,
@@ -105,7 +104,7 @@ export function createIntrospectionCache<Made>({
   ): Promise<SharedAnswer & { publish?: () => void }> => {
     const [shared, wasActive] = await Promise.all([known, knownTokens.has(key, token, issuer)])
     if (shared) return shared
-    // Before: what was so when it was asked is not newer for having been long on its way.
+    // Taken before the request: an answer that was slow to arrive is no newer than its question.
     const since = now()
     const standing = wasActive ? 'known' : 'stranger'
     const members = await introspect(token, issuer, means, waiting, standing)
@@ -118,7 +117,7 @@ export function createIntrospectionCache<Made>({
     return { ...given, publish: () => answers?.set(token, issuer, given, lifetimeOf(issuer)) }
   }
 
-  /** @param before  the question about the same token that must end first, however it ends */
+  /** @param before  the question about the same token that must end first, whether it succeeds or fails */
   const put = (
     key: string,
     token: string,

@@ -1,9 +1,9 @@
 /**
- * RFC 7662: asks the authorization server whether a token is active, and reads the answer: as JSON, signed (RFC 9701),
- * or in a dialect of the server's own.
+ * Asks the authorization server whether a token is active (RFC 7662), and reads its answer: plain JSON, a signed JWT
+ * (RFC 9701), or the server's own dialect.
  *
- * Does NOT check issuer, audience and time, which an active token must satisfy all the same (RFC 7662 §4), and does
- * NOT cache: see `cache.ts`. Never sends a token to a second server.
+ * Does NOT check issuer, audience and time, which an active token must satisfy too (RFC 7662 §4). Does NOT cache: see
+ * `cache.ts`. Never sends a token to a second server.
  */
 import { randomBytes } from 'node:crypto'
 import { isPromise, unlessAborted, withDeadline } from '../base/awaitable.js'
@@ -23,17 +23,18 @@ const FORM = 'application/x-www-form-urlencoded'
 
 export interface IntrospectionMeans extends SignedAnswerMeans {
   readonly http: Http
-  /** Seconds that `introspection.auth` may take. */
+  /** Maximum seconds that `introspection.auth` may take. */
   readonly deadline: number
 }
 
 /**
- * @param waiting for the answer: nothing is sent once everyone has left
- * @param standing whether the token was active before
+ * @param waiting   the callers that wait for the answer: nothing is sent once all of them have left
+ * @param standing  whether the token was active before
  * @returns the members of the answer, frozen; or undefined for a token that is not active
- * @throws {InvalidToken} the server cannot read the token, or says more of it than may be handed on: never remembered
- * @throws {Unavailable} the server did not answer, or asked for patience
- * @throws {Misconfigured} it refused *our* credentials, or does not speak RFC 7662, or RFC 9701 where that was asked for
+ * @throws {InvalidToken} the server answered 400 about the token, or its answer is nested too deep; never cached
+ * @throws {Unavailable} the server did not answer, or asked us to retry later
+ * @throws {Misconfigured} the server rejected *our* credentials, or did not answer by RFC 7662, or by RFC 9701 if a signed
+ *   answer was requested
  */
 export async function introspect(
   token: string,
@@ -79,7 +80,7 @@ async function introspectionRequest(
   deadline: number
 ): Promise<Parameters<Http>[0]> {
   const url = await issuer.introspectionEndpoint()
-  // With an endpoint in the settings nothing needs to be discovered: the issuer identifier is all that most methods read.
+  // An endpoint in the settings makes discovery unnecessary: most methods read only the issuer identifier.
   const as =
     endpoint === undefined
       ? await issuer.metadata()
@@ -145,9 +146,10 @@ function readJson({ contentType, body }: Answer): unknown {
 }
 
 /**
- * `active` decides, and is a boolean (RFC 7662 §2.2): nothing that is merely like one.
+ * Reads `active`, which must be a boolean (RFC 7662 §2.2): values such as 'true' or 1 are rejected.
  *
- * @throws {InvalidToken} an active answer nested too deep: it is about this token alone, so it is not an outage
+ * @returns the answer, or undefined for a token that is not active
+ * @throws {InvalidToken} an active answer is nested too deep: that concerns this token alone, so it is not an outage
  */
 function readActive(answer: unknown, about: string): Claims | undefined {
   const active = isObject(answer) ? answer['active'] : undefined
@@ -171,7 +173,7 @@ function dialectForm(token: string, { form }: IntrospectionDialect): URLSearchPa
   return new URLSearchParams(fields as Readonly<Record<string, string>>)
 }
 
-/** What the user's `read` makes of it, which must be an object or undefined, and come at once. */
+/** Calls the user's `read`, which must return an object or undefined, and not a promise. */
 function readDialect({ status, body }: Answer, { read }: IntrospectionDialect, about: string): Claims | undefined {
   if (status > 200 && status < 300)
     throw new Misconfigured(`${about} answered ${status}, which says nothing of a token`)
@@ -186,7 +188,7 @@ function readDialect({ status, body }: Answer, { read }: IntrospectionDialect, a
   if (members === undefined) return undefined
   if (!isObject(members) || isPromise(members))
     throw new Misconfigured('`introspection.dialect.read` must return an object or undefined, and no promise')
-  // It may have handed on an answer of RFC 7662, whose own word then counts.
+  // `read` may have returned an RFC 7662 answer unchanged. Then its own `active` decides.
   return readActive({ active: true, ...members }, about)
 }
 

@@ -1,19 +1,20 @@
 /**
- * Tokens that were active before: digests, each for a day and never past the token's `exp`. An authorization server
- * that has more questions than it can answer is asked about these first. Where processes share a store they share these
- * too, so that a restart does not make a stranger of every token.
+ * Remembers digests of tokens that were active before, each for a day and never past the token's `exp`. When there are
+ * more questions than an authorization server can answer, those about known tokens go first. Processes that share a store
+ * share known tokens too, so that a restart does not turn every token into a stranger.
  *
- * Does NOT say that a token is active: that is asked again.
+ * Does NOT state that a token is active: the server is asked again.
  */
 import type { IntrospectionSettings } from '../issuer/introspection-settings.js'
 import type { Issuer } from '../issuer/issuer.js'
 import type { Shared } from '../sharing/shared.js'
 import type { Awaitable, Claims } from '../types.js'
 
+/** Maximum tokens remembered, of all issuers together. */
 const MAX_KNOWN = 10_000
-/** Seconds that a token counts as known after it was active. */
+/** Maximum seconds for which a token counts as known after it was active. */
 const KNOWN_FOR = 24 * 3600
-/** Seconds after which the shared store is told once more that a token is active. */
+/** Minimum seconds by which a token's new end must exceed the stored one before the shared store is written again. */
 const TELL_AGAIN = 3600
 
 export interface KnownTokensStats {
@@ -29,16 +30,16 @@ export interface KnownTokens {
   stats(): KnownTokensStats
 }
 
-/** Seconds since the epoch. */
+/** For how long a token is known, in seconds since the epoch. */
 interface Known {
   readonly since: number
   readonly until: number
-  /** What the shared store was told `until` is. */
+  /** The value of `until` that the shared store last received or returned. */
   readonly told: number
 }
 
 export function createKnownTokens(shared: Shared | undefined, now: () => number): KnownTokens {
-  /** Of each issuer, by its serial; those that were active longest ago come first. */
+  /** Known tokens of each issuer, by its serial. The token that was active longest ago comes first. */
   const byIssuer = new Map<number, Map<string, Known>>()
   const cache = shared?.cache('known-token')
   let entries = 0
@@ -54,7 +55,7 @@ export function createKnownTokens(shared: Shared | undefined, now: () => number)
     entries--
     if (own.size === 0) byIssuer.delete(serial)
   }
-  /** The issuer that has most gives up its oldest: one issuer, or its clients, cannot push out the others' tokens. */
+  /** Evicts the oldest token of the issuer with the most, so that one issuer or its clients cannot evict those of others. */
   const makeRoom = (): void => {
     const [serial, most] = [...byIssuer].reduce((a, b) => (b[1].size > a[1].size ? b : a))
     const [oldest] = most.keys()
@@ -75,7 +76,7 @@ export function createKnownTokens(shared: Shared | undefined, now: () => number)
     return true
   }
   const tell = (token: string, issuer: Issuer, until: number): void => {
-    // Best effort: the store says in `health()` what is wrong with it.
+    // Best effort: the store reports its failures in `health()`.
     cache?.set(partsOf(token, issuer), String(until), until - now()).catch(() => undefined)
   }
 
@@ -99,7 +100,7 @@ export function createKnownTokens(shared: Shared | undefined, now: () => number)
   }
 }
 
-/** The token goes no further than its MAC. */
+/** The parts of the key in the shared store, which receives only a MAC of the token. */
 function partsOf(token: string, { settings }: Issuer): readonly string[] {
   const { endpoint = '' } = settings.introspection as IntrospectionSettings
   return [settings.issuer, settings.metadataUrl ?? '', endpoint, token]

@@ -1,9 +1,9 @@
 /**
- * Introspection answers (RFC 7662) for all processes of an API, so that each token is asked about once and not once a
- * process. An answer lives as long as it does where it was given, by the shorter of two processes' settings, and never
- * past the token's `exp`: passing it on lengthens nothing.
+ * Shares introspection answers (RFC 7662) among the processes of an API, so that one process asks about a token and not
+ * each. Sharing does not extend an answer's life: it ends by the settings of the writer or of the reader, whichever is
+ * earlier, and never after the token's `exp`.
  *
- * Best effort: what the store does not say is asked of the authorization server. Does NOT check what an answer says.
+ * Best effort: if the store has no answer, the authorization server is asked. Does NOT check the claims of an answer.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { deepFreeze, parseObject } from '../base/json.js'
@@ -12,32 +12,32 @@ import type { Issuer } from '../issuer/issuer.js'
 import type { Shared } from '../sharing/shared.js'
 import type { Claims } from '../types.js'
 
-/** Seconds by which another machine's clock may be ahead. */
+/** Maximum seconds by which another machine's clock may be ahead of ours. */
 const MAX_AHEAD = 10
 
 /** An answer with its times, in seconds since the epoch. */
 export interface SharedAnswer {
   /** undefined: not active. */
   readonly members: Claims | undefined
-  /** When it was asked for. */
+  /** When the question was sent. */
   readonly since: number
-  /** Until when it may be believed. */
+  /** Until when the answer may be used. */
   readonly until: number
 }
 
 export interface SharedAnswers {
-  /** @param lifetime seconds that an active answer, and an inactive one, live here. Never throws. */
+  /** Never throws. @param lifetime for how long this process uses an answer */
   get(token: string, issuer: Issuer, lifetime: Lifetime): Promise<SharedAnswer | undefined>
   /**
-   * Replaces what was said of the token before, unless that was asked for later. "Active" does not replace "not active"
-   * while that is believed, so a slow answer revives nothing. Nobody waits for it.
+   * Replaces the stored answer about the token, unless its question was sent later. An active answer does not replace an
+   * inactive one that may still be used, so a slow answer cannot revive a token. The write happens in the background.
    *
    * @param lifetime as for `get`
    */
   set(token: string, issuer: Issuer, answer: SharedAnswer, lifetime: Lifetime): void
 }
 
-/** Seconds that an answer may be believed. */
+/** Maximum seconds for which an answer may be used. */
 export interface Lifetime {
   readonly active: number
   readonly inactive: number
@@ -58,12 +58,12 @@ export function createSharedAnswers(
     if (members !== undefined && (typeof members !== 'object' || members === null)) return undefined
     const time = now()
     const most = members ? lifetime.active : lifetime.inactive
-    // Also by this process's own time, should another's be ahead.
+    // Bounded by this process's own time too, in case the clock of the writer is ahead.
     const until = Math.min(end, since + most, time + most)
     return since <= time + MAX_AHEAD && time < until ? { members: deepFreeze(members), since, until } : undefined
   }
 
-  /** Not over an answer that was asked for later: a slow one would bring back a scope that was taken away since. */
+  /** Keeps a stored answer to a later question: a slow answer could otherwise restore a scope that was removed since. */
   const write = async (parts: readonly string[], answer: SharedAnswer, lifetime: Lifetime): Promise<void> => {
     const { members, since, until } = answer
     const stored = await read(parts, lifetime)
@@ -73,8 +73,9 @@ export function createSharedAnswers(
   }
 
   /**
-   * The two have names of their own, so that neither is written over the other; and each looks after the other once it is
-   * there. Whichever comes last then, "active" is gone.
+   * Active and inactive answers have separate keys, so that neither overwrites the other. A writer of an inactive answer
+   * then deletes the active one; a writer of an active answer then deletes it if an inactive one is stored. So the active
+   * answer is gone, in whichever order two processes write.
    */
   const set = async (token: string, issuer: Issuer, answer: SharedAnswer, lifetime: Lifetime): Promise<void> => {
     const active = partsOf(token, issuer, resource)
@@ -84,7 +85,7 @@ export function createSharedAnswers(
       await cache.set(active, '', 0)
       return
     }
-    // That of one who may have said otherwise meanwhile is not there any more.
+    // An inactive answer that another process stored meanwhile may have expired, so it could not be noticed below.
     if (now() - answer.since >= lifetime.inactive) return
     await write(active, answer, lifetime)
     if ((await read(inactive, lifetime)) !== undefined) await cache.set(active, '', 0)
@@ -100,7 +101,10 @@ export function createSharedAnswers(
   }
 }
 
-/** Everything an answer depends on: two processes that differ in it share none. The token goes no further than its MAC. */
+/**
+ * Everything that an answer depends on: processes that differ in any of it share no answers. The store receives only a MAC
+ * of the token.
+ */
 function partsOf(token: string, { settings }: Issuer, resource: string): readonly string[] {
   const { endpoint, clientId, signedResponse, responseAudience, dialect } =
     settings.introspection as IntrospectionSettings
@@ -108,7 +112,7 @@ function partsOf(token: string, { settings }: Issuer, resource: string): readonl
   return [settings.issuer, settings.metadataUrl ?? '', endpoint ?? '', clientId, manner, resource, token]
 }
 
-/** undefined for members that would not come back as they were: too deep, or of a dialect, whose values may be anything. */
+/** The stored text; undefined for members that JSON would not preserve: nested too deep, or arbitrary values of a dialect. */
 function stringify(members: Claims | undefined, times: Omit<SharedAnswer, 'members'>): string | undefined {
   try {
     const text = JSON.stringify({ ...times, members })

@@ -1,12 +1,10 @@
 /**
- * RFC 9701: an introspection answer as a JWT, signed by the authorization server and perhaps encrypted to us, so that
- * what it said can be proved later. Where one was asked for, nothing else is taken (RFC 9701 §8.2): unsigned, "not
- * active" would be anybody's to say.
+ * Reads an introspection answer that the authorization server signed as a JWT, and may have encrypted to us (RFC 9701).
+ * The signature proves later what the server answered. If a signed answer was requested, no other is accepted (RFC 9701
+ * §8.2): otherwise an attacker on the network could answer that a token is not active.
  *
- * Does NOT look at what the answer says of the token: that is as trustworthy as any other introspection answer, and is
- * checked as one.
+ * Does NOT check the claims about the token: the caller checks them, as it does for an unsigned answer.
  */
-
 import { InvalidToken, Misconfigured, TooManyRequests, Unavailable } from '../errors/errors.js'
 import type { Answer } from '../http/exchange.js'
 import type { Issuer } from '../issuer/issuer.js'
@@ -19,24 +17,24 @@ import type { Claims } from '../types.js'
 
 export const SIGNED_ANSWER = 'application/token-introspection+jwt'
 
-/** Seconds that `iat` may lie ahead: clocks differ. */
+/** Maximum seconds by which `iat` may be in the future, because clocks differ. */
 const MAX_IAT_AHEAD = 60
 
 export interface SignedAnswerMeans {
-  /** What an answer may be for, beside the client. */
+  /** An accepted `aud` of an answer, besides the client identifier. */
   readonly resource: string
   readonly now: () => number
-  /** Seconds. */
+  /** Seconds by which `exp` and `nbf` may be missed. */
   readonly clockTolerance: number
   readonly verifySignature: VerifySignature
   readonly decrypt: Decrypt
 }
 
 /**
- * @param answer status 200
- * @returns `token_introspection`: what an unsigned answer would have had as its members (RFC 9701 §5)
- * @throws {Misconfigured} an answer of another kind, by another signer, for somebody else
- * @throws {Unavailable} the keys to verify it with cannot be had
+ * @param answer an answer with status 200
+ * @returns `token_introspection`, which has the members of an unsigned answer (RFC 9701 §5)
+ * @throws {Misconfigured} the answer is of another type, by another signer, or for another audience
+ * @throws {Unavailable} the keys that verify it cannot be fetched
  */
 export async function readSignedAnswer(
   { contentType, body }: Answer,
@@ -58,13 +56,13 @@ export async function readSignedAnswer(
   } catch (cause) {
     if (cause instanceof TooManyRequests)
       throw new Unavailable('jwks', `${about} names a key that cannot be known yet`, { retryAfter: cause.retryAfter })
-    // A refusal would be about the client's token, of which nothing is known yet.
+    // InvalidToken would refuse the client's token, about which nothing is known yet.
     if (!(cause instanceof InvalidToken)) throw cause
     throw new Misconfigured(`${about} cannot be relied on (${cause.reason}): ${cause.hint}`, { cause })
   }
 }
 
-/** All of RFC 9701 §5 but the signature. */
+/** Checks everything that RFC 9701 §5 requires except the signature. */
 function readMembers(
   jwt: UnverifiedJwt,
   { settings }: Issuer,

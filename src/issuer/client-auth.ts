@@ -1,17 +1,17 @@
 /**
  * How this API authenticates to the authorization server's introspection endpoint (RFC 7662 §2.1, RFC 6749 §2.3).
- * Each function makes one of oauth4webapi's `ClientAuth` shape, so any of that library fits in its place.
+ * Each function returns a function of oauth4webapi's `ClientAuth` type, so those of that library can replace them.
  */
 import type { KeyObject } from 'node:crypto'
 import type { AuthorizationServerMetadata } from './metadata.js'
 
-/** Seconds a client assertion may be used. */
+/** Seconds for which a client assertion is valid. */
 const ASSERTION_LIFETIME = 60
 
 /**
  * `client_secret_basic`: identifier and secret form-urlencoded, joined and base64 encoded (RFC 6749 §2.3.1, appendix B).
  *
- * @throws {TypeError} at once, for an empty secret
+ * @throws {TypeError} the secret is empty; thrown when called, not on the first request
  */
 export function clientSecretBasic(clientSecret: string): ClientAuth {
   requireText(clientSecret, 'clientSecretBasic')
@@ -26,13 +26,17 @@ export function clientSecretBasic(clientSecret: string): ClientAuth {
 /** The secret of each {@link clientSecretBasic}. */
 const basicSecrets = new WeakMap<ClientAuth, string>()
 
-/** @internal True where Basic credentials are other texts form-encoded: some servers do not decode them. */
+/** @internal True if form-encoding changes the Basic credentials: some servers do not decode them. */
 export function isFormEncoded(auth: ClientAuth, clientId: string): boolean {
   const secret = basicSecrets.get(auth)
   return secret !== undefined && [clientId, secret].some((one) => formEncode(one) !== one)
 }
 
-/** `client_secret_post`: identifier and secret in the form. Prefer {@link clientSecretBasic} (RFC 6749 §2.3.1). */
+/**
+ * `client_secret_post`: identifier and secret in the form. Prefer {@link clientSecretBasic} (RFC 6749 §2.3.1).
+ *
+ * @throws {TypeError} the secret is empty; thrown when called, not on the first request
+ */
 export function clientSecretPost(clientSecret: string): ClientAuth {
   requireText(clientSecret, 'clientSecretPost')
   return (_as, client, body) => {
@@ -42,13 +46,13 @@ export function clientSecretPost(clientSecret: string): ClientAuth {
 }
 
 /**
- * `private_key_jwt`: a signed assertion (RFC 7523 §2.2) with a fresh `jti`, good for 60 seconds, whose audience is the
- * issuer identifier and nothing else (FAPI 2.0 Security Profile §5.3.3).
+ * `private_key_jwt`: a signed assertion (RFC 7523 §2.2) with a fresh `jti`, valid for 60 seconds. Its audience is
+ * the issuer identifier alone (FAPI 2.0 Security Profile §5.3.3).
  *
  * @param key  our private key
  * @param options.algorithm default `PS256` for RSA, the curve's for EC, `EdDSA` for Ed25519
- * @param options.keyId `kid` of the public key that the authorization server has
- * @throws {TypeError} at once, for a key that is not private or of no supported kind
+ * @param options.keyId `kid` of our public key at the authorization server
+ * @throws {TypeError} the key is not private, or its kind is not supported; thrown when called, not on the first request
  */
 export function privateKeyJwt(key: KeyObject, options: { algorithm?: string; keyId?: string } = {}): ClientAuth {
   if (key?.type !== 'private')
@@ -74,35 +78,35 @@ export function privateKeyJwt(key: KeyObject, options: { algorithm?: string; key
 /**
  * An access token or API key of our own, as a Bearer credential (RFC 7662 §2.1).
  *
- * @param token the token, or a function that is asked for each call
+ * @param token the token, or a function called before each introspection request
  */
 export function bearerToken(token: string | (() => string | Promise<string>)): ClientAuth {
   if (typeof token !== 'function') requireText(token, 'bearerToken')
   return async (_as, _client, _body, headers) => {
     const value = typeof token === 'function' ? await token() : token
-    // Checked here, because whatever refuses it later may quote it, and it is a secret of ours.
+    // Checked here, because code that rejects the value later may quote it in an error, and it is a secret.
     if (!/^[\x21-\x7E]+$/.test(value))
       throw new TypeError('bearerToken(): the token is empty or has a blank or line break')
     headers.set('authorization', `Bearer ${value}`)
   }
 }
 
-/** No authentication, for an endpoint that is protected otherwise. Sends `client_id` if there is one. */
+/** No authentication, for an endpoint that is protected by other means. Sends `client_id` if it is configured. */
 export function noClientAuth(): ClientAuth {
   return (_as, client, body) => {
     if (client.client_id !== '') body.set('client_id', client.client_id)
   }
 }
 
-/** What {@link tlsClientAuth} made: other endpoints are for it, and it needs a connection with a certificate. */
+/** Functions that {@link tlsClientAuth} returned: they need other endpoints, and a connection with a certificate. */
 const byCertificate = new WeakSet<ClientAuth>()
 
 /**
- * `tls_client_auth` and `self_signed_tls_client_auth` (RFC 8705 §2): sends `client_id`; the certificate of the
+ * `tls_client_auth` and `self_signed_tls_client_auth` (RFC 8705 §2): sends `client_id`, and the certificate of the
  * connection proves it. Endpoints of `mtls_endpoint_aliases` are preferred (RFC 8705 §5).
  *
- * Does NOT hold the certificate: that is the option `http.dispatcher`, an undici `Agent` with `connect: { cert, key }`,
- * without which nothing starts.
+ * Does NOT hold the certificate: pass it by the option `http.dispatcher`, an undici `Agent` with `connect: { cert, key }`.
+ * Without that option the server does not start.
  */
 export function tlsClientAuth(): ClientAuth {
   const auth: ClientAuth = (_as, client, body) => {
@@ -112,7 +116,7 @@ export function tlsClientAuth(): ClientAuth {
   return auth
 }
 
-/** @internal True for what {@link tlsClientAuth} made. */
+/** @internal True for a function that {@link tlsClientAuth} returned. */
 export function usesClientCertificate(auth: ClientAuth): boolean {
   return byCertificate.has(auth)
 }
@@ -126,7 +130,7 @@ function requireClientId({ client_id: clientId }: { readonly client_id: string }
   return clientId
 }
 
-/** application/x-www-form-urlencoded, as `URLSearchParams` writes a value. */
+/** A value as `URLSearchParams` encodes it (application/x-www-form-urlencoded). */
 function formEncode(text: string): string {
   return new URLSearchParams([['', text]]).toString().slice(1)
 }
@@ -147,10 +151,10 @@ function defaultAlgorithm(key: KeyObject): string {
 
 /**
  * Authenticates this resource server to the authorization server by adding to the form or the header fields of a
- * request (RFC 6749 §2.3). The same shape as `ClientAuth` of oauth4webapi, whose functions fit here.
+ * request (RFC 6749 §2.3). It has the type of oauth4webapi's `ClientAuth`, so the functions of that library can be used.
  */
 export type ClientAuth = {
-  // Written as a method, whose parameters compare both ways: other libraries type the metadata more narrowly.
+  // Declared as a method, because its parameters are checked bivariantly: other libraries type the metadata more narrowly.
   authenticate(
     as: AuthorizationServerMetadata,
     client: { readonly client_id: string; readonly [member: string]: unknown },

@@ -1,7 +1,9 @@
 /**
- * Authorization server metadata (RFC 8414; OpenID Connect Discovery 1.0 §4): where it may be, and which document may be
- * believed. `signed_metadata` is not read (RFC 8414 §2.1 leaves that open), and no algorithm named for other tokens is
- * taken to be about access tokens.
+ * Discovery of authorization server metadata (RFC 8414; OpenID Connect Discovery 1.0 §4): at which URLs a document may be,
+ * and which document is trusted.
+ *
+ * Does NOT read `signed_metadata`, which RFC 8414 §2.1 makes optional. Does NOT apply to access tokens the algorithms that
+ * the metadata name for other tokens.
  */
 import { reach } from '../base/reach.js'
 import { Misconfigured, Outage, RateLimited, Unavailable } from '../errors/errors.js'
@@ -10,7 +12,7 @@ import type { AuthorizationServerMetadata } from './metadata.js'
 import { readMetadata } from './metadata.js'
 import type { IssuerSettings } from './settings.js'
 
-/** Where metadata may be: RFC 8414 inserted, then OpenID Connect inserted and appended. */
+/** URLs where metadata may be: RFC 8414's path inserted, then OpenID Connect's inserted, then appended. */
 function metadataLocations(issuer: string, metadataUrl: string | undefined): readonly string[] {
   if (metadataUrl !== undefined) return [metadataUrl]
   const [, origin, path] = /^([^/]*\/\/[^/]*)(.*?)\/?$/.exec(issuer) as unknown as [string, string, string]
@@ -23,12 +25,12 @@ function metadataLocations(issuer: string, metadataUrl: string | undefined): rea
   ]
 }
 
-/** Metadata that were found. */
+/** Metadata that discovery found. */
 export interface Discovered {
   readonly document: AuthorizationServerMetadata
-  /** As it came. */
+  /** The unparsed body. */
   readonly text: string
-  /** Where it was found, as messages name it. */
+  /** The URL of the document, as messages name it. */
   readonly place: string
 }
 
@@ -37,33 +39,36 @@ export type DiscoverySettings = Pick<
   'issuer' | 'label' | 'metadataUrl' | 'expectedMetadataIssuer' | 'tokens' | 'reachedAt'
 >
 
-/** A well-known place as it is asked, and how messages name it: by the issuer, without a path that may be a token's. */
+/**
+ * A URL that is requested, and its name in messages. The name has no path if a resolver answered the issuer: the path may
+ * come from a token.
+ */
 interface Place {
   readonly url: string
   readonly label: string
 }
 
-/** An answer that is not used: what was wrong, or the failure of the exchange. */
+/** The reason why an answer is not used, and the failure if the exchange failed. */
 type Miss = { readonly problem: string; readonly failure?: Unavailable }
 
-/** What a place gave; undefined while it has not answered. */
+/** The result at a place; undefined until it answers. */
 type Result = { readonly found: Discovered; readonly answer: Answer } | Miss | undefined
 
-/** Told of each place that has answered: without a problem, where it has the document. */
+/** Called for each place that answered or failed. `problem` is undefined if the place has the document. */
 export type Heard = (place: string, problem: string | undefined, answer: Answer | undefined) => void
 
-/** Fraction of the deadline after which the next place is asked although the one before is silent. */
+/** Fraction of the deadline after which the next place is requested although the previous one has not answered. */
 const HEAD_START = 0.2
 
-/** Fraction of the deadline for which a document waits for the places that come before its own. */
+/** Fraction of the deadline after which a document that was found is used although earlier places have not answered. */
 const PRECEDENCE = 0.5
 
 /**
- * Finds an issuer's metadata. The first search tries every place, within one deadline, past whatever a place answers;
- * the first place in order that has the document is the place from then on. Its later failure is an outage, never a
- * reason to believe another place (RFC 8414 §3, §5).
+ * Finds an issuer's metadata. The first search tries every place within one deadline, whatever the places answer. The
+ * first place in order that has the document is the only one requested from then on. If it fails later, that is an outage
+ * and never a reason to trust another place (RFC 8414 §3, §5).
  *
- * @throws {Unavailable} no place has the document and one did not answer, or the known place has it no more
+ * @throws {Unavailable} no place has the document and one did not answer, or the known place no longer has it
  * @throws {Misconfigured} every place answered, none with this issuer's metadata
  */
 export function createDiscovery(
@@ -126,7 +131,10 @@ export function createDiscovery(
   }
 }
 
-/** Asks each place once the one before has no document, or has been silent for its head start. @returns what came in time */
+/**
+ * Requests each place as soon as the previous one turned out to have no document, or has not answered within
+ * {@link HEAD_START}. @returns the results that came in time
+ */
 async function search(
   places: readonly Place[],
   look: (place: Place, within: number, signal: AbortSignal) => Promise<NonNullable<Result>>,
@@ -140,7 +148,7 @@ async function search(
   const hasFound = (): boolean => results.some(isFound)
   let asked = 0
   let isHalfOver = false
-  /** Whether no answer that may still come counts for more. */
+  /** True if no answer that is still to come takes precedence. */
   const isDecided = (): boolean => {
     const at = results.findIndex((result) => result === undefined || isFound(result))
     return at < 0 || isFound(results[at]) || (isHalfOver && hasFound())
@@ -175,7 +183,7 @@ async function search(
   }
 }
 
-/** No place has the document: an outage where one could not be asked, else a mistake in the settings. */
+/** The error if no place has the document: an outage if a place could not be reached, else a mistake in the settings. */
 function notFound(misses: readonly Miss[], { issuer, label, tokens }: DiscoverySettings): Unavailable | Misconfigured {
   const told = `no metadata of the issuer ${label} was found: ${misses.map(({ problem }) => problem).join('; ')}`
   const failures = misses.flatMap(({ failure }) => failure ?? [])
@@ -192,7 +200,7 @@ function notFound(misses: readonly Miss[], { issuer, label, tokens }: DiscoveryS
   return new Kind('metadata', told, { cause: worst.cause, ...(retryAfter > 0 && { retryAfter }) })
 }
 
-/** The document, or what is wrong with it. */
+/** @returns the document, or the reason why it must not be used */
 function readAnswer(
   { status, contentType, body }: Answer,
   { issuer, label, expectedMetadataIssuer }: DiscoverySettings
@@ -201,7 +209,7 @@ function readAnswer(
   if (!/^application\/(?:[\w.-]+\+)?json$/.test(contentType))
     return `answered with ${contentType || 'no content type'}, not JSON`
   const read = readMetadata(body, expectedMetadataIssuer)
-  // A server that serves any path may repeat it there.
+  // A server that answers any path may repeat the path as the issuer, and the path may come from a token.
   return typeof read === 'string' && label !== issuer
     ? read.replace(/^names the issuer .*$/s, 'names another issuer')
     : read

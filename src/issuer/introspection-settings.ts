@@ -1,6 +1,7 @@
 /**
- * The option `introspection` of an issuer → frozen settings (RFC 7662, RFC 9701): every default and error of it.
- * Nothing is guessed from metadata, and nothing is fetched.
+ * Reads the option `introspection` of an issuer into frozen settings (RFC 7662, RFC 9701), with its defaults and checks.
+ *
+ * Does NOT derive settings from metadata, and does NOT fetch anything.
  */
 import type { Problems } from '../base/problems.js'
 import type { InsecureHosts } from '../base/reach.js'
@@ -15,21 +16,21 @@ export interface IntrospectionSettings {
   /** Seconds. */
   readonly cacheFor: number
   readonly allowMissingAudience: boolean
-  /** `''`: every opaque token that no other issuer's prefix claims. */
+  /** `''`: every opaque token that does not begin with another issuer's prefix. */
   readonly tokenPrefix: string
-  /** Ask for a signed answer and take no other. */
+  /** Request a signed answer and accept no other. */
   readonly signedResponse: boolean
-  /** What else than `clientId` and the resource a signed answer may be for. */
+  /** A further accepted `aud` of signed answers, besides `clientId` and the resource. */
   readonly responseAudience: string | undefined
   /** undefined: RFC 7662. */
   readonly dialect: IntrospectionDialect | undefined
 }
 
-/** What the rest of the options offers, for those of an issuer that build on it. */
+/** Options of the server that options of an issuer depend on. */
 export interface Means {
-  /** There are `decryptionKeys`. */
+  /** True if `decryptionKeys` are configured. */
   readonly decrypts: boolean
-  /** There is an `http.dispatcher`: the only thing that can present a client certificate. */
+  /** True if `http.dispatcher` is configured: only a dispatcher can present a client certificate. */
   readonly dispatches: boolean
   /** `http.insecureHosts`. */
   readonly insecureHosts: InsecureHosts
@@ -47,7 +48,7 @@ const OPTIONS: Readonly<Record<keyof IntrospectionOptions, true>> = {
   dialect: true
 }
 
-/** @param path where the option stands, for messages: `issuers[0].introspection` */
+/** @param path the option's place, for messages: `issuers[0].introspection` */
 export function readIntrospection(
   options: IntrospectionOptions | undefined,
   path: string,
@@ -59,7 +60,7 @@ export function readIntrospection(
   const { endpoint, clientId, auth, cacheFor, allowMissingAudience, tokenPrefix }: IntrospectionOptions = options
   if (endpoint !== undefined) problems.place(endpoint, `${path}.endpoint`, 'an https URL', insecureHosts)
   if (typeof auth !== 'function') {
-    // No guess from the metadata: how we authenticate is ours to know (RFC 8414 §2).
+    // The method is not derived from the metadata: the user registered this client and knows it (RFC 8414 §2).
     problems.add(
       `${path}.auth`,
       'is missing',
@@ -78,7 +79,7 @@ export function readIntrospection(
   })
 }
 
-/** `tlsClientAuth()` says who we are in the form, and proves it by the certificate of the connection (RFC 8705 §2). */
+/** `tlsClientAuth()` needs an identifier for the form, and a connection whose certificate proves it (RFC 8705 §2). */
 function requireCertificateMeans(
   { clientId }: IntrospectionOptions,
   path: string,
@@ -125,42 +126,42 @@ function readDialect(dialect: unknown, path: string, problems: Problems): Intros
 
 /** Introspection of opaque tokens at one issuer (RFC 7662). */
 export interface IntrospectionOptions {
-  /** `https` URL of the endpoint; default: the issuer's `introspection_endpoint` metadata. */
+  /** `https` URL of the endpoint. Default: `introspection_endpoint` of the issuer's metadata. */
   readonly endpoint?: string
   /** Our client identifier at the authorization server, for the methods of `auth` that need one. */
   readonly clientId?: string
   /** How we authenticate (RFC 7662 §2.1): `clientSecretBasic(…)`, `privateKeyJwt(…)`, `bearerToken(…)`, … */
   readonly auth: ClientAuth
-  /** Seconds an `active: true` answer is reused, never past its `exp`: the time a revocation may go unseen. Default 30, 0 to 300. */
+  /** Seconds for which an `active: true` answer is reused, never past its `exp`. A revocation may go unseen for this time. Default 30, 0 to 300. */
   readonly cacheFor?: number
   /**
-   * Accept answers without `aud` (RFC 7662 §2.2 makes it optional). Only where `auth` is itself limited to this resource, and
-   * the server calls nothing but access tokens active. Default false.
+   * Accept answers without `aud` (RFC 7662 §2.2 makes it optional). Set it only if `auth` is itself limited to this resource
+   * and the server reports only access tokens as active. Default false.
    *
-   * An answer whose `token_type`, `token_use` or `typ` names another kind of token is refused. It does NOT tell a refresh
-   * token apart where the answer says nothing of the kind (oidc-provider), or calls it `Bearer` (Doorkeeper).
+   * An answer whose `token_type`, `token_use` or `typ` names another kind of token is refused. It does NOT recognize a
+   * refresh token if the answer does not state the kind (oidc-provider) or states `Bearer` (Doorkeeper).
    */
   readonly allowMissingAudience?: boolean
-  /** Opaque tokens of this issuer begin with this text. Needed where several issuers introspect: each token goes to exactly one. */
+  /** The text that opaque tokens of this issuer begin with. Needed if several issuers introspect: each token is sent to exactly one. */
   readonly tokenPrefix?: string
-  /** Ask for a signed answer (RFC 9701) and take no other: what a server once said can then be proved. Default false. */
+  /** Request a signed answer (RFC 9701) and accept no other: the signature proves later what the server answered. Default false. */
   readonly signedResponse?: boolean
-  /** `aud` of signed answers, where the server names neither `clientId` nor `resource` there (RFC 9701 §5). */
+  /** `aud` of signed answers, if the server writes neither `clientId` nor `resource` there (RFC 9701 §5). */
   readonly responseAudience?: string
-  /** How a server is asked that has something else than RFC 7662. Default: RFC 7662. */
+  /** The request and answer of a server that does not implement RFC 7662. Default: RFC 7662. */
   readonly dialect?: IntrospectionDialect
 }
 
-/** What stands for RFC 7662 where a server does not speak it. */
+/** Replaces RFC 7662 for a server that does not implement it. */
 export interface IntrospectionDialect {
   /** The fields of the form that asks about a token. */
   readonly form: (token: string) => Readonly<Record<string, string>>
   /**
-   * The answer in RFC 7662's words: its members, without `active`; undefined for a token that is not active.
+   * Translates the answer to RFC 7662: returns its members, without `active`; undefined for a token that is not active.
    *
    * @param status  HTTP status: 200, or any from 300 to 499 but 408 and 429
-   * @param body    the JSON of the answer, or undefined where it is none
-   * @throws where the answer is neither: it becomes a 500, our misconfiguration
+   * @param body    the JSON of the answer, or undefined if it is not JSON
+   * @throws any error if the answer says neither: the request gets a 500, our misconfiguration
    */
   readonly read: (status: number, body: unknown) => Claims | undefined
 }

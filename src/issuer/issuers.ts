@@ -1,6 +1,7 @@
 /**
- * The trusted issuers: a fixed list, or a resolver that knows them, asked before any network. A token selects exactly
- * one, by its unverified `iss` or, if opaque, by its prefix; that issuer's keys and rules alone then decide (RFC 8725 §3.8).
+ * The trusted issuers: a fixed list, or the answers of a resolver, which is called before any network request. A token
+ * selects exactly one issuer: a JWT by its unverified `iss`, an opaque token by its prefix. Then the keys and rules of
+ * that issuer alone decide (RFC 8725 §3.8).
  */
 import { setImmediate } from 'node:timers'
 import { isDeepStrictEqual } from 'node:util'
@@ -17,17 +18,17 @@ import type { IssuerOptions, IssuerResolver } from './settings.js'
 import { type IssuerSettings, type Means, readIssuerOptions } from './settings.js'
 
 export interface Issuers {
-  /** The issuer for every token, whatever it looks like: a single one that introspects all. */
+  /** The issuer that introspects every token, of whatever format: set only if it is the single one. */
   readonly only: Issuer | undefined
   /** The issuer that this `iss` selects, or undefined if it is not trusted. */
   named(unverifiedIssuer: string): Awaitable<Issuer | undefined>
-  /** The issuer to ask about this opaque token, or undefined if there is none. */
+  /** The issuer to ask about this opaque token, or undefined if no issuer introspects it. */
   forOpaque(token: string): Awaitable<Issuer | undefined>
-  /** Seconds since the epoch until when an issuer is trusted without asking again. */
+  /** Seconds since the epoch until when an issuer is trusted without another call of the resolver. */
   trustedUntil(issuer: Issuer): number
-  /** What `iss` may be; undefined where somebody is asked. */
+  /** Every accepted `iss`; undefined with a resolver. */
   readonly names: readonly string[] | undefined
-  /** Those known now: all of a list, of a resolver those that tokens have named lately. */
+  /** Issuers known now: all of a fixed list; with a resolver, those that tokens have named lately. */
   known(): readonly Issuer[]
 }
 
@@ -41,7 +42,7 @@ export function createStaticIssuers(
   )
   const introspecting = issuers.filter((issuer) => issuer.settings.tokens !== 'jwt')
   const prefix = (issuer: Issuer): string => issuer.settings.introspection?.tokenPrefix ?? ''
-  // The one without a prefix, which fits everything, comes last.
+  // An issuer without a prefix matches every token, so it comes last.
   introspecting.sort((a, b) => prefix(b).length - prefix(a).length)
   const [first] = issuers
   return {
@@ -54,208 +55,281 @@ export function createStaticIssuers(
   }
 }
 
-/** Names that the resolver knows: the one used longest ago makes room. */
+/** Maximum names remembered as trusted; the least recently used is evicted. */
 const MAX_ISSUERS = 1000
 
-/** Seconds an answer of the resolver is remembered. */
+/** Seconds for which an answer of the resolver is trusted. */
 const TRUSTED_FOR = 300
 
-/** Seconds a known name is served past that, while the resolver is asked about it again. */
+/** Seconds beyond {@link TRUSTED_FOR} for which a known name is served while the resolver is asked about it again. */
 const STALE_FOR = 60
 
-/** Seconds a refusal, or an answer that cannot be used, is remembered. */
+/** Seconds for which a refusal, or an unusable answer, is remembered. */
 const REFUSED_FOR = 30
 
-/** Names that the resolver does not know and is asked about at once: anybody can make one up. Known names need no place. */
+/** Maximum concurrent questions about unknown names: an attacker can make names up. Known names are not counted. */
 const MAX_STRANGERS = 256
 
-/** A longer `iss` is not put to the resolver. */
+/** Maximum characters of an `iss` that is passed to the resolver. */
 const MAX_NAME_LENGTH = 2048
 
-/** Different warnings about answers that were made of a token's `iss`. */
+/** Maximum different warnings about unusable answers that the resolver derived from a token's `iss`. */
 const MAX_WARNINGS = 10
 
-/** What stands for the `iss` of an opaque token, which names none. No other name begins so. */
+/** Cache key of opaque tokens, which carry no `iss`. No other key begins with it. */
 const OPAQUE = 'opaque'
 
+/** An issuer that the resolver answered. */
 interface Known {
-  /** What the resolver said, but for functions: a copy, since the object is its own to change. */
+  /** A copy of the resolver's answer without its functions: the resolver may change its own object. */
   readonly said: unknown
   readonly issuer: Issuer
-  /** Seconds since the epoch; infinitely long ago where the resolver has failed in another way than an outage since. */
+  /** Seconds since the epoch; negative infinity if the resolver has since failed otherwise than by an outage. */
   confirmedAt: number
 }
 
-/** What the resolver is asked about. */
+/** The subject of a question to the resolver. */
 interface Name {
-  /** What it is remembered by. */
+  /** The cache key. */
   readonly key: string
+  /** undefined for opaque tokens. */
   readonly unverifiedIssuer: string | undefined
 }
+
+type Answer = string | IssuerOptions | null | undefined
 
 export interface DynamicIssuersContext {
   readonly resource: string
   readonly now: () => number
-  /** Seconds that the resolver may take. */
+  /** Maximum seconds for an answer of the resolver. */
   readonly deadline: number
   readonly means?: Means
-  /** Told of an answer that could not be used, without any value of it. */
+  /** Called for an answer that could not be used, without any value of the answer. */
   readonly warn: (message: string) => void
 }
 
+/** Issuers that `resolve` names, each made by `create` when the resolver first answers it. */
 export function createDynamicIssuers(
   resolve: IssuerResolver,
   create: (settings: IssuerSettings) => Issuer,
-  { resource, now, deadline, means, warn }: DynamicIssuersContext
+  context: DynamicIssuersContext
 ): Issuers {
-  // An issuer outlives the time it is trusted: one that is confirmed again keeps its keys.
-  const known = new LRUCache<string, Known>({ max: MAX_ISSUERS })
-  const refused = createTimedCache<true>(MAX_ISSUERS)
-  const failed = createTimedCache<Misconfigured>(MAX_ISSUERS)
-  const trustedUntil = new WeakMap<Issuer, number>()
-  const pending = new Map<string, Promise<Issuer | undefined>>()
-  const warned = new Set<string>()
-  let strangers = 0
+  return new DynamicIssuers(resolve, new Answers(create, context), context)
+}
 
-  const refuse = ({ key }: Name): undefined => {
-    const time = now()
-    known.delete(key)
-    refused.set(key, true, time, time + REFUSED_FOR)
+/** Decides when to call the resolver, and shares each call among the tokens that wait for it. */
+class DynamicIssuers implements Issuers {
+  readonly only = undefined
+  readonly names = undefined
+  private readonly resolve: IssuerResolver
+  private readonly answers: Answers
+  private readonly context: DynamicIssuersContext
+  private readonly pending = new Map<string, Promise<Issuer | undefined>>()
+  /** Questions about unknown names that are under way. */
+  private strangers = 0
+
+  constructor(resolve: IssuerResolver, answers: Answers, context: DynamicIssuersContext) {
+    this.resolve = resolve
+    this.answers = answers
+    this.context = context
   }
 
-  /** The resolver has spoken, and did not confirm the name: it is not served until it is confirmed again. */
-  const suspend = ({ key }: Name): void => {
-    const entry = known.get(key)
-    if (entry !== undefined) entry.confirmedAt = Number.NEGATIVE_INFINITY
+  named(unverifiedIssuer: string): Awaitable<Issuer | undefined> {
+    return unverifiedIssuer.length > MAX_NAME_LENGTH
+      ? undefined
+      : this.find({ key: `iss ${unverifiedIssuer}`, unverifiedIssuer })
   }
 
-  /** @throws {Misconfigured} for {@link REFUSED_FOR} seconds, without another question */
-  const fail = (name: Name, error: Misconfigured): never => {
-    const time = now()
-    suspend(name)
-    failed.set(name.key, error, time, time + REFUSED_FOR)
-    throw error
+  forOpaque(): Awaitable<Issuer | undefined> {
+    return this.find({ key: OPAQUE, unverifiedIssuer: undefined })
   }
 
-  /** An answer with mistakes. What was made of the token's own `iss` is the token's fault; all else is ours. */
-  const unusable = (name: Name, mistakes: Mistakes): undefined => {
-    const { unverifiedIssuer } = name
-    const { withoutValues } = mistakes
-    if (unverifiedIssuer === undefined || !mistakes.isAllMadeOf(unverifiedIssuer))
-      return fail(name, new Misconfigured(withoutValues, { received: unverifiedIssuer }))
-    if (!warned.has(withoutValues) && warned.size < MAX_WARNINGS) {
-      warned.add(withoutValues)
-      warn(`tokens are refused for whose \`iss\` an unusable issuer was answered: ${withoutValues}`)
-    }
-    return refuse(name)
+  trustedUntil(issuer: Issuer): number {
+    return this.answers.trustedUntil(issuer)
   }
 
-  const keep = (name: Name, answer: string | IssuerOptions | null | undefined): Issuer | undefined => {
-    if (answer === undefined || answer === null) return refuse(name)
-    const { settings, mistakes } = readAnswer(answer, resource, means)
-    if (mistakes !== undefined) return unusable(name, mistakes)
-    const said = withoutFunctions(answer)
-    const issuer = revised(known.get(name.key), said, settings) ?? create(settings)
-    const time = now()
-    known.set(name.key, { said, issuer, confirmedAt: time })
-    trustedUntil.set(issuer, time + TRUSTED_FOR)
-    return issuer
+  known(): readonly Issuer[] {
+    return this.answers.issuers()
   }
 
-  /** Reuses the existing issuer if the answer is deep-equal: resolvers build a new object on each call. */
-  const revised = (before: Known | undefined, said: unknown, settings: IssuerSettings): Issuer | undefined => {
-    if (before === undefined || !isDeepStrictEqual(before.said, said)) return undefined
-    // Functions are not compared, since they cannot be: those of now count, and all that is known stays.
-    before.issuer.revise(settings)
-    return before.issuer
+  private find(name: Name): Awaitable<Issuer | undefined> {
+    const time = this.context.now()
+    const entry = this.answers.known(name)
+    const confirmedAt = entry?.confirmedAt ?? Number.NEGATIVE_INFINITY
+    if (isWithin(time, confirmedAt, confirmedAt + TRUSTED_FOR)) return entry?.issuer
+    this.answers.rethrow(name, time)
+    if (this.answers.isRefused(name, time) || !isUsableName(name)) return undefined
+    if (entry !== undefined && isWithin(time, confirmedAt, confirmedAt + TRUSTED_FOR + STALE_FOR))
+      return this.askAgain(name, entry)
+    return this.pending.get(name.key) ?? this.ask(name)
   }
 
-  /** A resolver that throws. Its refusal is not thrown on: each request makes its own, with what its route advertises. */
-  const thrown = (name: Name, cause: unknown): undefined => {
-    if (cause instanceof Refusal || isUnreadable(cause, name.unverifiedIssuer)) return refuse(name)
-    const mistakes = mistakesOf(cause)
-    if (mistakes !== undefined) return unusable(name, mistakes)
-    if (cause instanceof Misconfigured) return fail(name, cause)
-    if (cause instanceof Unavailable) throw cause
-    if (!(cause instanceof ResourceServerError))
-      throw new Unavailable('issuer', 'the issuer resolver failed', { cause })
-    suspend(name)
-    throw cause
-  }
-
-  const ask = (name: Name): Awaitable<Issuer | undefined> => {
-    const { key, unverifiedIssuer } = name
-    const isStranger = key !== OPAQUE && !known.has(key)
-    if (isStranger && strangers >= MAX_STRANGERS)
-      throw new Unavailable('issuer', 'too many issuers are being looked up', { retryAfter: 1 })
-    let answer: ReturnType<IssuerResolver>
-    try {
-      answer = resolve(unverifiedIssuer)
-    } catch (cause) {
-      return thrown(name, cause)
-    }
-    if (!isPromise(answer)) return keep(name, answer)
-    if (isStranger) strangers++
-    const late = (): Error => new Unavailable('issuer', `the issuer resolver did not answer within ${deadline} s`)
-    const result = withDeadline(answer, deadline, late)
-      .then(
-        (value) => keep(name, value),
-        (cause: unknown) => thrown(name, cause)
-      )
-      .finally(() => {
-        pending.delete(key)
-        if (isStranger) strangers--
-      })
-    pending.set(key, result)
-    return result
-  }
-
-  /** @returns {@link Issuer} where the resolver is in an outage, or does not answer within one turn of the event loop */
-  const askAgain = (name: Name, { issuer }: Known): Awaitable<Issuer | undefined> => {
+  /** @returns the known issuer if the resolver has an outage or does not answer within one turn of the event loop */
+  private askAgain(name: Name, { issuer }: Known): Awaitable<Issuer | undefined> {
     const instead = (error: unknown): Issuer => {
       if (error instanceof Unavailable) return issuer
       throw error
     }
     try {
-      const answer = pending.get(name.key) ?? ask(name)
+      const answer = this.pending.get(name.key) ?? this.ask(name)
       return isPromise(answer) ? Promise.race([answer.catch(instead), nextTurn(issuer)]) : answer
     } catch (error) {
       return instead(error)
     }
   }
 
-  const find = (name: Name): Awaitable<Issuer | undefined> => {
-    const time = now()
-    const entry = known.get(name.key)
-    const confirmedAt = entry?.confirmedAt ?? Number.NEGATIVE_INFINITY
-    if (isWithin(time, confirmedAt, confirmedAt + TRUSTED_FOR)) return entry?.issuer
-    const failure = failed.get(name.key, time)
-    if (failure !== undefined) throw failure
-    if (refused.get(name.key, time) || !isUsableName(name)) return undefined
-    if (entry !== undefined && isWithin(time, confirmedAt, confirmedAt + TRUSTED_FOR + STALE_FOR))
-      return askAgain(name, entry)
-    return pending.get(name.key) ?? ask(name)
+  private ask(name: Name): Awaitable<Issuer | undefined> {
+    const isStranger = name.key !== OPAQUE && this.answers.known(name) === undefined
+    if (isStranger && this.strangers >= MAX_STRANGERS)
+      throw new Unavailable('issuer', 'too many issuers are being looked up', { retryAfter: 1 })
+    // Called on its own, so that the user's function does not receive this object as `this`.
+    const { resolve } = this
+    let answer: ReturnType<IssuerResolver>
+    try {
+      answer = resolve(name.unverifiedIssuer)
+    } catch (cause) {
+      return this.answers.thrown(name, cause)
+    }
+    return isPromise(answer) ? this.wait(name, answer, isStranger) : this.answers.keep(name, answer)
   }
 
-  return {
-    only: undefined,
-    named: (unverifiedIssuer) =>
-      unverifiedIssuer.length > MAX_NAME_LENGTH
-        ? undefined
-        : find({ key: `iss ${unverifiedIssuer}`, unverifiedIssuer }),
-    forOpaque: () => find({ key: OPAQUE, unverifiedIssuer: undefined }),
-    trustedUntil: (issuer) => trustedUntil.get(issuer) ?? Number.NEGATIVE_INFINITY,
-    names: undefined,
-    known: () => [...new Set([...known.values()].map(({ issuer }) => issuer))]
+  private wait(name: Name, answer: Promise<Answer>, isStranger: boolean): Promise<Issuer | undefined> {
+    const { deadline } = this.context
+    if (isStranger) this.strangers++
+    const late = (): Error => new Unavailable('issuer', `the issuer resolver did not answer within ${deadline} s`)
+    const result = withDeadline(answer, deadline, late)
+      .then(
+        (value) => this.answers.keep(name, value),
+        (cause: unknown) => this.answers.thrown(name, cause)
+      )
+      .finally(() => {
+        this.pending.delete(name.key)
+        if (isStranger) this.strangers--
+      })
+    this.pending.set(name.key, result)
+    return result
   }
 }
 
-/** A URL must be one that is asked as it is written, before a resolver compares or extends its text; any other text is only a name. */
+/** Reads what the resolver returns or throws, and remembers it for a bounded time. */
+class Answers {
+  private readonly create: (settings: IssuerSettings) => Issuer
+  private readonly context: DynamicIssuersContext
+  /** An issuer outlives the time it is trusted: if the resolver confirms it later, it still has its keys. */
+  private readonly entries = new LRUCache<string, Known>({ max: MAX_ISSUERS })
+  private readonly refused = createTimedCache<true>(MAX_ISSUERS)
+  private readonly failed = createTimedCache<Misconfigured>(MAX_ISSUERS)
+  private readonly trusted = new WeakMap<Issuer, number>()
+  private readonly warned = new Set<string>()
+
+  constructor(create: (settings: IssuerSettings) => Issuer, context: DynamicIssuersContext) {
+    this.create = create
+    this.context = context
+  }
+
+  issuers(): readonly Issuer[] {
+    return [...new Set([...this.entries.values()].map(({ issuer }) => issuer))]
+  }
+
+  trustedUntil(issuer: Issuer): number {
+    return this.trusted.get(issuer) ?? Number.NEGATIVE_INFINITY
+  }
+
+  known({ key }: Name): Known | undefined {
+    return this.entries.get(key)
+  }
+
+  isRefused({ key }: Name, time: number): boolean {
+    return this.refused.get(key, time) === true
+  }
+
+  /** @throws {Misconfigured} the resolver failed about this name less than {@link REFUSED_FOR} seconds ago */
+  rethrow({ key }: Name, time: number): void {
+    const failure = this.failed.get(key, time)
+    if (failure !== undefined) throw failure
+  }
+
+  /** Takes an answer of the resolver. @returns the issuer, or undefined for a refusal */
+  keep(name: Name, answer: Answer): Issuer | undefined {
+    if (answer === undefined || answer === null) return this.refuse(name)
+    const { resource, means, now } = this.context
+    const { settings, mistakes } = readAnswer(answer, resource, means)
+    if (mistakes !== undefined) return this.unusable(name, mistakes)
+    const said = withoutFunctions(answer)
+    const issuer = revised(this.known(name), said, settings) ?? this.create(settings)
+    const time = now()
+    this.entries.set(name.key, { said, issuer, confirmedAt: time })
+    this.trusted.set(issuer, time + TRUSTED_FOR)
+    return issuer
+  }
+
+  /**
+   * Takes what the resolver threw. A refusal is not thrown again: each request makes its own, with the challenge of its
+   * route.
+   */
+  thrown(name: Name, cause: unknown): undefined {
+    if (cause instanceof Refusal || isUnreadable(cause, name.unverifiedIssuer)) return this.refuse(name)
+    const mistakes = mistakesOf(cause)
+    if (mistakes !== undefined) return this.unusable(name, mistakes)
+    if (cause instanceof Misconfigured) return this.fail(name, cause)
+    if (cause instanceof Unavailable) throw cause
+    if (!(cause instanceof ResourceServerError))
+      throw new Unavailable('issuer', 'the issuer resolver failed', { cause })
+    this.suspend(name)
+    throw cause
+  }
+
+  private refuse({ key }: Name): undefined {
+    const time = this.context.now()
+    this.entries.delete(key)
+    this.refused.set(key, true, time, time + REFUSED_FOR)
+  }
+
+  /** The resolver answered without confirming the name, so the issuer is not served until an answer confirms it. */
+  private suspend(name: Name): void {
+    const entry = this.known(name)
+    if (entry !== undefined) entry.confirmedAt = Number.NEGATIVE_INFINITY
+  }
+
+  /** @throws {Misconfigured} `error`, now and for {@link REFUSED_FOR} seconds without another call of the resolver */
+  private fail(name: Name, error: Misconfigured): never {
+    const time = this.context.now()
+    this.suspend(name)
+    this.failed.set(name.key, error, time, time + REFUSED_FOR)
+    throw error
+  }
+
+  /** Takes an answer with mistakes. The token is refused if all of them come from its own `iss`; otherwise they are ours. */
+  private unusable(name: Name, mistakes: Mistakes): undefined {
+    const { unverifiedIssuer } = name
+    const { withoutValues } = mistakes
+    if (unverifiedIssuer === undefined || !mistakes.isAllMadeOf(unverifiedIssuer))
+      return this.fail(name, new Misconfigured(withoutValues, { received: unverifiedIssuer }))
+    if (!this.warned.has(withoutValues) && this.warned.size < MAX_WARNINGS) {
+      this.warned.add(withoutValues)
+      this.context.warn(`tokens are refused for whose \`iss\` an unusable issuer was answered: ${withoutValues}`)
+    }
+    return this.refuse(name)
+  }
+}
+
+/** Reuses the existing issuer if the answer is deep-equal: resolvers build a new object on each call. */
+function revised(before: Known | undefined, said: unknown, settings: IssuerSettings): Issuer | undefined {
+  if (before === undefined || !isDeepStrictEqual(before.said, said)) return undefined
+  // Functions cannot be compared. The issuer takes those of the latest answer, and keeps its documents and keys.
+  before.issuer.revise(settings)
+  return before.issuer
+}
+
+/**
+ * False for a URL that would be requested differently from how it is written: a resolver may compare or extend its text.
+ * Any other text is only a name.
+ */
 function isUsableName({ unverifiedIssuer }: Name): boolean {
   return unverifiedIssuer === undefined || !isHttp(unverifiedIssuer) || isAskedAsWritten(unverifiedIssuer)
 }
 
-/** True for what `new URL(iss)` throws in a resolver: a name that cannot be read is a name that is not known. */
+/** True for the error that `new URL(iss)` throws in a resolver: a name that cannot be parsed is an unknown name. */
 function isUnreadable(cause: unknown, unverifiedIssuer: string | undefined): boolean {
   const { code, input } = Object(cause) as { readonly code?: unknown; readonly input?: unknown }
   return code === 'ERR_INVALID_URL' && unverifiedIssuer !== undefined && input === unverifiedIssuer
@@ -265,7 +339,7 @@ async function nextTurn<T>(value: T): Promise<T> {
   return new Promise((resolve) => setImmediate(resolve, value))
 }
 
-/** A copy, with no more than a mark where a function is. */
+/** A copy in which every function is replaced by the same mark. */
 function withoutFunctions(value: unknown): unknown {
   if (typeof value === 'function') return Function
   if (Array.isArray(value)) return value.map(withoutFunctions)
@@ -273,7 +347,7 @@ function withoutFunctions(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, withoutFunctions(member)]))
 }
 
-/** The settings, which messages name without a path; or what is wrong with the answer. */
+/** The settings, whose label in messages has no path, or the mistakes of the answer. */
 function readAnswer(
   answer: string | IssuerOptions,
   resource: string,
@@ -286,12 +360,12 @@ function readAnswer(
 }
 
 /**
- * Loads metadata and keys anew, of all that are known or of one, whatever it is called: where issuers are looked up, each of
- * its names has keys of its own.
+ * Reloads metadata and keys of all known issuers, or of those that accept `name`: with a resolver, each name of an issuer
+ * has keys of its own.
  *
- * @param senders of events, which are not among the issuers
- * @throws {TypeError} nobody is called so
- * @throws the first failure, after all were tried
+ * @param senders  issuers of security events, which `issuers` does not hold
+ * @throws {TypeError} no issuer accepts `name`
+ * @throws the first failure, after all reloads were tried
  */
 export async function refresh(issuers: Issuers, senders: readonly Issuer[], name: string | undefined): Promise<void> {
   const named = name === undefined ? undefined : await issuers.named(name)

@@ -1,8 +1,8 @@
 /**
- * The credentials that a key endpoint wants, as Kubernetes' `/openid/v1/jwks` does: header fields from a function of
- * yours, or a bearer token from a file. Both are asked for before each fetch, because such tokens are rotated.
+ * Credentials for a key endpoint that requires them, as Kubernetes' `/openid/v1/jwks` does: header fields from a function
+ * of yours, or a bearer token from a file. Each fetch reads them anew, because such tokens are rotated.
  *
- * The fields go to `jwksUri` and nowhere else: settings have no credentials without it, and redirects are not followed.
+ * The fields are sent to `jwksUri` alone: settings without it have no credentials, and redirects are not followed.
  * Does NOT keep a credential, and no error shows one.
  */
 import { withDeadline } from '../base/awaitable.js'
@@ -14,9 +14,9 @@ type Fields = Readonly<Record<string, string>>
 /** Maximum bytes of a token file: Node refuses longer header fields anyway. */
 const MAX_TOKEN_FILE = 16 * 1024
 const FIELD_NAME = /^[!#$%&'*+.^_`|~\dA-Za-z-]{1,128}$/
-/** Visible ASCII with blanks inside (RFC 9110 §5.5): anything else could end the field. */
+/** Visible ASCII with spaces or tabs inside (RFC 9110 §5.5): other characters could end the field. */
 const FIELD_VALUE = /^[\x21-\x7E](?:[\x20-\x7E\t]*[\x21-\x7E])?$/
-/** Fields that say how the message is framed, or what we can read: setting them would break the exchange. */
+/** Fields that frame the message or state which formats we can read: setting them would break the exchange. */
 const RESERVED: ReadonlySet<string> = new Set([
   'accept',
   'accept-encoding',
@@ -31,9 +31,9 @@ const RESERVED: ReadonlySet<string> = new Set([
 ])
 
 /**
- * @param deadline seconds that the function or the file may take
- * @returns the fields, by their lower-case names; none without `jwksAuth`
- * @throws {Unavailable} no answer in time, or what the function throws of this kind
+ * @param deadline maximum seconds for the function or the file
+ * @returns the fields, by their lower-case names; empty without `jwksAuth`
+ * @throws {Unavailable} the function or file took longer than `deadline`, or the function threw this error
  * @throws {Misconfigured} the function failed, the file cannot be read, or a field cannot be sent
  */
 export async function jwksAuthFields(
@@ -57,15 +57,15 @@ async function ask(auth: JwksAuth): Promise<Fields> {
   return typeof auth === 'function' ? auth() : { authorization: `Bearer ${await readToken(auth.tokenFile)}` }
 }
 
-/** The file's text without blanks and line breaks around it. */
+/** The file's text without leading and trailing white space. */
 async function readToken(path: string): Promise<string> {
-  // Imported when it is needed: not every host has a file system.
+  // Imported on first use, because not every host has a file system.
   const { open } = await import('node:fs/promises')
   const file = await open(path)
   try {
     const buffer = Buffer.alloc(MAX_TOKEN_FILE + 1)
     let length = 0
-    // A pipe gives its bytes in parts.
+    // A pipe returns its bytes in parts.
     for (let read = -1; read !== 0 && length < buffer.length; length += read)
       read = (await file.read(buffer, length, buffer.length - length, null)).bytesRead
     const token = buffer.toString('latin1', 0, length).trim()
@@ -79,7 +79,7 @@ async function readToken(path: string): Promise<string> {
   }
 }
 
-/** Never quotes a value: it is a secret of ours. */
+/** Checks the fields. Its errors never quote a value, because values are secrets. */
 function requireFields(fields: unknown, label: string): Fields {
   if (typeof fields !== 'object' || fields === null || Array.isArray(fields))
     throw new Misconfigured(`\`jwksAuth\` of ${label} must return an object of header fields`)

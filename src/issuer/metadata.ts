@@ -1,4 +1,4 @@
-/** Authorization server metadata (RFC 8414 §2): what is kept of a document, and which of its URLs may be asked. */
+/** Authorization server metadata (RFC 8414 §2): which members of a document are kept, and which of its URLs may be requested. */
 import {
   hostAndPort,
   type InsecureHosts,
@@ -8,11 +8,12 @@ import {
   type Reached,
   reach
 } from '../base/reach.js'
+import type { Dated } from '../documents/source.js'
 import { Misconfigured } from '../errors/errors.js'
 import { usesClientCertificate } from './client-auth.js'
 import type { IssuerSettings } from './settings.js'
 
-/** The members of authorization server metadata that a resource server reads (RFC 8414 §2), plus others that are texts, lists of texts or objects of texts, up to about 64 KiB. */
+/** The members of authorization server metadata that a resource server reads (RFC 8414 §2), plus other members that are strings, lists of strings or objects of strings, up to about 64 KiB. */
 export interface AuthorizationServerMetadata {
   readonly issuer: string
   readonly jwks_uri?: string
@@ -20,7 +21,12 @@ export interface AuthorizationServerMetadata {
   readonly [member: string]: unknown
 }
 
-/** The document of a text, or what is wrong with it. */
+/** A metadata document with the times at which it was fetched and is to be renewed. */
+export interface DatedMetadata extends Dated {
+  readonly document: AuthorizationServerMetadata
+}
+
+/** Parses a metadata document. @returns the document, or the reason why it must not be used */
 export function readMetadata(body: string, issuer: string): AuthorizationServerMetadata | string {
   let document: unknown
   try {
@@ -37,16 +43,19 @@ export function readMetadata(body: string, issuer: string): AuthorizationServerM
   return abridged(document as AuthorizationServerMetadata)
 }
 
-/** Bytes, about, that are kept of a document: those of a thousand issuers are held at once, and a parsed one is twenty times its text. */
+/**
+ * Maximum bytes kept of a document, approximately. Documents of a thousand issuers may be held at once, and a parsed
+ * document can take twenty times the memory of its text.
+ */
 const MAX_KEPT = 64 * 1024
 
-/** What is read here comes before what else there is room for. */
+/** Members that this package reads. They are kept first; other members get the rest of {@link MAX_KEPT}. */
 const READ = ['issuer', 'jwks_uri', 'introspection_endpoint', 'mtls_endpoint_aliases', 'protected_resources']
 
-/** Of a name, a text, an element. */
+/** Estimated bytes that a name, a string or an element takes beyond its characters. */
 const OVERHEAD = 32
 
-/** What is kept: besides what is read, for a `ClientAuth`, what is no more than texts, lists of them and objects of them. */
+/** The members that are kept: those in {@link READ}, and for a `ClientAuth` the flat ones that there is room for. */
 function abridged(document: AuthorizationServerMetadata): AuthorizationServerMetadata {
   const kept: [name: string, value: unknown][] = []
   let left = MAX_KEPT
@@ -60,7 +69,7 @@ function abridged(document: AuthorizationServerMetadata): AuthorizationServerMet
   return Object.fromEntries(kept) as unknown as AuthorizationServerMetadata
 }
 
-/** Of an object without the members that have members; a list that has such is none. */
+/** A value without nesting: an object loses its nested members, and a list with nested elements becomes undefined. */
 function flat(value: unknown): unknown {
   if (Array.isArray(value)) return value.some(isNested) ? undefined : value
   return isNested(value) ? Object.fromEntries(Object.entries(value).filter(([, member]) => !isNested(member))) : value
@@ -70,12 +79,12 @@ function isNested(value: unknown): value is object {
   return typeof value === 'object' && value !== null
 }
 
-/** Bytes, about, that a document holds as it is kept. */
+/** Approximate bytes of memory that a kept document takes. */
 export function weighMetadata(document: AuthorizationServerMetadata): number {
   return Object.entries(document).reduce((bytes, [name, value]) => bytes + weigh(name) + weigh(value), 0)
 }
 
-/** About how many bytes a flat value holds. */
+/** Approximate bytes of memory that a flat value takes. */
 function weigh(value: unknown): number {
   if (typeof value === 'string') return OVERHEAD + 2 * value.length
   if (!isNested(value)) return OVERHEAD
@@ -84,8 +93,10 @@ function weigh(value: unknown): number {
 }
 
 /**
- * `introspection_endpoint` of the metadata; for a client that shows a certificate the one of `mtls_endpoint_aliases`,
- * where that has one (RFC 8705 §5).
+ * The `introspection_endpoint` of the metadata. A client that authenticates by certificate uses the one in
+ * `mtls_endpoint_aliases` if the metadata have it (RFC 8705 §5).
+ *
+ * @throws {Misconfigured} the metadata have no endpoint, or one that must not be used
  */
 export function requireIntrospectionEndpoint(document: AuthorizationServerMetadata, settings: IssuerSettings): string {
   const aliases = document['mtls_endpoint_aliases'] as { readonly introspection_endpoint?: string } | null | undefined
@@ -101,9 +112,12 @@ interface EndpointSettings extends Reached {
 }
 
 /**
- * An endpoint from metadata, as it is asked: at `reachedAt`, if its origin is the issuer's. Any other is https, or plain
- * http to a host of `http.insecureHosts`, or on this machine where the issuer itself is plain http there. An https issuer
- * is not believed that its keys, or our client secret, may travel in clear (RFC 8414 §2, RFC 7662 §4).
+ * The URL at which an endpoint of the metadata is requested: at `reachedAt`, if its origin is the issuer's. Any other
+ * endpoint must be https, with two exceptions: plain http to a host of `http.insecureHosts`, and plain http on this
+ * machine if the issuer itself is plain http there. The metadata of an https issuer cannot permit that its keys or our
+ * client secret travel unencrypted (RFC 8414 §2, RFC 7662 §4).
+ *
+ * @throws {Misconfigured} the metadata have no such endpoint, or one that must not be used
  */
 export function requireEndpoint(
   document: AuthorizationServerMetadata,
@@ -120,7 +134,7 @@ export function requireEndpoint(
   const at = new URL(issuer)
   const isLocal = url.protocol === 'http:' && at.protocol === 'http:' && isLoopback(url) && isLoopback(at)
   if (url.protocol !== 'https:' && !isLocal && !isInsecureHost(url, insecureHosts)) {
-    // Not of an issuer that a resolver answered, whose metadata may be an attacker's.
+    // A host is not suggested for an issuer that a resolver answered: an attacker may have written its metadata.
     const host = label === issuer && url.protocol === 'http:' ? `, as '${hostAndPort(url)}'` : ''
     throw new Misconfigured(
       `the metadata of ${label} has ${named} that is not https: set \`${option}\` to one that is, or name its host in \`http.insecureHosts\`${host} if the network between is yours`

@@ -1,4 +1,4 @@
-/** One entry of `issuers` → frozen settings. Also what an issuer resolver answers goes through here. */
+/** Reads one entry of `issuers`, or one answer of an issuer resolver, into frozen settings. */
 import { isHttp } from '../base/place.js'
 import { Problems } from '../base/problems.js'
 import { type InsecureHosts, NO_HOSTS } from '../base/reach.js'
@@ -20,7 +20,7 @@ export type { IntrospectionSettings, Means } from './introspection-settings.js'
 export interface IssuerSettings extends IssuerRules {
   /** The issuer identifier, byte for byte. */
   readonly issuer: string
-  /** How messages name it: the identifier; without its path where a resolver answered it, which may have it from a token. */
+  /** The name in messages: the identifier; without its path if a resolver answered it, because it may come from a token. */
   readonly label: string
   readonly jwks: KeySet | undefined
   readonly jwksUri: string | undefined
@@ -28,9 +28,9 @@ export interface IssuerSettings extends IssuerRules {
   readonly jwksAuth: JwksAuth | undefined
   readonly metadataUrl: string | undefined
   readonly expectedMetadataIssuer: string
-  /** An origin, as `URL.origin` writes it, in place of the issuer's. undefined: the issuer's own. */
+  /** An origin in the form of `URL.origin` that replaces the issuer's. undefined: the issuer's own. */
   readonly reachedAt: string | undefined
-  /** Where the metadata may send us over plain http. */
+  /** Hosts that URLs in the metadata may name with plain http. */
   readonly insecureHosts: InsecureHosts
   readonly introspection: IntrospectionSettings | undefined
   readonly tokens: 'jwt' | 'opaque' | 'both'
@@ -69,9 +69,9 @@ const OPTIONS: Readonly<Record<keyof IssuerOptions, true>> = {
 const RFC9068_CLAIMS = ['sub', 'client_id', 'iat', 'jti']
 
 /**
- * @param path where the entry stands, for messages: `issuers[0]`
- * @param resource the default audience
- * @param means     default: neither, so that an option that needs one does not start
+ * @param path      the entry's place, for messages: `issuers[0]`
+ * @param resource  the default audience
+ * @param means     default: none, so that an option that needs one is a mistake
  */
 export function readIssuerOptions(
   entry: string | IssuerOptions,
@@ -138,7 +138,7 @@ export function readIssuerOptions(
   })
 }
 
-/** True for what the option `issuer` takes. */
+/** True for a value that the option `issuer` accepts. */
 export function isIssuerIdentifier(value: unknown): value is string {
   const problems = new Problems()
   requireIssuer(value, 'issuer', problems, NO_HOSTS)
@@ -161,12 +161,12 @@ function requireIssuer(issuer: unknown, path: string, problems: Problems, insecu
   }
 }
 
-/** True for an `iss` that is not an address, as some servers write it: `acme.com`, `kubernetes/serviceaccount`, `urn:x`. */
+/** True for an `iss` that is not a URL, as some servers write: `acme.com`, `kubernetes/serviceaccount`, `urn:x`. */
 function isNameOnly(issuer: unknown): issuer is string {
   return typeof issuer === 'string' && /^[\w.:/@-]{1,80}$/.test(issuer) && !issuer.includes('//') && !isHttp(issuer)
 }
 
-/** Shows the line to write. Its `issuer` is a name in the settings: with `jwksUri`, no metadata are asked for. */
+/** Shows the line to write. Its `issuer` serves only as a name in the settings: with `jwksUri`, no metadata are fetched. */
 function nameOnlyCure(issuer: string): string {
   const host = /^(?:[a-z\d-]+\.)+[a-z]{2,}(?=\/|$)/i.exec(issuer)?.[0] ?? 'as.example.com'
   const address = `https://${host.toLowerCase()}`
@@ -265,7 +265,7 @@ function readPlaceList(list: readonly unknown[], path: string, problems: Problem
   )
 }
 
-/** A list that must say something. */
+/** A list that must not be empty. */
 function readNames(names: unknown, path: string, problems: Problems): readonly string[] {
   const list = problems.names(typeof names === 'string' ? [names] : names, path)
   if (Array.isArray(names) && names.length === 0) problems.add(path, 'is empty', 'name at least one, or leave it out')
@@ -279,7 +279,7 @@ function readAlgorithms(algorithms: unknown, path: string, problems: Problems): 
   return new Set(list)
 }
 
-/** Where the credentials for a key endpoint come from: a function of yours that returns header fields by name, or a file that holds a bearer token of at most 16 KiB. */
+/** Credentials for a key endpoint: a function of yours that returns header fields by name, or a file that holds a bearer token of at most 16 KiB. */
 export type JwksAuth = (() => Awaitable<Readonly<Record<string, string>>>) | { readonly tokenFile: string }
 
 /** One trusted authorization server. */
@@ -294,22 +294,22 @@ export interface IssuerOptions {
   readonly algorithms?: readonly SignatureAlgorithm[]
   /** The issuer's keys, given here: nothing is fetched for JWTs. Excludes `jwksUri`. */
   readonly jwks?: JsonWebKeySet
-  /** Where the issuer's keys are, instead of its metadata's `jwks_uri`. */
+  /** URL of the issuer's keys, instead of `jwks_uri` of its metadata. */
   readonly jwksUri?: string
   /**
-   * Credentials for a key endpoint that wants them, as Kubernetes' does: a function that returns header fields, or a file
-   * with a bearer token. It is asked before each fetch of the keys, has `callbackTimeout` seconds, and needs `jwksUri`: the
-   * fields are sent there and nowhere else. A function or file that fails is a 500, unless keys are still at hand.
+   * Credentials for a key endpoint that requires them, as Kubernetes' does: a function that returns header fields, or a
+   * file with a bearer token. Each fetch of the keys reads them, within `callbackTimeout` seconds. Needs `jwksUri`: the
+   * fields are sent there alone. If the function or file fails, requests get a 500, unless held keys can still serve.
    */
   readonly jwksAuth?: JwksAuth
-  /** Where the issuer's metadata is, instead of its well-known places. Its `issuer` is still compared. */
+  /** URL of the issuer's metadata, instead of its well-known URLs. The metadata's `issuer` is still compared. */
   readonly metadataUrl?: string
-  /** The `issuer` that the metadata names, where an authorization server is known to publish another one than its tokens carry. Default: `issuer`. */
+  /** The `issuer` in the metadata, if the authorization server publishes another one there than in its tokens. Default: `issuer`. */
   readonly expectedMetadataIssuer?: string
   /**
-   * The origin at which the authorization server is reached, where that is not the origin of `issuer`: a name inside a
-   * network, `http://keycloak:8080`. The metadata, and those of its URLs whose origin is the issuer's, are asked there by
-   * the same path; so are status lists at the issuer's origin. Other URLs, and those of these options, stay as they are.
+   * The origin at which we reach the authorization server, if it is not the origin of `issuer`: a name inside a network,
+   * such as `http://keycloak:8080`. The metadata, URLs in them whose origin is the issuer's, and status lists at that origin
+   * are requested there, by the same path. Other URLs, and URLs in these options, are not changed.
    * `iss` and the metadata's `issuer` are still compared with `issuer`. Plain http needs `http.insecureHosts`, except on loopback.
    */
   readonly reachedAt?: string
@@ -320,9 +320,9 @@ export interface IssuerOptions {
   readonly introspection?: IntrospectionOptions
   /** `'jwt'`: verified here, nothing else is accepted. `'opaque'`: every token is introspected. `'both'`: by structure. Default: `'both'` with `introspection`, else `'jwt'`. */
   readonly tokens?: 'jwt' | 'opaque' | 'both'
-  /** Where the scopes are, as a space-delimited string or an array: see {@link ClaimPlaces}. Default: `['scope', 'scp']`. Roles do not belong here: a client would have every scope that its user has a role for, whatever it was granted. */
+  /** Claims that hold the scopes, as a space-delimited string or an array: see {@link ClaimPlaces}. Default: `['scope', 'scp']`. Do not name a roles claim: a client would have every scope that its user has a role for, whatever it was granted. */
   readonly scopeClaim?: ClaimPlaces
-  /** Where the roles are, as an array of texts: see {@link ClaimPlaces}. Anything else but null and `""` makes the token bad. Default: none is read. */
+  /** Claims that hold the roles, as an array of strings: see {@link ClaimPlaces}. Any other value except null and `""` makes the token invalid. Default: no roles are read. */
   readonly rolesClaim?: ClaimPlaces
   /** Claim (or claims) that holds the client identifier. Default: `client_id`. */
   readonly clientIdClaim?: string | readonly string[]

@@ -1,4 +1,4 @@
-/** The options of `statusList`, their defaults and their checks. */
+/** Reads the option `statusList` of an issuer, with its defaults and checks. */
 import type { Problems } from '../base/problems.js'
 import type { InsecureHosts } from '../base/reach.js'
 import type { Means } from './introspection-settings.js'
@@ -6,18 +6,19 @@ import type { IssuerOptions, IssuerSettings } from './settings.js'
 
 /** Token Status List (draft-ietf-oauth-status-list) for the JWTs of one issuer. */
 export interface StatusListOptions {
-  /** Where lists may be, `https://status.example.com`: nothing is fetched from elsewhere, whatever a token names. Default: the issuer's origin. */
+  /** Origins that lists may be fetched from, such as `https://status.example.com`, whatever URL a token names. Default: the issuer's origin. */
   readonly origins?: readonly string[]
-  /** A token whose list cannot be had: `'refuse'` is a 503; `'allow'` lets it in while their server is down (not reached, 408, 429, 5xx), unless it was not valid when last heard of. Default `'refuse'`. */
+  /** Decides about a token whose list cannot be fetched. `'refuse'` answers 503. `'allow'` accepts the token while the list's server is down (unreachable, 408, 429, 5xx), unless the last known status was not valid. Default `'refuse'`. */
   readonly onUnavailable?: 'refuse' | 'allow'
 }
 
 export interface StatusListSettings {
-  /** As `URL.origin` writes them. */
+  /** Origins in the form of `URL.origin`. */
   readonly origins: ReadonlySet<string>
   readonly onUnavailable: 'refuse' | 'allow'
 }
 
+/** @returns the settings, or undefined if the claim `status` is not to be read */
 export function readStatusList(
   { issuer, statusList }: IssuerOptions,
   tokens: IssuerSettings['tokens'],
@@ -48,6 +49,11 @@ function readListOrigin(value: string, path: string, problems: Problems, hosts: 
   return url && originOf(url, path, 'all of its paths are allowed', problems)
 }
 
+/**
+ * The origin of a URL, which may have nothing else.
+ *
+ * @param why  completes the message about a URL with a path, query or fragment
+ */
 export function originOf(
   { origin, pathname, search, hash }: URL,
   path: string,

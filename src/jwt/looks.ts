@@ -1,7 +1,7 @@
 /**
- * When a token names a key that the key set does not have: looks at the published set, bounded so that made-up keys
- * neither flood the authorization server nor keep a new key out. A look answers only for tokens that came before it
- * began: the key may have been published a moment after an earlier look.
+ * Refetches the published key set when a token names a key that the held set does not have. Each refetch is a look. Looks
+ * are bounded, so that made-up keys can neither flood the authorization server nor delay a new key for long. A look decides
+ * only about tokens that came before it began: the key may have been published just after an earlier look.
  *
  * Does NOT renew sets (`document.ts`) and does NOT verify.
  */
@@ -16,181 +16,256 @@ import type { KeySet } from './key-set.js'
 
 /** Maximum looks in {@link PERIOD} seconds. */
 const MAX_LOOKS = 3
+/** Seconds over which looks are counted. */
 const PERIOD = 30
-/** Minimum seconds from the beginning of one look to that of the next. */
+/** Minimum seconds between the beginnings of two looks. */
 const SPACING = 2
-/** Seconds that a token waits for a look to become due. */
+/** Maximum seconds that a token waits until a look may begin. */
 const MAX_WAIT = 2
-/** Maximum tokens that wait for a look to become due; the token that came first makes room. */
+/** Maximum tokens that wait until a look may begin; the one that has waited longest is rejected first. */
 const MAX_WAITING = 64
-/** Seconds in which tokens gather for a look that is due, so that a burst shares it … */
+/** Seconds for which tokens gather before a look that may begin at once, so that a burst shares it. */
 const GATHERING = 0.05
-/** … and how many of them at most; the token that came first makes room. */
+/** Maximum tokens that gather for one look; the one that has waited longest is rejected first. */
 const MAX_GATHERED = 1000
-/** Seconds for which a `kid` that a look did not have is refused without another look. */
+/** Seconds for which a `kid` that a look did not find is refused without another look. */
 const ABSENT_FOR = 10
+/** Maximum `kid`s remembered as absent; the one found absent longest ago is evicted first. */
 const MAX_ABSENT = 1000
-/** Seconds before the last look, by the issuer's clock: a look would have found the key of a token issued earlier. */
+/**
+ * Seconds by the issuer's clock. A token issued this long before the last look was signed by a key that the look would
+ * have found.
+ */
 const OLD = 300
-/** Minimum seconds between two renewals because of wrong signatures. */
+/** Minimum seconds between two renewals caused by wrong signatures. */
 const RECHECK = 30
 
 /** The key that a token needs. */
 export interface Missing {
   readonly kid: string | undefined
   readonly algorithm: SignatureAlgorithm
-  /** The claim, not verified. */
+  /** The claim `iat`, not verified. */
   readonly iat: unknown
 }
 
-/** `look` and `renew` are bounded here. */
+/** The document of the key set and the bounds of a wait. This module bounds how often `look` and `renew` are called. */
 export interface LooksMeans<T extends Dated> extends Pick<Watched<T>, 'held' | 'look' | 'renew'> {
   readonly now: () => number
-  /** Maximum seconds that a token waits, the fetch included. By a timer: a clock that stands still holds up no request. */
+  /**
+   * Maximum seconds that a token waits, the fetch included. A timer measures them, not `now`: a clock that stands still
+   * must not hold up a request.
+   */
   readonly deadline: number
 }
 
 export interface Looks<T> {
   /**
    * @param butNot  the set that does not have the key
-   * @returns a set that settles it: where the key is not in it, or it is `butNot`, there is no such key
+   * @returns the set that decides: the key does not exist if the set lacks it or is `butNot`
    * @throws {TooManyRequests} no look may begin soon enough
    * @throws {Unavailable} the look failed, or took longer than the deadline
    */
   find(butNot: T, missing: Missing): Awaitable<T>
-  /** A signature by a known key was wrong: renews the set in the background, where that is due. */
+  /** Call it after a wrong signature by a known key: renews the set in the background, once in {@link RECHECK} seconds. */
   suspect(): void
 }
 
+/** A token that waits for a look. */
 interface Waiting<T> {
   readonly missing: Missing
+  /** When the token came, in seconds since the epoch. */
   readonly since: number
   readonly resolve: (set: T) => void
   readonly reject: (error: unknown) => void
 }
 
-export function createLooks<T extends KeySet & Dated>({ now, deadline, held, look, renew }: LooksMeans<T>): Looks<T> {
-  /** When this process fetched the set lately, the earliest first. What other processes fetch, they bound themselves. */
-  let fetches: number[] = []
-  /** When the latest look began. */
-  let begunAt = Number.NEGATIVE_INFINITY
-  /** Since when a `kid` is known to be absent. */
-  const absent = new Map<string, number>()
-  /** Those that a look began for. */
-  const answered = new WeakSet<Missing>()
-  let waiting: Waiting<T>[] = []
-  let isDue = false
-  /** When the latest look was answered, by the issuer's clock as far as it is known. */
-  let lastLook = Number.NEGATIVE_INFINITY
-  let suspectedAt = Number.NEGATIVE_INFINITY
+/** Looks for the keys of tokens, within the bounds above. */
+export function createLooks<T extends KeySet & Dated>(means: LooksMeans<T>): Looks<T> {
+  return new BoundedLooks(means)
+}
 
-  /** Seconds until the next look may begin. */
-  const untilNext = (): number => {
+class BoundedLooks<T extends KeySet & Dated> implements Looks<T> {
+  private readonly means: LooksMeans<T>
+  private readonly budget: LookBudget
+  private readonly findings: Findings
+  private waiting: Waiting<T>[] = []
+  /** True while a timer runs that will begin the next look. */
+  private isDue = false
+  /** When a wrong signature last renewed the set. */
+  private suspectedAt = Number.NEGATIVE_INFINITY
+
+  constructor(means: LooksMeans<T>) {
+    this.means = means
+    this.budget = new LookBudget(means.now)
+    this.findings = new Findings(means.now)
+  }
+
+  find(butNot: T, missing: Missing): Awaitable<T> {
+    const { held, deadline } = this.means
+    const current = held()
+    if (current !== undefined && current !== butNot && isIn(current, missing)) return current
+    if (this.findings.isSettled(missing)) return butNot
+    const until = this.budget.untilNext()
+    if (until > Math.min(MAX_WAIT, deadline)) throw this.tooSoon()
+    return withDeadline(this.wait(missing, until), deadline, () => late(deadline))
+  }
+
+  suspect(): void {
+    const { now, renew } = this.means
     const time = now()
-    // A clock that was set back must not stretch any period.
-    fetches = fetches.filter((at) => isWithin(time, at, at + PERIOD))
-    const spacing = isWithin(time, begunAt, begunAt + SPACING) ? begunAt + SPACING - time : 0
-    return Math.max(spacing, fetches.length < MAX_LOOKS ? 0 : (fetches[0] as number) + PERIOD - time)
+    if (isWithin(time, this.suspectedAt, this.suspectedAt + RECHECK)) return
+    this.suspectedAt = time
+    // The source remembers a failure, and health() reports it.
+    renew().catch(() => undefined)
   }
 
-  const isSettled = ({ kid, iat }: Missing): boolean => {
-    const time = now()
-    if (typeof iat === 'number' && lastLook <= time && iat <= lastLook - OLD) return true
-    const at = kid === undefined ? undefined : absent.get(kid)
-    return at !== undefined && isWithin(time, at, at + ABSENT_FOR)
+  /** @param until  seconds until the look may begin */
+  private async wait(missing: Missing, until: number): Promise<T> {
+    const { now, deadline } = this.means
+    return new Promise((resolve, reject) => {
+      this.waiting.push({ missing, since: now(), resolve, reject })
+      if (this.waiting.length > (until > 0 ? MAX_WAITING : MAX_GATHERED)) this.waiting.shift()?.reject(this.tooSoon())
+      if (this.isDue) return
+      this.isDue = true
+      void sleep(1000 * Math.max(until, Math.min(GATHERING, deadline / 2))).then(() => this.begin())
+    })
   }
 
-  const remember = (kid: string): void => {
-    absent.delete(kid)
-    absent.set(kid, now())
-    if (absent.size > MAX_ABSENT) absent.delete(absent.keys().next().value as string)
-  }
-
-  const late = (): Unavailable =>
-    new Unavailable('jwks', `a key is unknown, and the key set was waited for ${deadline} s (\`http.deadline\`)`)
-
-  const tooSoon = (): TooManyRequests => new TooManyRequests('key_unknown_yet', { retryAfter: untilNext() })
-
-  const settle = (set: T, asked: readonly Waiting<T>[]): void => {
-    lastLook = Math.max(lastLook, issuersTime(set))
-    for (const { missing, resolve, reject, since: came } of asked) {
-      // Another process's look may have begun before this token came: then it says nothing of what is not in it.
-      const isAfter = set.fetchedAt >= came
-      const isThere = isIn(set, missing)
-      if (isAfter) answered.add(missing)
-      if (isAfter && !isThere && missing.kid !== undefined) remember(missing.kid)
-      if (isAfter || isThere) resolve(set)
-      else reject(tooSoon())
+  private async begin(): Promise<void> {
+    this.isDue = false
+    const asked = this.waiting
+    this.waiting = []
+    if (asked.length === 0) return
+    const since = this.budget.begin()
+    try {
+      const set = await this.means.look((found) => isEnough(found, asked))
+      if (set === undefined || set.isSecondHand) this.budget.uncount(since)
+      if (set === undefined) for (const { reject } of asked) reject(this.tooSoon())
+      else this.settle(set, asked)
+    } catch (error) {
+      this.budget.failed(since)
+      for (const { reject } of asked) reject(error)
     }
-    // A token that came while the look was under way: a set that has its key settles it, and one that has not does not.
-    waiting = waiting.filter(({ missing, resolve }) => {
+  }
+
+  private settle(set: T, asked: readonly Waiting<T>[]): void {
+    this.findings.looked(set)
+    for (const { missing, resolve, reject, since: came } of asked) {
+      // Another process's look may have begun before this token came. A key that such a look did not find may exist.
+      const isAfter = set.fetchedAt >= came
+      if (isAfter) this.findings.answered(set, missing)
+      if (isAfter || isIn(set, missing)) resolve(set)
+      else reject(this.tooSoon())
+    }
+    // Tokens that came during the look: a set that has the key decides about them too. The others wait for the next look.
+    this.waiting = this.waiting.filter(({ missing, resolve }) => {
       if (!isIn(set, missing)) return true
       resolve(set)
       return false
     })
   }
 
-  const begin = async (): Promise<void> => {
-    isDue = false
-    const asked = waiting
-    waiting = []
-    if (asked.length === 0) return
-    const since = now()
-    begunAt = since
-    fetches.push(since)
-    const isEnough = (set: T): boolean =>
-      asked.every(
-        ({ missing, since: came }) => set.fetchedAt >= came || (missing.kid !== undefined && isIn(set, missing))
-      )
-    try {
-      const set = await look(isEnough)
-      if (set === undefined || set.isSecondHand) uncount(since)
-      if (set === undefined) for (const { reject } of asked) reject(tooSoon())
-      else settle(set, asked)
-    } catch (error) {
-      // Failures have a back-off of their own: the look that finds the server again must be possible.
-      uncount(since)
-      if (begunAt === since) begunAt = Number.NEGATIVE_INFINITY
-      for (const { reject } of asked) reject(error)
-    }
-  }
-
-  const uncount = (at: number): void => {
-    const place = fetches.indexOf(at)
-    if (place !== -1) fetches.splice(place, 1)
-  }
-
-  const wait = async (missing: Missing, until: number): Promise<T> =>
-    new Promise((resolve, reject) => {
-      waiting.push({ missing, since: now(), resolve, reject })
-      if (waiting.length > (until > 0 ? MAX_WAITING : MAX_GATHERED)) waiting.shift()?.reject(tooSoon())
-      if (isDue) return
-      isDue = true
-      void sleep(1000 * Math.max(until, Math.min(GATHERING, deadline / 2))).then(begin)
-    })
-
-  return {
-    find: (butNot, missing) => {
-      const current = held()
-      if (current !== undefined && current !== butNot && isIn(current, missing)) return current
-      if (answered.has(missing) || isSettled(missing)) return butNot
-      const until = untilNext()
-      if (until > Math.min(MAX_WAIT, deadline)) throw tooSoon()
-      return withDeadline(wait(missing, until), deadline, late)
-    },
-    suspect: () => {
-      const time = now()
-      if (isWithin(time, suspectedAt, suspectedAt + RECHECK)) return
-      suspectedAt = time
-      // Its failure is remembered by the source and shown by health().
-      renew().catch(() => undefined)
-    }
+  private tooSoon(): TooManyRequests {
+    return new TooManyRequests('key_unknown_yet', { retryAfter: this.budget.untilNext() })
   }
 }
 
+/** Counts when this process fetched the set. Other processes bound their own fetches. */
+class LookBudget {
+  private readonly now: () => number
+  /** When this process began each look of the last {@link PERIOD} seconds, the earliest first. */
+  private fetches: number[] = []
+  /** When the latest look began. */
+  private begunAt = Number.NEGATIVE_INFINITY
+
+  constructor(now: () => number) {
+    this.now = now
+  }
+
+  /** Seconds until the next look may begin. */
+  untilNext(): number {
+    const time = this.now()
+    // A clock that was set back must not stretch any period.
+    this.fetches = this.fetches.filter((at) => isWithin(time, at, at + PERIOD))
+    const spacing = isWithin(time, this.begunAt, this.begunAt + SPACING) ? this.begunAt + SPACING - time : 0
+    return Math.max(spacing, this.fetches.length < MAX_LOOKS ? 0 : (this.fetches[0] as number) + PERIOD - time)
+  }
+
+  /** Counts a look that begins now. @returns when it began: what names it to `uncount` and `failed` */
+  begin(): number {
+    const time = this.now()
+    this.begunAt = time
+    this.fetches.push(time)
+    return time
+  }
+
+  /** Gives back a look that did not fetch the set itself. */
+  uncount(at: number): void {
+    const place = this.fetches.indexOf(at)
+    if (place !== -1) this.fetches.splice(place, 1)
+  }
+
+  /** Gives back a look that failed: failures have a backoff of their own, and the look that finds the server again must be possible. */
+  failed(at: number): void {
+    this.uncount(at)
+    if (this.begunAt === at) this.begunAt = Number.NEGATIVE_INFINITY
+  }
+}
+
+/** Remembers which keys looks did not find, so that the same token or `kid` causes no further look. */
+class Findings {
+  private readonly now: () => number
+  /** When each absent `kid` was found to be absent. */
+  private readonly absent = new Map<string, number>()
+  /** Tokens that a look has decided about. */
+  private readonly decided = new WeakSet<Missing>()
+  /** When the latest look was answered: by the issuer's clock if its answer had a usable `Date`, else by ours. */
+  private lastLook = Number.NEGATIVE_INFINITY
+
+  constructor(now: () => number) {
+    this.now = now
+  }
+
+  /** True if another look could not find the key either. */
+  isSettled(missing: Missing): boolean {
+    if (this.decided.has(missing)) return true
+    const { kid, iat } = missing
+    const time = this.now()
+    if (typeof iat === 'number' && this.lastLook <= time && iat <= this.lastLook - OLD) return true
+    const at = kid === undefined ? undefined : this.absent.get(kid)
+    return at !== undefined && isWithin(time, at, at + ABSENT_FOR)
+  }
+
+  /** Takes the time of a look. */
+  looked(set: Dated): void {
+    this.lastLook = Math.max(this.lastLook, issuersTime(set))
+  }
+
+  /** Remembers what a look that began after the token came says of the token's key. */
+  answered(set: KeySet, missing: Missing): void {
+    this.decided.add(missing)
+    const { kid } = missing
+    if (kid === undefined || isIn(set, missing)) return
+    this.absent.delete(kid)
+    this.absent.set(kid, this.now())
+    if (this.absent.size > MAX_ABSENT) this.absent.delete(this.absent.keys().next().value as string)
+  }
+}
+
+/** True if the set, which another process may have fetched, decides about each token: it is later, or has the named key. */
+function isEnough<T extends KeySet & Dated>(set: T, asked: readonly Waiting<T>[]): boolean {
+  return asked.every(
+    ({ missing, since: came }) => set.fetchedAt >= came || (missing.kid !== undefined && isIn(set, missing))
+  )
+}
+
+function late(deadline: number): Unavailable {
+  return new Unavailable('jwks', `a key is unknown, and the key set was waited for ${deadline} s (\`http.deadline\`)`)
+}
+
 /**
- * An `iat` is by the issuer's clock, so the look must be dated by it too: a clock of ours that is ahead would make each
- * new token look old. A `Date` later than our clock is not believed, because a wrong one would do the same.
+ * When a look was answered, by the issuer's clock, as `iat` is: if our clock were ahead, each new token would look old. A
+ * `Date` later than our clock is not believed, because a wrong one would have the same effect.
  */
 function issuersTime({ fetchedAt, servedAt = fetchedAt }: Dated): number {
   return Math.min(fetchedAt, servedAt)
