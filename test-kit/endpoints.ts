@@ -1,19 +1,19 @@
 /**
- * The documents of a test's authorization server (RFC 8414 metadata, a key set, RFC 7662 introspection) and what may be
- * wrong with them: given to a resource server without a network, or served on a real socket.
+ * Serves the documents of a test's authorization server (RFC 8414 metadata, a key set, RFC 7662 introspection) and its
+ * planned failures: through a dispatcher without a network, or on a real socket.
  */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 
-/** What of the authorization server can fail. */
+/** The endpoints of the authorization server that can fail. */
 export type TestEndpoint = 'metadata' | 'jwks' | 'introspection'
 
-/** An HTTP status; or no answer within any time; or a connection that ends; or a body that is no JSON. */
+/** An HTTP status, no answer at all, a closed connection, or a body that is not JSON. */
 export type Failure = number | 'timeout' | 'reset' | 'garbage'
 
-/** One request that the authorization server got. */
+/** One request that the authorization server received. */
 export interface TestRequest {
   readonly endpoint: TestEndpoint
   /** Seconds since the epoch, by the issuer's clock. */
@@ -32,7 +32,7 @@ interface Answer {
   readonly body: string
 }
 
-/** What a resource server sends through, in place of undici's. */
+/** The parts of a request that the dispatcher reads, which replaces undici's. */
 interface Sent {
   readonly path: string
   readonly body: string | null
@@ -40,13 +40,13 @@ interface Sent {
 }
 
 export interface Endpoints {
-  /** In order, and since the beginning. */
+  /** All requests since the issuer was created, in order. */
   readonly requests: readonly TestRequest[]
   fail(endpoint: TestEndpoint, failure: Failure, times: number): void
   recover(): void
-  /** For `http.dispatcher`: no socket is opened. */
+  /** For the option `http.dispatcher`: opens no socket. */
   readonly dispatcher: { request(sent: Sent): Promise<unknown> }
-  /** On 127.0.0.1. @returns the origin */
+  /** Listens on 127.0.0.1. @returns the origin */
   listen(): Promise<string>
   close(): Promise<void>
 }
@@ -110,7 +110,7 @@ export function createEndpoints(documents: Documents): Endpoints {
     dispatcher: { request },
     listen: async () => {
       server ??= createServer((incoming, response) => {
-        // A client that went away has no use for an answer.
+        // The client has disconnected, so no answer can be sent.
         serve(incoming, response).catch(() => response.destroy())
       })
       if (!server.listening) {

@@ -1,8 +1,8 @@
 /**
- * For the tests of an API: an authorization server that needs no network, no container and no mocking library, and whose
- * tokens are really signed and really verified. Tokens with one flaw each, a clock that you move, outages that you make.
+ * An authorization server for the tests of an API. It needs no network, container or mocking library, and its tokens are
+ * signed and verified for real. It issues good tokens and tokens with one flaw each; you move its clock and cause outages.
  *
- * Not for production: it gives anybody any token.
+ * Not for production: any caller gets any token.
  */
 import { randomUUID } from 'node:crypto'
 import {
@@ -14,7 +14,14 @@ import {
   resourceServer,
   type Scheme
 } from '../src/index.js'
-import { createEndpoints, type Failure, type TestEndpoint, type TestRequest } from './endpoints.js'
+import {
+  createEndpoints,
+  type Documents,
+  type Endpoints,
+  type Failure,
+  type TestEndpoint,
+  type TestRequest
+} from './endpoints.js'
 import {
   type ClientCertificate,
   createCertificate,
@@ -25,23 +32,26 @@ import {
   type JsonObject,
   signJwt,
   type TestAlgorithm,
+  type TestKey,
   thumbprint
 } from './keys.js'
 
 export type { ClientCertificate, DpopKey, Failure, TestAlgorithm, TestEndpoint, TestRequest }
 
+/** Seconds from `iat` to `exp`. */
 const LIFETIME = 300
+/** Seconds. */
 const DAY = 86_400
 
-/** Of `createTestIssuer()`. */
+/** Options of `createTestIssuer()`. */
 export interface TestIssuerOptions {
   /** The issuer identifier. Default `https://as.test`. */
   readonly issuer?: string
-  /** What tokens are signed with. Default `ES256`. */
+  /** The signature algorithm of tokens. Default `ES256`. */
   readonly algorithm?: TestAlgorithm
 }
 
-/** Claims, set over those that a good token has, or with `undefined` removed. */
+/** Claims that replace those of a good token; `undefined` removes a claim. */
 export interface TestClaims {
   /** Space-delimited, or an array that becomes so. Default: none. */
   readonly scope?: string | readonly string[] | undefined
@@ -50,23 +60,23 @@ export interface TestClaims {
   readonly [claim: string]: unknown
 }
 
-/** What a client sends with a token that is bound to its key. */
+/** The header fields that a client sends with a token bound to its key. */
 export interface DpopFields {
   readonly authorization: string
   readonly dpop: string
 }
 
-/** The request that a proof is for. */
+/** The request that a DPoP proof is for. */
 export interface DpopRequest {
   /** Default `GET`. */
   readonly method?: string
-  /** The whole URL that is called. */
+  /** The whole URL of the request. */
   readonly url: string
-  /** Of the token. */
+  /** Claims of the token. */
   readonly claims?: TestClaims
-  /** Of an answer that said `use_dpop_nonce` (RFC 9449 §9). */
+  /** The nonce of an answer with `use_dpop_nonce` (RFC 9449 §9). */
   readonly nonce?: string
-  /** The client's, for several requests. Default: a new one. */
+  /** The client's key, to use one key for several requests. Default: a new key. */
   readonly key?: DpopKey
   /** Of the proof, set over those that a good one has, or with `undefined` removed: for one flaw. */
   readonly proof?: JsonObject
@@ -76,103 +86,152 @@ export interface DpopRequest {
 export interface TestIssuer {
   /** The issuer identifier. */
   readonly issuer: string
-  /** Seconds since the epoch: the time of day, and whatever was added by `advance`. */
+  /** Seconds since the epoch: the time of day plus the seconds added by `advance`. */
   readonly now: () => number
-  /** What the resource server asked of it. */
+  /** The requests that the resource server sent to it. */
   readonly requests: readonly TestRequest[]
   /**
-   * Options for `resourceServer()`: this issuer, its clock, and a way to it. Tokens are for `resource` from then on.
+   * Options for `resourceServer()`: this issuer, its clock, and a dispatcher to reach it. Later tokens have the audience
+   * `resource`.
    *
-   * @param options yours; in `issuer`, those of this issuer: a profile, an audience …
+   * @param options  your own options; `issuer` holds options of this issuer: a profile, an audience …
    */
   options<const Scope extends string = string, const Role extends string = string>(
     options: Omit<ResourceServerOptions<Scope, Role>, 'issuers' | 'now'> & { readonly issuer?: Partial<IssuerOptions> }
   ): ResourceServerOptions<Scope, Role>
-  /** A JWT access token (RFC 9068): for 300 seconds, of `user-1` and `client-1`. */
+  /** A JWT access token (RFC 9068) of `user-1` and `client-1`, valid for 300 seconds. */
   token(claims?: TestClaims): string
-  /** A token that ended an hour ago. */
+  /** A token that expired an hour ago. */
   expired(claims?: TestClaims): string
-  /** One that begins in an hour (`nbf`). */
+  /** A token that becomes valid in an hour (`nbf`). */
   notYetValid(claims?: TestClaims): string
-  /** One for another API. */
+  /** A token for another API. */
   wrongAudience(claims?: TestClaims): string
-  /** One of another issuer, signed by this one. */
+  /** A token with another `iss`, signed by this issuer. */
   wrongIssuer(claims?: TestClaims): string
   /** An ID token: `typ` is `JWT`. */
   wrongType(claims?: TestClaims): string
-  /** `alg: none`, and no signature. */
+  /** A token with `alg: none` and without a signature. */
   unsigned(claims?: TestClaims): string
-  /** A good signature of other claims. */
+  /** A token whose signature belongs to other claims. */
   tampered(claims?: TestClaims): string
-  /** Signed by a key that the issuer does not publish. */
+  /** A token signed by a key that the issuer does not publish. */
   unknownKey(claims?: TestClaims): string
-  /** An opaque token, and what introspection answers about it (RFC 7662 §2.2). `active: false`: nothing else is said. */
+  /** An opaque token with the members of its introspection answer (RFC 7662 §2.2). With `active: false` the answer has no other member. */
   opaque(members?: TestClaims & { readonly active?: boolean }): string
-  /** An opaque token is inactive from now on. For a JWT, use `api.revoke()`. */
+  /** Makes an opaque token inactive. For a JWT, use `api.revoke()`. */
   revoke(token: string): void
-  /** A token that is bound to a key, and a proof for one request. Sent twice, it is a replay. */
+  /** A token bound to a key, and a proof for one request. Sending the proof twice is a replay. */
   dpop(request: DpopRequest): DpopFields
-  /** A client's key, to be used for several requests. */
+  /** Creates a client's key, to use it for several requests. */
   dpopKey(): DpopKey
-  /** A token that is bound to a client certificate (RFC 8705 §3); without one of yours, to a new one. */
+  /** A token bound to your client certificate (RFC 8705 §3), or by default to a new certificate. */
   certificateBound(
     claims?: TestClaims,
     certificate?: string | Uint8Array
   ): { readonly token: string; readonly certificate: ClientCertificate | undefined }
-  /** Another key signs, and is the only one that is published. */
+  /** Replaces the signing key; the issuer then publishes only the new key. */
   rotateKeys(): void
   /**
    * @param failure a status, `timeout`, `reset` or `garbage`
-   * @param times   default: until `recover()`. A failed request is made once more, so two spoil one attempt.
+   * @param times   default: until `recover()`. A failed request is retried once, so one attempt takes two failures.
    */
   fail(endpoint: TestEndpoint, failure: Failure, times?: number): void
   recover(): void
-  /** Moves the clock of the issuer, and of the resource servers that were given its options. @param seconds may be negative */
+  /** Moves the clock of the issuer and of each resource server with its options. @param seconds may be negative */
   advance(seconds: number): void
   /**
-   * Serves it on a real socket, for a process of its own or another language: `issuer` is its origin from then on, so call
-   * it before anything else.
+   * Serves the issuer on a real socket, for an API in another process or language. `issuer` becomes the origin of the
+   * socket, so call this first.
    *
    * @returns the issuer identifier
    */
   listen(): Promise<string>
-  /** Ends what `listen` began. */
+  /** Closes the socket of `listen`. */
   close(): Promise<void>
 }
 
-/** An authorization server of a test's own, in memory: real keys and signatures, and no network. */
+/** Creates an authorization server for a test, in memory: real keys and signatures, and no network. */
 export async function createTestIssuer({
-  issuer: name = 'https://as.test',
+  issuer = 'https://as.test',
   algorithm = 'ES256'
 }: TestIssuerOptions = {}): Promise<TestIssuer> {
-  let issuer = name
-  let isListening = false
-  let resource = 'https://api.example.com'
-  let ahead = 0
-  let generation = 1
-  let key = createKey(algorithm, `key-${generation}`)
-  const opaque = new Map<string, object>()
-  const now = (): number => Date.now() / 1000 + ahead
-  const place = (path: string): string => new URL(path, issuer).href
-  const endpoints = createEndpoints({
-    metadata: () => ({
-      issuer,
-      jwks_uri: place('/jwks'),
-      introspection_endpoint: place('/introspect'),
-      authorization_endpoint: place('/authorize'),
-      token_endpoint: place('/token'),
-      response_types_supported: ['code']
-    }),
-    jwks: () => ({ keys: [key.publicJwk] }),
-    introspection: (token) => opaque.get(token) ?? { active: false },
-    now
-  })
+  const state = new IssuerState(issuer, algorithm)
+  const endpoints = createEndpoints(documentsOf(state))
+  const now = (): number => state.now()
+  return {
+    get issuer() {
+      return state.issuer
+    },
+    now,
+    requests: endpoints.requests,
+    options: ({ issuer: more, ...options }) => {
+      state.resource = options.resource
+      const introspection = { clientId: 'api', auth: clientSecretBasic('a secret of this test') }
+      return {
+        ...options,
+        issuers: [{ issuer: state.issuer, introspection, ...more }],
+        now,
+        ...(!state.isListening && { http: { ...options.http, dispatcher: endpoints.dispatcher as never } })
+      }
+    },
+    token: (claims) => state.token(claims),
+    ...flawedTokens(state),
+    ...opaqueTokens(state),
+    ...boundTokens(state),
+    ...controls(state, endpoints)
+  }
+}
 
-  const claimsOf = ({ scope, ...claims }: TestClaims): JsonObject => {
-    const time = Math.floor(now())
+/** The state that the functions of one test issuer share. */
+class IssuerState {
+  issuer: string
+  isListening = false
+  resource = 'https://api.example.com'
+  key: TestKey
+  /** Introspection answers by opaque token. */
+  readonly opaque = new Map<string, object>()
+  private readonly algorithm: TestAlgorithm
+  /** Seconds that `advance` added to the time of day. */
+  private ahead = 0
+  private generation = 1
+
+  constructor(issuer: string, algorithm: TestAlgorithm) {
+    this.issuer = issuer
+    this.algorithm = algorithm
+    this.key = this.createKey(`key-${this.generation}`)
+  }
+
+  now(): number {
+    return Date.now() / 1000 + this.ahead
+  }
+
+  advance(seconds: number): void {
+    this.ahead += seconds
+  }
+
+  createKey(kid: string): TestKey {
+    return createKey(this.algorithm, kid)
+  }
+
+  rotateKeys(): void {
+    this.key = this.createKey(`key-${++this.generation}`)
+  }
+
+  token(claims: TestClaims = {}): string {
+    return signJwt(this.header(), this.claimsOf(claims), this.key)
+  }
+
+  header(): JsonObject {
+    return { typ: 'at+jwt', alg: this.key.alg, kid: this.key.kid }
+  }
+
+  /** The claims of a good token, with these set over them. */
+  claimsOf({ scope, ...claims }: TestClaims): JsonObject {
+    const time = Math.floor(this.now())
     return {
-      iss: issuer,
-      aud: resource,
+      iss: this.issuer,
+      aud: this.resource,
       sub: 'user-1',
       client_id: 'client-1',
       iat: time,
@@ -182,80 +241,105 @@ export async function createTestIssuer({
       ...claims
     }
   }
-  const header = (): JsonObject => ({ typ: 'at+jwt', alg: key.alg, kid: key.kid })
-  const token = (claims: TestClaims = {}): string => signJwt(header(), claimsOf(claims), key)
-  const at = (seconds: number): number => Math.floor(now() + seconds)
+}
+
+function documentsOf(state: IssuerState): Documents {
+  const place = (path: string): string => new URL(path, state.issuer).href
+  return {
+    metadata: () => ({
+      issuer: state.issuer,
+      jwks_uri: place('/jwks'),
+      introspection_endpoint: place('/introspect'),
+      authorization_endpoint: place('/authorize'),
+      token_endpoint: place('/token'),
+      response_types_supported: ['code']
+    }),
+    jwks: () => ({ keys: [state.key.publicJwk] }),
+    introspection: (token) => state.opaque.get(token) ?? { active: false },
+    now: () => state.now()
+  }
+}
+
+type Flaw =
+  | 'expired'
+  | 'notYetValid'
+  | 'wrongAudience'
+  | 'wrongIssuer'
+  | 'wrongType'
+  | 'unsigned'
+  | 'tampered'
+  | 'unknownKey'
+
+function flawedTokens(state: IssuerState): Pick<TestIssuer, Flaw> {
+  const at = (seconds: number): number => Math.floor(state.now() + seconds)
   const withFlaw =
     (flaw: () => TestClaims) =>
     (claims: TestClaims = {}): string =>
-      token({ ...claims, ...flaw() })
-
+      state.token({ ...claims, ...flaw() })
   return {
-    get issuer() {
-      return issuer
-    },
-    now,
-    requests: endpoints.requests,
-    options: ({ issuer: more, ...options }) => {
-      resource = options.resource
-      const introspection = { clientId: 'api', auth: clientSecretBasic('a secret of this test') }
-      return {
-        ...options,
-        issuers: [{ issuer, introspection, ...more }],
-        now,
-        ...(!isListening && { http: { ...options.http, dispatcher: endpoints.dispatcher as never } })
-      }
-    },
-    token,
     expired: withFlaw(() => ({ iat: at(-3600 - LIFETIME), exp: at(-3600) })),
     notYetValid: withFlaw(() => ({ nbf: at(3600), exp: at(DAY) })),
     wrongAudience: withFlaw(() => ({ aud: 'https://another-api.example' })),
     wrongIssuer: withFlaw(() => ({ iss: 'https://another-issuer.example' })),
-    wrongType: (claims = {}) => signJwt({ ...header(), typ: 'JWT' }, claimsOf(claims), key),
-    unsigned: (claims = {}) => `${encode({ typ: 'at+jwt', alg: 'none' })}.${encode(claimsOf(claims))}.`,
+    wrongType: (claims = {}) => signJwt({ ...state.header(), typ: 'JWT' }, state.claimsOf(claims), state.key),
+    unsigned: (claims = {}) => `${encode({ typ: 'at+jwt', alg: 'none' })}.${encode(state.claimsOf(claims))}.`,
     tampered: (claims = {}) => {
-      const [first, , signature] = token(claims).split('.')
-      return [first, encode(claimsOf({ ...claims, sub: 'somebody-else' })), signature].join('.')
+      const [first, , signature] = state.token(claims).split('.')
+      return [first, encode(state.claimsOf({ ...claims, sub: 'somebody-else' })), signature].join('.')
     },
     unknownKey: (claims = {}) => {
-      const stranger = createKey(algorithm, `stranger-${randomUUID()}`)
-      return signJwt({ ...header(), kid: stranger.kid }, claimsOf(claims), stranger)
-    },
+      const stranger = state.createKey(`stranger-${randomUUID()}`)
+      return signJwt({ ...state.header(), kid: stranger.kid }, state.claimsOf(claims), stranger)
+    }
+  }
+}
+
+function opaqueTokens(state: IssuerState): Pick<TestIssuer, 'opaque' | 'revoke'> {
+  return {
     opaque: ({ active = true, ...members } = {}) => {
       const made = randomUUID().replaceAll('-', '')
-      opaque.set(made, active ? { active, token_type: 'Bearer', ...claimsOf(members) } : { active })
+      state.opaque.set(made, active ? { active, token_type: 'Bearer', ...state.claimsOf(members) } : { active })
       return made
     },
-    revoke: (one) => void opaque.delete(one),
+    revoke: (one) => void state.opaque.delete(one)
+  }
+}
+
+/** Tokens that are bound to a client's key (RFC 9449) or certificate (RFC 8705 §3). */
+function boundTokens(state: IssuerState): Pick<TestIssuer, 'dpop' | 'dpopKey' | 'certificateBound'> {
+  return {
     dpop: ({ method = 'GET', url, claims = {}, nonce, key: client = createDpopKey(), proof }) => {
-      const bound = token({ ...claims, cnf: { jkt: client.jkt } })
-      const made = client.proof({ method, url, token: bound, at: now(), nonce }, proof)
+      const bound = state.token({ ...claims, cnf: { jkt: client.jkt } })
+      const made = client.proof({ method, url, token: bound, at: state.now(), nonce }, proof)
       return { authorization: `DPoP ${bound}`, dpop: made }
     },
     dpopKey: createDpopKey,
     certificateBound: (claims = {}, given) => {
       const certificate = given === undefined ? createCertificate('client-1') : undefined
       const x5t = thumbprint(given ?? (certificate as ClientCertificate).cert)
-      return { token: token({ ...claims, cnf: { 'x5t#S256': x5t } }), certificate }
-    },
-    rotateKeys: () => {
-      key = createKey(algorithm, `key-${++generation}`)
-    },
+      return { token: state.token({ ...claims, cnf: { 'x5t#S256': x5t } }), certificate }
+    }
+  }
+}
+
+type Control = 'rotateKeys' | 'fail' | 'recover' | 'advance' | 'listen' | 'close'
+
+function controls(state: IssuerState, endpoints: Endpoints): Pick<TestIssuer, Control> {
+  return {
+    rotateKeys: () => state.rotateKeys(),
     fail: (endpoint, failure, times = Number.POSITIVE_INFINITY) => endpoints.fail(endpoint, failure, times),
     recover: () => endpoints.recover(),
-    advance: (seconds) => {
-      ahead += seconds
-    },
+    advance: (seconds) => state.advance(seconds),
     listen: async () => {
-      issuer = await endpoints.listen()
-      isListening = true
-      return issuer
+      state.issuer = await endpoints.listen()
+      state.isListening = true
+      return state.issuer
     },
     close: () => endpoints.close()
   }
 }
 
-/** What a handler may look at. */
+/** The parts of an access that a handler can read. */
 export interface FakeAccess {
   /** `sub`. Default `user-1`. */
   readonly subject?: string
@@ -269,15 +353,15 @@ export interface FakeAccess {
   readonly resource?: string
   /** Other claims. */
   readonly claims?: JsonObject
-  /** How it came. Default `Bearer`; with `DPoP`, bound to a new key. */
+  /** The scheme of the token. Default `Bearer`; with `DPoP`, the token is bound to a new key. */
   readonly scheme?: Scheme
 }
 
 /**
- * An {@link Access} for the unit test of a handler: made by a resource server from a token, so that it is whatever a real
- * one is, frozen too. For express: `req.auth = await fakeAccess({ scopes: ['orders:read'] })`.
+ * Creates an {@link Access} for the unit test of a handler. A resource server creates it from a token, so it is like a real
+ * one, and frozen. For express: `req.auth = await fakeAccess({ scopes: ['orders:read'] })`.
  *
- * A server's `enforce()` does NOT take it for one of its own: test what that decides by a request.
+ * Another server's `enforce()` does NOT accept it: test decisions of `enforce()` with a request.
  */
 export async function fakeAccess({
   subject = 'user-1',

@@ -1,6 +1,6 @@
 /**
- * Keys of a test, and what they sign: access tokens, DPoP proofs (RFC 9449 §4.2), a client certificate (RFC 5280) that
- * nobody vouches for. Real cryptography of `node:crypto`, and none of the code that verifies it.
+ * Creates the keys of a test, and signs with them: access tokens, DPoP proofs (RFC 9449 §4.2) and a self-signed client
+ * certificate (RFC 5280). It uses `node:crypto`, and shares no code with the verification.
  */
 import {
   constants,
@@ -12,7 +12,7 @@ import {
   X509Certificate
 } from 'node:crypto'
 
-/** What a test's tokens may be signed with (RFC 7518 §3.1, RFC 8037 §3.1). */
+/** Signature algorithms for a test's tokens (RFC 7518 §3.1, RFC 8037 §3.1). */
 export type TestAlgorithm = 'ES256' | 'RS256' | 'PS256' | 'EdDSA'
 
 export type JsonObject = Readonly<Record<string, unknown>>
@@ -37,7 +37,7 @@ export function createKey(alg: TestAlgorithm, kid: string): TestKey {
   return { kid, alg, privateKey, publicJwk: { ...publicKey.export({ format: 'jwk' }), kid, alg, use: 'sig' } }
 }
 
-/** A compact JWS (RFC 7515 §7.1). */
+/** Signs a compact JWS (RFC 7515 §7.1). */
 export function signJwt(header: JsonObject, payload: JsonObject, { alg, privateKey }: TestKey): string {
   const input = `${encode(header)}.${encode(payload)}`
   const options = { key: privateKey, ...SIGNING[alg] }
@@ -55,21 +55,21 @@ export function encode(value: JsonObject): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url')
 }
 
-/** A client's key for DPoP. */
+/** A client's key for DPoP proofs. */
 export interface DpopKey {
   /** RFC 7638 thumbprint: `cnf.jkt` of the tokens that are bound to it. */
   readonly jkt: string
   /**
-   * A proof for one request; every call makes another `jti`.
+   * Creates a proof for one request, with a new `jti` on each call.
    *
-   * @param claims set over what a good proof has, or with `undefined` removed
+   * @param claims  replace those of a good proof; `undefined` removes a claim
    */
   proof(request: ProofRequest, claims?: JsonObject): string
 }
 
 interface ProofRequest {
   readonly method: string
-  /** `htu`: query and fragment are cut. */
+  /** The URL of the request: `htu` omits its query and fragment. */
   readonly url: string
   readonly token: string
   /** Seconds since the epoch. */
@@ -101,18 +101,18 @@ function sha256(text: string): string {
   return createHash('sha256').update(text).digest('base64url')
 }
 
-/** A client's certificate, as PEM, with its key: what a TLS client is given. */
+/** A client's certificate and its key, as PEM: the input of a TLS client. */
 export interface ClientCertificate {
   readonly cert: string
   readonly key: string
 }
 
-/** `cnf.x5t#S256` for a certificate, of whatever encoding (RFC 8705 §3.1). */
+/** `cnf.x5t#S256` of a certificate in PEM or DER (RFC 8705 §3.1). */
 export function thumbprint(certificate: string | Uint8Array): string {
   return createHash('sha256').update(new X509Certificate(certificate).raw).digest('base64url')
 }
 
-/** One that is signed by itself, good from 2020 to 2049. */
+/** Creates a self-signed certificate, valid from 2020 to 2049. */
 export function createCertificate(commonName: string): ClientCertificate {
   const { publicKey, privateKey } = PAIRS.ES256()
   const ecdsaWithSha256 = sequence(der(0x06, Buffer.from('2a8648ce3d040302', 'hex')))
@@ -136,7 +136,7 @@ export function createCertificate(commonName: string): ClientCertificate {
   }
 }
 
-/** DER (X.690 §8.1) of a tag and what is in it, up to 64 KiB. */
+/** Encodes a tag and its content in DER (X.690 §8.1); the content may have up to 64 KiB. */
 function der(tag: number, ...parts: readonly Uint8Array[]): Buffer {
   const content = Buffer.concat(parts)
   const { length } = content

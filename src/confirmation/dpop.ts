@@ -1,11 +1,11 @@
 /**
- * DPoP proofs (RFC 9449 §4.3): that whoever sent this request holds the key that the access token is bound to, and made
- * the proof for this request, this token and this moment, once.
+ * Verifies DPoP proofs (RFC 9449 §4.3): the client holds the key that the access token is bound to, and created the proof
+ * for this request, this token and this time. A proof is accepted once.
  *
  * Does NOT decide whether a proof is needed, nor verify the access token: see `confirmation.ts`, which comes after that.
  */
 import { andThen, isPromise, withDeadline } from '../base/awaitable.js'
-import { type CacheStats, createMemo } from '../base/cache.js'
+import { type CacheStats, createMemo, type Memo } from '../base/cache.js'
 import { InvalidProof, InvalidToken, ProofNonceRequired, TooManyRequests, Unavailable } from '../errors/errors.js'
 import type { SignatureAlgorithm } from '../jwt/algorithms.js'
 import { algorithmsFor, createSignatureKey, type SignatureKey } from '../jwt/algorithms.js'
@@ -20,7 +20,7 @@ import { isTargetUri } from './target-uri.js'
 
 export interface DpopSettings {
   readonly algorithms: readonly SignatureAlgorithm[]
-  /** Seconds. */
+  /** Seconds after `iat` that a proof without a nonce is accepted. */
   readonly proofLifetime: number
   readonly nonces: 'off' | 'offered' | 'required'
   readonly nonceSecrets: readonly (string | Uint8Array)[]
@@ -36,132 +36,168 @@ export interface ProofContext {
   readonly verifySignature: VerifySignature
 }
 
-/** What a proof must be for. */
+/** The request and the access token that a proof must be for. */
 interface Expected {
   /** As received, case-sensitive. */
   readonly method: string
   /** The request target as received: path and query. */
   readonly target: string
-  /** What `ath` must be: the SHA-256 of the access token as sent, in base64url. */
+  /** Expected `ath`: the SHA-256 of the access token as sent, in base64url. */
   readonly tokenHash: string
   /** The token's `cnf.jkt` (RFC 7638 thumbprint, 43 characters). */
   readonly jkt: string
-  /** Whose share of the replay store the proof takes: see `VerifiedAccessToken.owner`. Without `.`, at most 22 characters. */
+  /** The owner whose share of the replay store the proof uses: see `VerifiedAccessToken.owner`. Without `.`, at most 22 characters. */
   readonly owner: string
 }
 
 /**
- * Verifies the proof of a request, in the order of RFC 9449 §4.3; the key itself comes before the signature. The proof is
- * recorded against replay last, so that only a proof by the token's own key, good in every respect, occupies the store.
+ * Verifies the proof of a request in the order of RFC 9449 §4.3, except that the key is checked before the signature. It is
+ * recorded against replay last, so that only a valid proof by the token's own key takes room in the store.
  *
  * @param lines the `DPoP` field lines
- * @returns the nonce to hand out with the answer (`DPoP-Nonce`), or undefined where none is due
+ * @returns the nonce to send with the answer (`DPoP-Nonce`), or undefined if none is due
  * @throws {InvalidProof} missing, repeated, malformed, wrongly signed, mismatched, stale or used before
- * @throws {ProofNonceRequired} nonce missing or no longer good; carries another one
+ * @throws {ProofNonceRequired} nonce missing, invalid or expired; carries a new one
  * @throws {InvalidToken} `dpop_binding`: a proof by another key than the token's
  * @throws {TooManyRequests} `replay_share`: the token's user or client has used its share of the replay store
  * @throws {Unavailable} the replay store did not answer, or is full of live entries
  */
 export type VerifyProof = (lines: readonly string[], expected: Expected) => Awaitable<string | undefined>
 
-/** Characters of a proof. */
+/** Maximum characters of a proof. */
 const MAX_PROOF_LENGTH = 4096
 const MAX_JTI_LENGTH = 256
-/** Seconds that a client's clock may be ahead; also by how much longer than needed a proof is remembered. */
+/** Maximum seconds that a client's clock may be ahead. A proof is also remembered this much longer than it is fresh. */
 const MAX_AHEAD = 10
-/** Client keys that are kept imported. */
+/** Maximum imported client keys in the cache. */
 const MAX_KEYS = 5000
 
-/** What the header of a proof says, which is the same for all proofs of a client. */
+/** The header of a proof, parsed: all proofs by one key usually have the same header. */
 interface ProofKey {
   readonly header: string
   readonly key: SignatureKey
   readonly jkt: string
 }
 
+/** Creates the verification of proofs, with a cache of the clients' keys. */
 export function createVerifyProof(
   settings: DpopSettings,
   context: ProofContext
 ): VerifyProof & {
-  /** Of the clients' keys that are kept. */
+  /** How full the cache of the clients' keys is. */
   stats(): CacheStats
 } {
-  const { now, publicUrls, verifySignature } = context
-  const nonces = settings.nonces === 'off' ? undefined : createNonces(settings.nonceSecrets, context.resource)
-  // By the thumbprint that tokens have. Only keys that a token was bound to get here: nobody else can fill it.
-  const known = createMemo<ProofKey>(MAX_KEYS, ({ header }) => header.length)
+  const verifier = new ProofVerifier(settings, context)
+  const verifyProof: VerifyProof = (lines, expected) => verifier.verify(lines, expected)
+  return Object.assign(verifyProof, { stats: () => verifier.stats() })
+}
 
-  const verifyProof: VerifyProof = (lines, { method, target, tokenHash, jkt, owner }) => {
+class ProofVerifier {
+  private readonly settings: DpopSettings
+  private readonly context: ProofContext
+  private readonly nonces: Nonces | undefined
+  /** By the tokens' `cnf.jkt`. Only keys that a token is bound to are added, so a stranger cannot fill the cache. */
+  private readonly known: Memo<ProofKey> = createMemo<ProofKey>(MAX_KEYS, ({ header }) => header.length)
+
+  constructor(settings: DpopSettings, context: ProofContext) {
+    this.settings = settings
+    this.context = context
+    this.nonces = settings.nonces === 'off' ? undefined : createNonces(settings.nonceSecrets, context.resource)
+  }
+
+  stats(): CacheStats {
+    return this.known.stats()
+  }
+
+  verify(lines: readonly string[], expected: Expected): Awaitable<string | undefined> {
     const jws = readProof(lines)
-    const remembered = known.get(jkt)
-    const isSame = remembered?.header === jws.header
-    const proofKey = isSame ? remembered : readHeader(jws.header, settings.algorithms)
+    const remembered = this.known.get(expected.jkt)
+    const proofKey = remembered?.header === jws.header ? remembered : readHeader(jws.header, this.settings.algorithms)
     const claims = readClaims(jws.payload)
     if (!isCanonical(jws.signature)) throw new InvalidProof('proof_malformed')
-    return andThen(verifySignature(proofKey.key, jws.signingInput, jws.signature), (valid) => {
+    const verifying = this.context.verifySignature(proofKey.key, jws.signingInput, jws.signature)
+    return andThen(verifying, (valid) => {
       if (!valid) throw new InvalidProof('proof_signature')
-      if (claims.htm !== method) throw new InvalidProof('proof_method', { expected: method, received: claims.htm })
-      if (!isTargetUri(publicUrls, target, claims.htu))
-        throw new InvalidProof('proof_target', {
-          expected: publicUrls.map((url) => url + target.replace(/[?#].*$/s, '')),
-          received: claims.htu
-        })
-      const time = now()
-      const nonceAge = readNonceAge(claims.nonce, time)
-      const liveUntil = requireFresh(claims, time, nonceAge)
-      if (!isEqual(claims.ath, tokenHash)) throw new InvalidProof('proof_token')
-      if (!isEqual(jkt, proofKey.jkt)) throw new InvalidToken('dpop_binding')
-      if (!isSame) known.set(jkt, proofKey)
-      const once = addOnce(`${owner}.${jkt}.${identify(claims.jti)}`, liveUntil - time + MAX_AHEAD)
-      return andThen(once, () => nextNonce(nonceAge, time))
+      return this.verifySigned(claims, proofKey, proofKey === remembered, expected)
     })
   }
 
-  return Object.assign(verifyProof, { stats: () => known.stats() })
+  /** Everything after the signature. @param isKnown  the key is in the cache */
+  private verifySigned(
+    claims: ProofClaims,
+    proofKey: ProofKey,
+    isKnown: boolean,
+    { method, target, tokenHash, jkt, owner }: Expected
+  ): Awaitable<string | undefined> {
+    if (claims.htm !== method) throw new InvalidProof('proof_method', { expected: method, received: claims.htm })
+    this.requireTarget(claims.htu, target)
+    const time = this.context.now()
+    const nonceAge = this.readNonceAge(claims.nonce, time)
+    const liveUntil = this.requireFresh(claims, time, nonceAge)
+    if (!isEqual(claims.ath, tokenHash)) throw new InvalidProof('proof_token')
+    if (!isEqual(jkt, proofKey.jkt)) throw new InvalidToken('dpop_binding')
+    if (!isKnown) this.known.set(jkt, proofKey)
+    const once = this.addOnce(`${owner}.${jkt}.${identify(claims.jti)}`, liveUntil - time + MAX_AHEAD)
+    return andThen(once, () => this.nextNonce(nonceAge, time))
+  }
 
-  /** Seconds since the proof's nonce was made; undefined where a proof may do without. */
-  function readNonceAge(nonce: unknown, time: number): number | undefined {
-    if (nonces === undefined || (nonce === undefined && settings.nonces === 'offered')) return undefined
+  private requireTarget(htu: string, target: string): void {
+    const { publicUrls } = this.context
+    if (isTargetUri(publicUrls, target, htu)) return
+    throw new InvalidProof('proof_target', {
+      expected: publicUrls.map((url) => url + target.replace(/[?#].*$/s, '')),
+      received: htu
+    })
+  }
+
+  /** Seconds since the proof's nonce was created; undefined for a proof that may omit the nonce. */
+  private readNonceAge(nonce: unknown, time: number): number | undefined {
+    const { nonces } = this
+    if (nonces === undefined || (nonce === undefined && this.settings.nonces === 'offered')) return undefined
     const age = typeof nonce === 'string' ? nonces.age(nonce, time) : undefined
     if (age === undefined) throw new ProofNonceRequired(nonces.create(time))
     return age
   }
 
   /**
-   * Fresh by our own time inside the nonce, where there is one, else by the client's `iat` (RFC 9449 §4.3 check 11).
+   * Requires a fresh proof: by this server's time in the nonce if there is one, else by the client's `iat` (RFC 9449 §4.3
+   * check 11).
    *
    * @returns until when the proof is fresh, in seconds since the epoch
    */
-  function requireFresh({ iat, exp, nbf }: ProofClaims, time: number, nonceAge: number | undefined): number {
+  private requireFresh({ iat, exp, nbf }: ProofClaims, time: number, nonceAge: number | undefined): number {
+    const { proofLifetime } = this.settings
     const inTime =
       (exp === undefined || time < exp + MAX_AHEAD) &&
       (nbf === undefined || nbf <= time + MAX_AHEAD) &&
-      (nonceAge !== undefined || (iat <= time + MAX_AHEAD && time <= iat + settings.proofLifetime))
+      (nonceAge !== undefined || (iat <= time + MAX_AHEAD && time <= iat + proofLifetime))
     if (!inTime) throw new InvalidProof('proof_freshness', { expected: `made at about ${time}`, received: iat })
-    return nonceAge === undefined ? iat + settings.proofLifetime : time - nonceAge + NONCE_LIFETIME
+    return nonceAge === undefined ? iat + proofLifetime : time - nonceAge + NONCE_LIFETIME
   }
 
-  function addOnce(key: string, ttl: number): Awaitable<void> {
-    const { replayStore } = settings
-    const failed = (cause: unknown): never => {
-      if (isOwnerQuotaExceeded(cause)) throw new TooManyRequests('replay_share', { retryAfter: cause.retryAfter })
-      throw new Unavailable('replay', 'the replay store of DPoP proofs failed', { cause })
-    }
+  /** Records the proof against replay. @throws {InvalidProof | TooManyRequests | Unavailable} */
+  private addOnce(key: string, ttl: number): Awaitable<void> {
+    const { deadline } = this.context
     let added: Awaitable<boolean>
     try {
-      added = replayStore.add(key, ttl)
+      added = this.settings.replayStore.add(key, ttl)
     } catch (cause) {
-      return failed(cause)
+      return failReplay(cause)
     }
     if (!isPromise(added)) return requireNew(added)
-    const late = (): Error => new Error(`no answer within ${context.deadline} s`)
-    return withDeadline(added, context.deadline, late).catch(failed).then(requireNew)
+    const late = (): Error => new Error(`no answer within ${deadline} s`)
+    return withDeadline(added, deadline, late).catch(failReplay).then(requireNew)
   }
 
-  /** Of a nonce that is half spent the client hears before it ends, which saves it a refused request (RFC 9449 §8.2). */
-  function nextNonce(age: number | undefined, time: number): string | undefined {
-    return age === undefined || age > NONCE_LIFETIME / 2 ? (nonces as Nonces | undefined)?.create(time) : undefined
+  /** Replaces a nonce in the second half of its life, which saves the client a refused request (RFC 9449 §8.2). */
+  private nextNonce(age: number | undefined, time: number): string | undefined {
+    return age === undefined || age > NONCE_LIFETIME / 2 ? this.nonces?.create(time) : undefined
   }
+}
+
+function failReplay(cause: unknown): never {
+  if (isOwnerQuotaExceeded(cause)) throw new TooManyRequests('replay_share', { retryAfter: cause.retryAfter })
+  throw new Unavailable('replay', 'the replay store of DPoP proofs failed', { cause })
 }
 
 function requireNew(added: unknown): void {
@@ -169,15 +205,15 @@ function requireNew(added: unknown): void {
   if (added !== true) throw new Unavailable('replay', 'the replay store answered neither true nor false')
 }
 
-/** Shorter than a digest, and of its alphabet, as most are that clients make: a UUID, 96 or 128 random bits. */
+/** Base64url characters, and fewer than a digest has: true for the usual `jti`, a UUID or 96 to 128 random bits. */
 const SHORT_ID = /^[A-Za-z0-9_-]{1,42}$/
 
-/** A proof's `jti` as a part of a key: no two become the same one, but for lone surrogates, which UTF-8 has no bytes for. */
+/** A proof's `jti` as part of a key. Distinct values stay distinct, except for lone surrogates, which UTF-8 cannot encode. */
 function identify(jti: string): string {
   return SHORT_ID.test(jti) ? jti : sha256(jti)
 }
 
-/** Checks 1 and 2. Repeated fields may have become one on the way: a proof has no comma. */
+/** Checks 1 and 2. A proxy may have joined repeated fields with a comma, and a proof contains no comma. */
 function readProof(lines: readonly string[]): UnverifiedJws {
   const [proof] = lines
   if (proof === undefined) throw new InvalidProof('proof_missing')
@@ -187,7 +223,7 @@ function readProof(lines: readonly string[]): UnverifiedJws {
   return jws
 }
 
-/** Checks 3 to 5 of the header, and 7. */
+/** Checks 3 to 5 of the header, and check 7. */
 function readHeader(segment: string, algorithms: readonly SignatureAlgorithm[]): ProofKey {
   const header = decodeObject(segment)
   if (!header) throw new InvalidProof('proof_malformed')
@@ -203,11 +239,11 @@ function readHeader(segment: string, algorithms: readonly SignatureAlgorithm[]):
   requireForSignatures(jwk, algorithm)
   const key = importPublicKey(jwk)
   if (typeof key === 'string') throw new InvalidProof('proof_key', { expected: `not a key that ${key}` })
-  // A copy: cut out of the proof, it would keep all of that.
+  // A copy: a substring would keep the whole proof in memory.
   return { header: Buffer.from(segment).toString(), key: createSignatureKey(algorithm, key), jkt: thumbprint(key) }
 }
 
-/** The key's own word on its use (RFC 7517 §4.2 to §4.4). Null and empty members say nothing. */
+/** Checks the key's `use`, `key_ops` and `alg` (RFC 7517 §4.2 to §4.4). Null and empty members are ignored. */
 function requireForSignatures(jwk: object, algorithm: SignatureAlgorithm): void {
   const { use, key_ops: operations, alg } = jwk as Record<string, unknown>
   if (says(use) && use !== 'sig') throw new InvalidProof('proof_key', { expected: 'use: sig', received: use })
@@ -231,7 +267,7 @@ interface ProofClaims {
   readonly nbf: number | undefined
 }
 
-/** Checks 3 of the claims. Those unknown are ignored. */
+/** Check 3 of the claims. Unknown claims are ignored. */
 function readClaims(segment: string): ProofClaims {
   const claims = decodeObject(segment)
   if (!claims) throw new InvalidProof('proof_malformed')
@@ -265,7 +301,7 @@ function hasTypes({ jti, htm, htu, iat, ath, exp, nbf }: Claims): boolean {
 /** Characters of a SHA-256 in base64url. */
 const DIGEST_LENGTH = 43
 
-/** Whether two texts are the same digest: all characters are looked at, so that the time tells nothing of where they differ. */
+/** True for two equal digests. All characters are compared, so the time does not reveal where they differ. */
 function isEqual(a: string, b: string): boolean {
   if (a.length !== DIGEST_LENGTH || b.length !== DIGEST_LENGTH) return false
   let difference = 0

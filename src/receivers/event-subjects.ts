@@ -1,10 +1,10 @@
 /**
- * From a security event to revocations: which types say that tokens of before are worth less (CAEP 1.0 §3, RISC 1.0 §2),
- * and whose tokens those are (subject identifiers, RFC 9493 §3; complex subjects, SSF 1.0 §3).
+ * Turns a security event into revocations: which event types revoke earlier tokens (CAEP 1.0 §3, RISC 1.0 §2), and which
+ * tokens the subject names (subject identifiers, RFC 9493 §3; complex subjects, SSF 1.0 §3).
  *
- * Whom it cannot name by `iss`, `sub`, `sid` or `jti` it leaves alone: an e-mail address is in no access token.
+ * Does NOT revoke for a subject without `iss` and `sub`, a `jti` or a session: for example, tokens are not looked up by
+ * e-mail address.
  */
-
 import type { Revocation } from '../revocation/revocation.js'
 import type { Claims } from '../types.js'
 import { beforeOf, isName, isObject } from './receiver.js'
@@ -21,10 +21,10 @@ const REVOKING: ReadonlySet<string> = new Set([
   `${RISC}sessions-revoked`
 ])
 
-/** Identifiers of one subject (`aliases`) that are looked at. */
+/** Maximum identifiers of one subject (`aliases`) that are read; the rest is ignored. */
 const MAX_IDENTIFIERS = 32
 
-/** What a transmitter may speak about. */
+/** The tokens that a transmitter may revoke. */
 export interface Scope {
   readonly tokenIssuers: readonly string[]
   readonly tokensHaveSid: boolean
@@ -37,12 +37,12 @@ export interface EventFacts {
   readonly at: number
 }
 
-/** `sub_id` of the token, or `subject` of the event, where earlier drafts had it. */
+/** The `sub_id` of the token, or the `subject` of the event, as in earlier drafts. */
 export function readSubject(subId: unknown, payload: Claims): Claims | undefined {
   return [subId, payload['subject']].find(isObject)
 }
 
-/** None for an event of another type, or about nobody whose tokens these could be. */
+/** Empty for another event type, or for a subject that names none of the transmitter's tokens. */
 export function revocationsOf({ type, subject, at }: EventFacts, scope: Scope, now: number): readonly Revocation[] {
   if (!REVOKING.has(type) || subject === undefined) return []
   const before = beforeOf(at, now)
@@ -51,8 +51,8 @@ export function revocationsOf({ type, subject, at }: EventFacts, scope: Scope, n
   if (!isComplex) return ofIdentifier(subject, before, scope)
   const ended = isObject(session) ? ofSession(session, before, scope) : []
   if (ended.length > 0 && scope.tokensHaveSid) return ended
-  // Access tokens without `sid` do not tell of which session they are: then it is all of the user's. The session beside
-  // would match none, and each login of one user would take up room of everybody's.
+  // Access tokens without `sid` match no session, so revoke all tokens of the user. An entry for the session as well would
+  // match no token, and each login of a user would fill the memory that all users share.
   const all = isObject(user) ? ofIdentifier(user, before, scope) : []
   return all.length > 0 ? all : ended
 }
@@ -70,7 +70,7 @@ function ofIdentifier(identifier: Claims, before: number, scope: Scope): readonl
       .slice(0, MAX_IDENTIFIERS)
       .filter((one) => isObject(one) && one['format'] !== 'aliases')
       .flatMap((one) => ofIdentifier(one as Claims, before, scope))
-  // A transmitter is heard about the issuers it was configured for, and about nobody else's users.
+  // A transmitter may revoke only tokens of the issuers that it is configured for.
   if (!isName(iss) || !scope.tokenIssuers.includes(iss)) return []
   if (format === 'jwt_id' && isName(jti)) return [{ issuer: iss, jti }]
   return format === 'iss_sub' && isName(sub) ? [{ issuer: iss, subject: sub, before }] : []

@@ -1,18 +1,17 @@
 /**
- * OpenID Connect Back-Channel Logout 1.0 §2.4 to §2.8: the provider tells, by a logout token, that a user's session has
- * ended, and the access tokens of before are refused. For an API whose registration at the provider has a
+ * OpenID Connect Back-Channel Logout 1.0 §2.4 to §2.8: the provider sends a logout token when a user's session has ended,
+ * and the access tokens issued before are refused. For an API that is registered at the provider with a
  * `backchannel_logout_uri`.
  *
- * Does NOT end sessions of a browser: this package has none.
+ * Does NOT end browser sessions: this package has none.
  */
 
 import type { Problems } from '../base/problems.js'
-import { InvalidToken, ResourceServerError, Unavailable } from '../errors/errors.js'
+import { InvalidToken } from '../errors/errors.js'
 import type { IssuerOptions } from '../issuer/settings.js'
 import { isMediaType } from '../jwt/compact.js'
 import type { UnverifiedJwt } from '../jwt/verify-jwt.js'
 import type { Revocation } from '../revocation/revocation.js'
-import { RevocationsFull } from '../revocation/revocations.js'
 import type { ResourceServer } from '../server/interface.js'
 import type { Internals } from '../server/internals.js'
 import type { Claims } from '../types.js'
@@ -24,7 +23,6 @@ import {
   isFor,
   isName,
   isObject,
-  RETRY_AFTER,
   type Receiver,
   type ReceiverAnswer,
   readEvent,
@@ -32,20 +30,21 @@ import {
   type Sender,
   type SenderKeyOptions
 } from './receiver.js'
+import { badRequest, methodNotAllowed, succeeded, unavailable } from './reply.js'
 
-/** A provider whose logouts are heard. */
+/** A provider whose logout tokens are accepted. */
 export interface LogoutIssuerOptions extends SenderKeyOptions {
-  /** `iss` of its logout tokens and of the access tokens that they end. */
+  /** `iss` of its logout tokens, and of the access tokens that they revoke. */
   readonly issuer: string
-  /** Our client identifier at the provider: what `aud` of its logout tokens must hold. */
+  /** Our client identifier at the provider: `aud` of its logout tokens must contain it, or one of a list. */
   readonly clientId: string | readonly string[]
-  /** True where access tokens have a claim `sid`: the end of one session leaves a user's others alone. Default false: it revokes all of the user's. */
+  /** True if access tokens have a claim `sid`: then a logout revokes one session. Default false: a logout revokes all tokens of the user. */
   readonly tokensHaveSid?: boolean
-  /** Accept logout tokens without `exp`, as drafts of before had them, for 300 s after `iat`. Default false. */
+  /** Accepts logout tokens without `exp`, which earlier drafts allowed, for 300 s after `iat`. Default false. */
   readonly acceptMissingExp?: boolean
 }
 
-/** Who may send logout tokens (OpenID Connect Back-Channel Logout 1.0 §2.4). */
+/** Which providers may send logout tokens (OpenID Connect Back-Channel Logout 1.0 §2.4). */
 export interface LogoutTokenOptions {
   readonly issuers: readonly LogoutIssuerOptions[]
 }
@@ -56,7 +55,7 @@ interface Own {
 }
 
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout'
-/** Seconds since `iat` for which a token without `exp` is taken. */
+/** Seconds after `iat` for which a token without `exp` is accepted. */
 const FRESH_FOR = 300
 /** Seconds by which `exp` may be missed. */
 const TOLERANCE = 30
@@ -64,14 +63,14 @@ const TOLERANCE = 30
 class Rejected extends Error {}
 
 /**
- * A receiver of logout tokens for this API. Mount it with the `backchannelLogout` of an adapter, behind no `protect`.
+ * Creates a receiver of logout tokens for this API. Mount it with the `backchannelLogout` of an adapter, not behind `protect`.
  *
  * @throws {TypeError} listing every problem of the options
  */
 export function logoutTokenReceiver(api: ResourceServer<never>, options: LogoutTokenOptions): Receiver {
   const { internals, byIssuer } = createSenders(api, 'logoutTokenReceiver()', 'issuers', options.issuers, readIssuer)
   return async (request) => {
-    if (request.method !== 'POST') return { ...answer(405), headers: { Allow: 'POST' } }
+    if (request.method !== 'POST') return methodNotAllowed()
     try {
       const token = readForm(request.contentType, request.body)
       const event = readEvent(token)
@@ -82,14 +81,14 @@ export function logoutTokenReceiver(api: ResourceServer<never>, options: LogoutT
       requireLogout(event, issuer, now)
       await issuer.verify(event.jwt)
       await internals.revoke(revocationsOf(event.claims, issuer, now))
-      return answer(200)
+      return succeeded(200)
     } catch (error) {
       return answerTo(error)
     }
   }
 }
 
-/** The one parameter `logout_token` (§2.5). */
+/** Reads the parameter `logout_token` (§2.5), which must occur exactly once. @throws {Rejected} */
 function readForm(contentType: string | undefined, body: string): string {
   if (!hasMediaType(contentType, 'application/x-www-form-urlencoded'))
     throw new Rejected('The content type is not application/x-www-form-urlencoded')
@@ -98,7 +97,7 @@ function readForm(contentType: string | undefined, body: string): string {
   return token
 }
 
-/** §2.6, in its order; the signature comes after. */
+/** The checks of §2.6, in its order; the signature is verified afterwards. @throws {Rejected} */
 function requireLogout(
   { jwt, claims }: { readonly jwt: UnverifiedJwt; readonly claims: Claims },
   { audience, acceptMissingExp }: Own & Sender,
@@ -122,7 +121,7 @@ function requireLogout(
   if (problem) throw new Rejected(problem)
 }
 
-/** The type is recommended (§2.4), and `events` is what tells it from other tokens where it is not followed. */
+/** §2.4 only recommends the type. Without it, `events` distinguishes logout tokens from other tokens. */
 function isLogoutType(typ: unknown): boolean {
   return typ === undefined || isMediaType(typ, 'application/logout+jwt') || isMediaType(typ, 'application/jwt')
 }
@@ -134,34 +133,26 @@ function isFresh(exp: unknown, iat: number, now: number): boolean {
 
 function revocationsOf({ iat, sub, sid }: Claims, { issuer, tokensHaveSid }: Own & Sender, now: number): Revocation[] {
   const before = beforeOf(iat as number, now)
-  // Access tokens without `sid` do not tell of which session they are: then it is all of the user's. The session beside
-  // would match none, and each login of one user would take up room of everybody's.
+  // Access tokens without `sid` match no session, so revoke all tokens of the user. An entry for the session as well would
+  // match no token, and each login of a user would fill the memory that all users share.
   const isSession = isName(sid) && (tokensHaveSid || !isName(sub))
   return [isSession ? { issuer, sessionId: sid, before } : { issuer, subject: sub as string, before }]
 }
 
-function answer(status: number): ReceiverAnswer {
-  return { status, headers: { 'Cache-Control': 'no-store' }, body: '' }
-}
-
 /**
- * §2.8: 400 for what is wrong with the request. What is wrong with us is a 503, though the section knows no other answer
- * for a logout that failed: a 400 for good would be the end of it. @throws what is a bug
+ * §2.8: 400 for a fault of the request. The section has no answer for a failure on our side, but a provider gives up after a
+ * 400, and the logout would be lost. So such a failure is a 503.
+ *
+ * @throws the error itself, if it is a bug
  */
 function answerTo(error: unknown): ReceiverAnswer {
-  if (error instanceof Rejected) return reject('invalid_request', error.message)
-  if (error instanceof InvalidToken) return reject('invalid_request', 'The signature could not be verified')
-  const retryAfter = error instanceof Unavailable ? error.retryAfter : RETRY_AFTER
-  if (!(error instanceof ResourceServerError || error instanceof RevocationsFull)) throw error
-  return { ...answer(503), headers: { 'Retry-After': String(retryAfter), 'Cache-Control': 'no-store' } }
+  if (error instanceof Rejected) return reject(error.message)
+  if (error instanceof InvalidToken) return reject('The signature could not be verified')
+  return unavailable(error)
 }
 
-function reject(error: string, description: string): ReceiverAnswer {
-  return {
-    status: 400,
-    headers: { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' },
-    body: JSON.stringify({ error, error_description: description })
-  }
+function reject(description: string): ReceiverAnswer {
+  return badRequest({ error: 'invalid_request', error_description: description })
 }
 
 const OPTIONS = [

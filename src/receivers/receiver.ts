@@ -1,6 +1,6 @@
 /**
- * What receivers of events about tokens have in common: a request without its framework, an answer, and the keys of
- * whoever may send one. Keys are fetched, remembered and renewed as those of an issuer of access tokens are.
+ * Shared by the receivers of events about tokens: a request and an answer without a framework, the senders with their keys,
+ * and checks of claims. A sender's keys are fetched, cached and refreshed like those of an issuer of access tokens.
  *
  * Does NOT read events: see `security-events.ts` and `logout-token.ts`.
  */
@@ -28,7 +28,7 @@ export interface ReceivedRequest {
   readonly body: string
 }
 
-/** What a receiver answers its sender. */
+/** The answer of a receiver to the sender. */
 export interface ReceiverAnswer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
@@ -36,35 +36,33 @@ export interface ReceiverAnswer {
   readonly body: string
 }
 
-/** Takes an event and answers. Never rejects for what was sent; only for a bug. */
+/** Takes an event and answers. Rejects only for a bug, never because of the request. */
 export type Receiver = (request: ReceivedRequest) => Promise<ReceiverAnswer>
 
-/** Where the keys of a sender are. */
+/** Where this package finds the keys of a sender. */
 export interface SenderKeyOptions {
-  /** The sender's keys, given here: nothing is fetched. Excludes `jwksUri`. */
+  /** The sender's keys: nothing is fetched. Excludes `jwksUri`. */
   readonly jwks?: JsonWebKeySet
-  /** Where the sender's keys are, instead of its metadata's `jwks_uri`. */
+  /** URL of the sender's key set, instead of the `jwks_uri` in its metadata. */
   readonly jwksUri?: string
-  /** Where the sender's metadata is, instead of its well-known place. */
+  /** URL of the sender's metadata, instead of the well-known URL. */
   readonly metadataUrl?: string
   /** Default: every {@link SignatureAlgorithm}. */
   readonly algorithms?: readonly SignatureAlgorithm[]
 }
 
-/** Bytes of a body that adapters read; a longer one is refused. */
+/** Maximum bytes of a body: adapters refuse a longer one. */
 export const MAX_EVENT_LENGTH: number = 64 * 1024
-/** Seconds that `iat` may lie ahead: clocks differ. */
+/** Maximum seconds that `iat` may lie in the future, because clocks differ. */
 const MAX_IAT_AHEAD = 60
-/** Longer names are in no token that is read here. */
+/** Maximum characters of a name: longer names cannot be revoked. */
 const MAX_NAME_LENGTH = 2048
-/** Seconds after which a sender should try again, where nothing else says so. */
-export const RETRY_AFTER = 30
 
-/** Whoever may send events, and what they must be for. */
+/** A party that may send events, and the audience its events must have. */
 export interface Sender {
   readonly issuer: string
   readonly audience: ReadonlySet<string>
-  /** @throws {InvalidToken} not signed by it; @throws {Unavailable | Misconfigured} its keys cannot be had */
+  /** @throws {InvalidToken} not signed by this sender; @throws {Unavailable | Misconfigured} its keys cannot be fetched */
   verify(jwt: UnverifiedJwt): Promise<void>
 }
 
@@ -74,10 +72,12 @@ export interface Senders<S> {
 }
 
 /**
- * @param api     what `resourceServer()` returned
- * @param caller  for messages: `securityEventReceiver()`
- * @param option  the name of the list
- * @param read    an entry → what else is to be known of the sender, and its keys' options
+ * Reads the list of senders, and creates an issuer for the keys of each.
+ *
+ * @param api     the result of `resourceServer()`
+ * @param caller  the public function, for messages: `securityEventReceiver()`
+ * @param option  the name of the list, for messages
+ * @param read    reads an entry: the receiver's own settings of the sender, and the options for its keys
  * @throws {TypeError} listing every problem
  */
 export function createSenders<Entry extends { readonly issuer: string }, S>(
@@ -124,7 +124,8 @@ async function verifyBy(issuer: Issuer, jwt: UnverifiedJwt, { verifySignature }:
   try {
     await verifyIssuerSignature(jwt, issuer.settings.algorithms, issuer.keySet, verifySignature)
   } catch (cause) {
-    // Senders do not retry an event called invalid, and know no 429: while no look may begin, that is an outage.
+    // Senders do not retry an event called invalid, and do not expect a 429. While the key set may not be refetched, an
+    // unknown key is an outage (503), not an invalid signature.
     if (!(cause instanceof TooManyRequests)) throw cause
     throw new Unavailable('jwks', 'a key is unknown, and the key set was fetched a moment ago', {
       retryAfter: cause.retryAfter
@@ -133,9 +134,9 @@ async function verifyBy(issuer: Issuer, jwt: UnverifiedJwt, { verifySignature }:
 }
 
 /**
- * A name that no token has would revoke nothing, and nobody would notice.
+ * Reports issuers that this server does not accept: their events would revoke nothing, and the operator would not notice.
  *
- * @param tokenIssuers whose tokens a sender may revoke
+ * @param tokenIssuers issuers whose tokens the sender may revoke
  */
 export function requireTokenIssuers(
   tokenIssuers: readonly string[],
@@ -147,13 +148,13 @@ export function requireTokenIssuers(
     problems.add(option, 'names none whose tokens are accepted here', 'give the `iss` of the tokens, to the letter')
 }
 
-/** True for a field `Content-Type` of this media type, whatever its parameters. */
+/** True if the field `Content-Type` has this media type, with any parameters. */
 export function hasMediaType(contentType: string | undefined, expected: `application/${string}`): boolean {
   const type = contentType?.split(';')[0]?.trim() ?? ''
   return type.includes('/') && isMediaType(type, expected)
 }
 
-/** The parts of a compact JWS, with claims that are an object; else undefined. */
+/** Splits a compact JWS whose claims are an object; undefined for any other text, or a longer one. Does NOT verify it. */
 export function readEvent(text: string): { readonly jwt: UnverifiedJwt; readonly claims: Claims } | undefined {
   try {
     const jwt = text.length <= MAX_EVENT_LENGTH ? readUnverifiedJwt(text) : undefined
@@ -164,29 +165,29 @@ export function readEvent(text: string): { readonly jwt: UnverifiedJwt; readonly
   }
 }
 
-/** True if `aud` (a text, or a list of them) names one of ours. */
+/** True if `aud` (a string, or a list of strings) contains one of our audiences. */
 export function isFor(aud: unknown, audience: ReadonlySet<string>): boolean {
   return [aud].flat().some((one) => typeof one === 'string' && audience.has(one))
 }
 
-/** True for a time that has come, by clocks that differ. */
+/** True for a time up to now, with {@link MAX_IAT_AHEAD} seconds of tolerance. */
 export function hasCome(time: unknown, now: number): time is number {
   return Number.isFinite(time) && (time as number) <= now + MAX_IAT_AHEAD
 }
 
-/** A claim that is an object. */
+/** True for a claim that is an object, and not an array. */
 export function isObject(value: unknown): value is Claims {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-/** A text that can name something a token is about. */
+/** True for a string that a revocation can name: 1 to 2048 characters. */
 export function isName(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && value.length <= MAX_NAME_LENGTH
 }
 
 /**
- * The time before which tokens are to be refused for what happened at `at`. Whole seconds say nothing about what came
- * first within one: all of it counts as before. A time that has not come is not believed.
+ * The `before` of a revocation for an event at `at`. An integer does not order the tokens and the event within that second,
+ * so the whole second counts as before. A time in the future is replaced by now.
  */
 export function beforeOf(at: number, now: number): number {
   const time = hasCome(at, now) ? at : now

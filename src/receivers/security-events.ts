@@ -1,20 +1,19 @@
 /**
- * Security events pushed to this API: Security Event Tokens (RFC 8417) over HTTP (RFC 8935), in the profile of the Shared
- * Signals Framework 1.0 (§4, §8). A session that was ended, a credential or claims that changed, an account that was
- * disabled (CAEP 1.0 §3, RISC 1.0 §2) revoke the access tokens of before; the transmitter is told what was wrong with what
- * it sent, and nothing of what became of it.
+ * Receives security events that a transmitter pushes to this API: Security Event Tokens (RFC 8417) over HTTP (RFC 8935), in
+ * the profile of the Shared Signals Framework 1.0 (§4, §8). An ended session, a changed credential or claim, or a disabled
+ * account (CAEP 1.0 §3, RISC 1.0 §2) revokes the access tokens issued before it. The answer names a fault in the
+ * transmitter's request, and never the effect of an event.
  *
- * Does NOT manage streams, poll (RFC 8936), or decrypt events, and does NOT remember across processes which events it has
- * seen: what an event revokes is the same, however often it comes.
+ * Does NOT manage streams, poll (RFC 8936), or decrypt events. Does NOT share between processes which events were seen: an
+ * event revokes the same tokens however often it arrives.
  */
 import { withDeadline } from '../base/awaitable.js'
 import { createTimedCache, digestKey } from '../base/cache.js'
-import { InvalidToken, ResourceServerError, Unavailable } from '../errors/errors.js'
+import { InvalidToken, Unavailable } from '../errors/errors.js'
 import { isMediaType } from '../jwt/compact.js'
-import type { UnverifiedJwt } from '../jwt/verify-jwt.js'
 import type { Revocation } from '../revocation/revocation.js'
-import { RevocationsFull } from '../revocation/revocations.js'
 import type { ResourceServer } from '../server/interface.js'
+import type { Internals } from '../server/internals.js'
 import type { Awaitable, Claims } from '../types.js'
 import { readSubject, revocationsOf } from './event-subjects.js'
 import {
@@ -25,43 +24,44 @@ import {
   isFor,
   isName,
   isObject,
-  RETRY_AFTER,
+  type ReceivedRequest,
   type Receiver,
   type ReceiverAnswer,
   readEvent
 } from './receiver.js'
+import { badRequest, methodNotAllowed, RETRY_AFTER, succeeded, unavailable } from './reply.js'
 import { isAuthorized, readTransmitter, type Transmitter, type TransmitterOptions } from './transmitters.js'
 
-/** One event of a verified token. */
+/** One event of a verified security event token. */
 export interface SecurityEvent {
   /** `iss` of the transmitter. */
   readonly transmitter: string
-  /** The event type's URI. */
+  /** URI of the event type. */
   readonly type: string
-  /** What it is about (RFC 9493); undefined where the event does not say. */
+  /** The subject identifier of the event (RFC 9493); undefined if the event has none. */
   readonly subject: Claims | undefined
-  /** When it happened: `event_timestamp` of the event, else `toe`, else `iat`. Seconds since the epoch. */
+  /** When the event happened, in seconds since the epoch: its `event_timestamp`, else `toe`, else `iat`. */
   readonly at: number
   /** The event's own members. */
   readonly payload: Claims
 }
 
-/** Who may push security events (RFC 8935), and what they do. */
+/** Which transmitters may push security events (RFC 8935), and what their events do. */
 export interface SecurityEventOptions {
   readonly transmitters: readonly TransmitterOptions[]
   /**
-   * What an event revokes, where that is not what this package makes of it: for subjects that only you can tell (`email`),
-   * for other types. undefined: as it is; an empty list: nothing. `callbackTimeout` seconds.
+   * Replaces the default effect of an event: for subjects that only you can resolve (`email`), or for other event types.
+   * Return undefined for the default effect, or an empty list for no effect. May take `callbackTimeout` seconds.
    */
   readonly revocations?: (event: SecurityEvent) => Awaitable<readonly Revocation[] | undefined>
   /**
-   * A transmitter verifies the stream (SSF 1.0 §8.1.4): is this the `state` that was asked for? All but `true` is answered
-   * 400. Default: any is. `callbackTimeout` seconds.
+   * Called when a transmitter verifies the stream (SSF 1.0 §8.1.4): return true if you asked for this `state`. Any other
+   * result is answered 400. Default: every state is accepted. May take `callbackTimeout` seconds.
    */
   readonly onVerification?: (state: string | undefined, transmitter: string) => Awaitable<boolean>
 }
 
-/** RFC 8935 §2.4, and `invalid_state` of SSF 1.0 §8.1.4.1. */
+/** Error codes of RFC 8935 §2.4, and `invalid_state` of SSF 1.0 §8.1.4.1. */
 type Fault =
   | 'invalid_request'
   | 'invalid_key'
@@ -80,15 +80,15 @@ class Rejected extends Error {
 }
 
 const VERIFICATION = 'https://schemas.openid.net/secevent/ssf/event-type/verification'
-/** Events that are remembered, so that the same one has no second effect. */
+/** Maximum events that are remembered, so that a repeated event has no second effect. */
 const MAX_SEEN = 10_000
-/** Seconds: a transmitter that was not answered tries again for hours, not for days. */
+/** Seconds that an event is remembered: transmitters retry for hours, not for days. */
 const SEEN_FOR = 24 * 3600
-/** Events in one token: there should be one (SSF 1.0 §4.1.5), and each may cost a function of the user's its time. */
+/** Maximum events in one token. There should be one (SSF 1.0 §4.1.5), and each can call a function of yours. */
 const MAX_EVENTS = 16
 
 /**
- * A receiver of security events for this API. Mount it with the `securityEvents` of an adapter, behind no `protect`.
+ * Creates a receiver of security events for this API. Mount it with the `securityEvents` of an adapter, not behind `protect`.
  *
  * @throws {TypeError} listing every problem of the options
  */
@@ -101,58 +101,82 @@ export function securityEventReceiver(api: ResourceServer<never>, options: Secur
     (entry: TransmitterOptions, path, problems, lent) =>
       readTransmitter(entry, path, problems, lent, options.revocations !== undefined)
   )
-  const { now, deadline } = internals
-  const seen = createTimedCache<true>(MAX_SEEN)
-  /** The same one, sent again before it was answered, shares the outcome. */
-  const heeding = new Map<string, Promise<void>>()
+  const receiver = new SecurityEventReceiver(internals, byIssuer, options)
+  return (request) => receiver.receive(request)
+}
 
-  const receive: Receiver = async (request) => {
-    if (request.method !== 'POST') return { ...answer(405), headers: { Allow: 'POST' } }
+/** A signed JWT whose signature is not verified yet. */
+type UnverifiedEvent = NonNullable<ReturnType<typeof readEvent>>
+
+class SecurityEventReceiver {
+  private readonly internals: Internals
+  private readonly byIssuer: ReadonlyMap<string, Transmitter>
+  private readonly options: SecurityEventOptions
+  private readonly seen = createTimedCache<true>(MAX_SEEN)
+  /** Tokens in progress. A token that is sent again before its answer shares the outcome. */
+  private readonly heeding = new Map<string, Promise<void>>()
+
+  constructor(internals: Internals, byIssuer: ReadonlyMap<string, Transmitter>, options: SecurityEventOptions) {
+    this.internals = internals
+    this.byIssuer = byIssuer
+    this.options = options
+  }
+
+  async receive(request: ReceivedRequest): Promise<ReceiverAnswer> {
+    if (request.method !== 'POST') return methodNotAllowed()
     try {
-      if (!hasMediaType(request.contentType, 'application/secevent+jwt'))
-        throw new Rejected('invalid_request', 'The content type is not application/secevent+jwt')
-      const event = readEvent(request.body)
-      if (event === undefined) throw new Rejected('invalid_request', 'The body is not a signed security event token')
-      const transmitter = byIssuer.get(event.claims['iss'] as string)
-      if (transmitter === undefined) throw new Rejected('invalid_issuer', 'The issuer is not accepted')
-      if (!isAuthorized(transmitter, request.authorization))
-        throw new Rejected('authentication_failed', 'The Authorization field is not the one that was registered')
-      const claims = requireSet(event, transmitter, now())
+      const event = readRequest(request)
+      const transmitter = this.requireTransmitter(event, request.authorization)
+      const claims = requireSet(event, transmitter, this.internals.now())
       await transmitter.verify(event.jwt)
-      await heedOnce(claims, transmitter)
-      return answer(202)
+      await this.heedOnce(claims, transmitter)
+      return succeeded(202)
     } catch (error) {
       return answerTo(error)
     }
   }
 
-  /** After its signature was verified: nobody else can make us remember, or forget, what was seen. */
-  const heedOnce = async (claims: EventClaims, transmitter: Transmitter): Promise<void> => {
-    const key = digestKey(transmitter.issuer, claims.jti)
-    if (seen.get(key, now())) return
-    const under = heeding.get(key)
-    if (under !== undefined) return under
-    const all = heedAll(claims, transmitter).finally(() => heeding.delete(key))
-    heeding.set(key, all)
-    await all
-    // Only what had its whole effect need not come again.
-    seen.set(key, true, now(), now() + SEEN_FOR)
-  }
-  const heedAll = async (claims: EventClaims, transmitter: Transmitter): Promise<void> => {
-    for (const [type, payload] of Object.entries(claims.events)) await heed(type, payload, claims, transmitter)
+  private requireTransmitter({ claims }: UnverifiedEvent, authorization: string | undefined): Transmitter {
+    const transmitter = this.byIssuer.get(claims['iss'] as string)
+    if (transmitter === undefined) throw new Rejected('invalid_issuer', 'The issuer is not accepted')
+    if (!isAuthorized(transmitter, authorization))
+      throw new Rejected('authentication_failed', 'The Authorization field is not the one that was registered')
+    return transmitter
   }
 
-  const heed = async (type: string, payload: Claims, claims: EventClaims, transmitter: Transmitter): Promise<void> => {
-    if (type === VERIFICATION) {
-      const { state } = payload
-      const known = await ask('onVerification', () =>
-        options.onVerification?.(typeof state === 'string' ? state : undefined, transmitter.issuer)
-      )
-      // Also where it answers nothing: who compares must say yes.
-      if (options.onVerification && known !== true)
-        throw new Rejected('invalid_state', 'The state is not the one that was asked for')
-      return
-    }
+  /** Runs after the signature is verified, so that only the transmitter can add to the events that were seen. */
+  private async heedOnce(claims: EventClaims, transmitter: Transmitter): Promise<void> {
+    const { now } = this.internals
+    const key = digestKey(transmitter.issuer, claims.jti)
+    if (this.seen.get(key, now())) return
+    const under = this.heeding.get(key)
+    if (under !== undefined) return under
+    const all = this.heedAll(claims, transmitter).finally(() => this.heeding.delete(key))
+    this.heeding.set(key, all)
+    await all
+    // Only after all events took effect: after a failure the transmitter must be able to retry.
+    this.seen.set(key, true, now(), now() + SEEN_FOR)
+  }
+
+  private async heedAll(claims: EventClaims, transmitter: Transmitter): Promise<void> {
+    for (const [type, payload] of Object.entries(claims.events))
+      await (type === VERIFICATION
+        ? this.verifyStream(payload, transmitter)
+        : this.revoke(type, payload, claims, transmitter))
+  }
+
+  /** SSF 1.0 §8.1.4. */
+  private async verifyStream({ state }: Claims, { issuer }: Transmitter): Promise<void> {
+    const known = await this.ask('onVerification', () =>
+      this.options.onVerification?.(typeof state === 'string' ? state : undefined, issuer)
+    )
+    // Exactly true: a callback that returns nothing has not confirmed the state.
+    if (this.options.onVerification && known !== true)
+      throw new Rejected('invalid_state', 'The state is not the one that was asked for')
+  }
+
+  private async revoke(type: string, payload: Claims, claims: EventClaims, transmitter: Transmitter): Promise<void> {
+    const { now } = this.internals
     const event: SecurityEvent = {
       transmitter: transmitter.issuer,
       type,
@@ -160,33 +184,45 @@ export function securityEventReceiver(api: ResourceServer<never>, options: Secur
       at: [payload['event_timestamp'], claims.toe].find(isTime) ?? claims.iat,
       payload
     }
-    const own = await ask('revocations', () => options.revocations?.(event))
+    const own = await this.ask('revocations', () => this.options.revocations?.(event))
     const revocations = own?.map((one) => asOf(event.at, one, now())) ?? revocationsOf(event, transmitter, now())
-    if (revocations.length > 0) await internals.revoke(revocations)
+    if (revocations.length > 0) await this.internals.revoke(revocations)
   }
 
-  /** What a function of the user's answers, which is an outage where it fails: the event is to come again. */
-  const ask = async <T>(option: string, call: () => Awaitable<T>): Promise<T> => {
+  /** Calls a function of the options. @throws {Unavailable} it failed or was late: the transmitter must retry */
+  private async ask<T>(option: keyof SecurityEventOptions, call: () => Awaitable<T>): Promise<T> {
+    const { deadline, warning } = this.internals
     const late = (): Error => new Error(`\`${option}\` did not answer within ${deadline} s`)
     const called = async (): Promise<T> => call()
     try {
       return await withDeadline(called(), deadline, late)
     } catch (error) {
-      internals.warning('', `security events: ${error instanceof Error ? error.message : String(error)}`)
+      warning('', `security events: ${error instanceof Error ? error.message : String(error)}`)
       throw new Unavailable('issuer', `\`${option}\` failed`, { cause: error, retryAfter: RETRY_AFTER })
     }
   }
-  return receive
 }
 
-/** What names no time is as old as the event: heard late, or once more, it must not end what was issued since. */
+/** @throws {Rejected} */
+function readRequest({ contentType, body }: ReceivedRequest): UnverifiedEvent {
+  if (!hasMediaType(contentType, 'application/secevent+jwt'))
+    throw new Rejected('invalid_request', 'The content type is not application/secevent+jwt')
+  const event = readEvent(body)
+  if (event === undefined) throw new Rejected('invalid_request', 'The body is not a signed security event token')
+  return event
+}
+
+/**
+ * Dates a revocation without a time by its event: an event that arrives late, or twice, must not revoke tokens issued after
+ * it happened.
+ */
 function asOf(at: number, revocation: Revocation, now: number): Revocation {
   const { before, subject, sessionId, clientId } = (revocation ?? {}) as unknown as Partial<Record<string, unknown>>
   const isDated = before !== undefined || [subject, sessionId, clientId].every((name) => name === undefined)
   return isDated ? revocation : ({ ...revocation, before: beforeOf(at, now) } as Revocation)
 }
 
-/** The claims of a security event token, by RFC 8417 §2.2 and SSF 1.0 §4.1. */
+/** The claims of a security event token (RFC 8417 §2.2, SSF 1.0 §4.1). */
 interface EventClaims {
   readonly jti: string
   readonly iat: number
@@ -195,11 +231,8 @@ interface EventClaims {
   readonly events: Readonly<Record<string, Claims>>
 }
 
-function requireSet(
-  { jwt, claims }: { readonly jwt: UnverifiedJwt; readonly claims: Claims },
-  { audience }: Transmitter,
-  now: number
-): EventClaims {
+/** Checks everything but the signature. @throws {Rejected} */
+function requireSet({ jwt, claims }: UnverifiedEvent, { audience }: Transmitter, now: number): EventClaims {
   const { jti, iat, nbf, aud, exp, sub, events } = claims
   const fault =
     (!isMediaType(jwt.unverifiedHeader['typ'], 'application/secevent+jwt') && '`typ` is not secevent+jwt') ||
@@ -223,25 +256,15 @@ function isTime(value: unknown): value is number {
   return Number.isFinite(value)
 }
 
-function answer(status: number): ReceiverAnswer {
-  return { status, headers: { 'Cache-Control': 'no-store' }, body: '' }
-}
-
-/** @throws what is a bug, and no answer */
+/** @throws the error itself, if it is a bug */
 function answerTo(error: unknown): ReceiverAnswer {
   if (error instanceof Rejected) return reject(error.fault, error.message)
-  // What is wrong with its signature is all that a verified key set says of a token.
+  // Verification against a key set that was fetched throws InvalidToken only for the signature.
   if (error instanceof InvalidToken) return reject('invalid_key', 'The signature could not be verified')
-  // Ours, not the transmitter's: it keeps the event and sends it again (RFC 8935 §2.3 is about its mistakes only).
-  const retryAfter = error instanceof Unavailable ? error.retryAfter : RETRY_AFTER
-  if (!(error instanceof ResourceServerError || error instanceof RevocationsFull)) throw error
-  return { ...answer(503), headers: { 'Retry-After': String(retryAfter), 'Cache-Control': 'no-store' } }
+  // RFC 8935 §2.3 names faults of the transmitter only; this fault is ours, so the transmitter must retry.
+  return unavailable(error)
 }
 
 function reject(fault: Fault, description: string): ReceiverAnswer {
-  return {
-    status: 400,
-    headers: { 'Content-Type': 'application/json', 'Content-Language': 'en', 'Cache-Control': 'no-store' },
-    body: JSON.stringify({ err: fault, description })
-  }
+  return badRequest({ err: fault, description }, 'en')
 }

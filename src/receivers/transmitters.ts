@@ -1,6 +1,6 @@
 /**
- * Who may push security events to this API: what is configured of each transmitter, and where its keys are found by its
- * metadata (Shared Signals Framework 1.0 §7.1). It speaks for the issuers that it is configured with, and no others.
+ * Reads the settings of each transmitter that may push security events to this API, and derives the URL of its metadata
+ * (Shared Signals Framework 1.0 §7.1). A transmitter may revoke only tokens of its configured issuers.
  *
  * Does NOT read events: see `security-events.ts`.
  */
@@ -11,17 +11,17 @@ import type { IssuerOptions } from '../issuer/settings.js'
 import type { Internals } from '../server/internals.js'
 import { requireTokenIssuers, type Sender, type SenderKeyOptions } from './receiver.js'
 
-/** Somebody who may push security events. */
+/** A transmitter that may push security events. */
 export interface TransmitterOptions extends SenderKeyOptions {
-  /** `iss` of its events, to the letter. Without `jwks` or `jwksUri`, its keys are found by its SSF metadata (SSF 1.0 §7.1). */
+  /** Exactly the `iss` of its events. Without `jwks` or `jwksUri`, its keys are found through its SSF metadata (SSF 1.0 §7.1). */
   readonly issuer: string
-  /** What `aud` of its events must hold: this stream's audience (SSF 1.0 §8.1.1). Default: `resource`. */
+  /** The audience of this stream, which `aud` of its events must contain (SSF 1.0 §8.1.1). Default: `resource`. */
   readonly audience?: string | readonly string[]
-  /** The `Authorization` field that it was told to send (SSF 1.0 §6.1.1), whole: `'Bearer …'`. A second one, the one before, is still accepted. Default: none is asked for. */
+  /** The whole `Authorization` field that the transmitter was told to send (SSF 1.0 §6.1.1): `'Bearer …'`. A second value, the previous one, is still accepted. Default: the field is not checked. */
   readonly authorization?: string | readonly [current: string, previous: string]
-  /** Issuers of access tokens whose tokens its events may revoke. Default: `issuer`. Without the function `revocations`, each must be accepted here. */
+  /** Issuers whose access tokens its events may revoke. Default: `issuer`. Without the function `revocations`, this server must accept each of them. */
   readonly tokenIssuers?: readonly string[]
-  /** True where access tokens have a claim `sid`: an event about one session of a user leaves the others alone. Default false: it revokes all of the user's. */
+  /** True if access tokens have a claim `sid`: then an event about one session revokes that session. Default false: it revokes all tokens of the user. */
   readonly tokensHaveSid?: boolean
 }
 
@@ -31,13 +31,13 @@ interface Own {
   readonly tokensHaveSid: boolean
 }
 
-/** A transmitter as configured, with its keys. */
+/** The settings of a transmitter, with its keys. */
 export type Transmitter = Own & Sender
 
-/** True for the `Authorization` field that was registered, and for any where none was. */
+/** True for a registered `Authorization` field, and for every field if none is registered. */
 export function isAuthorized({ authorizations }: Transmitter, received: string | undefined): boolean {
   const given = digestKey(received ?? '')
-  // Digests are of one length, and compared in one time.
+  // All digests have the same length, as timingSafeEqual requires.
   const isKnown = authorizations.some((one) => timingSafeEqual(Buffer.from(digestKey(one)), Buffer.from(given)))
   return authorizations.length === 0 || isKnown
 }
@@ -54,7 +54,7 @@ const OPTIONS = [
   'algorithms'
 ]
 
-/** @param isInterpreted its events may be about users whom the application tells */
+/** @param isInterpreted  the application maps events to revocations, so issuers that this server does not accept are allowed */
 export function readTransmitter(
   entry: TransmitterOptions,
   path: string,
@@ -65,7 +65,7 @@ export function readTransmitter(
   problems.unknownKeys(entry, `${path}.`, OPTIONS)
   const { issuer, authorization = [], tokenIssuers: given = [issuer], tokensHaveSid } = entry
   const tokenIssuers = problems.names(given, `${path}.tokenIssuers`)
-  // A variable that is not set must not come to mean that nobody is asked.
+  // An unset environment variable must not turn the check off.
   if ('authorization' in entry && [entry.authorization].flat().every((one) => one === undefined))
     problems.add(`${path}.authorization`, 'is there and is nothing', 'leave it out to ask for none')
   if (!isInterpreted) requireTokenIssuers(tokenIssuers, `${path}.tokenIssuers`, problems, internals)
@@ -79,7 +79,7 @@ export function readTransmitter(
   }
 }
 
-/** Its keys are found as an issuer's are, but for where its metadata is. */
+/** The options of an issuer, except that the metadata is at the SSF URL. */
 function keysOf({ issuer, audience, jwks, jwksUri, algorithms, metadataUrl }: TransmitterOptions): IssuerOptions {
   const isGiven = jwks !== undefined || jwksUri !== undefined || metadataUrl !== undefined
   const found = isGiven ? metadataUrl : ssfMetadataUrl(issuer)
@@ -93,7 +93,7 @@ function keysOf({ issuer, audience, jwks, jwksUri, algorithms, metadataUrl }: Tr
   }
 }
 
-/** SSF 1.0 §7.1: the well-known path goes between host and path. undefined where the issuer is no URL, which is found elsewhere. */
+/** SSF 1.0 §7.1: the well-known path goes between host and path. undefined if the issuer is not a URL: a later check reports that. */
 function ssfMetadataUrl(issuer: string): string | undefined {
   if (!URL.canParse(issuer)) return undefined
   const { origin, pathname } = new URL(issuer)

@@ -1,11 +1,11 @@
 /**
- * `access.signal`: an AbortSignal for what outlives its request, fired when the token ends or is revoked here. Made when it
- * is read: tokens whose signal nobody reads cost nothing.
+ * `access.signal`: an AbortSignal for work that outlives its request. It fires when the token expires or is revoked here.
+ * It is created when it is first read, so a token whose signal is never read costs nothing.
  *
- * A signal without listeners is collected with its access. One with listeners stays until it fires or they are removed, as
- * one of `AbortSignal.timeout()` does. Nothing here holds a token.
+ * A signal without listeners is garbage-collected with its access. A signal with listeners stays until it fires or the
+ * listeners are removed, like one of `AbortSignal.timeout()`. Nothing in this file keeps a token in memory.
  *
- * Does NOT know of status lists and introspection answers: those are asked about on requests, and by `enforce()`.
+ * Does NOT check status lists or introspection: requests and `enforce()` do.
  */
 import { setMaxListeners } from 'node:events'
 import type { VerifiedAccessToken } from '../access-token/verified-access-token.js'
@@ -13,7 +13,10 @@ import type { InvalidToken } from '../errors/errors.js'
 import type { Revocation } from './revocation.js'
 import type { RevocableToken, Revocations } from './revocations.js'
 
-/** Milliseconds between two looks at the clock, which may be set while a timer runs. Below the 2^31 that a timer can wait. */
+/**
+ * Maximum milliseconds until the clock is read again, because it may be set while a timer runs. Less than the 2^31 ms that a
+ * timer can wait.
+ */
 const LONGEST_WAIT = 60_000
 
 export interface Lifetimes {
@@ -29,109 +32,131 @@ export interface LifetimeMeans {
   readonly now: () => number
   readonly revocations: Pick<Revocations, 'isRevoked' | 'onNews'>
   /** The reason of a signal: the refusal that a request would get now. */
-  readonly refusal: (reason: 'expired' | 'revoked') => InvalidToken
+  readonly refusal: (reason: EndReason) => InvalidToken
 }
 
-/** A signal that has not fired. It holds neither the signal that was handed out nor the token. */
+type EndReason = 'expired' | 'revoked'
+
+/** A signal that has not fired. It refers neither to the signal that the caller holds nor to the token. */
 interface Entry {
   readonly controller: AbortController
   readonly token: RevocableToken
-  /** Seconds since the epoch; undefined for a token without an end. */
+  /** Seconds since the epoch; undefined for a token that does not expire. */
   readonly end: number | undefined
   readonly names: readonly string[]
   timer: NodeJS.Timeout | undefined
 }
 
-export function createLifetimes({ now, revocations, refusal }: LifetimeMeans): Lifetimes {
-  const signals = new WeakMap<VerifiedAccessToken, AbortSignal>()
-  const entries = new Set<Entry>()
-  /** By the names that a revocation may have, so that one about a single user does not look at all entries. */
-  const byName = new Map<string, Set<Entry>>()
-  let isClosed = false
+/** Creates an empty registry, and takes over `onNews` of the revocations. */
+export function createLifetimes(means: LifetimeMeans): Lifetimes {
+  const registry = new Registry(means)
+  means.revocations.onNews((news) => registry.fireRevoked(news))
+  return {
+    signalOf: (accessToken) => registry.signalOf(accessToken),
+    stats: () => registry.stats(),
+    close: () => registry.close()
+  }
+}
 
-  const forget = (entry: Entry): void => {
-    clearTimeout(entry.timer)
-    entries.delete(entry)
-    for (const name of entry.names) {
-      const all = byName.get(name)
-      all?.delete(entry)
-      if (all?.size === 0) byName.delete(name)
+/** The signals that were handed out and have not fired. */
+class Registry {
+  private readonly means: LifetimeMeans
+  private readonly signals = new WeakMap<VerifiedAccessToken, AbortSignal>()
+  private readonly entries = new Set<Entry>()
+  /** Entries by the names that a revocation can have, so a revocation of one user does not check all entries. */
+  private readonly byName = new Map<string, Set<Entry>>()
+  private readonly collected = new FinalizationRegistry<Entry>((entry) => this.forget(entry))
+  private isClosed = false
+
+  constructor(means: LifetimeMeans) {
+    this.means = means
+  }
+
+  signalOf(accessToken: VerifiedAccessToken): AbortSignal {
+    const known = this.signals.get(accessToken)
+    if (known !== undefined) return known
+    const made = this.create(accessToken)
+    this.signals.set(accessToken, made)
+    return made
+  }
+
+  fireRevoked(news: readonly Revocation[]): void {
+    if (this.entries.size === 0) return
+    for (const one of news) {
+      const name = nameOf(one)
+      // Firing deletes the entry from the set under iteration, which a Set allows.
+      for (const entry of (name === undefined ? this.entries : this.byName.get(name)) ?? [])
+        if (this.means.revocations.isRevoked(entry.token)) this.fire(entry, 'revoked')
     }
   }
-  const collected = new FinalizationRegistry<Entry>(forget)
 
-  const fire = (entry: Entry, reason: 'expired' | 'revoked'): void => {
-    forget(entry)
-    entry.controller.abort(refusal(reason))
+  stats(): { readonly entries: number } {
+    return { entries: this.entries.size }
   }
 
-  const wait = (entry: Entry, end: number): void => {
-    const left = (end - now()) * 1000
-    // A clock that answers no number ends the token, as on requests.
-    if (!(left > 0)) {
-      fire(entry, 'expired')
-      return
-    }
-    entry.timer = setTimeout(wait, Math.max(1, Math.min(left, LONGEST_WAIT)), entry, end)
-    entry.timer.unref()
+  close(): void {
+    this.isClosed = true
+    for (const { timer } of this.entries) clearTimeout(timer)
   }
 
-  const watch = (entry: Entry): void => {
-    entries.add(entry)
-    for (const name of entry.names) {
-      const all = byName.get(name)
-      if (all) all.add(entry)
-      else byName.set(name, new Set([entry]))
-    }
-    if (entry.end !== undefined && !isClosed) wait(entry, entry.end)
-  }
-
-  const create = (accessToken: VerifiedAccessToken): AbortSignal => {
+  private create(accessToken: VerifiedAccessToken): AbortSignal {
+    const { now, revocations, refusal } = this.means
     const token = revocableOf(accessToken)
     const { expiresAt, verifier } = accessToken
     const end = expiresAt === undefined ? undefined : expiresAt + verifier.clockTolerance
     const controller = new AbortController()
     const entry: Entry = { controller, token, end, names: namesOf(token), timer: undefined }
-    // A dependent signal: the platform keeps it for as long as it has listeners, and no longer.
+    // A dependent signal: the platform keeps it alive exactly as long as it has listeners.
     const signal = AbortSignal.any([controller.signal])
-    // All requests with one token share it, so it may have many listeners.
+    // All requests with one token share the signal, so it can have many listeners.
     setMaxListeners(0, signal)
     if (revocations.isRevoked(token)) controller.abort(refusal('revoked'))
     else if (end !== undefined && !(now() < end)) controller.abort(refusal('expired'))
     else {
-      watch(entry)
-      collected.register(signal, entry)
+      this.watch(entry)
+      this.collected.register(signal, entry)
     }
     return signal
   }
 
-  revocations.onNews((news) => {
-    if (entries.size === 0) return
-    for (const one of news) {
-      const name = nameOf(one)
-      // Fired ones leave the set while it is walked, which a Set allows.
-      for (const entry of (name === undefined ? entries : byName.get(name)) ?? [])
-        if (revocations.isRevoked(entry.token)) fire(entry, 'revoked')
+  private watch(entry: Entry): void {
+    this.entries.add(entry)
+    for (const name of entry.names) {
+      const all = this.byName.get(name)
+      if (all) all.add(entry)
+      else this.byName.set(name, new Set([entry]))
     }
-  })
+    if (entry.end !== undefined && !this.isClosed) this.wait(entry, entry.end)
+  }
 
-  return {
-    signalOf: (accessToken) => {
-      const known = signals.get(accessToken)
-      if (known !== undefined) return known
-      const made = create(accessToken)
-      signals.set(accessToken, made)
-      return made
-    },
-    stats: () => ({ entries: entries.size }),
-    close: () => {
-      isClosed = true
-      for (const { timer } of entries) clearTimeout(timer)
+  private wait(entry: Entry, end: number): void {
+    const left = (end - this.means.now()) * 1000
+    // If the clock returns NaN, the token has expired, as it has for requests.
+    if (!(left > 0)) {
+      this.fire(entry, 'expired')
+      return
+    }
+    entry.timer = setTimeout(() => this.wait(entry, end), Math.max(1, Math.min(left, LONGEST_WAIT)))
+    entry.timer.unref()
+  }
+
+  private fire(entry: Entry, reason: EndReason): void {
+    this.forget(entry)
+    entry.controller.abort(this.means.refusal(reason))
+  }
+
+  private forget(entry: Entry): void {
+    clearTimeout(entry.timer)
+    this.entries.delete(entry)
+    for (const name of entry.names) {
+      const all = this.byName.get(name)
+      all?.delete(entry)
+      if (all?.size === 0) this.byName.delete(name)
     }
   }
 }
 
-/** A copy of what a revocation can be about, and nothing else of the token. */
+/** Copies only the parts that a revocation can name, so that an entry does not keep the token in memory. */
 function revocableOf({ issuer, subject, clientId, issuedAt, claims, issuedBy }: VerifiedAccessToken): RevocableToken {
   const { acceptedIssuers } = issuedBy.settings
   const { jti, sid } = claims
@@ -143,7 +168,7 @@ function namesOf({ subject, clientId, claims: { jti, sid } }: RevocableToken): r
   return Object.entries(named).flatMap(([kind, name]) => (typeof name === 'string' ? [`${kind} ${name}`] : []))
 }
 
-/** The one name of a revocation; undefined for one of everything that an issuer issued. */
+/** The single name of a revocation; undefined if it revokes all tokens of an issuer. */
 function nameOf(revocation: Revocation): string | undefined {
   const named = revocation as unknown as Readonly<Record<string, unknown>>
   const kind = ['jti', 'subject', 'sessionId', 'clientId'].find((one) => named[one] !== undefined)

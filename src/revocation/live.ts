@@ -14,13 +14,13 @@ import type { StatusLists } from './status-list.js'
 
 export interface Live {
   /**
-   * Synchronous while the status list is known.
+   * Requires a token that is live. Synchronous while the status list is cached.
    *
    * @throws {InvalidToken} it was revoked, or its status is not VALID
-   * @throws {Unavailable | Misconfigured} its status list cannot be had, or is not what it should be
+   * @throws {Unavailable | Misconfigured} its status list cannot be fetched, or is invalid
    */
   require(accessToken: VerifiedAccessToken, request: ResourceRequest): Awaitable<void>
-  /** @throws {InvalidToken} it was revoked. Does NOT ask the status list. */
+  /** @throws {InvalidToken} it was revoked. Does NOT check the status list. */
   requireNotRevoked(accessToken: VerifiedAccessToken): void
 }
 
@@ -40,7 +40,7 @@ export function createLive(revocations: Revocations, statusLists: StatusLists, c
       requireNotRevoked(accessToken)
       if (!accessToken.hasStatus) return undefined
       const status = requireStatus(accessToken, request)
-      // A token that was revoked while the list was fetched is refused all the same.
+      // The token may have been revoked while the list was fetched.
       return isPromise(status) ? status.then(() => requireNotRevoked(accessToken)) : undefined
     }
   }

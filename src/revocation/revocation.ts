@@ -1,21 +1,23 @@
 /**
- * What is a revocation, and what is none: it names one thing, or has a time; a member that is not known is refused, so that
- * a misspelt one never comes to mean more than was meant. Does NOT remember it: see `revocations.ts`.
+ * Validates revocations: a revocation names exactly one of `jti`, `subject`, `sessionId` and `clientId`, or has `before`. An
+ * unknown member is rejected, so that a misspelt one never widens the revocation.
+ *
+ * Does NOT remember revocations: see `revocations.ts`.
  */
 
 const NAMES = ['jti', 'subject', 'sessionId', 'clientId'] as const
 
 export type Name = (typeof NAMES)[number]
 
-/** Characters of a name, all of which are kept. */
+/** Maximum characters of a name. Names are stored whole. */
 export const MAX_NAME_LENGTH = 2048
 
-/** A revocation with all that it leaves out. */
+/** A revocation with its defaults filled in. */
 export interface Complete {
   readonly issuer: string
   readonly kind: Name | undefined
   readonly name: string
-  /** Of a `jti`, +∞: it is one token, whenever it was issued. */
+  /** +∞ for a `jti`: it revokes that token whenever it was issued. */
   readonly before: number
   readonly until: number
 }
@@ -23,16 +25,17 @@ export interface Complete {
 const MEMBERS: readonly string[] = ['issuer', 'until', 'before', ...NAMES]
 
 /**
- * A revocation with its defaults: `before` now, `until` now + `keepFor`.
+ * Validates a revocation and fills in its defaults: `before` is now, `until` is now + `keepFor`.
  *
- * @param time  now, seconds since the epoch
- * @throws {TypeError} it is none; in words that hold nothing of it but the name of a member
+ * @param time  now, in seconds since the epoch
+ * @param keepFor  seconds
+ * @throws {TypeError} an invalid revocation; the message quotes names of members, never their values
  */
 export function completed(revocation: Revocation, time: number, keepFor: number): Complete {
   const given = revocation as unknown as Readonly<Record<string, unknown>> | null
   if (typeof given !== 'object' || given === null) throw new TypeError('a revocation is an object')
   const strange = Object.keys(given).find((member) => !MEMBERS.includes(member))
-  // A misspelt `subject` must not come to mean the whole issuer.
+  // Without this check, a misspelt `subject` beside `before` would revoke all tokens of the issuer.
   if (strange !== undefined) throw new TypeError(`a revocation has no member ${JSON.stringify(strange)}`)
   const named = NAMES.filter((kind) => given[kind] !== undefined)
   const [kind] = named
@@ -62,15 +65,15 @@ function readTime(value: unknown, member: string): number | undefined {
   throw new TypeError(`\`${member}\` of a revocation is a number of seconds since the epoch`)
 }
 
-/** The same as anybody may have written it. */
+/** Converts a completed revocation back to the public form. */
 export function asRevocation({ issuer, kind, name, before, until }: Complete): Revocation {
   if (kind === undefined) return { issuer, before, until }
   return { issuer, [kind]: name, ...(kind !== 'jti' && { before }), until } as unknown as Revocation
 }
 
 /**
- * Access tokens that are to be refused from now on, though they verify: one, by its `jti`; or all that were issued before
- * a time: to a subject, in a session (claim `sid`), to a client, or by an issuer at all.
+ * Names the access tokens to refuse from now on, even though they verify: one token by its `jti`, or every token issued
+ * before a time to a subject, in a session (claim `sid`), to a client, or by an issuer.
  */
 export type Revocation = Revoking &
   (
@@ -82,13 +85,16 @@ export type Revocation = Revoking &
   )
 
 interface Revoking {
-  /** `iss` of the tokens, to the letter. */
+  /** Exactly the `iss` of the tokens. */
   readonly issuer: string
-  /** Seconds since the epoch until when it is remembered: no token of before may live longer. Default: now + `revocation.keepFor`. */
+  /**
+   * When the revocation may be forgotten, in seconds since the epoch. No token that it covers may live longer. Default: now +
+   * `revocation.keepFor`.
+   */
   readonly until?: number
 }
 
 interface IssuedBefore {
-  /** Refuse tokens with an `iat` before this time (seconds since the epoch), or with none. Default: now. */
+  /** Refuses tokens without an `iat`, or with one before this time (seconds since the epoch). Default: now. */
   readonly before?: number
 }

@@ -1,10 +1,10 @@
 /**
- * Which verified access tokens are to be refused all the same: one by its `jti`, or all that were issued to a subject, a
- * session or a client, or by an issuer, before a time. Asked on every request, past every cache; nothing on an entry is
- * made of a token's bytes, of which there can be more than one text for one token (RFC 7515 §2).
+ * Remembers which verified access tokens must be refused all the same: one token by its `jti`, or every token that was
+ * issued before a time to a subject, in a session, to a client or by an issuer. Every request asks it, past every cache.
+ * An entry never depends on a token's bytes, because one token can have several texts (RFC 7515 §2).
  *
- * It never forgets an entry before its time to make room: when it is full, `revoke` throws, and what was revoked stays
- * revoked. Does NOT outlive the process, and does NOT verify who says that something is revoked.
+ * It never evicts a live entry: when it is full, `revoke` throws, and all earlier revocations still hold. Does NOT outlive
+ * the process, and does NOT verify the sender of a revocation.
  */
 import { hash } from 'node:crypto'
 import type { IssuerSettings } from '../issuer/settings.js'
@@ -24,67 +24,82 @@ export interface RevocationStats {
 
 export interface Revocations {
   /**
-   * From now on. What is revoked already stays so at least as long, and at least up to the later `before`; in whatever
-   * order the same revocations come, and however often, the outcome is the same.
+   * Revokes from now on. A repeated revocation keeps the later `before` and the later `until`, so the order and the number
+   * of repetitions do not change the outcome.
    *
-   * @param by  who said so; default the operator. Senders of events have less room: none of them can keep the others from
-   *   being heard, and all of them together leave the operator's reserve
-   * @returns those that said something new, with their defaults filled in
-   * @throws {TypeError} one that is none; no other is heeded then
-   * @throws {RevocationsFull} those before it hold (`news`), and nothing was forgotten
+   * @param by  the origin; default the operator. Senders of events have less room: no sender can use up the room of the
+   *   others, and all senders together leave the operator's reserve free
+   * @returns the revocations that changed something, with their defaults filled in
+   * @throws {TypeError} a revocation is invalid; then none of the list takes effect
+   * @throws {RevocationsFull} no room for one of the list; those before it take effect (`news`), and no entry is lost
    */
   readonly revoke: (revocations: readonly Revocation[], by?: RevokedBy) => readonly Revocation[]
-  /** Calls back with what `revoke` was told that is new, once it holds. There is one listener: the last one given. */
-  readonly onNews: (listener: (news: readonly Revocation[]) => void) => void
-  /** Under whatever name of its issuer the revocation was. */
+  /** Calls the listener with the revocations that changed something, once they hold. A second listener replaces the first. */
+  readonly onNews: (listener: Listener) => void
+  /** Checks the revocations under each accepted name of the token's issuer. */
   readonly isRevoked: (accessToken: RevocableToken) => boolean
-  /** All that is remembered, to tell a process that was not there. @param by  only what was said by these */
+  /** All live entries, to send to a process that joins. @param by  only entries of this origin */
   readonly entries: (by?: RevokedBy) => readonly Revocation[]
-  /** The same for two that hold the same entries, in whatever order they came. */
+  /** A short digest of all entries. Two memories with the same entries have the same digest, in any order of arrival. */
   readonly digest: () => string
   readonly stats: () => RevocationStats
 }
 
 /**
- * Who first said that something is revoked, in whichever process: the caller of `api.revoke()`, or a sender of events, which
- * can send as many as it likes. Said by both, it counts as the operator's.
+ * The origin of a revocation, in any process: the caller of `api.revoke()`, or a sender of events, which can send any
+ * number of them. A revocation from both counts as the operator's.
  */
 export type RevokedBy = 'operator' | 'sender'
 
-/** What is read of an access token. */
+/** The parts of an access token that `isRevoked` reads. */
 export interface RevocableToken extends Pick<AccessToken, 'issuer' | 'subject' | 'clientId' | 'issuedAt' | 'claims'> {
   readonly issuedBy: { readonly settings: Pick<IssuerSettings, 'acceptedIssuers'> }
 }
 
-/** There is no room, and nothing will be forgotten before its time to make some. */
+/** The memory is full, and no live entry is evicted to make room. */
 export class RevocationsFull extends Error {
   override readonly name = 'RevocationsFull'
-  /** Those before it that hold, and say something new. */
+  /** The revocations before the rejected one that took effect and changed something. */
   news: readonly Revocation[] = []
 }
 
-/** Bookkeeping of an entry, beside its name. */
+/** The configured bounds and the clock. */
+export interface RevocationMeans extends RevocationSettings {
+  /** Seconds since the epoch. */
+  readonly now: () => number
+}
+
+type Listener = (news: readonly Revocation[]) => void
+
+/** Bytes of bookkeeping for an entry, beside its name. */
 const ENTRY_OVERHEAD = 256
-/** The same of an issuer: who looks issuers up may revoke something of each. */
+/** Bytes of bookkeeping for an issuer: with dynamic issuers, each issuer can have entries. */
 const ISSUER_OVERHEAD = 1024
-/** Bytes that an entry may take, on average: names of 128 characters … */
+/** Average bytes allowed for each entry: enough for names of 128 characters. */
 const BYTES_PER_ENTRY = 512
-/** … and all of them at least: room for one with the longest names. */
+/** Minimum bytes for all entries together: enough for one entry with the longest names. */
 const MIN_BYTES = 16 * 1024
-/** Of the room, what sessions may take: their users make new ones at will, and must not keep all else from being revoked. */
+/** Maximum share of sessions: users open sessions at will, and these must not block other revocations. */
 const SESSIONS_SHARE = 3 / 4
 /**
- * What senders say of one issuer's tokens may take so many times the room that it leaves to other senders: of theirs in all
- * 7/8, of two issuers' 7/15 each.
+ * One issuer's entries from senders may take at most this many times the room left to other senders. One issuer gets at
+ * most 7/8 of the senders' room, and two issuers 7/15 each.
  */
 const TIMES_THE_REST = 7
-/** Part of the room that only the operator may take: what senders say never fills it, in whatever way it came. */
+/** Share of the room reserved for the operator: senders can never fill it. */
 const RESERVE = 1 / 8
-const NOTHING = { size: 0, bytes: 0 }
-/** Seconds: what ends within one of these is forgotten together. */
+/** Seconds: entries that end within the same period are removed together. */
 const PERIOD = 60
 
-/** All that is known about one name; `name` is undefined for the issuer itself. */
+/** Entries and their bytes. */
+interface Amount {
+  size: number
+  bytes: number
+}
+
+const NOTHING: Readonly<Amount> = Object.freeze({ size: 0, bytes: 0 })
+
+/** The revocation of one name; `name` is empty, and `kind` undefined, for the issuer itself. */
 interface Entry {
   readonly issuer: string
   readonly kind: Name | undefined
@@ -92,97 +107,224 @@ interface Entry {
   by: RevokedBy
   before: number
   until: number
-  /** Of the entry as it is, for comparing two memories. */
+  /** Digest of the entry's current content, for comparing two memories. */
   mark: number
 }
 
 type ByIssuer = Readonly<Record<Name, Map<string, Entry>>> & {
-  /** One text for all its entries, each of which came with its own. */
+  /** One string that all entries of the issuer share. */
   readonly issuer: string
   everything: Entry | undefined
   size: number
-  /** The part of these that senders said. */
-  readonly heard: { size: number; bytes: number }
+  /** The entries that only senders reported. */
+  readonly heard: Amount
 }
 
-export function createRevocations({
-  now,
-  keepFor,
-  maxEntries
-}: RevocationSettings & { now: () => number }): Revocations {
-  const maxBytes = Math.max(MIN_BYTES, maxEntries * BYTES_PER_ENTRY)
-  /** Entries, and bytes: at least those of one entry with the longest names. */
-  const reserve = {
-    size: Math.max(1, Math.ceil(maxEntries * RESERVE)),
-    bytes: Math.max(maxBytes * RESERVE, ENTRY_OVERHEAD + ISSUER_OVERHEAD + 4 * MAX_NAME_LENGTH)
+/** Creates an empty memory. */
+export function createRevocations(means: RevocationMeans): Revocations {
+  const memory = new Memory(means)
+  return {
+    revoke: (revocations, by = 'operator') => memory.revoke(revocations, by),
+    onNews: (listener) => memory.onNews(listener),
+    isRevoked: (accessToken) => memory.isRevoked(accessToken),
+    entries: (by) => memory.entries(by),
+    digest: () => memory.digest(),
+    stats: () => memory.stats()
   }
-  const issuers = new Map<string, ByIssuer>()
-  /** By the period in which they end. Each is in one of these. */
-  const ending = new Map<number, Set<Entry>>()
-  let size = 0
-  let bytes = 0
-  const sessions = { size: 0, bytes: 0 }
-  let marks = 0
-  let sweepAt = Number.NEGATIVE_INFINITY
-  let heard: ((news: readonly Revocation[]) => void) | undefined
+}
 
-  const endsIn = ({ until }: Entry): number => Math.ceil(until / PERIOD)
+class Memory {
+  private readonly now: () => number
+  /** Default seconds from now to `until`. */
+  private readonly keepFor: number
+  private readonly room: Room
+  private readonly issuers = new Map<string, ByIssuer>()
+  /** Entries by the period in which they end. Each entry is in exactly one set. */
+  private readonly ending = new Map<number, Set<Entry>>()
+  /** XOR of the marks of all entries. */
+  private marks = 0
+  /** Seconds since the epoch. Starts as an integer, which V8 reads without allocating; -Infinity would be boxed. */
+  private sweepAt = 0
+  private listener: Listener | undefined
 
-  const remember = (entry: Entry, { before, until }: Pick<Entry, 'before' | 'until'>): void => {
-    const left = ending.get(endsIn(entry))
-    left?.delete(entry)
-    if (left?.size === 0) ending.delete(endsIn(entry))
-    marks ^= entry.mark
-    entry.before = before
-    entry.until = until
-    entry.mark = markOf(entry)
-    marks ^= entry.mark
-    const period = endsIn(entry)
-    const others = ending.get(period)
-    if (others) others.add(entry)
-    else ending.set(period, new Set([entry]))
+  constructor({ now, keepFor, maxEntries }: RevocationMeans) {
+    this.now = now
+    this.keepFor = keepFor
+    this.room = new Room(maxEntries)
   }
 
-  const unhear = (entry: Entry, { heard }: ByIssuer): void => {
-    heard.size--
-    heard.bytes -= weigh(entry)
-  }
-
-  const forget = (entry: Entry): void => {
-    const known = issuers.get(entry.issuer) as ByIssuer
-    if (entry.kind === undefined) known.everything = undefined
-    else known[entry.kind].delete(entry.name)
-    marks ^= entry.mark
-    known.size--
-    if (entry.by === 'sender') unhear(entry, known)
-    size--
-    bytes -= weigh(entry)
-    if (known.size === 0) {
-      issuers.delete(entry.issuer)
-      bytes -= weighIssuer(known)
+  revoke(revocations: readonly Revocation[], by: RevokedBy): readonly Revocation[] {
+    const time = this.now()
+    this.sweep(time)
+    // Validate the whole list first: an invalid revocation must not leave half of the list in effect.
+    const complete = revocations.map((one) => completed(one, time, this.keepFor))
+    const news: Revocation[] = []
+    try {
+      for (const one of complete) if (!(time >= one.until) && this.heed(one, by)) news.push(asRevocation(one))
+    } catch (error) {
+      if (error instanceof RevocationsFull) error.news = news
+      throw error
+    } finally {
+      if (news.length > 0) this.listener?.(news)
     }
-    if (entry.kind === 'sessionId') {
-      sessions.size--
-      sessions.bytes -= weigh(entry)
-    }
+    return news
   }
 
-  const sweep = (time: number): void => {
-    // Also for a time that is no number: then nothing is forgotten.
-    if (!(time >= sweepAt)) return
+  onNews(listener: Listener): void {
+    this.listener = listener
+  }
+
+  isRevoked(accessToken: RevocableToken): boolean {
+    if (this.room.size === 0) return false
+    const time = this.now()
+    this.sweep(time)
+    if (isRevokedBy(this.issuers.get(accessToken.issuer), accessToken, time)) return true
+    const { acceptedIssuers: names } = accessToken.issuedBy.settings
+    if (names.size === 1) return false
+    // All names of an issuer share its keys and its users.
+    for (const name of names) if (isRevokedBy(this.issuers.get(name), accessToken, time)) return true
+    return false
+  }
+
+  entries(by: RevokedBy | undefined): readonly Revocation[] {
+    this.sweep(this.now())
+    const all = [...this.ending.values()].flatMap((entries) => [...entries])
+    return all.filter((one) => by === undefined || one.by === by).map(asRevocation)
+  }
+
+  digest(): string {
+    this.sweep(this.now())
+    return `${this.room.size}.${this.marks >>> 0}`
+  }
+
+  stats(): RevocationStats {
+    this.sweep(this.now())
+    const { size, maxEntries, bytes, maxBytes } = this.room
+    return { entries: size, maxEntries, bytes, maxBytes }
+  }
+
+  /** Removes the entries that have ended, at most once a period. */
+  private sweep(time: number): void {
+    // If the clock returns NaN, the comparison is false and nothing is removed.
+    if (!(time >= this.sweepAt)) return
     const current = Math.floor(time / PERIOD)
-    sweepAt = (current + 1) * PERIOD
-    for (const [period, entries] of ending) {
+    this.sweepAt = (current + 1) * PERIOD
+    for (const [period, entries] of this.ending) {
       if (period > current) continue
-      for (const entry of entries) forget(entry)
-      ending.delete(period)
+      for (const entry of entries) this.forget(entry)
+      this.ending.delete(period)
     }
+  }
+
+  /** @returns whether the revocation changed something. @throws {RevocationsFull} */
+  private heed(revocation: Complete, by: RevokedBy): boolean {
+    const { issuer, kind, name } = revocation
+    const found = this.issuers.get(issuer)
+    const known = kind === undefined ? found?.everything : found?.[kind].get(name)
+    if (found !== undefined && known !== undefined) return this.extend(known, found, revocation, by)
+    this.add(revocation, found ?? createByIssuer(issuer), by)
+    return true
+  }
+
+  /** @returns whether the entry changed */
+  private extend(known: Entry, of: ByIssuer, revocation: Complete, by: RevokedBy): boolean {
+    const before = Math.max(known.before, revocation.before)
+    const until = Math.max(known.until, revocation.until)
+    const isNew = before !== known.before || until !== known.until
+    if (isNew) this.date(known, before, until)
+    if (by === 'sender' || known.by === 'operator') return isNew
+    known.by = 'operator'
+    this.room.giveToOperator(known, of)
+    return true
   }
 
   /** @throws {RevocationsFull} */
-  const requireRoom = (entry: Entry, into: ByIssuer, more: number, by: RevokedBy): void => {
-    const kept = by === 'sender' ? reserve : NOTHING
-    /** After it, beside what is kept for the operator. */
+  private add({ kind, name, before, until }: Complete, into: ByIssuer, by: RevokedBy): void {
+    const entry: Entry = { issuer: into.issuer, kind, name, by, before: 0, until: 0, mark: 0 }
+    this.room.take(entry, into)
+    this.issuers.set(into.issuer, into)
+    if (kind === undefined) into.everything = entry
+    else into[kind].set(name, entry)
+    this.date(entry, before, until)
+  }
+
+  /** Sets the times of an entry, with the mark and the period that follow from them. */
+  private date(entry: Entry, before: number, until: number): void {
+    const left = this.ending.get(periodOf(entry))
+    left?.delete(entry)
+    if (left?.size === 0) this.ending.delete(periodOf(entry))
+    this.marks ^= entry.mark
+    entry.before = before
+    entry.until = until
+    entry.mark = markOf(entry)
+    this.marks ^= entry.mark
+    const others = this.ending.get(periodOf(entry))
+    if (others) others.add(entry)
+    else this.ending.set(periodOf(entry), new Set([entry]))
+  }
+
+  /** Does NOT remove the entry from its period: `sweep` removes the whole period. */
+  private forget(entry: Entry): void {
+    const of = this.issuers.get(entry.issuer) as ByIssuer
+    if (entry.kind === undefined) of.everything = undefined
+    else of[entry.kind].delete(entry.name)
+    this.marks ^= entry.mark
+    this.room.release(entry, of)
+    if (of.size === 0) this.issuers.delete(entry.issuer)
+  }
+}
+
+/** Counts the room that entries take, and rejects an entry beyond the bounds: of all, of sessions, of one issuer's senders. */
+class Room {
+  size = 0
+  bytes = 0
+  readonly maxEntries: number
+  readonly maxBytes: number
+  /** The operator's: at least the room of one entry with the longest names. */
+  private readonly reserve: Readonly<Amount>
+  private readonly sessions: Amount = { size: 0, bytes: 0 }
+
+  constructor(maxEntries: number) {
+    this.maxEntries = maxEntries
+    this.maxBytes = Math.max(MIN_BYTES, maxEntries * BYTES_PER_ENTRY)
+    this.reserve = {
+      size: Math.max(1, Math.ceil(maxEntries * RESERVE)),
+      bytes: Math.max(this.maxBytes * RESERVE, ENTRY_OVERHEAD + ISSUER_OVERHEAD + 4 * MAX_NAME_LENGTH)
+    }
+  }
+
+  /** @throws {RevocationsFull} no room; then nothing has changed */
+  take(entry: Entry, into: ByIssuer): void {
+    const more = weigh(entry) + (into.size === 0 ? weighIssuer(into) : 0)
+    const kept = entry.by === 'sender' ? this.reserve : NOTHING
+    this.requireLeft(entry, into, more, kept)
+    if (entry.kind === 'sessionId') {
+      this.requireSessionsLeft(more, kept)
+      change(this.sessions, 1, weigh(entry))
+    }
+    if (entry.by === 'sender') change(into.heard, 1, weigh(entry))
+    into.size++
+    this.size++
+    this.bytes += more
+  }
+
+  release(entry: Entry, from: ByIssuer): void {
+    if (entry.kind === 'sessionId') change(this.sessions, -1, -weigh(entry))
+    if (entry.by === 'sender') change(from.heard, -1, -weigh(entry))
+    from.size--
+    this.size--
+    this.bytes -= weigh(entry) + (from.size === 0 ? weighIssuer(from) : 0)
+  }
+
+  /** The operator repeated a sender's revocation, so it no longer counts as the sender's. */
+  giveToOperator(entry: Entry, { heard }: ByIssuer): void {
+    change(heard, -1, -weigh(entry))
+  }
+
+  /** @throws {RevocationsFull} */
+  private requireLeft({ by }: Entry, { heard, issuer }: ByIssuer, more: number, kept: Readonly<Amount>): void {
+    const { size, bytes, maxEntries, maxBytes } = this
+    /** The room left after this entry, without what is kept for the operator. */
     const left = { size: maxEntries - size - 1 - kept.size, bytes: maxBytes - bytes - more - kept.bytes }
     if (left.size < 0 || left.bytes < 0)
       throw new RevocationsFull(
@@ -190,128 +332,63 @@ export function createRevocations({
           ? `${size} revocations are remembered (${bytes} bytes), and what is left is kept for api.revoke()`
           : `${size} revocations are remembered (${bytes} bytes), and none may be forgotten yet`
       )
-    const { heard } = into
     if (by === 'sender' && (heard.size > TIMES_THE_REST * left.size || heard.bytes > TIMES_THE_REST * left.bytes))
-      throw new RevocationsFull(`${heard.size} revocations of ${into.issuer} have no more room; all else has`)
+      throw new RevocationsFull(`${heard.size} revocations of ${issuer} have no more room; all else has`)
+  }
+
+  /** @throws {RevocationsFull} */
+  private requireSessionsLeft(more: number, kept: Readonly<Amount>): void {
+    const { size, bytes } = this.sessions
     if (
-      entry.kind === 'sessionId' &&
-      (sessions.size + kept.size >= maxEntries * SESSIONS_SHARE ||
-        sessions.bytes + more + kept.bytes > maxBytes * SESSIONS_SHARE)
+      size + kept.size >= this.maxEntries * SESSIONS_SHARE ||
+      bytes + more + kept.bytes > this.maxBytes * SESSIONS_SHARE
     )
-      throw new RevocationsFull(`${sessions.size} sessions are revoked, and have no more room; all else has`)
+      throw new RevocationsFull(`${size} sessions are revoked, and have no more room; all else has`)
   }
+}
 
-  const heed = (revocation: Complete, by: RevokedBy): boolean => {
-    const { issuer, kind, name } = revocation
-    const found = issuers.get(issuer)
-    const known = kind === undefined ? found?.everything : found?.[kind].get(name)
-    if (known !== undefined) {
-      const before = Math.max(known.before, revocation.before)
-      const until = Math.max(known.until, revocation.until)
-      const isNew = before !== known.before || until !== known.until
-      if (isNew) remember(known, { before, until })
-      if (by === 'sender' || known.by === 'operator') return isNew
-      known.by = 'operator'
-      unhear(known, found as ByIssuer)
-      return true
-    }
-    const into: ByIssuer = found ?? {
-      issuer,
-      everything: undefined,
-      size: 0,
-      heard: { size: 0, bytes: 0 },
-      jti: new Map(),
-      subject: new Map(),
-      sessionId: new Map(),
-      clientId: new Map()
-    }
-    const entry: Entry = { issuer: into.issuer, kind, name, by, before: 0, until: 0, mark: 0 }
-    const more = weigh(entry) + (found ? 0 : weighIssuer(into))
-    requireRoom(entry, into, more, by)
-    if (kind === 'sessionId') {
-      sessions.size++
-      sessions.bytes += weigh(entry)
-    }
-    into.size++
-    if (by === 'sender') {
-      into.heard.size++
-      into.heard.bytes += weigh(entry)
-    }
-    issuers.set(into.issuer, into)
-    if (kind === undefined) into.everything = entry
-    else into[kind].set(name, entry)
-    size++
-    bytes += more
-    remember(entry, revocation)
-    return true
-  }
-
-  const isLive = (entry: Entry | undefined, time: number): entry is Entry => {
-    // A clock that answers no number ends nothing.
-    return entry !== undefined && !(time >= entry.until)
-  }
-
-  const applies = (entry: Entry | undefined, issuedAt: number | undefined, time: number): boolean =>
-    isLive(entry, time) && (issuedAt === undefined || issuedAt < entry.before)
-
-  const isRevokedBy = (known: ByIssuer | undefined, accessToken: RevocableToken, time: number): boolean => {
-    if (known === undefined) return false
-    const { subject, clientId, issuedAt, claims } = accessToken
-    const { jti, sid } = claims
-    return (
-      applies(known.everything, issuedAt, time) ||
-      (typeof jti === 'string' && isLive(known.jti.get(jti), time)) ||
-      (subject !== undefined && applies(known.subject.get(subject), issuedAt, time)) ||
-      (typeof sid === 'string' && applies(known.sessionId.get(sid), issuedAt, time)) ||
-      (clientId !== undefined && applies(known.clientId.get(clientId), issuedAt, time))
-    )
-  }
-
+function createByIssuer(issuer: string): ByIssuer {
   return {
-    revoke: (revocations, by = 'operator') => {
-      const time = now()
-      sweep(time)
-      // All are read before any is heeded: one that is none must not leave half of them done.
-      const complete = revocations.map((one) => completed(one, time, keepFor))
-      const news: Revocation[] = []
-      try {
-        for (const one of complete) if (!(time >= one.until) && heed(one, by)) news.push(asRevocation(one))
-      } catch (error) {
-        if (error instanceof RevocationsFull) error.news = news
-        throw error
-      } finally {
-        if (news.length > 0) heard?.(news)
-      }
-      return news
-    },
-    onNews: (listener) => {
-      heard = listener
-    },
-    isRevoked: (accessToken) => {
-      if (size === 0) return false
-      const time = now()
-      sweep(time)
-      if (isRevokedBy(issuers.get(accessToken.issuer), accessToken, time)) return true
-      const { acceptedIssuers: names } = accessToken.issuedBy.settings
-      if (names.size === 1) return false
-      // The same keys sign under all of them, for the same users.
-      for (const name of names) if (isRevokedBy(issuers.get(name), accessToken, time)) return true
-      return false
-    },
-    entries: (by) => {
-      sweep(now())
-      const all = [...ending.values()].flatMap((entries) => [...entries])
-      return all.filter((one) => by === undefined || one.by === by).map(asRevocation)
-    },
-    digest: () => {
-      sweep(now())
-      return `${size}.${marks >>> 0}`
-    },
-    stats: () => {
-      sweep(now())
-      return { entries: size, maxEntries, bytes, maxBytes }
-    }
+    issuer,
+    everything: undefined,
+    size: 0,
+    heard: { size: 0, bytes: 0 },
+    jti: new Map(),
+    subject: new Map(),
+    sessionId: new Map(),
+    clientId: new Map()
   }
+}
+
+function isRevokedBy(known: ByIssuer | undefined, accessToken: RevocableToken, time: number): boolean {
+  if (known === undefined) return false
+  const { subject, clientId, issuedAt, claims } = accessToken
+  const { jti, sid } = claims
+  return (
+    applies(known.everything, issuedAt, time) ||
+    (typeof jti === 'string' && isLive(known.jti.get(jti), time)) ||
+    (subject !== undefined && applies(known.subject.get(subject), issuedAt, time)) ||
+    (typeof sid === 'string' && applies(known.sessionId.get(sid), issuedAt, time)) ||
+    (clientId !== undefined && applies(known.clientId.get(clientId), issuedAt, time))
+  )
+}
+
+function applies(entry: Entry | undefined, issuedAt: number | undefined, time: number): boolean {
+  return isLive(entry, time) && (issuedAt === undefined || issuedAt < entry.before)
+}
+
+function isLive(entry: Entry | undefined, time: number): entry is Entry {
+  // If the clock returns NaN, the entry still holds.
+  return entry !== undefined && !(time >= entry.until)
+}
+
+function periodOf({ until }: Entry): number {
+  return Math.ceil(until / PERIOD)
+}
+
+function change(amount: Amount, size: number, bytes: number): void {
+  amount.size += size
+  amount.bytes += bytes
 }
 
 function weigh({ name }: Entry): number {

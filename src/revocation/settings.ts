@@ -1,13 +1,13 @@
-/** The option `revocation`: for how long, and how many. */
+/** Reads the option `revocation`: how long revocations are remembered, and how many. */
 import type { Problems } from '../base/problems.js'
 
 export interface RevocationSettings {
-  /** Seconds. */
+  /** Seconds that a revocation without `until` is remembered. */
   readonly keepFor: number
   readonly maxEntries: number
 }
 
-/** The option `revocation`. */
+/** Reads the option. Each problem is added to `problems`; nothing is thrown. */
 export function readRevocation(value: unknown, problems: Problems): RevocationSettings {
   const options: RevocationOptions = value !== undefined && problems.object(value, 'revocation') ? value : {}
   problems.unknownKeys(options, 'revocation.', ['keepFor', 'maxEntries'])
@@ -29,10 +29,10 @@ export function readRevocation(value: unknown, problems: Problems): RevocationSe
   })
 }
 
-/** What `api.revoke()` remembers. */
+/** Bounds of the memory of `api.revoke()`. */
 export interface RevocationOptions {
-  /** Seconds a revocation is remembered that has no `until`: at least as long as any access token lives. Default 86400 (24 h), 60 to 2678400. */
+  /** Seconds that a revocation without `until` is remembered: set at least the longest lifetime of an access token. Default 86400 (24 h), 60 to 2678400. */
   readonly keepFor?: number
-  /** Entries in all; when there are as many, `revoke()` throws, and nothing is forgotten. Default 100000 (up to about 50 MB; about 40 MB where names have 32 characters), at most 1000000. An eighth, at least one, is kept for `revoke()`: events never take it. */
+  /** Maximum entries. When the memory is full, `revoke()` throws and no entry is evicted. Default 100000 (up to about 50 MB; about 40 MB with names of 32 characters), at most 1000000. An eighth, at least one entry, is reserved for `revoke()`: events never take it. */
   readonly maxEntries?: number
 }

@@ -1,9 +1,9 @@
 /**
- * A Status List Token (draft-ietf-oauth-status-list §5.1): a JWT of the issuer in which each of many access tokens has a
- * few bits, compressed. Its type, issuer, subject and times are looked at, then the signature, and only what is signed is
- * inflated, up to a bound.
+ * Verifies a Status List Token (draft-ietf-oauth-status-list §5.1): a JWT of the issuer with a compressed list, in which
+ * each access token has a few bits. Type, issuer, subject and times are checked first, then the signature. A list is
+ * inflated only after its signature is verified, and only up to a bound.
  *
- * Does NOT fetch, and does NOT know what a status means.
+ * Does NOT fetch the token, and does NOT interpret a status.
  */
 import { promisify } from 'node:util'
 import { inflate } from 'node:zlib'
@@ -18,13 +18,13 @@ import type { Claims } from '../types.js'
 
 export const STATUS_LIST_TOKEN = 'application/statuslist+jwt'
 
-/** Bytes of an inflated list: 16 million tokens of one bit, or 2 million of eight. */
+/** Maximum bytes of an inflated list: 16 million tokens of one bit, or 2 million of eight bits. */
 const MAX_LIST_BYTES = 2 * 1024 * 1024
-/** Seconds a list is kept: its `ttl`, within bounds. */
+/** Bounds, and default, of the seconds that a list is kept: its `ttl` within these bounds. */
 const FRESH_FOR = { default: 300, min: 60, max: 3600 }
-/** Seconds after `iat` for which a list without `exp` and `ttl` is used, and after which its operator is warned. */
+/** Seconds after `iat` for a list without `exp` and `ttl`: it is used for at most `most`, and the operator is warned after `warn`. */
 const UNDATED_FOR = { most: 24 * 3600, warn: 12 * 3600 }
-/** Seconds that `iat` may lie ahead, as in access tokens. */
+/** Maximum seconds that `iat` may lie in the future, as in access tokens. */
 export const MAX_IAT_AHEAD = 60
 
 const BITS: readonly unknown[] = [1, 2, 4, 8]
@@ -33,30 +33,32 @@ const inflated = promisify(inflate)
 
 /** A verified list, inflated. */
 export interface StatusList extends Dated {
-  /** The status of the token with this index; undefined where the list ends before it. */
+  /** The status of the token with this index; undefined if the list ends before the index. */
   statusOf(index: number): number | undefined
   readonly bytes: number
-  /** The `iat` of the token that it came in. */
+  /** The `iat` of the Status List Token. */
   readonly issuedAt: number
-  /** Of the issuer's keys, as they were before the list was verified. */
+  /** The version of the issuer's key set before the list was verified. */
   readonly keySetVersion: number
 }
 
 export interface StatusListTokenMeans {
   readonly now: () => number
-  /** Seconds. */
+  /** Seconds by which `exp` and `nbf` may be missed. */
   readonly clockTolerance: number
   readonly verifySignature: VerifySignature
 }
 
 /**
- * @param text  what was fetched from `uri`
- * @param uri   as the access token has it; `sub` must be the same to the letter
- * @param askedAt  when it was asked for, seconds since the epoch: what was revoked later may be missing
- * @returns the list, fresh for its `ttl` (60 to 3600 s, 300 s without) from `askedAt`, and never past its `exp`; with neither,
+ * Verifies and inflates a Status List Token.
+ *
+ * @param text  the body that `uri` answered
+ * @param uri   the URI in the access token; `sub` must be exactly the same
+ * @param askedAt  when the list was requested, in seconds since the epoch: later revocations may be missing
+ * @returns the list, fresh for its `ttl` (60 to 3600 s, default 300 s) from `askedAt`, and never past its `exp`; without both,
  *   never past a day after its `iat`
- * @throws {Misconfigured} no such token, by another signer, of another URI, or with a list that cannot be read
- * @throws {Unavailable} it has expired, or is too old, or the keys to verify it with cannot be had
+ * @throws {Misconfigured} not a Status List Token, signed by another key, for another URI, or with an unreadable list
+ * @throws {Unavailable} it has expired or is too old, or the keys to verify it cannot be fetched
  */
 export async function readStatusListToken(
   text: string,
@@ -93,13 +95,17 @@ export async function readStatusListToken(
   } catch (cause) {
     if (cause instanceof TooManyRequests)
       throw new Unavailable('jwks', `${about} names a key that cannot be known yet`, { retryAfter: cause.retryAfter })
-    // A refusal would be about the client's token, which is as good as it was.
+    // InvalidToken would blame the client's access token, but the fault is in the list.
     if (!(cause instanceof InvalidToken)) throw cause
     throw new Misconfigured(`${about} cannot be relied on (${cause.reason}): ${cause.hint}`, { cause })
   }
 }
 
-/** A list that says nothing about its end could be served for ever, and hide what was revoked since. */
+/**
+ * A list without an end could be replayed for ever, and hide later revocations.
+ *
+ * @throws {Unavailable} signed more than a day ago
+ */
 function requireRecent(iat: number, time: number, about: string, issuer: Issuer): void {
   if (time - iat < UNDATED_FOR.warn) return
   issuer.warn(
@@ -109,7 +115,7 @@ function requireRecent(iat: number, time: number, about: string, issuer: Issuer)
     throw new Unavailable('status_list', `${about} has neither \`exp\` nor \`ttl\`, and was signed more than a day ago`)
 }
 
-/** The claims that are read once the rest is known to be right. */
+/** The claims that are read after the checks of `findProblem` and the signature. */
 interface Verified {
   readonly iat: number
   readonly exp: number | undefined
@@ -124,7 +130,7 @@ interface Expected {
   readonly clockTolerance: number
 }
 
-/** All of §5.1 but the signature and the time it ends. */
+/** All checks of §5.1 except the signature and the expiry. */
 function findProblem(header: Claims, claims: Claims, { uri, issuer, now, clockTolerance }: Expected): string | false {
   const { iss, sub, iat, exp, nbf, ttl, status_list: list } = claims
   const ahead = Math.max(MAX_IAT_AHEAD, clockTolerance)
@@ -154,12 +160,12 @@ function isList(value: unknown): boolean {
   return BITS.includes(bits) && typeof lst === 'string' && /^[\w-]+$/.test(lst)
 }
 
-/** §4.1: DEFLATE in ZLIB's format, on another thread, and no further than the bound. */
+/** §4.1: inflates DEFLATE data in the ZLIB format, on libuv's pool and up to the bound. @throws {Misconfigured} */
 async function readList(lst: string, about: string): Promise<Uint8Array> {
   const compressed = decodeBase64url(lst)
   if (compressed === undefined) throw new Misconfigured(`${about}: its \`lst\` is not base64url`)
   try {
-    // A copy: what inflate answers may be a view into something larger.
+    // A copy, because the inflated Buffer may be a view into a larger one, which would stay in memory.
     return new Uint8Array(await inflated(compressed, { maxOutputLength: MAX_LIST_BYTES }))
   } catch (cause) {
     throw new Misconfigured(
@@ -169,7 +175,7 @@ async function readList(lst: string, about: string): Promise<Uint8Array> {
   }
 }
 
-/** §4.1: the bits of a byte are counted from the least significant one. */
+/** §4.1: the statuses in a byte start at its least significant bit. */
 function statusAt(list: Uint8Array, bits: number, index: number): number | undefined {
   const perByte = 8 / bits
   const byte = list[Math.floor(index / perByte)]
