@@ -6,12 +6,17 @@
  */
 export const MAX_DEPTH = 64
 
+/** True for an object: not an array, not null. */
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
 /** undefined for what is not JSON, not an object, or nested deeper than {@link MAX_DEPTH}. */
 export function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(text)
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
-    return mayBeDeep(text) && isTooDeep(value) ? undefined : (value as Record<string, unknown>)
+    if (!isObject(value)) return undefined
+    return mayBeDeep(text) && isTooDeep(value) ? undefined : value
   } catch {
     return undefined
   }

@@ -1,4 +1,5 @@
 /** Collects what is wrong with a configuration, so that one start shows everything there is to mend. */
+import { isObject } from './json.js'
 import { isAskedAsWritten } from './place.js'
 import { type InsecureHosts, isInsecureHost, isLoopback } from './reach.js'
 
@@ -30,6 +31,9 @@ export interface Mistakes {
   /** True if every mistake is in an address or a name that was made of this text, or of a part of it. */
   isAllMadeOf(source: string): boolean
 }
+
+/** Minimum characters of a secret. */
+export const MIN_SECRET_LENGTH = 32
 
 const MISTAKES = new WeakMap<object, Mistakes>()
 
@@ -106,7 +110,7 @@ export class Problems {
   }
 
   object(value: unknown, option: string): value is Record<string, unknown> {
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return true
+    if (isObject(value)) return true
     this.addValue(option, value, 'it must be an object')
     return false
   }
@@ -163,6 +167,19 @@ export class Problems {
     const list = this.arrayOf<string>(value, option, 'string') ?? []
     if (list.includes('')) this.add(option, 'holds an empty name', 'is a variable unset?')
     return list
+  }
+
+  /** One secret, or the current and the previous one. The problem does not show the value. */
+  secrets(value: unknown, option: string): readonly string[] {
+    const list: readonly unknown[] = Array.isArray(value) ? value : [value]
+    const fit = list.filter((one): one is string => typeof one === 'string' && one.length >= MIN_SECRET_LENGTH)
+    if (fit.length !== list.length || fit.length < 1 || fit.length > 2)
+      this.add(
+        option,
+        'is not one or two secrets',
+        `give a random text of at least ${MIN_SECRET_LENGTH} characters, or [current, previous]`
+      )
+    return fit
   }
 
   /**

@@ -1,7 +1,7 @@
 /** The options about who may send a token (DPoP, certificates) → frozen settings. Nothing is decided here. */
 import { randomBytes } from 'node:crypto'
 import { BlockList } from 'node:net'
-import type { Problems } from '../base/problems.js'
+import { MIN_SECRET_LENGTH, type Problems } from '../base/problems.js'
 import { SIGNATURE_ALGORITHMS, type SignatureAlgorithm } from '../jwt/algorithms.js'
 import { memoryOnceStore } from '../sharing/memory-once-store.js'
 import type { Shared } from '../sharing/shared.js'
@@ -59,8 +59,6 @@ const CERTIFICATE_OPTIONS: Readonly<Record<keyof ClientCertificateOptions, true>
 
 /** What clients use, the shortest signatures first. */
 const PROOF_ALGORITHMS: readonly SignatureAlgorithm[] = ['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256']
-
-const MIN_SECRET_LENGTH = 32
 
 /** @param shared  what proofs and nonces are kept in and made with, unless the options say otherwise */
 export function readSenderSettings(
@@ -145,16 +143,7 @@ function readProofAlgorithms(value: unknown, problems: Problems): readonly Signa
 
 function readSecrets(value: unknown, shared: Shared | undefined, problems: Problems): readonly (string | Uint8Array)[] {
   if (value === undefined) return shared?.nonceSecrets ?? [randomBytes(MIN_SECRET_LENGTH)]
-  const list = Array.isArray(value) ? (value as unknown[]) : [value]
-  const fit = list.filter((one): one is string => typeof one === 'string' && one.length >= MIN_SECRET_LENGTH)
-  // Says nothing of what it holds.
-  if (fit.length !== list.length || fit.length < 1 || fit.length > 2)
-    problems.add(
-      'dpop.nonceSecret',
-      'is not one or two secrets',
-      `give a random text of at least ${MIN_SECRET_LENGTH} characters, or [current, previous]`
-    )
-  return fit
+  return problems.secrets(value, 'dpop.nonceSecret')
 }
 
 function readPublicUrls(

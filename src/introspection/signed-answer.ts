@@ -7,10 +7,12 @@
  * checked as one.
  */
 
+import { isObject } from '../base/json.js'
 import { InvalidToken, Misconfigured, TooManyRequests, Unavailable } from '../errors/errors.js'
 import type { Answer } from '../http/exchange.js'
 import type { Issuer } from '../issuer/issuer.js'
 import { isAbsent } from '../jwt/claim-places.js'
+import { MAX_IAT_AHEAD } from '../jwt/claims.js'
 import { isJwe, isMediaType } from '../jwt/compact.js'
 import type { Decrypt } from '../jwt/decryption.js'
 import { readUnverifiedJwt, type UnverifiedJwt, verifyIssuerSignature } from '../jwt/verify-jwt.js'
@@ -18,9 +20,6 @@ import type { VerifySignature } from '../jwt/verify-signature.js'
 import type { Claims } from '../types.js'
 
 export const SIGNED_ANSWER = 'application/token-introspection+jwt'
-
-/** Seconds that `iat` may lie ahead: clocks differ. */
-const MAX_IAT_AHEAD = 60
 
 export interface SignedAnswerMeans {
   /** What an answer may be for, beside the client. */
@@ -97,8 +96,4 @@ function isUpTo(value: unknown, latest: number): boolean {
 
 function isAfter(value: unknown, earliest: number): boolean {
   return Number.isFinite(value) && (value as number) > earliest
-}
-
-function isObject(value: unknown): value is Claims {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

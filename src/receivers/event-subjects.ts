@@ -5,9 +5,10 @@
  * Whom it cannot name by `iss`, `sub`, `sid` or `jti` it leaves alone: an e-mail address is in no access token.
  */
 
+import { isObject } from '../base/json.js'
 import type { Revocation } from '../revocation/revocation.js'
 import type { Claims } from '../types.js'
-import { beforeOf, isName, isObject } from './receiver.js'
+import { beforeOf, isName } from './receiver.js'
 
 const CAEP = 'https://schemas.openid.net/secevent/caep/event-type/'
 const RISC = 'https://schemas.openid.net/secevent/risc/event-type/'

@@ -6,6 +6,7 @@
  * Does NOT end sessions of a browser: this package has none.
  */
 
+import { isObject } from '../base/json.js'
 import type { Problems } from '../base/problems.js'
 import { InvalidToken, ResourceServerError, Unavailable } from '../errors/errors.js'
 import type { IssuerOptions } from '../issuer/settings.js'
@@ -23,7 +24,6 @@ import {
   hasMediaType,
   isFor,
   isName,
-  isObject,
   RETRY_AFTER,
   type Receiver,
   type ReceiverAnswer,

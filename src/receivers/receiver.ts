@@ -11,6 +11,7 @@ import type { Issuer } from '../issuer/issuer.js'
 import type { IssuerOptions } from '../issuer/settings.js'
 import { readIssuerOptions } from '../issuer/settings.js'
 import type { SignatureAlgorithm } from '../jwt/algorithms.js'
+import { MAX_IAT_AHEAD } from '../jwt/claims.js'
 import { isMediaType } from '../jwt/compact.js'
 import type { JsonWebKeySet } from '../jwt/key-set.js'
 import { readUnverifiedJwt, type UnverifiedJwt, verifyIssuerSignature } from '../jwt/verify-jwt.js'
@@ -53,8 +54,6 @@ export interface SenderKeyOptions {
 
 /** Bytes of a body that adapters read; a longer one is refused. */
 export const MAX_EVENT_LENGTH: number = 64 * 1024
-/** Seconds that `iat` may lie ahead: clocks differ. */
-const MAX_IAT_AHEAD = 60
 /** Longer names are in no token that is read here. */
 const MAX_NAME_LENGTH = 2048
 /** Seconds after which a sender should try again, where nothing else says so. */
@@ -172,11 +171,6 @@ export function isFor(aud: unknown, audience: ReadonlySet<string>): boolean {
 /** True for a time that has come, by clocks that differ. */
 export function hasCome(time: unknown, now: number): time is number {
   return Number.isFinite(time) && (time as number) <= now + MAX_IAT_AHEAD
-}
-
-/** A claim that is an object. */
-export function isObject(value: unknown): value is Claims {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** A text that can name something a token is about. */

@@ -7,8 +7,10 @@
  * Does NOT manage streams, poll (RFC 8936), or decrypt events, and does NOT remember across processes which events it has
  * seen: what an event revokes is the same, however often it comes.
  */
+
 import { withDeadline } from '../base/awaitable.js'
 import { createTimedCache, digestKey } from '../base/cache.js'
+import { isObject } from '../base/json.js'
 import { InvalidToken, ResourceServerError, Unavailable } from '../errors/errors.js'
 import { isMediaType } from '../jwt/compact.js'
 import type { UnverifiedJwt } from '../jwt/verify-jwt.js'
@@ -24,7 +26,6 @@ import {
   hasMediaType,
   isFor,
   isName,
-  isObject,
   RETRY_AFTER,
   type Receiver,
   type ReceiverAnswer,
