@@ -87,6 +87,7 @@ interface Chain<T> {
   readonly source: Source<T>
 }
 
+/** Public members are functions of the object itself: its users spread it and take them out of it. */
 class RemoteDocument<T extends Dated> implements Watched<T> {
   private readonly options: WatchOptions<T>
   private document: T | undefined
@@ -120,36 +121,36 @@ class RemoteDocument<T extends Dated> implements Watched<T> {
 
   readonly held = (): T | undefined => this.document
 
-  async refresh(): Promise<T> {
+  readonly refresh = async (): Promise<T> => {
     return this.refreshing()
   }
 
-  look(isEnough: (document: T) => boolean): Promise<T | undefined> {
+  readonly look = (isEnough: (document: T) => boolean): Promise<T | undefined> => {
     const { fleet } = this.options
     const again = async (): Promise<T> => this.chain.attempts(this.document)
     return fleet ? sharedLook(again, fleet, { adopt: this.adopt, isEnough, failing: this.isFailing }) : again()
   }
 
-  async renew(): Promise<void> {
+  readonly renew = async (): Promise<void> => {
     // Another process may have renewed the document since.
     if ((await this.adopt()) !== undefined || (await this.options.fleet?.mayAskAgain()) === false) return
     await this.chain.attempts(this.document)
   }
 
-  drop(): void {
+  readonly drop = (): void => {
     this.document = undefined
     this.chain = this.createChain()
   }
 
-  error(): unknown {
+  readonly error = (): unknown => {
     return this.failure
   }
 
-  usableUntil(): number {
+  readonly usableUntil = (): number => {
     return this.document ? this.document.freshUntil + this.options.staleFor : Number.NEGATIVE_INFINITY
   }
 
-  health(): DocumentHealth {
+  readonly health = (): DocumentHealth => {
     const { document, failure } = this
     const time = this.options.now()
     return {
