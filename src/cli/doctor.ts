@@ -342,7 +342,7 @@ function checkFeatures(metadata: AuthorizationServerMetadata, add: Add): void {
 
 async function checkResource(resource: string, issuer: string, terminal: Terminal, add: Add): Promise<void> {
   const get = (url: string): Promise<Fetched> => waiting(terminal, `asking ${url}`, fetchDocument(terminal, url))
-  const place = metadataUrl(resource)
+  const place = metadataUrl(new URL(resource).href)
   const { document, problem } = await get(place)
   if (document === undefined || problem !== undefined) add('failed', `Metadata at ${place}`, `${problem} (RFC 9728 §3)`)
   else {
