@@ -28,11 +28,11 @@ import { readRoles, readScopes, withImplied } from './scopes.js'
 import { createTokenCache, type TokenCache } from './token-cache.js'
 import { type TokenVerifierMark, VerifiedAccessToken, type VerifiedBy } from './verified-access-token.js'
 
-/** Seconds a verified JWT is remembered at most. */
+/** Maximum seconds a verified JWT stays in the cache. */
 const REMEMBER_FOR = 300
-/** Of headers, and of lists of scopes. */
+/** Maximum cached headers, and maximum cached lists of scopes. */
 const MAX_KNOWN = 1000
-/** Characters of an opaque token that may be found by its end: of a shorter one, that is too much of it (RFC 9700 §4.9.3). */
+/** Minimum characters of an opaque token in the token cache: the end that the cache hashes is too much of a shorter token (RFC 9700 §4.9.3). */
 const MIN_FOUND_LENGTH = 32
 const NOT_FOR_US =
   'The token is encrypted (five parts), and not to a key of this API. Auth0 and others issue such tokens for themselves where the client asked for no audience: let the client ask for an audience (`audience`, or `resource` of RFC 8707). If the authorization server encrypts tokens for this API, configure `decryptionKeys`.'
@@ -40,8 +40,8 @@ const SCHEMES = ['Bearer', 'DPoP'] as const
 
 export interface AccessTokenVerifier {
   /**
-   * @param request that the credentials came in: it waits no longer than its deadline, and not after its client is gone
-   * @throws {InvalidRequest | InvalidToken} the token is no good, for one of many reasons
+   * @param request that carried the credentials: verification stops waiting at its deadline and when its client leaves
+   * @throws {InvalidRequest | InvalidToken} the token is refused
    * @throws {Unavailable | Misconfigured} whether it is good cannot be known
    */
   verify(credentials: Credentials, request: ResourceRequest): Awaitable<VerifiedAccessToken>
@@ -63,7 +63,7 @@ interface Received {
   readonly wrapping: 'none' | 'encrypted'
 }
 
-/** What a verifier is given. */
+/** What a verifier needs. */
 export interface AccessTokenMeans {
   readonly resource: string
   /** Seconds since the epoch. */
@@ -72,7 +72,7 @@ export interface AccessTokenMeans {
   readonly clockTolerance: number
   readonly impliedScopes: ReadonlyMap<string, readonly string[]>
   readonly decryptionKeys: readonly DecryptionKeySettings[]
-  /** Seconds that a function of the user's may take. */
+  /** Maximum seconds that a user's function may take. */
   readonly callbackTimeout: number
   readonly shared: Shared | undefined
   readonly issuers: Issuers
@@ -81,7 +81,7 @@ export interface AccessTokenMeans {
   readonly verifySignature: VerifySignature
 }
 
-/** Verifies access tokens, and remembers those that it verified. */
+/** Creates a verifier with its own cache of verified tokens. */
 export function createAccessTokenVerifier(means: AccessTokenMeans): AccessTokenVerifier {
   return new Verifier(means)
 }
@@ -173,7 +173,7 @@ class Verifier implements AccessTokenVerifier {
   /** What is encrypted to us is nobody else's to judge: from here on there is no way to introspection but by `iss`. */
   private async verifyEncrypted(field: string, token: string, request: ResourceRequest): Promise<VerifiedAccessToken> {
     const jwt = readUnverifiedJwt(await this.decrypt(token), this.headers)
-    // Encrypted alone, claims are anybody's who has our public key (RFC 8725 §3.3).
+    // Encryption proves nothing about the sender: anyone with our public key can encrypt claims (RFC 8725 §3.3).
     if (jwt === undefined) throw new InvalidToken('type', { expected: 'a signed JWT inside the encrypted one' })
     const accessToken = await this.verifyJwt({ field, token, jwt, wrapping: 'encrypted' }, request)
     this.decrypt.confirm(token)
@@ -185,7 +185,7 @@ class Verifier implements AccessTokenVerifier {
     return andThen(callers.inTime(issuers.forOpaque(token), request, 'issuer'), (issuer) => {
       if (issuer?.settings.introspection && issuer.settings.tokens !== 'jwt')
         return this.introspect(field, token, issuer, request)
-      // Nobody can be asked about it.
+      // No issuer can introspect it.
       if (!isJwe(token)) throw new InvalidToken('malformed')
       throw new InvalidToken(decryptionKeys.length > 0 ? 'decryption' : 'type', { hint: NOT_FOR_US })
     })
@@ -240,7 +240,7 @@ class Verifier implements AccessTokenVerifier {
       : this.rememberLater(verifying, received, issuer, keySetVersion, since)
   }
 
-  /** Here and not there: a function made for what is awaited would cost every token something that is not. */
+  /** A method of its own: a closure in `verifyHere` would allocate for tokens that await nothing too. */
   private rememberLater(
     verifying: Promise<undefined>,
     received: Received,
@@ -292,7 +292,7 @@ class Verifier implements AccessTokenVerifier {
     // The answer was validated when it was cached; only the times need checking again.
     const time = this.means.now()
     requireTime(known.members, time, this.means.clockTolerance)
-    // In use: from now on it is found without a digest.
+    // The token is in use: from now on a look-up finds it without a digest.
     if (token.length >= MIN_FOUND_LENGTH) this.keep(accessToken, time, known.until, known.bytes)
     return accessToken
   }
@@ -300,7 +300,7 @@ class Verifier implements AccessTokenVerifier {
   /** An active token must satisfy the rules all the same (RFC 7662 §4), at every use of the answer. */
   private requireGood({ members }: Active<VerifiedAccessToken>, { settings: rules }: Issuer, by: VerifiedBy): void {
     const { now, clockTolerance } = this.means
-    // A JWT's own audience and claims were checked, and an answer about it may be shorter.
+    // A JWT's own audience and claims were checked; the answer about it may have fewer members.
     const allowMissingAudience = by === 'signature' || (rules.introspection?.allowMissingAudience ?? false)
     requireAccessTokenKind(members)
     if (by === 'introspection') requireClaimValues(members, rules.requiredClaimValues)

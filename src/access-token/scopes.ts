@@ -4,7 +4,7 @@ import { InvalidToken } from '../errors/errors.js'
 import { type ClaimPlace, nameOf, type Places, valueAt } from '../jwt/claim-places.js'
 import type { Claims } from '../types.js'
 
-/** Characters of `scope` (RFC 6749 §3.3). */
+/** The characters that `scope` may have (RFC 6749 §3.3). */
 const SCOPES = /^[\x20\x21\x23-\x5B\x5D-\x7E]*$/
 
 /** No scopes, no roles. */
@@ -14,7 +14,7 @@ function isNotEmpty(text: string): boolean {
   return text !== ''
 }
 
-/** A list of its own, each once. */
+/** A new list without duplicates. */
 function distinct(list: readonly string[]): readonly string[] {
   return [...new Set(list)]
 }
@@ -76,7 +76,7 @@ export function readRoles(claims: Claims, places: Places | undefined): readonly 
 
 function rolesOf(value: unknown, place: ClaimPlace): readonly string[] {
   if (value === '') return NONE
-  // Most often the claim itself is the list: it is frozen with the others.
+  // Most lists have no duplicates: the claim itself is returned, frozen.
   if (isTexts(value)) return Object.freeze(new Set(value).size === value.length ? value : distinct(value))
   const expected = `${nameOf(place)}: an array of role names`
   throw new InvalidToken('claim', { expected, received: value, ...pathHint(value) })
@@ -93,7 +93,7 @@ function pathHint(value: unknown): { readonly hint?: string } {
   }
 }
 
-/** Scopes with those they include; frozen, if they were. */
+/** The scopes and those that they imply; frozen if `granted` was. */
 export function withImplied(
   granted: readonly string[],
   implied: ReadonlyMap<string, readonly string[]>

@@ -1,20 +1,20 @@
 /**
- * Verified tokens by the `Authorization` field that brought them: facts, as in `cache.ts`, on the path of every request.
+ * Verified tokens, found by the `Authorization` field that carried them. Every request comes through here. The cache holds
+ * facts, as `cache.ts` does: the caller checks on every hit what may have changed.
  *
- * Found by a hash of the field's end, because hashing all of a fresh string of 900 characters costs more than everything
- * else on a hit; then the *whole* field is compared, so that a collision can only be a miss. When it is full, a token that
- * nobody has sent lately is not kept at its first sight: those that pass through once neither displace the ones in use
- * nor leave anything to be collected.
+ * A look-up hashes only the end of the field, because hashing all of a new string of 900 characters costs more than the
+ * rest of a hit. It then compares the *whole* field, so a collision can only cause a miss. A full cache does not keep a
+ * new token at its first sight: tokens that are sent once neither evict tokens in use nor leave garbage to collect.
  */
 import type { CacheStats } from '../base/cache.js'
 
-/** What is kept. */
+/** A value that the cache holds. */
 export interface Kept {
-  /** By which it is found, to the letter. */
+  /** The look-up key, compared exactly. */
   readonly field: string
-  /** About how much it holds. */
+  /** Approximate bytes of memory that the value holds. */
   readonly bytes: number
-  /** Seconds since the epoch: of no use from then on. */
+  /** Seconds since the epoch at which the value expires. */
   readonly goodUntil: number
 }
 
@@ -27,32 +27,32 @@ export interface TokenCache<V> {
 }
 
 const MAX_TOKENS = 10_000
-/** Room for {@link MAX_TOKENS} of a usual length. */
+/** Bytes of all entries together: room for {@link MAX_TOKENS} tokens of usual length. */
 const MAX_BYTES = 32 * 1024 * 1024
-/** With a longer token, the field is verified each time. */
+/** Maximum characters of a cached field. A token in a longer field is verified on every request. */
 const MAX_LENGTH = 4096
-/** What holds more is not kept: a few of them would leave no room for others. */
+/** Maximum bytes of one entry: a few larger entries would leave no room for others. */
 const MAX_VALUE = MAX_BYTES / 256
-/** Bookkeeping, beside what a value says that it holds. */
+/** Bytes of bookkeeping per entry, added to the bytes that the value states. */
 const OVERHEAD = 512
 /** Characters of the field's end that are hashed: 72 bits of the token's signature. */
 const TAIL = 12
-/** Places, a power of two: three times as many as are ever taken, so that hardly a row is full before all is. */
+/** Slots, a power of two: over three times {@link MAX_TOKENS}, so a row is rarely full before the cache is. */
 const PLACES = 32_768
-/** Places that one hash may have. */
+/** Slots that one hash can use. */
 const ROW = 8
-/** Values that are looked at for each that asks for room. */
+/** Entries checked for expiry when a new token needs room. */
 const LOOKS = 4
-/** First sights that are remembered by their hash, while the cache is full. */
+/** Hashes of rejected new tokens that a full cache remembers. */
 const STRANGERS = 4096
 
 export function createTokenCache<V extends Kept>(): TokenCache<V> {
-  // With the first token: a server that sees none needs no room for ten thousand.
-  let table: TokenCache<V> | undefined
+  // Allocated with the first token: a server that sees no token needs no room for ten thousand.
+  let table: Table<V> | undefined
   return {
     get: (field) => table?.get(field),
     set: (value, now) => {
-      table ??= createTable()
+      table ??= new Table()
       table.set(value, now)
     },
     delete: (field) => table?.delete(field),
@@ -60,118 +60,136 @@ export function createTokenCache<V extends Kept>(): TokenCache<V> {
   }
 }
 
-function createTable<V extends Kept>(): TokenCache<V> {
-  const values = Array.from<V | undefined>({ length: PLACES })
-  /** Of the value in each place; 0 where there is none. */
-  const hashes = new Int32Array(PLACES)
-  /** The same of each, beside one another: looking through them is cheap, and through the values is not. */
-  const ends = new Float64Array(PLACES)
-  /** 1: found since the last time that room was looked for. */
-  const used = new Uint8Array(PLACES)
-  /** What each counted for when it was put there. */
-  const sizes = new Float64Array(PLACES)
-  const strangers = createStrangers()
-  let size = 0
-  let bytes = 0
-  /** Goes round the places: where room was looked for last. */
-  let hand = 0
+/** Open addressing in parallel arrays: each hash has a row of {@link ROW} slots. */
+class Table<V extends Kept> implements TokenCache<V> {
+  private readonly values = Array.from<V | undefined>({ length: PLACES })
+  /** The hash of each slot's value; 0 marks an empty slot. */
+  private readonly hashes = new Int32Array(PLACES)
+  /** `goodUntil` of each slot's value, in one array: scanning it is cheap, and loading each value is not. */
+  private readonly ends = new Float64Array(PLACES)
+  /** 1 if the value was looked up since the eviction hand last passed it. */
+  private readonly used = new Uint8Array(PLACES)
+  /** The bytes that each slot's value was counted with. */
+  private readonly sizes = new Float64Array(PLACES)
+  private readonly strangers = createStrangers()
+  private size = 0
+  private bytes = 0
+  /** The slot at which the last search for room ended; it cycles through all slots (the clock algorithm). */
+  private hand = 0
 
-  /** The place in a hash's row with this number in it, or -1. */
-  const placeOf = (hash: number, wanted: number): number => {
+  /** Every request calls this: it reads each array once and repeats {@link placeOf} instead of calling it. */
+  get(field: string): V | undefined {
+    const { hashes } = this
+    const hash = hashOf(field)
+    const row = hash & (PLACES - ROW)
+    for (let place = row; place < row + ROW; place++) {
+      if (hashes[place] !== hash) continue
+      const value = this.values[place] as V
+      if (value.field !== field) return undefined
+      this.used[place] = 1
+      return value
+    }
+    return undefined
+  }
+
+  set(value: V, now: number): void {
+    const hash = hashOf(value.field)
+    const held = value.bytes + OVERHEAD
+    const before = this.placeOf(hash, hash)
+    if (before >= 0) this.drop(before)
+    // Written with `!`, so that NaN is refused too.
+    if (value.field.length > MAX_LENGTH || !(held <= MAX_VALUE)) return
+    if (before < 0 && this.isFull(held)) {
+      this.dropExpired(now)
+      if (this.isFull(held) && !this.strangers.knew(hash)) return
+    }
+    while (this.isFull(held)) this.evict()
+    this.put(this.makePlace(hash, now), hash, value, held)
+  }
+
+  delete(field: string): void {
+    const hash = hashOf(field)
+    const place = this.placeOf(hash, hash)
+    if (place >= 0 && this.values[place]?.field === field) this.drop(place)
+  }
+
+  stats(): CacheStats {
+    return { entries: this.size, maxEntries: MAX_TOKENS, bytes: this.bytes, maxBytes: MAX_BYTES }
+  }
+
+  /** The slot in the row of `hash` that contains `wanted`, or -1. */
+  private placeOf(hash: number, wanted: number): number {
+    const { hashes } = this
     const row = hash & (PLACES - ROW)
     for (let place = row; place < row + ROW; place++) if (hashes[place] === wanted) return place
     return -1
   }
 
-  const find = (field: string): number => {
-    const hash = hashOf(field)
-    const place = placeOf(hash, hash)
-    return place >= 0 && values[place]?.field === field ? place : -1
+  /** An empty slot in the row of `hash`; drops an entry if the row is full. */
+  private makePlace(hash: number, now: number): number {
+    const free = this.placeOf(hash, 0)
+    if (free >= 0) return free
+    const place = this.leastMissed(hash & (PLACES - ROW), now)
+    this.drop(place)
+    return place
   }
 
-  const drop = (place: number): void => {
-    bytes -= sizes[place] as number
-    size--
-    values[place] = undefined
-    hashes[place] = 0
+  private put(place: number, hash: number, value: V, held: number): void {
+    this.values[place] = value
+    this.hashes[place] = hash
+    this.ends[place] = value.goodUntil
+    this.used[place] = 0
+    this.sizes[place] = held
+    this.size++
+    this.bytes += held
   }
 
-  /** The next place that is taken, where one is. */
-  const next = (): number => {
-    do hand = (hand + 1) & (PLACES - 1)
-    while (hashes[hand] === 0)
-    return hand
+  private drop(place: number): void {
+    this.bytes -= this.sizes[place] as number
+    this.size--
+    this.values[place] = undefined
+    this.hashes[place] = 0
   }
 
-  /** Those whose time is over make room for anybody. A few are enough: the next one looks at the next. */
-  const dropExpired = (now: number): void => {
+  private isFull(more: number): boolean {
+    return this.size > 0 && (this.size >= MAX_TOKENS || this.bytes + more > MAX_BYTES)
+  }
+
+  /** Moves the hand to the next occupied slot. Does NOT end on an empty table. */
+  private next(): number {
+    do this.hand = (this.hand + 1) & (PLACES - 1)
+    while (this.hashes[this.hand] === 0)
+    return this.hand
+  }
+
+  /** Drops the first expired entry among the next {@link LOOKS}. Later calls go on from there. */
+  private dropExpired(now: number): void {
     for (let i = 0; i < LOOKS; i++) {
-      const place = next()
-      if (now < (ends[place] as number)) continue
-      drop(place)
+      const place = this.next()
+      if (now < (this.ends[place] as number)) continue
+      this.drop(place)
       break
     }
   }
 
-  /** Drops one that nobody has used since it was looked at last. */
-  const evict = (): void => {
-    while (used[next()] === 1) used[hand] = 0
-    drop(hand)
+  /** Drops an entry that no request has looked up since the hand last passed it. */
+  private evict(): void {
+    while (this.used[this.next()] === 1) this.used[this.hand] = 0
+    this.drop(this.hand)
   }
 
-  /** Of a row without a free place, the one that is missed least. */
-  const leastMissed = (row: number, now: number): number => {
+  /** The slot to reuse in a full row: an expired entry, else an unused one, else the first. */
+  private leastMissed(row: number, now: number): number {
     let least = row
     for (let place = row; place < row + ROW; place++) {
-      if (!(now < (ends[place] as number))) return place
-      if (used[place] === 0) least = place
+      if (!(now < (this.ends[place] as number))) return place
+      if (this.used[place] === 0) least = place
     }
     return least
   }
-
-  const isFull = (more: number): boolean => size > 0 && (size >= MAX_TOKENS || bytes + more > MAX_BYTES)
-
-  return {
-    get: (field) => {
-      const place = find(field)
-      if (place < 0) return undefined
-      used[place] = 1
-      return values[place]
-    },
-    set: (value, now) => {
-      const hash = hashOf(value.field)
-      const held = value.bytes + OVERHEAD
-      const before = placeOf(hash, hash)
-      if (before >= 0) drop(before)
-      // Also for a number that is none.
-      if (value.field.length > MAX_LENGTH || !(held <= MAX_VALUE)) return
-      if (before < 0 && isFull(held)) {
-        dropExpired(now)
-        if (isFull(held) && !strangers.knew(hash)) return
-      }
-      while (isFull(held)) evict()
-      let place = placeOf(hash, 0)
-      if (place < 0) {
-        place = leastMissed(hash & (PLACES - ROW), now)
-        drop(place)
-      }
-      values[place] = value
-      hashes[place] = hash
-      ends[place] = value.goodUntil
-      used[place] = 0
-      sizes[place] = held
-      size++
-      bytes += held
-    },
-    delete: (field) => {
-      const place = find(field)
-      if (place >= 0) drop(place)
-    },
-    stats: () => ({ entries: size, maxEntries: MAX_TOKENS, bytes, maxBytes: MAX_BYTES })
-  }
 }
 
-/** Whoever was turned away lately, by hash: known at the second time. */
+/** Remembers by hash which new tokens a full cache did not keep, so that it keeps them at their second sight. */
 function createStrangers(): { knew(hash: number): boolean } {
   const seen = new Int32Array(STRANGERS)
   let count = 0
@@ -179,7 +197,7 @@ function createStrangers(): { knew(hash: number): boolean } {
     knew: (hash) => {
       const place = (hash >>> 15) & (STRANGERS - 1)
       if (seen[place] === hash) return true
-      // All are forgotten after so many: else one that comes after hours would be known.
+      // Reset after STRANGERS entries, so a token from hours ago does not count as recent.
       if (++count > STRANGERS) {
         seen.fill(0)
         count = 1
@@ -190,7 +208,7 @@ function createStrangers(): { knew(hash: number): boolean } {
   }
 }
 
-/** 32 bits, and not 0. */
+/** A 32-bit hash of the field's last {@link TAIL} characters; never 0, which marks an empty slot. */
 export function hashOf(field: string): number {
   const { length } = field
   let hash = 1

@@ -9,10 +9,10 @@ import { isAbsent, present } from '../jwt/claim-places.js'
 import { readAudience, readFirst } from '../jwt/claims.js'
 import type { Access, AccessToken, Claims, Confirmation } from '../types.js'
 
-/** How a token came to be known, which nothing on it says. */
+/** How the token was verified. */
 export type VerifiedBy = 'signature' | 'introspection'
 
-/** Characters of an owner: 132 bits, so that no client can make a token that takes another owner's share. */
+/** Characters of an owner digest: 132 bits, so that no client can create a token that takes another owner's share. */
 const OWNER_LENGTH = 22
 
 /** Identifies the verifier that returned a token, and says how it reads times. */
@@ -21,7 +21,7 @@ export interface TokenVerifierMark {
   readonly clockTolerance: number
 }
 
-/** Scopes that are looked through one by one; more are hashed. */
+/** Maximum scopes that are searched linearly; more are put into a set. */
 const FEW = 8
 
 export class VerifiedAccessToken implements AccessToken {
@@ -31,7 +31,7 @@ export class VerifiedAccessToken implements AccessToken {
   /** When it was verified and until when that counts: whole seconds, which V8 has in the object itself. */
   verifiedAt: number = 0
   goodUntil: number = 0
-  /** Of the issuer's keys, the version that it was verified with. */
+  /** Version of the issuer's key set that verified the token. */
   keySetVersion: number = 0
   /**
    * The one access of all its requests, once one was confirmed: of a token bound to no key, or to a DPoP key and no nonce was
@@ -45,7 +45,7 @@ export class VerifiedAccessToken implements AccessToken {
   readonly hasStatus: boolean
   readonly scopes: readonly string[]
   readonly roles: readonly string[]
-  /** About how much it holds. */
+  /** Approximate bytes of memory that the token holds. */
   bytes: number = 0
   readonly verifier: TokenVerifierMark
   readonly issuer: string
@@ -92,7 +92,7 @@ export class VerifiedAccessToken implements AccessToken {
     this.claims = claims
   }
 
-  /** The credentials that it came in, by which it is found. */
+  /** The credentials that carried it, and its key in the token cache. */
   get field(): string {
     return this.#field
   }
@@ -101,7 +101,7 @@ export class VerifiedAccessToken implements AccessToken {
     return this.#field.slice(this.#field.indexOf(' ') + 1)
   }
 
-  /** SHA-256 in base64url: what a DPoP proof has as `ath` (RFC 9449 §4.2). */
+  /** SHA-256 of the token in base64url: the `ath` of a DPoP proof (RFC 9449 §4.2). */
   get hash(): string {
     this.#hash ??= hash('sha256', this.token, 'base64url')
     return this.#hash

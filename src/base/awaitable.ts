@@ -1,6 +1,6 @@
 /**
- * Going on with a value that may not be there yet. What is already known is handled in the same tick: only what must
- * be fetched or computed elsewhere costs a promise.
+ * Continues with a value that may be a promise. A value that is known already is handled in the same tick: only a value
+ * that is fetched or computed elsewhere costs a promise.
  */
 import type { Awaitable } from '../types.js'
 
@@ -10,15 +10,15 @@ export function isPromise<T>(value: T | PromiseLike<T> | undefined): value is Pr
 }
 
 /**
- * `next(value)`, now or when the value arrives. What a `then` of somebody else's returns is not relied on: a promise of
- * our own stands in, so that nothing goes on before `next` has.
+ * Returns `next(value)`, now or when the value arrives. A foreign thenable is wrapped in a native promise: its `then`
+ * might return something that does not wait for `next`.
  */
 export function andThen<T, R>(value: Awaitable<T>, next: (value: T) => Awaitable<R>): Awaitable<R> {
   return isPromise(value) ? Promise.resolve(value).then(next) : next(value)
 }
 
 /**
- * The value, unless the signal is aborted before.
+ * Returns the value, unless the signal is aborted first.
  *
  * @throws the signal's reason
  */
@@ -37,7 +37,7 @@ export async function unlessAborted<T>(value: Promise<T>, signal: AbortSignal): 
 }
 
 /**
- * A function of the user's may never answer; what waits for it must all the same be told.
+ * Bounds the wait for a user's function, which may never answer.
  *
  * @param seconds after which `late` is thrown instead of waiting on
  */

@@ -1,6 +1,6 @@
 /**
- * Bounded memory of facts: "this token was verified, and says this". Never of decisions: what may change (time, keys,
- * policy, the sender) is checked by the caller on every hit. Time is the caller's too, so that one clock rules.
+ * Bounded caches of facts: "this token was verified, and says this". They never hold decisions: the caller checks on every
+ * hit what may have changed (time, keys, policy, the sender). The caller also passes the time, so that one clock rules.
  */
 import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
@@ -14,21 +14,22 @@ export interface CacheStats {
   readonly maxBytes: number
 }
 
+/** Maximum bytes of all entries of one cache. */
 const MAX_BYTES = 16 * 1024 * 1024
-/** Bytes of the largest entry: a few larger ones would leave no room for others. */
+/** Maximum bytes of one entry: a few larger entries would leave no room for others. */
 const MAX_ENTRY = MAX_BYTES / 256
-/** Bookkeeping, beside that. */
+/** Bytes of bookkeeping per entry. */
 const ENTRY_OVERHEAD = 512
-/** Given each time a cache is asked, so that none is made each time. Not frozen: lru-cache writes to it. */
+/** Passed to each `get`, so that lru-cache allocates no options object. Not frozen: lru-cache writes to it. */
 const NO_OPTIONS = {}
 
-/** Characters of a text whose value is kept: what is made of a longer one may hold twenty times as much, and is rare. */
+/** Maximum characters of a cached text: the value of a longer text is rare, and may hold twenty times its memory. */
 const MAX_TEXT = 1024
 
-/** Values that never change, by the text they were made of. */
+/** Immutable values, by the text that they were made of. */
 export interface Memo<V> {
   get(text: string): V | undefined
-  /** Nothing is kept for a text of more than {@link MAX_TEXT} characters. */
+  /** Does nothing for a text of more than {@link MAX_TEXT} characters. */
   set(text: string, value: V): void
   stats(): CacheStats
 }
@@ -38,7 +39,7 @@ interface Remembered<V> {
   readonly value: V
 }
 
-/** @param sizeOf  about how many bytes a value holds, where it is more than a few hundred */
+/** @param sizeOf  approximate bytes of a value; needed if values hold more than a few hundred bytes */
 export function createMemo<V extends object>(maxEntries: number, sizeOf?: (value: V) => number): Memo<V> {
   const entries = new LRUCache<string, Remembered<V>>({
     max: maxEntries,
@@ -46,7 +47,7 @@ export function createMemo<V extends object>(maxEntries: number, sizeOf?: (value
     maxEntrySize: MAX_ENTRY,
     sizeCalculation: ({ value }, text) => text.length + ENTRY_OVERHEAD + (sizeOf?.(value) ?? 0)
   })
-  // The one of last time is most often the one of this time, and told without a look at the others.
+  // Consecutive look-ups usually ask for the same text, so try the last result first.
   let last: Remembered<V> | undefined
   return {
     get: (text) => {
@@ -58,7 +59,7 @@ export function createMemo<V extends object>(maxEntries: number, sizeOf?: (value
     },
     set: (text, value) => {
       if (text.length > MAX_TEXT) return
-      // A copy: cut out of a longer text, it would keep all of that.
+      // A copy: a slice of a longer string would keep that string in memory.
       const copy = Buffer.from(text).toString()
       const remembered = { text: copy, value }
       entries.set(copy, remembered)
@@ -68,10 +69,10 @@ export function createMemo<V extends object>(maxEntries: number, sizeOf?: (value
   }
 }
 
-/** Values by key, each until a time (seconds since the epoch). A clock set back beyond `since` ends them too. */
+/** Values by key, each until a time (seconds since the epoch). A value also ends if the clock is set back before `since`. */
 export interface TimedCache<V> {
   get(key: string, now: number): V | undefined
-  /** @param bytes about how much the value holds; one of more than a 256th of the cache is not kept, nor the one before it */
+  /** @param bytes approximate bytes of the value; a value of more than a 256th of the cache is not kept, and its key's old value is dropped */
   set(key: string, value: V, now: number, until: number, bytes?: number): void
   delete(key: string): void
   stats(): CacheStats
@@ -98,7 +99,7 @@ export function createTimedCache<V>(max: number): TimedCache<V> {
   }
 }
 
-/** A cache key that gives nothing away, and that no two lists of parts share. */
+/** A cache key that reveals nothing of its parts; distinct lists of parts have distinct keys. */
 export function digestKey(...parts: readonly string[]): string {
   return hash('sha256', JSON.stringify(parts), 'base64url')
 }

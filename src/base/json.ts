@@ -1,23 +1,28 @@
-/** A text as a JSON object (RFC 8259), or not one; and how deep one may nest. */
+/** Parses, bounds, freezes and weighs JSON objects (RFC 8259). */
 
 /**
- * Levels of objects and arrays that a JSON value from outside may have, itself counted. Code that walks one may recurse:
+ * Maximum nesting of a JSON value from outside, the value itself counted. Code that walks a value may recurse:
  * `JSON.stringify` overflows the stack at some thousands.
  */
 export const MAX_DEPTH = 64
 
-/** undefined for what is not JSON, not an object, or nested deeper than {@link MAX_DEPTH}. */
+/** True for an object: not an array, not null. */
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** Returns undefined if the text is not JSON, not an object, or nested deeper than {@link MAX_DEPTH}. */
 export function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(text)
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined
-    return mayBeDeep(text) && isTooDeep(value) ? undefined : (value as Record<string, unknown>)
+    if (!isObject(value)) return undefined
+    return mayBeDeep(text) && isTooDeep(value) ? undefined : value
   } catch {
     return undefined
   }
 }
 
-/** A value nests no deeper than its text has opening brackets. Finding these costs less than a look at each member. */
+/** A value nests no deeper than its text has opening brackets. Counting these costs less than visiting each member. */
 function mayBeDeep(text: string): boolean {
   if (text.length <= 2 * MAX_DEPTH) return false
   let found = 0
@@ -27,8 +32,8 @@ function mayBeDeep(text: string): boolean {
 }
 
 /**
- * True for a value nested deeper than {@link MAX_DEPTH}, or that holds itself. Looks no further than that, so it cannot
- * overflow the stack.
+ * True for a value that is nested deeper than {@link MAX_DEPTH} or contains itself. The walk stops at that depth, so it
+ * cannot overflow the stack.
  */
 export function isTooDeep(value: unknown, levels: number = MAX_DEPTH): boolean {
   if (typeof value !== 'object' || value === null) return false
@@ -40,7 +45,7 @@ export function isTooDeep(value: unknown, levels: number = MAX_DEPTH): boolean {
 /**
  * Freezes a JSON value at every level, without recursion: a token may nest as deep as it is long.
  *
- * Does NOT end for a value that holds itself, which no JSON does.
+ * Does NOT end for a value that contains itself, which parsed JSON never does.
  */
 export function deepFreeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null) freezeAll(value)
@@ -55,9 +60,9 @@ const BYTES = {
   /** An object without members has room for four. */
   emptyObject: 56,
   list: 32,
-  /** Of a list that is not empty, beside its places. */
+  /** Of a list that is not empty, in addition to its places. */
   elements: 16,
-  /** Beside its characters. */
+  /** In addition to its characters. */
   text: 20,
   /** A number that is not a 32-bit integer. */
   fraction: 16,
@@ -68,19 +73,19 @@ const BYTES = {
 /** Members of an object whose names other tokens share. With more it is a map, and its names are its own. */
 const SHARED_NAMES = 32
 
-/** A character beyond Latin-1 makes all of a text two bytes a character. */
+/** One character beyond Latin-1 makes V8 store the whole string with two bytes per character. */
 const WIDE = /[^\0-\xff]/
 
 /**
  * As {@link deepFreeze}.
  *
- * @returns about how many bytes of heap it holds: within a fifth, where tokens share the names of their members
+ * @returns approximate bytes of heap that the value holds: within a fifth if tokens share the names of their members
  */
 export function freezeAll(value: object): number {
   let bytes = 0
   const pending: object[] = [value]
   for (let one = pending.pop(); one !== undefined; one = pending.pop()) {
-    // The members of an array are its own list; listing them as those of an object costs more than all else here.
+    // Iterated as a list: `for … in` over an array would cost more than all the rest.
     if (Array.isArray(one)) {
       bytes += BYTES.list + (one.length > 0 ? BYTES.elements + BYTES.place * one.length : 0)
       for (const member of one) {
@@ -109,11 +114,11 @@ function bytesOfPrimitive(value: unknown): number {
   return typeof value === 'number' && value !== (value | 0) ? BYTES.fraction : 0
 }
 
-/** Bytes of a token's own objects beside its field and its claims: this one, its access, its list of audiences. */
+/** Bytes of a token's own objects without its field and claims: the token, its access, its list of audiences. */
 const BYTES_OF_OBJECTS = 160
 
 /**
- * About how many bytes of heap a remembered token holds, its place in a cache apart.
+ * Approximate bytes of heap that a cached token holds, without the cache's bookkeeping.
  *
  * @param field what is kept of the credentials: a character is a byte
  * @param claims bytes of its claims, as {@link freezeAll} weighs them

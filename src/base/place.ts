@@ -23,7 +23,7 @@ export function isAskedAsWritten(text: string): boolean {
   return (path || '/') === new URL(text).pathname && !HIDDEN.test(path) && isEncodedUtf8(path)
 }
 
-/** Bytes that are not UTF-8 are read by some servers as another character: `%c0%af` as a slash. */
+/** Some servers read bytes that are not UTF-8 as another character: `%c0%af` as a slash. */
 function isEncodedUtf8(path: string): boolean {
   if (!path.includes('%')) return true
   try {
@@ -34,14 +34,14 @@ function isEncodedUtf8(path: string): boolean {
   }
 }
 
-/** A URL as messages may show it where its path may be of a token. */
+/** A URL for messages, without its path, which may come from a token. */
 export function withoutPath(url: string): string {
   if (!URL.canParse(url)) return 'a text that is not a URL'
   const { origin, pathname } = new URL(url)
   return pathname === '/' ? origin : `${origin}/…`
 }
 
-/** True for what an HTTP client could be sent to, however it is spelled; any other text is only a name. */
+/** True for a text that an HTTP client could send a request to, however it is spelled; any other text is only a name. */
 export function isHttp(text: string): boolean {
   return /^https?:/i.test(text) || (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol))
 }

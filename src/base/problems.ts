@@ -1,4 +1,5 @@
-/** Collects what is wrong with a configuration, so that one start shows everything there is to mend. */
+/** Collects the mistakes in a configuration, so that one start shows all of them. */
+import { isObject } from './json.js'
 import { isAskedAsWritten } from './place.js'
 import { type InsecureHosts, isInsecureHost, isLoopback } from './reach.js'
 
@@ -11,7 +12,7 @@ interface Primitives {
 
 /** The characters of RFC 3986, after a scheme and an authority. */
 const URI = /^https?:\/\/[\w\-.~:?#[\]@!$&'()*+,;=%][\w\-.~:/?#[\]@!$&'()*+,;=%]*$/i
-/** A name as code writes it: anything else may be made of a value. */
+/** An option's name as code writes it. Any other name may contain a value. */
 const PLAIN_NAME = /^[\w$.[\]()-]{1,128}$/
 
 /** One mistake in a configuration. */
@@ -19,11 +20,11 @@ interface Problem {
   readonly line: string
   /** The line without the value that was given. */
   readonly withoutValue: string
-  /** The text that was given, where it is one of an address or a name. */
+  /** The text that was given, if it is an address or a name. */
   readonly text: string | undefined
 }
 
-/** What is known of an error that {@link Problems} made, beside its message, which shows each value that was given. */
+/** Views of an error that {@link Problems} created. Its message itself shows each value that was given. */
 export interface Mistakes {
   /** The message without any value that was given: for a log, where values may come from a token. */
   readonly withoutValues: string
@@ -31,9 +32,12 @@ export interface Mistakes {
   isAllMadeOf(source: string): boolean
 }
 
+/** Minimum characters of a secret. */
+export const MIN_SECRET_LENGTH = 32
+
 const MISTAKES = new WeakMap<object, Mistakes>()
 
-/** undefined for what {@link Problems} did not make. */
+/** Returns undefined for an error that {@link Problems} did not create. */
 export function mistakesOf(error: unknown): Mistakes | undefined {
   return MISTAKES.get(Object(error) as object)
 }
@@ -74,7 +78,7 @@ export class Problems {
     })
   }
 
-  /** A problem with the value itself, which it shows. */
+  /** Adds a problem with the value itself, and shows the value. */
   addValue(
     option: string,
     value: unknown,
@@ -106,7 +110,7 @@ export class Problems {
   }
 
   object(value: unknown, option: string): value is Record<string, unknown> {
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return true
+    if (isObject(value)) return true
     this.addValue(option, value, 'it must be an object')
     return false
   }
@@ -165,14 +169,27 @@ export class Problems {
     return list
   }
 
+  /** One secret, or the current and the previous one. The problem does not show the value. */
+  secrets(value: unknown, option: string): readonly string[] {
+    const list: readonly unknown[] = Array.isArray(value) ? value : [value]
+    const fit = list.filter((one): one is string => typeof one === 'string' && one.length >= MIN_SECRET_LENGTH)
+    if (fit.length !== list.length || fit.length < 1 || fit.length > 2)
+      this.add(
+        option,
+        'is not one or two secrets',
+        `give a random text of at least ${MIN_SECRET_LENGTH} characters, or [current, previous]`
+      )
+    return fit
+  }
+
   /**
    * An absolute https URL; http only on the loopback interface. The text is kept by the caller as it is.
    *
-   * @param insecureHosts  where http is accepted too; undefined for a URL that is no authorization server's
+   * @param insecureHosts  hosts where http is accepted too; undefined for a URL that is not an authorization server's
    */
   url(value: unknown, option: string, meaning: string, insecureHosts?: InsecureHosts): URL | undefined {
     const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined
-    // What a URL parser mends (blanks, tabs, backslashes, other alphabets) would be one thing here and another on the wire.
+    // A URL parser repairs blanks, tabs, backslashes and other alphabets: the URL here would differ from the one on the wire.
     if (!url || !URI.test(value as string)) {
       this.addValue(option, value, `it must be ${meaning}`)
       return undefined
@@ -186,7 +203,7 @@ export class Problems {
     return url
   }
 
-  /** A {@link url} that requests are sent to, and that must be asked as it is written. */
+  /** A {@link url} that requests are sent to: its path must reach the server as it is written. */
   place(value: unknown, option: string, meaning: string, insecureHosts?: InsecureHosts): URL | undefined {
     const url = this.url(value, option, meaning, insecureHosts)
     if (url === undefined || isAskedAsWritten(value as string)) return url

@@ -1,9 +1,8 @@
 /**
- * How an authorization server is reached where its name alone does not say: over plain http at hosts that the settings
- * name, or at another origin than the issuer's. Neither changes what is compared: `iss`, and the `issuer` of metadata,
- * stay names.
+ * Settings that change how an authorization server is reached: over plain http at hosts that the settings name, or at
+ * another origin than the issuer's. Neither changes what is compared: `iss` and the `issuer` of metadata stay names.
  *
- * Does NOT make a host safe: an attacker in the network between can read and change what is sent there.
+ * Does NOT make a host safe: an attacker in the network between can read and change the traffic.
  */
 
 /** Hosts for plain http, as `host:port`. */
@@ -11,7 +10,7 @@ export type InsecureHosts = ReadonlySet<string>
 
 export const NO_HOSTS: InsecureHosts = new Set()
 
-/** Not `*.localhost`: what a resolver makes of such a name is not certain. */
+/** Without `*.localhost`: resolvers differ on such names. */
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
 /** A name or an address, and a port. */
 const HOST_AND_PORT = /^(?:[a-z\d._-]+|\[[\da-f:.]+\]):\d{1,5}$/
@@ -37,7 +36,7 @@ export function hostAndPort({ hostname, port, protocol }: URL): string {
   return `${hostname}:${port || (protocol === 'https:' ? '443' : '80')}`
 }
 
-/** Told once at start. */
+/** The warning that is given once at start. */
 export function insecureHostsWarning(hosts: InsecureHosts): string {
   return `\`http.insecureHosts\` names ${[...hosts].join(', ')}: tokens, keys and client secrets travel in clear there. An attacker in the network between can read them, or put other keys in place and sign any token. Use it only inside a network that you trust`
 }
@@ -49,7 +48,7 @@ export interface Reached {
   readonly reachedAt?: string | undefined
 }
 
-/** The URL that is asked for `url`: at {@link Reached.reachedAt}, where the origin is the issuer's; else the same. */
+/** Moves `url` to {@link Reached.reachedAt} if its origin is the issuer's; otherwise returns it unchanged. */
 export function reach(url: string, { issuer, reachedAt }: Reached): string {
   if (reachedAt === undefined) return url
   const { origin, pathname, search } = new URL(url)

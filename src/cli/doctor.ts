@@ -18,6 +18,7 @@ import { requireEndpoint } from '../issuer/metadata.js'
 import { keySetExchange, readPublishedKeySet } from '../issuer/published-keys.js'
 import type { IssuerSettings } from '../issuer/settings.js'
 import type { KeySet } from '../jwt/key-set.js'
+import { metadataUrl } from '../server/protected-resource.js'
 import { readSettings, type Settings } from '../server/settings.js'
 import { type Asking, createAsking, problemOf } from './asking.js'
 import { causeOf, certificateRemedy } from './causes.js'
@@ -348,8 +349,7 @@ function checkFeatures(metadata: AuthorizationServerMetadata, add: Add): void {
 
 async function checkResource(resource: string, issuer: string, terminal: Terminal, add: Add): Promise<void> {
   const get = (url: string): Promise<Fetched> => waiting(terminal, `asking ${url}`, fetchDocument(terminal, url))
-  const { origin, pathname } = new URL(resource)
-  const place = `${origin}/.well-known/oauth-protected-resource${pathname.replace(/\/$/, '')}`
+  const place = metadataUrl(new URL(resource).href)
   const { document, problem } = await get(place)
   if (document === undefined || problem !== undefined) add('failed', `Metadata at ${place}`, `${problem} (RFC 9728 §3)`)
   else {

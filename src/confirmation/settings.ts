@@ -1,7 +1,7 @@
 /** Reads the options about senders (DPoP, certificates) into frozen settings. Does NOT decide about requests. */
 import { randomBytes } from 'node:crypto'
 import { BlockList } from 'node:net'
-import type { Problems } from '../base/problems.js'
+import { MIN_SECRET_LENGTH, type Problems } from '../base/problems.js'
 import { SIGNATURE_ALGORITHMS, type SignatureAlgorithm } from '../jwt/algorithms.js'
 import { memoryOnceStore } from '../sharing/memory-once-store.js'
 import type { Shared } from '../sharing/shared.js'
@@ -62,8 +62,6 @@ const CERTIFICATE_OPTIONS: Readonly<Record<keyof ClientCertificateOptions, true>
 
 /** Default proof algorithms: those that clients use, with the shortest signatures first. */
 const PROOF_ALGORITHMS: readonly SignatureAlgorithm[] = ['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256']
-
-const MIN_SECRET_LENGTH = 32
 
 /** @param shared supplies the replay store and the nonce secrets, unless the options do */
 export function readSenderSettings(
@@ -148,16 +146,7 @@ function readProofAlgorithms(value: unknown, problems: Problems): readonly Signa
 
 function readSecrets(value: unknown, shared: Shared | undefined, problems: Problems): readonly (string | Uint8Array)[] {
   if (value === undefined) return shared?.nonceSecrets ?? [randomBytes(MIN_SECRET_LENGTH)]
-  const list = Array.isArray(value) ? (value as unknown[]) : [value]
-  const fit = list.filter((one): one is string => typeof one === 'string' && one.length >= MIN_SECRET_LENGTH)
-  // The message does not reveal the secrets.
-  if (fit.length !== list.length || fit.length < 1 || fit.length > 2)
-    problems.add(
-      'dpop.nonceSecret',
-      'is not one or two secrets',
-      `give a random text of at least ${MIN_SECRET_LENGTH} characters, or [current, previous]`
-    )
-  return fit
+  return problems.secrets(value, 'dpop.nonceSecret')
 }
 
 function readPublicUrls(

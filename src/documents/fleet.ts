@@ -11,13 +11,13 @@ import { Unavailable } from '../errors/errors.js'
 import type { Shared } from '../sharing/shared.js'
 import { type Dated, isWithin, type Source } from './source.js'
 
-/** Seconds in which one process asks again for all. */
+/** Seconds per refetch: one process asks again for all in that time. */
 const REFETCH_WINDOW = 15
-/** Seconds that the others give it before they look whether it has found something. */
+/** Seconds that the other processes wait before they check for its result. */
 const PATIENCE = 0.5
-/** Seconds for which a process that has looked in vain does not look again. */
+/** Seconds for which a process whose look found nothing does not look again. */
 const LOOK_AGAIN = 1
-/** Seconds for which it may be said to be another process's turn, and nothing comes of it: no true claim lasts as long. */
+/** Maximum seconds to wait on another process's refetch claim without a result; real claims expire sooner. */
 const MAX_TURN = 2 * REFETCH_WINDOW
 /** Looks for a key by all processes together, in so many seconds, and the least seconds between two. */
 const MAX_LOOKS = 3
@@ -25,7 +25,7 @@ const LOOK_PERIOD = 30
 const LOOK_SPACING = 2
 /** Times that a process looks whether another one, whose turn it is, has found something: {@link PATIENCE} apart. */
 const PATIENT_LOOKS = 4
-/** Seconds by which another machine's clock may be ahead. */
+/** Maximum seconds by which another machine's clock may be ahead. */
 const MAX_AHEAD = 10
 
 /** A document as it came, with its times in seconds since the epoch. */
@@ -39,7 +39,7 @@ interface Snapshot {
 export interface Fleet<T> {
   /** The latest document that any process fetched, if it may still serve. Never throws. */
   latest(): Promise<T | undefined>
-  /** For the others. Nobody waits for it. */
+  /** Stores it for the other processes, in the background. */
   publish(snapshot: Snapshot): void
   /** Whether it is on this process to ask again; undefined where nobody can know. */
   mayAskAgain(): Promise<boolean | undefined>
@@ -91,7 +91,7 @@ export function createFleet<T>(
 
   const publish = async (snapshot: Snapshot): Promise<void> => {
     const other = await latest()
-    // A process that was slow to say so does not undo what another has found since.
+    // A slow process must not overwrite a newer snapshot.
     if (other !== undefined && other.fetchedAt > snapshot.fetchedAt) return
     await cache.set(parts, JSON.stringify(snapshot), snapshot.freshUntil + staleFor - now())
   }
@@ -106,7 +106,7 @@ export function createFleet<T>(
       try {
         return read(text, fetchedAt, freshUntil - fetchedAt, servedAt)
       } catch {
-        // Another release may have found it good.
+        // Another release may have accepted it.
         return undefined
       }
     },
@@ -125,7 +125,7 @@ export function createFleet<T>(
   }
 }
 
-/** undefined for what is no snapshot as this release makes them. */
+/** Returns undefined for a text that is not a snapshot in this release's format. */
 function parse(text: string | undefined): Snapshot | undefined {
   const { text: document, fetchedAt, freshUntil, servedAt } = parseObject(text ?? '') ?? {}
   return typeof document === 'string' && Number.isFinite(fetchedAt) && Number.isFinite(freshUntil)

@@ -1,6 +1,6 @@
 /**
- * Remote documents (metadata, key sets): `staleOnError(fresh(coalesced(cooled(load))))`. Each decorator is one promise
- * to the caller; the order is the semantics. A source answers synchronously what it already knows.
+ * Remote documents (metadata, key sets): `staleOnError(fresh(coalesced(cooled(load))))`. Each decorator guarantees one
+ * thing to the caller, and their order matters. A source returns synchronously what it already holds.
  *
  * `butNot` names the document that disappointed the caller ("*this* set did not have my key"), so fifty misses on one
  * set cause one fetch.
@@ -9,12 +9,12 @@ import { isPromise } from '../base/awaitable.js'
 import { Unavailable } from '../errors/errors.js'
 import type { Awaitable } from '../types.js'
 
-/** A document with the times (seconds since the epoch) at which it was asked for, should be renewed, and ceases to be fresh. */
+/** A document with its times, in seconds since the epoch: when it was asked for, should be renewed, and stops being fresh. */
 export interface Dated {
   readonly fetchedAt: number
   readonly refreshAt: number
   readonly freshUntil: number
-  /** The `Date` of the answer: seconds since the epoch by the source's clock. undefined where it sent none that can be read. */
+  /** The `Date` of the answer: seconds since the epoch by the source's clock. undefined if it sent no valid one. */
   readonly servedAt?: number | undefined
 }
 
@@ -34,12 +34,12 @@ export interface CooledOptions {
   readonly random: () => number
 }
 
-/** Of the longest wait after a failure, the part that is always waited: chance alone could make it nothing. */
+/** Minimum fraction of the back-off: full jitter alone could be zero. */
 const FLOOR = 0.1
-/** Seconds that a server's `Retry-After` keeps us away at most. */
+/** Maximum seconds of a server's `Retry-After` that we honour. */
 const MAX_RETRY_AFTER = 300
 
-/** The document that was loaded last, where it may have come some other way than through the decorator. */
+/** Returns the document that was loaded last, even if it did not come through the decorator. */
 type Last<T> = () => T | undefined
 
 /** Remembers the document that was loaded last, unless `latest` does: an overtaken one would be held beside it. */
@@ -90,7 +90,7 @@ export function cooled<T>(
       (error: unknown) => {
         const most = Math.min(window, firstBackoff * 2 ** failures++)
         const asked = error instanceof Unavailable ? Math.min(MAX_RETRY_AFTER, error.askedFor) : 0
-        // All of it is chance but a tenth, so that a fleet that failed in step does not come back in step.
+        // Nine tenths are random, so that a fleet that failed in step does not retry in step.
         const backoff = Math.max(asked, most * (FLOOR + (1 - FLOOR) * random()))
         failure = { error, at: now(), backoff }
         throw error instanceof Unavailable && error.retryAfter < backoff ? error.later(backoff) : error
@@ -113,12 +113,12 @@ function stillFailing({ error, at, backoff }: Failure, time: number): unknown {
   return error.later(error.askedFor > 0 ? left : Math.max(left, error.retryAfter))
 }
 
-/** A clock that was set back must not stretch any period, so a time before its beginning is outside of it too. */
+/** True from `from` until before `until`. A clock that is set back cannot stretch a period: a time before `from` is outside. */
 export function isWithin(time: number, from: number, until: number): boolean {
   return from <= time && time < until
 }
 
-/** Callers who ask while an attempt is under way share it. It belongs to none of them: no caller's abort ends it. */
+/** Concurrent callers share one attempt. It belongs to none of them: no caller's abort ends it. */
 export function coalesced<T>(source: Source<T>): Source<T> {
   let pending: Promise<T> | undefined
   return (butNot) => {
@@ -153,7 +153,7 @@ export function fresh<T extends Dated>(source: Source<T>, now: Clock, latest?: L
 function inBackground<T>(source: Source<T>, then: (document: T) => void): void {
   try {
     const result = source()
-    // Its failure is remembered by `cooled`, shown by health(), and nobody's to wait for.
+    // `cooled` remembers its failure and health() shows it; no caller waits for it.
     if (isPromise(result)) result.then(then, () => undefined)
     else then(result)
   } catch {

@@ -8,9 +8,9 @@
 import { RateLimited, Unavailable } from '../errors/errors.js'
 import { createPlaces, type Occupancy, type Standing } from './places.js'
 
-/** Seconds whose outcomes the breaker counts. */
+/** Seconds over which the breaker counts outcomes. */
 const PERIOD = 10
-/** Outcomes in a period without which the breaker does not open. */
+/** Minimum outcomes in a period for the breaker to open. */
 const MINIMUM = 20
 /** Seconds the breaker stays open before a call with a known token may try ... */
 const OPEN_FOR = 5
@@ -51,7 +51,7 @@ export function createLimits(now: () => number, monotonic?: () => number): Limit
   const rate = createRateLimit(now)
   const places = createPlaces(monotonic)
   const inPlace = async <T>(call: () => Promise<T>, standing: Standing, pass: Pass): Promise<T> => {
-    // A call that waited in the queue while the breaker opened does not go out any more.
+    // The breaker may have opened while the call waited in the queue.
     pass.requireGood()
     rate.requireUnlimited(standing)
     try {
@@ -103,7 +103,7 @@ interface Pass {
   requireGood(): void
   answered(): void
   failed(): void
-  /** However the call ended, also before it went out. */
+  /** Ends the pass, however the call ended, even before it went out. */
   end(): void
 }
 
@@ -221,7 +221,7 @@ function createRateLimit(now: () => number): RateLimit {
   const left = (standing: Standing): number => {
     const { at, lasts } = pauses[standing]
     const time = now()
-    // A clock that was set back ends it.
+    // A clock that is set back ends the pause.
     return at <= time ? Math.max(0, at + lasts - time) : 0
   }
   return {

@@ -16,7 +16,7 @@ export type Caller = Pick<ResourceRequest, 'onGone'>
 export interface Callers {
   /** Milliseconds that are left of this caller's deadline. */
   left(caller: Caller): number
-  /** What a caller is told whose time is over. */
+  /** The error for a caller whose deadline has passed. */
   late(dependency: Dependency): Unavailable
   /**
    * The value, if it comes in time. A value that is there costs nothing.
@@ -53,15 +53,15 @@ export function createCallers(deadline: number): Callers {
   }
 }
 
-/** How a question learns that nobody waits for it any more. */
+/** Tells a question that no caller waits for it any more. */
 export interface Waiting {
   /** Aborted when the last caller has left before the question went out. */
   readonly signal: AbortSignal
-  /** From now on it is answered, whoever leaves: the answer is of use to the next request. */
+  /** From now on the question goes on even if all callers leave: the next request can use the answer. */
   goOut(): void
 }
 
-/** A question that callers share. */
+/** A call about a token that callers share. */
 export interface Question<T> {
   /**
    * The answer, for one more caller.
@@ -73,7 +73,7 @@ export interface Question<T> {
   readonly settled: Promise<void>
 }
 
-/** Seen by no caller: the last one has left. */
+/** No caller sees it: the last one has left. */
 const ABANDONED = new Error('every request that waited for this has left')
 
 /**
@@ -94,7 +94,7 @@ export function createQuestion<T>(
       isOut = true
     }
   }).finally(ended)
-  // All who would hear of a failure may have left.
+  // Handles a failure that no caller is left to hear of.
   const settled = answer.then(
     () => undefined,
     () => undefined

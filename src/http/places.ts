@@ -6,19 +6,19 @@
  */
 import { Unavailable } from '../errors/errors.js'
 
-/** Calls under way at once. */
+/** Maximum calls under way at once. */
 const CONCURRENT = 64
-/** Calls that wait for a place. */
+/** Maximum calls that wait for a place. */
 const QUEUED = 256
-/** Calls of one kind that are under way, while calls of the other kind wait. Strangers never have more. */
+/** Maximum calls of one kind under way while calls of the other kind wait. For strangers the maximum always holds. */
 const MOST_CONCURRENT = 48
-/** Strangers that wait. Known tokens that need the room send away all but the rest of the queue, a quarter of it. */
+/** Maximum strangers that wait. Known tokens that need room can reduce them to the rest of the queue, a quarter of it. */
 const MOST_QUEUED = 192
-/** Latest answers about strangers that decide whether strangers are paced. */
+/** Number of latest answers about strangers that decide whether strangers are paced. */
 const LATEST = 64
-/** Strangers a second that are asked about, while most of the latest answers about strangers are "not active" ... */
+/** Maximum calls about strangers per second while most of the latest answers about strangers are "not active". */
 const PACE = 1000
-/** ... and strangers that may be asked about at once before the pace holds them back. */
+/** Calls about strangers that may go out at once before the pace holds them back. */
 const BURST = 1000
 
 /** Whether a token was active before, as far as this API knows. */
@@ -32,11 +32,11 @@ export interface Occupancy {
 
 export interface Places {
   /**
-   * Waits for a place. Known tokens wait in line; of strangers the last one in is the first one out, and the one that
-   * waits longest makes room: under a flood those who come last still have time to be answered.
+   * Waits for a place. Known tokens are admitted first in, first out. Strangers are admitted last in, first out, and the
+   * stranger that waits longest makes room: in a flood the latest requests still have time to be answered.
    *
-   * @param signal its reason is thrown once it is aborted, and the queue forgets this call
-   * @returns gives the place back
+   * @param signal when it is aborted, the call leaves the queue and the signal's reason is thrown
+   * @returns a function that gives the place back
    * @throws {Unavailable} the queue is full
    */
   take(standing: Standing, signal?: AbortSignal): Promise<() => void>
@@ -52,47 +52,108 @@ interface Waiter {
 
 /** @param monotonic seconds from any start, for the pace */
 export function createPlaces(monotonic: () => number = () => performance.now() / 1000): Places {
-  const waiting: Readonly<Record<Standing, Waiter[]>> = { known: [], stranger: [] }
-  const underWay: Record<Standing, number> = { known: 0, stranger: 0 }
-  const pace = createPace(monotonic)
-  let timer: NodeJS.Timeout | undefined
+  return new TwoQueues(createPace(monotonic))
+}
 
-  /** The kind that the next free place is for. */
-  const next = (): Standing | undefined => {
+class TwoQueues implements Places {
+  private readonly waiting: Readonly<Record<Standing, Waiter[]>> = { known: [], stranger: [] }
+  private readonly underWay: Record<Standing, number> = { known: 0, stranger: 0 }
+  private readonly pace: Pace
+  /** Set while strangers wait for the pace alone. */
+  private timer: NodeJS.Timeout | undefined
+
+  constructor(pace: Pace) {
+    this.pace = pace
+  }
+
+  take(standing: Standing, signal?: AbortSignal): Promise<() => void> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason)
+      const abandon = (): void => {
+        const queue = this.waiting[standing]
+        queue.splice(queue.indexOf(waiter), 1)
+        reject(signal?.reason)
+      }
+      const waiter: Waiter = {
+        admit: (leave) => {
+          signal?.removeEventListener('abort', abandon)
+          resolve(leave)
+        },
+        refuse: (error) => {
+          signal?.removeEventListener('abort', abandon)
+          reject(error)
+        }
+      }
+      signal?.addEventListener('abort', abandon)
+      this.enqueue(standing, waiter)
+    })
+  }
+
+  told(isActive: boolean): void {
+    this.pace.told(isActive)
+  }
+
+  stats(): Readonly<Record<Standing, Occupancy>> {
+    const { waiting, underWay } = this
+    return {
+      known: { underWay: underWay.known, queued: waiting.known.length },
+      stranger: { underWay: underWay.stranger, queued: waiting.stranger.length }
+    }
+  }
+
+  private enqueue(standing: Standing, waiter: Waiter): void {
+    this.waiting[standing].push(waiter)
+    this.admit()
+    this.makeRoom(standing)
+  }
+
+  /** Gives each free place to a waiting call in the same step: a call that arrives just then cannot slip in between. */
+  private admit(): void {
+    for (let standing = this.next(); standing !== undefined; standing = this.next()) {
+      const queue = this.waiting[standing]
+      const waiter = (standing === 'known' ? queue.shift() : queue.pop()) as Waiter
+      if (standing === 'stranger') this.pace.count()
+      this.underWay[standing]++
+      waiter.admit(this.leaving(standing))
+    }
+    this.admitWhenPaced()
+  }
+
+  /** The kind of call that gets the next free place; undefined if no place is free or no call may take it. */
+  private next(): Standing | undefined {
+    const { waiting, underWay } = this
     if (underWay.known + underWay.stranger >= CONCURRENT) return undefined
-    const strangerWaits = waiting.stranger.length > 0 && underWay.stranger < MOST_CONCURRENT && pace.wait() === 0
+    const strangerWaits = this.hasStranger() && this.pace.wait() === 0
     const knownWaits = waiting.known.length > 0 && !(strangerWaits && underWay.known >= MOST_CONCURRENT)
     if (knownWaits) return 'known'
     return strangerWaits ? 'stranger' : undefined
   }
 
-  /** A place that becomes free is taken in the same step: a call that arrives just then cannot slip in between. */
-  const admit = (): void => {
-    for (let standing = next(); standing !== undefined; standing = next()) {
-      const queue = waiting[standing]
-      const waiter = (standing === 'known' ? queue.shift() : queue.pop()) as Waiter
-      if (standing === 'stranger') pace.count()
-      underWay[standing]++
-      waiter.admit(leaving(standing))
-    }
-    const seconds = waiting.stranger.length > 0 && underWay.stranger < MOST_CONCURRENT ? pace.wait() : 0
-    if (seconds > 0 && timer === undefined) {
-      timer = setTimeout(() => {
-        timer = undefined
-        admit()
-      }, seconds * 1000)
-      timer.unref()
+  /** True if a stranger waits and strangers have a place left. The pace may still hold it back. */
+  private hasStranger(): boolean {
+    return this.waiting.stranger.length > 0 && this.underWay.stranger < MOST_CONCURRENT
+  }
+
+  private admitWhenPaced(): void {
+    const seconds = this.hasStranger() ? this.pace.wait() : 0
+    if (seconds === 0 || this.timer !== undefined) return
+    this.timer = setTimeout(() => {
+      this.timer = undefined
+      this.admit()
+    }, seconds * 1000)
+    this.timer.unref()
+  }
+
+  private leaving(standing: Standing): () => void {
+    return () => {
+      this.underWay[standing]--
+      this.admit()
     }
   }
 
-  const leaving = (standing: Standing) => (): void => {
-    underWay[standing]--
-    admit()
-  }
-
-  /** Refuses one call where a newcomer made the queue too long. */
-  const makeRoom = (newcomer: Standing): void => {
-    const { known, stranger } = waiting
+  /** Refuses one call if a newcomer made the queue too long. */
+  private makeRoom(newcomer: Standing): void {
+    const { known, stranger } = this.waiting
     const isFull = known.length + stranger.length > QUEUED
     const strangerGoes =
       newcomer === 'stranger'
@@ -100,41 +161,6 @@ export function createPlaces(monotonic: () => number = () => performance.now() /
         : isFull && stranger.length > QUEUED - MOST_QUEUED
     if (strangerGoes) stranger.shift()?.refuse(tooMany())
     else if (isFull) known.pop()?.refuse(tooMany())
-  }
-
-  const enqueue = (standing: Standing, waiter: Waiter): void => {
-    waiting[standing].push(waiter)
-    admit()
-    makeRoom(standing)
-  }
-
-  return {
-    take: (standing, signal) =>
-      new Promise((resolve, reject) => {
-        const abandon = (): void => {
-          const queue = waiting[standing]
-          queue.splice(queue.indexOf(waiter), 1)
-          reject(signal?.reason)
-        }
-        const waiter: Waiter = {
-          admit: (leave) => {
-            signal?.removeEventListener('abort', abandon)
-            resolve(leave)
-          },
-          refuse: (error) => {
-            signal?.removeEventListener('abort', abandon)
-            reject(error)
-          }
-        }
-        if (signal?.aborted) return reject(signal.reason)
-        signal?.addEventListener('abort', abandon)
-        enqueue(standing, waiter)
-      }),
-    told: (isActive) => pace.told(isActive),
-    stats: () => ({
-      known: { underWay: underWay.known, queued: waiting.known.length },
-      stranger: { underWay: underWay.stranger, queued: waiting.stranger.length }
-    })
   }
 }
 
@@ -144,13 +170,13 @@ function tooMany(): Unavailable {
 
 interface Pace {
   told(isActive: boolean): void
-  /** Seconds until a stranger may be asked about. */
+  /** Seconds until a call about a stranger may go out. */
   wait(): number
-  /** Counts a stranger that is asked about. */
+  /** Counts a call about a stranger. */
   count(): void
 }
 
-/** A token bucket (of {@link BURST}, refilled by {@link PACE} a second) that is in use while most strangers are junk. */
+/** A token bucket of {@link BURST}, refilled with {@link PACE} per second; in use while most answers about strangers are "not active". */
 function createPace(monotonic: () => number): Pace {
   const latest: boolean[] = []
   let answers = 0

@@ -9,10 +9,10 @@ import { isLoopback } from '../base/reach.js'
 
 type Undici = Pick<typeof import('undici'), 'Agent' | 'EnvHttpProxyAgent' | 'Pool' | 'ProxyAgent'>
 
-/** What curl and undici read; the lower case counts first. */
+/** The variables that curl and undici read; lower case takes precedence. */
 const VARIABLES = { http: ['http_proxy', 'HTTP_PROXY'], https: ['https_proxy', 'HTTPS_PROXY'] } as const
 
-/** The server was not asked, since the proxy did not let us through. */
+/** The proxy did not let the request through, so the server did not get it. */
 export class ProxyFailure extends Error {
   override readonly name = 'ProxyFailure'
 }
@@ -104,7 +104,7 @@ function refusalOf(status: number): string {
   return status >= 500 ? `${answered}: it could not reach the server` : answered
 }
 
-/** Why a text is no proxy; undefined for one that can be used. */
+/** Why a text is not a usable proxy URL; undefined if it is. */
 export function problemOfProxy(text: string): string | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (!url || !/^https?:$/.test(url.protocol)) return 'is not an http or https URL'

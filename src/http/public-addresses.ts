@@ -1,7 +1,7 @@
 /**
  * Addresses of the public Internet, and no others: for servers whose names come from elsewhere, such as the issuers of
- * tenants. What is looked at is the address that is connected to, so that a name which means one thing when it is checked
- * and another when it is used gains nothing.
+ * tenants. The check is on the address that is connected to, so that a name which resolves to one address at the check and to
+ * another at the connection (DNS rebinding) gains nothing.
  *
  * The lists are IANA's special-purpose address registries (RFC 6890): all that is not globally reachable, with what embeds
  * an IPv4 address (RFC 4291 §2.5.5, RFC 6052, RFC 3056, RFC 4380), which could mean a private one.
@@ -9,7 +9,7 @@
 import { type LookupAddress, type LookupOptions, lookup } from 'node:dns'
 import { BlockList, isIP } from 'node:net'
 
-/** A connection that was not made, or an address that was not used. */
+/** Thrown instead of connecting to an address that is not public. */
 export class NotPublic extends Error {
   override readonly name = 'NotPublic'
 }

@@ -1,9 +1,10 @@
 /**
- * Caches introspection answers, each for a few seconds and never past the token's `exp`. A revocation may go unseen for
- * that time. At most one question about a token is under way, and at most one waits behind it that ignores the cache.
- * Processes that share a store share answers too, and sharing does not extend the life of an answer.
+ * A short-lived cache of introspection answers. An answer stays for a few seconds and never past the token's `exp`: for
+ * that long a revocation can go unseen. At most one call about each token is under way, and at most one more waits to
+ * follow it, for requests that need a newer answer. Processes that share a store share answers too, and sharing does not
+ * lengthen an answer's life.
  *
- * Does NOT check the claims of an answer: a token that the server reports as active may be for another API.
+ * Does NOT check what an answer says: an active token can be for another API.
  */
 import { hash } from 'node:crypto'
 import { unlessAborted } from '../base/awaitable.js'
@@ -14,34 +15,34 @@ import type { Issuer } from '../issuer/issuer.js'
 import type { Shared } from '../sharing/shared.js'
 import type { Awaitable, Claims } from '../types.js'
 import { type IntrospectionMeans, introspect } from './introspect.js'
-import { createKnownTokens, type KnownTokensStats } from './known-tokens.js'
-import { createSharedAnswers, type Lifetime, type SharedAnswer } from './shared-answers.js'
+import { createKnownTokens, type KnownTokens, type KnownTokensStats } from './known-tokens.js'
+import { createSharedAnswers, type Lifetime, type SharedAnswer, type SharedAnswers } from './shared-answers.js'
 
-/** Maximum cached answers about active tokens. */
+/** Maximum answers "active" in the cache. */
 const MAX_ACTIVE = 10_000
-/** Maximum cached answers about inactive tokens. */
+/** Maximum answers "not active" in the cache. */
 const MAX_INACTIVE = 1000
-/** Maximum seconds for which an inactive answer is cached. */
+/** Seconds that an answer "not active" stays in the cache. */
 const INACTIVE_FOR = 10
 const SLOWER_THAN_CACHE =
   'introspection: an answer took longer than `cacheFor`, so that it was not cached and every request asks: raise `cacheFor`, or look why the endpoint is slow'
 
-/** An answer about an active token. `Made` is the value that the caller builds from it once its claims passed. */
+/** An answer that calls a token active. `Made` is what the caller makes of it, once the members passed its checks. */
 export interface Active<Made> {
   readonly members: Claims
-  /** Seconds since the epoch until when the answer may be cached. */
+  /** Seconds since the epoch at which the answer expires. */
   readonly until: number
-  /** Approximate bytes of memory that the answer takes. */
+  /** Approximate bytes of memory that the answer holds. */
   readonly bytes: number
   accessToken?: Made
 }
 
 export interface IntrospectionCache<Made> {
-  /** The cached answer, else that of a question under way, else that of a new question. undefined: not active. */
+  /** The cached answer about the token, else the answer to the call under way, else to a new one. undefined: not active. */
   recall(token: string, issuer: Issuer, caller: Caller): Awaitable<Active<Made> | undefined>
   /**
-   * Asks the server again, whatever is cached. If a question about this token is under way, the new one begins once that
-   * has ended. Callers that come before it begins share it.
+   * Introspects now, past every cached answer. While a call about this token is under way, the next one goes out after it
+   * has ended, and all callers that come meanwhile share that next one.
    *
    * @throws {Unavailable} no answer within the caller's deadline
    */
@@ -50,122 +51,153 @@ export interface IntrospectionCache<Made> {
     readonly active: CacheStats
     readonly inactive: CacheStats
     readonly introspecting: number
-    /** Counts of remembered tokens that were active before. */
+    /** Digests of tokens that were active before. */
     readonly knownTokens: KnownTokensStats
   }
 }
 
 export interface IntrospectionCacheMeans extends IntrospectionMeans {
   readonly callers: Callers
-  /** The store through which processes share answers. */
+  /** Shares answers between processes. */
   readonly shared?: Shared | undefined
 }
 
-export function createIntrospectionCache<Made>({
-  shared,
-  callers,
-  ...means
-}: IntrospectionCacheMeans): IntrospectionCache<Made> {
-  const { now } = means
-  const active = createTimedCache<Active<Made>>(MAX_ACTIVE)
-  const inactive = createTimedCache<true>(MAX_INACTIVE)
-  const answers = shared && createSharedAnswers(shared, means)
-  const knownTokens = createKnownTokens(shared, now)
-  /** The question under way about each token. */
-  const asking = new Map<string, Question<Active<Made> | undefined>>()
-  /** The question about each token that begins once the one under way has ended. */
-  const next = new Map<string, Question<Active<Made> | undefined>>()
+export function createIntrospectionCache<Made>(means: IntrospectionCacheMeans): IntrospectionCache<Made> {
+  return new Answers(means)
+}
 
-  const keyOf = (token: string, issuer: Issuer): string => hash('sha256', `${issuer.serial}.${token}`, 'base64url')
-  const lifetimeOf = ({ settings }: Issuer): Lifetime => ({
-    active: settings.introspection?.cacheFor ?? 0,
-    inactive: INACTIVE_FOR
-  })
+/** A token that is asked about. */
+interface Subject {
+  /** Digest of the token and its issuer. */
+  readonly key: string
+  readonly token: string
+  readonly issuer: Issuer
+}
 
-  const remember = (key: string, answer: Active<Made> | undefined, until: number): void => {
-    const time = now()
-    if (answer === undefined) {
-      inactive.set(key, true, time, until)
-      active.delete(key)
-      return
+/** An answer from the server or from another process. `publish` sends the server's answer to the other processes. */
+interface Answered extends SharedAnswer {
+  readonly publish?: () => void
+}
+
+class Answers<Made> implements IntrospectionCache<Made> {
+  private readonly means: IntrospectionCacheMeans
+  private readonly active = createTimedCache<Active<Made>>(MAX_ACTIVE)
+  private readonly inactive = createTimedCache<true>(MAX_INACTIVE)
+  private readonly shared: SharedAnswers | undefined
+  private readonly knownTokens: KnownTokens
+  /** The call under way about each token, by its key. */
+  private readonly asking = new Map<string, Question<Active<Made> | undefined>>()
+  /** The call about each token that goes out once the one under way has ended. */
+  private readonly next = new Map<string, Question<Active<Made> | undefined>>()
+
+  constructor(means: IntrospectionCacheMeans) {
+    this.means = means
+    this.shared = means.shared && createSharedAnswers(means.shared, means)
+    this.knownTokens = createKnownTokens(means.shared, means.now)
+  }
+
+  recall(token: string, issuer: Issuer, caller: Caller): Awaitable<Active<Made> | undefined> {
+    const key = keyOf(token, issuer)
+    const time = this.means.now()
+    if (this.inactive.get(key, time)) return undefined
+    const known = this.active.get(key, time)
+    if (known) return known
+    const question = this.asking.get(key) ?? this.next.get(key) ?? this.start({ key, token, issuer })
+    return question.join(caller)
+  }
+
+  ask(token: string, issuer: Issuer, caller: Caller): Promise<Active<Made> | undefined> {
+    const key = keyOf(token, issuer)
+    const question = this.next.get(key) ?? this.put({ key, token, issuer }, undefined, this.asking.get(key))
+    return question.join(caller)
+  }
+
+  stats(): ReturnType<IntrospectionCache<Made>['stats']> {
+    return {
+      active: this.active.stats(),
+      inactive: this.inactive.stats(),
+      introspecting: this.asking.size,
+      knownTokens: this.knownTokens.stats()
     }
-    inactive.delete(key)
-    active.delete(key)
-    active.set(key, answer, time, until, answer.bytes)
   }
 
-  /** The answer of another process, or the server's with `publish`, which shares it with the other processes. */
-  const answer = async (
-    key: string,
-    token: string,
-    issuer: Issuer,
-    known: Promise<SharedAnswer | undefined> | undefined,
-    waiting: Waiting
-  ): Promise<SharedAnswer & { publish?: () => void }> => {
-    const [shared, wasActive] = await Promise.all([known, knownTokens.has(key, token, issuer)])
-    if (shared) return shared
-    // Taken before the request: an answer that was slow to arrive is no newer than its question.
-    const since = now()
-    const standing = wasActive ? 'known' : 'stranger'
-    const members = await introspect(token, issuer, means, waiting, standing)
-    issuer.limits.told(standing, members !== undefined)
-    const exp = members?.['exp']
-    const { active: lives, inactive: remembered } = lifetimeOf(issuer)
-    const most = since + (members ? lives : remembered)
-    if (members && lives > 0 && now() >= most) issuer.warn(SLOWER_THAN_CACHE)
-    const given = { members, since, until: typeof exp === 'number' ? Math.min(exp, most) : most }
-    return { ...given, publish: () => answers?.set(token, issuer, given, lifetimeOf(issuer)) }
+  /** Asks the other processes first, then the server. */
+  private start(subject: Subject): Question<Active<Made> | undefined> {
+    return this.put(subject, this.shared?.get(subject.token, subject.issuer, lifetimeOf(subject.issuer)))
   }
 
-  /** @param before  the question about the same token that must end first, whether it succeeds or fails */
-  const put = (
-    key: string,
-    token: string,
-    issuer: Issuer,
+  /**
+   * @param known   another process's answer, which spares the call
+   * @param before  the call about the same token that must end first, however it ends
+   */
+  private put(
+    subject: Subject,
     known?: Promise<SharedAnswer | undefined>,
     before?: Question<unknown>
-  ): Question<Active<Made> | undefined> => {
+  ): Question<Active<Made> | undefined> {
+    const { key } = subject
     const ask = async (waiting: Waiting): Promise<Active<Made> | undefined> => {
       if (before) {
         await unlessAborted(before.settled, waiting.signal)
-        next.delete(key)
-        asking.set(key, question)
+        this.next.delete(key)
+        this.asking.set(key, question)
       }
-      const { members, until, publish } = await answer(key, token, issuer, known, waiting)
-      knownTokens.learn(key, token, issuer, members)
-      const fact = members && { members, until, bytes: bytesOf(token, freezeAll(members)) }
-      remember(key, fact, until)
-      publish?.()
-      return fact
+      return this.learn(subject, await this.answer(subject, known, waiting))
     }
-    const question = createQuestion(ask, callers, () => {
-      for (const questions of [asking, next]) if (questions.get(key) === question) questions.delete(key)
+    const question = createQuestion(ask, this.means.callers, () => {
+      for (const questions of [this.asking, this.next]) if (questions.get(key) === question) questions.delete(key)
     })
-    ;(before ? next : asking).set(key, question)
+    const questions = before ? this.next : this.asking
+    questions.set(key, question)
     return question
   }
 
-  return {
-    recall: (token, issuer, caller) => {
-      const key = keyOf(token, issuer)
-      const time = now()
-      if (inactive.get(key, time)) return undefined
-      const known = active.get(key, time)
-      if (known) return known
-      const question =
-        asking.get(key) ?? next.get(key) ?? put(key, token, issuer, answers?.get(token, issuer, lifetimeOf(issuer)))
-      return question.join(caller)
-    },
-    ask: (token, issuer, caller) => {
-      const key = keyOf(token, issuer)
-      const question = next.get(key) ?? put(key, token, issuer, undefined, asking.get(key))
-      return question.join(caller)
-    },
-    stats: () => ({
-      active: active.stats(),
-      inactive: inactive.stats(),
-      introspecting: asking.size,
-      knownTokens: knownTokens.stats()
-    })
+  private async answer(
+    { key, token, issuer }: Subject,
+    known: Promise<SharedAnswer | undefined> | undefined,
+    waiting: Waiting
+  ): Promise<Answered> {
+    const [shared, wasActive] = await Promise.all([known, this.knownTokens.has(key, token, issuer)])
+    if (shared) return shared
+    const { now } = this.means
+    // Taken before the call: a slow answer is as old as its question.
+    const since = now()
+    const standing = wasActive ? 'known' : 'stranger'
+    const members = await introspect(token, issuer, this.means, waiting, standing)
+    issuer.limits.told(standing, members !== undefined)
+    const lifetime = lifetimeOf(issuer)
+    const most = since + (members ? lifetime.active : lifetime.inactive)
+    if (members && lifetime.active > 0 && now() >= most) issuer.warn(SLOWER_THAN_CACHE)
+    const exp = members?.['exp']
+    const given = { members, since, until: typeof exp === 'number' ? Math.min(exp, most) : most }
+    return { ...given, publish: () => this.shared?.set(token, issuer, given, lifetimeOf(issuer)) }
   }
+
+  private learn({ key, token, issuer }: Subject, { members, until, publish }: Answered): Active<Made> | undefined {
+    this.knownTokens.learn(key, token, issuer, members)
+    const fact = members && { members, until, bytes: bytesOf(token, freezeAll(members)) }
+    this.remember(key, fact, until)
+    publish?.()
+    return fact
+  }
+
+  private remember(key: string, answer: Active<Made> | undefined, until: number): void {
+    const time = this.means.now()
+    if (answer === undefined) {
+      this.inactive.set(key, true, time, until)
+      this.active.delete(key)
+      return
+    }
+    this.inactive.delete(key)
+    this.active.delete(key)
+    this.active.set(key, answer, time, until, answer.bytes)
+  }
+}
+
+function keyOf(token: string, issuer: Issuer): string {
+  return hash('sha256', `${issuer.serial}.${token}`, 'base64url')
+}
+
+function lifetimeOf({ settings }: Issuer): Lifetime {
+  return { active: settings.introspection?.cacheFor ?? 0, inactive: INACTIVE_FOR }
 }

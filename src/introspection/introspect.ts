@@ -7,7 +7,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { isPromise, unlessAborted, withDeadline } from '../base/awaitable.js'
-import { deepFreeze, isTooDeep, MAX_DEPTH } from '../base/json.js'
+import { deepFreeze, isObject, isTooDeep, MAX_DEPTH } from '../base/json.js'
 import { InvalidToken, Misconfigured, Unavailable } from '../errors/errors.js'
 import type { Waiting } from '../http/callers.js'
 import { type Answer, describeStatus, type Http } from '../http/exchange.js'
@@ -198,8 +198,4 @@ function parse(text: string): unknown {
   } catch {
     return undefined
   }
-}
-
-function isObject(value: unknown): value is Claims {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

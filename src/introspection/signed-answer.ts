@@ -5,10 +5,12 @@
  *
  * Does NOT check the claims about the token: the caller checks them, as it does for an unsigned answer.
  */
+import { isObject } from '../base/json.js'
 import { InvalidToken, Misconfigured, TooManyRequests, Unavailable } from '../errors/errors.js'
 import type { Answer } from '../http/exchange.js'
 import type { Issuer } from '../issuer/issuer.js'
 import { isAbsent } from '../jwt/claim-places.js'
+import { MAX_IAT_AHEAD } from '../jwt/claims.js'
 import { isJwe, isMediaType } from '../jwt/compact.js'
 import type { Decrypt } from '../jwt/decryption.js'
 import { readUnverifiedJwt, type UnverifiedJwt, verifyIssuerSignature } from '../jwt/verify-jwt.js'
@@ -16,9 +18,6 @@ import type { VerifySignature } from '../jwt/verify-signature.js'
 import type { Claims } from '../types.js'
 
 export const SIGNED_ANSWER = 'application/token-introspection+jwt'
-
-/** Maximum seconds by which `iat` may be in the future, because clocks differ. */
-const MAX_IAT_AHEAD = 60
 
 export interface SignedAnswerMeans {
   /** An accepted `aud` of an answer, besides the client identifier. */
@@ -95,8 +94,4 @@ function isUpTo(value: unknown, latest: number): boolean {
 
 function isAfter(value: unknown, earliest: number): boolean {
   return Number.isFinite(value) && (value as number) > earliest
-}
-
-function isObject(value: unknown): value is Claims {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -6,6 +6,7 @@
  * Does NOT keep a credential, and no error shows one.
  */
 import { withDeadline } from '../base/awaitable.js'
+import { isObject } from '../base/json.js'
 import { Misconfigured, Unavailable } from '../errors/errors.js'
 import type { IssuerSettings, JwksAuth } from './settings.js'
 
@@ -81,8 +82,7 @@ async function readToken(path: string): Promise<string> {
 
 /** Checks the fields. Its errors never quote a value, because values are secrets. */
 function requireFields(fields: unknown, label: string): Fields {
-  if (typeof fields !== 'object' || fields === null || Array.isArray(fields))
-    throw new Misconfigured(`\`jwksAuth\` of ${label} must return an object of header fields`)
+  if (!isObject(fields)) throw new Misconfigured(`\`jwksAuth\` of ${label} must return an object of header fields`)
   return Object.fromEntries(
     Object.entries(fields).map(([name, value]: readonly [string, unknown]) => {
       const field = name.toLowerCase()

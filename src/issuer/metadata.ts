@@ -1,4 +1,5 @@
 /** Authorization server metadata (RFC 8414 §2): which members of a document are kept, and which of its URLs may be requested. */
+import { isObject } from '../base/json.js'
 import {
   hostAndPort,
   type InsecureHosts,
@@ -34,9 +35,8 @@ export function readMetadata(body: string, issuer: string): AuthorizationServerM
   } catch {
     return 'answered with broken JSON'
   }
-  if (typeof document !== 'object' || document === null || Array.isArray(document))
-    return 'answered with JSON that is no object'
-  const named = (document as Record<string, unknown>)['issuer']
+  if (!isObject(document)) return 'answered with JSON that is no object'
+  const named = document['issuer']
   // RFC 8414 §3.3: identical, code point by code point, or the document must not be used.
   if (typeof named !== 'string') return 'names no issuer'
   if (named !== issuer) return `names the issuer ${JSON.stringify(named.slice(0, 200))}`

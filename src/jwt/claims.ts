@@ -9,8 +9,8 @@ import type { Claims } from '../types.js'
 import type { SignatureAlgorithm } from './algorithms.js'
 import { type ClaimPlace, isAbsent, listOf, type Places, valueAt } from './claim-places.js'
 
-/** Maximum seconds that `iat` may be in the future. A clock with a larger error should be repaired. */
-const MAX_IAT_AHEAD = 60
+/** Maximum seconds that the `iat` of any JWT may lie ahead: an operator should notice a clock that is further off. */
+export const MAX_IAT_AHEAD = 60
 
 /** Seconds since the epoch, in the year 5138. A larger number must be in milliseconds. */
 const MAX_SECONDS = 1e11

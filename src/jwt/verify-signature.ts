@@ -1,13 +1,13 @@
 /**
- * Checks a JWS signature (RFC 7515 §5.2) with `crypto.verify`, on keys imported once, and decides where and when: a check
- * that comes alone is made at once, and of a burst a batch in each turn of the event loop, between which other requests
- * have theirs. Batches are also what is fastest, because the code and the tables of a check stay in the processor's caches.
+ * Checks a JWS signature (RFC 7515 §5.2) with `crypto.verify`, on keys imported once, and schedules the checks. A single
+ * check runs at once. A burst runs in batches, one per turn of the event loop, so other requests get their turns between
+ * them. Batches are also fastest, because the code and tables of a check stay in the processor's caches.
  *
  * Does NOT parse tokens, choose keys or know issuers.
  */
 import { verify } from 'node:crypto'
 import { availableParallelism } from 'node:os'
-// Not the global one: whoever fakes that in his tests would have requests wait for ever.
+// Imported, because tests that mock the global setImmediate would hang verification.
 import { setImmediate } from 'node:timers'
 import type { SignatureKey } from './algorithms.js'
 import { MAX_ECDSA, writeEcdsa } from './ecdsa.js'
@@ -20,19 +20,19 @@ import { MAX_ECDSA, writeEcdsa } from './ecdsa.js'
  */
 export type VerifySignature = (key: SignatureKey, signingInput: string, signature: string) => boolean | Promise<boolean>
 
-/** Checks in one turn of the event loop that are made as they come. */
+/** Maximum checks in one turn of the event loop that run as they come. */
 const AT_ONCE = 2
-/** Milliseconds of a turn for those that wait: so long may other requests have to wait for them. */
+/** Milliseconds per turn for waiting checks: other requests wait that long for them. */
 const BATCH = 0.5
-/** The part of them that has its turn however long it takes: where turns are long for other reasons, they would only become more. */
+/** Share of the queue checked per turn even over budget, so that a busy event loop cannot make the queue grow. */
 const PART = 1 / 4
-/** Checks that wait for a turn. For each that comes on top, the one that waits longest is made at once: the sender waits. */
+/** Maximum checks that wait for a turn. Each check beyond that runs the oldest waiting check at once, as backpressure. */
 const WAITING_AT_MOST = 256
-/** Checks given to libuv's pool and not back yet; more would keep DNS and file system waiting behind them. */
+/** Maximum checks in libuv's pool at once; more would make DNS and file system wait behind them. */
 const POOLED_AT_MOST = 32
-/** Bytes that a check on this thread has for what is signed; what is longer gets its own. */
+/** Bytes of the reused buffer for signing inputs on this thread; a longer input gets its own buffer. */
 const SCRATCH = 4096
-/** Bytes of a signature: of RSA with 8192 bits. */
+/** Maximum bytes of a signature: RSA with 8192 bits. */
 const MAX_SIGNATURE = 1024
 
 /** A check that waits for its turn. */
@@ -45,53 +45,92 @@ interface Waiting {
 }
 
 /**
- * Whom a batch did not come to, libuv's pool takes, where there is another core that it can run on: on the same one, a
- * hop to another thread costs what it saves. When the pool is busy with other things, this thread goes on alone.
+ * Verifies on this thread. Checks that a batch did not reach go to libuv's pool, if this process may use another core: on
+ * the same core, a hop to another thread costs what it saves. While the pool is full, this thread goes on alone.
  *
  * @param now    milliseconds, from any start
- * @param cores  that this process may use
+ * @param cores  number of cores that this process may use
  */
 export function createVerifySignature(
   now: () => number = () => performance.now(),
   cores: number = availableParallelism()
 ): VerifySignature {
-  const inputs = createScratch(SCRATCH)
-  const signatures = createScratch(MAX_SIGNATURE)
-  const ecdsa = createScratch(MAX_ECDSA)
-  const pooledAtMost = cores > 1 ? POOLED_AT_MOST : 0
-  const ring = Array.from<Waiting | undefined>({ length: WAITING_AT_MOST })
-  /** Where the one is that waits longest. */
-  let first = 0
-  let waiting = 0
-  let thisTurn = 0
-  let pooled = 0
+  return new Checks(now, cores > 1 ? POOLED_AT_MOST : 0).verify
+}
 
-  const verifyHere = (key: SignatureKey, signingInput: string, signature: string): boolean => {
+class Checks {
+  private readonly now: () => number
+  private readonly pooledAtMost: number
+  private readonly inputs = createScratch(SCRATCH)
+  private readonly signatures = createScratch(MAX_SIGNATURE)
+  private readonly ecdsa = createScratch(MAX_ECDSA)
+  /** The waiting checks, oldest first from {@link first}. */
+  private readonly ring = Array.from<Waiting | undefined>({ length: WAITING_AT_MOST })
+  private first = 0
+  private waiting = 0
+  /** Checks made as they came since the counter was last reset; see {@link nextTurn}. */
+  private thisTurn = 0
+  /** Checks that libuv's pool has not returned yet. */
+  private pooled = 0
+
+  constructor(now: () => number, pooledAtMost: number) {
+    this.now = now
+    this.pooledAtMost = pooledAtMost
+  }
+
+  readonly verify: VerifySignature = (key, signingInput, signature) => {
+    // Four characters are three bytes.
+    if ((signature.length * 3) >> 2 !== key.signatureLength) return false
+    if (this.waiting === 0 && this.thisTurn < AT_ONCE) {
+      // Counted over turns until there are AT_ONCE, so most checks schedule no callback. A turn may get one check fewer.
+      if (++this.thisTurn === AT_ONCE) setImmediate(this.nextTurn)
+      return this.verifyHere(key, signingInput, signature)
+    }
+    if (this.waiting === WAITING_AT_MOST) this.checkHere(this.take())
+    return new Promise((resolve, reject) => {
+      const place = (this.first + this.waiting++) % WAITING_AT_MOST
+      this.ring[place] = { key, signingInput, signature, resolve, reject }
+    })
+  }
+
+  /** Runs in each turn of the event loop while a check waits, and once after {@link AT_ONCE} checks came. */
+  private readonly nextTurn = (): void => {
+    this.thisTurn = 0
+    if (this.waiting === 0) return
+    const end = this.now() + BATCH
+    const left = this.waiting - Math.ceil(this.waiting * PART)
+    while (this.waiting > left || (this.waiting > 0 && this.now() < end)) this.checkHere(this.take())
+    while (this.waiting > 0 && this.pooled < this.pooledAtMost) this.checkOnPool(this.take())
+    if (this.waiting > 0) setImmediate(this.nextTurn)
+  }
+
+  private take(): Waiting {
+    const oldest = this.ring[this.first] as Waiting
+    this.ring[this.first] = undefined
+    this.first = (this.first + 1) % WAITING_AT_MOST
+    this.waiting--
+    return oldest
+  }
+
+  private verifyHere(key: SignatureKey, signingInput: string, signature: string): boolean {
     const fits = signingInput.length <= SCRATCH
-    const input = fits ? inputs.write(signingInput, 'latin1') : Buffer.from(signingInput, 'latin1')
-    const bytes = signatures.write(signature, 'base64url')
-    // Fewer, where the decoder passed over a character that no caller lets through.
+    const input = fits ? this.inputs.write(signingInput, 'latin1') : Buffer.from(signingInput, 'latin1')
+    const bytes = this.signatures.write(signature, 'base64url')
+    // Shorter if the decoder skipped a character; callers pass canonical base64url.
     if (bytes.length !== key.signatureLength) return false
+    const { ecdsa } = this
     return verify(key.digest, input, key.input, key.isEcdsa ? ecdsa.first(writeEcdsa(bytes, ecdsa.bytes)) : bytes)
   }
 
-  const take = (): Waiting => {
-    const one = ring[first] as Waiting
-    ring[first] = undefined
-    first = (first + 1) % WAITING_AT_MOST
-    waiting--
-    return one
-  }
-
-  const checkHere = ({ key, signingInput, signature, resolve, reject }: Waiting): void => {
+  private checkHere({ key, signingInput, signature, resolve, reject }: Waiting): void {
     try {
-      resolve(verifyHere(key, signingInput, signature))
+      resolve(this.verifyHere(key, signingInput, signature))
     } catch (error) {
       reject(error)
     }
   }
 
-  const checkOnPool = ({ key, signingInput, signature, resolve, reject }: Waiting): void => {
+  private checkOnPool({ key, signingInput, signature, resolve, reject }: Waiting): void {
     const input = Buffer.from(signingInput, 'latin1')
     const raw = Buffer.from(signature, 'base64url')
     if (raw.length !== key.signatureLength) {
@@ -102,40 +141,15 @@ export function createVerifySignature(
     const bytes = key.isEcdsa ? der.subarray(0, writeEcdsa(raw, der)) : raw
     try {
       verify(key.digest, input, key.input, bytes, (error, valid) => {
-        pooled--
+        this.pooled--
         if (error) reject(error)
         else resolve(valid)
       })
-      pooled++
+      this.pooled++
     } catch (error) {
-      // In a turn of the event loop nobody would catch it.
+      // Thrown from a turn of the event loop, it would be an uncaught exception.
       reject(error)
     }
-  }
-
-  /** Due as long as somebody waits, or this turn has had its checks, and then once. */
-  const nextTurn = (): void => {
-    thisTurn = 0
-    if (waiting === 0) return
-    const end = now() + BATCH
-    const left = waiting - Math.ceil(waiting * PART)
-    while (waiting > left || (waiting > 0 && now() < end)) checkHere(take())
-    while (waiting > 0 && pooled < pooledAtMost) checkOnPool(take())
-    if (waiting > 0) setImmediate(nextTurn)
-  }
-
-  return (key, signingInput, signature) => {
-    // Four characters are three bytes.
-    if ((signature.length * 3) >> 2 !== key.signatureLength) return false
-    if (waiting === 0 && thisTurn < AT_ONCE) {
-      // Counted over turns until there are so many: most checks then cost no callback. It may be one less in a turn.
-      if (++thisTurn === AT_ONCE) setImmediate(nextTurn)
-      return verifyHere(key, signingInput, signature)
-    }
-    if (waiting === WAITING_AT_MOST) checkHere(take())
-    return new Promise((resolve, reject) => {
-      ring[(first + waiting++) % WAITING_AT_MOST] = { key, signingInput, signature, resolve, reject }
-    })
   }
 }
 
@@ -145,7 +159,7 @@ interface Scratch {
   write(text: string, encoding: 'latin1' | 'base64url'): Buffer
 }
 
-/** Memory that is written anew for each check on this thread, and its first so many bytes, made once for each number. */
+/** A buffer reused by each check on this thread. `first(n)` is a view of its first n bytes, created once per length. */
 function createScratch(size: number): Scratch {
   const bytes = Buffer.allocUnsafeSlow(size)
   const views = Array.from<Buffer | undefined>({ length: size + 1 })

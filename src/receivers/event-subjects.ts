@@ -5,9 +5,10 @@
  * Does NOT revoke for a subject without `iss` and `sub`, a `jti` or a session: for example, tokens are not looked up by
  * e-mail address.
  */
+import { isObject } from '../base/json.js'
 import type { Revocation } from '../revocation/revocation.js'
 import type { Claims } from '../types.js'
-import { beforeOf, isName, isObject } from './receiver.js'
+import { beforeOf, isName } from './receiver.js'
 
 const CAEP = 'https://schemas.openid.net/secevent/caep/event-type/'
 const RISC = 'https://schemas.openid.net/secevent/risc/event-type/'

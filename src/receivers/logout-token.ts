@@ -6,6 +6,7 @@
  * Does NOT end browser sessions: this package has none.
  */
 
+import { isObject } from '../base/json.js'
 import type { Problems } from '../base/problems.js'
 import { InvalidToken } from '../errors/errors.js'
 import type { IssuerOptions } from '../issuer/settings.js'
@@ -22,7 +23,6 @@ import {
   hasMediaType,
   isFor,
   isName,
-  isObject,
   type Receiver,
   type ReceiverAnswer,
   readEvent,

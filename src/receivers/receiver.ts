@@ -11,6 +11,7 @@ import type { Issuer } from '../issuer/issuer.js'
 import type { IssuerOptions } from '../issuer/settings.js'
 import { readIssuerOptions } from '../issuer/settings.js'
 import type { SignatureAlgorithm } from '../jwt/algorithms.js'
+import { MAX_IAT_AHEAD } from '../jwt/claims.js'
 import { isMediaType } from '../jwt/compact.js'
 import type { JsonWebKeySet } from '../jwt/key-set.js'
 import { readUnverifiedJwt, type UnverifiedJwt, verifyIssuerSignature } from '../jwt/verify-jwt.js'
@@ -53,8 +54,6 @@ export interface SenderKeyOptions {
 
 /** Maximum bytes of a body: adapters refuse a longer one. */
 export const MAX_EVENT_LENGTH: number = 64 * 1024
-/** Maximum seconds that `iat` may lie in the future, because clocks differ. */
-const MAX_IAT_AHEAD = 60
 /** Maximum characters of a name: longer names cannot be revoked. */
 const MAX_NAME_LENGTH = 2048
 
@@ -173,11 +172,6 @@ export function isFor(aud: unknown, audience: ReadonlySet<string>): boolean {
 /** True for a time up to now, with {@link MAX_IAT_AHEAD} seconds of tolerance. */
 export function hasCome(time: unknown, now: number): time is number {
   return Number.isFinite(time) && (time as number) <= now + MAX_IAT_AHEAD
-}
-
-/** True for a claim that is an object, and not an array. */
-export function isObject(value: unknown): value is Claims {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** True for a string that a revocation can name: 1 to 2048 characters. */

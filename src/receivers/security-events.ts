@@ -7,8 +7,10 @@
  * Does NOT manage streams, poll (RFC 8936), or decrypt events. Does NOT share between processes which events were seen: an
  * event revokes the same tokens however often it arrives.
  */
+
 import { withDeadline } from '../base/awaitable.js'
 import { createTimedCache, digestKey } from '../base/cache.js'
+import { isObject } from '../base/json.js'
 import { InvalidToken, Unavailable } from '../errors/errors.js'
 import { isMediaType } from '../jwt/compact.js'
 import type { Revocation } from '../revocation/revocation.js'
@@ -23,7 +25,6 @@ import {
   hasMediaType,
   isFor,
   isName,
-  isObject,
   type ReceivedRequest,
   type Receiver,
   type ReceiverAnswer,

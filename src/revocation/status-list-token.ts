@@ -11,6 +11,7 @@ import { dates } from '../documents/document.js'
 import type { Dated } from '../documents/source.js'
 import { InvalidToken, Misconfigured, TooManyRequests, Unavailable } from '../errors/errors.js'
 import type { Issuer } from '../issuer/issuer.js'
+import { MAX_IAT_AHEAD } from '../jwt/claims.js'
 import { decodeBase64url, isMediaType } from '../jwt/compact.js'
 import { readUnverifiedJwt, verifyIssuerSignature } from '../jwt/verify-jwt.js'
 import type { VerifySignature } from '../jwt/verify-signature.js'
@@ -24,8 +25,6 @@ const MAX_LIST_BYTES = 2 * 1024 * 1024
 const FRESH_FOR = { default: 300, min: 60, max: 3600 }
 /** Seconds after `iat` for a list without `exp` and `ttl`: it is used for at most `most`, and the operator is warned after `warn`. */
 const UNDATED_FOR = { most: 24 * 3600, warn: 12 * 3600 }
-/** Maximum seconds that `iat` may lie in the future, as in access tokens. */
-export const MAX_IAT_AHEAD = 60
 
 const BITS: readonly unknown[] = [1, 2, 4, 8]
 

@@ -16,10 +16,10 @@ import { InvalidToken, Misconfigured, Outage, Unavailable } from '../errors/erro
 import type { Http } from '../http/exchange.js'
 import type { Issuer } from '../issuer/issuer.js'
 import type { StatusListSettings } from '../issuer/status-list-settings.js'
+import { MAX_IAT_AHEAD } from '../jwt/claims.js'
 import type { Shared } from '../sharing/shared.js'
 import type { Awaitable } from '../types.js'
 import {
-  MAX_IAT_AHEAD,
   readStatusListToken,
   STATUS_LIST_TOKEN,
   type StatusList,

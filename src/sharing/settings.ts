@@ -32,8 +32,6 @@ export interface SharedSettings {
 
 const OPTIONS: Readonly<Record<keyof SharedOptions, true>> = { store: true, secret: true, channel: true }
 
-const MIN_SECRET_LENGTH = 32
-
 export function readShared(value: unknown, problems: Problems): SharedSettings | undefined {
   if (value === undefined || !problems.object(value, 'shared')) return undefined
   problems.unknownKeys(value, 'shared.', Object.keys(OPTIONS))
@@ -47,15 +45,7 @@ export function readShared(value: unknown, problems: Problems): SharedSettings |
       'pass redisChannel(publisher, subscriber)',
       problems
     )
-  const list: readonly unknown[] = Array.isArray(secret) ? secret : [secret]
-  const secrets = list.filter((one) => typeof one === 'string' && one.length >= MIN_SECRET_LENGTH) as string[]
-  // The message does not reveal the secrets.
-  if (secrets.length !== list.length || secrets.length < 1 || secrets.length > 2)
-    problems.add(
-      'shared.secret',
-      'is not one or two secrets',
-      `give a random text of at least ${MIN_SECRET_LENGTH} characters, or [current, previous]`
-    )
+  const secrets = problems.secrets(secret, 'shared.secret')
   return Object.freeze({ store: store as SharedOptions['store'], secrets: Object.freeze(secrets), channel })
 }
 
