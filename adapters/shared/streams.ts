@@ -19,6 +19,8 @@ export function hasMore({
 /** What is used of a stream of HTTP/2. */
 export interface Http2Stream extends Duplex {
   readonly headersSent: boolean
+  /** `localClose` is 1 once END_STREAM was sent. */
+  readonly state: { readonly localClose?: number }
   respond(headers: OutgoingHttpHeaders): void
   close(code: number): void
 }
@@ -38,17 +40,23 @@ export function cutOff(response: ServerResponse & { readonly stream?: Http2Strea
   else response.destroy()
 }
 
+/** Milliseconds between two looks at whether the end of an answer was sent. */
+const END_CHECK_INTERVAL = 10
+
 /**
- * Closes a stream of HTTP/2 once its answer is sent, where its request has not ended by then: a client would keep it open for
- * as long as it likes (RFC 9113 §8.1). Node.js does so only for a body that nothing began to read. Does nothing on HTTP/1.1.
+ * Closes a stream of HTTP/2 once its whole answer is sent, if its request has not ended by then. Otherwise a client could keep
+ * the stream open for as long as it likes (RFC 9113 §8.1). Node.js closes only streams whose body nothing began to read.
+ * Does nothing on HTTP/1.1.
  */
 export function closeWhenAnswered(request: IncomingMessage | undefined): void {
   const { stream } = (request ?? {}) as { readonly stream?: Http2Stream | null }
   if (request === undefined || request.complete || typeof stream?.close !== 'function') return
   const close = (): void => {
     if (stream.closed) return
+    // Node.js sends END_STREAM after 'finish' and has no event for it. RST_STREAM before it would cut the answer off.
+    if (stream.state.localClose !== 1) return void setTimeout(close, END_CHECK_INTERVAL).unref()
     stream.close(NO_ERROR)
-    // What has come and is not read would keep Node.js from forgetting the stream.
+    // Node.js forgets the stream only once the bytes that came are read.
     request.resume()
   }
   if (stream.writableFinished) setImmediate(close)
