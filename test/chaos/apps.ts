@@ -1,4 +1,5 @@
 /** The same one-route API on each adapter, each with its own resource server, behind its own socket. */
+import { generateKeyPairSync } from 'node:crypto'
 import { createServer } from 'node:http'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
@@ -30,6 +31,9 @@ export const RESOURCE = 'https://api.example.com'
 /** Resource indicators of the same API: opaque tokens, and tokens that live for a second. */
 export const OPAQUE = 'https://opaque.example.com'
 export const SHORT = 'https://short.example.com'
+
+/** Of every app, for encrypted tokens: RSA, whose private operation costs most. */
+export const DECRYPTION_KEY = { kid: 'encryption-1', ...generateKeyPairSync('rsa', { modulusLength: 2048 }) } as const
 
 export type Upstream = Readonly<Record<Endpoint, number>>
 
@@ -123,6 +127,7 @@ async function startApp(
   }
   const api = resourceServer({
     resource: RESOURCE,
+    decryptionKeys: [{ key: DECRYPTION_KEY.privateKey, kid: DECRYPTION_KEY.kid }],
     issuers: lookup === undefined ? [options] : resolve,
     http: { ...http, publicAddressesOnly: false, dispatcher: agent },
     ...(shared && { shared: await shared() }),

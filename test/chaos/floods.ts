@@ -4,7 +4,9 @@
  */
 import { randomBytes } from 'node:crypto'
 import { Agent } from 'node:http'
-import type { App } from './apps.js'
+import { createDpopKey, type DpopKey } from '../support/dpop.js'
+import { encryptJwe } from '../support/jwe.js'
+import { type App, DECRYPTION_KEY } from './apps.js'
 import { type Fault, latency } from './proxy.js'
 import type { Purse } from './purse.js'
 import type { FloodLine } from './table.mjs'
@@ -14,8 +16,8 @@ import { type Fields, get, withUnknownKey } from './traffic.js'
 export interface Cast {
   /** Another request of an attacker, each time. */
   readonly junk: () => Fields
-  /** Good requests that the app has granted before. */
-  readonly known: readonly Fields[]
+  /** Good requests by tokens that the app has granted before, for each round: a proof of DPoP is good only once. */
+  readonly known: () => readonly Fields[]
   /** Good requests that it has not seen, for each round. */
   readonly firstSeen: () => readonly Fields[]
 }
@@ -28,7 +30,7 @@ export interface Flood {
   readonly lookup?: number
   /** Seconds that pass before each round, so that what is known has to be asked about again. */
   readonly pass: number
-  readonly cast: (app: App, purse: Purse, now: () => number) => Cast
+  readonly cast: (app: App, purse: Purse, now: () => number) => Cast | Promise<Cast>
 }
 
 const ROUNDS = 3
@@ -36,6 +38,7 @@ const ROUNDS = 3
 const ATTACKERS = 300
 const EACH = 2
 const KNOWN = 8
+const DPOP_KEYS = 24
 
 const bearer = (token: string): Fields => ({ authorization: `Bearer ${token}` })
 
@@ -45,11 +48,14 @@ export const FLOODS: readonly Flood[] = [
     flood: 'made-up opaque tokens (introspection)',
     fault: latency(50),
     pass: 31,
-    cast: (app, purse) => ({
-      junk: () => bearer(randomBytes(24).toString('base64url')),
-      known: Array.from({ length: KNOWN }, () => bearer(purse.newOpaque(app.name))),
-      firstSeen: () => [bearer(purse.newOpaque(app.name))]
-    })
+    cast: (app, purse) => {
+      const known = Array.from({ length: KNOWN }, () => bearer(purse.newOpaque(app.name)))
+      return {
+        junk: () => bearer(randomBytes(24).toString('base64url')),
+        known: () => known,
+        firstSeen: () => [bearer(purse.newOpaque(app.name))]
+      }
+    }
   },
   {
     flood: 'made-up `kid`s (keys)',
@@ -57,7 +63,7 @@ export const FLOODS: readonly Flood[] = [
     pass: 31,
     cast: (app, purse, now) => ({
       junk: () => bearer(withUnknownKey(purse.jwts[0] as string, { iat: now() })),
-      known: purse.jwts.map(bearer),
+      known: () => purse.jwts.map(bearer),
       firstSeen: () => [bearer(purse.newJwt(app.name))]
     })
   },
@@ -71,9 +77,42 @@ export const FLOODS: readonly Flood[] = [
         const iss = `https://${randomBytes(8).toString('hex')}.example.com`
         return bearer(withUnknownKey(purse.jwts[0] as string, { iss }))
       },
-      known: purse.jwts.map(bearer),
+      known: () => purse.jwts.map(bearer),
       firstSeen: () => [bearer(purse.newJwt(app.name))]
     })
+  },
+  {
+    flood: 'JWEs of junk (decryption)',
+    pass: 31,
+    cast: (app, purse) => {
+      const known = [...purse.jwts, ...purse.jwts.map((token) => encryptJwe(token, DECRYPTION_KEY))].map(bearer)
+      return {
+        junk: () => bearer(encryptJwe(randomBytes(600), DECRYPTION_KEY)),
+        known: () => known,
+        firstSeen: () => [bearer(encryptJwe(purse.newJwt(app.name), DECRYPTION_KEY))]
+      }
+    }
+  },
+  {
+    flood: 'good proofs by many DPoP keys of one client (replay store)',
+    pass: 31,
+    cast: async (app, purse, now) => {
+      const dpop = (key: DpopKey, token: string): Fields => ({
+        authorization: `DPoP ${token}`,
+        dpop: key.proof({ token, at: now() })
+      })
+      const keys = Array.from({ length: DPOP_KEYS }, () => createDpopKey())
+      const bound = await Promise.all(keys.map(async (key) => ({ key, token: await purse.bindTo(key) })))
+      let turn = 0
+      return {
+        junk: () => {
+          const { key, token } = bound[turn++ % bound.length] as (typeof bound)[number]
+          return dpop(key, token)
+        },
+        known: () => [...purse.jwts.map(bearer), dpop(purse.dpop.key, purse.dpop.token)],
+        firstSeen: () => [bearer(purse.newJwt(app.name))]
+      }
+    }
   }
 ]
 
@@ -86,8 +125,8 @@ export async function suffer(
 ): Promise<FloodLine> {
   const line = { flood, attacks: 0, victims: 0, wrong401s: 0, wrong429s: 0, wrong503s: 0, firstSeen: 0, served: 0 }
   const many = new Agent({ keepAlive: true })
-  const casts = apps.map((app) => ({ app, ...cast(app, purse, now) }))
-  for (const { app, known } of casts) for (const fields of known) await get(app.port, fields)
+  const casts = await Promise.all(apps.map(async (app) => ({ app, ...(await cast(app, purse, now)) })))
+  for (const { app, known } of casts) for (const fields of known()) await get(app.port, fields)
   for (let i = 0; i < ROUNDS; i++) {
     pass(seconds)
     for (const { app, junk, known, firstSeen } of casts) {
@@ -99,7 +138,7 @@ export async function suffer(
       }
       const attackers = Array.from({ length: ATTACKERS }, attacker)
       const newcomers = firstSeen()
-      const [before, first] = [known, newcomers].map((list) => list.map(async (fields) => get(app.port, fields)))
+      const [before, first] = [known(), newcomers].map((list) => list.map(async (fields) => get(app.port, fields)))
       for (const { status } of await Promise.all(before ?? [])) {
         line.victims++
         if (status === 401) line.wrong401s++

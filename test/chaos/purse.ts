@@ -12,6 +12,8 @@ export interface Purse {
   readonly expired: string
   readonly otherAudience: string
   readonly dpop: { readonly key: DpopKey; readonly token: string }
+  /** Another token of the same client, bound to another of its keys. */
+  bindTo(key: DpopKey): Promise<string>
   /** Opaque tokens that every app has accepted, and that the authorization server then revoked. */
   readonly revoked: readonly string[]
   /** Tokens that this app has not seen. */
@@ -38,6 +40,7 @@ export async function fillPurse(issuer: string, fresh: number): Promise<Purse> {
     expired: await mint(issuer, SHORT),
     otherAudience: await mint(issuer, 'https://other.example.com'),
     dpop: { key, token: await mint(issuer, RESOURCE, key) },
+    bindTo: (another) => mint(issuer, RESOURCE, another),
     newJwt: dispenser(newJwts),
     newOpaque: dispenser(newOpaques)
   }
