@@ -134,11 +134,19 @@ export function requireEndpoint(
   const at = new URL(issuer)
   const isLocal = url.protocol === 'http:' && at.protocol === 'http:' && isLoopback(url) && isLoopback(at)
   if (url.protocol !== 'https:' && !isLocal && !isInsecureHost(url, insecureHosts)) {
-    // A host is not suggested for an issuer that a resolver answered: an attacker may have written its metadata.
-    const host = label === issuer && url.protocol === 'http:' ? `, as '${hostAndPort(url)}'` : ''
     throw new Misconfigured(
-      `the metadata of ${label} has ${named} that is not https: set \`${option}\` to one that is, or name its host in \`http.insecureHosts\`${host} if the network between is yours`
+      `the metadata of ${label} has ${named} that is not https: set \`${option}\` to one that is${plainHttpAdvice(url, label === issuer)}`
     )
   }
   return url.href
+}
+
+/**
+ * How plain http would be allowed; empty for other schemes, which no option allows. The host of an issuer that a resolver
+ * answered is left out: its metadata may be an attacker's.
+ */
+function plainHttpAdvice(url: URL, isFixedIssuer: boolean): string {
+  if (url.protocol !== 'http:') return ''
+  const host = isFixedIssuer ? `, as '${hostAndPort(url)}'` : ''
+  return `, or name its host in \`http.insecureHosts\`${host} if the network between is yours`
 }

@@ -148,8 +148,9 @@ describe.each(RECEIVERS)('a receiver of events over HTTP/2, on %s', (_name, moun
     const reply = answerTo(stream)
     while (!timers.mock.calls.some(([, wait]) => wait === 10_000)) await new Promise(setImmediate)
     vi.advanceTimersByTime(10_000)
-    vi.useRealTimers()
+    // In this order: the spy restores the setTimeout that it found, which is the fake one.
     timers.mockRestore()
+    vi.useRealTimers()
     const { status, headers } = await reply
     expect([status, headers['connection']]).toEqual([408, undefined])
     await expect.poll(open).toBe(0)

@@ -295,13 +295,17 @@ describe('doctor', () => {
   }
 
   test.each([
-    ['jwks_uri', 'http://as.example.com/asked', 'a jwks_uri that is not https: set `jwksUri` to one that is'],
+    [
+      'jwks_uri',
+      'http://as.example.com/asked',
+      "a jwks_uri that is not https: set `jwksUri` to one that is, or name its host in `http.insecureHosts`, as 'as.example.com:80' if the network between is yours"
+    ],
     ['jwks_uri', 'file:///asked', 'a jwks_uri that is not https: set `jwksUri` to one that is'],
     ['jwks_uri', '/asked', 'no jwks_uri: set `jwksUri`'],
     [
       'introspection_endpoint',
       'http://as.example.com/asked',
-      'an introspection_endpoint that is not https: set `introspection.endpoint` to one that is'
+      "an introspection_endpoint that is not https: set `introspection.endpoint` to one that is, or name its host in `http.insecureHosts`, as 'as.example.com:80' if the network between is yours"
     ],
     ['introspection_endpoint', 5, 'no introspection_endpoint: set `introspection.endpoint`']
   ])('a %s of %j is refused as the resource server would, and not asked', async (name, value, why) => {

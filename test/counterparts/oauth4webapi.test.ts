@@ -243,7 +243,6 @@ describe('oauth4webapi: as a resource server itself', () => {
       { sub: '' },
       { client_id: '' },
       { jti: '' },
-      { scope: null },
       { scope: 7 },
       { scope: {} },
       { aud: [resource, 7] },
