@@ -166,7 +166,7 @@ export function createVerifyProof(
 
 function requireNew(added: unknown): void {
   if (added === false) throw new InvalidProof('proof_replayed')
-  if (added !== true) throw new Unavailable('replay', 'the replay store answered neither true nor false')
+  if (added !== true) throw new Unavailable('replay', '`add` of the replay store must return true or false')
 }
 
 /** Shorter than a digest, and of its alphabet, as most are that clients make: a UUID, 96 or 128 random bits. */

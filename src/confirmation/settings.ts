@@ -151,8 +151,8 @@ function readSecrets(value: unknown, shared: Shared | undefined, problems: Probl
   if (fit.length !== list.length || fit.length < 1 || fit.length > 2)
     problems.add(
       'dpop.nonceSecret',
-      'is not one or two secrets',
-      `give a random text of at least ${MIN_SECRET_LENGTH} characters, or [current, previous]`
+      'is not a secret or a pair of secrets',
+      `give a random string of at least ${MIN_SECRET_LENGTH} characters, or [current, previous]`
     )
   return fit
 }
@@ -179,7 +179,7 @@ function readCertificateSource(value: unknown, problems: Problems): CertificateS
   problems.unknownKeys(options, 'clientCertificate.', Object.keys(CERTIFICATE_OPTIONS))
   const field = problems.optional<string>(options.field, 'clientCertificate.field', 'string') ?? 'Client-Cert'
   if (!/^[\w!#$%&'*+.^`|~-]+$/.test(field))
-    problems.add('clientCertificate.field', 'is no field name', 'use the characters of RFC 9110 §5.6.2')
+    problems.add('clientCertificate.field', 'is not a field name', 'use the characters of RFC 9110 §5.6.2')
   return Object.freeze({
     field,
     parse:

@@ -145,7 +145,7 @@ export function createDynamicIssuers(
       return fail(name, new Misconfigured(withoutValues, { received: unverifiedIssuer }))
     if (!warned.has(withoutValues) && warned.size < MAX_WARNINGS) {
       warned.add(withoutValues)
-      warn(`tokens are refused for whose \`iss\` an unusable issuer was answered: ${withoutValues}`)
+      warn(`the issuer resolver returned unusable options, so the tokens of that \`iss\` are refused: ${withoutValues}`)
     }
     return refuse(name)
   }
@@ -299,7 +299,10 @@ export async function refresh(issuers: Issuers, senders: readonly Issuer[], name
     ({ settings }) => name === undefined || settings.acceptedIssuers.has(name)
   )
   const chosen = new Set(named ? [named, ...meant] : meant)
-  if (name !== undefined && chosen.size === 0) throw new TypeError('refresh(): not an issuer that this server accepts')
+  if (name !== undefined && chosen.size === 0)
+    throw new TypeError(
+      'refresh(): `issuer` is not an issuer that this server accepts: write exactly the `iss` of the tokens'
+    )
   const attempts = await Promise.allSettled([...chosen].map((issuer) => issuer.refresh()))
   const failure = attempts.find((one) => one.status === 'rejected')
   if (failure) throw failure.reason

@@ -29,7 +29,7 @@ export function readMetadata(body: string, issuer: string): AuthorizationServerM
     return 'answered with broken JSON'
   }
   if (typeof document !== 'object' || document === null || Array.isArray(document))
-    return 'answered with JSON that is no object'
+    return 'answered with JSON that is not an object'
   const named = (document as Record<string, unknown>)['issuer']
   // RFC 8414 §3.3: identical, code point by code point, or the document must not be used.
   if (typeof named !== 'string') return 'names no issuer'

@@ -115,7 +115,7 @@ export interface KeyEvents {
 /** @throws {TypeError} not a key set, or more than {@link MAX_KEYS} keys */
 export function readKeySet(document: unknown, events: KeyEvents = {}): KeySet {
   const keys = (document as Partial<JsonWebKeySet> | null)?.keys
-  if (!Array.isArray(keys)) throw new TypeError('not a JSON Web Key Set: it has no list `keys`')
+  if (!Array.isArray(keys)) throw new TypeError('not a JSON Web Key Set: `keys` must be an array')
   if (keys.length > MAX_KEYS) throw new TypeError(`a key set of ${keys.length} keys; at most ${MAX_KEYS} are read`)
   const published: Published[] = []
   const fingerprints = new Set<string>()

@@ -33,16 +33,19 @@ export function authentication(requirement: {
 
 /** @throws {TypeError} for what no token could meet, or no challenge could name */
 export function requireAuthenticationRequirement({ acr: values, maxAge }: AuthenticationRequirement): void {
-  if (values !== undefined && !Array.isArray(values)) throw new TypeError('authentication: acr must be a list')
+  if (values !== undefined && !Array.isArray(values))
+    throw new TypeError('authentication(): acr must be an array of strings')
   if ((values === undefined && maxAge === undefined) || values?.length === 0)
-    throw new TypeError('authentication(): give acr, maxAge or both')
+    throw new TypeError('authentication(): pass acr (not empty), maxAge, or both')
   const unfit = values?.find((one) => typeof one !== 'string' || !isScopeToken(one))
   if (unfit !== undefined)
     throw new TypeError(
       `authentication({ acr: ${JSON.stringify(unfit)} }): an acr is printable ASCII without space or quote`
     )
   if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && maxAge >= 0))
-    throw new TypeError(`authentication({ maxAge: ${String(maxAge)} }): seconds, a whole number from 0 (RFC 9470 §3)`)
+    throw new TypeError(
+      `authentication({ maxAge: ${String(maxAge)} }): maxAge must be a whole number of seconds, 0 or more (RFC 9470 §3)`
+    )
 }
 
 /** Which part of a requirement an access does not meet, or undefined. */

@@ -155,7 +155,7 @@ export function createStatusLists(means: StatusListMeans): StatusLists {
       if (contentType !== STATUS_LIST_TOKEN)
         throw new Unavailable(
           'status_list',
-          `${host} answered with ${contentType || 'no content type'} and not with ${STATUS_LIST_TOKEN}`
+          `${host} answered with ${contentType || 'no content type'} instead of ${STATUS_LIST_TOKEN}`
         )
       return await readStatusListToken(body, uri, askedAt, issuer, means)
     } finally {
@@ -205,7 +205,7 @@ export function createStatusLists(means: StatusListMeans): StatusLists {
       if (!isUsable(list, list.freshUntil, issuer))
         throw new Unavailable(
           'status_list',
-          `the status list at ${new URL(entry.uri).host} ended, and is not renewed yet`
+          `the status list at ${new URL(entry.uri).host} has expired, and a new one was not fetched yet`
         )
       requireValid(list.statusOf(idx))
     }
@@ -265,7 +265,7 @@ function requireOrigin(uri: string, { settings }: Issuer): void {
   const { origin } = new URL(uri)
   if (!origins.has(origin))
     throw new Misconfigured(
-      `a token of ${settings.label} names a status list at another origin than ${[...origins].join(', ')}: if its lists are elsewhere, say where in \`statusList.origins\``
+      `a token of ${settings.label} names a status list at another origin than ${[...origins].join(', ')}: if the issuer’s lists are at another origin, add that origin to \`statusList.origins\``
     )
   if (!isAskedAsWritten(uri))
     throw new InvalidToken('claim', {

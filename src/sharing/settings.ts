@@ -43,8 +43,8 @@ export function readShared(value: unknown, problems: Problems): SharedSettings |
   if (secrets.length !== list.length || secrets.length < 1 || secrets.length > 2)
     problems.add(
       'shared.secret',
-      'is not one or two secrets',
-      `give a random text of at least ${MIN_SECRET_LENGTH} characters, or [current, previous]`
+      'is not a secret or a pair of secrets',
+      `give a random string of at least ${MIN_SECRET_LENGTH} characters, or [current, previous]`
     )
   return Object.freeze({ store: store as SharedOptions['store'], secrets: Object.freeze(secrets), channel })
 }
@@ -57,6 +57,6 @@ function requireFunctions(
   problems: Problems
 ): void {
   const missing = names.filter((name) => typeof (value as Record<string, unknown> | null)?.[name] !== 'function')
-  if (value === undefined || value === null || typeof value !== 'object') problems.add(option, 'is no store', cure)
+  if (value === undefined || value === null || typeof value !== 'object') problems.add(option, 'is not a store', cure)
   else if (missing.length > 0) problems.add(option, `has no function \`${missing.join('`, `')}\``, cure)
 }
