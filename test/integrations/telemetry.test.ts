@@ -307,7 +307,7 @@ describe('who is told and fails', () => {
         new TypeError(`logTo(): the logger lacks the methods ${level}`)
       )
     }
-    expect(() => logTo({ info: nothing } as unknown as Logger)).toThrow('the logger has no debug, no warn, no error')
+    expect(() => logTo({ info: nothing } as unknown as Logger)).toThrow('the logger lacks the methods debug, warn, error')
     expect(() => logTo(undefined as unknown as Logger)).toThrow(TypeError)
     expect(() => logTo(console)()).not.toThrow()
   })
