@@ -106,7 +106,7 @@ export async function enforce<Scope extends string, Role extends string>(
   { access }: Granted,
   ...checks: readonly Check<NoInfer<Scope>, NoInfer<Role>>[]
 ): Promise<void> {
-  if (access === undefined) throw new TypeError('enforce() needs an access: without a token there is none')
+  if (access === undefined) throw new TypeError('enforce() needs an access: a request without a token has none')
   await api.enforce(access, new NodeRequest(request), ...checks)
 }
 

@@ -141,7 +141,7 @@ function read(env: Readonly<Record<string, string | undefined>>, problems: strin
   for (const [name, choices] of Object.entries(CHOICES)) {
     const value = values.get(name)
     if (value !== undefined && !choices.includes(value))
-      problems.push(`${PREFIX}${name} is none of ${choices.join(', ')}`)
+      problems.push(`${PREFIX}${name} must be one of ${choices.join(', ')}`)
   }
   return values
 }

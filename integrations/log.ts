@@ -64,7 +64,7 @@ export function logTo(
   { resource: only, evidence = false, access: audit = false, subject = false }: LogOptions = {}
 ): () => void {
   const missing = LEVELS.filter((level) => typeof logger?.[level] !== 'function')
-  if (missing.length > 0) throw new TypeError(`logTo(): the logger has no ${missing.join(', no ')}`)
+  if (missing.length > 0) throw new TypeError(`logTo(): the logger lacks the methods ${missing.join(', ')}`)
   if (subject && !audit) throw new TypeError('logTo(): `subject` is for audit lines: give `access: true` as well')
   const refused = (event: RefusalEvent): unknown => {
     const { resource, error } = event

@@ -111,7 +111,7 @@ function read(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null)
     throw new TypeError(`it returned ${value === null ? 'null' : `a ${typeof value}`} instead of an object`)
   const json = JSON.stringify(value) as string | undefined
-  if (json === undefined) throw new TypeError('it returned an object that has no JSON')
+  if (json === undefined) throw new TypeError('it returned a value that JSON.stringify cannot write')
   const length = Buffer.byteLength(json)
   if (length > MAX_BODY) throw new TypeError(`it returned ${length} bytes of JSON, and at most ${MAX_BODY} are sent`)
   return json

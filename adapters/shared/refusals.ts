@@ -31,7 +31,7 @@ export function surface(
 export function passable(error: unknown): object {
   return typeof error === 'object' && error !== null
     ? error
-    : new TypeError('what failed is no error', { cause: error })
+    : new TypeError('it failed with a value that is not an Error', { cause: error })
 }
 
 /**

@@ -75,10 +75,10 @@ export function createVerifyFresh(means: FreshMeans): VerifyFresh {
   return async (accessToken, request) => {
     const { token, field, confirmation, scopes, roles, issuedBy: issuer, by } = accessToken
     if (accessToken.verifier !== verifier)
-      throw new TypeError('verifyFresh() needs an access token that was verified here')
+      throw new TypeError('verifyFresh() needs an access token that this resource server verified')
     if (issuer.settings.introspection === undefined)
       throw new Misconfigured(
-        `a token of ${issuer.settings.label} is to be fresh, and nobody can be asked: give this issuer \`introspection\``
+        `fresh() needs to introspect a token of ${issuer.settings.label}, which has no \`introspection\`: configure it for this issuer`
       )
     const answer = await answers.ask(token, issuer, request)
     if (answer === undefined || by === 'introspection') forget(token)

@@ -176,8 +176,8 @@ export class Problems {
     if (fit.length !== list.length || fit.length < 1 || fit.length > 2)
       this.add(
         option,
-        'is not one or two secrets',
-        `give a random text of at least ${MIN_SECRET_LENGTH} characters, or [current, previous]`
+        'is not a secret or a pair of secrets',
+        `give a random string of at least ${MIN_SECRET_LENGTH} characters, or [current, previous]`
       )
     return fit
   }

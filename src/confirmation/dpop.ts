@@ -202,7 +202,7 @@ function failReplay(cause: unknown): never {
 
 function requireNew(added: unknown): void {
   if (added === false) throw new InvalidProof('proof_replayed')
-  if (added !== true) throw new Unavailable('replay', 'the replay store answered neither true nor false')
+  if (added !== true) throw new Unavailable('replay', '`add` of the replay store must return true or false')
 }
 
 /** Base64url characters, and fewer than a digest has: true for the usual `jti`, a UUID or 96 to 128 random bits. */

@@ -171,7 +171,7 @@ function readCertificateSource(value: unknown, problems: Problems): CertificateS
   problems.unknownKeys(options, 'clientCertificate.', Object.keys(CERTIFICATE_OPTIONS))
   const field = problems.optional<string>(options.field, 'clientCertificate.field', 'string') ?? 'Client-Cert'
   if (!/^[\w!#$%&'*+.^`|~-]+$/.test(field))
-    problems.add('clientCertificate.field', 'is no field name', 'use the characters of RFC 9110 §5.6.2')
+    problems.add('clientCertificate.field', 'is not a field name', 'use the characters of RFC 9110 §5.6.2')
   return Object.freeze({
     field,
     parse:

@@ -236,7 +236,7 @@ export async function sharedLook<T extends Dated>(
 function unknowable(): Unavailable {
   return new Unavailable(
     'jwks',
-    'the key set is not asked for again, which is another process’s turn (or the shared store does not say whose)',
+    'the key set was not fetched: another process is fetching it (or the shared store did not answer)',
     { retryAfter: LOOK_AGAIN }
   )
 }

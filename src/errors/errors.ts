@@ -38,7 +38,7 @@ export class CredentialsMissing extends Refusal {
       reason: 'credentials_missing',
       stack: false,
       description: 'An access token is required',
-      hint: 'The request has no `Authorization` field with a scheme that is accepted here. Tokens in the query, the body or a cookie are not read.'
+      hint: 'The request has no `Authorization` field with a scheme that this server accepts. The client must send the token there; tokens in the query, the body or a cookie are not read.'
     })
   }
 }
@@ -92,7 +92,7 @@ export class ProofNonceRequired extends Refusal {
       code: 'use_dpop_nonce',
       reason: 'proof_nonce',
       description: 'Resource server requires nonce in DPoP proof',
-      hint: 'The proof has no nonce of this server, or one that is too old. A client repeats the request with the nonce it is given; one that never does cannot do RFC 9449 §9. If all processes refuse each other’s nonces, give them one `dpop.nonceSecret`.'
+      hint: 'The proof has no nonce from this server, or the nonce is too old. The client must repeat the request with the nonce in `DPoP-Nonce` (RFC 9449 §9). If processes refuse each other’s nonces, give them the same `dpop.nonceSecret`.'
     })
     this.nonce = nonce
   }
@@ -127,7 +127,7 @@ export class InsufficientAuthentication extends Refusal {
       reason: 'insufficient_authentication',
       description:
         lacking === 'acr' ? 'A different authentication level is required' : 'More recent authentication is required',
-      hint: 'The client must send its user to the authorization server with the `acr_values` or `max_age` of the challenge. If it did: does the token say so in `acr` and `auth_time` (RFC 9470 §6)?',
+      hint: 'The client must send its user to the authorization server with the `acr_values` or `max_age` of the challenge. If it did, check that the token has `acr` and `auth_time` (RFC 9470 §6).',
       ...evidence
     })
     this.requirement = requirement
@@ -154,7 +154,7 @@ export class InsufficientAuthorizationDetails extends Refusal {
       code: 'insufficient_scope',
       reason: 'insufficient_authorization_details',
       description: 'The access token lacks a required authorization detail',
-      hint: 'No entry of `authorization_details` is of a required type, for this API (`locations`), and as the route wants it. The client must ask for one (RFC 9396 §2).',
+      hint: 'No entry of `authorization_details` has a required type, is for this API (`locations`) and passes the route’s check. The client must request such an entry (RFC 9396 §2).',
       ...evidence
     })
   }
@@ -177,7 +177,7 @@ export class InsufficientRole extends Refusal {
       code: 'insufficient_scope',
       reason: 'insufficient_role',
       description: 'The access token lacks a required role',
-      hint: 'The roles that `rolesClaim` of the issuer finds in the token are not enough. Give the user (or the application) the role at the authorization server, let the token carry it, and get a new token: no scope stands for a role.',
+      hint: 'The token lacks a required role, as found by the issuer’s `rolesClaim`. Give the user (or the application) the role at the authorization server, include it in the token, and get a new token. A scope does not replace a role.',
       ...evidence
     })
   }
@@ -198,7 +198,7 @@ export class InsufficientScope extends Refusal {
       code: 'insufficient_scope',
       reason: 'insufficient_scope',
       description: 'The access token lacks a required scope',
-      hint: 'The client must ask its authorization server for the scopes named in the challenge, and be allowed them.',
+      hint: 'The client must request the scopes named in the challenge from its authorization server, which must grant them.',
       ...evidence
     })
     this.scopes = scopes
@@ -218,7 +218,7 @@ export class Forbidden extends ResourceServerError {
       code: 'access_denied',
       reason: 'forbidden',
       description,
-      hint: 'A check of the application refused a valid access token.',
+      hint: 'A check in your application refused a valid access token. Look at that check; `cause` and `received` may say more.',
       ...evidence
     })
   }

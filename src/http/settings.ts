@@ -106,7 +106,7 @@ export function readHttp(http: unknown, problems: Problems): HttpSettings {
   if (publicAddressesOnly && options.dispatcher !== undefined)
     problems.add(
       'http.publicAddressesOnly',
-      'has no say over `http.dispatcher`, which makes the connections',
+      'has no effect on `http.dispatcher`, which makes the connections',
       'leave one of them out'
     )
   const insecureHosts = readInsecureHosts(options.insecureHosts, problems)

@@ -137,7 +137,7 @@ function requireSuccess(
   throw new Misconfigured(
     status === 401 || status === 403 || status === 400
       ? `${about} answered ${status}${error === undefined ? '' : ` \`${error}\``} to our request: check \`introspection.auth\` and \`clientId\`, and that this client may introspect${encoded}`
-      : `${about} ${describeStatus(status)}; RFC 7662 does not provide for that: check \`introspection.endpoint\``
+      : `${about} ${describeStatus(status)}; RFC 7662 does not define this answer: check \`introspection.endpoint\``
   )
 }
 
@@ -169,25 +169,27 @@ function dialectForm(token: string, { form }: IntrospectionDialect): URLSearchPa
     throw new Misconfigured('`introspection.dialect.form` failed', { cause })
   }
   if (!isObject(fields) || isPromise(fields))
-    throw new Misconfigured('`introspection.dialect.form` must return an object of texts, and no promise')
+    throw new Misconfigured(
+      '`introspection.dialect.form` must return an object whose values are strings, not a promise'
+    )
   return new URLSearchParams(fields as Readonly<Record<string, string>>)
 }
 
 /** Calls the user's `read`, which must return an object or undefined, and not a promise. */
 function readDialect({ status, body }: Answer, { read }: IntrospectionDialect, about: string): Claims | undefined {
   if (status > 200 && status < 300)
-    throw new Misconfigured(`${about} answered ${status}, which says nothing of a token`)
+    throw new Misconfigured(`${about} answered ${status}, which is not an answer about a token`)
   let members: unknown
   try {
     members = read(status, parse(body))
   } catch (cause) {
-    throw new Misconfigured(`${about} answered ${status}, of which \`introspection.dialect.read\` made nothing`, {
+    throw new Misconfigured(`${about} answered ${status}, which \`introspection.dialect.read\` could not read`, {
       cause
     })
   }
   if (members === undefined) return undefined
   if (!isObject(members) || isPromise(members))
-    throw new Misconfigured('`introspection.dialect.read` must return an object or undefined, and no promise')
+    throw new Misconfigured('`introspection.dialect.read` must return an object or undefined, not a promise')
   // `read` may have returned an RFC 7662 answer unchanged. Then its own `active` decides.
   return readActive({ active: true, ...members }, about)
 }

@@ -43,21 +43,23 @@ export async function readSignedAnswer(
   const about = `the signed introspection answer of ${issuer.settings.label}`
   if (contentType !== SIGNED_ANSWER)
     throw new Misconfigured(
-      `${about} came as ${contentType || 'no content type'} and not as ${SIGNED_ANSWER} (RFC 9701 §5): let the server sign what it answers to this client, or turn \`introspection.signedResponse\` off`
+      `${about} has ${contentType ? `the content type ${contentType}` : 'no content type'} instead of ${SIGNED_ANSWER} (RFC 9701 §5): let the server sign its answers to this client, or turn off \`introspection.signedResponse\``
     )
   try {
     const text = isJwe(body) ? await means.decrypt(body) : body
     const jwt = readUnverifiedJwt(text)
-    if (jwt === undefined) throw new Misconfigured(`${about} is no signed JWT`)
+    if (jwt === undefined) throw new Misconfigured(`${about} is not a signed JWT`)
     const members = readMembers(jwt, issuer, means, about)
     await verifyIssuerSignature(jwt, issuer.settings.algorithms, issuer.keySet, means.verifySignature)
     return members
   } catch (cause) {
     if (cause instanceof TooManyRequests)
-      throw new Unavailable('jwks', `${about} names a key that cannot be known yet`, { retryAfter: cause.retryAfter })
+      throw new Unavailable('jwks', `${about} names an unknown key, and the key set may not be fetched again yet`, {
+        retryAfter: cause.retryAfter
+      })
     // InvalidToken would refuse the client's token, about which nothing is known yet.
     if (!(cause instanceof InvalidToken)) throw cause
-    throw new Misconfigured(`${about} cannot be relied on (${cause.reason}): ${cause.hint}`, { cause })
+    throw new Misconfigured(`${about} failed verification (${cause.reason}): ${cause.hint}`, { cause })
   }
 }
 
@@ -80,7 +82,7 @@ function readMembers(
     (!isAbsent(exp) && !isAfter(exp, time - clockTolerance) && 'it has expired') ||
     (!isAbsent(nbf) && !isUpTo(nbf, time + clockTolerance) && 'it is not valid yet') ||
     (!isObject(members) && 'it has no object `token_introspection`')
-  if (problem) throw new Misconfigured(`${about} is not what RFC 9701 §5 says: ${problem}`)
+  if (problem) throw new Misconfigured(`${about} does not follow RFC 9701 §5: ${problem}`)
   return members as Claims
 }
 

@@ -122,7 +122,7 @@ export function usesClientCertificate(auth: ClientAuth): boolean {
 }
 
 function requireText(value: unknown, name: string): void {
-  if (typeof value !== 'string' || value === '') throw new TypeError(`${name}() needs a text that is not empty`)
+  if (typeof value !== 'string' || value === '') throw new TypeError(`${name}() needs a string that is not empty`)
 }
 
 function requireClientId({ client_id: clientId }: { readonly client_id: string }): string {

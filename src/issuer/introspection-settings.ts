@@ -115,7 +115,8 @@ function readDialect(dialect: unknown, path: string, problems: Problems): Intros
   if (dialect === undefined || !problems.object(dialect, path)) return undefined
   problems.unknownKeys(dialect, `${path}.`, ['form', 'read'])
   for (const name of ['form', 'read'] as const) {
-    if (typeof dialect[name] !== 'function') problems.add(`${path}.${name}`, 'is no function', 'give both of them')
+    if (typeof dialect[name] !== 'function')
+      problems.add(`${path}.${name}`, 'is not a function', 'set both `form` and `read`')
   }
   const theirs = dialect as unknown as IntrospectionDialect
   return Object.freeze({

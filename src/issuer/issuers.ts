@@ -373,7 +373,10 @@ export async function refresh(issuers: Issuers, senders: readonly Issuer[], name
     ({ settings }) => name === undefined || settings.acceptedIssuers.has(name)
   )
   const chosen = new Set(named ? [named, ...meant] : meant)
-  if (name !== undefined && chosen.size === 0) throw new TypeError('refresh(): not an issuer that this server accepts')
+  if (name !== undefined && chosen.size === 0)
+    throw new TypeError(
+      'refresh(): `issuer` is not an issuer that this server accepts: write exactly the `iss` of the tokens'
+    )
   const attempts = await Promise.allSettled([...chosen].map((issuer) => issuer.refresh()))
   const failure = attempts.find((one) => one.status === 'rejected')
   if (failure) throw failure.reason

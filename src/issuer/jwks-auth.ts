@@ -87,10 +87,10 @@ function requireFields(fields: unknown, label: string): Fields {
     Object.entries(fields).map(([name, value]: readonly [string, unknown]) => {
       const field = name.toLowerCase()
       if (!FIELD_NAME.test(name) || RESERVED.has(field))
-        throw new Misconfigured(`\`jwksAuth\` of ${label} returned a header field with a name that it may not set`)
+        throw new Misconfigured(`\`jwksAuth\` of ${label} returned a header field that it may not set`)
       if (typeof value !== 'string' || !FIELD_VALUE.test(value))
         throw new Misconfigured(
-          `\`jwksAuth\` of ${label} returned a value for \`${field}\` that is empty or no text of visible ASCII: is a variable unset?`
+          `\`jwksAuth\` of ${label} returned a value for \`${field}\` that is empty or not a string of visible ASCII: is a variable unset?`
         )
       return [field, value]
     })

@@ -35,7 +35,7 @@ export function readMetadata(body: string, issuer: string): AuthorizationServerM
   } catch {
     return 'answered with broken JSON'
   }
-  if (!isObject(document)) return 'answered with JSON that is no object'
+  if (!isObject(document)) return 'answered with JSON that is not an object'
   const named = document['issuer']
   // RFC 8414 §3.3: identical, code point by code point, or the document must not be used.
   if (typeof named !== 'string') return 'names no issuer'

@@ -178,7 +178,8 @@ function readKeys(jwks: unknown, path: string, problems: Problems): KeySet | und
   try {
     const set = readKeySet(jwks)
     for (const why of [...set.skipped, ...set.broken()]) problems.add(path, `${why}`, 'give public signature keys only')
-    if (set.size === 0) problems.add(path, 'holds no usable key', 'no token could ever be verified')
+    if (set.size === 0)
+      problems.add(path, 'has no usable key', 'add a public signature key: without one no token can be verified')
     return set
   } catch (error) {
     problems.add(path, `is ${(error as Error).message}`, 'give a JSON Web Key Set: { keys: […] } (RFC 7517 §5)')
@@ -229,7 +230,11 @@ function readRequireEncrypted(
   if (required && !decrypts)
     problems.add(path, 'is true without `decryptionKeys`', 'no token could ever be read: configure them')
   if (required && tokens === 'opaque')
-    problems.add(path, "says nothing where `tokens` is 'opaque'", 'leave one of them out: no JWT is verified here')
+    problems.add(
+      path,
+      "has no effect with `tokens: 'opaque'`",
+      'leave one of them out: this issuer’s JWTs are not verified locally'
+    )
   return required
 }
 

@@ -28,7 +28,11 @@ export function readStatusList(
 ): StatusListSettings | undefined {
   if (statusList === undefined || statusList === false) return undefined
   if (tokens === 'opaque')
-    problems.add(path, "says nothing where `tokens` is 'opaque'", 'leave one of them out: no JWT is verified here')
+    problems.add(
+      path,
+      "has no effect with `tokens: 'opaque'`",
+      'leave one of them out: this issuer’s JWTs are not verified locally'
+    )
   const options: StatusListOptions = statusList !== true && problems.object(statusList, path) ? statusList : {}
   problems.unknownKeys(options, `${path}.`, ['origins', 'onUnavailable'])
   const origins = options.origins && problems.names(options.origins, `${path}.origins`)

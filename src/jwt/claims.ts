@@ -139,7 +139,7 @@ function audienceHint(
 ): { readonly hint?: string } {
   if (audience.length === 0)
     return {
-      hint: `The token has no \`${claim}\`. Let the client ask for \`resource\` (RFC 8707) or \`audience\`. Where the authorization server never writes \`aud\`, \`audienceClaim\` names the claim that stands for it, such as \`client_id\`; for introspection answers there is \`allowMissingAudience\`.`
+      hint: `The token has no \`${claim}\`. Let the client request a token for this \`resource\` (RFC 8707) or \`audience\`. If the authorization server never writes \`aud\`, set \`audienceClaim\` to the claim used instead, such as \`client_id\`; for introspection answers set \`allowMissingAudience\`.`
     }
   const withoutSlash = (text: string): string => text.replace(/\/$/, '')
   const near = [...expected].find((one) => audience.some((other) => withoutSlash(other) === withoutSlash(one)))
@@ -224,7 +224,7 @@ export function requireAccessTokenClaims(claims: Claims, issuer: IssuerRules): v
   if (!hasScopes && isMeantForItsClient(claims, issuer))
     throw new InvalidToken('type', {
       expected: 'a scope claim, or a client claim that is not the audience',
-      hint: `Nothing says that the token is an access token: it has no scope claim, and its client claim is missing or equals its audience, as in an ID token. ${remedyFor(claims)}`
+      hint: `The token does not show that it is an access token: it has no scope claim, and its client claim is missing or equals its audience, as in an ID token. ${remedyFor(claims)}`
     })
 }
 
@@ -286,7 +286,7 @@ function remedyFor(claims: Claims): string {
   if (typeof claims['sub'] === 'string' && claims['sub'].includes(':')) names.push('sub')
   const candidates =
     names.length === 0
-      ? 'This token has no claim that is known for it.'
+      ? 'This token has no claim that could show it.'
       : `This token has ${names.map((name) => `\`${name}\``).join(', ')}.`
   return `If the authorization server issues access tokens like this, require a claim that no other kind of its tokens has: \`requiredClaimValues: { ${names[0] ?? 'claim'}: [...] }\`. ${candidates}`
 }

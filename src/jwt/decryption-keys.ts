@@ -74,7 +74,7 @@ function readDecryptionKey(
   problems.unknownKeys(value, `${path}.`, ['key', 'kid', 'algorithm'])
   const { key, kid, algorithm } = value as Partial<DecryptionKey>
   if (typeof kid !== 'string' || kid === '' || kid.length > MAX_KID_LENGTH)
-    problems.add(`${path}.kid`, 'is no key identifier', `it must be a text of 1 to ${MAX_KID_LENGTH} characters`)
+    problems.add(`${path}.kid`, 'is not a key identifier', `it must be a string of 1 to ${MAX_KID_LENGTH} characters`)
   else if (kids.has(kid)) problems.add(`${path}.kid`, 'is that of an earlier key', 'give each key its own')
   else kids.add(kid)
   const fitting = algorithmsOf(key)
@@ -88,7 +88,7 @@ function readDecryptionKey(
 
 /** Algorithms that fit a key, with the default first, or a text that says why the key is unusable. */
 function algorithmsOf(key: unknown): readonly KeyManagementAlgorithm[] | string {
-  if (!(key instanceof KeyObject) || key.type !== 'private') return 'is no private key'
+  if (!(key instanceof KeyObject) || key.type !== 'private') return 'is not a private key'
   const { modulusLength: bits = 0, namedCurve } = key.asymmetricKeyDetails ?? {}
   if (key.asymmetricKeyType === 'x25519') return ECDH_ALGORITHMS
   if (key.asymmetricKeyType === 'ec' && CURVES.includes(namedCurve)) return ECDH_ALGORITHMS

@@ -133,7 +133,7 @@ export interface KeyEvents {
  */
 export function readKeySet(document: unknown, events: KeyEvents = {}): KeySet {
   const keys = (document as Partial<JsonWebKeySet> | null)?.keys
-  if (!Array.isArray(keys)) throw new TypeError('not a JSON Web Key Set: it has no list `keys`')
+  if (!Array.isArray(keys)) throw new TypeError('not a JSON Web Key Set: `keys` must be an array')
   if (keys.length > MAX_KEYS) throw new TypeError(`a key set of ${keys.length} keys; at most ${MAX_KEYS} are read`)
   const published: Published[] = []
   const fingerprints = new Set<string>()

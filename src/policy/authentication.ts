@@ -36,16 +36,19 @@ export function authentication(requirement: {
 
 /** @throws {TypeError} a requirement that no token can meet, or that no challenge can name */
 export function requireAuthenticationRequirement({ acr: values, maxAge }: AuthenticationRequirement): void {
-  if (values !== undefined && !Array.isArray(values)) throw new TypeError('authentication: acr must be a list')
+  if (values !== undefined && !Array.isArray(values))
+    throw new TypeError('authentication(): acr must be an array of strings')
   if ((values === undefined && maxAge === undefined) || values?.length === 0)
-    throw new TypeError('authentication(): give acr, maxAge or both')
+    throw new TypeError('authentication(): pass acr (not empty), maxAge, or both')
   const unfit = values?.find((one) => typeof one !== 'string' || !isScopeToken(one))
   if (unfit !== undefined)
     throw new TypeError(
       `authentication({ acr: ${JSON.stringify(unfit)} }): an acr is printable ASCII without space or quote`
     )
   if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && maxAge >= 0))
-    throw new TypeError(`authentication({ maxAge: ${String(maxAge)} }): seconds, a whole number from 0 (RFC 9470 §3)`)
+    throw new TypeError(
+      `authentication({ maxAge: ${String(maxAge)} }): maxAge must be a whole number of seconds, 0 or more (RFC 9470 §3)`
+    )
 }
 
 /** The part of a requirement that an access does not meet, or undefined. */

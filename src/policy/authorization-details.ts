@@ -30,7 +30,7 @@ export function authorizationDetails<const Detail extends AuthorizationDetail = 
   if (typeof allows !== 'function')
     throw new TypeError('authorizationDetails(): expected a function (detail) => boolean')
   if (!Array.isArray(types) || types.length === 0 || !types.every((one) => typeof one === 'string' && one !== ''))
-    throw new TypeError('authorizationDetails(): name the types that it is about, in `types`')
+    throw new TypeError('authorizationDetails(): `types` must name at least one type of authorization details')
   const known: readonly string[] = Object.freeze([...(types as string[])])
   const check = (access: Access, _request: unknown, { resource }: CheckContext): void | Promise<void> => {
     const ours = readAuthorizationDetails(access.claims['authorization_details']).filter(

@@ -44,7 +44,8 @@ function requireAllowed(allowed: boolean, received?: unknown): void {
 /** Rejects a misspelt option, which would otherwise require nothing. */
 export function requireKeys(name: string, given: object, known: readonly string[]): void {
   const unknown = Object.keys(given).find((key) => !known.includes(key))
-  if (unknown !== undefined) throw new TypeError(`${name}(): ${unknown} is not an option; there is ${known.join(', ')}`)
+  if (unknown !== undefined)
+    throw new TypeError(`${name}(): ${unknown} is not an option; the options are ${known.join(', ')}`)
 }
 
 /**
@@ -60,7 +61,7 @@ export function requireKeys(name: string, given: object, known: readonly string[
  */
 export function fresh(): Check {
   const check = (): never => {
-    throw new TypeError('fresh() is not for calling: give it to protect(), authorize() or enforce() itself')
+    throw new TypeError('Do not call the result of fresh(); pass it to protect(), authorize() or enforce()')
   }
   return Object.freeze(Object.assign(check, { fresh: true as const }))
 }

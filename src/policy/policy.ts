@@ -69,10 +69,12 @@ export function readPolicy(
     }
     const invalid = one.scopes?.find((name) => !isScopeToken(name))
     if (invalid !== undefined)
-      throw new TypeError(`a check names ${JSON.stringify(invalid)}, which is no scope (RFC 6749 §3.3)`)
+      throw new TypeError(
+        `a check requires the scope ${JSON.stringify(invalid)}, which is not valid: use printable ASCII without space, quote or backslash (RFC 6749 §3.3)`
+      )
     requireDeclared(one.scopes, declaredScopes, 'scope')
     requireDeclared(one.roles, declaredRoles, 'role')
-    if (FACTORIES.has(one)) throw new TypeError(`${one.name} is a requirement once it is called: write ${one.name}(…)`)
+    if (FACTORIES.has(one)) throw new TypeError(`${one.name} was passed without being called: write ${one.name}(…)`)
     if (one.authentication !== undefined) requireAuthenticationRequirement(one.authentication)
     if (one.fresh) isFresh = true
     else checks.push(one)
@@ -192,7 +194,10 @@ function run(
  * @throws {TypeError} a function: the check was returned, not called
  */
 function requirePassed<T>(result: T): T {
-  if (typeof result === 'function') throw new TypeError('a check returned a function: was it meant to be called?')
+  if (typeof result === 'function')
+    throw new TypeError(
+      'a check returned a function instead of a result: call that function inside the check, or pass it as the check'
+    )
   if (result !== undefined && !result) throw new Forbidden()
   return result
 }
@@ -223,7 +228,10 @@ export function asError(thrown: unknown): Error {
   // Errors of another realm (`node:vm`, a test runner) fail `instanceof`.
   if (thrown instanceof Error || types.isNativeError(thrown)) return thrown
   const kind = thrown === null ? 'null' : typeof thrown
-  return new TypeError(`a check, or a function in the options, threw what is no error: ${kind}`, { cause: thrown })
+  return new TypeError(
+    `a check, or a function in the options, threw a value that is not an Error (${kind}): throw an Error`,
+    { cause: thrown }
+  )
 }
 
 /**

@@ -34,7 +34,7 @@ export function anyRole<const Role extends string>(...roles: Role[]): RoleCheck<
 function roleCheck<Role extends string>(name: string, mode: 'all' | 'any', given: Role[]): RoleCheck<Role> {
   if (given.length === 0) throw new TypeError(`${name}() needs at least one role`)
   if (!given.every((one) => typeof one === 'string' && one !== ''))
-    throw new TypeError(`${name}(): a role is a text that is not empty`)
+    throw new TypeError(`${name}(): each role must be a string that is not empty`)
   const needed = Object.freeze([...new Set(given)])
   const check = ({ roles: held }: Access): void => {
     if (!hasRoles(held, needed, mode)) throw new InsufficientRole({ expected: needed, received: held })

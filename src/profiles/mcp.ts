@@ -32,7 +32,11 @@ export function mcp<const Scope extends string = string, const Role extends stri
   if (!problems.object(options, 'options')) throw problems.error()
   const { issuers, metadata, resource, scopes, checks = [], dpop } = options as ResourceServerOptions<Scope, Role>
   if (!Array.isArray(issuers) || issuers.length === 0)
-    problems.add('issuers', 'is no list of at least one', 'the metadata must name an authorization server')
+    problems.add(
+      'issuers',
+      'must be a list of at least one issuer',
+      'name the authorization servers: the metadata must list one'
+    )
   else for (const [i, one] of issuers.entries()) requireAudience(one, `issuers[${i}]`, problems)
   if (metadata === false) problems.add('metadata', 'is false', 'clients find the authorization server by it')
   const members = metadata === false ? {} : (metadata ?? {})
@@ -94,7 +98,7 @@ function warnAboutResource(resource: unknown): void {
         ? 'ends with /'
         : ''
   if (oddity !== '')
-    emitWarning(`mcp(): \`resource\` ${oddity}: the canonical URI of an MCP server has none`, {
+    emitWarning(`mcp(): \`resource\` ${oddity}, unlike the canonical URI of an MCP server: write it without`, {
       code: 'OAUTH_RS_MCP_RESOURCE'
     })
 }
@@ -102,7 +106,7 @@ function warnAboutResource(resource: unknown): void {
 function withoutOfflineAccess<T>(scopes: readonly T[], option: string): readonly T[] {
   const others = scopes.filter((one) => one !== 'offline_access')
   if (others.length < scopes.length)
-    emitWarning(`mcp(): \`offline_access\` was taken out of \`${option}\`: no resource asks for it`, {
+    emitWarning(`mcp(): \`offline_access\` was removed from \`${option}\`: a resource server must not request it`, {
       code: 'OAUTH_RS_MCP_SCOPE'
     })
   return others

@@ -102,9 +102,11 @@ export function createSenders<Entry extends { readonly issuer: string }, S>(
     const { resource, insecureHosts } = internals
     const means = { decrypts: false, dispatches: false, insecureHosts }
     const settings = readIssuerOptions(keys, path, resource, problems, means)
-    if (named.has(settings.issuer)) problems.add(path, 'names an issuer of an earlier entry', 'list each once')
+    if (named.has(settings.issuer))
+      problems.add(path, 'has the same issuer as an earlier entry', 'list each issuer once')
     named.add(settings.issuer)
-    if (settings.audience === null) problems.add(path, 'takes events for anybody', 'name an audience')
+    if (settings.audience === null)
+      problems.add(path, 'accepts events for any audience', 'set `audience` to a name of this API')
     if (problems.any) continue
     const issuer = internals.createIssuer(settings)
     byIssuer.set(settings.issuer, {
@@ -114,7 +116,8 @@ export function createSenders<Entry extends { readonly issuer: string }, S>(
       verify: (jwt) => verifyBy(issuer, jwt, internals)
     })
   }
-  if (byIssuer.size === 0 && !problems.any) problems.add(option, 'is empty', 'name at least one: nobody could be heard')
+  if (byIssuer.size === 0 && !problems.any)
+    problems.add(option, 'is empty', 'name at least one sender: without one, every event is refused')
   if (problems.any) throw problems.error()
   return { internals, byIssuer }
 }
@@ -144,7 +147,7 @@ export function requireTokenIssuers(
   { accepts }: Internals
 ): void {
   if (!tokenIssuers.every(accepts))
-    problems.add(option, 'names none whose tokens are accepted here', 'give the `iss` of the tokens, to the letter')
+    problems.add(option, 'names an issuer that this server does not accept', 'write exactly the `iss` of the tokens')
 }
 
 /** True if the field `Content-Type` has this media type, with any parameters. */

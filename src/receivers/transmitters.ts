@@ -67,7 +67,11 @@ export function readTransmitter(
   const tokenIssuers = problems.names(given, `${path}.tokenIssuers`)
   // An unset environment variable must not turn the check off.
   if ('authorization' in entry && [entry.authorization].flat().every((one) => one === undefined))
-    problems.add(`${path}.authorization`, 'is there and is nothing', 'leave it out to ask for none')
+    problems.add(
+      `${path}.authorization`,
+      'is undefined',
+      'set it (is a variable unset?), or leave it out if senders need no authorization'
+    )
   if (!isInterpreted) requireTokenIssuers(tokenIssuers, `${path}.tokenIssuers`, problems, internals)
   return {
     own: {

@@ -33,19 +33,22 @@ const MEMBERS: readonly string[] = ['issuer', 'until', 'before', ...NAMES]
  */
 export function completed(revocation: Revocation, time: number, keepFor: number): Complete {
   const given = revocation as unknown as Readonly<Record<string, unknown>> | null
-  if (typeof given !== 'object' || given === null) throw new TypeError('a revocation is an object')
+  if (typeof given !== 'object' || given === null)
+    throw new TypeError('a revocation must be an object such as { issuer, subject }')
   const strange = Object.keys(given).find((member) => !MEMBERS.includes(member))
   // Without this check, a misspelt `subject` beside `before` would revoke all tokens of the issuer.
-  if (strange !== undefined) throw new TypeError(`a revocation has no member ${JSON.stringify(strange)}`)
+  if (strange !== undefined)
+    throw new TypeError(`${JSON.stringify(strange)} is not a member of a revocation: check the spelling`)
   const named = NAMES.filter((kind) => given[kind] !== undefined)
   const [kind] = named
-  if (named.length > 1) throw new TypeError(`a revocation names one thing, not ${named.join(' and ')}`)
+  if (named.length > 1) throw new TypeError(`a revocation must name one of these, not several: ${named.join(', ')}`)
   const issuer = readName(given['issuer'], 'issuer')
   const name = kind === undefined ? '' : readName(given[kind], kind)
   const before = readTime(given['before'], 'before')
-  if (kind === 'jti' && before !== undefined) throw new TypeError('a `jti` is one token: it takes no `before`')
+  if (kind === 'jti' && before !== undefined)
+    throw new TypeError('a revocation of a `jti` is for one token: leave out `before`')
   if (kind === undefined && before === undefined)
-    throw new TypeError('a revocation names a `jti`, `subject`, `sessionId` or `clientId`, or has `before`')
+    throw new TypeError('a revocation must have a `jti`, `subject`, `sessionId`, `clientId` or `before`')
   return {
     issuer,
     kind,
@@ -57,12 +60,12 @@ export function completed(revocation: Revocation, time: number, keepFor: number)
 
 function readName(value: unknown, member: string): string {
   if (typeof value === 'string' && value !== '' && value.length <= MAX_NAME_LENGTH) return value
-  throw new TypeError(`\`${member}\` of a revocation is a text of 1 to ${MAX_NAME_LENGTH} characters`)
+  throw new TypeError(`\`${member}\` of a revocation must be a string of 1 to ${MAX_NAME_LENGTH} characters`)
 }
 
 function readTime(value: unknown, member: string): number | undefined {
   if (value === undefined || Number.isFinite(value)) return value as number | undefined
-  throw new TypeError(`\`${member}\` of a revocation is a number of seconds since the epoch`)
+  throw new TypeError(`\`${member}\` of a revocation must be a number of seconds since the epoch`)
 }
 
 /** Converts a completed revocation back to the public form. */

@@ -17,7 +17,7 @@ export function readRevocation(value: unknown, problems: Problems): RevocationSe
     max: 1_000_000,
     unit: 'entries'
   })
-  if (!Number.isInteger(maxEntries)) problems.add('revocation.maxEntries', 'is no integer', 'round it')
+  if (!Number.isInteger(maxEntries)) problems.add('revocation.maxEntries', 'is not an integer', 'write a whole number')
   return Object.freeze({
     keepFor: problems.number(options.keepFor, 'revocation.keepFor', {
       default: 24 * 3600,

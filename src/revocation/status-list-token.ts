@@ -68,12 +68,12 @@ export async function readStatusListToken(
 ): Promise<StatusList> {
   const about = `the status list token of ${issuer.settings.label} at ${new URL(uri).host}`
   const jwt = readUnverifiedJwt(text)
-  if (jwt === undefined) throw new Misconfigured(`${about} is no signed JWT`)
+  if (jwt === undefined) throw new Misconfigured(`${about} is not a signed JWT`)
   const keySetVersion = issuer.keySetVersion()
   try {
     const claims = jwt.unverifiedClaims()
     const problem = findProblem(jwt.unverifiedHeader, claims, { uri, issuer, now: now(), clockTolerance })
-    if (problem) throw new Misconfigured(`${about} is not what draft-ietf-oauth-status-list §5.1 says: ${problem}`)
+    if (problem) throw new Misconfigured(`${about} does not follow draft-ietf-oauth-status-list §5.1: ${problem}`)
     await verifyIssuerSignature(jwt, issuer.settings.algorithms, issuer.keySet, verifySignature)
     const { iat, exp, ttl, status_list: list } = claims as unknown as Verified
     const time = now()
@@ -93,10 +93,12 @@ export async function readStatusListToken(
     }
   } catch (cause) {
     if (cause instanceof TooManyRequests)
-      throw new Unavailable('jwks', `${about} names a key that cannot be known yet`, { retryAfter: cause.retryAfter })
+      throw new Unavailable('jwks', `${about} names an unknown key, and the key set may not be fetched again yet`, {
+        retryAfter: cause.retryAfter
+      })
     // InvalidToken would blame the client's access token, but the fault is in the list.
     if (!(cause instanceof InvalidToken)) throw cause
-    throw new Misconfigured(`${about} cannot be relied on (${cause.reason}): ${cause.hint}`, { cause })
+    throw new Misconfigured(`${about} failed verification (${cause.reason}): ${cause.hint}`, { cause })
   }
 }
 
@@ -136,11 +138,11 @@ function findProblem(header: Claims, claims: Claims, { uri, issuer, now, clockTo
   return (
     (!isMediaType(header['typ'], STATUS_LIST_TOKEN) && 'its `typ` is not statuslist+jwt') ||
     (iss !== undefined && !issuer.settings.acceptedIssuers.has(iss as string) && 'its `iss` is another issuer') ||
-    (sub !== uri && 'its `sub` is not the URI that the access token has, to the letter') ||
+    (sub !== uri && 'its `sub` is not exactly the URI in the access token') ||
     (!isUpTo(iat, now + ahead) && 'it has no `iat`, or one in the future') ||
-    (exp !== undefined && !Number.isFinite(exp) && 'its `exp` is no number') ||
+    (exp !== undefined && !Number.isFinite(exp) && 'its `exp` is not a number') ||
     (nbf !== undefined && !isUpTo(nbf, now + clockTolerance) && 'it is not valid yet') ||
-    (ttl !== undefined && !isPositive(ttl) && 'its `ttl` is no positive number') ||
+    (ttl !== undefined && !isPositive(ttl) && 'its `ttl` is not a positive number') ||
     (!isList(list) && 'its `status_list` lacks `bits` of 1, 2, 4 or 8, or `lst` in base64url')
   )
 }

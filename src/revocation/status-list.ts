@@ -264,7 +264,7 @@ async function fetchList(uri: string, issuer: Issuer, again: boolean, means: Sta
   if (contentType !== STATUS_LIST_TOKEN)
     throw new Unavailable(
       'status_list',
-      `${host} answered with ${contentType || 'no content type'} and not with ${STATUS_LIST_TOKEN}`
+      `${host} answered with ${contentType || 'no content type'} instead of ${STATUS_LIST_TOKEN}`
     )
   return await readStatusListToken(body, uri, askedAt, issuer, means)
 }
@@ -307,7 +307,7 @@ function requireOrigin(uri: string, { settings }: Issuer): void {
   const { origin } = new URL(uri)
   if (!origins.has(origin))
     throw new Misconfigured(
-      `a token of ${settings.label} names a status list at another origin than ${[...origins].join(', ')}: if its lists are elsewhere, say where in \`statusList.origins\``
+      `a token of ${settings.label} names a status list at another origin than ${[...origins].join(', ')}: if the issuer’s lists are at another origin, add that origin to \`statusList.origins\``
     )
   if (!isAskedAsWritten(uri))
     throw new InvalidToken('claim', {

@@ -40,7 +40,7 @@ import { meansOf, readSettings, type Settings } from './settings.js'
 /** Warning, emitted once at start. */
 const ADDRESSES_UNSAID =
   '`issuers` is a function, and `http.publicAddressesOnly` is not set: a resolver that trusts too many names can send requests into your own network. ' +
-  'Set it to true; or to false if your issuers are in private networks or a `dispatcher` of yours connects.'
+  'Set it to true, or to false if your issuers are in private networks or your own `dispatcher` connects.'
 const NO_HEADERS: HeaderFields = Object.freeze({})
 
 /**
@@ -227,7 +227,9 @@ function createServer(settings: Settings, parts: Parts): ResourceServer {
     },
     enforce: (access, request, ...checks) => {
       if (!stations.confirm.made(access))
-        throw new TypeError('enforce() needs an access that this resource server granted')
+        throw new TypeError(
+          'enforce() needs an access that this resource server granted: mount protect() of the same server before'
+        )
       return authorizeAgain(stations, compile(settings, checks), access, request)
     },
     revoke: (one) => revokeAsOperator(settings, parts, one),
@@ -263,11 +265,13 @@ function compile({ issuers, scopes, roles }: Settings, requirements: readonly Re
   const policy = readPolicy(requirements, scopes, roles)
   if (typeof issuers === 'function') return policy
   if (policy.fresh && issuers.some((one) => !one.introspection))
-    throw new TypeError('fresh() needs `introspection` for every issuer: nobody else can say what a token is worth now')
+    throw new TypeError(
+      'fresh() needs `introspection` for every issuer: only the authorization server knows whether a token is still active'
+    )
   const needsRoles = policy.checks.some((check) => check.roles !== undefined && isGrantCheck(check))
   if (needsRoles && issuers.every(({ rolesClaims }) => rolesClaims === undefined))
     throw new TypeError(
-      'roles() and anyRole() need `rolesClaim` for an issuer: nothing says where its tokens have roles, so no token would be let in'
+      'roles() and anyRole() need `rolesClaim` for at least one issuer: it says which claim holds the roles, and without it every token is refused'
     )
   return policy
 }
@@ -281,7 +285,7 @@ async function revokeAsOperator(
   // A misspelt issuer would revoke nothing, without any sign of it.
   if (!list.every((each) => accepts(issuers, each?.issuer)))
     throw new TypeError(
-      'revoke(): `issuer` is none that this server accepts: give the `iss` of the tokens, to the letter'
+      'revoke(): `issuer` is not an issuer that this server accepts: write exactly the `iss` of the tokens'
     )
   await revokeEverywhere(list, 'operator', parts)
 }

@@ -132,7 +132,8 @@ export function isResourceIdentifier(value: unknown): value is string {
 
 function readResource(resource: unknown, problems: Problems): string {
   const url = problems.url(resource, 'resource', 'this API’s identifier, such as https://api.example.com')
-  if (url?.hash) problems.add('resource', 'must have no fragment (RFC 9728 §1.2)', 'remove everything from the #')
+  if (url?.hash)
+    problems.add('resource', 'must not have a fragment (RFC 9728 §1.2)', 'remove the # and the text after it')
   return String(resource)
 }
 
@@ -143,16 +144,20 @@ function readResource(resource: unknown, problems: Problems): string {
 function requireLegacyIssuer({ legacyClients, metadata, issuers, resource }: Settings, problems: Problems): void {
   if (!legacyClients) return
   if (metadata === false)
-    problems.add('legacyClients', 'is true with `metadata: false`', 'it serves metadata: leave out one of the two')
+    problems.add('legacyClients', 'is true with `metadata: false`', 'it needs the metadata: leave out one of the two')
   const first = typeof issuers === 'function' ? undefined : issuers[0]?.issuer
   if (typeof issuers === 'function')
     problems.add(
       'legacyClients',
       'is true and `issuers` is a function',
-      'give a list: older clients find one issuer only'
+      'give a list: older clients can find one issuer only'
     )
   else if (first !== undefined && URL.canParse(resource) && first.replace(/\/$/, '') === new URL(resource).origin)
-    problems.add('legacyClients', 'is true and the first issuer is this origin', 'leave it out: its metadata is there')
+    problems.add(
+      'legacyClients',
+      'is true and the first issuer is this origin',
+      'leave it out: the issuer already serves its metadata there'
+    )
 }
 
 /** Facts about the server that options of an issuer depend on. */
@@ -213,8 +218,8 @@ function requireOneIntrospectionEach(issuers: readonly IssuerSettings[], problem
     if (clash !== undefined) {
       problems.add(
         `issuers[${i}].introspection.tokenPrefix`,
-        'cannot tell this issuer’s opaque tokens from another’s',
-        'give each introspecting issuer (but one) its own tokenPrefix'
+        'cannot tell this issuer’s opaque tokens from those of another issuer',
+        'set a different tokenPrefix for each issuer with introspection; one of them may have none'
       )
     }
     prefixes.push(tokenPrefix)
@@ -232,7 +237,7 @@ function requireScope(value: unknown, option: string, problems: Problems): void 
   if (typeof value !== 'string' || !isScopeToken(value)) {
     problems.add(
       option,
-      `holds ${JSON.stringify(value)}, which is no scope`,
+      `holds ${JSON.stringify(value)}, which is not a scope`,
       'a scope is printable ASCII without space, quote or backslash (RFC 6749 §3.3)'
     )
   }
@@ -260,7 +265,11 @@ function reachable(start: string, edges: ReadonlyMap<string, readonly string[]>)
 function readRealm(realm: unknown, problems: Problems): string | undefined {
   const text = problems.optional<string>(realm, 'realm', 'string')
   if (text !== undefined && !isQuotable(text)) {
-    problems.add('realm', 'has a character that no header field may carry', 'use printable ASCII (RFC 9110 §5.6.4)')
+    problems.add(
+      'realm',
+      'has a character that is not allowed in a header field',
+      'use printable ASCII (RFC 9110 §5.6.4)'
+    )
   }
   return text
 }
@@ -277,8 +286,8 @@ function requireOwnKeys({ issuers, metadata, decryptionKeys }: Settings, problem
   if (issuers.some(({ jwksUri }) => jwksUri === metadata['jwks_uri'])) {
     problems.add(
       'metadata.jwks_uri',
-      'is where an issuer has its keys',
-      'leave it out, unless this API signs with keys of its own'
+      'is the key set of an issuer',
+      'leave it out, or give the key set of this API itself'
     )
   }
 }

@@ -134,7 +134,7 @@ async function addEach(store: OnceStore, names: readonly string[], ttl: number):
   for (const name of [...names].sort()) {
     const added: unknown = await store.add(name, ttl)
     if (added === false) return false
-    if (added !== true) throw new TypeError('`add` answered neither true nor false')
+    if (added !== true) throw new TypeError('`add` must return true or false')
   }
   return true
 }
@@ -180,7 +180,7 @@ function createGate(now: () => number, deadline: number): Gate {
       }
       failures++
       pausedAt = now()
-      error = cause instanceof Error ? cause : new Error('what it threw is no error', { cause })
+      error = cause instanceof Error ? cause : new Error('it threw a value that is not an Error', { cause })
       throw error
     } finally {
       if (probe) probing = false

@@ -153,7 +153,7 @@ describe('protect()', () => {
     expect([fault.status, fault.body]).toEqual([500, '{"error":"server_error"}'])
     await expect.poll(() => warned.mock.calls.map(([{ message }]) => message)).toEqual(['a secret of ours'])
     await expect(enforce(api, {} as never, { access: undefined }, scope('a'))).rejects.toThrow(
-      'without a token there is none'
+      'a request without a token has none'
     )
   })
 
@@ -170,7 +170,11 @@ describe('protect()', () => {
     expect(handle).not.toHaveBeenCalled()
     await expect
       .poll(() => warned.mock.calls.map(([{ message }]) => message))
-      .toEqual(['undefined', 'null', 'string'].map((kind) => expect.stringMatching(`threw what is no error: ${kind}$`)))
+      .toEqual(
+        ['undefined', 'null', 'string'].map((kind) =>
+          expect.stringMatching(`threw a value that is not an Error \\(${kind}\\): throw an Error$`)
+        )
+      )
   })
 
   test('(RFC 9110 §8.6) a refusal has its own length, and nothing of the content that is not sent', async () => {
@@ -907,7 +911,7 @@ describe('what failed', () => {
     for (const one of [new Error('x'), {}, []]) expect(passable(one)).toBe(one)
     for (const one of [undefined, null, 'route', 0, false]) {
       const error = passable(one) as Error
-      expect([error, error.cause]).toEqual([new TypeError('what failed is no error'), one])
+      expect([error, error.cause]).toEqual([new TypeError('it failed with a value that is not an Error'), one])
     }
   })
 

@@ -181,7 +181,7 @@ describe('doctor', () => {
     [
       'a key set that is none',
       (o) => ({ [AS]: { body: good(o) }, '/jwks': { body: { key: 1 } } }),
-      'it has no list `keys`'
+      '`keys` must be an array'
     ],
     [
       'an empty key set',

@@ -105,7 +105,7 @@ describe('a token without `aud`', () => {
     const token = issuer.token({ claims: { aud: undefined } })
     const { report } = await ask({ token, resource: RESOURCE, ...given }, { keys: issuer.jwks })
     expect(report).toMatchObject({ reason: 'audience' })
-    expect(report['hint']).toContain('`audienceClaim` names the claim that stands for it')
+    expect(report['hint']).toContain('set `audienceClaim` to the claim used instead')
     expect(report['remedy']).toMatch(/^`audienceClaim`/)
   })
 

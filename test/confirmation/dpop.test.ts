@@ -531,8 +531,8 @@ describe('what the log is told', () => {
       'the replay store of DPoP proofs failed',
       'no answer within 0.1 s'
     ],
-    ['says nothing', () => undefined, 'the replay store answered neither true nor false', undefined],
-    ['says nothing later', () => Promise.resolve(1), 'the replay store answered neither true nor false', undefined]
+    ['says nothing', () => undefined, '`add` of the replay store must return true or false', undefined],
+    ['says nothing later', () => Promise.resolve(1), '`add` of the replay store must return true or false', undefined]
   ])('of a replay store that %s', async (_, add, hint, cause) => {
     const one = api({
       dpop: { advertise: true, replayStore: { add: add as () => boolean } },

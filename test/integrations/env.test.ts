@@ -205,7 +205,7 @@ describe('what is wrong', () => {
       })
     ).toEqual([
       '- OAUTH_RS_AUDIANCE is not known: is it OAUTH_RS_AUDIENCE?',
-      '- OAUTH_RS_TOKENS is none of jwt, opaque, both',
+      '- OAUTH_RS_TOKENS must be one of jwt, opaque, both',
       expect.stringMatching(/^- OAUTH_RS_RESOURCE is missing: /),
       expect.stringMatching(/^- OAUTH_RS_ISSUER is missing: /),
       expect.stringMatching(/^- OAUTH_RS_CLIENT_ID is missing: /),
@@ -260,7 +260,7 @@ describe('what is wrong', () => {
     [
       'refuses a boolean that is neither true nor false',
       { OAUTH_RS_API_KEY: 'KEY', OAUTH_RS_ALLOW_MISSING_AUDIENCE: '1' },
-      'OAUTH_RS_ALLOW_MISSING_AUDIENCE is none of true, false'
+      'OAUTH_RS_ALLOW_MISSING_AUDIENCE must be one of true, false'
     ],
     [
       'refuses a word about introspection without credentials for it',

@@ -304,10 +304,12 @@ describe('who is told and fails', () => {
     const all = { debug: nothing, info: nothing, warn: nothing, error: nothing }
     for (const level of Object.keys(all)) {
       expect(() => logTo({ ...all, [level]: undefined } as unknown as Logger)).toThrow(
-        new TypeError(`logTo(): the logger has no ${level}`)
+        new TypeError(`logTo(): the logger lacks the methods ${level}`)
       )
     }
-    expect(() => logTo({ info: nothing } as unknown as Logger)).toThrow('the logger has no debug, no warn, no error')
+    expect(() => logTo({ info: nothing } as unknown as Logger)).toThrow(
+      'the logger lacks the methods debug, warn, error'
+    )
     expect(() => logTo(undefined as unknown as Logger)).toThrow(TypeError)
     expect(() => logTo(console)()).not.toThrow()
   })

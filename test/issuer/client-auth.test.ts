@@ -219,7 +219,7 @@ describe('what is refused at once', () => {
     ['bearerToken', bearerToken]
   ] as const)('%s of an empty text, or of none, such as an unset variable', (name, create) => {
     for (const value of ['', undefined, null, 1]) {
-      expect(() => create(value as string)).toThrow(new TypeError(`${name}() needs a text that is not empty`))
+      expect(() => create(value as string)).toThrow(new TypeError(`${name}() needs a string that is not empty`))
     }
   })
 

@@ -57,17 +57,21 @@ describe('the option decryptionKeys', () => {
       [
         '`decryptionKeys[0].publicKey` is not an option',
         '`decryptionKeys[0].privateKey` is not an option',
-        '`decryptionKeys[0].kid` is no key identifier',
-        '`decryptionKeys[0].key` is no private key'
+        '`decryptionKeys[0].kid` is not a key identifier',
+        '`decryptionKeys[0].key` is not a private key'
       ]
     ],
     ['null', [null], ['`decryptionKeys[0]` is null']],
-    ['a public key', [{ key: rsa.publicKey, kid: 'a' }], ['`decryptionKeys[0].key` is no private key']],
-    ['a secret', [{ key: createSecretKey(Buffer.alloc(32)), kid: 'a' }], ['`decryptionKeys[0].key` is no private key']],
+    ['a public key', [{ key: rsa.publicKey, kid: 'a' }], ['`decryptionKeys[0].key` is not a private key']],
+    [
+      'a secret',
+      [{ key: createSecretKey(Buffer.alloc(32)), kid: 'a' }],
+      ['`decryptionKeys[0].key` is not a private key']
+    ],
     [
       'PEM',
       [{ key: rsa.privateKey.export({ type: 'pkcs8', format: 'pem' }), kid: 'a' }],
-      ['`decryptionKeys[0].key` is no private key']
+      ['`decryptionKeys[0].key` is not a private key']
     ],
     [
       'a small RSA key',
@@ -89,13 +93,13 @@ describe('the option decryptionKeys', () => {
       [{ key: generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).privateKey, kid: 'a' }],
       ['`decryptionKeys[0].key` is not an RSA, P-256, P-384, P-521 or X25519 key']
     ],
-    ['no kid', [{ key: rsa.privateKey }], ['`decryptionKeys[0].kid` is no key identifier']],
-    ['an empty kid', [{ key: rsa.privateKey, kid: '' }], ['`decryptionKeys[0].kid` is no key identifier']],
+    ['no kid', [{ key: rsa.privateKey }], ['`decryptionKeys[0].kid` is not a key identifier']],
+    ['an empty kid', [{ key: rsa.privateKey, kid: '' }], ['`decryptionKeys[0].kid` is not a key identifier']],
     ['a kid of 256 characters', [{ key: rsa.privateKey, kid: 'k'.repeat(256) }], []],
     [
       'a kid of 257 characters',
       [{ key: rsa.privateKey, kid: 'k'.repeat(257) }],
-      ['`decryptionKeys[0].kid` is no key identifier']
+      ['`decryptionKeys[0].kid` is not a key identifier']
     ],
     [
       'a kid twice',

@@ -248,7 +248,7 @@ describe('the set', () => {
   test.each([[null], [undefined], [{}], [[]], ['keys'], [{ keys: null }], [{ keys: {} }], [{ keys: 'x' }], [1]])(
     '%j is none',
     (document) => {
-      expect(() => readKeySet(document)).toThrow(new TypeError('not a JSON Web Key Set: it has no list `keys`'))
+      expect(() => readKeySet(document)).toThrow(new TypeError('not a JSON Web Key Set: `keys` must be an array'))
     }
   )
 

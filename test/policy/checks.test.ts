@@ -230,40 +230,43 @@ test('a waiver says what it waives', () => {
 describe('what does not start says why', () => {
   const yes = (): boolean => true
   const rows: readonly (readonly [() => unknown, string])[] = [
-    [() => authentication({}), 'authentication(): give acr, maxAge or both'],
-    [() => authentication({ acr: [] }), 'authentication(): give acr, maxAge or both'],
+    [() => authentication({}), 'authentication(): pass acr (not empty), maxAge, or both'],
+    [() => authentication({ acr: [] }), 'authentication(): pass acr (not empty), maxAge, or both'],
     [
       () => authentication({ acr: ['mfa', 'a b'] }),
       'authentication({ acr: "a b" }): an acr is printable ASCII without space or quote'
     ],
     [
       () => authentication({ maxAge: -1 }),
-      'authentication({ maxAge: -1 }): seconds, a whole number from 0 (RFC 9470 §3)'
+      'authentication({ maxAge: -1 }): maxAge must be a whole number of seconds, 0 or more (RFC 9470 §3)'
     ],
     [
       () => authentication({ acr: 'mfa', maxage: 1 } as object),
-      'authentication(): maxage is not an option; there is acr, maxAge'
+      'authentication(): maxage is not an option; the options are acr, maxAge'
     ],
-    [() => requireAuthenticationRequirement({ acr: 'mfa' } as object), 'authentication: acr must be a list'],
+    [
+      () => requireAuthenticationRequirement({ acr: 'mfa' } as object),
+      'authentication(): acr must be an array of strings'
+    ],
     [
       () => authorizationDetails({} as never, { types: ['a'] }),
       'authorizationDetails(): expected a function (detail) => boolean'
     ],
     [
       () => authorizationDetails(yes, { types: [] }),
-      'authorizationDetails(): name the types that it is about, in `types`'
+      'authorizationDetails(): `types` must name at least one type of authorization details'
     ],
     [
       () => authorizationDetails(yes, undefined as never),
-      'authorizationDetails(): name the types that it is about, in `types`'
+      'authorizationDetails(): `types` must name at least one type of authorization details'
     ],
     [
       () => authorizationDetails(yes, { types: ['a'], type: 'b' } as never),
-      'authorizationDetails(): type is not an option; there is types'
+      'authorizationDetails(): type is not an option; the options are types'
     ],
     [
       () => fresh()({} as never, {} as never, context),
-      'fresh() is not for calling: give it to protect(), authorize() or enforce() itself'
+      'Do not call the result of fresh(); pass it to protect(), authorize() or enforce()'
     ]
   ]
   test.each(rows)('%s', (attempt, message) => {
@@ -286,7 +289,7 @@ describe('fresh', () => {
     const [able, unable] = [{ issuer: ISSUER, introspection }, { issuer: 'https://other.example' }]
     for (const api of [create(unable), create(able, unable)]) {
       expect(() => api.protect(scope('read'), fresh())).toThrow(
-        'fresh() needs `introspection` for every issuer: nobody else can say what a token is worth now'
+        'fresh() needs `introspection` for every issuer: only the authorization server knows whether a token is still active'
       )
     }
     expect(() => create(able).protect(fresh())).not.toThrow()

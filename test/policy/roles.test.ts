@@ -117,14 +117,16 @@ describe('roles() and anyRole()', () => {
   test.each([
     ['no role', () => roles(), 'roles() needs at least one role'],
     ['no alternative', () => anyRole(), 'anyRole() needs at least one role'],
-    ['an empty one', () => roles('admin', ''), 'roles(): a role is a text that is not empty'],
-    ['undefined', () => anyRole(undefined as never), 'anyRole(): a role is a text that is not empty']
+    ['an empty one', () => roles('admin', ''), 'roles(): each role must be a string that is not empty'],
+    ['undefined', () => anyRole(undefined as never), 'anyRole(): each role must be a string that is not empty']
   ])('%s does not start', (_, create, message) => {
     expect(create).toThrow(message)
   })
 
   test('a route that needs a role does not start where no issuer says where roles are', () => {
-    expect(() => api().protect(roles('admin'))).toThrow('roles() and anyRole() need `rolesClaim` for an issuer')
+    expect(() => api().protect(roles('admin'))).toThrow(
+      'roles() and anyRole() need `rolesClaim` for at least one issuer'
+    )
     expect(() => api({ checks: [anyRole('admin')] }).protect()).toThrow(TypeError)
     const mixed = resourceServer({
       resource: RESOURCE,
@@ -143,8 +145,8 @@ describe('roles() and anyRole()', () => {
   })
 
   test('passed without parentheses, they do not start', () => {
-    expect(() => one.protect(roles as never)).toThrow('roles is a requirement once it is called')
-    expect(() => one.protect(anyRole as never)).toThrow('anyRole is a requirement once it is called')
+    expect(() => one.protect(roles as never)).toThrow('roles was passed without being called')
+    expect(() => one.protect(anyRole as never)).toThrow('anyRole was passed without being called')
   })
 
   test('the metadata of the resource names no role', () => {

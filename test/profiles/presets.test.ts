@@ -210,9 +210,9 @@ describe('mcp(options)', () => {
   })
 
   test.each<readonly [problem: string, given: Partial<ResourceServerOptions>]>([
-    ['MCP-01: `issuers` is no list of at least one', { issuers: [] }],
-    ['MCP-01: `issuers` is no list of at least one', { issuers: () => ISSUER }],
-    ['MCP-01: `issuers` is no list of at least one', { issuers: undefined as never }],
+    ['MCP-01: `issuers` must be a list of at least one issuer', { issuers: [] }],
+    ['MCP-01: `issuers` must be a list of at least one issuer', { issuers: () => ISSUER }],
+    ['MCP-01: `issuers` must be a list of at least one issuer', { issuers: undefined as never }],
     ['MCP-01: `metadata.authorization_servers` is empty', { metadata: { authorization_servers: [] } }],
     ['MCP-02: `metadata` is false', { metadata: false }],
     ['MCP-06: `issuers[0].audience` is null', { issuers: [{ ...issuer, audience: null }] }],
@@ -245,7 +245,7 @@ describe('mcp(options)', () => {
     expect(seen).toEqual([
       {
         code: 'OAUTH_RS_MCP_RESOURCE',
-        message: `mcp(): \`resource\` ${oddity}: the canonical URI of an MCP server has none`
+        message: `mcp(): \`resource\` ${oddity}, unlike the canonical URI of an MCP server: write it without`
       }
     ])
   })
@@ -268,7 +268,9 @@ describe('mcp(options)', () => {
     })
     expect(result).toMatchObject({ scopes: ['read'], metadata: { resource_name: 'Files', scopes_supported: ['read'] } })
     expect(seen.map(({ code }) => code)).toEqual(['OAUTH_RS_MCP_SCOPE', 'OAUTH_RS_MCP_SCOPE'])
-    expect(seen[0]?.message).toBe('mcp(): `offline_access` was taken out of `scopes`: no resource asks for it')
+    expect(seen[0]?.message).toBe(
+      'mcp(): `offline_access` was removed from `scopes`: a resource server must not request it'
+    )
     expect(() =>
       resourceServer(mcp({ ...mcpOptions, scopes: ['offline_access'] })).protect(scope('offline_access'))
     ).toThrow('is not in the option `scopes`')

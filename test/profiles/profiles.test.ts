@@ -845,7 +845,7 @@ describe('what authorization servers without a profile do', () => {
     expect(await ask(api, issuer.opaque({ typ: 'Bearer', azp: 'web', client_id: undefined }, jwt))).toEqual(granted)
     const other = issuer.token()
     expect(await ask(api, other)).toEqual(denial.inactive)
-    expect((await refusal(() => authorize(api, other))).hint).toContain('when this API is not in the token’s audience')
+    expect((await refusal(() => authorize(api, other))).hint).toContain('if this API is not in its audience')
     expect(await ask(api, issuer.opaque({ typ: 'Refresh' }))).toEqual(denial.type)
   })
 

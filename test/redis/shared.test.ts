@@ -32,9 +32,9 @@ describe('the option `shared`', () => {
 
   test.each<[string, unknown, string]>([
     ['is no object', 'redis://localhost', '`shared`'],
-    ['has no store', { secret: SECRET }, '`shared.store` is no store'],
+    ['has no store', { secret: SECRET }, '`shared.store` is not a store'],
     ['has a client for a store', { store: { get: () => 1, set: () => 1 }, secret: SECRET }, '`shared.store` has no'],
-    ['has no secret', { store }, '`shared.secret` is not one or two secrets'],
+    ['has no secret', { store }, '`shared.secret` is not a secret or a pair of secrets'],
     ['has a secret of 31 characters', { store, secret: 'x'.repeat(31) }, '`shared.secret`'],
     ['has a secret that is no text', { store, secret: Buffer.alloc(32) }, '`shared.secret`'],
     ['has no secret in its list', { store, secret: [] }, '`shared.secret`'],

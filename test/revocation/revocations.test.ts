@@ -667,7 +667,7 @@ describe('api.revoke()', () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     await expect(api.revoke({ issuer: `${issuer.issuer}/`, subject: 'u1' })).rejects.toThrow(
-      '`issuer` is none that this server accepts'
+      '`issuer` is not an issuer that this server accepts'
     )
     await expect(api.revoke(null as never)).rejects.toThrow(TypeError)
     const dynamic = bed.api({ issuers: () => undefined })

@@ -44,7 +44,7 @@ describe('MCP: how a client finds its way', () => {
       bearer_methods_supported: ['header']
     })
     for (const none of [[], () => ISSUER])
-      expect(() => server({ issuers: none })).toThrow('`issuers` is no list of at least one')
+      expect(() => server({ issuers: none })).toThrow('`issuers` must be a list of at least one issuer')
   })
 
   test('MCP-02 (Protected Resource Metadata Discovery): at the well-known place of the endpoint’s path, and in the 401', async () => {

@@ -200,8 +200,10 @@ describe('what a route requires', () => {
   test.each(impossible)('SCP-08 (RFC 6749 §3.3): the scope %j does not start', (one) => {
     expect(() => scope(one)).toThrow(/^scope\(.*\): a scope is printable ASCII without space, quote or backslash/)
     expect(() => anyScope('read', one)).toThrow(/^anyScope\(/)
-    expect(() => api({ scopes: [one] })).toThrow(/`scopes` holds .*, which is no scope/)
-    expect(() => api({ scopeHierarchy: { [one]: ['read'] } })).toThrow(/`scopeHierarchy` holds .*, which is no scope/)
+    expect(() => api({ scopes: [one] })).toThrow(/`scopes` holds .*, which is not a scope/)
+    expect(() => api({ scopeHierarchy: { [one]: ['read'] } })).toThrow(
+      /`scopeHierarchy` holds .*, which is not a scope/
+    )
     expect(() => api({ scopeHierarchy: { read: [one] } })).toThrow(/`scopeHierarchy/)
   })
 

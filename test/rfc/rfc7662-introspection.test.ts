@@ -1043,7 +1043,8 @@ describe('INT-16 (RFC 9700 §4.9.1): a token is sent to one server', () => {
           resource: RESOURCE,
           issuers: prefixes.map((one, i) => entry(`https://as${i}.example.com`, one))
         })
-    const clash = /issuers\[1\]\.introspection\.tokenPrefix` cannot tell this issuer’s opaque tokens from another’s/
+    const clash =
+      /issuers\[1\]\.introspection\.tokenPrefix` cannot tell this issuer’s opaque tokens from those of another issuer/
     expect(start(undefined, undefined)).toThrow(TypeError)
     expect(start(undefined, undefined)).toThrow(clash)
     expect(start('a_', 'a_')).toThrow(clash)

@@ -461,7 +461,7 @@ describe('the options', () => {
     [{ signedResponse: true, responseAudience: '' }, 'responseAudience` holds an empty name'],
     [{ signedResponse: true, responseAudience: ['x'] }, 'responseAudience` holds an array'],
     [{ signedResponse: true, dialect }, 'dialect` contradicts'],
-    [{ dialect: {} }, 'dialect.form` is no function'],
+    [{ dialect: {} }, 'dialect.form` is not a function'],
     [{ dialect: { ...dialect, write: 1 } }, 'dialect.write` is not an option'],
     [{ dialect: 'google' }, 'dialect` is "google"']
   ])('INT-18: %j does not start', (introspection, problem) => {

@@ -109,7 +109,7 @@ describe('PRM-04 (RFC 9728 §1.2): the identifier', () => {
   test.each([
     ['http://api.example.com', /`resource` is "http:\/\/api.example.com": use https/],
     ['http://api.localhost', /use https/],
-    ['https://api.example.com#f', /`resource` must have no fragment/],
+    ['https://api.example.com#f', /`resource` must not have a fragment/],
     ['api.example.com', /`resource` is "api.example.com"/],
     ['/items', /`resource` is "\/items"/],
     ['urn:api', /`resource` is "urn:api"/],

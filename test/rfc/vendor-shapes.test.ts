@@ -149,6 +149,6 @@ describe('ATV-12: the order of the rows', () => {
 
   test('ATV-12: the hint says so where a token has no claim that could tell', async () => {
     const { hint } = await refusal(() => server.authorize(bearer(sub({ sub: 'u1' }))))
-    expect(hint).toContain('This token has no claim that is known for it.')
+    expect(hint).toContain('This token has no claim that could show it.')
   })
 })

@@ -139,7 +139,7 @@ describe('resource', () => {
       'http://api.example.com',
       '`resource` is "http://api.example.com": use https; http is accepted for localhost, 127.0.0.0/8 and [::1] only'
     ],
-    [`${RESOURCE}#x`, '`resource` must have no fragment (RFC 9728 §1.2): remove everything from the #'],
+    [`${RESOURCE}#x`, '`resource` must not have a fragment (RFC 9728 §1.2): remove the # and the text after it'],
     ['https://u:p@api.example.com', '`resource` holds a user name or password: take it out of the URL']
   ]
   test.each(bad)('PRM-01 (RFC 9728 §1.2): %j does not start', (resource, line) => {
@@ -286,9 +286,12 @@ describe('issuers', () => {
     [{ requiredClaims: 'sub' }, '`issuers[0].requiredClaims` is "sub": it must be an array of strings'],
     [
       { jwks: {} },
-      '`issuers[0].jwks` is not a JSON Web Key Set: it has no list `keys`: give a JSON Web Key Set: { keys: […] } (RFC 7517 §5)'
+      '`issuers[0].jwks` is not a JSON Web Key Set: `keys` must be an array: give a JSON Web Key Set: { keys: […] } (RFC 7517 §5)'
     ],
-    [{ jwks: { keys: [] } }, '`issuers[0].jwks` holds no usable key: no token could ever be verified'],
+    [
+      { jwks: { keys: [] } },
+      '`issuers[0].jwks` has no usable key: add a public signature key: without one no token can be verified'
+    ],
     [{ introspection: null }, '`issuers[0].introspection` is null: it must be an object'],
     [
       { introspection: {} },
@@ -362,7 +365,7 @@ describe('issuers', () => {
   test('INT-16 (RFC 9700 §4.9.1): two that introspect must be told apart by a prefix', () => {
     const auth = (): void => {}
     const line =
-      '`issuers[1].introspection.tokenPrefix` cannot tell this issuer’s opaque tokens from another’s: give each introspecting issuer (but one) its own tokenPrefix'
+      '`issuers[1].introspection.tokenPrefix` cannot tell this issuer’s opaque tokens from those of another issuer: set a different tokenPrefix for each issuer with introspection; one of them may have none'
     const two = (first?: string, second?: string): readonly Options[] =>
       [first, second].map((tokenPrefix, i) => ({
         issuer: `https://${i}.example`,
@@ -395,13 +398,17 @@ describe('other options', () => {
     ['clockTolerance', null, '`clockTolerance` is null: it must be a number of seconds from 0 to 300'],
     ['now', 5, '`now` is 5: it must be a function'],
     ['realm', 1, '`realm` is 1: it must be a string'],
-    ['realm', 'a\nb', '`realm` has a character that no header field may carry: use printable ASCII (RFC 9110 §5.6.4)'],
+    [
+      'realm',
+      'a\nb',
+      '`realm` has a character that is not allowed in a header field: use printable ASCII (RFC 9110 §5.6.4)'
+    ],
     ['checks', 'x', '`checks` is "x": it must be an array of functions'],
     ['scopes', 'read', '`scopes` is "read": it must be an array of strings'],
     [
       'scopes',
       ['a b'],
-      '`scopes` holds "a b", which is no scope: a scope is printable ASCII without space, quote or backslash (RFC 6749 §3.3)'
+      '`scopes` holds "a b", which is not a scope: a scope is printable ASCII without space, quote or backslash (RFC 6749 §3.3)'
     ],
     ['scopeHierarchy', [], '`scopeHierarchy` is an array: it must be an object'],
     ['scopeHierarchy', { a: 'b' }, '`scopeHierarchy.a` is "b": it must be an array of strings'],
