@@ -1,5 +1,5 @@
 /** How the source hangs together: who may import whom, and what no file may do. Read from the files themselves. */
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { builtinModules } from 'node:module'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
@@ -107,6 +107,17 @@ describe('layers', () => {
 
   test('every file opens by saying what it is', () => {
     for (const { name, text } of all) expect(text.replace(/^#!.*\n/, '').startsWith('/**'), name).toBe(true)
+  })
+
+  test('a source without a test of its name says where its rules are tested', () => {
+    const silent = src.filter(({ name, text, code }) => {
+      const test = `${name.replace(/^src\//, 'test/')}.test.ts`
+      const named = /Tests: `(test\/[^`]+)`/.exec(text)?.[1]
+      if (named !== undefined) return !existsSync(join(root, named))
+      const hasCode = /^(?:export )?(?:abstract )?(?:async )?(?:function|class) /m.test(code)
+      return hasCode && !existsSync(join(root, test))
+    })
+    expect(silent.map(({ name }) => name)).toEqual([])
   })
 
   test('every folder of src has its place', () => {

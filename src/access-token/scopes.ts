@@ -1,4 +1,8 @@
-/** The scopes and roles of a token, wherever its issuer writes them (RFC 6749 §3.3, RFC 9068 §2.2.3). */
+/**
+ * The scopes and roles of a token, wherever its issuer writes them (RFC 6749 §3.3, RFC 9068 §2.2.3).
+ *
+ * Tests: `test/rfc/rfc6749-scope.test.ts`.
+ */
 import type { Memo } from '../base/cache.js'
 import { InvalidToken } from '../errors/errors.js'
 import { type ClaimPlace, nameOf, type Places, valueAt } from '../jwt/claim-places.js'

@@ -1,6 +1,8 @@
 /**
  * A verified access token as a value. Only `access-token.ts` makes one, once everything about the token was checked.
  * It stays inside the package; what a handler sees is an {@link Access}.
+ *
+ * Tests: `test/access-token/access-token.test.ts`.
  */
 import { hash } from 'node:crypto'
 import { digestKey } from '../base/cache.js'

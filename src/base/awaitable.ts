@@ -1,6 +1,8 @@
 /**
  * Continues with a value that may be a promise. A value that is known already is handled in the same tick: only a value
  * that is fetched or computed elsewhere costs a promise.
+ *
+ * Tests: `test/policy/policy.test.ts`.
  */
 import type { Awaitable } from '../types.js'
 

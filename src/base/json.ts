@@ -1,4 +1,8 @@
-/** Parses, bounds, freezes and weighs JSON objects (RFC 8259). */
+/**
+ * Parses, bounds, freezes and weighs JSON objects (RFC 8259).
+ *
+ * Tests: `test/jwt/claims.test.ts`.
+ */
 
 /**
  * Maximum nesting of a JSON value from outside, the value itself counted. Code that walks a value may recurse:

@@ -1,4 +1,8 @@
-/** Collects the mistakes in a configuration, so that one start shows all of them. */
+/**
+ * Collects the mistakes in a configuration, so that one start shows all of them.
+ *
+ * Tests: `test/server/settings.test.ts`.
+ */
 import { isObject } from './json.js'
 import { isAskedAsWritten } from './place.js'
 import { type InsecureHosts, isInsecureHost, isLoopback } from './reach.js'

@@ -3,6 +3,8 @@
  * another origin than the issuer's. Neither changes what is compared: `iss` and the `issuer` of metadata stay names.
  *
  * Does NOT make a host safe: an attacker in the network between can read and change the traffic.
+ *
+ * Tests: `test/issuer/reach.test.ts`.
  */
 
 /** Hosts for plain http, as `host:port`. */

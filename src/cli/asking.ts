@@ -1,6 +1,8 @@
 /**
  * Sends the requests of `doctor` to an authorization server, with the resource server's own HTTP code and its limits of
  * time and bytes. Records the requested URLs, and whether any server answered.
+ *
+ * Tests: `test/cli/doctor.test.ts`.
  */
 import { ResourceServerError, Unavailable } from '../errors/errors.js'
 import { type Answer, createHttp, type Exchange, type Http } from '../http/exchange.js'

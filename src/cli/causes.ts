@@ -1,6 +1,8 @@
 /**
  * Finds why a server was not reached, from the causes of an error. They are nested: `fetch` wraps the socket's error,
  * and Node collects one error per address in an `AggregateError`.
+ *
+ * Tests: `test/cli/explain.test.ts`.
  */
 
 /** Maximum errors that are searched for causes, and maximum errors of one AggregateError. */

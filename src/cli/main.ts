@@ -1,5 +1,9 @@
 #!/usr/bin/env node
-/** `npx oauth-resource-server doctor | explain`: parses the command line. `doctor.ts` and `explain.ts` do the work. */
+/**
+ * `npx oauth-resource-server doctor | explain`: parses the command line. `doctor.ts` and `explain.ts` do the work.
+ *
+ * Tests: `test/cli/cli.test.ts`.
+ */
 import { readFile } from 'node:fs/promises'
 import process from 'node:process'
 import { text } from 'node:stream/consumers'

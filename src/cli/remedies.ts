@@ -1,6 +1,8 @@
 /**
  * Names the option that would admit a refused token, and says whether to use it. Options that are already set are not
  * suggested.
+ *
+ * Tests: `test/cli/explain.test.ts`.
  */
 import type { ResourceServerError } from '../index.js'
 import { certificateRemedy } from './causes.js'

@@ -1,4 +1,8 @@
-/** Writes output for people or programs: text, with colour on an interactive terminal, or JSON. */
+/**
+ * Writes output for people or programs: text, with colour on an interactive terminal, or JSON.
+ *
+ * Tests: `test/cli/cli.test.ts`.
+ */
 import { styleText } from 'node:util'
 import type { HttpOptions } from '../http/settings.js'
 

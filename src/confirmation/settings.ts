@@ -1,4 +1,8 @@
-/** Reads the options about senders (DPoP, certificates) into frozen settings. Does NOT decide about requests. */
+/**
+ * Reads the options about senders (DPoP, certificates) into frozen settings. Does NOT decide about requests.
+ *
+ * Tests: `test/server/settings.test.ts`.
+ */
 import { randomBytes } from 'node:crypto'
 import { BlockList } from 'node:net'
 import { MIN_SECRET_LENGTH, type Problems } from '../base/problems.js'

@@ -4,6 +4,8 @@
  * process asks again on behalf of all.
  *
  * Does NOT know what the document says.
+ *
+ * Tests: `test/rfc/rfc7517-keys.test.ts`.
  */
 import { ResourceServerError } from '../errors/errors.js'
 import type { Awaitable } from '../types.js'

@@ -4,6 +4,8 @@
  *
  * A snapshot holds the document's text, which is read and judged again by whoever loads it, and the times of its fetch: it
  * lives no longer for being passed on. Does NOT spare anybody a fetch that is due.
+ *
+ * Tests: `test/redis/keys.test.ts`.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseObject } from '../base/json.js'

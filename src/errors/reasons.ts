@@ -1,6 +1,8 @@
 /**
  * The catalogue of refusals: the description for the client (RFC 6750 §3, fixed words, no data of the request) and
  * advice for the operator. `reason` is stable: logs, metrics and the troubleshooting page use it as a key.
+ *
+ * Tests: `test/errors/errors.test.ts`.
  */
 
 interface Entry {

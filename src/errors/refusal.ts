@@ -1,6 +1,8 @@
 /**
  * The base of all refusals: a response with a challenge (RFC 6750 §3, RFC 9110 §11.6.1), one line per accepted scheme.
  * The server decides which schemes are listed; the request decides which one carries the error.
+ *
+ * Tests: `test/errors/errors.test.ts`.
  */
 
 import type { HeaderFields, Scheme } from '../types.js'

@@ -5,6 +5,8 @@
  * The message, the first line of the stack and the body are fixed words without data of a token or request, since
  * frameworks send any of the three. `hint` tells the operator what went wrong. `received` holds the received value; it
  * is not enumerable, so logging the whole error does not print it.
+ *
+ * Tests: `test/errors/errors.test.ts`.
  */
 
 import type { HeaderFields } from '../types.js'

@@ -3,6 +3,8 @@
  * were active before, and strangers, which anybody can make up. Strangers leave a quarter of both to known tokens, so
  * that a flood of made-up tokens cannot shut out the tokens that are in use; known tokens leave strangers a quarter of
  * the places, so that new tokens can become known.
+ *
+ * Tests: `test/http/breaker.test.ts`.
  */
 import { Unavailable } from '../errors/errors.js'
 

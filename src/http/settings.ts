@@ -1,4 +1,8 @@
-/** How this API reaches its authorization servers: the options of `http`, their defaults and their checks. */
+/**
+ * How this API reaches its authorization servers: the options of `http`, their defaults and their checks.
+ *
+ * Tests: `test/server/settings.test.ts`.
+ */
 import type { Problems } from '../base/problems.js'
 import { type InsecureHosts, isHostAndPort, NO_HOSTS } from '../base/reach.js'
 import { problemOfProxy, proxiesOfEnvironment } from './proxy.js'

@@ -5,6 +5,8 @@
  * lengthen an answer's life.
  *
  * Does NOT check what an answer says: an active token can be for another API.
+ *
+ * Tests: `test/rfc/rfc7662-introspection.test.ts`.
  */
 import { hash } from 'node:crypto'
 import { unlessAborted } from '../base/awaitable.js'

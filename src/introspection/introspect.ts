@@ -4,6 +4,8 @@
  *
  * Does NOT check issuer, audience and time, which an active token must satisfy too (RFC 7662 §4). Does NOT cache: see
  * `cache.ts`. Never sends a token to a second server.
+ *
+ * Tests: `test/rfc/rfc7662-introspection.test.ts`.
  */
 import { randomBytes } from 'node:crypto'
 import { isPromise, unlessAborted, withDeadline } from '../base/awaitable.js'

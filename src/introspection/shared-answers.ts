@@ -4,6 +4,8 @@
  * earlier, and never after the token's `exp`.
  *
  * Best effort: if the store has no answer, the authorization server is asked. Does NOT check the claims of an answer.
+ *
+ * Tests: `test/redis/introspection.test.ts`.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { deepFreeze, parseObject } from '../base/json.js'

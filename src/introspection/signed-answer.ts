@@ -4,6 +4,8 @@
  * §8.2): otherwise an attacker on the network could answer that a token is not active.
  *
  * Does NOT check the claims about the token: the caller checks them, as it does for an unsigned answer.
+ *
+ * Tests: `test/rfc/rfc9701-signed-introspection.test.ts`.
  */
 import { isObject } from '../base/json.js'
 import { InvalidToken, Misconfigured, TooManyRequests, Unavailable } from '../errors/errors.js'

@@ -4,6 +4,8 @@
  *
  * Does NOT read `signed_metadata`, which RFC 8414 §2.1 makes optional. Does NOT apply to access tokens the algorithms that
  * the metadata name for other tokens.
+ *
+ * Tests: `test/rfc/rfc8414-discovery.test.ts`.
  */
 import { reach } from '../base/reach.js'
 import { Misconfigured, Outage, RateLimited, Unavailable } from '../errors/errors.js'

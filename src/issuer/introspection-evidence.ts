@@ -2,6 +2,8 @@
  * A 400 of an introspection endpoint may be about the token or about our request; RFC 7662 provides for neither. Only a 400
  * about the token may refuse it. If our own credentials are wrong, a valid token must not be refused as inactive. This
  * module tells the two apart for one issuer.
+ *
+ * Tests: `test/rfc/rfc7662-introspection.test.ts`.
  */
 import { hash } from 'node:crypto'
 import type { Answer } from '../http/exchange.js'

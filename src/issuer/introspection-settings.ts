@@ -2,6 +2,8 @@
  * Reads the option `introspection` of an issuer into frozen settings (RFC 7662, RFC 9701), with its defaults and checks.
  *
  * Does NOT derive settings from metadata, and does NOT fetch anything.
+ *
+ * Tests: `test/server/settings.test.ts`.
  */
 import type { Problems } from '../base/problems.js'
 import type { InsecureHosts } from '../base/reach.js'

@@ -1,4 +1,8 @@
-/** Authorization server metadata (RFC 8414 §2): which members of a document are kept, and which of its URLs may be requested. */
+/**
+ * Authorization server metadata (RFC 8414 §2): which members of a document are kept, and which of its URLs may be requested.
+ *
+ * Tests: `test/rfc/rfc8414-discovery.test.ts`.
+ */
 import { isObject } from '../base/json.js'
 import {
   hostAndPort,

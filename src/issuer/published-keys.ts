@@ -1,6 +1,8 @@
 /**
  * The key set of one issuer: where it is fetched from, how it is read and how long it is fresh, and which set of those
  * that were fetched verifies a token. Keys in the settings are never fetched, refetched or dropped.
+ *
+ * Tests: `test/rfc/rfc7517-keys.test.ts`.
  */
 
 import { dates, type Loaded, type Watched, watch } from '../documents/document.js'

@@ -1,4 +1,8 @@
-/** Reads one entry of `issuers`, or one answer of an issuer resolver, into frozen settings. */
+/**
+ * Reads one entry of `issuers`, or one answer of an issuer resolver, into frozen settings.
+ *
+ * Tests: `test/server/settings.test.ts`.
+ */
 import { isHttp } from '../base/place.js'
 import { Problems } from '../base/problems.js'
 import { type InsecureHosts, NO_HOSTS } from '../base/reach.js'

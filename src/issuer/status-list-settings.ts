@@ -1,4 +1,8 @@
-/** Reads the option `statusList` of an issuer, with its defaults and checks. */
+/**
+ * Reads the option `statusList` of an issuer, with its defaults and checks.
+ *
+ * Tests: `test/server/settings.test.ts`.
+ */
 import type { Problems } from '../base/problems.js'
 import type { InsecureHosts } from '../base/reach.js'
 import type { Means } from './introspection-settings.js'

@@ -1,4 +1,8 @@
-/** Locates values in the claims: by a name, a path of names, alternatives, or several places together. */
+/**
+ * Locates values in the claims: by a name, a path of names, alternatives, or several places together.
+ *
+ * Tests: `test/policy/roles.test.ts`.
+ */
 import { InvalidToken } from '../errors/errors.js'
 import type { Claims } from '../types.js'
 

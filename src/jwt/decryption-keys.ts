@@ -1,4 +1,8 @@
-/** The option `decryptionKeys`: types, defaults and checks. */
+/**
+ * The option `decryptionKeys`: types, defaults and checks.
+ *
+ * Tests: `test/jwt/decryption.test.ts`.
+ */
 import { KeyObject } from 'node:crypto'
 import type { Problems } from '../base/problems.js'
 import type { JsonWebKeySet } from './key-set.js'

@@ -1,4 +1,8 @@
-/** Converts ECDSA signatures from the JOSE form (R and S concatenated, RFC 7518 §3.4) to DER, which OpenSSL reads. */
+/**
+ * Converts ECDSA signatures from the JOSE form (R and S concatenated, RFC 7518 §3.4) to DER, which OpenSSL reads.
+ *
+ * Tests: `test/jwt/algorithms.test.ts`.
+ */
 
 /** Maximum bytes that {@link writeEcdsa} writes: ES512 with two numbers that are too large for the curve. */
 export const MAX_ECDSA = 141

@@ -1,4 +1,8 @@
-/** The requirement `authentication()`: how strongly and how recently the user must have authenticated (RFC 9470). */
+/**
+ * The requirement `authentication()`: how strongly and how recently the user must have authenticated (RFC 9470).
+ *
+ * Tests: `test/rfc/rfc9470-step-up.test.ts`.
+ */
 import { isScopeToken } from '../errors/challenge.js'
 import { InsufficientAuthentication } from '../errors/errors.js'
 import { isAbsent } from '../jwt/claim-places.js'

@@ -1,4 +1,8 @@
-/** The requirement `authorizationDetails()` (RFC 9396). */
+/**
+ * The requirement `authorizationDetails()` (RFC 9396).
+ *
+ * Tests: `test/rfc/rfc9396-details.test.ts`.
+ */
 import { isPromise } from '../base/awaitable.js'
 import { InsufficientAuthorizationDetails, InvalidToken } from '../errors/errors.js'
 import type { Access, Awaitable, Check, CheckContext } from '../types.js'

@@ -1,4 +1,8 @@
-/** Requirements about scopes: `scope()` and `anyScope()` (RFC 6750 §3.1). */
+/**
+ * Requirements about scopes: `scope()` and `anyScope()` (RFC 6750 §3.1).
+ *
+ * Tests: `test/policy/checks.test.ts`.
+ */
 import { isScopeToken } from '../errors/challenge.js'
 import { InsufficientScope } from '../errors/errors.js'
 import type { Access, Check } from '../types.js'

@@ -5,6 +5,8 @@
  * Does NOT replace `resourceServer()`, which checks the returned options: `resourceServer(fapi2({ resource, issuers
  * }))`. Options that contradict the profile cause one TypeError with all of them; doubtful ones cause a process
  * warning.
+ *
+ * Tests: `test/rfc/fapi2.test.ts`.
  */
 import { emitWarning } from 'node:process'
 import { andThen } from '../base/awaitable.js'

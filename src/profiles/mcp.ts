@@ -1,4 +1,8 @@
-/** The preset `mcp()`: the requirements of the Model Context Protocol's authorization specification for a server. */
+/**
+ * The preset `mcp()`: the requirements of the Model Context Protocol's authorization specification for a server.
+ *
+ * Tests: `test/rfc/mcp.test.ts`.
+ */
 import { emitWarning } from 'node:process'
 import { Problems } from '../base/problems.js'
 import { InvalidToken } from '../errors/errors.js'

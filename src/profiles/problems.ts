@@ -1,6 +1,8 @@
 /**
  * Collects all problems of a vendor profile's parameters. They are checked here because derived options could be
  * well-formed and still name a different server than intended.
+ *
+ * Tests: `test/profiles/profiles.test.ts`.
  */
 import { Problems } from '../base/problems.js'
 

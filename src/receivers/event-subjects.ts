@@ -4,6 +4,8 @@
  *
  * Does NOT revoke for a subject without `iss` and `sub`, a `jti` or a session: for example, tokens are not looked up by
  * e-mail address.
+ *
+ * Tests: `test/rfc/rfc8935-set.test.ts`.
  */
 import { isObject } from '../base/json.js'
 import type { Revocation } from '../revocation/revocation.js'

@@ -4,6 +4,8 @@
  * `backchannel_logout_uri`.
  *
  * Does NOT end browser sessions: this package has none.
+ *
+ * Tests: `test/rfc/backchannel-logout.test.ts`.
  */
 
 import { isObject } from '../base/json.js'

@@ -3,6 +3,8 @@
  * and checks of claims. A sender's keys are fetched, cached and refreshed like those of an issuer of access tokens.
  *
  * Does NOT read events: see `security-events.ts` and `logout-token.ts`.
+ *
+ * Tests: `test/rfc/rfc8935-set.test.ts`.
  */
 
 import { Problems } from '../base/problems.js'

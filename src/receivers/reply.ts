@@ -2,6 +2,8 @@
  * The answers that both receivers send: an empty success, 405, 400 with a JSON body, and 503 for a failure on our side.
  *
  * Does NOT choose the error codes: each protocol has its own, see `security-events.ts` and `logout-token.ts`.
+ *
+ * Tests: `test/rfc/rfc8935-set.test.ts`.
  */
 import { ResourceServerError, Unavailable } from '../errors/errors.js'
 import { RevocationsFull } from '../revocation/revocations.js'

@@ -6,6 +6,8 @@
  *
  * Does NOT manage streams, poll (RFC 8936), or decrypt events. Does NOT share between processes which events were seen: an
  * event revokes the same tokens however often it arrives.
+ *
+ * Tests: `test/rfc/rfc8935-set.test.ts`.
  */
 
 import { withDeadline } from '../base/awaitable.js'

@@ -3,6 +3,8 @@
  * (Shared Signals Framework 1.0 §7.1). A transmitter may revoke only tokens of its configured issuers.
  *
  * Does NOT read events: see `security-events.ts`.
+ *
+ * Tests: `test/rfc/rfc8935-set.test.ts`.
  */
 import { timingSafeEqual } from 'node:crypto'
 import { digestKey } from '../base/cache.js'

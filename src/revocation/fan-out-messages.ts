@@ -1,4 +1,8 @@
-/** What the processes of an API say to one another about revocations: as text, in pieces, and read again. */
+/**
+ * What the processes of an API say to one another about revocations: as text, in pieces, and read again.
+ *
+ * Tests: `test/revocation/fan-out.test.ts`.
+ */
 import { parseObject } from '../base/json.js'
 import type { Revocation } from './revocation.js'
 import type { RevokedBy } from './revocations.js'

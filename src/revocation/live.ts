@@ -3,6 +3,8 @@
  * Asked on every request, past every cache of tokens.
  *
  * Does NOT introspect: an opaque token was introspected already, and `fresh()` introspects a JWT.
+ *
+ * Tests: `test/rfc/status-list.test.ts`.
  */
 import type { VerifiedAccessToken } from '../access-token/verified-access-token.js'
 import { isPromise } from '../base/awaitable.js'

@@ -3,6 +3,8 @@
  * unknown member is rejected, so that a misspelt one never widens the revocation.
  *
  * Does NOT remember revocations: see `revocations.ts`.
+ *
+ * Tests: `test/revocation/revocations.test.ts`.
  */
 
 const NAMES = ['jti', 'subject', 'sessionId', 'clientId'] as const

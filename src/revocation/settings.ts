@@ -1,4 +1,8 @@
-/** Reads the option `revocation`: how long revocations are remembered, and how many. */
+/**
+ * Reads the option `revocation`: how long revocations are remembered, and how many.
+ *
+ * Tests: `test/server/settings.test.ts`.
+ */
 import type { Problems } from '../base/problems.js'
 
 export interface RevocationSettings {

@@ -4,6 +4,8 @@
  * inflated only after its signature is verified, and only up to a bound.
  *
  * Does NOT fetch the token, and does NOT interpret a status.
+ *
+ * Tests: `test/rfc/status-list.test.ts`.
  */
 import { promisify } from 'node:util'
 import { inflate } from 'node:zlib'

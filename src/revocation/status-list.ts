@@ -6,6 +6,8 @@
  *
  * Does NOT require a `status`: not every token is on a list (§6.1). Does NOT check opaque tokens: their introspection
  * already says whether they are active.
+ *
+ * Tests: `test/rfc/status-list.test.ts`.
  */
 import { andThen, isPromise } from '../base/awaitable.js'
 import { type CacheStats, createTimedCache, digestKey } from '../base/cache.js'

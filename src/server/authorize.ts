@@ -3,6 +3,8 @@
  * Each step throws its own refusal. One catch adds what this server advertises about itself.
  *
  * Does NOT create the steps: `resource-server.ts` does.
+ *
+ * Tests: `test/rfc/rfc6750.test.ts`.
  */
 import type { AccessTokenVerifier } from '../access-token/access-token.js'
 import { VerifiedAccessToken } from '../access-token/verified-access-token.js'

@@ -1,4 +1,8 @@
-/** Health of a resource server: its issuers, the revocation channel and the shared store. */
+/**
+ * Health of a resource server: its issuers, the revocation channel and the shared store.
+ *
+ * Tests: `test/issuer/issuer.test.ts`.
+ */
 
 import type { IssuerHealth } from '../issuer/issuer.js'
 import type { ChannelHealth } from '../revocation/fan-out.js'

@@ -1,6 +1,8 @@
 /**
  * Internal parts that a resource server shares with its event receivers: connections, clock, limits and warnings. Not
  * part of the public interface, and not reachable from it.
+ *
+ * Tests: `test/rfc/rfc8935-set.test.ts`.
  */
 
 import type { InsecureHosts } from '../base/reach.js'

@@ -1,4 +1,8 @@
-/** Reads the option `metadata`: checks and defaults (RFC 9728 §2). */
+/**
+ * Reads the option `metadata`: checks and defaults (RFC 9728 §2).
+ *
+ * Tests: `test/rfc/rfc9728-metadata.test.ts`.
+ */
 import type { Problems } from '../base/problems.js'
 import type { Settings } from './settings.js'
 

@@ -1,6 +1,8 @@
 /**
  * `resourceServer(options)`: the only place that creates and connects the steps. `authorize.ts` runs requests through
  * them.
+ *
+ * Tests: `test/server/settings.test.ts`.
  */
 import { type AccessTokenVerifier, createAccessTokenVerifier } from '../access-token/access-token.js'
 import { insecureHostsWarning, NO_HOSTS } from '../base/reach.js'

@@ -1,6 +1,8 @@
 /**
  * Encrypts values for a shared store, with a key derived from `shared.secret`. A value that fails to decrypt (wrong key,
  * altered, truncated, renamed, other format) counts as missing.
+ *
+ * Tests: `test/redis/secrecy.test.ts`.
  */
 import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto'
 

@@ -1,4 +1,8 @@
-/** The options of `shared`: types, defaults and checks. */
+/**
+ * The options of `shared`: types, defaults and checks.
+ *
+ * Tests: `test/server/settings.test.ts`.
+ */
 
 import type { Problems } from '../base/problems.js'
 import type { Cache, Channel, OnceStore } from './stores.js'

@@ -7,6 +7,8 @@
  * `replayStore` throws, and its failure is a 503; it gets a second, with the same pause.
  *
  * Does NOT know the meaning of the values. Does NOT hide their number, frequency or purpose.
+ *
+ * Tests: `test/redis/shared.test.ts`.
  */
 import { withDeadline } from '../base/awaitable.js'
 import type { Awaitable } from '../types.js'

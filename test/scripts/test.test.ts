@@ -35,8 +35,10 @@ function project(tests: Readonly<Record<string, string>>): string {
   const files = {
     'src/a.mjs': code,
     'adapters/a.mjs': code,
+    'integrations/a.mjs': 'export const run = true\n',
+    'test-kit/a.mjs': 'export const run = true\n',
     'vitest.config.mjs': `export default {
-      test: { include: ['test/**/*.test.mjs'], maxWorkers: 1, coverage: { provider: 'v8', include: ['{src,adapters}/*.mjs'] } }
+      test: { include: ['test/**/*.test.mjs'], maxWorkers: 1, coverage: { provider: 'v8', include: ['{src,adapters,integrations,test-kit}/*.mjs'] } }
     }`,
     ...Object.fromEntries(
       Object.entries(tests).map(([name, body]) => [
@@ -44,6 +46,8 @@ function project(tests: Readonly<Record<string, string>>): string {
         `import { expect, test } from 'vitest'
          import * as src from '${'../'.repeat(name.split('/').length)}src/a.mjs'
          import * as adapters from '${'../'.repeat(name.split('/').length)}adapters/a.mjs'
+         import '${'../'.repeat(name.split('/').length)}integrations/a.mjs'
+         import '${'../'.repeat(name.split('/').length)}test-kit/a.mjs'
          ${body}`
       ])
     )

@@ -1,4 +1,8 @@
-/** Vendor profile: Auth0. */
+/**
+ * Vendor profile: Auth0.
+ *
+ * Tests: `test/profiles/profiles.test.ts`.
+ */
 import type { IssuerOptions } from '../../issuer/settings.js'
 import { type Names, ProfileProblems } from '../problems.js'
 

@@ -1,4 +1,8 @@
-/** Vendor profile: Clerk. */
+/**
+ * Vendor profile: Clerk.
+ *
+ * Tests: `test/profiles/vendors.test.ts`.
+ */
 import type { IssuerOptions } from '../../issuer/settings.js'
 import { type Names, ORIGIN, ProfileProblems } from '../problems.js'
 

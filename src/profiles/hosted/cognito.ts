@@ -1,4 +1,8 @@
-/** Vendor profile: Amazon Cognito. */
+/**
+ * Vendor profile: Amazon Cognito.
+ *
+ * Tests: `test/profiles/profiles.test.ts`.
+ */
 import type { IssuerOptions } from '../../issuer/settings.js'
 import { type Names, ProfileProblems } from '../problems.js'
 

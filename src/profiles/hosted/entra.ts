@@ -1,4 +1,8 @@
-/** Vendor profile: Microsoft Entra ID. */
+/**
+ * Vendor profile: Microsoft Entra ID.
+ *
+ * Tests: `test/profiles/profiles.test.ts`.
+ */
 import type { IssuerOptions } from '../../issuer/settings.js'
 import { GUID, type Names, ProfileProblems } from '../problems.js'
 

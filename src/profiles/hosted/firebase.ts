@@ -1,4 +1,8 @@
-/** Vendor profile: Firebase Authentication. */
+/**
+ * Vendor profile: Firebase Authentication.
+ *
+ * Tests: `test/profiles/vendors.test.ts`.
+ */
 import type { IssuerOptions } from '../../issuer/settings.js'
 import { ProfileProblems } from '../problems.js'
 

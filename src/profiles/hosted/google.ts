@@ -1,4 +1,8 @@
-/** Vendor profile: Google. */
+/**
+ * Vendor profile: Google.
+ *
+ * Tests: `test/profiles/profiles.test.ts`.
+ */
 import { noClientAuth } from '../../issuer/client-auth.js'
 import type { IssuerOptions } from '../../issuer/settings.js'
 import type { Claims } from '../../types.js'

@@ -1,4 +1,8 @@
-/** Vendor profile: Salesforce. */
+/**
+ * Vendor profile: Salesforce.
+ *
+ * Tests: `test/profiles/vendors.test.ts`.
+ */
 import type { IssuerOptions } from '../../issuer/settings.js'
 import { type Names, ProfileProblems } from '../problems.js'
 

@@ -1,4 +1,8 @@
-/** Vendor profile: Supabase Auth. */
+/**
+ * Vendor profile: Supabase Auth.
+ *
+ * Tests: `test/profiles/vendors.test.ts`.
+ */
 import type { IssuerOptions } from '../../issuer/settings.js'
 import { ORIGIN, ProfileProblems } from '../problems.js'
 

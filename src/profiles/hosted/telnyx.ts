@@ -1,4 +1,8 @@
-/** Vendor profile: Telnyx. */
+/**
+ * Vendor profile: Telnyx.
+ *
+ * Tests: `test/profiles/profiles.test.ts`.
+ */
 import { bearerToken } from '../../issuer/client-auth.js'
 import type { IssuerOptions } from '../../issuer/settings.js'
 import { type Names, ProfileProblems } from '../problems.js'

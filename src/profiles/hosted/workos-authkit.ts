@@ -1,4 +1,8 @@
-/** Vendor profile: WorkOS AuthKit. */
+/**
+ * Vendor profile: WorkOS AuthKit.
+ *
+ * Tests: `test/profiles/vendors.test.ts`.
+ */
 import type { IssuerOptions } from '../../issuer/settings.js'
 import { HOST, type Names, ProfileProblems } from '../problems.js'
 

@@ -1,4 +1,8 @@
-/** Vendor profile: Curity. */
+/**
+ * Vendor profile: Curity.
+ *
+ * Tests: `test/profiles/vendors.test.ts`.
+ */
 import type { IssuerOptions } from '../../issuer/settings.js'
 import { type Names, ProfileProblems } from '../problems.js'
 import { issuerAndAudience } from './issuer-and-audience.js'

@@ -1,4 +1,8 @@
-/** Vendor profile: Duende IdentityServer. */
+/**
+ * Vendor profile: Duende IdentityServer.
+ *
+ * Tests: `test/profiles/profiles.test.ts`.
+ */
 import type { IssuerOptions } from '../../issuer/settings.js'
 import { type Names, ProfileProblems } from '../problems.js'
 

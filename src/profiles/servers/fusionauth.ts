@@ -1,4 +1,8 @@
-/** Vendor profile: FusionAuth. */
+/**
+ * Vendor profile: FusionAuth.
+ *
+ * Tests: `test/profiles/vendors.test.ts`.
+ */
 import type { IssuerOptions } from '../../issuer/settings.js'
 import { GUID, type Names, ORIGIN, ProfileProblems } from '../problems.js'
 

@@ -1,4 +1,8 @@
-/** Parameters shared by the profiles of most servers. */
+/**
+ * Parameters shared by the profiles of most servers.
+ *
+ * Tests: `test/profiles/vendors.test.ts`.
+ */
 import type { Names, ProfileProblems } from '../problems.js'
 
 /** Checks the parameters `issuer` and `audience`, which most servers need. */

@@ -1,4 +1,8 @@
-/** Vendor profile: PingAM and ForgeRock AM. */
+/**
+ * Vendor profile: PingAM and ForgeRock AM.
+ *
+ * Tests: `test/profiles/vendors.test.ts`.
+ */
 import type { IssuerOptions } from '../../issuer/settings.js'
 import { type Names, ProfileProblems } from '../problems.js'
 import { issuerAndAudience } from './issuer-and-audience.js'

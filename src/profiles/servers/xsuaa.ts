@@ -1,4 +1,8 @@
-/** Vendor profile: SAP XSUAA. */
+/**
+ * Vendor profile: SAP XSUAA.
+ *
+ * Tests: `test/profiles/vendors.test.ts`.
+ */
 import type { IssuerOptions } from '../../issuer/settings.js'
 import { ORIGIN, ProfileProblems } from '../problems.js'
 

@@ -1,4 +1,8 @@
-/** Vendor profile: Zitadel. */
+/**
+ * Vendor profile: Zitadel.
+ *
+ * Tests: `test/profiles/vendors.test.ts`.
+ */
 import type { IssuerOptions } from '../../issuer/settings.js'
 import { type Names, ORIGIN, ProfileProblems } from '../problems.js'
 import { issuerAndAudience } from './issuer-and-audience.js'

@@ -1,4 +1,8 @@
-/** Vendor profile: GitHub Actions, tokens of jobs. */
+/**
+ * Vendor profile: GitHub Actions, tokens of jobs.
+ *
+ * Tests: `test/profiles/vendors.test.ts`.
+ */
 import type { IssuerOptions } from '../../issuer/settings.js'
 import { type Names, ProfileProblems } from '../problems.js'
 

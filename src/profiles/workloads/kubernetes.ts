@@ -1,4 +1,8 @@
-/** Vendor profile: Kubernetes, service account tokens. */
+/**
+ * Vendor profile: Kubernetes, service account tokens.
+ *
+ * Tests: `test/profiles/vendors.test.ts`.
+ */
 import type { IssuerOptions } from '../../issuer/settings.js'
 import { type Names, ProfileProblems } from '../problems.js'
 
