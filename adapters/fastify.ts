@@ -355,7 +355,7 @@ export function assertProtected(app: FastifyInstance): void {
     )
     if (open.length > 0)
       throw new TypeError(
-        `oauth-resource-server: nothing reads the \`config.auth\` of ${[...new Set(open)].join(', ')}, so the route needs no token: register the plugin on the root instance, or declare the route inside the plugin’s scope`
+        `oauth-resource-server: nothing reads the \`config.auth\` of ${[...new Set(open)].join(', ')}, so requests without a token are let in: register the plugin on the root instance, or declare the route inside the plugin’s scope`
       )
   }
   const checkOnReady = onInstanceItself('oauth-resource-server-assert-protected', async (root: FastifyInstance) => {

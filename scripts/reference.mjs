@@ -111,7 +111,7 @@ function entry(name, alias, symbol) {
     .getJsDocTags(checker)
     .map((one) => tag(one, name))
     .filter(Boolean)
-  return [title, links(documentation, name), tags.join('\n'), `\`\`\`ts\n${declarationsOf(symbol)}\n\`\`\``]
+  return [title, links(documentation, name), tags.join('\n'), `\`\`\`ts\n${declarationsOf(symbol, alias)}\n\`\`\``]
     .filter(Boolean)
     .join('\n\n')
 }

@@ -307,7 +307,9 @@ class Answers {
       return this.fail(name, new Misconfigured(withoutValues, { received: unverifiedIssuer }))
     if (!this.warned.has(withoutValues) && this.warned.size < MAX_WARNINGS) {
       this.warned.add(withoutValues)
-      this.context.warn(`tokens are refused for whose \`iss\` an unusable issuer was answered: ${withoutValues}`)
+      this.context.warn(
+        `the issuer resolver returned unusable options, so the tokens of that \`iss\` are refused: ${withoutValues}`
+      )
     }
     return this.refuse(name)
   }

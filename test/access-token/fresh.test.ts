@@ -294,7 +294,7 @@ test('fresh() with an issuer that a resolver names without introspection is our 
   expect(await ask(api, issuer.token())).toEqual(granted)
   expect(await ask(api, issuer.token(), ...now)).toEqual(denial.misconfigured)
   const error = await refusal(() => authorize(api, issuer.token(), ...now))
-  expect(error.hint).toContain('give this issuer `introspection`')
+  expect(error.hint).toContain('configure it for this issuer')
 })
 
 describe('one client that hammers a route with fresh()', () => {

@@ -392,7 +392,7 @@ describe('Fastify 5 alone', () => {
         (thrown: Error) => thrown
       )
       expect(error).toBeInstanceOf(TypeError)
-      const named = /`config\.auth` of (.*), so anybody/.exec((error as Error).message)?.[1]?.split(', ')
+      const named = /`config\.auth` of (.*), so requests/.exec((error as Error).message)?.[1]?.split(', ')
       expect(new Set(named)).toEqual(
         new Set([
           'GET /early',

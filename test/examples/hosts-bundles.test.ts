@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createBed } from '../support/exchange.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const entry = join(root, 'test/proxy/ask.mjs')
+const entry = join(root, 'test/http/ask.mjs')
 const esbuild = join(root, '.ci/hosts/node_modules/esbuild/lib/main.js')
 const bed = createBed()
 const run = promisify(execFile)

@@ -96,7 +96,7 @@ interface Vendor {
 }
 
 const VENDORS: readonly Vendor[] = (
-  JSON.parse(readFileSync(join(import.meta.dirname, 'vectors/profile-shapes.json'), 'utf8')) as {
+  JSON.parse(readFileSync(join(import.meta.dirname, '../vectors/profile-shapes.json'), 'utf8')) as {
     readonly profiles: readonly Vendor[]
   }
 ).profiles

@@ -366,15 +366,15 @@ describe('on every request', () => {
 
 describe('what is no revocation', () => {
   test.each([
-    ['nothing', null, 'is an object'],
+    ['nothing', null, 'must be an object'],
     ['no issuer', { jti: 't1' }, '`issuer`'],
     ['an empty name', { issuer: I, jti: '' }, '`jti`'],
     ['a name of another type', { issuer: I, subject: 5 }, '`subject`'],
     ['a name that is too long', { issuer: I, subject: 'x'.repeat(2049) }, '`subject`'],
-    ['two names', { issuer: I, jti: 't1', subject: 'u1' }, 'jti and subject'],
+    ['two names', { issuer: I, jti: 't1', subject: 'u1' }, 'jti, subject'],
     ['no name and no time', { issuer: I }, '`before`'],
     ['a misspelt name', { issuer: I, sub: 'u1', before: 5 }, '"sub"'],
-    ['a time for one token', { issuer: I, jti: 't1', before: 5 }, 'no `before`'],
+    ['a time for one token', { issuer: I, jti: 't1', before: 5 }, 'leave out `before`'],
     ['a time that is none', { issuer: I, subject: 'u1', before: Number.NaN }, '`before`'],
     ['an end that is none', { issuer: I, subject: 'u1', until: '5' }, '`until`']
   ])('%s: throws, and those beside it are not heeded', (_, one, message) => {

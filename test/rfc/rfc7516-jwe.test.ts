@@ -333,7 +333,7 @@ describe('ATV-02 (RFC 9068 §4): where encryption was agreed on', () => {
       'where nothing is verified here',
       { requireEncrypted: true, tokens: 'opaque', introspection: { auth: () => {} } },
       decryptionKeys,
-      /issuers\[0\]\.requireEncrypted` says nothing/
+      /issuers\[0\]\.requireEncrypted` has no effect/
     ],
     ['that is no boolean', { requireEncrypted: 'yes' }, decryptionKeys, /issuers\[0\]\.requireEncrypted` is "yes"/]
   ] as const)('ATV-02: requireEncrypted %s does not start', (_, options, keys, expected) => {
