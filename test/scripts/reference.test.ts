@@ -11,7 +11,7 @@ const entries = page
   .slice(1)
   .map((text) => ({
     heading: text.slice(0, text.indexOf('\n')).replace(/^default: /, ''),
-    code: /```ts\n([\s\S]*?)```/.exec(text)?.[1] ?? ''
+    code: [...text.matchAll(/```ts\n([\s\S]*?)```/g)].at(-1)?.[1] ?? ''
   }))
 
 test('every function and type on the page is declared under the name of its heading', () => {
