@@ -223,8 +223,7 @@ test('authorization server restarted with new keys, the old ones gone', async ()
   await round(ALL, calm)
   const before = summary(calm)
   const retired = purse.jwts
-  // Apps that hold the keys and have never looked for others: their clock is so far ahead of the authorization server's
-  // that its new tokens would seem issued before the last look.
+  // Apps that hold the keys and have never looked for others: all their looks are left.
   await stop()
   await start({})
   await Promise.all(apps.map(({ api }) => api.ready()))

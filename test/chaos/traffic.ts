@@ -76,7 +76,8 @@ const HELD: ReadonlySet<Kind> = new Set(['JWT, seen before', 'JWT, new', 'DPoP']
 function rightStatuses(kind: Kind, known: Known): readonly number[] {
   const verdict = GOOD.has(kind) ? 200 : 401
   // Between two looks at the keys nobody can tell yet whether there is such a key.
-  const verdicts = kind === 'kid unknown' ? [verdict, 429] : [verdict]
+  // Once the looks for unknown keys are used up, a retired key cannot be told from one that is about to be published.
+  const verdicts = kind === 'kid unknown' || kind === 'key retired' ? [verdict, 429] : [verdict]
   const needed = [
     NEEDS_KEYS.has(kind) ? known.keys : true,
     NEEDS_PROOFS.has(kind) ? known.proofs : true,
