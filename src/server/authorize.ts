@@ -141,6 +141,11 @@ function tell(stations: Stations, access: Awaitable<Access>, request: ResourceRe
   return access
 }
 
+/** Keeps the access of a refused request for listeners. Without a listener, a refusal costs nothing more. */
+function remember({ events, proven }: Stations, request: ResourceRequest, access: Access): void {
+  if (events.hearsRefusals()) proven.set(request, access)
+}
+
 function enforceAll(stations: Stations, policy: Policy, access: Access, request: ResourceRequest): Awaitable<Access> {
   try {
     const live = stations.live.require(accessTokenOf(access), request)
@@ -150,11 +155,11 @@ function enforceAll(stations: Stations, policy: Policy, access: Access, request:
         : live.then(() => enforce(policy, access, request, stations.enforcement))
     if (isConfirmed(result)) return result
     return result.catch((error: unknown) => {
-      stations.proven.set(request, access)
+      remember(stations, request, access)
       throw error
     })
   } catch (error) {
-    stations.proven.set(request, access)
+    remember(stations, request, access)
     throw error
   }
 }

@@ -49,6 +49,8 @@ export interface Events {
   readonly access: (access: Access, request: ResourceRequest) => void
   readonly exchange: (exchange: Omit<ExchangeEvent, 'resource'>) => void
   /** @param access the confirmed access, if the sender was confirmed before the refusal */
+  /** Whether anyone listens to refusals. */
+  readonly hearsRefusals: () => boolean
   readonly refusal: (error: ResourceServerError, request: ResourceRequest, access: Access | undefined) => void
   readonly warning: (issuer: string, message: string) => void
 }
@@ -86,6 +88,7 @@ export function createEvents(resource: string): Events {
     exchange: (exchange) => {
       if (exchanges.hasSubscribers) exchanges.publish({ resource, ...exchange } satisfies ExchangeEvent)
     },
+    hearsRefusals: () => refusals.hasSubscribers,
     refusal: (error, request, access) => {
       if (!refusals.hasSubscribers) return
       const about = new DecisionMessage(access, request)
