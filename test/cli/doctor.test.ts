@@ -2,7 +2,6 @@
 
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:https'
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,8 +11,9 @@ import { fetchDispatcher } from '../../adapters/fetch.js'
 import { type DoctorOptions, doctor } from '../../src/cli/doctor.js'
 import type { Terminal } from '../../src/cli/terminal.js'
 import { type HttpOptions, type IssuerOptions, resourceServer } from '../../src/index.js'
-import { ask, createBed, createSelfSignedCertificate, refusal } from '../support/exchange.js'
+import { ask, createBed, refusal } from '../support/exchange.js'
 import { type Behaviour, createSigningKey, fault, type IssuerSettings, type TestIssuer } from '../support/issuer.js'
+import { startTls } from '../support/tls.js'
 
 const bed = createBed()
 const folder = mkdtempSync(join(tmpdir(), 'doctor-'))
@@ -369,24 +369,11 @@ describe('doctor and a key endpoint that wants credentials', () => {
 })
 
 describe('a certificate that Node does not accept', () => {
-  async function startTls(): Promise<string> {
-    const server = createServer({ ...createSelfSignedCertificate('localhost') })
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    bed.closing({
-      close: async () => {
-        server.closeAllConnections()
-        server.close()
-      }
-    })
-    return `https://127.0.0.1:${(server.address() as AddressInfo).port}`
-  }
-
   test.each([
     ['undici, whose error has the code', {}],
     ['fetch, which wraps that error in another', { dispatcher: fetchDispatcher() }]
   ])('is told by its code with NODE_EXTRA_CA_CERTS, as reached with %s', async (_title, http) => {
-    const { out, code } = await examine({ issuer: await startTls() }, http)
+    const { out, code } = await examine({ issuer: await startTls(bed) }, http)
     expect(out).toContain('could not be reached\n    self-signed certificate\n')
     expect(out).toContain(
       'not accepted (DEPTH_ZERO_SELF_SIGNED_CERT): give Node the private CA, NODE_EXTRA_CA_CERTS=ca.pem'

@@ -1,9 +1,6 @@
 /** What `explain` advises: nothing that is given already, nothing that could not help, and the way to what would. */
 import { generateKeyPairSync } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Agent } from 'undici'
@@ -13,9 +10,10 @@ import { causeOf, certificateRemedy } from '../../src/cli/causes.js'
 import { type ExplainOptions, explain } from '../../src/cli/explain.js'
 import type { HttpOptions } from '../../src/index.js'
 import { createCertificateAuthority } from '../support/certificates.js'
-import { createBed, createSelfSignedCertificate, RESOURCE } from '../support/exchange.js'
+import { createBed, RESOURCE } from '../support/exchange.js'
 import { type Behaviour, createSigningKey, fault, type TestIssuer } from '../support/issuer.js'
 import { encryptJwe } from '../support/jwe.js'
+import { startTls } from '../support/tls.js'
 
 const bed = createBed()
 const folder = mkdtempSync(join(tmpdir(), 'explain-'))
@@ -266,25 +264,12 @@ test('--metadata-url is the one place that is asked', async () => {
 })
 
 describe('an authorization server that is not reached', () => {
-  async function startTls(certificate = createSelfSignedCertificate('localhost')): Promise<string> {
-    const server = createServer({ ...certificate })
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    bed.closing({
-      close: async () => {
-        server.closeAllConnections()
-        server.close()
-      }
-    })
-    return `https://127.0.0.1:${(server.address() as AddressInfo).port}`
-  }
-
   test.each([
     ['undici, whose error has the code', {}],
     ['fetch, which wraps that error in another', { dispatcher: fetchDispatcher() }]
   ])('for its private CA: the code and NODE_EXTRA_CA_CERTS, as reached with %s', async (_title, http) => {
     const issuer = await bed.issuer()
-    const token = issuer.token({ claims: { iss: await startTls() } })
+    const token = issuer.token({ claims: { iss: await startTls(bed) } })
     const { out, code, report } = await ask({ token }, { http })
     expect(code).toBe(2)
     expect(report).toMatchObject({ verdict: 'unknown', cause: 'self-signed certificate' })
@@ -295,7 +280,7 @@ describe('an authorization server that is not reached', () => {
   test('for a certificate of another name: its code, and no advice to trust another authority', async () => {
     const authority = createCertificateAuthority()
     const issuer = await bed.issuer()
-    const iss = await startTls(authority.issue({ commonName: 'as.example.com', sans: ['as.example.com'] }))
+    const iss = await startTls(bed, authority.issue({ commonName: 'as.example.com', sans: ['as.example.com'] }))
     const dispatcher = new Agent({ connect: { ca: authority.cert } })
     const { report } = await ask({ token: issuer.token({ claims: { iss } }) }, { http: { dispatcher } })
     expect(report['remedy']).toContain('(ERR_TLS_CERT_ALTNAME_INVALID): it is for another name')
