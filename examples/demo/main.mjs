@@ -11,19 +11,22 @@ import { API, SERVICE, startAuthorizationServer } from './authorization-server.m
 import { createCases } from './cases.mjs'
 import { createChanges } from './changes.mjs'
 import { createOAuthClient } from './oauth-client.mjs'
-import { heading, mark, paint, print, redact, table } from './print.mjs'
+import { heading, mark, paint, print, redact, tableHead, tableRow } from './print.mjs'
 import { createResources, RESOURCES } from './resources.mjs'
 import { getTokens } from './tokens.mjs'
-import { walk } from './walk.mjs'
+import { tell, walk } from './walk.mjs'
 
 const HELP = `Usage: npm start -- [options]
 
 Starts an authorization server and one API in Express, Koa and Fastify, gets
-tokens, and shows which requests are let in, which are not, and why.
+tokens, sends 36 requests to each API, and shows which ones are accepted. Then
+the servers and a playground for your browser stay up until Ctrl-C.
 
-  --once         end after the walk: exit code 0 if all went as it must, else 1
+  --verbose      show every request, its answer and the reason for it
+  --once         end after the requests. The exit code is 0 if every answer was
+                 as expected, else 1
   --port <n>     ports n to n + 5 for the six servers; default: any free ones
-  --help         this`
+  --help         show this text`
 
 /** @type {(() => Promise<void>)[]} */
 const closers = []
@@ -35,6 +38,7 @@ function readArguments() {
   const { values } = parseArgs({
     options: {
       once: { type: 'boolean', default: false },
+      verbose: { type: 'boolean', default: false },
       port: { type: 'string', default: '0' },
       help: { type: 'boolean', default: false }
     }
@@ -63,15 +67,72 @@ async function startEverything(port) {
   return { as, apis, clock, client: await createOAuthClient(as.issuer, SERVICE) }
 }
 
-/** @param {Awaited<ReturnType<typeof startEverything>>} world */
-async function run({ as, apis, clock, client }) {
+/** The exchange that is shown in full without `--verbose`: a good token, a precise refusal, and its challenge. */
+const SHOWN = 'Scope that is not enough'
+
+/**
+ * @param {Awaited<ReturnType<typeof startEverything>>} world
+ * @param {boolean} verbose
+ * @returns {Promise<boolean>} whether every answer was as expected
+ */
+async function run({ as, apis, clock, client }, verbose) {
   print(paint('bold', 'oauth-resource-server: one API in three frameworks, and its authorization server'))
   print()
   print(`  ${'oidc-provider'.padEnd(16)}${as.issuer}`)
   for (const { name, origin } of apis) print(`  ${name.padEnd(16)}${origin}`)
 
-  heading('Tokens, got over HTTP; shown by their first characters only')
   const tokens = await getTokens(client)
+  if (verbose) showTokens(tokens)
+  const world = { as, client, apis, clock, tokens }
+  const groups = [...createCases(world), ...createChanges(world)]
+  const names = apis.map(({ name }) => name)
+  print()
+  if (!verbose) tableHead(names)
+  const steps = await walk(apis, groups, verbose ? createTeller() : showRow)
+  if (verbose) {
+    heading('All requests')
+    tableHead(names)
+    for (const step of steps) showRow(step)
+  } else showSome(steps)
+  const all = steps.flatMap(({ outcomes }) => outcomes)
+  const good = all.filter(isExpected).length
+  print(`\n${mark(good === all.length)} ${good} of ${all.length} answers were as expected`)
+  clock.ahead = 0
+  return good === all.length
+}
+
+/** @param {import('./walk.mjs').Outcome} outcome */
+function isExpected({ problem }) {
+  return problem === undefined
+}
+
+/** @param {import('./walk.mjs').Step} step */
+function showRow({ number, case: { title }, outcomes }) {
+  const answers = outcomes.map((outcome) => ({ status: outcome.answer.status, isGood: isExpected(outcome) }))
+  tableRow(number, title, answers)
+}
+
+/** @returns {(step: import('./walk.mjs').Step) => void} prints each exchange, and the heading of each group */
+function createTeller() {
+  let last = ''
+  return (step) => {
+    if (step.group !== last) heading(step.group)
+    last = step.group
+    tell(step)
+  }
+}
+
+/** Prints one exchange in full, and each one with an unexpected answer. @param {import('./walk.mjs').Step[]} steps */
+function showSome(steps) {
+  for (const step of steps) {
+    if (step.case.title === SHOWN || !step.outcomes.every(isExpected)) tell(step)
+  }
+  print(paint('dim', '\nnpm start -- --verbose shows all of them like this.'))
+}
+
+/** @param {Awaited<ReturnType<typeof getTokens>>} tokens */
+function showTokens(tokens) {
+  heading('Access tokens from the token endpoint; only their first characters are shown')
   const kinds = [
     ['client credentials', 'JWT, RS256', tokens.RS256],
     ['', 'JWT, PS256', tokens.PS256],
@@ -86,49 +147,32 @@ async function run({ as, apis, clock, client }) {
   for (const [how = '', what = '', token = ''] of kinds) {
     print(`  ${how.padEnd(22)}${what.padEnd(16)}${paint('dim', redact(token))}`)
   }
-
-  print('\nEach request goes to all three. One answer is shown; the others are compared to')
-  print('it, and may differ in their own address only. Challenges are wrapped to fit.')
-  const world = { as, client, apis, clock, tokens }
-  const rows = await walk(apis, [...createCases(world), ...createChanges(world)])
-
-  heading('All of it')
-  const names = apis.map(({ name }) => name)
-  table(names, rows)
-  const all = rows.flatMap(({ results }) => results)
-  const good = all.filter(Boolean).length
-  print(`\n${mark(good === all.length)} ${good} of ${all.length} answers as they must be`)
-  clock.ahead = 0
-  return good === all.length
+  print('\nEach request goes to all three APIs. One answer is shown. The other two must be')
+  print('the same, except for their own address. Long challenges are wrapped.')
 }
 
 /**
  * @param {Awaited<ReturnType<typeof startEverything>>} world
- * @param {number} port of the servers that are for people only; 0: any free ones
+ * @param {number} port of the first server for people; 0: any free ones
  */
-async function invite({ as, apis, client }, port) {
+async function invite({ apis, client }, port) {
   const server = await startServer({ port })
   closers.unshift(server.close)
   const playground = await startPlayground({ port: port && port + 1, api: server.origin })
   closers.unshift(playground.close)
-  heading('Your turn: the servers stay up until Ctrl-C')
-  print('Paste the tokens, which are good for an hour: $READ is a JWT for reading, $WRITE')
-  print('is opaque and good for both. Then try any of the requests.\n')
-  print(assignment('READ', await client.clientCredentials(RESOURCES.EdDSA, 'orders:read')))
-  print(assignment('WRITE', await client.clientCredentials(RESOURCES.opaque, 'orders:read orders:write')))
-  for (const { name, origin } of apis) {
-    print(`\n${paint('dim', name)}`)
-    print(`curl -i ${origin}/orders`)
-    print(`curl -i ${origin}/orders -H "Authorization: Bearer $READ"`)
-    print(`curl -iX POST ${origin}/orders -H "Authorization: Bearer $READ"`)
-    print(`curl -iX POST ${origin}/orders -H "Authorization: Bearer $WRITE"`)
-    print(`curl ${origin}/.well-known/oauth-protected-resource`)
-  }
-  print(`\n${paint('dim', 'authorization server')}`)
-  print(`curl ${as.issuer}/.well-known/oauth-authorization-server`)
-  print('\nOr open the playground in a browser: every step to a token, what the API checks,')
-  print('and what it answers to a token that is expired, stolen, revoked …\n')
+  const [{ origin }] = /** @type {[import('./apis.mjs').RunningApi]} */ (apis)
+  const read = await client.clientCredentials(RESOURCES.EdDSA, 'orders:read')
+  const write = await client.clientCredentials(RESOURCES.opaque, 'orders:read orders:write')
+  print('\nOpen the playground in a browser:')
   print(`  ${paint('bold', playground.url)}`)
+  print('Or paste this into another terminal. The tokens are valid for an hour.\n')
+  print(assignment('READ', read))
+  print(assignment('WRITE', write))
+  print(`curl -i ${origin}/orders`)
+  print(`curl -i ${origin}/orders -H "Authorization: Bearer $READ"`)
+  print(`curl -iX POST ${origin}/orders -H "Authorization: Bearer $READ"`)
+  print(`curl -iX POST ${origin}/orders -H "Authorization: Bearer $WRITE"`)
+  print(paint('dim', '\nThe servers stay up until Ctrl-C.'))
 }
 
 /**
@@ -142,13 +186,13 @@ function assignment(name, value) {
 }
 
 async function main() {
-  const { once, port, help } = readArguments()
+  const { once, verbose, port, help } = readArguments()
   if (help) {
     print(HELP)
     return
   }
   const world = await startEverything(port)
-  const good = await run(world)
+  const good = await run(world, verbose)
   process.exitCode = good ? 0 : 1
   if (once) await closeAll()
   else await invite(world, port && port + 4)

@@ -76,17 +76,25 @@ export function redact(token) {
   return token.length > 16 ? `${token.slice(0, 12)}…` : token
 }
 
+const COLUMN = 9
+
+/** @param {number} columns */
+const titleWidth = (columns) => WIDTH - 6 - columns * COLUMN
+
+/** @param {readonly string[]} columns */
+export function tableHead(columns) {
+  const names = columns.map((name) => paint('bold', name.padEnd(COLUMN))).join('')
+  print(`    ${' '.repeat(titleWidth(columns.length))}  ${names}`.trimEnd())
+}
+
 /**
- * @param {readonly string[]} columns
- * @param {readonly { title: string, results: readonly boolean[] }[]} rows
+ * @param {number} number
+ * @param {string} title
+ * @param {readonly { status: number, isGood: boolean }[]} answers one for each column
  */
-export function table(columns, rows) {
-  const first = WIDTH - 2 - columns.length * 9
-  print(`    ${' '.repeat(first - 4)}  ${columns.map((name) => paint('bold', name.padEnd(9))).join('')}`.trimEnd())
-  for (const [index, { title, results }] of rows.entries()) {
-    const number = paint('dim', String(index + 1).padStart(3))
-    const text = title.length > first - 4 ? `${title.slice(0, first - 5)}…` : title.padEnd(first - 4)
-    const marks = results.map((good, column) => mark(good) + (column < results.length - 1 ? ' '.repeat(8) : ''))
-    print(`${number} ${text}  ${marks.join('')}`)
-  }
+export function tableRow(number, title, answers) {
+  const width = titleWidth(answers.length)
+  const text = title.length > width ? `${title.slice(0, width - 1)}…` : title.padEnd(width)
+  const cells = answers.map(({ status, isGood }) => `${mark(isGood)} ${paintStatus(status)}`)
+  print(`${paint('dim', String(number).padStart(3))} ${text}  ${cells.join(' '.repeat(COLUMN - 5))}`)
 }

@@ -1,7 +1,7 @@
 // @ts-check
-/** Sends what the cases say to every API, compares, and tells what happened. */
+/** Sends the requests of the cases to every API, and compares the answers with the expected ones. */
 import { isDeepStrictEqual } from 'node:util'
-import { heading, mark, NO_BREAK, paint, paintStatus, print, redact, wrap } from './print.mjs'
+import { mark, NO_BREAK, paint, paintStatus, print, redact, wrap } from './print.mjs'
 import { send } from './send.mjs'
 
 /** @typedef {import('./apis.mjs').RunningApi} RunningApi */
@@ -44,16 +44,26 @@ import { send } from './send.mjs'
 
 /** @typedef {{ title: string, cases: readonly Case[] }} Group */
 /** @typedef {{ api: RunningApi, answer: Answer, proof: string | undefined, problem: string | undefined }} Outcome */
+/**
+ * One case, and what each API answered.
+ * @typedef {object} Step
+ * @property {number} number from 1
+ * @property {string} group title of its group
+ * @property {Case} case
+ * @property {readonly string[]} authorization the field lines that were sent
+ * @property {readonly Outcome[]} outcomes
+ */
 
 /**
  * @param {readonly RunningApi[]} apis
  * @param {readonly Group[]} groups
- * @returns {Promise<{ title: string, results: boolean[] }[]>} of each case, whether each API answered as it must
+ * @param {(step: Step) => void} onStep called after each case
+ * @returns {Promise<Step[]>}
  */
-export async function walk(apis, groups) {
-  const rows = []
+export async function walk(apis, groups, onStep) {
+  /** @type {Step[]} */
+  const steps = []
   for (const { title, cases } of groups) {
-    heading(title)
     for (const one of cases) {
       const lines = typeof one.authorization === 'function' ? await one.authorization() : one.authorization
       /** @type {Outcome[]} */
@@ -63,11 +73,12 @@ export async function walk(apis, groups) {
         const answer = await (one.answer?.(api) ?? send(one.method, api.origin + one.path, lines, proof))
         outcomes.push({ api, answer, proof, problem: await findProblem(one, answer, api) })
       }
-      rows.push({ title: one.title, results: outcomes.map(({ problem }) => problem === undefined) })
-      tell(one, rows.length, lines, outcomes)
+      const step = { number: steps.length + 1, group: title, case: one, authorization: lines ?? [], outcomes }
+      steps.push(step)
+      onStep(step)
     }
   }
-  return rows
+  return steps
 }
 
 /**
@@ -105,15 +116,13 @@ async function findProblem({ expect }, answer, api) {
 const INDENT = ' '.repeat(4)
 
 /**
- * @param {Case} one
- * @param {number} number
- * @param {readonly string[] | undefined} lines
- * @param {readonly Outcome[]} outcomes
+ * Prints the whole exchange: the request, the answers and the reason.
+ * @param {Step} step
  */
-function tell(one, number, lines = [], outcomes) {
+export function tell({ number, case: one, authorization, outcomes }) {
   print(`\n${paint('dim', String(number).padStart(3))} ${paint('bold', one.title)}`)
   print(wrap(`${one.method} ${hideTokens(one.path)}`, `${INDENT}> `))
-  for (const line of lines) print(wrap(`Authorization: ${hideTokens(line)}`, `${INDENT}> `))
+  for (const line of authorization) print(wrap(`Authorization: ${hideTokens(line)}`, `${INDENT}> `))
   const proof = outcomes[0]?.proof
   if (proof !== undefined) print(wrap(`DPoP: ${redact(proof)}`, `${INDENT}> `))
   // The three say the same but for their own address: one of them is shown, unless they differ.

@@ -1,11 +1,17 @@
-/** `npm start -- --once`, as a person without colours would see it. `npm test` builds `dist/` first. */
-import { execFile, spawn } from 'node:child_process'
+/**
+ * `npm start`: once, in full, and in a terminal of 80 columns and 24 lines. `npm test` builds `dist/` first.
+ */
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { Terminal } from '@xterm/headless'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 
 const MAIN = fileURLToPath(new URL('../../examples/demo/main.mjs', import.meta.url))
+
+/** `script` of util-linux gives a program a terminal. */
+const hasScript = spawnSync('script', ['--version'], { encoding: 'utf8' }).stdout?.includes('util-linux') ?? false
 
 interface Run {
   readonly code: number
@@ -29,22 +35,31 @@ function run(...args: string[]): Promise<Run> {
   })
 }
 
-describe('the demo, run once', () => {
+describe.each([
+  { title: 'run once', args: ['--once'], exchanges: 1 },
+  { title: 'run once with --verbose', args: ['--once', '--verbose'], exchanges: 36 }
+])('the demo, $title', ({ args, exchanges }) => {
   let demo: Run
   let lines: string[]
   let rows: string[]
   beforeAll(async () => {
-    demo = await run('--once')
+    demo = await run(...args)
     lines = demo.stdout.split('\n')
     rows = lines.slice(lines.findIndex((line) => /^\s+express\s+koa\s+fastify$/.test(line)) + 1)
   }, 60_000)
 
-  test('every answer of the three frameworks is as it must be, and the exit code says so', () => {
+  test('every framework gives the expected answers, and the exit code is 0', () => {
     expect(demo.stderr).toBe('')
     expect(demo.stdout).not.toContain('✗')
-    expect(rows.filter((row) => /(?: {2}✓.*){3}$/.test(row)).length).toBeGreaterThanOrEqual(30)
-    expect(lines.at(-2)).toMatch(/^✓ (\d+) of \1 answers as they must be$/)
+    expect(rows.filter((row) => /(?: {2}✓ \d{3} *){3}$/.test(row)).length).toBeGreaterThanOrEqual(30)
+    expect(lines.at(-2)).toMatch(/^✓ (\d+) of \1 answers were as expected$/)
     expect(demo.code).toBe(0)
+  })
+
+  test('the table shows the status of each answer, and its exchanges are shown in full', () => {
+    expect(rows.find((row) => row.includes('Expired'))).toMatch(/Expired +✓ 401 +✓ 401 +✓ 401$/)
+    expect(demo.stdout.match(/^ {4}> (?:GET|POST) /gm)).toHaveLength(exchanges)
+    expect(demo.stdout).toContain('WWW-Authenticate: Bearer error="insufficient_scope"')
   })
 
   test('no line is longer than 80 columns', () => {
@@ -63,42 +78,59 @@ describe('the demo, run once', () => {
   })
 })
 
-test('without --once the printed tokens and requests work until Ctrl-C, which ends everything', async () => {
-  const demo = spawn(process.execPath, [MAIN], { env: environment(), stdio: ['ignore', 'pipe', 'inherit'] })
-  const exited = once(demo, 'exit')
-  let text = ''
-  await new Promise<void>((resolve) => {
-    demo.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+describe.skipIf(!hasScript)('the demo in a terminal of 80 columns and 24 lines', () => {
+  let demo: ChildProcess
+  let screen: string[]
+  beforeAll(async () => {
+    const terminal = new Terminal({ cols: 80, rows: 24, allowProposedApi: true })
+    const command = `stty cols 80 rows 24; exec '${process.execPath}' '${MAIN}'`
+    const env = { ...environment(), NO_COLOR: undefined, TERM: 'xterm-256color', SHELL: '/bin/sh' }
+    demo = spawn('script', ['-qec', command, '/dev/null'], { env, stdio: ['pipe', 'pipe', 'inherit'], detached: true })
+    let text = ''
+    demo.stdout?.on('data', (chunk: Buffer) => {
       text += chunk
-      if (/^ {2}http\S+api=/m.test(text)) resolve()
+      terminal.write(chunk)
     })
-    void exited.then(() => resolve())
-  })
-  try {
-    const turn = text.slice(text.indexOf('Your turn'))
-    expect(turn.split('\n').filter((line) => line.length > 80)).toEqual([])
-    // What a shell makes of a backslash at the end of a line.
-    const [, read] = /^READ="([\w.-]+)"$/m.exec(turn.replaceAll('\\\n', '')) ?? []
-    const [, write] = /^WRITE="([\w-]+)"$/m.exec(turn) ?? []
-    const urls = [...turn.matchAll(/^curl -i (\S+\/orders)$/gm)].map(([, url]) => url as string)
+    await vi.waitFor(() => expect(text).toContain('until Ctrl-C'), { timeout: 60_000 })
+    await new Promise<void>((resolve) => terminal.write('', resolve))
+    const { buffer } = terminal
+    screen = Array.from({ length: 24 }, (_, row) => lineOf(buffer.active.getLine(buffer.active.baseY + row)))
+    expect(text).toContain('\u001b[')
+  }, 60_000)
+  afterAll(async () => {
+    const exited = once(demo, 'exit')
+    demo.stdin?.write('\u0003')
+    expect(await exited).toEqual([0, null])
+  }, 60_000)
+
+  test('the last screen holds the result, the playground, and the requests with their variables', async () => {
+    const shown = screen.join('\n')
+    expect(shown).toMatch(/^✓ (\d+) of \1 answers were as expected$/m)
+    // The shell joins lines that end with a backslash.
+    const [, read] = /^READ="([\w.-]+)"$/m.exec(shown.replaceAll('\\\n', '')) ?? []
+    const [, write] = /^WRITE="([\w-]+)"$/m.exec(shown) ?? []
+    const commands = screen.filter((line) => line.startsWith('curl '))
+    expect(commands).toHaveLength(4)
     const statuses = await Promise.all(
-      urls.flatMap((url) =>
-        [read, write].map(async (token) => {
-          const headers = { Authorization: `Bearer ${token}` }
-          return (await fetch(url, { method: 'POST', headers })).status
-        })
-      )
+      commands.map(async (command) => {
+        const [, method = 'GET', url = '', token = ''] =
+          /^curl -i(?:X (POST))? (\S+)(?: -H "Authorization: Bearer \$(READ|WRITE)")?$/.exec(command) ?? []
+        const value = { READ: read, WRITE: write }[token]
+        return (await fetch(url, { method, headers: value ? { Authorization: `Bearer ${value}` } : {} })).status
+      })
     )
-    expect(statuses).toEqual([403, 201, 403, 201, 403, 201])
-    const [, playground = ''] = /^ {2}(http\S+)$/m.exec(turn) ?? []
+    expect(statuses).toEqual([401, 200, 403, 201])
+    const [, playground = ''] = /^ {2}(http\S+)$/m.exec(shown) ?? []
     expect(await (await fetch(playground)).text()).toContain('<title>OAuth playground</title>')
     const api = new URL(playground).searchParams.get('api')
     expect((await fetch(`${api}/v2/messages`)).status).toBe(401)
-  } finally {
-    demo.kill('SIGINT')
-  }
-  expect(await exited).toEqual([0, null])
-}, 60_000)
+  })
+})
+
+/** A line of the screen without its padding. A full line keeps its last character. */
+function lineOf(line: { translateToString(trim: boolean): string } | undefined): string {
+  return line?.translateToString(true) ?? ''
+}
 
 test('the demo names an option that it does not have, and ends', async () => {
   const { code, stdout, stderr } = await run('--twice')
