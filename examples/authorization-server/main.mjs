@@ -39,7 +39,7 @@ async function run() {
     apiKey: process.env['API_KEY'] || undefined,
     accessTokens: values.opaque ? 'opaque' : 'jwt'
   })
-  const playground = await startPlayground({ port: port && port + 1, api: server.origin })
+  const playground = await startPlayground({ port: port && port + 1, url: `${server.origin}/v2/messages` })
   console.log(`playground            ${playground.url}
 API, and its issuer   ${server.origin}
 for the Telnyx SDK    new Telnyx({ baseURL: '${server.base}', apiKey: '${server.apiKey}' })

@@ -31,7 +31,17 @@ const MAX_VERDICTS = 200
 export function createProtectedApi({ origin, apiKey }) {
   const issuers = [{ ...telnyx({ apiKey, base: `${origin}/v2` }), tokens: /** @type {const} */ ('both') }]
   const scopes = Object.keys(SCOPES)
-  const api = resourceServer({ resource: origin, issuers, scopes })
+  // What the playground may use: the verdicts, and the places where a good token fails.
+  const playground = {
+    verdicts: `${origin}/playground/verdicts/`,
+    breaks: {
+      expired: { prefix: '/tomorrow' },
+      audience: { prefix: '/elsewhere' },
+      scope: { method: 'POST', body: JSON.stringify({ text: 'hello' }) },
+      revoke: { path: '/v2/balance' }
+    }
+  }
+  const api = resourceServer({ resource: origin, issuers, scopes, metadata: { playground } })
   const tomorrow = resourceServer({ resource: origin, issuers, scopes, now: () => Date.now() / 1000 + DAY })
   const elsewhere = resourceServer({ resource: `${origin}/elsewhere`, issuers, scopes })
   /** @type {Map<string, object>} */
@@ -61,18 +71,19 @@ export function createProtectedApi({ origin, apiKey }) {
   const keepVerdicts = async (ctx, next) => {
     const id = ctx.get('playground-request')
     const request = { authorization: ctx.get('authorization'), fresh: ctx.path.endsWith('/balance') }
-    /** @param {string | null} reason @param {string | null} hint */
-    const keep = (reason, hint) => {
+    /** @param {ResourceServerError} [error] */
+    const keep = (error) => {
+      const { reason = null, hint = null, documentation = null } = error ?? {}
       if (!/^[\w-]{1,64}$/.test(id)) return
-      kept.set(id, { reason, hint, checks: explainChecks(request, reason) })
+      kept.set(id, { reason, hint, documentation, checks: explainChecks(request, reason) })
       const [oldest] = kept.keys()
       if (kept.size > MAX_VERDICTS && oldest !== undefined) kept.delete(oldest)
     }
     try {
       await next()
-      keep(null, null)
+      keep()
     } catch (error) {
-      if (error instanceof ResourceServerError) keep(error.reason, error.hint)
+      if (error instanceof ResourceServerError) keep(error)
       throw error
     }
   }

@@ -158,7 +158,7 @@ function showTokens(tokens) {
 async function invite({ apis, client }, port) {
   const server = await startServer({ port })
   closers.unshift(server.close)
-  const playground = await startPlayground({ port: port && port + 1, api: server.origin })
+  const playground = await startPlayground({ port: port && port + 1, url: `${server.origin}/v2/messages` })
   closers.unshift(playground.close)
   const [{ origin }] = /** @type {[import('./apis.mjs').RunningApi]} */ (apis)
   const read = await client.clientCredentials(RESOURCES.EdDSA, 'orders:read')

@@ -1,81 +1,32 @@
 // @ts-check
 /**
- * What a public client does: discovery from the API's own answer (RFC 9728, RFC 8414), registration (RFC 7591), the
- * authorization code grant with PKCE (RFC 6749, RFC 7636, RFC 8707, RFC 9207), and requests with what came of it.
+ * Tokens: registration (RFC 7591), the authorization code grant with PKCE (RFC 6749, RFC 7636, RFC 8707, RFC 9207),
+ * client credentials, and revocation (RFC 7009).
  */
 import { base64url, createProof, sha256 } from './dpop.js'
-import { Problem, readChallenges, send } from './http.js'
+import { Problem, record, send } from './http.js'
 
-/** What the token is asked for: less than there is, so that something is missing. */
-const WANTED = ['messages:read', 'balance:read']
-
-/** @typedef {{ issuer: string } & Record<string, any>} ServerMetadata */
-/** @typedef {{ resource: string, scopes: string[], server: ServerMetadata }} Discovered */
+/** @typedef {import('./discovery.js').Discovered} Discovered */
+/** @typedef {import('./discovery.js').ServerMetadata} ServerMetadata */
 /** @typedef {{ clientId: string, state: string, verifier: string, redirectUri: string }} Pending */
-/** @typedef {{ accessToken: string, refreshToken: string | undefined, type: string, scope: string }} Tokens */
+/** @typedef {{ accessToken: string, refreshToken: string | undefined, type: string, scope: string, clientId: string }} Tokens */
+
+const FORM = { 'Content-Type': 'application/x-www-form-urlencoded' }
 
 /**
- * From the API's URL to where its tokens come from.
- * @param {string} api
- * @returns {Promise<Discovered>}
- */
-export async function discover(api) {
-  const url = `${api}/v2/messages`
-  const refused = await send(url)
-  const challenges = readChallenges(refused.field('www-authenticate') ?? '')
-  const place = challenges.find(({ parameters }) => parameters['resource_metadata'])?.parameters['resource_metadata']
-  if (refused.status !== 401 || place === undefined)
-    throw new Problem(
-      `${url} should have answered 401 with a challenge that names \`resource_metadata\`, and answered ${refused.status}.`,
-      'Is it protected (RFC 9728 §5.1), and is `WWW-Authenticate` among the fields that it exposes?'
-    )
-  const metadata = await getJson(place)
-  const { resource, authorization_servers: servers, scopes_supported: scopes = [] } = metadata
-  // Else another API's metadata could send us, and its token, anywhere (RFC 9728 §3.3).
-  if (typeof resource !== 'string' || !isPartOf(url, resource))
-    throw new Problem(`The metadata are about ${resource}, not about ${api}.`, 'The API must name itself there.')
-  const [issuer] = Array.isArray(servers) ? servers : []
-  if (typeof issuer !== 'string')
-    throw new Problem('The metadata name no authorization server.', 'Add `authorization_servers`.')
-  const { origin, pathname } = new URL(issuer)
-  const path = pathname === '/' ? '' : pathname
-  const server = /** @type {ServerMetadata} */ (
-    await getJson(`${origin}/.well-known/oauth-authorization-server${path}`)
-  )
-  if (server.issuer !== issuer)
-    throw new Problem(
-      `The authorization server calls itself ${server.issuer}, the API calls it ${issuer}.`,
-      'The two must be equal to the letter (RFC 8414 §3.3).'
-    )
-  return { resource, scopes: WANTED.filter((one) => scopes.includes(one)), server }
-}
-
-/**
- * Registers this page as a client, and says where a person has to go.
+ * Registers this page as a client, unless it is one, and makes the URL that the person must visit.
+ *
  * @param {Discovered} found
- * @param {{ kind: string, isBound: boolean, redirectUri: string }} wanted
+ * @param {{ kind: string, isBound: boolean, redirectUri: string, clientId: string }} wanted
  * @returns {Promise<{ pending: Pending, url: string }>}
  */
-export async function begin({ resource, scopes, server }, { kind, isBound, redirectUri }) {
-  const registered = await send(server['registration_endpoint'], {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({
-      client_name: 'OAuth playground',
-      redirect_uris: [redirectUri],
-      // A port of this machine is a program on it (RFC 8252 §7.3).
-      application_type: redirectUri.startsWith('https:') ? 'web' : 'native',
-      grant_types: ['authorization_code', 'refresh_token'],
-      response_types: ['code'],
-      token_endpoint_auth_method: 'none',
-      scope: scopes.join(' '),
-      dpop_bound_access_tokens: isBound,
-      // The example server's own.
-      access_token_format: kind
-    })
-  })
-  if (registered.status !== 201) throw refused('The authorization server did not register this page', registered)
-  const clientId = String(registered.json()['client_id'])
+export async function begin({ resource, scopes, server }, { kind, isBound, redirectUri, clientId: known }) {
+  if (typeof server['authorization_endpoint'] !== 'string')
+    throw new Problem(
+      `${server.issuer} has no page where you could sign in (authorization_endpoint).`,
+      'Choose “Client credentials” or “I have a token”.'
+    )
+  const clientId = known || (await register(server, { kind, isBound, redirectUri, scopes }))
   const state = base64url(crypto.getRandomValues(new Uint8Array(16)))
   const verifier = base64url(crypto.getRandomValues(new Uint8Array(32)))
   const url = new URL(server['authorization_endpoint'])
@@ -90,11 +41,47 @@ export async function begin({ resource, scopes, server }, { kind, isBound, redir
     code_challenge_method: 'S256'
   }
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
+  const visit = { to: /** @type {const} */ ('server'), step: 'authorize', method: 'GET', url: url.href }
+  record({ ...visit, sent: [], status: 0, received: [], body: '' })
   return { pending: { clientId, state, verifier, redirectUri }, url: url.href }
 }
 
 /**
- * From what came back to tokens.
+ * @param {ServerMetadata} server
+ * @param {{ kind: string, isBound: boolean, redirectUri: string, scopes: string[] }} wanted
+ * @returns {Promise<string>} the client identifier
+ */
+async function register(server, { kind, isBound, redirectUri, scopes }) {
+  const remedy = `Register a public client with the redirect URI ${redirectUri} there, and enter its client ID under “More settings”.`
+  const endpoint = server['registration_endpoint']
+  if (typeof endpoint !== 'string')
+    throw new Problem(`${server.issuer} does not let clients register themselves (RFC 7591).`, remedy)
+  const registered = await send(endpoint, {
+    to: 'server',
+    step: 'register',
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({
+      client_name: 'OAuth playground',
+      redirect_uris: [redirectUri],
+      // A loopback address belongs to a program on this machine (RFC 8252 §7.3).
+      application_type: redirectUri.startsWith('https:') ? 'web' : 'native',
+      grant_types: ['authorization_code', 'refresh_token'],
+      response_types: ['code'],
+      token_endpoint_auth_method: 'none',
+      scope: scopes.join(' '),
+      dpop_bound_access_tokens: isBound,
+      // A member of the example server.
+      ...(kind !== '' && { access_token_format: kind })
+    })
+  })
+  if (registered.status !== 201) throw refused(`${server.issuer} did not register this page`, registered, remedy)
+  return String(registered.json()['client_id'])
+}
+
+/**
+ * Exchanges the code of the answer for tokens.
+ *
  * @param {URLSearchParams} answer
  * @param {Discovered} found
  * @param {Pending} pending
@@ -102,77 +89,127 @@ export async function begin({ resource, scopes, server }, { kind, isBound, redir
  * @returns {Promise<Tokens>}
  */
 export async function finish(answer, { resource, server }, { clientId, state, verifier, redirectUri }, key) {
+  const restart = 'Start over.'
   if (answer.get('state') !== state)
-    throw new Problem('The answer is not to the request of this page (`state`).', 'Start over.')
-  if (answer.get('iss') !== server.issuer)
-    throw new Problem('The answer is from another authorization server (`iss`, RFC 9207).', 'Start over.')
+    throw new Problem('This answer does not belong to the request of this page (`state`).', restart)
+  const isNamed = answer.has('iss') || server['authorization_response_iss_parameter_supported'] === true
+  if (isNamed && answer.get('iss') !== server.issuer)
+    throw new Problem('This answer is from another authorization server (`iss`, RFC 9207).', restart)
   const error = answer.get('error')
   if (error !== null)
     throw new Problem(
-      `The authorization server answered ${error}: ${answer.get('error_description') ?? 'no more is said'}.`,
-      error === 'access_denied' ? 'Start over, and allow it.' : 'Start over.'
+      `The authorization server answered ${error}: ${answer.get('error_description') ?? 'it does not say why'}.`,
+      error === 'access_denied' ? 'Start over, and allow it.' : restart
     )
-  const url = server['token_endpoint']
-  const body = new URLSearchParams({
+  const parameters = {
     grant_type: 'authorization_code',
     code: answer.get('code') ?? '',
     redirect_uri: redirectUri,
     client_id: clientId,
     code_verifier: verifier,
     resource
-  }).toString()
-  /** @param {string} [nonce] */
-  const ask = async (nonce) =>
-    send(url, {
-      method: 'POST',
-      headers: {
-        'Content-Type': 'application/x-www-form-urlencoded',
-        ...(key && { DPoP: await createProof(key, { method: 'POST', url, ...(nonce !== undefined && { nonce }) }) })
-      },
-      body
-    })
-  let answered = await ask()
-  const nonce = answered.field('dpop-nonce')
-  if (answered.status === 400 && nonce !== null && answered.json()['error'] === 'use_dpop_nonce')
-    answered = await ask(nonce)
-  if (answered.status !== 200) throw refused('The authorization server gave no token', answered)
-  const { access_token: accessToken, refresh_token: refreshToken, token_type: type, scope = '' } = answered.json()
-  if (key && String(type).toLowerCase() !== 'dpop')
-    throw new Problem('The token is not bound to the key of this browser.', 'Does the server support DPoP?')
-  return { accessToken, refreshToken, type: key ? 'DPoP' : 'Bearer', scope }
+  }
+  return getToken(server, parameters, { clientId, key })
+}
+
+/**
+ * The client credentials grant (RFC 6749 §4.4).
+ *
+ * @param {Discovered} found
+ * @param {{ clientId: string, clientSecret: string }} client
+ * @param {CryptoKeyPair | undefined} key
+ * @returns {Promise<Tokens>}
+ */
+export async function getOwnToken({ resource, scopes, server }, { clientId, clientSecret }, key) {
+  if (clientId === '' || clientSecret === '')
+    throw new Problem('Client credentials are missing.', 'Enter the client ID and the client secret.')
+  const parameters = { grant_type: 'client_credentials', scope: scopes.join(' '), resource }
+  const basic = btoa([clientId, clientSecret].map((one) => encodeURIComponent(one)).join(':'))
+  return getToken(server, parameters, { clientId, key, authorization: `Basic ${basic}` })
 }
 
 /**
  * @param {ServerMetadata} server
- * @param {Pending} pending
- * @param {string} refreshToken
+ * @param {Record<string, string>} parameters
+ * @param {{ clientId: string, key: CryptoKeyPair | undefined, authorization?: string }} client
+ * @returns {Promise<Tokens>}
  */
-export async function revoke(server, { clientId }, refreshToken) {
+async function getToken(server, parameters, { clientId, key, authorization }) {
+  const url = server['token_endpoint']
+  /** @param {string} [nonce] */
+  const request = async (nonce) =>
+    send(url, {
+      to: 'server',
+      step: 'token',
+      method: 'POST',
+      headers: {
+        ...FORM,
+        ...(authorization !== undefined && { Authorization: authorization }),
+        ...(key && { DPoP: await createProof(key, { method: 'POST', url, ...(nonce !== undefined && { nonce }) }) })
+      },
+      body: new URLSearchParams(parameters).toString()
+    })
+  let answered = await request()
+  const nonce = answered.field('dpop-nonce')
+  if (answered.status === 400 && nonce !== null && answered.json()['error'] === 'use_dpop_nonce')
+    answered = await request(nonce)
+  if (answered.status !== 200) throw refused('The authorization server gave no token', answered)
+  const { access_token: accessToken, refresh_token: refreshToken, token_type: type, scope } = answered.json()
+  if (key && String(type).toLowerCase() !== 'dpop')
+    throw new Problem(
+      'The authorization server did not bind the token to the key of this browser.',
+      'Start over without DPoP, or switch DPoP on at the server.'
+    )
+  return {
+    accessToken,
+    refreshToken,
+    type: key ? 'DPoP' : 'Bearer',
+    scope: scope ?? parameters['scope'] ?? '',
+    clientId
+  }
+}
+
+/**
+ * @param {ServerMetadata} server
+ * @param {Tokens} tokens
+ */
+export async function revoke(server, { clientId, refreshToken, accessToken }) {
+  const hint = refreshToken === undefined ? 'access_token' : 'refresh_token'
   const answered = await send(server['revocation_endpoint'], {
+    to: 'server',
+    step: 'revoke',
     method: 'POST',
-    headers: { 'Content-Type': 'application/x-www-form-urlencoded' },
-    body: new URLSearchParams({ token: refreshToken, token_type_hint: 'refresh_token', client_id: clientId }).toString()
+    headers: FORM,
+    body: new URLSearchParams({
+      token: refreshToken ?? accessToken,
+      token_type_hint: hint,
+      client_id: clientId
+    }).toString()
   })
   if (answered.status !== 200) throw refused('The authorization server revoked nothing', answered)
 }
 
-/** @param {string} url */
-async function getJson(url) {
-  const answered = await send(url)
-  if (answered.status !== 200) throw refused(`${url} should have answered 200`, answered)
-  return answered.json()
+/**
+ * A token like this one with one fault, from an authorization server for development.
+ *
+ * @param {ServerMetadata} server
+ * @param {string} token
+ * @param {string} change
+ * @returns {Promise<string>}
+ */
+export async function getVariant(server, token, change) {
+  const answered = await send(server['development_variant_endpoint'], {
+    to: 'server',
+    step: 'variant',
+    method: 'POST',
+    headers: FORM,
+    body: new URLSearchParams({ token, change }).toString()
+  })
+  if (answered.status !== 200) throw refused('The authorization server gave no such token', answered)
+  return String(answered.json()['access_token'])
 }
 
-/** Whether a URL is of this resource: of its origin, and under its path. @param {string} url @param {string} resource */
-function isPartOf(url, resource) {
-  if (!URL.canParse(resource)) return false
-  const { origin, pathname } = new URL(resource)
-  const path = pathname.replace(/\/$/, '')
-  const other = new URL(url)
-  return other.origin === origin && `${other.pathname}/`.startsWith(`${path}/`)
-}
-
-/** @param {string} what @param {import('./http.js').Exchange} exchange */
-function refused(what, { status, body }) {
-  return new Problem(`${what}: ${status} ${body.slice(0, 300)}`, 'The exchange below says more.')
+/** @param {string} what @param {import('./http.js').Exchange} exchange @param {string} [remedy] */
+function refused(what, { status, body }, remedy = 'The picture shows the whole exchange.') {
+  return new Problem(`${what}: ${status} ${body.slice(0, 300)}`, remedy)
 }

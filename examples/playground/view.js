@@ -1,15 +1,22 @@
 // @ts-check
-/** What is shown. Whatever came from a server becomes text, and nothing else. */
+/** Shows alerts, notices and answers. Everything that came from a server becomes text. */
 
-/** @typedef {{ reason: string | null, hint: string | null, checks: { name: string, standard: string, verdict: string }[] }} Verdicts */
+/**
+ * @typedef {object} Verdicts
+ * @property {string | null} reason
+ * @property {string | null} hint
+ * @property {string | null} [documentation]
+ * @property {{ name: string, standard: string, verdict: string }[]} checks
+ * @property {string} [source] who made the checks, if it was not the API
+ */
 /** @typedef {import('./http.js').Exchange} Exchange */
 
-/** Fields of answers that say something about OAuth. */
-const TELLING = ['www-authenticate', 'dpop-nonce', 'cache-control', 'content-type', 'retry-after']
+/** The header fields of an answer that matter for OAuth. */
+const SHOWN_FIELDS = ['www-authenticate', 'dpop-nonce', 'cache-control', 'content-type', 'retry-after']
 const MARKS = /** @type {Record<string, string>} */ ({ passed: '✓', failed: '✗', 'not reached': '–' })
 
 /** @param {string} selector */
-const find = (selector) => /** @type {HTMLElement} */ (document.querySelector(selector))
+export const find = (selector) => /** @type {HTMLElement} */ (document.querySelector(selector))
 
 /** @param {string | undefined} message */
 export function showAlert(message) {
@@ -17,106 +24,122 @@ export function showAlert(message) {
   find('#alert').textContent = message ?? ''
 }
 
-/** @param {Exchange} exchange */
-export function showExchange(exchange) {
-  const { method, url, status } = exchange
-  const { pathname, origin } = new URL(url)
-  find('#nothing').hidden = true
-  find('#exchanges').append(
-    element('li', {}, [
-      element('details', {}, [
-        element('summary', {}, [
-          element('span', { className: `status s${String(status)[0]}` }, [String(status)]),
-          ` ${method} ${pathname} `,
-          element('span', { className: 'soft' }, [origin])
-        ]),
-        element('pre', { tabIndex: 0 }, [requestText(exchange), '\n\n', answerText(exchange, () => true)])
-      ])
-    ])
-  )
+/** @param {string} notice shown once, however often it is given */
+export function showNotice(notice) {
+  const list = find('#notices')
+  if ([...list.children].some(({ textContent }) => textContent === notice)) return
+  list.append(element('li', {}, [notice]))
+  list.hidden = false
 }
 
-/** @param {import('./oauth.js').Tokens} tokens */
-export function showToken({ accessToken, type, scope }) {
-  const parts = accessToken.split('.')
-  const section = find('#token')
-  section.hidden = false
-  section.append(
-    element('p', {}, [`${type}, for `, element('strong', {}, [scope])]),
-    element('pre', { tabIndex: 0, className: 'wrap' }, [accessToken])
-  )
-  if (parts.length !== 3)
-    section.append(element('p', {}, ['Opaque: only the authorization server knows what it means.']))
-  else
-    for (const [i, name] of ['Header', 'Payload'].entries())
-      section.append(element('h3', {}, [name]), element('pre', { tabIndex: 0 }, [pretty(decode(parts[i] ?? ''))]))
-}
-
-/** @param {string} title @param {Exchange} exchange @param {Verdicts | undefined} verdicts */
-export function showResult(title, exchange, verdicts) {
+/** @param {string} title @param {Exchange} exchange @param {Verdicts | undefined} verdicts @param {string} [note] */
+export function showResult(title, exchange, verdicts, note) {
   const { status } = exchange
   const region = find('#result')
   region.dataset['status'] = String(status)
-  const checks = verdicts?.checks.map(({ name, standard, verdict }) =>
-    element('li', { className: verdict.replace(' ', '-') }, [
-      element('span', { className: 'mark', ariaHidden: 'true' }, [MARKS[verdict] ?? '']),
-      element('span', {}, [name, ' ', element('span', { className: 'soft' }, [`${verdict}, ${standard}`])]),
-      ...(verdict === 'failed' && verdicts.hint !== null
-        ? [element('span', { className: 'hint' }, [`${verdicts.reason}: ${verdicts.hint}`])]
-        : [])
-    ])
-  )
   region.replaceChildren(
     element('h3', {}, [element('span', { className: `status s${String(status)[0]}` }, [String(status)]), ` ${title}`]),
-    element('pre', { tabIndex: 0 }, [answerText(exchange, (name) => TELLING.includes(name))]),
-    element('h3', {}, ['What the API checked']),
-    checks && checks.length > 0
-      ? element('ol', { className: 'checks' }, checks)
-      : element('p', { className: 'soft' }, ['This API keeps its reasons to itself.'])
+    element('pre', { tabIndex: 0 }, [answerText(exchange, (name) => SHOWN_FIELDS.includes(name.toLowerCase()))]),
+    copyButton('Copy as curl', () => curlOf(exchange)),
+    ...(note === undefined ? [] : [element('p', { className: 'soft' }, [note])]),
+    ...checksOf(verdicts)
   )
+  find('#answer').hidden = false
   region.scrollIntoView({ block: 'nearest' })
 }
 
+/** @param {Verdicts | undefined} verdicts */
+function checksOf(verdicts) {
+  if (verdicts === undefined || verdicts.checks.length === 0)
+    return [
+      element('p', { className: 'soft' }, [
+        'Which check failed is in the log of the API. About an opaque token only the API and its authorization server know more.'
+      ])
+    ]
+  const { checks, reason, hint, documentation, source = 'What the API checked' } = verdicts
+  return [
+    element('h3', {}, [source]),
+    element(
+      'ol',
+      { className: 'checks' },
+      checks.map(({ name, standard, verdict }) =>
+        element('li', { className: verdict.replace(' ', '-') }, [
+          element('span', { className: 'mark', ariaHidden: 'true' }, [MARKS[verdict] ?? '']),
+          element('span', {}, [
+            name,
+            element('span', { className: 'hidden' }, [`: ${verdict}`]),
+            element('span', { className: 'soft' }, [` ${standard}`])
+          ]),
+          ...(verdict === 'failed' ? [reasonOf(reason, hint, documentation)] : [])
+        ])
+      )
+    )
+  ]
+}
+
+/** @param {string | null} reason @param {string | null} hint @param {string | null} [documentation] */
+function reasonOf(reason, hint, documentation) {
+  const about = documentation
+    ? [' ', element('a', { href: documentation, target: '_blank', rel: 'noreferrer' }, [`More about ${reason}`])]
+    : []
+  return element('span', { className: 'hint' }, [`${reason}: ${hint}`, ...about])
+}
+
 /** @param {Exchange} exchange */
-function requestText({ method, url, sent, content }) {
+export function requestText({ method, url, sent, content }) {
   const { pathname, search, host } = new URL(url)
   const lines = [`${method} ${pathname}${search}`, `Host: ${host}`, ...sent.map(([name, value]) => `${name}: ${value}`)]
   return content === undefined ? lines.join('\n') : `${lines.join('\n')}\n\n${prettyText(content)}`
 }
 
 /** @param {Exchange} exchange @param {(name: string) => boolean} isShown */
-function answerText({ status, received, body }, isShown) {
+export function answerText({ status, received, body }, isShown) {
   const fields = received.filter(([name]) => isShown(name)).map(([name, value]) => `${name}: ${value}`)
   return [String(status), ...fields, ...(body === '' ? [] : ['', prettyText(body)])].join('\n')
+}
+
+/** @param {Exchange} exchange @returns {string} the command for a POSIX shell that sends the same request */
+export function curlOf({ method, url, sent, content }) {
+  const quote = (/** @type {string} */ text) => `'${text.replaceAll("'", String.raw`'\''`)}'`
+  const fields = sent.flatMap(([name, value]) => ['-H', quote(`${name}: ${value}`)])
+  const body = content === undefined ? [] : ['--data-raw', quote(content)]
+  return ['curl', '-i', ...(method === 'GET' ? [] : ['-X', method]), quote(url), ...fields, ...body].join(' ')
+}
+
+/** @param {string} label @param {() => string} text */
+export function copyButton(label, text) {
+  const button = element('button', { type: 'button', className: 'copy' }, [label])
+  button.addEventListener('click', async () => {
+    const isDone = await navigator.clipboard.writeText(text()).then(
+      () => true,
+      () => false
+    )
+    button.textContent = isDone ? 'Copied' : 'The browser did not allow it'
+    setTimeout(() => (button.textContent = label), 2000)
+  })
+  return button
 }
 
 /** @param {string} text */
 function prettyText(text) {
   try {
-    return pretty(JSON.parse(text))
+    return JSON.stringify(JSON.parse(text), null, 2)
   } catch {
     return text.replaceAll('&', '\n&')
   }
 }
 
-/** @param {unknown} value */
-function pretty(value) {
-  return JSON.stringify(value, null, 2)
-}
-
-/** @param {string} segment */
-function decode(segment) {
-  const bytes = Uint8Array.from(atob(segment.replaceAll('-', '+').replaceAll('_', '/')), (one) => one.charCodeAt(0))
-  return JSON.parse(new TextDecoder().decode(bytes))
-}
-
 /**
- * @param {string} name
- * @param {Partial<HTMLElement>} properties
+ * @template {keyof HTMLElementTagNameMap} Name
+ * @param {Name} name
+ * @param {Partial<HTMLElementTagNameMap[Name]>} properties
  * @param {(Node | string)[]} children
+ * @param {Record<string, string>} [data]
+ * @returns {HTMLElementTagNameMap[Name]}
  */
-function element(name, properties, children) {
+export function element(name, properties, children, data = {}) {
   const made = Object.assign(document.createElement(name), properties)
+  Object.assign(made.dataset, data)
   made.append(...children)
   return made
 }
