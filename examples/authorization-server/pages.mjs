@@ -82,6 +82,33 @@ ${links.length > 0 ? `<p class="soft">${links.join(' · ')}</p>` : ''}
   })
 }
 
+/**
+ * What this server is, for a person who opens its address.
+ *
+ * @param {import('koa').Context} ctx
+ * @param {string} origin
+ */
+export function frontPage(ctx, origin) {
+  const places = [
+    ['/v2/messages', 'A protected API: 401 without a token, with a challenge'],
+    ['/.well-known/oauth-protected-resource', 'Where its tokens come from (RFC 9728)'],
+    ['/.well-known/oauth-authorization-server', 'The endpoints of this server (RFC 8414)'],
+    ['/v2/oauth/jwks', 'Its public keys (RFC 7517)']
+  ]
+  const rows = places.map(
+    ([path = '', words]) => `<li><a href="${text(path)}">${text(path)}</a> <span>${text(words)}</span></li>`
+  )
+  render(
+    ctx,
+    200,
+    'An authorization server for development',
+    `<h1>An authorization server for development</h1>
+<p>It issues access tokens for the API at <strong>${text(origin)}</strong>. It has one account, and no passwords.</p>
+<ul>${rows.join('')}</ul>
+<p class="soft">The playground, whose address the terminal shows, walks through all of it.</p>`
+  )
+}
+
 /** @param {import('koa').Context} ctx @param {number} status @param {string} message */
 export function errorPage(ctx, status, message) {
   render(ctx, status, 'This did not work', `<h1>This did not work</h1><p>${text(message)}</p>`)

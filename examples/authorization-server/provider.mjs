@@ -1,6 +1,7 @@
 // @ts-check
 /** oidc-provider under the paths of the API, for one resource: this very origin. */
 import { errors, Provider } from '../demo/oidc-provider.mjs'
+import { errorPage } from './pages.mjs'
 import { SCOPES, splitScope } from './scopes.mjs'
 
 /** The only account: this server has no passwords, and takes everybody for its owner. */
@@ -73,6 +74,11 @@ export function createProvider({
       introspection_endpoint_auth_methods_supported: ['client_secret_basic', 'client_secret_post', 'bearer']
     },
     renderError: (ctx, out) => {
+      // A person looks at the authorization endpoint; programs look at the others.
+      if (ctx.accepts('json', 'html') === 'html') {
+        errorPage(ctx, ctx.status, `${out.error_description ?? 'The request is not valid.'} (${out.error})`)
+        return
+      }
       ctx.type = 'json'
       ctx.body = out
     },

@@ -15,6 +15,7 @@ import { createAdapter, openDatabase } from './database.mjs'
 import { createIntrospection, tellLess } from './introspection.mjs'
 import { openKeys } from './keys.mjs'
 import { createManagement } from './management.mjs'
+import { frontPage } from './pages.mjs'
 import { ApiProblem, renderProblems } from './problems.mjs'
 import { createProtectedApi } from './protected-api.mjs'
 import { createProvider } from './provider.mjs'
@@ -113,6 +114,7 @@ export async function startServer({
 
   const { mayRead, mayWrite } = apiKeys
   const router = new Router()
+  router.get('/', (ctx) => frontPage(ctx, origin))
   router.get('/consent/:uid', (ctx) => consent.show(ctx, part(ctx, 'uid')))
   router.post('/consent/:uid', (ctx) => consent.decide(ctx, part(ctx, 'uid')))
   router.get('/v2/oauth/consent/:token', mayRead, async (ctx) => {

@@ -222,6 +222,22 @@ describe.skipIf(!hasChromium)('the playground', { timeout: 120_000 }, () => {
     expect(scrollHeight).toBeLessThan(3 * 900)
   })
 
+  test('the front page of the example server, and a wrong client identifier, are pages', async () => {
+    await open()
+    await page.goto(server.origin)
+    expect(await page.textContent('h1')).toBe('An authorization server for development')
+    expect(await faultsOf(page)).toEqual([])
+    const hrefs = await page.locator('li a').evaluateAll((links) => links.map((one) => one.getAttribute('href') ?? ''))
+    const statuses = await Promise.all(hrefs.map(async (href) => (await fetch(server.origin + href)).status))
+    expect(statuses).toEqual([401, 200, 200, 200])
+    const wrong = `${server.origin}/v2/oauth/authorize?client_id=wrong&response_type=code`
+    expect((await page.goto(wrong))?.status()).toBe(400)
+    expect(await page.textContent('main')).toContain('client is invalid (invalid_client)')
+    expect(await faultsOf(page)).toEqual([])
+    // A program still gets JSON.
+    expect(await (await fetch(wrong)).json()).toMatchObject({ error: 'invalid_client' })
+  })
+
   test('the consent page without JavaScript', async () => {
     await open()
     // The address that the page would go to, in a browser where no script runs.
