@@ -173,7 +173,7 @@ export const FORMER: Readonly<Record<string, string>> = {
   'issuers[].profile': "tokenProfile: 'rfc9068' or tokenProfile: 'legacy'"
 }
 
-/** What a name of another package is here. It has code, or a reason why there is none, or both. */
+/** The counterpart of a name from another package: code, or a reason why there is none, or both. */
 export interface Counterpart {
   /** Members of `resourceServer()`'s options. */
   readonly write?: string

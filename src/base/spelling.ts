@@ -33,7 +33,7 @@ export function optionsError(caller: string, lines: readonly string[]): TypeErro
   return new TypeError(`${caller} found ${count} in its options:\n${lines.join('\n')}`)
 }
 
-/** What to write instead of a name that is not among these. */
+/** The cure of a name that is not among these. */
 export function meantOf(name: string, known: readonly string[]): string {
   const meant = closest(name, known)
   return meant === undefined ? `the options are ${known.join(', ')}` : `did you mean \`${meant}\`?`

@@ -1,5 +1,5 @@
 /**
- * What to write instead of a name that is not an option: its place here, its counterpart, or the spelling that was
+ * The cure of a name that is not an option: its place here, its counterpart, or the spelling that was
  * meant. Sees names only, so it can show no value.
  *
  * Tests: `test/base/option-names.test.ts`.
@@ -84,7 +84,7 @@ export function exampleOf(path: string): string | undefined {
   return options && Object.hasOwn(options, name) ? `${name}: ${options[name]}` : undefined
 }
 
-/** The path of a place without indexes. What a resolver answers is an issuer too. */
+/** The path of a place without indexes. The answer of a resolver is an issuer too. */
 export function placeOf(path: string): string {
   return path.replace(/\[\d+\]/g, '[]').replace(/^answer\b/, 'issuers[]')
 }
