@@ -42,7 +42,8 @@ export function meantOf(name: string, known: readonly string[]): string {
 function shown(value: unknown): string {
   if (typeof value === 'string') return `'${value.slice(0, 80)}'`
   if (value === undefined) return 'missing'
-  if (typeof value !== 'object') return typeof value === 'function' ? 'a function' : String(value)
+  if (typeof value === 'number' || typeof value === 'boolean') return String(value)
+  if (typeof value !== 'object') return `a ${typeof value}`
   if (value === null) return 'null'
   return Array.isArray(value) ? 'an array' : 'an object'
 }

@@ -3,6 +3,7 @@ import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
+import { compileFunction } from 'node:vm'
 import { fastify } from 'fastify'
 import ts from 'typescript58'
 import { Agent } from 'undici'
@@ -85,7 +86,8 @@ const SCOPE: Readonly<Record<string, unknown>> = {
   logger: console
 }
 
-const run = (code: string): unknown => new Function(...Object.keys(SCOPE), code)(...Object.values(SCOPE))
+const run = (code: string): unknown =>
+  (compileFunction(code, Object.keys(SCOPE)) as (...values: unknown[]) => unknown)(...Object.values(SCOPE))
 
 const paste = (code: string): core.ResourceServer => start(run(`return { ${code} }`) as object)
 
@@ -193,7 +195,8 @@ function declaredNames(): ReadonlyMap<string, readonly string[]> {
     types: []
   }
   const host = ts.createCompilerHost(options)
-  const { getSourceFile, fileExists } = host
+  const fileExists = host.fileExists.bind(host)
+  const getSourceFile = host.getSourceFile.bind(host)
   host.fileExists = (name) => name === file || fileExists(name)
   host.getSourceFile = (name, ...rest) =>
     name === file ? ts.createSourceFile(name, DECLARED, ts.ScriptTarget.ESNext, true) : getSourceFile(name, ...rest)
