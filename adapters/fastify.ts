@@ -4,7 +4,8 @@
  * parsed.
  */
 import type { Readable } from 'node:stream'
-import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler, RegisterOptions } from 'fastify'
+import { requireOptions } from '../src/base/spelling.js'
 import {
   type Access,
   type Awaitable,
@@ -54,6 +55,16 @@ export interface FastifyResourceServerOptions {
   readonly encapsulated?: boolean
 }
 
+/** Options of the plugin, and those that Fastify itself reads from the same object. */
+const EXAMPLES: Readonly<Record<keyof FastifyResourceServerOptions | keyof RegisterOptions, unknown>> = {
+  api: {},
+  protect: 'declared',
+  encapsulated: true,
+  prefix: '/api',
+  logLevel: 'info',
+  logSerializers: {}
+}
+
 declare module 'fastify' {
   interface FastifyRequest {
     /** The access granted to this request. Null before the decision, and on routes without requirements. */
@@ -83,13 +94,15 @@ interface Marked {
  */
 export async function fastifyResourceServer(
   app: FastifyInstance,
-  { api, protect: which = 'declared', encapsulated = false }: FastifyResourceServerOptions
+  options: FastifyResourceServerOptions
 ): Promise<void> {
+  const { api, protect: which = 'declared', encapsulated = false } = options
   // A misspelt 'all' must not mean 'declared'.
   if (!['declared', 'all'].includes(which))
     throw new TypeError(`oauth-resource-server: the option \`protect\` is '${which}', not 'declared' or 'all'`)
   if (typeof encapsulated !== 'boolean')
     throw new TypeError('oauth-resource-server: the option `encapsulated` is not true or false')
+  requireOptions('fastifyResourceServer()', options, EXAMPLES)
   let served: ReadonlySet<ResourceServer<never>> = new Set()
   if (isRoot(app)) served = markServed(app, [api])
   else if (encapsulated) app.addHook('onReady', async () => requireServed(app, api))

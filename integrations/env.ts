@@ -6,6 +6,7 @@
  * Does NOT read `process.env` by itself. Supports only settings that differ between deployments.
  */
 import { readFileSync } from 'node:fs'
+import { closest } from '../src/base/spelling.js'
 import {
   bearerToken,
   type ClientAuth,
@@ -136,7 +137,7 @@ function read(env: Readonly<Record<string, string | undefined>>, problems: strin
       // Any value will do: it prevents a second message that the variable is missing.
       values.set(secret, content ?? 'unreadable')
     } else if (name === 'PROFILE') problems.push(`${variable} was renamed: write ${PREFIX}TOKEN_PROFILE=legacy`)
-    else problems.push(`${variable} is not known: ${closest(name)}`)
+    else problems.push(`${variable} is not known: ${curedBy(name)}`)
   }
   for (const [name, choices] of Object.entries(CHOICES)) {
     const value = values.get(name)
@@ -155,13 +156,25 @@ function readSecret(path: string): string | undefined {
   }
 }
 
-function closest(name: string): string {
-  const similar = Object.keys(VARIABLES).filter((one) => one.startsWith(name.slice(0, 3)))
-  return similar.length > 0
-    ? `is it ${similar.map((one) => PREFIX + one).join(' or ')}?`
-    : `the names are ${Object.keys(VARIABLES)
-        .map((one) => PREFIX + one)
-        .join(', ')}`
+/** Variables that people bring from elsewhere, and the ones that take their place. */
+const COUNTERPARTS: Readonly<Record<string, Name>> = {
+  ISSUER_URL: 'ISSUER',
+  ISSUER_BASE_URL: 'ISSUER',
+  ISSUERS: 'ISSUER',
+  AUDIENCES: 'AUDIENCE',
+  JWKS_URL: 'JWKS_URI',
+  DISCOVERY_URL: 'METADATA_URL',
+  INTROSPECTION_URL: 'INTROSPECTION_ENDPOINT',
+  CLOCK_SKEW: 'CLOCK_TOLERANCE'
+}
+
+/** The variable that takes the place of an unknown one, by its name without prefix. */
+function curedBy(name: string): string {
+  const meant = Object.hasOwn(COUNTERPARTS, name) ? COUNTERPARTS[name] : closest(name, Object.keys(VARIABLES))
+  if (meant !== undefined) return `did you mean ${PREFIX}${meant}?`
+  return `the names are ${Object.keys(VARIABLES)
+    .map((one) => PREFIX + one)
+    .join(', ')}`
 }
 
 function issuerOptions(values: ReadonlyMap<string, string>, problems: string[]): Partial<IssuerOptions> {

@@ -4,6 +4,7 @@
  * Does NOT log token data, unless you set `evidence`, `access` or `subject`.
  */
 import { hash } from 'node:crypto'
+import { requireOptions } from '../src/base/spelling.js'
 import type { Access, AccessEvent, Decision, RefusalEvent, WarningEvent } from '../src/index.js'
 import { createListen } from './channels.js'
 
@@ -39,6 +40,13 @@ export interface LogOptions {
   readonly subject?: boolean
 }
 
+const EXAMPLES: Readonly<Record<keyof LogOptions, unknown>> = {
+  resource: 'https://api.example.com',
+  evidence: true,
+  access: true,
+  subject: true
+}
+
 /** Maximum characters of a name in an audit line. */
 const MAX_NAME = 256
 
@@ -59,10 +67,9 @@ const MAX_NAME = 256
  * @returns a function that stops logging
  * @throws {TypeError} at once, for a logger that lacks one of the four methods, and for `subject` without `access`
  */
-export function logTo(
-  logger: Logger,
-  { resource: only, evidence = false, access: audit = false, subject = false }: LogOptions = {}
-): () => void {
+export function logTo(logger: Logger, options: LogOptions = {}): () => void {
+  requireOptions('logTo()', options, EXAMPLES)
+  const { resource: only, evidence = false, access: audit = false, subject = false } = options
   const missing = LEVELS.filter((level) => typeof logger?.[level] !== 'function')
   if (missing.length > 0) throw new TypeError(`logTo(): the logger lacks the methods ${missing.join(', ')}`)
   if (subject && !audit) throw new TypeError('logTo(): `subject` is for audit lines: give `access: true` as well')

@@ -6,6 +6,7 @@
  *
  * Does NOT describe requirements without an OpenAPI equivalent: your own checks, authentication levels, bound tokens.
  */
+import { requireOptions } from '../src/base/spelling.js'
 import { optional, type Requirement, type ResourceServer } from '../src/index.js'
 
 /** Scopes by scheme name; several objects are alternatives (OpenAPI 3.1 §4.8.30). */
@@ -27,17 +28,27 @@ export interface SecuritySchemeOptions {
 }
 
 const NAME = 'oauth'
+const EXAMPLES: Readonly<Record<keyof SecuritySchemeOptions, unknown>> = {
+  name: NAME,
+  authorizationUrl: 'https://as.example.com/authorize',
+  tokenUrl: 'https://as.example.com/token',
+  scopes: {}
+}
 /** Maximum alternatives of one route: a longer document would not be readable. */
 const MAX_ALTERNATIVES = 32
 
 /**
  * `components.securitySchemes`: OAuth 2.0 with the authorization code if both endpoints are given, otherwise HTTP
  * Bearer, for which OpenAPI 3.1 allows naming scopes too. Lists the scopes of the routes protected so far.
+ *
+ * @throws {TypeError} for a name that is not an option, or a value of another type
  */
 export function securitySchemes(
   api: ResourceServer<never>,
-  { name = NAME, authorizationUrl, tokenUrl, scopes = {} }: SecuritySchemeOptions = {}
+  options: SecuritySchemeOptions = {}
 ): Readonly<Record<string, object>> {
+  requireOptions('securitySchemes()', options, EXAMPLES)
+  const { name = NAME, authorizationUrl, tokenUrl, scopes = {} } = options
   const known = (api.metadata?.document()['scopes_supported'] as readonly string[] | undefined) ?? Object.keys(scopes)
   if (authorizationUrl === undefined || tokenUrl === undefined)
     return { [name]: { type: 'http', scheme: 'bearer', description: `An access token for ${api.resource}` } }

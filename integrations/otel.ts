@@ -5,6 +5,7 @@
  *
  * Attributes have few values: no token, no claim, no subject, no URL beyond a host.
  */
+import { requireOptions } from '../src/base/spelling.js'
 import type { AccessEvent, ExchangeEvent, RefusalEvent, ResourceServer } from '../src/index.js'
 import { createListen, type Listen } from './channels.js'
 
@@ -70,8 +71,11 @@ const STATUS = { ok: 0, degraded: 1, failed: 2 } as const
  * error becomes a process warning.
  *
  * @returns a function that stops recording
+ * @throws {TypeError} at once, for a name that is not an option
  */
-export function instrument({ meter, tracer, apis = [] }: TelemetryOptions): () => void {
+export function instrument(options: TelemetryOptions): () => void {
+  requireOptions('instrument()', options, { meter: {}, tracer: {}, apis: [] })
+  const { meter, tracer, apis = [] } = options
   const listen = createListen('instrument()')
   const ends = [
     ...(meter ? [measure(meter, listen), ...observe(meter, apis)] : []),

@@ -8,6 +8,7 @@
  * command may take, and whether it queues without a connection. Does NOT encrypt: its input is already encrypted.
  */
 import { createHash } from 'node:crypto'
+import { requireOptions } from '../src/base/spelling.js'
 import type { Cache, Channel, OnceStore, OwnerQuotaExceeded } from '../src/index.js'
 
 /** The used part of an ioredis or iovalkey client. */
@@ -101,12 +102,11 @@ const WINDOW = 60
  * @param client your client. With node-redis listen to its `error` event: without a listener it ends the process
  * @throws {TypeError} at once, for a value that is not such a client, or a limit that is not a positive integer
  */
-export function redisStore(
-  client: RedisClient,
-  { prefix = 'oauth-rs:', maxPerOwner = 30_000 }: RedisStoreOptions = {}
-): Cache & OnceStore {
+export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Cache & OnceStore {
+  requireOptions('redisStore()', options, { prefix: 'oauth-rs:', maxPerOwner: 30_000 })
+  const { prefix = 'oauth-rs:', maxPerOwner = 30_000 } = options
   if (!Number.isInteger(maxPerOwner) || maxPerOwner < 1)
-    throw new TypeError('redisStore(): maxPerOwner must be a positive integer')
+    throw new TypeError(`redisStore(): maxPerOwner must be a positive integer, not ${maxPerOwner}`)
   const { set, setOnce, scripts, transaction } = commandsOf(client)
   const addCounted = scripts ? withScript(scripts, transaction) : withTransaction(transaction)
   return Object.freeze({
@@ -330,8 +330,10 @@ interface IoredisMulti {
 export function redisChannel(
   publisher: RedisPublisher,
   subscriber: RedisSubscriber,
-  { name = 'oauth-rs:events' }: RedisChannelOptions = {}
+  options: RedisChannelOptions = {}
 ): Channel {
+  requireOptions('redisChannel()', options, { name: 'oauth-rs:events' })
+  const { name = 'oauth-rs:events' } = options
   if (!hasFunctions(publisher, ['publish']))
     throw new TypeError('redisChannel() needs a publisher: a client of ioredis, iovalkey or node-redis')
   return Object.freeze({

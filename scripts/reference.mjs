@@ -58,10 +58,13 @@ for (const { name, names } of sections) {
 const text = `${[
   '# Reference',
   'Written by `npm run reference` from the docstrings: each public name, by entry. The options of `resourceServer()` are explained in [options.md](options.md).',
-  sections.map(({ name, names }) => `[${shortOf(name)}](#${anchor(name)}) (${names.length})`).join(' · '),
+  sections
+    .map(({ name, names }) => `[${shortOf(name)}](#${anchor(name)})${names.length > 0 ? ` (${names.length})` : ''}`)
+    .join(' · '),
   ...sections.flatMap(({ name, about, names }) => [
     `## ${name}`,
     links(about, name),
+    ...indexOf(name, names),
     ...names.map(({ alias, symbol }) => entry(name, alias, symbol))
   ])
 ]
@@ -77,6 +80,15 @@ if (process.argv.includes('--check')) {
 for (const problem of problems) console.error(problem)
 process.exitCode = problems.length > 0 ? 1 : 0
 console.log(`${described.size} public names in ${entries.length} entries`)
+
+/** The names of an entry as links, by kind: a reader finds one without a search. */
+function indexOf(name, names) {
+  return ['Functions and values', 'Classes', 'Types'].flatMap((kind, index) => {
+    const of = names.filter(({ symbol }) => rank(symbol) === index)
+    const list = of.map(({ alias, symbol }) => `[\`${alias}\`](#${anchors.get(`${name} ${headingOf(alias, symbol)}`)})`)
+    return list.length > 0 ? [`${kind}: ${list.join(' · ')}`] : []
+  })
+}
 
 function original(symbol) {
   return symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol

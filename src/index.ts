@@ -1,4 +1,4 @@
-/** The public names, one by one. */
+/** The core: `resourceServer()`, the requirements of routes, client authentication, stores, receivers of events, errors and types. */
 
 export { isPromise } from './base/awaitable.js'
 export type { CacheStats } from './base/cache.js'

@@ -5,6 +5,7 @@
  * Not for production: any caller gets any token.
  */
 import { randomUUID } from 'node:crypto'
+import { requireOptions } from '../src/base/spelling.js'
 import {
   type Access,
   clientSecretBasic,
@@ -151,11 +152,14 @@ export interface TestIssuer {
   close(): Promise<void>
 }
 
-/** Creates an authorization server for a test, in memory: real keys and signatures, and no network. */
-export async function createTestIssuer({
-  issuer = 'https://as.test',
-  algorithm = 'ES256'
-}: TestIssuerOptions = {}): Promise<TestIssuer> {
+/**
+ * Creates an authorization server for a test, in memory: real keys and signatures, and no network.
+ *
+ * @throws {TypeError} a name that is not an option, or a value of another type
+ */
+export async function createTestIssuer(options: TestIssuerOptions = {}): Promise<TestIssuer> {
+  requireOptions('createTestIssuer()', options, { issuer: 'https://as.test', algorithm: 'ES256' })
+  const { issuer = 'https://as.test', algorithm = 'ES256' } = options
   const state = new IssuerState(issuer, algorithm)
   const endpoints = createEndpoints(documentsOf(state))
   const now = (): number => state.now()

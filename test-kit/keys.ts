@@ -33,6 +33,8 @@ const PAIRS: Readonly<Record<TestAlgorithm, () => { publicKey: KeyObject; privat
 }
 
 export function createKey(alg: TestAlgorithm, kid: string): TestKey {
+  if (!Object.hasOwn(PAIRS, alg))
+    throw new TypeError(`createTestIssuer(): algorithm is '${alg}': it must be one of ${Object.keys(PAIRS).join(', ')}`)
   const { publicKey, privateKey } = PAIRS[alg]()
   return { kid, alg, privateKey, publicJwk: { ...publicKey.export({ format: 'jwk' }), kid, alg, use: 'sig' } }
 }

@@ -253,13 +253,14 @@ describe('adapters', () => {
   const PEERS = ['fastify', 'hono']
 
   test.each([...adapters, ...integrations].map((file) => [file.name, file] as const))(
-    '%s imports the core by its index, its own folder, and what adapters share',
+    '%s imports the core by its index and its check of options, its own folder, and what adapters share',
     (name, { imports }) => {
       const own = folderOf(name)
       for (const { from } of imports)
         expect(
           from.startsWith('node:') ||
             from === 'src/index' ||
+            from === 'src/base/spelling' ||
             folderOf(from) === own ||
             (own === 'adapters' && from.startsWith('adapters/shared/')) ||
             (name === `adapters/${from}` && PEERS.includes(from)),

@@ -5,6 +5,7 @@
 import { STATUS_CODES } from 'node:http'
 import { emitWarning } from 'node:process'
 import { format } from 'node:util'
+import { requireOptions } from '../../src/base/spelling.js'
 import { isPromise, type ResourceServerError } from '../../src/index.js'
 
 /** Input for an error body. Contains no data of a token or request. */
@@ -82,6 +83,7 @@ export function createRender(options: ErrorBodyOptions | undefined): Render {
     )
   if (typeof contentType !== 'string' || !MEDIA_TYPE.test(contentType))
     throw new TypeError('errorHandler(): `contentType` is not a media type, such as application/problem+json')
+  requireOptions('errorHandler()', options, problemDetails as Required<ErrorBodyOptions>)
   let isTold = false
   return (error) => {
     try {

@@ -6,6 +6,8 @@
 import { isObject } from './json.js'
 import { isAskedAsWritten } from './place.js'
 import { type InsecureHosts, isInsecureHost, isLoopback } from './reach.js'
+import { optionsError } from './spelling.js'
+import { exampleOf, placeOf, suggest } from './suggestions.js'
 
 interface Primitives {
   string: string
@@ -36,6 +38,10 @@ export interface Mistakes {
   isAllMadeOf(source: string): boolean
 }
 
+/** Options that hold secrets, or objects with secrets: no message shows a value of theirs, of whatever type. */
+const SECRET =
+  /(?:^|\.)(?:secret|nonceSecret|auth|authorization|jwksAuth|tokenFile|key|decryptionKeys|proxy|introspection|shared)(?:\[\d+\])?$/
+
 /** Minimum characters of a secret. */
 export const MIN_SECRET_LENGTH = 32
 
@@ -58,10 +64,15 @@ interface Given {
 export class Problems {
   readonly #problems: Problem[] = []
   readonly #prefix: string
+  readonly #isResourceServer: boolean
 
-  /** @param subject what is configured, the first words of the error */
-  constructor(subject: string = 'resourceServer()') {
+  /**
+   * @param subject           what is configured, the first words of the error
+   * @param isResourceServer  true if options have the places of `resourceServer()`'s, so that lines can show them
+   */
+  constructor(subject: string = 'resourceServer()', isResourceServer: boolean = subject === 'resourceServer()') {
     this.#prefix = subject
+    this.#isResourceServer = isResourceServer
   }
 
   get any(): boolean {
@@ -82,7 +93,7 @@ export class Problems {
     })
   }
 
-  /** Adds a problem with the value itself, and shows the value. */
+  /** Adds a problem with the value itself, and shows the value, except a secret's. */
   addValue(
     option: string,
     value: unknown,
@@ -90,8 +101,8 @@ export class Problems {
     how: 'is' | 'holds' = 'is',
     cureWithoutValue: string = cure
   ): void {
-    this.add(option, `${how} ${describe(value)}`, cure, {
-      withoutValue: `${how} ${kindOf(value)}`,
+    this.add(option, `${how} ${SECRET.test(option) ? typeOf(value) : describe(value)}`, cure, {
+      withoutValue: `${how} ${SECRET.test(option) ? typeOf(value) : kindOf(value)}`,
       cureWithoutValue,
       ...(typeof value === 'string' && { text: value })
     })
@@ -99,12 +110,15 @@ export class Problems {
 
   error(): TypeError {
     const problems = [...this.#problems]
-    const count = problems.length === 1 ? 'a problem' : `${problems.length} problems`
-    const message = (lines: readonly string[]): string =>
-      `${this.#prefix} found ${count} in its options:\n${lines.join('\n')}`
-    const error = new TypeError(message(problems.map(({ line }) => line)))
+    const error = optionsError(
+      this.#prefix,
+      problems.map(({ line }) => line)
+    )
     MISTAKES.set(error, {
-      withoutValues: message(problems.map(({ withoutValue }) => withoutValue)),
+      withoutValues: optionsError(
+        this.#prefix,
+        problems.map(({ withoutValue }) => withoutValue)
+      ).message,
       isAllMadeOf: (source) =>
         problems.every(
           ({ text }) => text !== undefined && text !== '' && (text.includes(source) || source.includes(text))
@@ -115,28 +129,28 @@ export class Problems {
 
   object(value: unknown, option: string): value is Record<string, unknown> {
     if (isObject(value)) return true
-    this.addValue(option, value, 'it must be an object')
+    this.addValue(option, value, this.#mustBe('an object', option))
     return false
   }
 
-  /** @param renamed  a former name → the line that takes its place */
-  unknownKeys(
-    value: object,
-    path: string,
-    known: readonly string[],
-    renamed: Readonly<Record<string, string>> = {}
-  ): void {
+  /** Adds a problem for each name that is not an option, with the line to write instead. Shows no value. */
+  unknownKeys(value: object, path: string, known: readonly string[]): void {
+    const place = this.#isResourceServer ? placeOf(path.replace(/\.$/, '')) : undefined
     for (const key of Object.keys(value)) {
       if (known.includes(key)) continue
-      const line = Object.hasOwn(renamed, key) ? renamed[key] : undefined
-      if (line === undefined) this.add(`${path}${key}`, 'is not an option', `the options are ${known.join(', ')}`)
-      else this.add(`${path}${key}`, 'was renamed', `write ${line}`)
+      const { problem, cure } = suggest(key, place, known)
+      this.add(`${path}${key}`, problem, cure)
     }
+  }
+
+  #mustBe(type: string, option: string): string {
+    const example = this.#isResourceServer ? exampleOf(option) : undefined
+    return `it must be ${type}${example === undefined ? '' : `, such as ${example}`}`
   }
 
   optional<T>(value: unknown, option: string, type: keyof Primitives): T | undefined {
     if (value === undefined || typeof value === type) return value as T | undefined
-    this.addValue(option, value, `it must be a ${type}`)
+    this.addValue(option, value, this.#mustBe(`a ${type}`, option))
     return undefined
   }
 
@@ -162,7 +176,7 @@ export class Problems {
     const [wrong, how] = Array.isArray(value)
       ? ([value.find((one) => typeof one !== type), 'holds'] as const)
       : ([value, 'is'] as const)
-    this.addValue(option, wrong, `it must be an array of ${type}s`, how)
+    this.addValue(option, wrong, this.#mustBe(`an array of ${type}s`, option), how)
     return undefined
   }
 
@@ -223,9 +237,19 @@ export class Problems {
 function describe(value: unknown): string {
   if (value === undefined) return 'missing'
   if (value === null) return 'null'
-  if (typeof value === 'string') return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value)
+  if (typeof value === 'string') {
+    // A URL may hold a password, whichever option it was given to.
+    const shown = value.replace(/\/\/[^/?#]*@/g, '//…@')
+    return JSON.stringify(shown.length > 80 ? `${shown.slice(0, 80)}…` : shown)
+  }
   if (typeof value === 'number' || typeof value === 'boolean') return String(value)
   return Array.isArray(value) ? 'an array' : typeof value === 'object' ? 'an object' : `a ${typeof value}`
+}
+
+/** A value by its type alone. */
+function typeOf(value: unknown): string {
+  if (typeof value !== 'object') return value === undefined ? 'missing' : `a ${typeof value}`
+  return describe(value)
 }
 
 /** A value without its text, which may be a token's. */

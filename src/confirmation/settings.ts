@@ -119,9 +119,7 @@ function readSchemes(
 
 function readDpop(value: unknown, shared: Shared | undefined, problems: Problems): DpopSettings {
   const options = problems.object(value, 'dpop') ? (value as DpopOptions) : {}
-  problems.unknownKeys(options, 'dpop.', Object.keys(DPOP_OPTIONS), {
-    required: "requireSenderConstrained: 'dpop', beside `dpop`"
-  })
+  problems.unknownKeys(options, 'dpop.', Object.keys(DPOP_OPTIONS))
   const { replayStore } = options
   if (replayStore !== undefined && typeof replayStore?.add !== 'function') {
     problems.add('dpop.replayStore', 'has no function `add`', 'pass an OnceStore, or leave it out')

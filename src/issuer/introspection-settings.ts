@@ -65,7 +65,7 @@ export function readIntrospection(
     // The method is not derived from the metadata: the user registered this client and knows it (RFC 8414 §2).
     problems.add(
       `${path}.auth`,
-      'is missing',
+      auth === undefined ? 'is missing' : 'is not a client authentication',
       'say how this API authenticates: clientSecretBasic(…), privateKeyJwt(…), bearerToken(…), noClientAuth()'
     )
   } else if (usesClientCertificate(auth)) requireCertificateMeans(options, path, problems, dispatches)

@@ -355,7 +355,7 @@ function readAnswer(
   resource: string,
   means: Means | undefined
 ): { readonly settings: IssuerSettings; readonly mistakes?: Mistakes | undefined } {
-  const problems = new Problems('the issuer resolver')
+  const problems = new Problems('the issuer resolver', true)
   const settings = readIssuerOptions(answer, 'answer', resource, problems, means)
   if (problems.any) return { settings, mistakes: mistakesOf(problems.error()) }
   return { settings: Object.freeze({ ...settings, label: withoutPath(settings.issuer) }) }

@@ -86,9 +86,7 @@ export function readIssuerOptions(
 ): IssuerSettings {
   const given = typeof entry === 'string' ? { issuer: entry } : entry
   const options = problems.object(given, path) ? (given as unknown as IssuerOptions) : { issuer: '' }
-  problems.unknownKeys(options, `${path}.`, Object.keys(OPTIONS), {
-    profile: "tokenProfile: 'rfc9068' or tokenProfile: 'legacy'"
-  })
+  problems.unknownKeys(options, `${path}.`, Object.keys(OPTIONS))
   const { insecureHosts } = means
   const ownPath = typeof entry === 'string' ? path : `${path}.issuer`
   if (options === given) requireIssuer(options.issuer, ownPath, problems, insecureHosts)

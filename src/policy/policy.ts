@@ -4,6 +4,7 @@
  */
 import { types } from 'node:util'
 import { andThen, isPromise } from '../base/awaitable.js'
+import { counterpartOf } from '../base/suggestions.js'
 import { isScopeToken } from '../errors/challenge.js'
 import { Forbidden, InsufficientAuthentication, InsufficientScope } from '../errors/errors.js'
 import type {
@@ -62,11 +63,7 @@ export function readPolicy(
   let isFresh = false
   for (const one of requirements) {
     if (one === optional || one === skipPreflight) continue
-    if (typeof one !== 'function') {
-      throw new TypeError(
-        'a requirement is scope(…), anyScope(…), roles(…), anyRole(…), claims(…), authentication(…), authorizationDetails(…), fresh(), a function, optional or skipPreflight'
-      )
-    }
+    if (typeof one !== 'function') throw new TypeError(notARequirement(one))
     const invalid = one.scopes?.find((name) => !isScopeToken(name))
     if (invalid !== undefined)
       throw new TypeError(
@@ -86,6 +83,25 @@ export function readPolicy(
     fresh: isFresh,
     scopes: scopesNeeded(checks)
   }
+}
+
+const REQUIREMENTS =
+  'a requirement is scope(…), anyScope(…), roles(…), anyRole(…), claims(…), authentication(…), authorizationDetails(…), fresh(), a function, optional or skipPreflight'
+
+/** Shows the call for a scope as text, for a list, and for an option of another package's middleware. */
+function notARequirement(value: unknown): string {
+  const scopes = [value].flat().flatMap((one) => (typeof one === 'string' ? one.split(' ') : [one]))
+  if (scopes.length > 0 && scopes.every((one) => typeof one === 'string' && /^[\w.:/-]{1,80}$/.test(one)))
+    return `a requirement is not a text or a list: write scope(${scopes.map((one) => `'${String(one)}'`).join(', ')}). Otherwise ${REQUIREMENTS}`
+  if (Array.isArray(value))
+    return `a requirement is not a list: pass each one by itself, protect(api, …list). Otherwise ${REQUIREMENTS}`
+  const [name, counterpart] =
+    Object.keys(Object(value))
+      .map((key) => [key, counterpartOf(key)] as const)
+      .find(([, line]) => line !== undefined) ?? []
+  if (counterpart !== undefined) return `\`${name}\` is not an option here: ${counterpart}`
+  const type = value === null ? 'null' : typeof value === 'object' ? 'an object' : typeof value
+  return `a requirement is ${type}: ${REQUIREMENTS}`
 }
 
 function requireDeclared(

@@ -5,6 +5,7 @@
  * Tests: `test/profiles/profiles.test.ts`.
  */
 import { Problems } from '../base/problems.js'
+import { suggestForProfile } from '../base/suggestions.js'
 
 /** One name or several. */
 export type Names = string | readonly string[]
@@ -18,7 +19,11 @@ export class ProfileProblems extends Problems {
   constructor(name: string, options: object, known: readonly string[]) {
     super(`${name}()`)
     if (!this.object(options, 'options')) throw this.error()
-    this.unknownKeys(options, '', known)
+    for (const key of Object.keys(options)) {
+      if (known.includes(key)) continue
+      const { problem, cure } = suggestForProfile(name, key, known)
+      this.add(key, problem, cure)
+    }
   }
 
   /** Names as a list: at least one, and none of them empty. */

@@ -10,6 +10,7 @@
 
 import { isObject } from '../base/json.js'
 import type { Problems } from '../base/problems.js'
+import { requireOptions } from '../base/spelling.js'
 import { InvalidToken } from '../errors/errors.js'
 import type { IssuerOptions } from '../issuer/settings.js'
 import { isMediaType } from '../jwt/compact.js'
@@ -70,6 +71,7 @@ class Rejected extends Error {}
  * @throws {TypeError} listing every problem of the options
  */
 export function logoutTokenReceiver(api: ResourceServer<never>, options: LogoutTokenOptions): Receiver {
+  requireOptions('logoutTokenReceiver()', options, { issuers: [] })
   const { internals, byIssuer } = createSenders(api, 'logoutTokenReceiver()', 'issuers', options.issuers, readIssuer)
   return async (request) => {
     if (request.method !== 'POST') return methodNotAllowed()

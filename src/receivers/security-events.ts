@@ -13,6 +13,7 @@
 import { withDeadline } from '../base/awaitable.js'
 import { createTimedCache, digestKey } from '../base/cache.js'
 import { isObject } from '../base/json.js'
+import { requireOptions } from '../base/spelling.js'
 import { InvalidToken, Unavailable } from '../errors/errors.js'
 import { isMediaType } from '../jwt/compact.js'
 import type { Revocation } from '../revocation/revocation.js'
@@ -64,6 +65,12 @@ export interface SecurityEventOptions {
   readonly onVerification?: (state: string | undefined, transmitter: string) => Awaitable<boolean>
 }
 
+const EXAMPLES: Readonly<Record<keyof SecurityEventOptions, unknown>> = {
+  transmitters: [],
+  revocations: () => undefined,
+  onVerification: () => true
+}
+
 /** Error codes of RFC 8935 §2.4, and `invalid_state` of SSF 1.0 §8.1.4.1. */
 type Fault =
   | 'invalid_request'
@@ -96,6 +103,7 @@ const MAX_EVENTS = 16
  * @throws {TypeError} listing every problem of the options
  */
 export function securityEventReceiver(api: ResourceServer<never>, options: SecurityEventOptions): Receiver {
+  requireOptions('securityEventReceiver()', options, EXAMPLES)
   const { internals, byIssuer } = createSenders(
     api,
     'securityEventReceiver()',

@@ -72,9 +72,7 @@ const OPTIONS: Readonly<Record<keyof ResourceServerOptions, true>> = {
 export function readSettings(options: ResourceServerOptions): Settings {
   const problems = new Problems()
   if (!problems.object(options, 'options')) throw problems.error()
-  problems.unknownKeys(options, '', Object.keys(OPTIONS), {
-    requireCertificateBound: "requireSenderConstrained: 'certificate'"
-  })
+  problems.unknownKeys(options, '', Object.keys(OPTIONS))
   const now = problems.optional<() => number>(options.now, 'now', 'function') ?? (() => Date.now() / 1000)
   const sharing = readShared(options.shared, problems)
   // An invalid secret cannot derive keys. The problem is reported anyway.
@@ -131,7 +129,15 @@ export function isResourceIdentifier(value: unknown): value is string {
 }
 
 function readResource(resource: unknown, problems: Problems): string {
-  const url = problems.url(resource, 'resource', 'this API’s identifier, such as https://api.example.com')
+  const meaning = 'this API’s identifier, such as https://api.example.com'
+  // Names that other packages call the audience: `orders`, `api://orders`, `urn:acme:orders`.
+  if (typeof resource === 'string' && /^(?!https?[:/])[\w.:/-]{1,80}$/i.test(resource)) {
+    const cure = `it must be ${meaning}`
+    const both = `resource: 'https://api.example.com', issuers: [{ issuer: 'https://as.example.com', audience: '${resource}' }]`
+    problems.addValue('resource', resource, `${cure}. If \`aud\` of tokens is this text, write ${both}`, 'is', cure)
+    return resource
+  }
+  const url = problems.url(resource, 'resource', meaning)
   if (url?.hash)
     problems.add('resource', 'must not have a fragment (RFC 9728 §1.2)', 'remove the # and the text after it')
   return String(resource)

@@ -1,4 +1,5 @@
 /** An {@link OnceStore} for one process. Several processes need another implementation, such as `redisStore()`. */
+import { requireOptions } from '../base/spelling.js'
 import type { OnceStore } from './stores.js'
 
 /** Limits of a `memoryOnceStore()`. A full store throws: evicting an entry early would allow a second use. */
@@ -54,6 +55,9 @@ export function isOwnerQuotaExceeded(error: unknown): error is OwnerQuotaExceede
  */
 const SHARE_OF_FREE = 1 / 4
 
+/** Seconds. */
+const monotonic = (): number => performance.now() / 1000
+
 interface Owner {
   held: number
   /** The second in which the owner's first live entry ends, or an earlier one. */
@@ -74,14 +78,12 @@ interface Owner {
  *
  * @throws {TypeError} at once, for a limit that is not a positive integer
  */
-export function memoryOnceStore({
-  maxEntries = 250_000,
-  maxPerOwner = maxEntries,
-  now = () => performance.now() / 1000
-}: MemoryOnceStoreOptions = {}): OnceStore & { stats(): OnceStoreStats } {
+export function memoryOnceStore(options: MemoryOnceStoreOptions = {}): OnceStore & { stats(): OnceStoreStats } {
+  requireOptions('memoryOnceStore()', options, { maxEntries: 250_000, maxPerOwner: 10_000, now: monotonic })
+  const { maxEntries = 250_000, maxPerOwner = maxEntries, now = monotonic } = options
   for (const [name, value] of Object.entries({ maxEntries, maxPerOwner })) {
     if (!Number.isInteger(value) || value < 1)
-      throw new TypeError(`memoryOnceStore(): ${name} must be a positive integer`)
+      throw new TypeError(`memoryOnceStore(): ${name} must be a positive integer, not ${value}`)
   }
   const keys = new Set<string>()
   const owners = new Map<string, Owner>()

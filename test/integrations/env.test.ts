@@ -204,7 +204,7 @@ describe('what is wrong', () => {
         OAUTH_RS_CLOCK_TOLERANCE: 'soon'
       })
     ).toEqual([
-      '- OAUTH_RS_AUDIANCE is not known: is it OAUTH_RS_AUDIENCE?',
+      '- OAUTH_RS_AUDIANCE is not known: did you mean OAUTH_RS_AUDIENCE?',
       '- OAUTH_RS_TOKENS must be one of jwt, opaque, both',
       expect.stringMatching(/^- OAUTH_RS_RESOURCE is missing: /),
       expect.stringMatching(/^- OAUTH_RS_ISSUER is missing: /),

@@ -145,7 +145,7 @@ describe('the option jwksAuth', () => {
 
   test.each<readonly [entry: object, expected: string]>([
     [{ jwksAuth: () => ({}) }, '`issuers[0].jwksAuth` is set without `jwksUri`'],
-    [{ jwksUri, jwksAuth: 'Bearer a' }, '`issuers[0].jwksAuth` is "Bearer a"'],
+    [{ jwksUri, jwksAuth: 'Bearer a' }, '`issuers[0].jwksAuth` is a string: it must be an object'],
     [{ jwksUri, jwksAuth: {} }, '`issuers[0].jwksAuth.tokenFile` holds missing'],
     [{ jwksUri, jwksAuth: { tokenFile: '' } }, 'is a variable unset?'],
     [{ jwksUri, jwksAuth: { tokenFile: 'a', file: 'b' } }, '`issuers[0].jwksAuth.file` is not an option']

@@ -55,8 +55,8 @@ describe('the option decryptionKeys', () => {
       'no object',
       [rsa],
       [
-        '`decryptionKeys[0].publicKey` is not an option',
-        '`decryptionKeys[0].privateKey` is not an option',
+        '`decryptionKeys[0].publicKey` is not an option here',
+        '`decryptionKeys[0].privateKey` is not an option here',
         '`decryptionKeys[0].kid` is not a key identifier',
         '`decryptionKeys[0].key` is not a private key'
       ]

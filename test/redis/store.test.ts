@@ -340,7 +340,9 @@ describe('a client that is none', () => {
     'redisStore() refuses a maxPerOwner of %j at once',
     (value) => {
       expect(() => redisStore(ioredis, { maxPerOwner: value as number })).toThrow(
-        new TypeError('redisStore(): maxPerOwner must be a positive integer')
+        typeof value === 'number'
+          ? new TypeError(`redisStore(): maxPerOwner must be a positive integer, not ${value}`)
+          : /`maxPerOwner` is (?:'10'|null): it must be a number, such as maxPerOwner: 30000/
       )
     }
   )

@@ -386,13 +386,13 @@ describe('TSL-04 (RFC 8725 §3.10): where lists are', () => {
   })
 
   test.each<[statusList: unknown, issuer: JsonObject, problem: string]>([
-    [1, {}, '`issuers[0].statusList` is 1: it must be an object'],
-    [{ origin: 'x' }, {}, '`issuers[0].statusList.origin` is not an option: the options are origins, onUnavailable'],
+    [1, {}, "`issuers[0].statusList` is 1: it must be an object, such as statusList: { onUnavailable: 'refuse' }"],
+    [{ origin: 'x' }, {}, '`issuers[0].statusList.origin` is not an option: did you mean `origins`?'],
     [{ origins: [] }, {}, '`issuers[0].statusList.origins` is empty: name at least one, or leave it out'],
     [
       { origins: 'https://a.example' },
       {},
-      '`issuers[0].statusList.origins` is "https://a.example": it must be an array of strings'
+      '`issuers[0].statusList.origins` is "https://a.example": it must be an array of strings, such as origins: [\'https://status.example.com\']'
     ],
     [
       { origins: ['a.example'] },

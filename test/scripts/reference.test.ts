@@ -30,3 +30,10 @@ test('every public name of the package has its heading', () => {
   expect(names.length).toBeGreaterThan(200)
   expect(names.filter((name) => name !== 'default' && !headings.has(name))).toEqual([])
 })
+
+test('every heading of a name is linked from the list of its entry', () => {
+  const linked = new Set([...page.matchAll(/\[`([\w$]+)`\]\(#[\w-]+\)(?: ·|$)/gm)].map(([, name]) => name))
+  expect(
+    entries.map(({ heading }) => heading).filter((heading) => !linked.has(heading) && page.includes(`### ${heading}\n`))
+  ).toEqual([])
+})

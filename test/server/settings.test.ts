@@ -66,19 +66,6 @@ describe('what must be there', () => {
 })
 
 describe('names that are not options', () => {
-  const typos: readonly [string, Options][] = [
-    ['`scope`', { scope: ['read'] }],
-    ['`issuer`', { issuer: ISSUER }],
-    ['`audience`', { audience: 'x' }],
-    ['`clockSkew`', { clockSkew: 5 }],
-    ['`http.retries`', { http: { retries: 3 } }],
-    ['`issuers[0].audiences`', { issuers: [{ issuer: ISSUER, audiences: [] }] }],
-    ['`issuers[0].jwks_uri`', { issuers: [{ issuer: ISSUER, jwks_uri: 'https://as.example.com/jwks' }] }],
-    [
-      '`issuers[0].introspection.cacheTtl`',
-      { issuers: [{ issuer: ISSUER, introspection: { auth: () => {}, cacheTtl: 1 } }] }
-    ]
-  ]
   test.each<readonly [string, object]>([
     [
       "`requireCertificateBound` was renamed: write requireSenderConstrained: 'certificate'",
@@ -103,7 +90,7 @@ describe('names that are not options', () => {
     ],
     ['`dpop` is false', { dpop: false, requireSenderConstrained: 'dpop' }],
     ['`dpop.advertise` is false', { dpop: { advertise: false }, requireSenderConstrained: 'dpop' }],
-    ['`dpop.advertise` is "yes": it must be a boolean', { dpop: { advertise: 'yes' } }],
+    ['`dpop.advertise` is "yes": it must be a boolean, such as advertise: true', { dpop: { advertise: 'yes' } }],
     ['`callbackTimeout` is 0: it must be a number of seconds from 0.01 to 120', { callbackTimeout: 0 }]
   ])('refuses what contradicts at start: %s', (line, options) => {
     expect(() => resourceServer({ resource: RESOURCE, issuers: [ISSUER], ...options } as never)).toThrow(line)
@@ -123,7 +110,14 @@ describe('names that are not options', () => {
     })
   })
 
-  test.each(typos)('%s is told from the options there are', (name, options) => {
+  test.each<readonly [string, Options]>([
+    ['`colour`', { colour: 5 }],
+    ['`http.retries`', { http: { retries: 3 } }],
+    [
+      '`issuers[0].introspection.cacheTime`',
+      { issuers: [{ issuer: ISSUER, introspection: { auth: () => {}, cacheTime: 1 } }] }
+    ]
+  ])('%s, which is like no option, is told from the options there are', (name, options) => {
     const [line, ...others] = problemsOf({ resource: RESOURCE, issuers: [ISSUER], ...options })
     expect(others).toEqual([])
     expect(line?.startsWith(`${name} is not an option: the options are `)).toBe(true)
@@ -132,8 +126,14 @@ describe('names that are not options', () => {
 
 describe('resource', () => {
   const bad: readonly [unknown, string][] = [
-    ['api', '`resource` is "api": it must be this API’s identifier, such as https://api.example.com'],
-    ['urn:api', '`resource` is "urn:api": it must be this API’s identifier, such as https://api.example.com'],
+    [
+      'api',
+      `\`resource\` is "api": it must be this API’s identifier, such as https://api.example.com. If \`aud\` of tokens is this text, write resource: 'https://api.example.com', issuers: [{ issuer: 'https://as.example.com', audience: 'api' }]`
+    ],
+    [
+      'urn:api',
+      `\`resource\` is "urn:api": it must be this API’s identifier, such as https://api.example.com. If \`aud\` of tokens is this text, write resource: 'https://api.example.com', issuers: [{ issuer: 'https://as.example.com', audience: 'urn:api' }]`
+    ],
     ['https://', '`resource` is "https://": it must be this API’s identifier, such as https://api.example.com'],
     [
       'http://api.example.com',
@@ -281,9 +281,18 @@ describe('issuers', () => {
       { metadataUrl: 'http://as.example.com/m' },
       '`issuers[0].metadataUrl` is "http://as.example.com/m": use https; http is accepted for localhost, 127.0.0.0/8 and [::1] only, unless `http.insecureHosts` names the host and port'
     ],
-    [{ expectedMetadataIssuer: 1 }, '`issuers[0].expectedMetadataIssuer` is 1: it must be a string'],
-    [{ acceptedIssuers: 'x' }, '`issuers[0].acceptedIssuers` is "x": it must be an array of strings'],
-    [{ requiredClaims: 'sub' }, '`issuers[0].requiredClaims` is "sub": it must be an array of strings'],
+    [
+      { expectedMetadataIssuer: 1 },
+      "`issuers[0].expectedMetadataIssuer` is 1: it must be a string, such as expectedMetadataIssuer: 'https://as.example.com/common'"
+    ],
+    [
+      { acceptedIssuers: 'x' },
+      '`issuers[0].acceptedIssuers` is "x": it must be an array of strings, such as acceptedIssuers: [\'https://old.example.com\']'
+    ],
+    [
+      { requiredClaims: 'sub' },
+      "`issuers[0].requiredClaims` is \"sub\": it must be an array of strings, such as requiredClaims: ['sub', 'client_id']"
+    ],
     [
       { jwks: {} },
       '`issuers[0].jwks` is not a JSON Web Key Set: `keys` must be an array: give a JSON Web Key Set: { keys: […] } (RFC 7517 §5)'
@@ -292,7 +301,10 @@ describe('issuers', () => {
       { jwks: { keys: [] } },
       '`issuers[0].jwks` has no usable key: add a public signature key: without one no token can be verified'
     ],
-    [{ introspection: null }, '`issuers[0].introspection` is null: it must be an object'],
+    [
+      { introspection: null },
+      "`issuers[0].introspection` is null: it must be an object, such as introspection: { clientId: 'orders-api', auth: clientSecretBasic(clientSecret) }"
+    ],
     [
       { introspection: {} },
       '`issuers[0].introspection.auth` is missing: say how this API authenticates: clientSecretBasic(…), privateKeyJwt(…), bearerToken(…), noClientAuth()'
@@ -349,7 +361,9 @@ describe('issuers', () => {
   )
 
   test('the option roles is a list of texts that are not empty', () => {
-    expect(withOption('roles', 'admin')).toEqual(['`roles` is "admin": it must be an array of strings'])
+    expect(withOption('roles', 'admin')).toEqual([
+      "`roles` is \"admin\": it must be an array of strings, such as roles: ['clerk', 'admin']"
+    ])
     expect(withOption('roles', ['admin', ''])).toEqual(['`roles` holds an empty name: is a variable unset?'])
     expect(start({ roles: ['admin', 'Domain Admins'] })).toBeDefined()
   })
@@ -379,11 +393,17 @@ describe('issuers', () => {
 
   const introspection: readonly [Options, string][] = [
     [{ endpoint: 'x' }, '`issuers[0].introspection.endpoint` is "x": it must be an https URL'],
-    [{ clientId: 1 }, '`issuers[0].introspection.clientId` is 1: it must be a string'],
+    [{ clientId: 1 }, "`issuers[0].introspection.clientId` is 1: it must be a string, such as clientId: 'orders-api'"],
     [{ cacheFor: 301 }, '`issuers[0].introspection.cacheFor` is 301: it must be a number of seconds from 0 to 300'],
     [{ cacheFor: -1 }, '`issuers[0].introspection.cacheFor` is -1: it must be a number of seconds from 0 to 300'],
-    [{ allowMissingAudience: 1 }, '`issuers[0].introspection.allowMissingAudience` is 1: it must be a boolean'],
-    [{ tokenPrefix: 1 }, '`issuers[0].introspection.tokenPrefix` is 1: it must be a string']
+    [
+      { allowMissingAudience: 1 },
+      '`issuers[0].introspection.allowMissingAudience` is 1: it must be a boolean, such as allowMissingAudience: true'
+    ],
+    [
+      { tokenPrefix: 1 },
+      "`issuers[0].introspection.tokenPrefix` is 1: it must be a string, such as tokenPrefix: 'ory_at_'"
+    ]
   ]
   test.each(introspection)('introspection with %j does not start', (options, line) => {
     expect(withIssuer({ introspection: { auth: () => {}, ...options } })).toEqual([line])
@@ -396,25 +416,37 @@ describe('other options', () => {
     ['clockTolerance', Number.NaN, '`clockTolerance` is NaN: it must be a number of seconds from 0 to 300'],
     ['clockTolerance', 301, '`clockTolerance` is 301: it must be a number of seconds from 0 to 300'],
     ['clockTolerance', null, '`clockTolerance` is null: it must be a number of seconds from 0 to 300'],
-    ['now', 5, '`now` is 5: it must be a function'],
-    ['realm', 1, '`realm` is 1: it must be a string'],
+    ['now', 5, '`now` is 5: it must be a function, such as now: () => Date.now() / 1000'],
+    ['realm', 1, "`realm` is 1: it must be a string, such as realm: 'orders'"],
     [
       'realm',
       'a\nb',
       '`realm` has a character that is not allowed in a header field: use printable ASCII (RFC 9110 §5.6.4)'
     ],
-    ['checks', 'x', '`checks` is "x": it must be an array of functions'],
-    ['scopes', 'read', '`scopes` is "read": it must be an array of strings'],
+    [
+      'checks',
+      'x',
+      '`checks` is "x": it must be an array of functions, such as checks: [claims((claims) => claims.tenant === \'acme\')]'
+    ],
+    [
+      'scopes',
+      'read',
+      "`scopes` is \"read\": it must be an array of strings, such as scopes: ['orders:read', 'orders:write']"
+    ],
     [
       'scopes',
       ['a b'],
       '`scopes` holds "a b", which is not a scope: a scope is printable ASCII without space, quote or backslash (RFC 6749 §3.3)'
     ],
-    ['scopeHierarchy', [], '`scopeHierarchy` is an array: it must be an object'],
+    [
+      'scopeHierarchy',
+      [],
+      "`scopeHierarchy` is an array: it must be an object, such as scopeHierarchy: { 'orders:write': ['orders:read'] }"
+    ],
     ['scopeHierarchy', { a: 'b' }, '`scopeHierarchy.a` is "b": it must be an array of strings'],
-    ['legacyClients', 'yes', '`legacyClients` is "yes": it must be a boolean'],
-    ['rejectQueryToken', 'yes', '`rejectQueryToken` is "yes": it must be a boolean'],
-    ['metadata', true, '`metadata` is true: it must be an object'],
+    ['legacyClients', 'yes', '`legacyClients` is "yes": it must be a boolean, such as legacyClients: true'],
+    ['rejectQueryToken', 'yes', '`rejectQueryToken` is "yes": it must be a boolean, such as rejectQueryToken: true'],
+    ['metadata', true, "`metadata` is true: it must be an object, such as metadata: { resource_name: 'Orders' }"],
     ['metadata', { resource: 'x' }, '`metadata.resource` cannot be set: it is the option `resource`'],
     [
       'metadata',
@@ -432,7 +464,7 @@ describe('other options', () => {
       { signed_metadata: 'x' },
       '`metadata.signed_metadata` is not a JWT: give the compact serialization (RFC 9728 §2.2)'
     ],
-    ['http', 1, '`http` is 1: it must be an object'],
+    ['http', 1, '`http` is 1: it must be an object, such as http: { timeout: 3 }'],
     ['http', { timeout: 0 }, '`http.timeout` is 0: it must be a number of seconds from 0.01 to 60'],
     ['http', { deadline: 121 }, '`http.deadline` is 121: it must be a number of seconds from 0.01 to 120'],
     [

@@ -240,7 +240,9 @@ describe('DPP-20: bounds', () => {
     (value) => {
       for (const name of ['maxEntries', 'maxPerOwner'])
         expect(() => memoryOnceStore({ [name]: value as number })).toThrow(
-          new TypeError(`memoryOnceStore(): ${name} must be a positive integer`)
+          typeof value === 'number'
+            ? new TypeError(`memoryOnceStore(): ${name} must be a positive integer, not ${value}`)
+            : /`max\w+` is (?:'10'|null): it must be a number/
         )
     }
   )
