@@ -12,7 +12,7 @@ export default {
   name: 'import',
   title: 'Import and first request',
   about:
-    'In a new process each time: milliseconds until the package is imported, and until the first token is accepted, with everything fetched that has to be. `keys given` has the key set in the settings.',
+    'In a new process each time: milliseconds until the package is imported, and until the first token is accepted, including all fetches. `keys given` has the key set in the settings.',
   run: async ({ file, effort, progress }) => {
     const kinds = ['dependencies', 'ours', 'ours, keys given', ...MODULES]
     /** @type {Map<string, { imported: number[], accepted: number[], undici: boolean }>} */
