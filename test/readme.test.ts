@@ -56,7 +56,7 @@ const PART = 'bench/tried.md'
 const WRITTEN_BY_HAND = DOCUMENTS.filter((path) => !['docs/conformance.md', 'docs/reference.md'].includes(path))
 
 /** Pages without a first thing to paste: an index, and results that a script writes. */
-const TO_BE_LOOKED_UP = ['docs/README.md', 'docs/performance.md', 'docs/reliability.md']
+const TO_BE_LOOKED_UP = ['docs/README.md', 'docs/performance.md']
 
 interface Block {
   readonly where: string
