@@ -198,6 +198,14 @@ function anchorsOf(path: string): string[] {
 }
 
 describe('links', () => {
+  test.each(DOCUMENTS.filter((path) => path.startsWith('docs/')))(
+    '%s has each heading of the second level once',
+    (path) => {
+      const headings = [...withoutCode(read(path)).matchAll(/^## (.+)$/gm)].map(([, heading]) => heading)
+      expect(headings.filter((heading, i) => headings.indexOf(heading) !== i)).toEqual([])
+    }
+  )
+
   test('every folder with documents is looked at', () => {
     expect(new Set(DOCUMENTS.map((path) => dirname(path)))).toEqual(
       new Set([
