@@ -158,7 +158,7 @@ describe('code', () => {
         AMBIENT
       )
     ).toBe('')
-  })
+  }, 120_000)
 
   test('each page of docs begins with something to paste, which compiles on its own', async () => {
     const pages = WRITTEN_BY_HAND.filter((path) => dirname(path) === 'docs' && !TO_BE_LOOKED_UP.includes(path))
@@ -169,7 +169,7 @@ describe('code', () => {
     )
     expect(code.length).toBeGreaterThan(3)
     expect(await compile(code, 'export {}')).toBe('')
-  })
+  }, 120_000)
 
   test('the mark of an example stands right before a block', () => {
     const marks = WRITTEN_BY_HAND.flatMap((path) => [...read(path).matchAll(/^<!-- examples\/\S+ -->$/gm)])
