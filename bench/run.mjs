@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * What verifying costs, beside what others cost.
+ * Measures the cost of verification, and compares it with other packages.
  *
  *   npm run bench                        everything, in less than ten minutes; writes docs/performance.md and its chart
  *   npm run bench -- --quick             a minute: rough

@@ -7,11 +7,11 @@ import { protectUpgrade } from 'oauth-resource-server/node'
 const { ISSUER = 'https://as.example.com', RESOURCE = 'https://api.example.com', PORT = '3000' } = process.env
 
 // #region cookie
-/** Where browsers see this API: the origin that its own pages have. */
+/** The origin of this API, and of its own pages, in browsers. */
 const ORIGIN = new URL(RESOURCE).origin
 const COOKIE = '__Host-token='
 
-/** True for a request that a page of this origin made, or that the user began: a browser sends cookies with others too. */
+/** True for a request from a page of this origin, or from the user. Browsers send cookies with other requests too. */
 function isOwn(/** @type {import('node:http').IncomingMessage} */ { method = '', headers }) {
   const site = headers['sec-fetch-site']
   if (site === undefined) return headers.origin === ORIGIN
@@ -21,7 +21,7 @@ function isOwn(/** @type {import('node:http').IncomingMessage} */ { method = '',
 /**
  * Moves the access token from the cookie into `Authorization`, where the package reads it.
  *
- * @returns `'moved'`; `'absent'`: there is no such cookie, or the client sent `Authorization` itself; `'forged'`: answer 403
+ * @returns `'moved'`; `'absent'` if there is no such cookie, or the client sent `Authorization` itself; `'forged'`: answer 403
  */
 function moveCookie(/** @type {import('node:http').IncomingMessage} */ request) {
   const { authorization, cookie = '' } = request.headers
@@ -38,7 +38,7 @@ app.use(protectedResourceMetadata(api))
 app.use((req, res, next) => {
   const cookie = moveCookie(req)
   if (cookie === 'forged') return void res.status(403).end()
-  // A shared cache keeps answers to requests without Authorization (RFC 9111 §3.5), and what the cache saw had none.
+  // A shared cache keeps answers to requests without Authorization (RFC 9111 §3.5), and the cache saw a request without it.
   if (cookie === 'moved') res.set('Cache-Control', 'private')
   next()
 })

@@ -11,10 +11,10 @@ const { NONCE_SECRET = randomBytes(32).toString('base64url') } = process.env
 const api = resourceServer({
   resource: RESOURCE,
   issuers: [ISSUER],
-  publicUrl: RESOURCE, // where clients call: a proof names that URL, whatever a proxy makes of it
-  requireSenderConstrained: 'dpop', // no bearer tokens; while some clients still send them: dpop.advertise instead
+  publicUrl: RESOURCE, // the URL that clients call: a proof names it, even if a proxy rewrites it
+  requireSenderConstrained: 'dpop', // refuses bearer tokens; while some clients still send them, use dpop.advertise
   dpop: {
-    nonces: 'required', // how fresh a proof is, our own clock says
+    nonces: 'required', // freshness depends on this server's clock only
     nonceSecret: NONCE_SECRET // the same for every process of this API
   }
 })

@@ -15,7 +15,7 @@ const api = resourceServer({
       introspection: {
         clientId: CLIENT_ID,
         auth: clientSecretBasic(CLIENT_SECRET),
-        cacheFor: 30 // seconds that an "active" answer is reused: how late a revocation may be noticed
+        cacheFor: 30 // seconds to reuse an "active" answer; a revocation may be noticed this late
       }
     }
   ]

@@ -11,7 +11,7 @@ const { ISSUER = 'https://as.example.com', RESOURCE = 'https://mcp.example.com',
 const api = resourceServer({ resource: RESOURCE, issuers: [ISSUER] })
 const checksOf = toolScopes({
   whoami: [],
-  write_note: ['mcp', 'notes:write'] // all that it needs: a client asks for what the challenge names
+  write_note: ['mcp', 'notes:write'] // name all scopes: a client asks for those in the challenge
 })
 
 function createServer() {
@@ -32,11 +32,11 @@ app.post('/', protect(api, scope('mcp')), express.json(), async (req, res) => {
   const transport = new StreamableHTTPServerTransport({ enableJsonResponse: true })
   const server = createServer()
   res.once('close', () => void server.close())
-  // What the SDK's types say of an optional member is not what TypeScript's strictest setting wants.
+  // The SDK's types of optional members do not pass TypeScript's strictest setting.
   await server.connect(/** @type {any} */ (transport))
   await transport.handleRequest(Object.assign(req, { auth: authInfo(api, getAuth(req)) }), res, req.body)
 })
-// There is no stream to listen on. A client that asks by GET or HEAD without a token still finds its way by the challenge.
+// There is no stream to listen on. A client that sends GET or HEAD without a token still gets the challenge.
 app.all('/', protect(api, scope('mcp')), (_req, res) => void res.status(405).set('Allow', 'POST').end())
 app.use(errorHandler())
 

@@ -13,7 +13,7 @@ const { TLS_KEY = 'server-key.pem', TLS_CERT = 'server-cert.pem', TRUSTED_PROXY 
 const api = resourceServer({
   resource: RESOURCE,
   issuers: [ISSUER],
-  requireSenderConstrained: 'certificate' // a token that is bound to a certificate is confirmed without this too
+  requireSenderConstrained: 'certificate' // refuses other tokens; bound tokens are confirmed without this too
 })
 // #endregion
 
@@ -38,7 +38,7 @@ const server = TRUSTED_PROXY
         key: readFileSync(TLS_KEY),
         cert: readFileSync(TLS_CERT),
         requestCert: true, // ask every client for a certificate
-        rejectUnauthorized: false // and take it from anybody: the token names the one that counts
+        rejectUnauthorized: false // accept any: the token names the certificate that counts
       },
       createApp(api)
     )

@@ -8,8 +8,8 @@ const { ISSUER = 'https://as.example.com', RESOURCE = 'https://api.example.com',
 const api = resourceServer({ resource: RESOURCE, issuers: [ISSUER] })
 
 // #region checks
-// The user has logged in with two factors, in the last five minutes (RFC 9470). If not, the client is told
-// acr_values="urn:example:mfa", max_age="300", which it sends the user to the authorization server with.
+// The user has logged in with two factors, in the last five minutes (RFC 9470). If not, the challenge has
+// acr_values="urn:example:mfa", max_age="300", with which the client sends the user to the authorization server.
 const strong = authentication({ acr: 'urn:example:mfa', maxAge: 300 })
 
 // The user has agreed to exactly this (RFC 9396): a transfer of at least this amount.
@@ -26,7 +26,7 @@ app.get('/orders', protect(api, scope('orders:read')), (req, res) => {
 app.delete('/orders', protect(api, scope('orders:write'), strong), (_req, res) => void res.status(204).end())
 
 // #region body
-// What an operation needs may be known from its body alone: enforce() asks for it inside the handler.
+// If the requirements depend on the body, enforce() checks them inside the handler.
 app.post('/transfers', protect(api, scope('transfers')), express.json(), async (req, res) => {
   const amount = Number(req.body?.amount)
   if (!(amount <= 100)) await enforce(api, req, scope('transfers'), strong, agreedTo(amount))

@@ -1,14 +1,15 @@
 /**
- * Counts sentences in the comments of the source that are hard to read, per 1,000 words of comments and per folder.
+ * Counts sentences that are hard to read, per 1,000 words: in the comments of the source by folder, or in the documents by page.
  *
- *   node scripts/language.mjs            prints the count of each folder
+ *   node scripts/language.mjs            prints the count of each folder of source
+ *   node scripts/language.mjs --docs     prints the count of each document written by hand
  *   node scripts/language.mjs --list     prints each sentence as well, with its file and line
  *   node scripts/language.mjs --check    exits 1 if the total is above the maximum in scripts/language.json
  *
- * The maximum may only go down: lower it when the total allows. `--root DIRECTORY` counts another tree, and
+ * A maximum may only go down: lower it when the total allows. `--root DIRECTORY` counts another tree, and
  * `--maximum NUMBER` replaces the stored maximum.
  *
- * Does NOT count messages, documents or test titles. Inline code and code blocks in comments are ignored.
+ * Does NOT count messages, test titles, or the headings of documents and of their tables. Inline code and code blocks are ignored.
  */
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve, sep } from 'node:path'
@@ -21,12 +22,16 @@ const { values: options } = parseArgs({
   options: {
     list: { type: 'boolean', default: false },
     check: { type: 'boolean', default: false },
+    docs: { type: 'boolean', default: false },
     root: { type: 'string', default: resolve(here, '..') },
     maximum: { type: 'string' }
   }
 })
 
 const FOLDERS = ['src', 'adapters', 'integrations', 'test-kit']
+const PAGES = ['.', 'docs', 'examples', 'adapters']
+/** Pages that a script writes from docstrings and test titles, and the history, which tells of texts as they were. */
+const NOT_COUNTED = ['docs/conformance.md', 'docs/reference.md', 'CHANGELOG.md']
 const BE = '(?:is|are|was|were|be|been)'
 
 /** Each kind with the pattern that finds it in one sentence. Comments beside a pattern name the right sentences it leaves alone. */
@@ -53,11 +58,11 @@ const KINDS = [
 const root = resolve(options.root)
 const counts = new Map()
 const found = []
-for (const path of FOLDERS.flatMap(filesOf)) {
-  const name = folderOf(path)
+for (const path of options.docs ? PAGES.flatMap(pagesOf) : FOLDERS.flatMap(filesOf)) {
+  const name = options.docs ? slashed(path) : folderOf(path)
   const count = counts.get(name) ?? { words: 0, odd: 0 }
   counts.set(name, count)
-  for (const { text, line } of commentsOf(path)) {
+  for (const { text, line } of options.docs ? paragraphsOf(path) : commentsOf(path)) {
     count.words += text.match(/[A-Za-z][\w'’-]*/g)?.length ?? 0
     for (const sentence of sentencesOf(text)) {
       for (const { name: kind, pattern } of KINDS) {
@@ -80,16 +85,17 @@ function report() {
   }
   console.log(rowOf('total', total.words, total.odd))
   if (!options.check) return
-  const maximum = Number(options.maximum ?? JSON.parse(readFileSync(join(here, 'language.json'), 'utf8')).maximum)
+  const [subject, key] = options.docs ? ['documents', 'docs'] : ['comments', 'maximum']
+  const maximum = Number(options.maximum ?? JSON.parse(readFileSync(join(here, 'language.json'), 'utf8'))[key])
   const figure = perThousand(total.words, total.odd)
   if (!(figure <= maximum)) {
     console.error(
-      `${figure.toFixed(2)} sentences in 1,000 words of comments are hard to read; at most ${maximum} may be. Run with --list and rewrite them: subject, verb, object.`
+      `${figure.toFixed(2)} sentences in 1,000 words of ${subject} are hard to read; at most ${maximum} may be. Run with --list and rewrite them: subject, verb, object.`
     )
     process.exitCode = 1
   } else if (figure <= maximum - 0.1) {
     console.log(
-      `The maximum in scripts/language.json is ${maximum}: lower it to ${(Math.ceil(figure * 10) / 10).toFixed(1)}.`
+      `The ${key === 'maximum' ? key : `maximum for ${key}`} in scripts/language.json is ${maximum}: lower it to ${(Math.ceil(figure * 10) / 10).toFixed(1)}.`
     )
   }
 }
@@ -112,6 +118,55 @@ function filesOf(folder) {
     if (error.code === 'ENOENT') return []
     throw error
   }
+}
+
+/** The documents that lie directly in a folder, and in the folders of the examples. */
+function pagesOf(folder) {
+  try {
+    return readdirSync(join(root, folder), { recursive: folder === 'examples' })
+      .filter((name) => name.endsWith('.md') && !name.includes('node_modules'))
+      .sort((a, b) => a.localeCompare(b, 'en'))
+      .map((name) => join(root, folder, name))
+      .filter((path) => !NOT_COUNTED.includes(slashed(path)))
+  } catch (error) {
+    if (error.code === 'ENOENT') return []
+    throw error
+  }
+}
+
+function slashed(path) {
+  return relative(root, path).split(sep).join('/')
+}
+
+/** The prose of a document, by paragraph, list item or row: without code, comments, headings, and the headings of tables. */
+function paragraphsOf(path) {
+  const blank = (text) => text.replace(/[^\n]/g, '')
+  const lines = readFileSync(path, 'utf8')
+    .replace(/^( *)(```+)[\s\S]*?^\1\2[ \t]*$/gm, blank)
+    .replace(/<!--[\s\S]*?-->/g, blank)
+    .split('\n')
+  const paragraphs = []
+  let begins = true
+  for (const [index, line] of lines.entries()) {
+    const isTitle = /^#{1,6} /.test(line) || /^\|[ :|-]+$/.test(lines[index + 1] ?? '')
+    const isRow = line.startsWith('|')
+    if (line.trim() === '' || isTitle || /^\|[ :|-]+$/.test(line)) {
+      begins = true
+      continue
+    }
+    if (begins || isRow || /^\s*(?:[-*]|\d+\.) /.test(line)) paragraphs.push({ text: line.trim(), line: index + 1 })
+    else paragraphs.at(-1).text += ` ${line.trim()}`
+    begins = isRow
+  }
+  return paragraphs.map(({ text, line }) => ({ text: proseOf(withoutMarks(text)), line }))
+}
+
+/** Without the address of a link, and without the marks of bold text. */
+function withoutMarks(text) {
+  return text
+    .replace(/\]\([^)\s]*\)/g, ']')
+    .replace(/!?\[([^\]]*)\]/g, '$1')
+    .replace(/\*\*/g, '')
 }
 
 /** `src/jwt` for a file in it or below; the first folder for files that lie directly in it, and outside of src. */

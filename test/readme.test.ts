@@ -42,13 +42,21 @@ const SOURCES = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf
 const WORK = join(ROOT, 'test/.tmp/readme')
 
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
+/** Every Markdown file below a folder, without those that are installed or made by commands. */
 const markdownIn = (folder: string): string[] =>
-  readdirSync(join(ROOT, folder))
-    .filter((name) => name.endsWith('.md'))
-    .map((name) => join(folder, name))
-const DOCUMENTS = [...markdownIn('.'), ...markdownIn('docs'), ...markdownIn('examples')]
+  readdirSync(join(ROOT, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name)
+    if (entry.isDirectory()) return /^(\..*|node_modules|dist|coverage)$/.test(entry.name) ? [] : markdownIn(path)
+    return entry.name.endsWith('.md') ? [path] : []
+  })
+const DOCUMENTS = markdownIn('.')
+/** A part of docs/performance.md, where its links lead somewhere. */
+const PART = 'bench/tried.md'
 /** Those that are not written by a script. */
 const WRITTEN_BY_HAND = DOCUMENTS.filter((path) => !['docs/conformance.md', 'docs/reference.md'].includes(path))
+
+/** Pages without a first thing to paste: an index, and results that a script writes. */
+const TO_BE_LOOKED_UP = ['docs/README.md', 'docs/performance.md']
 
 interface Block {
   readonly where: string
@@ -104,13 +112,13 @@ declare global {
 `
 
 /** One program of all blocks, each a module: `tsc` is started once. */
-async function compile(blocks: readonly Block[]): Promise<string> {
+async function compile(blocks: readonly Block[], ambient: string): Promise<string> {
   rmSync(WORK, { recursive: true, force: true })
   mkdirSync(WORK, { recursive: true })
   const name = ({ where, language }: Block): string =>
     `${where.replace(/[^\w]+/g, '_')}.${language.startsWith('t') || language === 'mts' ? 'mts' : 'mjs'}`
   for (const block of blocks) writeFileSync(join(WORK, name(block)), block.code)
-  writeFileSync(join(WORK, 'ambient.mts'), AMBIENT)
+  writeFileSync(join(WORK, 'ambient.mts'), ambient)
   const config = {
     extends: relative(WORK, join(ROOT, 'tsconfig.json')),
     compilerOptions: {
@@ -144,8 +152,24 @@ describe('code', () => {
   })
 
   test('every other block of the documents compiles, and so do the examples', async () => {
-    expect(await compile(CODE.filter(({ example }) => example === undefined))).toBe('')
-  })
+    expect(
+      await compile(
+        CODE.filter(({ example }) => example === undefined),
+        AMBIENT
+      )
+    ).toBe('')
+  }, 120_000)
+
+  test('each page of docs begins with something to paste, which compiles on its own', async () => {
+    const pages = WRITTEN_BY_HAND.filter((path) => dirname(path) === 'docs' && !TO_BE_LOOKED_UP.includes(path))
+    const first = pages.map((path) => BLOCKS.find(({ where }) => where.startsWith(`${path}:`)))
+    expect(pages.filter((_, i) => first[i] === undefined)).toEqual([])
+    const code = CODE.filter(
+      (block) => first.includes(block) && (block.example === undefined || block.example.includes('#'))
+    )
+    expect(code.length).toBeGreaterThan(3)
+    expect(await compile(code, 'export {}')).toBe('')
+  }, 120_000)
 
   test('the mark of an example stands right before a block', () => {
     const marks = WRITTEN_BY_HAND.flatMap((path) => [...read(path).matchAll(/^<!-- examples\/\S+ -->$/gm)])
@@ -153,7 +177,7 @@ describe('code', () => {
   })
 })
 
-/** The anchor that GitHub gives to a heading. */
+/** The anchor that GitHub gives to a heading; `anchorsOf` numbers repeated ones, as GitHub does. */
 function anchor(heading: string): string {
   return heading
     .toLowerCase()
@@ -164,11 +188,40 @@ function anchor(heading: string): string {
 const withoutCode = (text: string): string => text.replace(/^( *)```[\s\S]*?^\1```$/gm, '')
 
 function anchorsOf(path: string): string[] {
-  return [...withoutCode(read(path)).matchAll(/^#{1,6} (.+)$/gm)].map(([, heading = '']) => anchor(heading))
+  const seen = new Map<string, number>()
+  return [...withoutCode(read(path)).matchAll(/^#{1,6} (.+)$/gm)].map(([, heading = '']) => {
+    const name = anchor(heading)
+    const times = seen.get(name) ?? 0
+    seen.set(name, times + 1)
+    return times === 0 ? name : `${name}-${times}`
+  })
 }
 
 describe('links', () => {
-  test.each(WRITTEN_BY_HAND)('%s links to files and headings that exist', (path) => {
+  test.each(DOCUMENTS.filter((path) => path.startsWith('docs/')))(
+    '%s has each heading of the second level once',
+    (path) => {
+      const headings = [...withoutCode(read(path)).matchAll(/^## (.+)$/gm)].map(([, heading]) => heading)
+      expect(headings.filter((heading, i) => headings.indexOf(heading) !== i)).toEqual([])
+    }
+  )
+
+  test('every folder with documents is looked at', () => {
+    expect(new Set(DOCUMENTS.map((path) => dirname(path)))).toEqual(
+      new Set([
+        '.',
+        'adapters',
+        'bench',
+        'docs',
+        'examples',
+        'examples/authorization-server',
+        'examples/playground',
+        'test/vectors'
+      ])
+    )
+  })
+
+  test.each(DOCUMENTS.filter((path) => path !== PART))('%s links to files and headings that exist', (path) => {
     const broken = [...withoutCode(read(path)).matchAll(/\]\(([^)\s]+)\)/g)]
       .map(([, link = '']) => link)
       .filter((link) => !/^(https?|mailto):/.test(link))

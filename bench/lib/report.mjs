@@ -64,21 +64,21 @@ export function writeReport(findings, seconds) {
     ].join('\n\n')
   )
   const [cpu] = cpus()
-  const text = `# What verifying costs
+  const text = `# Performance
 
 Made by \`npm run bench\` in ${Math.round(seconds / 60)} minutes; every figure here is from one run.
 
 ![Requests kept by protected servers, and processor time for a token](performance.svg)
 
-Compare ratios, not microseconds: each contender has a process of its own, in which it and the raw signature check take turns
-every few milliseconds, so that whatever else the machine does slows both. A ratio is the median over all rounds, ± the median
-absolute deviation; above 1 is faster. Processor time is that of all threads. How each contender is configured is in
-\`bench/peers\`, a short file for each: as its README recommends, with its cache where it has one.
+Compare ratios, not microseconds. Each package has a process of its own, in which it and the raw signature check take turns
+every few milliseconds, so that other work on the machine slows both. A ratio is the median over all rounds, ± the median
+absolute deviation; above 1 is faster. Processor time is that of all threads. Each package is configured as its README
+recommends, with its cache if it has one, in a short file in \`bench/peers\`.
 
-## What we want, and what there is
+## Targets and results
 
 ${markdown(
-  ['', 'wanted', 'measured', ''],
+  ['', 'target', 'measured', ''],
   targets.map((target) => [target.what, wish(target), short(target.got), verdict(target)])
 )}
 

@@ -7,7 +7,7 @@ export default {
   name: 'dpop',
   title: 'DPoP, token seen before',
   about:
-    'Whole requests of 100 clients: a bound token that is known, and an ES256 proof that is new each time. Ours and express-oauth2-jwt-bearer check what RFC 9449 asks, and ours remembers proofs against replay as well. Raw is the ES256 check of such a proof by its key, which was imported before.',
+    'Whole requests of 100 clients, each with a known bound token and a new ES256 proof. Ours and express-oauth2-jwt-bearer check what RFC 9449 requires, and ours also remembers proofs against replay. Raw is the ES256 check of such a proof with an imported key.',
   run: async ({ besideRaw }) => {
     const costs = await besideRaw(lanesOf(['ours', 'express-oauth2-jwt-bearer', 'oauth4webapi']), { drill: 'dpop' })
     return {

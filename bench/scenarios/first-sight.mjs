@@ -12,7 +12,7 @@ export default {
   name: 'first-sight',
   title: 'Tokens that were never seen',
   about:
-    'Distinct tokens, 12,000 in turn: one in each turn of the event loop, and 64 under way at once. Where there is a cache of tokens it is full of others, as in a server that is in use; with room in it, a token is kept as well, so that it is known the next time. The raw check has its input ready.',
+    '12,000 distinct tokens in turn: one in each turn of the event loop, or 64 at once. The cache of tokens, if there is one, is full of others, as in a busy server. With room in it, the token is also stored for its next use. The raw check has its input ready.',
   run: async ({ besideRaw, progress }) => {
     /** @type {Record<string, Awaited<ReturnType<typeof besideRaw>>>} */
     const costs = {}

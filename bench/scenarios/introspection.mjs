@@ -7,7 +7,7 @@ export default {
   name: 'introspection',
   title: 'Opaque tokens',
   about:
-    '1,000 callers at once with one opaque token that nobody has asked about yet, and an authorization server that takes 20 ms to answer; then the same token again and again, beside a JWT.',
+    '1,000 callers at once with one new opaque token, and an authorization server that takes 20 ms to answer. Then the same token repeatedly, and a JWT for comparison.',
   run: async ({ compare, asked }) => {
     const opaque = { module: 'ours', variant: { options: { introspection: true } } }
     const task = /** @type {const} */ ({ drill: 'crowd', tokens: 'opaque', distinct: 1, n: 1000 })

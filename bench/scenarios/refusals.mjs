@@ -18,7 +18,7 @@ export default {
   name: 'refusals',
   title: 'Tokens that are refused',
   about:
-    '200 RS256 tokens of each kind in turn, one in each turn of the event loop, until the error is there. All but the forged ones could be refused without a signature check. fast-jwt and jsonwebtoken have one fixed key and no `kid` to miss.',
+    '200 RS256 tokens of each kind in turn, one in each turn of the event loop, until the error is available. All but the forged ones could be refused without a signature check. fast-jwt and jsonwebtoken have one fixed key and so no unknown `kid`.',
   run: async ({ besideRaw, progress }) => {
     /** @type {Map<string, Awaited<ReturnType<typeof besideRaw>>>} */
     const costs = new Map()

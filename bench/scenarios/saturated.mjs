@@ -8,7 +8,7 @@ export default {
   name: 'saturated',
   title: 'Tokens that were never seen, at saturation',
   about:
-    'A bare `node:http` server on all cores, 64 connections that never wait, distinct RS256 tokens, and beside them a `/ping` that needs no token. `raw` checks signatures synchronously and nothing else.',
+    'A bare `node:http` server on all cores, 64 connections that never wait, distinct RS256 tokens, and concurrently a `/ping` that needs no token. `raw` only checks signatures, synchronously.',
   run: async ({ file, effort }) => {
     const modules = ['', 'raw', 'ours', 'jose']
     const samples = await interleaveServers(

@@ -9,7 +9,7 @@ export default {
   name: 'scale',
   title: 'Many tokens, issuers, scopes',
   about:
-    'Each beside the smallest one of its kind, in one process. Tokens are drawn at random; "more than the cache holds" are 12,000 in turn while it is full of others: none of them is ever found, as with a million. Issuers have their keys in the settings, and the tokens are from the last of them. The route requires so many scopes, and the token has 100.',
+    'Each case is compared with the smallest of its kind, in one process. Tokens are drawn at random. "more than the cache holds" are 12,000 in turn while it is full of others, so that none of them is ever found, as with a million. Issuers have their keys in the settings, and the tokens are from the last of them. The route requires so many scopes, and the token has 100.',
   run: async ({ compare, progress, effort }) => {
     /** @type {(readonly [what: string, own: number, other: number, ratio: number, target: number])[]} */
     const rows = []

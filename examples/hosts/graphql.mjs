@@ -19,7 +19,7 @@ const { ISSUER = 'https://as.example.com', RESOURCE = 'https://api.example.com',
 // #region graphql
 const api = resourceServer({ resource: RESOURCE, issuers: [ISSUER] })
 
-/** A field that needs a scope, and says so. Nothing that asks for it gets by here, whatever its way through the schema. */
+/** A field that requires a scope. Every operation that reads it runs this check, on any path through the schema. */
 const field = (/** @type {string} */ needs, /** @type {(access: Access) => string} */ resolve) => ({
   type: GraphQLString,
   extensions: { scope: needs },
@@ -38,7 +38,7 @@ const query = new GraphQLObjectType({
 })
 const schema = new GraphQLSchema({ query })
 
-/** The scopes of all fields that a document asks for, in fragments too. None of what is no GraphQL: it is not executed. */
+/** The scopes of all fields in a document, in fragments too. A text that is not GraphQL has none, and is not executed. */
 function scopesOf(/** @type {string} */ text) {
   /** @type {Set<string>} */
   const needed = new Set()
@@ -63,8 +63,8 @@ app.post(
   createHandler({
     schema,
     context: ({ raw }) => ({ access: getAuth(raw) }),
-    // One challenge for all that the operation needs: a 403, before anything is resolved. Asked of the very text that is
-    // executed: a body that was parsed elsewhere may have been read another way.
+    // One challenge with all scopes of the operation: a 403, before anything is resolved. It reads the text that is
+    // executed, because another parser may read the body differently.
     onSubscribe: async ({ raw }, { query }) => {
       const needed = scopesOf(query)
       if (needed.length === 0) return

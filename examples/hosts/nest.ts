@@ -34,10 +34,10 @@ const api = resourceServer({ resource: RESOURCE, issuers: [ISSUER] })
 const anyToken = api.protect()
 const RULE = Symbol('rule')
 
-/** What a handler, or all of a controller, requires: `@Protect(scope('orders:read'))`. */
+/** The requirements of a handler or a controller: `@Protect(scope('orders:read'))`. */
 const Protect = (...requirements: Requirement[]): CustomDecorator<symbol> =>
   SetMetadata(RULE, api.protect(...requirements))
-/** No token is asked for. Whatever has neither decorator needs a good one. */
+/** Needs no token. A handler with neither decorator needs a valid one. */
 const Public = (): CustomDecorator<symbol> => SetMetadata(RULE, 'public')
 
 @Injectable()
@@ -56,7 +56,7 @@ class AccessTokenGuard implements CanActivate {
   }
 }
 
-/** Status, challenge and body as the RFCs have them; Nest's own filter would answer 500. */
+/** Sends the refusal's own status, challenge and body. Nest's own filter would answer 500. */
 @Catch(ResourceServerError)
 class RefusalFilter implements ExceptionFilter {
   catch(error: ResourceServerError, host: ArgumentsHost): void {
@@ -71,7 +71,7 @@ interface HeaderFields {
   header(name: string, value: unknown): unknown
 }
 
-/** Beside what is there: CORS middleware sets the same lists. */
+/** Adds to lists that are already set: CORS middleware sets the same ones. */
 function setHeaders(response: HeaderFields, headers: object): void {
   for (const [name, value] of Object.entries(headers)) {
     const isList = /^(vary|access-control-expose-headers)$/i.test(name)
@@ -109,7 +109,7 @@ class Orders {
 })
 class App {}
 
-/** Before the router, so that no global prefix and no guard is in its way. */
+/** Mounted before the router, so that no global prefix and no guard applies. */
 function serveMetadata(app: INestApplication): void {
   const metadata = protectedResourceMetadata(api)
   app.use((request: IncomingMessage, response: ServerResponse, next: () => void) => {

@@ -15,7 +15,7 @@ const sockets = new WebSocketServer({ noServer: true })
 const server = createServer(async (request, response) => {
   if (metadata(request, response)) return
   const granted = await mayRead(request, response)
-  if (!granted) return // refused, and answered
+  if (!granted) return // refused and answered
   response.setHeader('Content-Type', 'application/json')
   response.end(JSON.stringify({ orders: [], subject: granted.access?.subject }))
 })
@@ -23,7 +23,7 @@ server.on('upgrade', async (request, socket, head) => {
   const granted = await mayListen(request, socket)
   if (!granted) return // the handshake was refused, in plain HTTP
   sockets.handleUpgrade(request, socket, head, (client) => {
-    // Without this listener, one frame that is not valid would end the process.
+    // Without this listener, one invalid frame would end the process.
     client.on('error', () => client.terminate())
     const end = () => client.close(4401, 'the token ended')
     // The token may end, or be revoked, while the connection is open.

@@ -11,7 +11,7 @@ const api = resourceServer({ resource: RESOURCE, issuers: [ISSUER] })
 const anyToken = api.protect()
 const metadata = protectedResourceMetadata(api)
 
-/** For each HTTP request, which may be a batch: its token is looked at once, and not before a procedure wants it. */
+/** For each HTTP request, which may be a batch: its token is verified once, when the first procedure needs it. */
 function createContext(/** @type {{ req: import('node:http').IncomingMessage }} */ { req }) {
   const request = new NodeRequest(req)
   /** @type {Promise<Access> | undefined} */
@@ -32,7 +32,7 @@ const CODES = /** @type {const} */ ({
   503: 'SERVICE_UNAVAILABLE'
 })
 
-/** A procedure that needs a good token, and whatever else is required: `needs(scope('orders:read'))`. */
+/** A procedure that needs a valid token and meets these requirements: `needs(scope('orders:read'))`. */
 function needs(/** @type {import('oauth-resource-server').Requirement[]} */ ...requirements) {
   const rule = api.protect(...requirements)
   return t.procedure.use(async ({ ctx, next }) => {

@@ -1,5 +1,5 @@
 // @ts-check
-/** An API that is made by a function, so that a test can make it with an issuer of its own. */
+/** An API created by a function, so that a test can pass its own issuer. */
 import express from 'express'
 import { resourceServer, scope } from 'oauth-resource-server'
 import { errorHandler, getAuth, protect } from 'oauth-resource-server/express'

@@ -1,5 +1,5 @@
 // @ts-check
-/** `node --test examples/testing/`: no network, no authorization server, nothing that is mocked. */
+/** `node --test examples/testing/` needs no network and no authorization server, and mocks nothing. */
 import assert from 'node:assert/strict'
 import { beforeEach, test } from 'node:test'
 import { createTestIssuer, fakeAccess } from 'oauth-resource-server/testing'
@@ -20,18 +20,18 @@ beforeEach(async () => {
 /** @param {string} token */
 const getOrders = (token) => request(app).get('/orders').set('Authorization', `Bearer ${token}`)
 
-test('whoever may read orders gets theirs', async () => {
+test('returns the orders to a client with the scope', async () => {
   const { status, body } = await getOrders(as.token({ sub: 'alice', scope: 'orders:read' }))
   assert.deepEqual({ status, body }, { status: 200, body: { for: 'alice' } })
 })
 
-test('another scope is not enough', async () => {
+test('refuses a token with another scope', async () => {
   const { status, headers } = await getOrders(as.token({ scope: 'profile' }))
   assert.equal(status, 403)
   assert.match(String(headers['www-authenticate']), /error="insufficient_scope", .*scope="orders:read"/)
 })
 
-test('nobody gets in with a bad token, or without one', async () => {
+test('refuses bad tokens, and requests without one', async () => {
   const scope = 'orders:read'
   for (const token of [
     as.expired({ scope }),
@@ -43,14 +43,14 @@ test('nobody gets in with a bad token, or without one', async () => {
   assert.equal((await request(app).get('/orders')).status, 401)
 })
 
-test('a stolen token is of no use without its key', async () => {
+test('refuses a stolen token without its key', async () => {
   const claims = { scope: 'orders:read' }
   const { authorization, dpop } = as.dpop({ url: `${resource}/orders`, claims })
   assert.equal((await request(app).get('/orders').set({ authorization, dpop })).status, 200)
   assert.equal((await request(app).get('/orders').set({ authorization })).status, 401)
 })
 
-test('an outage is no 401', async () => {
+test('answers an outage with 503', async () => {
   as.fail('jwks', 503)
   const { status, headers } = await getOrders(as.token({ scope: 'orders:read' }))
   assert.deepEqual(
@@ -59,14 +59,14 @@ test('an outage is no 401', async () => {
   )
 })
 
-test('opaque tokens, and time', async () => {
+test('accepts an opaque token until it expires', async () => {
   const token = as.opaque({ scope: 'orders:read' })
   assert.equal((await getOrders(token)).status, 200)
   as.advance(600)
   assert.equal((await getOrders(token)).status, 401)
 })
 
-test('a handler alone', async () => {
+test('gives a handler an access without a request', async () => {
   const access = await fakeAccess({ subject: 'alice', scopes: ['orders:read'] })
   assert.equal(access.subject, 'alice')
   assert.deepEqual(access.scopes, ['orders:read'])

@@ -118,6 +118,44 @@ describe('scripts/language.mjs', () => {
     expect((await run(files, '--check', '--maximum', '250')).code).toBe(0)
   })
 
+  test('--docs counts each page, without code, headings, heads of tables, addresses of links, and generated pages', async () => {
+    const { lines } = await run(
+      {
+        'README.md':
+          '# What is checked\n\n<!-- What is hidden. -->\n\n```js\n// Whoever reads this\n```\n\nOne two three four.\n',
+        'docs/a.md':
+          '| What is it | Nobody |\n|---|---|\n| One two | `nobody` |\n\n[Three](nobody.md#whoever) **four**\n',
+        'docs/reference.md': 'Nobody reads this.\n',
+        'examples/x/README.md': 'One two three\nfour.\n'
+      },
+      '--docs'
+    )
+    expect(lines.map((line) => line.trim().split(/\s+/))).toEqual([
+      ['docs/a.md', '5', 'words', '0', 'found', '0.00', 'per', '1,000'],
+      ['examples/x/README.md', '4', 'words', '0', 'found', '0.00', 'per', '1,000'],
+      ['README.md', '4', 'words', '0', 'found', '0.00', 'per', '1,000'],
+      ['total', '13', 'words', '0', 'found', '0.00', 'per', '1,000']
+    ])
+  })
+
+  test.each([
+    ['a paragraph that goes on', 'A text that is\nno URL.\n', 'README.md:1 negated noun: A text that is no URL.'],
+    ['a list item', 'A list:\n\n- **Place.** What is left is not.\n', 'README.md:3 opening: What is left is not.'],
+    ['a row of a table', '| A | B |\n|---|---|\n| c | nobody |\n', 'README.md:3 pronoun: nobody']
+  ])('--docs finds a sentence in %s', async (_where, text, expected) => {
+    const { lines } = await run({ 'README.md': text }, '--docs', '--list')
+    expect(lines[0]).toBe(expected)
+    expect(lines.at(-1)).toMatch(/ 1 found /)
+  })
+
+  test('--docs --check has a maximum of its own', async () => {
+    const { docs } = JSON.parse(readFileSync(join(ROOT, 'scripts/language.json'), 'utf8')) as { docs: number }
+    const planted = await run({ 'README.md': 'Nobody', 'src/a.ts': inComment('A sentence.') }, '--docs', '--check')
+    expect(planted.code).toBe(1)
+    expect(planted.errors).toContain(`1,000 words of documents are hard to read; at most ${docs} may be`)
+    expect((await run({ 'README.md': 'A word' }, '--docs', '--check')).code).toBe(0)
+  })
+
   test('--check without --maximum reads scripts/language.json, and says when it can be lowered', async () => {
     const { maximum } = JSON.parse(readFileSync(join(ROOT, 'scripts/language.json'), 'utf8')) as { maximum: number }
     expect(maximum).toBeLessThan(1000)
