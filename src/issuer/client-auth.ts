@@ -105,8 +105,8 @@ const byCertificate = new WeakSet<ClientAuth>()
  * `tls_client_auth` and `self_signed_tls_client_auth` (RFC 8705 §2): sends `client_id`, and the certificate of the
  * connection proves it. Endpoints of `mtls_endpoint_aliases` are preferred (RFC 8705 §5).
  *
- * Does NOT hold the certificate: pass it by the option `http.dispatcher`, an undici `Agent` with `connect: { cert, key }`.
- * Without that option the server does not start.
+ * Does NOT hold the certificate: pass it in the option `http.dispatcher`, an undici `Agent` with `connect: { cert, key
+ * }`. Without that option the server does not start.
  */
 export function tlsClientAuth(): ClientAuth {
   const auth: ClientAuth = (_as, client, body) => {

@@ -185,7 +185,10 @@ async function search(
   }
 }
 
-/** The error if no place has the document: an outage if a place could not be reached, else a mistake in the settings. */
+/**
+ * The error if no place has the document: an outage if a place could not be reached, otherwise a mistake in the
+ * settings.
+ */
 function notFound(misses: readonly Miss[], { issuer, label, tokens }: DiscoverySettings): Unavailable | Misconfigured {
   const told = `no metadata of the issuer ${label} was found: ${misses.map(({ problem }) => problem).join('; ')}`
   const failures = misses.flatMap(({ failure }) => failure ?? [])

@@ -17,7 +17,7 @@ const MAX_TOKEN_FILE = 16 * 1024
 const FIELD_NAME = /^[!#$%&'*+.^_`|~\dA-Za-z-]{1,128}$/
 /** Visible ASCII with spaces or tabs inside (RFC 9110 §5.5): other characters could end the field. */
 const FIELD_VALUE = /^[\x21-\x7E](?:[\x20-\x7E\t]*[\x21-\x7E])?$/
-/** Fields that frame the message or state which formats we can read: setting them would break the exchange. */
+/** Fields that frame the message or state the formats that we can read: setting them would break the exchange. */
 const RESERVED: ReadonlySet<string> = new Set([
   'accept',
   'accept-encoding',
