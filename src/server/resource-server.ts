@@ -68,7 +68,7 @@ interface Foundation {
   readonly callers: Callers
   readonly verifySignature: VerifySignature
   readonly issuers: Issuers
-  /** Senders of security events, of which only the keys are used. */
+  /** Senders of security events; only their keys are used. */
   readonly senders: Issuer[]
   readonly createIssuer: (settings: IssuerSettings) => Issuer
   readonly keyMemory: KeyMemory
@@ -284,7 +284,7 @@ async function revokeAsOperator(
   one: Revocation | readonly Revocation[]
 ): Promise<void> {
   const list = Array.isArray(one) ? (one as readonly Revocation[]) : [one as Revocation]
-  // A misspelt issuer would revoke nothing, without any sign of it.
+  // A misspelt issuer would silently revoke nothing.
   if (!list.every((each) => accepts(issuers, each?.issuer)))
     throw new TypeError(
       'revoke(): `issuer` is not an issuer that this server accepts: write exactly the `iss` of the tokens'

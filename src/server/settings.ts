@@ -77,7 +77,7 @@ export function readSettings(options: ResourceServerOptions): Settings {
   })
   const now = problems.optional<() => number>(options.now, 'now', 'function') ?? (() => Date.now() / 1000)
   const sharing = readShared(options.shared, problems)
-  // An invalid secret cannot derive keys. The problem is reported anyway.
+  // Keys cannot be derived from an invalid secret. The problem is reported below.
   const shared = sharing && !problems.any ? createShared(sharing, now) : undefined
   const settings: Settings = {
     resource: readResource(options.resource, problems),
