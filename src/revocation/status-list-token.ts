@@ -1,7 +1,7 @@
 /**
- * Verifies a Status List Token (draft-ietf-oauth-status-list §5.1): a JWT of the issuer with a compressed list, in which
- * each access token has a few bits. Type, issuer, subject and times are checked first, then the signature. A list is
- * inflated only after its signature is verified, and only up to a bound.
+ * Verifies a Status List Token (draft-ietf-oauth-status-list §5.1): a JWT of the issuer with a compressed list, in
+ * which each access token has a few bits. Type, issuer, subject and times are checked first, then the signature. A list
+ * is inflated only after its signature is verified, and only up to a limit.
  *
  * Does NOT fetch the token, and does NOT interpret a status.
  *
@@ -163,7 +163,9 @@ function isList(value: unknown): boolean {
   return BITS.includes(bits) && typeof lst === 'string' && /^[\w-]+$/.test(lst)
 }
 
-/** §4.1: inflates DEFLATE data in the ZLIB format, on libuv's pool and up to the bound. @throws {Misconfigured} */
+/**
+ * §4.1: inflates DEFLATE data in the ZLIB format, in libuv's thread pool and up to the limit. @throws {Misconfigured}
+ */
 async function readList(lst: string, about: string): Promise<Uint8Array> {
   const compressed = decodeBase64url(lst)
   if (compressed === undefined) throw new Misconfigured(`${about}: its \`lst\` is not base64url`)
