@@ -54,8 +54,8 @@ export interface Fleet<T> {
   mayAskAgain(): Promise<boolean | undefined>
   /**
    * Whether this process may look for a key on behalf of all, three times in 30 s and 2 s apart; undefined if the store
-   * does not answer. Also true if other processes have had every turn for {@link MAX_TURN} seconds without a newer
-   * document.
+   * does not answer. True if other processes have had every turn for {@link MAX_TURN} seconds without a newer document,
+   * too.
    */
   mayLook(): Promise<boolean | undefined>
 }

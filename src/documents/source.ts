@@ -192,7 +192,7 @@ export function staleOnError<T extends Dated>(
       ? document
       : undefined
   }
-  /** True while an attempt is under way that has been silent for `patience`. */
+  /** True while the current attempt has been silent for `patience`. */
   let isSilent = false
   const inTime = (attempt: Promise<T>, butNot: T | undefined, within: number): Promise<T> =>
     new Promise((resolve, reject) => {
