@@ -29,7 +29,7 @@ export interface Exchange {
   readonly method: 'GET' | 'POST'
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string
-  /** What the error says is unavailable if the exchange fails. */
+  /** The dependency that the error names if the exchange fails. */
   readonly dependency: Dependency
   /** How messages name the server. Default: the host. */
   readonly label?: string
