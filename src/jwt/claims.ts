@@ -189,8 +189,8 @@ const CLIENT_CLAIMS = ['client_id', 'azp', 'cid', 'appid']
 const OWNER_CLAIMS: ReadonlySet<string> = new Set(['iss', 'aud', 'tid', 'zid', 'hd', 'org_id', ...CLIENT_CLAIMS])
 
 /**
- * Decides whether a JWT without a telling `typ` is an access token (RFC 8725 §3.12). `requiredClaimValues` must be met
- * in any case. Then the first matching row decides:
+ * Decides whether a JWT is an access token if its `typ` does not tell (RFC 8725 §3.12). `requiredClaimValues` must be
+ * met in any case. Then the first matching row decides:
  *
  * 1. `requiredClaimValues` names a claim about the kind of token, or `token_use: access` or `tokenName: access_token`:
  * accepted.
