@@ -38,7 +38,7 @@ const MAX_KNOWN = 1000
  */
 const MIN_FOUND_LENGTH = 32
 const NOT_FOR_US =
-  'The token is encrypted (five parts), and not to a key of this API. Auth0 and others issue such tokens for themselves where the client asked for no audience: let the client ask for an audience (`audience`, or `resource` of RFC 8707). If the authorization server encrypts tokens for this API, configure `decryptionKeys`.'
+  'The token is encrypted (five parts), but not to a key of this API. Auth0 and others issue such tokens for themselves if the client requests no audience: let the client request an audience (`audience`, or `resource` of RFC 8707). If the authorization server encrypts tokens for this API, configure `decryptionKeys`.'
 const SCHEMES = ['Bearer', 'DPoP'] as const
 
 export interface AccessTokenVerifier {

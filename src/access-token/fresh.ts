@@ -79,7 +79,7 @@ export function createVerifyFresh(means: FreshMeans): VerifyFresh {
       throw new TypeError('verifyFresh() needs an access token that this resource server verified')
     if (issuer.settings.introspection === undefined)
       throw new Misconfigured(
-        `fresh() needs to introspect a token of ${issuer.settings.label}, which has no \`introspection\`: configure it for this issuer`
+        `fresh() must introspect a token of ${issuer.settings.label}, but this issuer has no \`introspection\`: configure it`
       )
     const answer = await answers.ask(token, issuer, request)
     if (answer === undefined || by === 'introspection') forget(token)
@@ -88,7 +88,7 @@ export function createVerifyFresh(means: FreshMeans): VerifyFresh {
     const { cnf } = answer.members
     // The sender was confirmed against the known `cnf`; a different `cnf` was not checked.
     if (!isAbsent(cnf) && !isDeepStrictEqual(cnf, confirmation))
-      throw new InvalidToken('claim', { expected: 'cnf: as it was', received: cnf })
+      throw new InvalidToken('claim', { expected: 'cnf: unchanged', received: cnf })
     if (by === 'introspection') {
       answer.accessToken = create(field, answer.members, issuer, by)
       return answer.accessToken

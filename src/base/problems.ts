@@ -205,7 +205,7 @@ export class Problems {
       this.addValue(option, value, `use https; http is accepted for localhost, 127.0.0.0/8 and [::1] only${others}`)
     }
     if (/^[^/]*\/\/[^/?#]*@/.test(value as string))
-      this.add(option, 'holds a user name or password', 'take it out of the URL', { text: value as string })
+      this.add(option, 'holds a user name or password', 'remove it from the URL', { text: value as string })
     return url
   }
 
@@ -216,7 +216,7 @@ export class Problems {
     this.addValue(
       option,
       value,
-      `its path is not the one that would be asked, ${url.pathname}, or a server may read another in it: write it without . and .. segments, encoded slashes and backslashes`
+      `its path would be requested as ${url.pathname}, or a server may interpret it differently: write it without . and .. segments, encoded slashes and backslashes`
     )
     return undefined
   }
@@ -232,6 +232,6 @@ function describe(value: unknown): string {
 
 /** Describes a value without its text, which may come from a token. */
 function kindOf(value: unknown): string {
-  if (typeof value === 'string') return value === '' ? 'empty' : `a text of ${value.length} characters`
+  if (typeof value === 'string') return value === '' ? 'empty' : `a string of ${value.length} characters`
   return describe(value)
 }

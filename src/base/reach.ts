@@ -41,7 +41,7 @@ export function hostAndPort({ hostname, port, protocol }: URL): string {
 
 /** Warning printed once at start. */
 export function insecureHostsWarning(hosts: InsecureHosts): string {
-  return `\`http.insecureHosts\` names ${[...hosts].join(', ')}: tokens, keys and client secrets travel in clear there. An attacker in the network between can read them, or put other keys in place and sign any token. Use it only inside a network that you trust`
+  return `\`http.insecureHosts\` names ${[...hosts].join(', ')}: tokens, keys and client secrets travel unencrypted there. An attacker in that network can read them, or replace the keys and sign any token. Use it only inside a network that you trust`
 }
 
 /** An issuer, and the origin where it is reached. */

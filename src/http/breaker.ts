@@ -147,7 +147,11 @@ function createBreaker(now: () => number): Breaker {
     if (opening === undefined || (standing === 'known' && !opening.isConfirmed)) return
     // Known tokens try first: when a stranger comes back after that time, the breaker may be closed.
     const seconds = wait('known') > 0 ? wait('known') : wait(standing)
-    throw new Unavailable('introspection', 'it failed repeatedly and is given time to recover', { retryAfter: seconds })
+    throw new Unavailable(
+      'introspection',
+      'the introspection endpoint failed repeatedly, so it is not called for a few seconds',
+      { retryAfter: seconds }
+    )
   }
   const change = (next: Opening | undefined): void => {
     opening = next
@@ -234,7 +238,11 @@ function createRateLimit(now: () => number): RateLimit {
     requireUnlimited: (standing) => {
       const seconds = left(standing)
       if (seconds > 0)
-        throw new Unavailable('introspection', 'its server answered 429 and is asked less', { retryAfter: seconds })
+        throw new Unavailable(
+          'introspection',
+          'the introspection endpoint answered 429 (too many requests), so it is called less often',
+          { retryAfter: seconds }
+        )
     },
     limited: (standing, { askedFor }) => {
       const lasts = Math.min(MAX_PAUSE, Math.max(MIN_PAUSE, askedFor))

@@ -138,5 +138,5 @@ export function createQuestion<T>(
 }
 
 function gone(): Unavailable {
-  return new Unavailable('introspection', 'the client closed its connection while its token was waited for')
+  return new Unavailable('introspection', 'the client disconnected while its token was introspected')
 }

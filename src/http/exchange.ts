@@ -156,7 +156,7 @@ function refuseHost(cause: unknown): never {
       ? 'undici was not found: install it where this runs, such as beside a bundle that has it as external (npm install undici@7), or'
       : 'undici does not run on this host:'
   throw new Misconfigured(
-    `${problem} give \`http: { dispatcher: fetchDispatcher() }\`, of oauth-resource-server/fetch`,
+    `${problem} set \`http: { dispatcher: fetchDispatcher() }\`, from oauth-resource-server/fetch`,
     { cause }
   )
 }
@@ -270,7 +270,7 @@ async function send(to: Dispatcher, { url, method, headers, body }: Exchange, si
 
 function failureOf(cause: unknown): Failure {
   if (cause instanceof NotPublic)
-    return { failure: 'is not at a public address, and `http.publicAddressesOnly` wants one', cause, isOutage: false }
+    return { failure: 'is not at a public address, which `http.publicAddressesOnly` requires', cause, isOutage: false }
   if (cause instanceof ProxyFailure)
     return { failure: `was not reached: the proxy of \`http.proxy\` ${cause.message}`, cause, isOutage: true }
   return { failure: 'could not be reached', cause, isOutage: true }

@@ -85,7 +85,9 @@ function createTunnels(
       throw new ProxyFailure(refusalOf(tunnel.statusCode))
     } catch (cause) {
       // Hides undici's own error code: with it, undici would reconnect for as long as the request waits.
-      throw cause instanceof ProxyFailure ? cause : new ProxyFailure('could not be reached, or broke off', { cause })
+      throw cause instanceof ProxyFailure
+        ? cause
+        : new ProxyFailure('could not be reached, or closed the connection', { cause })
     } finally {
       count(to.path, -1)
     }
@@ -100,7 +102,7 @@ interface Tunnel {
 
 function refusalOf(status: number): string {
   const answered = `answered ${status} to CONNECT`
-  if (status === 407) return `${answered}: it wants a user name and a password, or others than these`
+  if (status === 407) return `${answered}: it requires a user name and a password, or rejects these`
   if (status === 403 || status === 405) return `${answered}: it does not let this API reach that host and port`
   return status >= 500 ? `${answered}: it could not reach the server` : answered
 }
@@ -110,12 +112,13 @@ export function problemOfProxy(text: string): string | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (!url || !/^https?:$/.test(url.protocol)) return 'is not an http or https URL'
   if (url.pathname !== '/' || url.search !== '' || url.hash !== '') return 'has a path, a query or a fragment'
-  if ((url.username === '') !== (url.password === '')) return 'has a user name or a password, and not both'
+  if ((url.username === '') !== (url.password === ''))
+    return 'has a user name without a password, or a password without a user name'
   try {
     decodeURIComponent(url.username + url.password)
     return undefined
   } catch {
-    return 'has a % in its user name or password that encodes nothing'
+    return 'has a % in its user name or password that does not begin a valid encoding'
   }
 }
 

@@ -85,7 +85,7 @@ function readProxy({ proxy, dispatcher, publicAddressesOnly }: HttpOptions, prob
   if (publicAddressesOnly)
     problems.add(
       option,
-      'contradicts `http.publicAddressesOnly`: the proxy looks names up, and connects to whatever they mean there',
+      'contradicts `http.publicAddressesOnly`: the proxy resolves names itself, so we cannot check the address',
       'leave one of them out'
     )
   return proxy
@@ -125,7 +125,7 @@ export function readHttp(http: unknown, problems: Problems): HttpSettings {
   if (publicAddressesOnly && insecureHosts.size > 0)
     problems.add(
       'http.insecureHosts',
-      'contradicts `http.publicAddressesOnly`: hosts for plain http have private addresses, which it connects to at no time',
+      'contradicts `http.publicAddressesOnly`: hosts for plain http have private addresses, which it never connects to',
       'leave one of them out'
     )
   return Object.freeze({

@@ -27,7 +27,7 @@ const MAX_INACTIVE = 1000
 /** Seconds that a "not active" answer stays in the cache. */
 const INACTIVE_FOR = 10
 const SLOWER_THAN_CACHE =
-  'introspection: an answer took longer than `cacheFor`, so that it was not cached and every request asks: raise `cacheFor`, or look why the endpoint is slow'
+  'introspection: an answer took longer than `cacheFor`, so it was not cached, and every request calls the endpoint: raise `cacheFor`, or find out why the endpoint is slow'
 
 /**
  * An answer that calls a token active. `Made` is the value that the caller creates from it, once the members have

@@ -118,7 +118,7 @@ export function createDiscovery(
         result.failure ??
         new Unavailable(
           'metadata',
-          `${result.problem}, and had the metadata before. If they have moved, restart the process, or set \`metadataUrl\``
+          `${result.problem}, although it had the metadata before. If the metadata moved, restart the process, or set \`metadataUrl\``
         )
       )
     }
@@ -195,7 +195,7 @@ function notFound(misses: readonly Miss[], { issuer, label, tokens }: DiscoveryS
   const worst = failures.find((one) => one instanceof Outage && !(one instanceof RateLimited)) ?? failures[0]
   if (worst === undefined)
     return new Misconfigured(
-      `${told}. Set \`issuer\` to exactly what the metadata names, or give ${
+      `${told}. Set \`issuer\` to exactly the \`issuer\` of the metadata, or give ${
         tokens === 'opaque' ? '`introspection.endpoint`: then no metadata is needed.' : '`metadataUrl` or `jwksUri`.'
       }`,
       { received: issuer }

@@ -73,7 +73,9 @@ async function readToken(path: string): Promise<string> {
     if (length > MAX_TOKEN_FILE)
       throw new Misconfigured(`\`jwksAuth.tokenFile\` is longer than ${MAX_TOKEN_FILE} bytes`)
     if (!/^[\x21-\x7E]+$/.test(token))
-      throw new Misconfigured('`jwksAuth.tokenFile` does not hold one token: it is empty, or has a blank inside')
+      throw new Misconfigured(
+        '`jwksAuth.tokenFile` must contain exactly one token, but it is empty or contains a space'
+      )
     return token
   } finally {
     await file.close()

@@ -152,5 +152,5 @@ export function requireEndpoint(
 function plainHttpAdvice(url: URL, isFixedIssuer: boolean): string {
   if (url.protocol !== 'http:') return ''
   const host = isFixedIssuer ? `, as '${hostAndPort(url)}'` : ''
-  return `, or name its host in \`http.insecureHosts\`${host} if the network between is yours`
+  return `, or name its host in \`http.insecureHosts\`${host} if you trust the network between`
 }

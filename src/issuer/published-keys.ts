@@ -235,7 +235,7 @@ export function readPublishedKeySet(answer: Answer, url: string, events: KeyEven
       `${host} answered ${answer.status} for the key set: ${
         hasCredentials
           ? 'it does not accept the credentials of `jwksAuth`'
-          : 'an endpoint that wants credentials needs `jwksUri` and `jwksAuth`'
+          : 'an endpoint that requires credentials needs `jwksUri` and `jwksAuth`'
       }`
     )
   if (answer.status !== 200) {

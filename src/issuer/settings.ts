@@ -232,7 +232,7 @@ function readRequireEncrypted(
 ): boolean {
   const required = problems.optional<boolean>(value, path, 'boolean') ?? false
   if (required && !decrypts)
-    problems.add(path, 'is true without `decryptionKeys`', 'no token could ever be read: configure them')
+    problems.add(path, 'is true without `decryptionKeys`', 'without them no token can be decrypted: configure them')
   if (required && tokens === 'opaque')
     problems.add(
       path,

@@ -146,7 +146,7 @@ function audienceHint(
   if (near === undefined) return {}
   const other = near.endsWith('/') ? withoutSlash(near) : `${near}/`
   return {
-    hint: `\`${claim}\` differs from ${near} by its final slash alone: write \`audience: ['${near}', '${other}']\`. For an MCP server \`mcp()\` accepts both where the path is empty.`
+    hint: `\`${claim}\` differs from ${near} only by its final slash: write \`audience: ['${near}', '${other}']\`. For an MCP server \`mcp()\` accepts both if the path is empty.`
   }
 }
 

@@ -260,7 +260,10 @@ function isEnough<T extends KeySet & Dated>(set: T, asked: readonly Waiting<T>[]
 }
 
 function late(deadline: number): Unavailable {
-  return new Unavailable('jwks', `a key is unknown, and the key set was waited for ${deadline} s (\`http.deadline\`)`)
+  return new Unavailable(
+    'jwks',
+    `a key is unknown, and the key set did not arrive within ${deadline} s (\`http.deadline\`)`
+  )
 }
 
 /**

@@ -119,7 +119,7 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
   const failed = (cause: unknown): void => {
     const before = error
     error = `the channel failed: ${cause instanceof Error ? cause.message : String(cause)}`
-    if (before === undefined) warn(`${error}. Revocations of other processes may not arrive, and ours not there`)
+    if (before === undefined) warn(`${error}. Revocations may not reach the other processes, nor theirs this process`)
     isBehind = true
   }
   const worked = (): void => {
@@ -133,7 +133,7 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
     meeting = true
     try {
       if (!isHeard && unsubscribe !== undefined) {
-        if (!isDeaf) warn('nothing arrives on the channel, not even what this process says: subscribing anew')
+        if (!isDeaf) warn('nothing arrives on the channel, not even the messages of this process: subscribing again')
         isDeaf = true
         const end = unsubscribe
         unsubscribe = undefined
@@ -226,11 +226,11 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
   /** Once there is room again, the next answer repeats the missed entries. */
   const isFull = (): boolean => fullAt !== undefined && revocations.stats().bytes >= fullAt
   const full = ({ message }: Error): void => {
-    if (!isFull()) warn(`revocations of another process cannot be remembered: ${message}`)
+    if (!isFull()) warn(`revocations of another process could not be stored: ${message}`)
     fullAt = revocations.stats().bytes
   }
   const odd = (cause: unknown): void => {
-    if (!isOddTold) warn(`a revocation of another process is not understood, and is not heeded: ${String(cause)}`)
+    if (!isOddTold) warn(`a revocation of another process is not understood and was ignored: ${String(cause)}`)
     isOddTold = true
   }
 
@@ -276,7 +276,7 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
     ready: async () => {
       await met
       if (error === undefined)
-        await withDeadline(joined, WAIT_FOR_ANSWER, () => new Error('nobody is there')).catch(() => undefined)
+        await withDeadline(joined, WAIT_FOR_ANSWER, () => new Error('no other process answered')).catch(() => undefined)
     },
     health: () => {
       const problem =

@@ -332,11 +332,13 @@ class Room {
     if (left.size < 0 || left.bytes < 0)
       throw new RevocationsFull(
         by === 'sender'
-          ? `${size} revocations are remembered (${bytes} bytes), and what is left is kept for api.revoke()`
-          : `${size} revocations are remembered (${bytes} bytes), and none may be forgotten yet`
+          ? `the memory for revocations from senders is full: ${size} entries (${bytes} bytes). The rest is reserved for api.revoke(). Raise \`revocation.maxEntries\``
+          : `the memory for revocations is full: ${size} entries (${bytes} bytes), and none of them may be evicted yet. Raise \`revocation.maxEntries\``
       )
     if (by === 'sender' && (heard.size > TIMES_THE_REST * left.size || heard.bytes > TIMES_THE_REST * left.bytes))
-      throw new RevocationsFull(`${heard.size} revocations of ${issuer} have no more room; all else has`)
+      throw new RevocationsFull(
+        `the ${heard.size} revocations from senders of ${issuer} use their whole share. Other issuers and api.revoke() still have room`
+      )
   }
 
   /** @throws {RevocationsFull} */
@@ -346,7 +348,7 @@ class Room {
       size + kept.size >= this.maxEntries * SESSIONS_SHARE ||
       bytes + more + kept.bytes > this.maxBytes * SESSIONS_SHARE
     )
-      throw new RevocationsFull(`${size} sessions are revoked, and have no more room; all else has`)
+      throw new RevocationsFull(`the ${size} revoked sessions use their whole share. Other revocations still have room`)
   }
 }
 

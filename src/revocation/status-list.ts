@@ -161,7 +161,10 @@ class CachedStatusLists implements StatusLists {
   /** @throws {InvalidToken | Unavailable} */
   private judge(list: StatusList, { uri }: Entry, idx: number, issuer: Issuer): void {
     if (!this.isUsable(list, list.freshUntil, issuer))
-      throw new Unavailable('status_list', `the status list at ${new URL(uri).host} ended, and is not renewed yet`)
+      throw new Unavailable(
+        'status_list',
+        `the status list at ${new URL(uri).host} has expired, and no newer one could be fetched yet`
+      )
     requireValid(list.statusOf(idx))
   }
 
@@ -286,7 +289,9 @@ function allowOutage(error: unknown, { uri, list }: Entry, idx: number, issuer: 
   // A token that the last known list revokes stays revoked during an outage.
   requireValid(list.held()?.statusOf(idx) ?? VALID)
   const { host } = new URL(uri)
-  issuer.warn(`tokens were let in whose status list at ${host} cannot be had (\`statusList.onUnavailable: 'allow'\`)`)
+  issuer.warn(
+    `tokens were accepted although their status list at ${host} is unavailable (\`statusList.onUnavailable: 'allow'\`)`
+  )
 }
 
 /** @throws {InvalidToken} */
@@ -315,7 +320,7 @@ function requireOrigin(uri: string, { settings }: Issuer): void {
     )
   if (!isAskedAsWritten(uri))
     throw new InvalidToken('claim', {
-      expected: 'status.status_list.uri: a URL whose path is asked as it is written',
+      expected: 'status.status_list.uri: a URL that is requested exactly as it is written',
       received: uri
     })
 }

@@ -49,7 +49,7 @@ export interface Stations {
 
 /** Warning, emitted once per server. */
 const METADATA_SHUT =
-  'a request for the protected resource metadata was refused for want of a token: mount `protectedResourceMetadata(api)` before `protect`, since clients read it to find out where to get a token'
+  'a request for the protected resource metadata was refused because it had no token: mount `protectedResourceMetadata(api)` before `protect`. Clients without a token read the metadata to find the authorization server'
 
 const NOTHING_EXPOSED: readonly string[] = Object.freeze([])
 

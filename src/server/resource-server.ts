@@ -230,7 +230,7 @@ function createServer(settings: Settings, parts: Parts): ResourceServer {
     enforce: (access, request, ...checks) => {
       if (!stations.confirm.made(access))
         throw new TypeError(
-          'enforce() needs an access that this resource server granted: mount protect() of the same server before'
+          'enforce() needs an access that this resource server granted: mount protect() of the same server before this handler'
         )
       return authorizeAgain(stations, compile(settings, checks), access, request)
     },

@@ -144,7 +144,7 @@ function readResource(resource: unknown, problems: Problems): string {
 function requireLegacyIssuer({ legacyClients, metadata, issuers, resource }: Settings, problems: Problems): void {
   if (!legacyClients) return
   if (metadata === false)
-    problems.add('legacyClients', 'is true with `metadata: false`', 'it needs the metadata: leave out one of the two')
+    problems.add('legacyClients', 'is true with `metadata: false`', 'it needs the metadata: leave one of the two out')
   const first = typeof issuers === 'function' ? undefined : issuers[0]?.issuer
   if (typeof issuers === 'function')
     problems.add(

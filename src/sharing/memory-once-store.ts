@@ -111,7 +111,7 @@ export function memoryOnceStore({
   }
   const requireRoom = (owner: Owner | undefined, time: number): void => {
     const free = maxEntries - keys.size
-    if (free <= 0) throw new Error(`the store is full: ${maxEntries} entries are alive`)
+    if (free <= 0) throw new Error(`the store is full: ${maxEntries} entries have not expired yet`)
     if (owner === undefined) return
     if (owner.held >= Math.min(maxPerOwner, Math.max(1, Math.floor(free * SHARE_OF_FREE))))
       throw new OwnerQuotaExceeded(Math.max(1, Math.ceil(owner.next + 1 - time)))
