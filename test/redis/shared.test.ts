@@ -32,7 +32,7 @@ describe('the option `shared`', () => {
 
   test.each<[string, unknown, string]>([
     ['is no object', 'redis://localhost', '`shared`'],
-    ['has no store', { secret: SECRET }, '`shared.store` is not a store'],
+    ['has no store', { secret: SECRET }, '`shared.store` is not an object'],
     ['has a client for a store', { store: { get: () => 1, set: () => 1 }, secret: SECRET }, '`shared.store` has no'],
     ['has no secret', { store }, '`shared.secret` is not a secret or a pair of secrets'],
     ['has a secret of 31 characters', { store, secret: 'x'.repeat(31) }, '`shared.secret`'],
