@@ -48,7 +48,7 @@ export async function send(url, { method = 'GET', headers = {}, body } = {}) {
     cache: 'no-store'
   }).catch(() => {
     throw new Problem(
-      `${method} ${url} got no answer that this page may read.`,
+      `${method} ${url} got no answer that this page can read.`,
       'Is the server there, is the URL right, and does it allow other origins (CORS) to ask?'
     )
   })
@@ -77,7 +77,7 @@ function parseObject(text, where) {
   } catch {
     // Said below.
   }
-  throw new Problem(`${where} answered something that is no JSON object.`, 'Is that the right URL?')
+  throw new Problem(`${where} did not answer with a JSON object.`, 'Is that the right URL?')
 }
 
 /**

@@ -45,7 +45,7 @@ export async function discover(api) {
   if (server.issuer !== issuer)
     throw new Problem(
       `The authorization server calls itself ${server.issuer}, the API calls it ${issuer}.`,
-      'The two must be equal to the letter (RFC 8414 §3.3).'
+      'The two must be exactly equal (RFC 8414 §3.3).'
     )
   return { resource, scopes: WANTED.filter((one) => scopes.includes(one)), server }
 }

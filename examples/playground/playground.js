@@ -87,7 +87,7 @@ function setState(state) {
 async function start() {
   const { value: api } = apiField
   if (!URL.canParse(api) || !/^https?:$/.test(new URL(api).protocol))
-    throw new Problem('The URL of the API is no http(s) URL.', 'Write it like http://127.0.0.1:4010.')
+    throw new Problem('The URL of the API is not an http(s) URL.', 'Write it like http://127.0.0.1:4010.')
   const choices = {
     api: api.replace(/\/+$/, ''),
     kind: kindField()?.value ?? 'jwt',

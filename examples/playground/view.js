@@ -72,7 +72,7 @@ export function showResult(title, exchange, verdicts) {
     element('h3', {}, ['What the API checked']),
     checks && checks.length > 0
       ? element('ol', { className: 'checks' }, checks)
-      : element('p', { className: 'soft' }, ['This API keeps its reasons to itself.'])
+      : element('p', { className: 'soft' }, ['This API does not show its reasons.'])
   )
   region.scrollIntoView({ block: 'nearest' })
 }
