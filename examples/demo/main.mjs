@@ -112,7 +112,7 @@ async function invite({ as, apis, client }, port) {
   const playground = await startPlayground({ port: port && port + 1, api: server.origin })
   closers.unshift(playground.close)
   heading('Your turn: the servers stay up until Ctrl-C')
-  print('Paste the tokens, which are valid for an hour: $READ is a JWT for reading, $WRITE')
+  print('Paste the tokens, valid for an hour: $READ is a JWT for reading, $WRITE')
   print('is opaque and good for both. Then try any of the requests.\n')
   print(assignment('READ', await client.clientCredentials(RESOURCES.EdDSA, 'orders:read')))
   print(assignment('WRITE', await client.clientCredentials(RESOURCES.opaque, 'orders:read orders:write')))
