@@ -21,7 +21,13 @@ export function createListen(name: string): Listen {
     // A warning per request would be a flood, and the log already has problems.
     if (hasFailed) return
     hasFailed = true
-    emitWarning(format('oauth-resource-server: what %s was given failed, which is said once: %s', name, error))
+    emitWarning(
+      format(
+        'oauth-resource-server: a function or object that was passed to %s failed. This warning is emitted once. The error: %s',
+        name,
+        error
+      )
+    )
   }
   return <Event>(channel: string, told: (event: Event) => unknown) => {
     const listener = (event: unknown): void => {

@@ -22,26 +22,26 @@ const PREFIX = 'OAUTH_RS_'
 /** The meaning of each variable, by its name without the prefix. */
 const VARIABLES = {
   RESOURCE: 'identifier of this API, required',
-  ISSUER: 'issuer, required; several are separated by spaces, and share all other settings',
-  AUDIENCE: 'what the API is called in tokens, if not by its identifier; several are separated by spaces',
+  ISSUER: 'issuer, required; separate several by spaces: they share all other settings',
+  AUDIENCE: 'audience of the API in tokens, if it is not the identifier; separate several by spaces',
   TOKEN_PROFILE: '`legacy` for tokens whose `typ` is not `at+jwt`',
   TOKENS: '`jwt`, `opaque` or `both`',
-  JWKS_URI: 'where the keys are, if the metadata do not say',
-  JWKS_TOKEN_FILE: `a file with the bearer token that ${PREFIX}JWKS_URI wants; read anew before each fetch of the keys`,
-  METADATA_URL: 'where the metadata are, if not at a well-known place',
-  REACHED_AT: 'origin at which the issuer is reached, if not at its own',
-  INSECURE_HOSTS: 'hosts that are asked over plain http, as `host:port`; several are separated by spaces',
-  PROXY: `the proxy on the way out: \`environment\`, or its URL; or ${PREFIX}PROXY_FILE`,
-  INTROSPECTION_ENDPOINT: 'if the metadata do not say',
-  CLIENT_ID: 'of this API at the authorization server: turns introspection on',
+  JWKS_URI: 'URL of the keys, if the metadata do not name it',
+  JWKS_TOKEN_FILE: `a file with the bearer token that ${PREFIX}JWKS_URI requires; it is read before each fetch of the keys`,
+  METADATA_URL: 'URL of the metadata, if it is not a well-known URL',
+  REACHED_AT: 'origin at which the issuer is reached, if it is not the issuer’s own',
+  INSECURE_HOSTS: 'hosts to reach over plain http, as `host:port`; separate several by spaces',
+  PROXY: `the outbound proxy: \`environment\`, or its URL; or ${PREFIX}PROXY_FILE`,
+  INTROSPECTION_ENDPOINT: 'URL of the endpoint, if the metadata do not name it',
+  CLIENT_ID: 'client identifier of this API at the authorization server: turns introspection on',
   CLIENT_SECRET: `its secret; or ${PREFIX}CLIENT_SECRET_FILE`,
   CLIENT_AUTH: '`client_secret_basic` (default) or `client_secret_post`',
   ALLOW_MISSING_AUDIENCE: '`true` or `false` (default): accept introspection answers without `aud`',
   API_KEY: `a Bearer token for introspection, in place of ${PREFIX}CLIENT_ID; or ${PREFIX}API_KEY_FILE`,
   DPOP: '`off`, `offered` or `required`',
   DPOP_NONCES: '`off`, `offered` or `required`',
-  DPOP_NONCE_SECRET: `the same for all processes, 32 characters or more, no space; the one before may follow after a space; or ${PREFIX}DPOP_NONCE_SECRET_FILE`,
-  PUBLIC_URL: 'where clients reach this server, if not at the origin of the resource',
+  DPOP_NONCE_SECRET: `the same in all processes, at least 32 characters, without spaces; the previous secret may follow after a space; or ${PREFIX}DPOP_NONCE_SECRET_FILE`,
+  PUBLIC_URL: 'URL at which clients reach this server, if it is not the origin of the resource',
   CLOCK_TOLERANCE: 'a whole number of seconds, in digits'
 } as const
 
@@ -97,7 +97,7 @@ export function fromEnv(env: Readonly<Record<string, string | undefined>>): Reso
   if (issuers.length > 1) {
     for (const name of OF_ONE_ISSUER.filter((one) => values.has(one)))
       problems.push(
-        `${PREFIX}${name} is of one issuer, and ${PREFIX}ISSUER names ${issuers.length}: give each its own, in the option \`issuers\``
+        `${PREFIX}${name} describes one issuer, but ${PREFIX}ISSUER lists ${issuers.length}: configure each issuer in the option \`issuers\``
       )
   }
   const shared = issuerOptions(values, problems)
@@ -132,12 +132,12 @@ function read(env: Readonly<Record<string, string | undefined>>, problems: strin
     if (Object.hasOwn(VARIABLES, name)) values.set(name, value)
     else if (name !== secret && SECRETS.has(secret)) {
       const content = readSecret(value)
-      if (env[PREFIX + secret]) problems.push(`${PREFIX}${secret} and ${variable} are both there: which one?`)
+      if (env[PREFIX + secret]) problems.push(`${PREFIX}${secret} and ${variable} are both set: remove one of them`)
       else if (content === undefined) problems.push(`${variable} names a file that cannot be read, or is empty`)
       // Any value will do: it prevents a second message that the variable is missing.
       values.set(secret, content ?? 'unreadable')
     } else if (name === 'PROFILE') problems.push(`${variable} was renamed: write ${PREFIX}TOKEN_PROFILE=legacy`)
-    else problems.push(`${variable} is not known: ${curedBy(name)}`)
+    else problems.push(`${variable} is not a known variable: ${curedBy(name)}`)
   }
   for (const [name, choices] of Object.entries(CHOICES)) {
     const value = values.get(name)
@@ -208,7 +208,9 @@ function introspectionOptions(values: ReadonlyMap<string, string>, problems: str
   const secret = values.get('CLIENT_SECRET')
   const apiKey = values.get('API_KEY')
   if (apiKey !== undefined && clientId !== undefined)
-    problems.push(`${PREFIX}API_KEY and ${PREFIX}CLIENT_ID are both there: one of them authenticates this API`)
+    problems.push(
+      `${PREFIX}API_KEY and ${PREFIX}CLIENT_ID are both set: remove one of them, since only one can authenticate this API`
+    )
   if (clientId !== undefined && secret === undefined)
     problems.push(`${PREFIX}CLIENT_SECRET is missing: ${VARIABLES.CLIENT_SECRET}`)
   for (const name of ['CLIENT_SECRET', 'CLIENT_AUTH'])
@@ -216,12 +218,12 @@ function introspectionOptions(values: ReadonlyMap<string, string>, problems: str
       problems.push(`${PREFIX}CLIENT_ID is missing: ${VARIABLES.CLIENT_ID}`)
   const needs = values.has('INTROSPECTION_ENDPOINT') || ['opaque', 'both'].includes(values.get('TOKENS') ?? '')
   if (needs && clientId === undefined && apiKey === undefined)
-    problems.push(`${PREFIX}CLIENT_ID or ${PREFIX}API_KEY is missing: opaque tokens are asked about`)
+    problems.push(`${PREFIX}CLIENT_ID or ${PREFIX}API_KEY is missing: opaque tokens must be introspected`)
   const auth = authOf(values)
   if (auth === undefined) {
     if (values.has('ALLOW_MISSING_AUDIENCE'))
       problems.push(
-        `${PREFIX}ALLOW_MISSING_AUDIENCE is about introspection: it needs ${PREFIX}CLIENT_ID or ${PREFIX}API_KEY`
+        `${PREFIX}ALLOW_MISSING_AUDIENCE applies to introspection only: it needs ${PREFIX}CLIENT_ID or ${PREFIX}API_KEY`
       )
     return undefined
   }
@@ -246,10 +248,13 @@ function dpopOptions(values: ReadonlyMap<string, string>, problems: string[]): D
   const mode = values.get('DPOP')
   const nonces = values.get('DPOP_NONCES') as DpopOptions['nonces']
   const [nonceSecret, previous, ...more] = list(values.get('DPOP_NONCE_SECRET'))
-  if (values.has('DPOP_NONCE_SECRET') && nonceSecret === undefined) problems.push(`${PREFIX}DPOP_NONCE_SECRET is blank`)
+  if (values.has('DPOP_NONCE_SECRET') && nonceSecret === undefined)
+    problems.push(`${PREFIX}DPOP_NONCE_SECRET contains only spaces`)
   if (more.length > 0) problems.push(`${PREFIX}DPOP_NONCE_SECRET has more than two secrets`)
   if (mode === 'off' && (nonces !== undefined || nonceSecret !== undefined))
-    problems.push(`${PREFIX}DPOP is off, and there are nonces for it`)
+    problems.push(
+      `${PREFIX}DPOP is off, but ${PREFIX}DPOP_NONCES or ${PREFIX}DPOP_NONCE_SECRET is set: remove them, or turn DPoP on`
+    )
   if (mode === 'off') return false
   if (mode === undefined && nonces === undefined && nonceSecret === undefined) return undefined
   return {

@@ -88,11 +88,11 @@ export function instrument(options: TelemetryOptions): () => void {
 
 function measure(meter: Meter, listen: Listen): () => void {
   const decisions = meter.createCounter('oauth.resource_server.decisions', {
-    description: 'Requests that were let in, refused, or could not be decided about',
+    description: 'Requests that were accepted, refused, or could not be decided',
     unit: '{request}'
   })
   const durations = meter.createHistogram('oauth.resource_server.exchange.duration', {
-    description: 'Requests to authorization servers, each attempt',
+    description: 'Attempts to reach authorization servers',
     unit: 's'
   })
   const ends = [

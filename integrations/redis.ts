@@ -186,7 +186,7 @@ function withScript({ bySha1, byText }: Scripts, transaction: () => Transaction)
     const answer = Number(await run([key, counter], [String(time), String(max), String(WINDOW * 1000)]))
     if (answer === 1 || answer === 0) return answer === 1
     if (answer < 0) throw quotaExceeded(Math.ceil(-answer / 1000))
-    throw new Error('the client answered the script of `add` with no number')
+    throw new Error('the client answered the script of `add` with a value that is not a number')
   }
   const addInstead = withTransaction(transaction)
   return async (entry) => {
@@ -220,7 +220,7 @@ function withTransaction(begin: () => Transaction): AddCounted {
     const [answer, , count, left] = await adding.exec()
     if (answer === null) return false
     if (asText(answer) !== 'OK' || !Number.isFinite(Number(count)))
-      throw new Error('the client answered MULTI with something else than Redis does')
+      throw new Error('the client did not answer MULTI as Redis does')
     if (Number(count) <= max) return true
     // The proof is refused, so it need not be remembered: an owner over its limit must not use more memory.
     const removing = begin()

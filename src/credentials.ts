@@ -63,13 +63,13 @@ export function readCredentials(
   while (line.charCodeAt(start) === SPACE) start++
   if (start === line.length)
     throw new InvalidRequest('malformed_authorization', {
-      hint: 'There is a scheme and no token behind it: the client’s variable is empty. The client must send `Authorization: Bearer <token>`.'
+      hint: 'The scheme is not followed by a token: the client’s variable is empty. The client must send `Authorization: Bearer <token>`.'
     })
   if (line.length - start > maxTokenLength)
     throw new InvalidToken('malformed', {
       expected: `at most ${maxTokenLength} characters`,
       received: `${line.length - start} characters`,
-      hint: `The token is longer than ${maxTokenLength} characters. Let the authorization server write fewer claims, or raise \`maxTokenLength\` (up to 65536); Node itself takes 16 KiB of header fields unless it is started with \`--max-http-header-size\`.`
+      hint: `The token is longer than ${maxTokenLength} characters. Let the authorization server issue tokens with fewer claims, or raise \`maxTokenLength\` (up to 65536); Node itself refuses more than 16 KiB of header fields unless it is started with \`--max-http-header-size\`.`
     })
   // Most clients already write the field in its canonical form, so no new string is needed.
   const isUsual = start === end + 1 && line.startsWith(scheme)
@@ -139,7 +139,8 @@ const PLACEHOLDER = /^(?:\{\{|\$|<)/
 const HINTS = {
   empty:
     'The client sent a word in place of a token, such as `undefined`, `null` or the scheme again: the client’s variable is empty. Look at where the client reads its token.',
-  quoted: 'The token stands in quotes. The client must send it without quotes: parse the JSON text, do not cut it out.',
+  quoted:
+    'The token is in quotes. The client must send it without quotes: let it parse the JSON response instead of cutting the token out.',
   placeholder: 'The client sent a placeholder in place of a token: its template was not filled in.',
   twice: 'The scheme is written twice: the client’s variable holds the scheme already, or its library adds it.'
 }
@@ -164,6 +165,6 @@ export function requireToken68(token: string): void {
       /^(?:bearer|dpop)[ \t]/i.test(token) ? { hint: HINTS.twice } : {}
     )
   throw new InvalidToken('malformed', {
-    hint: 'The token has a character that no token may have (RFC 6750 §2.1): it was cut, joined or encoded on the way.'
+    hint: 'The token has a character that is not allowed in a token (RFC 6750 §2.1): it was cut, joined or encoded on the way.'
   })
 }

@@ -54,9 +54,12 @@ export interface TestIssuerOptions {
 
 /** Claims that replace those of a good token; `undefined` removes a claim. */
 export interface TestClaims {
-  /** Space-delimited, or an array that becomes so. Default: none. */
+  /** Space-delimited, or an array that is joined by spaces. Default: none. */
   readonly scope?: string | readonly string[] | undefined
-  /** For an issuer with `rolesClaim: 'roles'`; another place is written as the token has it: `realm_access: { roles: ['admin'] }`. */
+  /**
+   * For an issuer with `rolesClaim: 'roles'`. Write roles in another claim as the token has them: `realm_access: {
+   * roles: ['admin'] }`.
+   */
   readonly roles?: readonly string[] | undefined
   readonly [claim: string]: unknown
 }
@@ -79,7 +82,7 @@ export interface DpopRequest {
   readonly nonce?: string
   /** The client's key, to use one key for several requests. Default: a new key. */
   readonly key?: DpopKey
-  /** Of the proof, set over those that a good one has, or with `undefined` removed: for one flaw. */
+  /** Claims that replace those of a good proof, to give it one flaw; `undefined` removes a claim. */
   readonly proof?: JsonObject
 }
 
@@ -230,7 +233,7 @@ class IssuerState {
     return { typ: 'at+jwt', alg: this.key.alg, kid: this.key.kid }
   }
 
-  /** The claims of a good token, with these set over them. */
+  /** The claims of a good token, replaced by the given ones. */
   claimsOf({ scope, ...claims }: TestClaims): JsonObject {
     const time = Math.floor(this.now())
     return {
@@ -362,8 +365,8 @@ export interface FakeAccess {
 }
 
 /**
- * Creates an {@link Access} for the unit test of a handler. A resource server creates it from a token, so it is like a real
- * one, and frozen. For express: `req.auth = await fakeAccess({ scopes: ['orders:read'] })`.
+ * Creates an {@link Access} for the unit test of a handler. A resource server creates it from a token, so it behaves
+ * like a real one and is frozen. For express: `req.auth = await fakeAccess({ scopes: ['orders:read'] })`.
  *
  * Another server's `enforce()` does NOT accept it: test decisions of `enforce()` with a request.
  */

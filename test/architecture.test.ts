@@ -105,7 +105,7 @@ describe('layers', () => {
     'cli'
   ]
 
-  test('every file opens by saying what it is', () => {
+  test('every file begins with a comment about its purpose', () => {
     for (const { name, text } of all) expect(text.replace(/^#!.*\n/, '').startsWith('/**'), name).toBe(true)
   })
 
@@ -120,7 +120,7 @@ describe('layers', () => {
     expect(silent.map(({ name }) => name)).toEqual([])
   })
 
-  test('every folder of src has its place', () => {
+  test('every folder of src has its layer', () => {
     expect([...new Set(src.map(({ name }) => layerOf(name)))].toSorted()).toEqual(LAYERS.toSorted())
   })
 
@@ -133,7 +133,7 @@ describe('layers', () => {
     }
   )
 
-  test('no files of a folder import one another in a circle, unless only types', () => {
+  test('files of a folder import one another in a circle only for types', () => {
     const after = new Map(
       src.map(({ name, imports }) => [
         name,
@@ -155,12 +155,12 @@ describe('layers', () => {
     expect(Object.entries(counts).filter(([, count]) => count > 12)).toEqual([])
   })
 
-  test('nothing in src but the command imports index, and nothing but index the wiring', () => {
+  test('only the command imports index, and only index imports the wiring', () => {
     expect(importersOf('src/index', src).filter((name) => layerOf(name) !== 'cli')).toEqual([])
     expect(importersOf('src/server/resource-server')).toEqual(['src/index'])
   })
 
-  test('src knows no adapter and no framework', () => {
+  test('src imports no adapter and no framework', () => {
     for (const { imports } of src) {
       for (const { from } of imports) {
         expect(from).not.toMatch(/^(adapters|integrations|test-kit)\//)
@@ -169,7 +169,7 @@ describe('layers', () => {
     }
   })
 
-  test('the stations do not know one another: only the walk and the wiring put them in order', () => {
+  test('stations do not import one another: only the walk and the wiring order them', () => {
     const stations = ['credentials', 'access-token', 'confirmation', 'policy', 'revocation']
     const between = src
       .filter(({ name }) => stations.includes(layerOf(name)))
@@ -193,7 +193,7 @@ describe('layers', () => {
     expect(several.map(({ name }) => name)).toEqual(['src/server/authorize', 'src/server/resource-server'])
   })
 
-  test('AccessToken and Access are each made in one place, and a refusal is advertised in one', () => {
+  test('AccessToken and Access are each created in one file, and a refusal is advertised in one', () => {
     const makers = (pattern: RegExp): readonly string[] =>
       src.filter(({ code }) => pattern.test(code)).map(({ name }) => name)
     expect(makers(/new VerifiedAccessToken\(/)).toEqual(['src/access-token/access-token'])
@@ -202,18 +202,18 @@ describe('layers', () => {
     expect(makers(/\.advertise\(/)).toEqual(['src/server/authorize', 'src/server/resource-server'])
   })
 
-  test('options are read at the edge', () => {
+  test('options are read only in the settings files', () => {
     const edge = /\/(?:[\w-]*settings|decryption-keys|issuers|transmitters|logout-token|receiver)$|^src\/profiles\//
     expect(importersOf('src/base/problems', src).filter((name) => !edge.test(name))).toEqual([])
   })
 })
 
-describe('what comes from outside', () => {
+describe('dependencies', () => {
   const dependencies = Object.keys(
     (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { dependencies: object }).dependencies
   )
 
-  test('three packages, each imported by few files', () => {
+  test('three packages are used, each imported by few files', () => {
     expect(dependencies).toEqual(['jose', 'lru-cache', 'undici'])
     expect(importersOf('jose')).toEqual(['src/issuer/client-auth', 'src/jwt/decryption'])
     // The proxy's is its types: undici is handed to it.
@@ -221,7 +221,7 @@ describe('what comes from outside', () => {
     expect(importersOf('lru-cache')).toEqual(['src/base/cache', 'src/issuer/issuers'])
   })
 
-  test('jose and undici are loaded when they are needed, not before', () => {
+  test('jose and undici are loaded only when they are needed', () => {
     for (const { imports } of all) {
       for (const { from, dynamic, typeOnly } of imports) {
         if (from === 'jose' || from === 'undici') expect(dynamic || typeOnly).toBe(true)
@@ -229,7 +229,7 @@ describe('what comes from outside', () => {
     }
   })
 
-  test('in src nothing else but built-ins, by their full names', () => {
+  test('src imports nothing else except built-ins, by their full names', () => {
     for (const { imports } of src) {
       for (const { from } of imports) {
         if (from.startsWith('src/') || dependencies.includes(from)) continue
@@ -239,7 +239,7 @@ describe('what comes from outside', () => {
     }
   })
 
-  test('signatures are checked in one file, and keys imported in another', () => {
+  test('signatures are checked in one file, and keys are imported in another', () => {
     const using = (pattern: RegExp): readonly string[] =>
       src.filter(({ code }) => pattern.test(code)).map(({ name }) => name)
     expect(using(/\bverify\(key\./)).toEqual(['src/jwt/verify-signature'])
@@ -269,7 +269,7 @@ describe('adapters', () => {
     }
   )
 
-  test('a framework is a peer: of it only types are imported, so that one build serves its versions', () => {
+  test('only types of a framework are imported, so that one build serves all its versions', () => {
     for (const { imports } of [...adapters, ...integrations]) {
       for (const { from, typeOnly } of imports) {
         if (!/^(src|adapters|integrations|test-kit)\/|^node:/.test(from)) expect(typeOnly).toBe(true)
@@ -277,7 +277,7 @@ describe('adapters', () => {
     }
   })
 
-  test('have no words of their own for a refusal', () => {
+  test('adapters have no texts of their own for a refusal', () => {
     for (const { code } of [...adapters, ...integrations]) {
       expect(code).not.toMatch(/invalid_token|insufficient_scope|invalid_request|error_description|resource_metadata/)
     }
@@ -288,24 +288,27 @@ describe('every file', () => {
   /** All but the command, which is a process of its own. */
   const library = all.filter(({ name }) => !name.startsWith('src/cli/'))
 
-  test.each(library.map((file) => [file.name, file] as const))('%s keeps the rules of the house', (name, { code }) => {
-    // A library is configured by its user, not by the process; and it does not talk. `http.proxy: 'environment'` asks for it.
-    const pattern = name === 'src/http/proxy' ? /\bprocess\.(exit|on)\b/ : /\bprocess\.(env|exit|on)\b/
-    expect(code).not.toMatch(pattern)
-    expect(code).not.toMatch(/\bconsole\./)
-    // State lives in what resourceServer() returns, so that two of them share none.
-    expect(code).not.toMatch(/^(export\s+)?(let|var)\s/m)
-    // Types must be erasable; and a cast to any would end them.
-    expect(code.replace('namespace Express', '')).not.toMatch(
-      /^\s*(export\s+)?(declare\s+)?(const\s+)?(enum|namespace)\s/m
-    )
-    expect(code).not.toMatch(/\bas any\b|@ts-ignore|@ts-nocheck/)
-    expect(code).not.toMatch(/^export default\s(?!fastifyResourceServer)/m)
-  })
+  test.each(library.map((file) => [file.name, file] as const))(
+    '%s follows the rules of the project',
+    (name, { code }) => {
+      // A library is configured by its user, not by the process; and it does not talk. `http.proxy: 'environment'` asks for it.
+      const pattern = name === 'src/http/proxy' ? /\bprocess\.(exit|on)\b/ : /\bprocess\.(env|exit|on)\b/
+      expect(code).not.toMatch(pattern)
+      expect(code).not.toMatch(/\bconsole\./)
+      // State lives in what resourceServer() returns, so that two of them share none.
+      expect(code).not.toMatch(/^(export\s+)?(let|var)\s/m)
+      // Types must be erasable; and a cast to any would end them.
+      expect(code.replace('namespace Express', '')).not.toMatch(
+        /^\s*(export\s+)?(declare\s+)?(const\s+)?(enum|namespace)\s/m
+      )
+      expect(code).not.toMatch(/\bas any\b|@ts-ignore|@ts-nocheck/)
+      expect(code).not.toMatch(/^export default\s(?!fastifyResourceServer)/m)
+    }
+  )
 })
 
 test.each(['confirmation/dpop', 'confirmation/nonce', 'confirmation/confirmation', 'confirmation/certificate'])(
-  'SEC-03: src/%s compares thumbprints, ath and nonces never by ===, which tells where they differ',
+  'SEC-03: src/%s never compares thumbprints, ath or nonces with ===, whose time reveals where they differ',
   (name) => {
     expect(src.find((file) => file.name === `src/${name}`)?.code).not.toMatch(
       /(?<!typeof )\b(?:ath|jkt|nonce|thumbprint|mac|secret)\w* [!=]== (?!undefined\b|')/

@@ -54,27 +54,27 @@ beforeAll(() => {
 })
 
 describe('a good token', () => {
-  test('that is warm costs nothing that can be counted, and no promise', () => {
+  test('warm: costs nothing that can be counted, and creates no promise', () => {
     expect(counts['warm']).toEqual(NOTHING)
   })
 
-  test('that is warm leaves little to be collected: the token cut out of its field, the credentials, the time', () => {
+  test('warm: leaves little to collect: the token cut out of its field, the credentials, the time', () => {
     expect(bytes).toBeLessThan(250)
   })
 
-  test('seen for the first time costs one signature check and one parsed payload, at once', () => {
+  test('first sight: costs one signature check and one parsed payload, synchronously', () => {
     expect(counts['first sight']).toEqual({ ...NOTHING, verify: 1, parse: 1 })
   })
 
-  test('seen for the first time leaves its claims, what they were read from, and little else', () => {
+  test('first sight: leaves its claims, the text they were read from, and little else', () => {
     expect(bytesOfFirstSight).toBeLessThan(3000)
   })
 
-  test('in a burst is checked in a batch on this thread as long as there is time, with five promises for each that waits', () => {
+  test('in a burst: is checked in a batch on this thread while there is time, with five promises for each waiting check', () => {
     expect(counts['a burst of 30']).toEqual({ ...NOTHING, verify: 30, parse: 30, promises: 5 * 28, isAsync: true })
   })
 
-  test('with a DPoP proof costs the check of the proof', () => {
+  test('with a DPoP proof: costs only the check of the proof', () => {
     expect(counts['DPoP, warm']).toEqual({ ...NOTHING, verify: 1, parse: 1 })
   })
 })
@@ -87,25 +87,25 @@ describe('a bad token costs no signature check', () => {
     ['audience', 1],
     ['issuer', 1],
     ['algorithm', 2]
-  ] as const)('%s', (what, parse) => {
+  ] as const)('%s: is refused without a signature check', (what, parse) => {
     expect(counts[`refused: ${what}`]).toEqual({ ...NOTHING, parse, statuses: [401] })
   })
 
-  test('unless the signature is all that is wrong with it', () => {
+  test('costs one signature check if only the signature is wrong', () => {
     expect(counts['refused: signature']).toEqual({ ...NOTHING, verify: 1, parse: 1, statuses: [401] })
   })
 })
 
 describe('the authorization server', () => {
-  test('is asked for its keys once, for two hundred made-up kids at a time', () => {
+  test('is asked for its keys once for 200 made-up kids at a time', () => {
     expect(counts['200 unknown keys']).toMatchObject({ verify: 0, pooled: 0, requests: 1, statuses: [401] })
   })
 
-  test('is asked about an opaque token once, for a thousand callers', () => {
+  test('is asked about an opaque token once for 1,000 callers', () => {
     expect(counts['1000 callers with one opaque token']).toMatchObject({ requests: 1, verify: 0, statuses: [200] })
   })
 
-  test('is not asked about it again, and nothing is waited for', () => {
+  test('is not asked again about a cached opaque token, which costs no promise', () => {
     expect(counts['an opaque token, warm']).toEqual(NOTHING)
   })
 })

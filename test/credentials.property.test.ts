@@ -63,13 +63,13 @@ async function expectRefusal(authorization: string | string[]): Promise<void> {
 }
 
 describe('HTTP-01 HTTP-05 HTTP-09 HTTP-10 (RFC 9110 §11.6.1): no Authorization field', () => {
-  test('of any text is anything but a refusal, with a challenge that parses', () =>
+  test('any text in the field is refused with a challenge that parses', () =>
     fc.assert(fc.asyncProperty(text, expectRefusal), { numRuns: 400 }))
 
-  test('built like a JWT is anything but a refusal', () =>
+  test('any text built like a JWT is refused', () =>
     fc.assert(fc.asyncProperty(jwtLike, expectRefusal), { numRuns: 300 }))
 
-  test('and no list of them either', () =>
+  test('any list of such texts is refused', () =>
     fc.assert(fc.asyncProperty(fc.array(text, { minLength: 2, maxLength: 4 }), expectRefusal), { numRuns: 50 }))
 })
 

@@ -11,14 +11,14 @@ const DPOP: CredentialRules = { accepted: ['DPoP'], rejectQueryToken: false, max
 const read = (...authorization: string[]): unknown => readCredentials(get({ authorization }), BOTH)
 
 describe('readCredentials', () => {
-  test('gives one field for all ways to write the same, by which a token is known', () => {
+  test('returns the same field for all spellings of the same credentials, by which a token is cached', () => {
     for (const line of ['Bearer abc', 'bearer abc', 'BEARER   abc', 'Bearer  abc']) {
       expect(readCredentials(get({ authorization: [line] }), BOTH)?.field).toBe('Bearer abc')
     }
     expect(readCredentials(get({ authorization: ['dpop abc'] }), BOTH)?.field).toBe('DPoP abc')
   })
 
-  test('gives scheme and token, as sent', () => {
+  test('returns scheme and token as sent', () => {
     expect(read('Bearer abc')).toMatchObject({ scheme: 'Bearer', field: 'Bearer abc', token: 'abc', proofs: [] })
     expect(read('bearer   AbC==')).toMatchObject({
       scheme: 'Bearer',
@@ -28,13 +28,13 @@ describe('readCredentials', () => {
     })
   })
 
-  test('gives nothing for no field, and for another scheme', () => {
+  test('returns undefined without a field, and for another scheme', () => {
     for (const lines of [[], ['Basic eDp5'], ['Bearer-ish abc'], ['Token'], ['HOBA abc'], ['Basic dpop\tx']]) {
       expect(read(...lines)).toBeUndefined()
     }
   })
 
-  test('a list in another scheme’s credentials is not a second credential', () => {
+  test('does not take a list in another scheme’s credentials for second credentials', () => {
     expect(read('Digest username="bearer", realm="x", uri="/a, b"')).toBeUndefined()
   })
 
@@ -50,20 +50,17 @@ describe('readCredentials', () => {
     ['malformed_authorization', 400, 'Bearer\tabc'],
     ['malformed', 401, `Bearer ${'a'.repeat(MAX_TOKEN_LENGTH + 1)}`]
   ]
-  test.each(refused)(
-    'a request with a field that is no credentials is refused as %s, %i: %j',
-    (reason, status, ...lines) => {
-      expect(() => read(...lines)).toThrow(expect.objectContaining({ reason, status }))
-    }
-  )
+  test.each(refused)('refuses a malformed field as %s, %i: %j', (reason, status, ...lines) => {
+    expect(() => read(...lines)).toThrow(expect.objectContaining({ reason, status }))
+  })
 
-  test('a token as long as allowed is read, a longer one refused by its length alone', () => {
+  test('reads a token of the maximum length, and refuses a longer one by its length alone', () => {
     expect(read(`Bearer ${'a'.repeat(MAX_TOKEN_LENGTH)}`)).toMatchObject({ scheme: 'Bearer' })
     expect(() => read(`Bearer ${'a'.repeat(MAX_TOKEN_LENGTH + 1)}`)).toThrow(InvalidToken)
     expect(() => read(`Bearer ${'a b'.repeat(MAX_TOKEN_LENGTH)}`)).toThrow(InvalidToken)
   })
 
-  test('spaces before a token do not count to its length', () => {
+  test('does not count spaces before a token in its length', () => {
     expect(read(`Bearer${' '.repeat(20_000)}abc`)).toMatchObject({
       scheme: 'Bearer',
       field: 'Bearer abc',
@@ -72,7 +69,7 @@ describe('readCredentials', () => {
     })
   })
 
-  test('does not look at the query unless told to', () => {
+  test('does not read the query without the option', () => {
     const request = get({ authorization: 'Bearer abc' }, { url: '/?access_token=x' })
     expect(readCredentials(request, BOTH)).toMatchObject({
       scheme: 'Bearer',
@@ -89,7 +86,7 @@ describe('readCredentials', () => {
 describe('the scheme DPoP', () => {
   const request = get({ authorization: 'dpop abc', dpop: ['x', 'y'] })
 
-  test('comes with the lines of the DPoP field, which Bearer does not look at', () => {
+  test('reads the lines of the DPoP field, which Bearer ignores', () => {
     expect(readCredentials(request, BOTH)).toMatchObject({
       scheme: 'DPoP',
       field: 'DPoP abc',
@@ -99,7 +96,7 @@ describe('the scheme DPoP', () => {
     expect(readCredentials(get({ authorization: 'Bearer abc', dpop: 'x' }), BOTH)).toMatchObject({ proofs: [] })
   })
 
-  test('a token under a scheme that is switched off is not absent', () => {
+  test('does not treat a token under a disabled scheme as absent', () => {
     expect(() => readCredentials(request, BEARER)).toThrow(CredentialsMissing)
     expect(() => readCredentials(get({ authorization: 'Bearer abc' }), DPOP)).toThrow(CredentialsMissing)
     expect(() => readCredentials(get({ authorization: 'Bearer abc, DPoP def' }), DPOP)).toThrow(
@@ -107,7 +104,7 @@ describe('the scheme DPoP', () => {
     )
   })
 
-  test('behind other credentials is a second credential, and behind a tab is malformed', () => {
+  test('treats DPoP behind other credentials as second credentials, and DPoP behind a tab as malformed', () => {
     for (const line of ['Basic eA==, DPoP abc', 'Basic eA==,DPoP abc', 'Basic eA==, \tDPoP abc', 'DPoP\tabc'])
       expect(() => read(line), line).toThrow(InvalidRequest)
   })
@@ -129,7 +126,7 @@ describe('readUsedScheme', () => {
     expect(readUsedScheme(get({ authorization }), BOTH.accepted)).toBe(scheme)
   })
 
-  test('knows none for no field, for two, and for one that is switched off', () => {
+  test('finds no scheme without a field, in two fields, and for a disabled scheme', () => {
     expect(readUsedScheme(get(), BOTH.accepted)).toBeUndefined()
     expect(readUsedScheme(get({ authorization: ['Bearer a', 'Bearer a'] }), BOTH.accepted)).toBeUndefined()
     expect(readUsedScheme(get({ authorization: 'DPoP a' }), BEARER.accepted)).toBeUndefined()
@@ -137,12 +134,9 @@ describe('readUsedScheme', () => {
 })
 
 describe('requireToken68', () => {
-  test.each(['a', 'a=', 'a==', 'a.b.c', '-._~+/', 'A'.repeat(5000)])(
-    '%j has only the characters of a token',
-    (token) => {
-      expect(requireToken68(token)).toBeUndefined()
-    }
-  )
+  test.each(['a', 'a=', 'a==', 'a.b.c', '-._~+/', 'A'.repeat(5000)])('accepts the characters of %j', (token) => {
+    expect(requireToken68(token)).toBeUndefined()
+  })
 
   const others: readonly [string, string, string][] = [
     ['a b', 'malformed_authorization', 'a second part'],
@@ -160,11 +154,11 @@ describe('requireToken68', () => {
     ['a\n', 'malformed', 'a line feed at the end'],
     ['', 'malformed', 'nothing']
   ]
-  test.each(others)('%j is refused as %s: %s', (token, reason) => {
+  test.each(others)('refuses %j as %s: %s', (token, reason) => {
     expect(() => requireToken68(token)).toThrow(expect.objectContaining({ reason }))
   })
 
-  test('takes no longer for a token made to be slow', () => {
+  test('takes no longer for a token that was crafted to be slow', () => {
     // Each would take years if the expressions could backtrack.
     for (const token of [
       `${'a'.repeat(16_000)}!`,

@@ -91,7 +91,13 @@ export function createRender(options: ErrorBodyOptions | undefined): Render {
       return json === undefined ? { body: '', type: undefined } : { body: json, type: contentType }
     } catch (fault) {
       // A warning per refusal would be a flood that any client can cause.
-      if (!isTold) emitWarning(format('errorHandler(): `body` failed, which is said once: %s', fault))
+      if (!isTold)
+        emitWarning(
+          format(
+            'errorHandler(): `body` failed, so clients get the JSON of OAuth. This warning is emitted once. The error: %s',
+            fault
+          )
+        )
       isTold = true
       return oauthContent(error)
     }
@@ -108,14 +114,14 @@ function read(value: unknown): string | undefined {
   if (isPromise(value)) {
     // An unhandled rejection would end the process.
     value.then(undefined, () => undefined)
-    throw new TypeError('it returned a promise, and a refusal does not wait')
+    throw new TypeError('it returned a promise, but it must be synchronous')
   }
   if (typeof value !== 'object' || value === null)
     throw new TypeError(`it returned ${value === null ? 'null' : `a ${typeof value}`} instead of an object`)
   const json = JSON.stringify(value) as string | undefined
   if (json === undefined) throw new TypeError('it returned a value that JSON.stringify cannot write')
   const length = Buffer.byteLength(json)
-  if (length > MAX_BODY) throw new TypeError(`it returned ${length} bytes of JSON, and at most ${MAX_BODY} are sent`)
+  if (length > MAX_BODY) throw new TypeError(`it returned ${length} bytes of JSON, but at most ${MAX_BODY} are allowed`)
   return json
 }
 

@@ -107,7 +107,7 @@ export function createConsent({ database, provider }) {
       // The cookie of the interaction is `SameSite=Lax`, so another site's form comes without it; and it names its origin.
       if (ctx.get('origin') !== new URL(issuer).origin) return errorPage(ctx, 403, 'The answer came from another site.')
       const decision = new URLSearchParams(await readText(ctx)).get('decision')
-      if (decision !== 'allow' && decision !== 'deny') return errorPage(ctx, 400, 'Neither allowed nor denied.')
+      if (decision !== 'allow' && decision !== 'deny') return errorPage(ctx, 400, 'Choose to allow or to deny.')
       const interaction = await provider()
         .interactionDetails(ctx.req, ctx.res)
         .catch(() => undefined)

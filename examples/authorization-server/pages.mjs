@@ -62,13 +62,13 @@ export function consentPage(ctx, asked) {
 ${isWeb(logo) ? `<img class="logo" src="${text(logo)}" alt="">` : `<div class="logo" aria-hidden="true">${text(initialOf(name))}</div>`}
 <div>
 <h1>${text(name)} asks for access to your account</h1>
-<p class="mark ${verified ? 'verified' : 'unverified'}">${verified ? '✓ Verified application' : 'Not verified: nobody here has checked who runs this application'}</p>
+<p class="mark ${verified ? 'verified' : 'unverified'}">${verified ? '✓ Verified application' : 'Not verified: we have not checked who runs this application'}</p>
 </div>
 </header>
 <p>You are signed in as <strong>${text(asked.account)}</strong>.</p>
 <h2 id="scopes">${text(name)} will be able to</h2>
 ${scopes.length > 0 ? `<ul aria-labelledby="scopes">${scopes.join('')}</ul>` : '<p>know that you allowed it, and nothing else.</p>'}
-<p class="soft">You can take this back at any time. Afterwards you go on to <strong>${text(placeOf(redirect))}</strong>.</p>
+<p class="soft">You can revoke this at any time. Afterwards you go on to <strong>${text(placeOf(redirect))}</strong>.</p>
 ${links.length > 0 ? `<p class="soft">${links.join(' · ')}</p>` : ''}
 <form method="post" action="/consent/${text(asked.uid)}">
 <input type="hidden" name="consent_token" value="${text(asked.uid)}">

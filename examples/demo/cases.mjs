@@ -51,8 +51,8 @@ export function createCases({ as, client, apis, clock, tokens }) {
       title: 'Let in',
       cases: [
         goodJwt('RS256', 'The first token: metadata (RFC 8414) and keys are fetched, then kept.'),
-        goodJwt('PS256', 'Verified with the key set fetched before; nothing is asked.'),
-        goodJwt('ES256', 'Which algorithm may be used is the key’s to say, not the token’s.'),
+        goodJwt('PS256', 'Verified with the key set fetched before; nothing is fetched.'),
+        goodJwt('ES256', 'The key decides which algorithm may be used, not the token.'),
         goodJwt('EdDSA', 'Four algorithms, one configuration.'),
         {
           title: 'JWT of a user, by code and PKCE',
@@ -63,14 +63,14 @@ export function createCases({ as, client, apis, clock, tokens }) {
         },
         {
           title: 'Opaque token',
-          why: 'Not built like a JWT, so the authorization server is asked (RFC 7662).',
+          why: 'Not a JWT, so the authorization server is asked about it (RFC 7662).',
           ...orders,
           authorization: bearer(tokens.opaque),
           expect: { status: 200 }
         },
         {
           title: 'Opaque token of a user, by code and PKCE',
-          why: 'The introspection answer makes the same access as a JWT’s claims.',
+          why: 'The introspection answer gives the same access as a JWT’s claims.',
           ...me,
           authorization: bearer(tokens.aliceOpaque.accessToken),
           expect: { status: 200, check: subjectIs('alice') }
@@ -84,7 +84,7 @@ export function createCases({ as, client, apis, clock, tokens }) {
         },
         {
           title: 'No token where it is optional',
-          why: 'GET /feed is protected with `optional`: absent passes.',
+          why: 'GET /feed is protected with `optional`: a missing token passes.',
           ...feed,
           expect: { status: 200, check: ({ body }) => JSON.parse(body).for === 'everybody' }
         },
@@ -109,7 +109,7 @@ export function createCases({ as, client, apis, clock, tokens }) {
       cases: [
         {
           title: 'DPoP: the token and a proof by its key',
-          why: 'The proof is signed for this method, this URL, this token, and once.',
+          why: 'The proof is signed for this method, URL and token, and works once.',
           ...orders,
           authorization: [`DPoP ${tokens.dpop.token}`],
           proof: proveOnce,
@@ -117,7 +117,7 @@ export function createCases({ as, client, apis, clock, tokens }) {
         },
         {
           title: 'DPoP: the same proof again',
-          why: 'Somebody listened: what was used is of no use any more.',
+          why: 'An attacker recorded it: a used proof is refused.',
           ...orders,
           authorization: [`DPoP ${tokens.dpop.token}`],
           proof: proveOnce,
@@ -139,11 +139,11 @@ export function createCases({ as, client, apis, clock, tokens }) {
       ]
     },
     {
-      title: 'A route that wants the user to log in better (step-up, RFC 9470)',
+      title: 'A route that requires a stronger login (step-up, RFC 9470)',
       cases: [
         {
           title: 'Step-up: Alice logged in with a password',
-          why: 'The challenge says what to send her to the authorization server for.',
+          why: 'The challenge names the login that she needs at the authorization server.',
           ...payouts,
           authorization: bearer(tokens.alice.accessToken),
           expect: {
@@ -163,11 +163,11 @@ export function createCases({ as, client, apis, clock, tokens }) {
       ]
     },
     {
-      title: 'Requests that carry no token, or carry it badly',
+      title: 'Requests without a token, or with a malformed one',
       cases: [
         {
           title: 'No token',
-          why: 'No error code: nothing was wrong, something is missing (RFC 6750 §3.1).',
+          why: 'No error code: the token is missing, not wrong (RFC 6750 §3.1).',
           ...orders,
           expect: { status: 401, scope: 'orders:read' }
         },
@@ -236,21 +236,21 @@ export function createCases({ as, client, apis, clock, tokens }) {
         },
         {
           title: 'ID token',
-          why: 'It tells the app who logged in; it opens nothing (its `typ` is not at+jwt).',
+          why: 'It tells the app who logged in; no API accepts it (`typ` is not at+jwt).',
           ...orders,
           authorization: bearer(tokens.alice.idToken),
           expect: invalid('The token is not an access token')
         },
         {
           title: 'Bad token where it is optional',
-          why: 'Optional means absent; what is there must be good.',
+          why: 'Optional lets a missing token pass, never a bad one.',
           ...feed,
           authorization: bearer(unsign(tokens.ES256)),
           expect: { ...invalid(signature), scope: '' }
         },
         {
           title: 'Expired',
-          why: `Good for ${BRIEF} s. The APIs’ clock was set 2 minutes ahead: nobody waits here.`,
+          why: `Good for ${BRIEF} s. The APIs’ clock was set 2 minutes ahead, so the demo need not wait.`,
           ...orders,
           authorization: async () => {
             const token = await client.clientCredentials(RESOURCES.brief, 'orders:read')
@@ -261,7 +261,7 @@ export function createCases({ as, client, apis, clock, tokens }) {
         },
         {
           title: 'Opaque token, just revoked',
-          why: 'Still let in: “active” is kept for 30 s (the option `cacheFor`).',
+          why: 'Still accepted: “active” is cached for 30 s (the option `cacheFor`).',
           ...orders,
           authorization: async () => {
             for (const { origin } of apis) await send('GET', `${origin}/orders`, bearer(tokens.revoked))

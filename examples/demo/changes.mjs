@@ -67,7 +67,7 @@ function rotation({ as, client, apis, clock }) {
     },
     {
       title: 'Token of the retired key',
-      why: 'The APIs’ clock set 11 min ahead: keys are fetched again, this one is gone.',
+      why: 'The APIs’ clock set 11 min ahead: keys are fetched again, and this one is gone.',
       ...orders,
       authorization: async () => {
         clock.ahead += 660
@@ -77,7 +77,7 @@ function rotation({ as, client, apis, clock }) {
     },
     {
       title: 'Token of the new key',
-      why: 'And this one goes on being good.',
+      why: 'And this one stays valid.',
       ...orders,
       authorization: async () => bearer(after),
       expect: { status: 200 }
@@ -95,7 +95,7 @@ function outage({ as, client, clock }) {
   return [
     {
       title: 'Stopped: JWT with a known key',
-      why: 'Nothing listens there any more, and nothing needs to be asked.',
+      why: 'The server is down, and nothing needs to be fetched.',
       ...orders,
       authorization: async () => {
         opaque = await client.clientCredentials(RESOURCES.opaque, 'orders:read')
@@ -112,14 +112,14 @@ function outage({ as, client, clock }) {
     },
     {
       title: 'Stopped: opaque token',
-      why: 'Good or bad, nobody can know: 503 and when to come back, but never 401.',
+      why: 'The API cannot know whether it is good: 503 with a Retry-After, never 401.',
       ...orders,
       authorization: async () => bearer(opaque),
       expect: { status: 503 }
     },
     {
       title: 'Stopped: JWT with a key from just before',
-      why: 'The key was published after the last fetch: not unknown, but unknowable.',
+      why: 'The key was published after the last fetch, so the API cannot know it: 503.',
       ...orders,
       authorization: async () => bearer(unknown),
       expect: { status: 503 }

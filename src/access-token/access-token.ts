@@ -1,9 +1,9 @@
 /**
- * An access token as text → {@link AccessToken}: which issuer it belongs to, whether to decrypt it, to verify it here
- * (RFC 9068) or to ask (RFC 7662), and what is remembered of that. The only place that makes an AccessToken; no later
- * code can tell how it was verified.
+ * Turns the text of an access token into an {@link AccessToken}: finds its issuer, decrypts it if necessary, verifies
+ * it locally (RFC 9068) or introspects it (RFC 7662), and caches the result. Only this file makes an AccessToken; no
+ * later code needs to know how it was verified.
  *
- * Does NOT confirm the sender or apply policy: both come after, on every request, past every cache.
+ * Does NOT confirm the sender or apply policy: both happen later, on every request, and are never cached.
  */
 import { andThen, isPromise } from '../base/awaitable.js'
 import { type CacheStats, createMemo, type Memo } from '../base/cache.js'
@@ -32,17 +32,21 @@ import { type TokenVerifierMark, VerifiedAccessToken, type VerifiedBy } from './
 const REMEMBER_FOR = 300
 /** Maximum cached headers, and maximum cached lists of scopes. */
 const MAX_KNOWN = 1000
-/** Minimum characters of an opaque token in the token cache: the end that the cache hashes is too much of a shorter token (RFC 9700 §4.9.3). */
+/**
+ * Minimum characters of an opaque token in the token cache: the cache hashes the end of the token, which is too large a
+ * part of a shorter one (RFC 9700 §4.9.3).
+ */
 const MIN_FOUND_LENGTH = 32
 const NOT_FOR_US =
-  'The token is encrypted (five parts), and not to a key of this API. Auth0 and others issue such tokens for themselves where the client asked for no audience: let the client ask for an audience (`audience`, or `resource` of RFC 8707). If the authorization server encrypts tokens for this API, configure `decryptionKeys`.'
+  'The token is encrypted (five parts), but not to a key of this API. Auth0 and others issue such tokens for themselves if the client requests no audience: let the client request an audience (`audience`, or `resource` of RFC 8707). If the authorization server encrypts tokens for this API, configure `decryptionKeys`.'
 const SCHEMES = ['Bearer', 'DPoP'] as const
 
 export interface AccessTokenVerifier {
   /**
-   * @param request that carried the credentials: verification stops waiting at its deadline and when its client leaves
+   * @param request the request that carried the credentials: verification stops waiting at its deadline and when its
+   * client leaves
    * @throws {InvalidRequest | InvalidToken} the token is refused
-   * @throws {Unavailable | Misconfigured} whether it is good cannot be known
+   * @throws {Unavailable | Misconfigured} the token can be neither accepted nor refused
    */
   verify(credentials: Credentials, request: ResourceRequest): Awaitable<VerifiedAccessToken>
   readonly verifyFresh: VerifyFresh
@@ -53,17 +57,17 @@ export interface AccessTokenVerifier {
   }
 }
 
-/** A JWT as it came: itself, or inside a JWE. */
+/** A JWT as received: plain, or decrypted from a JWE. */
 interface Received {
-  /** The field that brought it. */
+  /** The normalized `Authorization` field: scheme and token. */
   readonly field: string
-  /** What the client sent. */
+  /** The token as sent: the JWE if the JWT came encrypted. */
   readonly token: string
   readonly jwt: UnverifiedJwt
   readonly wrapping: 'none' | 'encrypted'
 }
 
-/** What a verifier needs. */
+/** Dependencies and settings of a verifier. */
 export interface AccessTokenMeans {
   readonly resource: string
   /** Seconds since the epoch. */
@@ -89,10 +93,12 @@ export function createAccessTokenVerifier(means: AccessTokenMeans): AccessTokenV
 class Verifier implements AccessTokenVerifier {
   readonly verifyFresh: VerifyFresh
   private readonly means: AccessTokenMeans
-  /** Of `means`, at hand: it is read for every warm token. */
+  /** Copy of `means.now`, because every request with a cached token reads it. */
   private readonly now: () => number
   private readonly verified: TokenCache<VerifiedAccessToken> = createTokenCache()
-  /** Headers and scopes of tokens that were verified: much the same in all of an issuer, and nobody else adds to them. */
+  /**
+   * Headers and scope lists of verified tokens. Tokens of one issuer repeat them, and only verified tokens add to them.
+   */
   private readonly headers: Memo<Claims> = createMemo<Claims>(MAX_KNOWN, freezeAll)
   private readonly scopeLists: Memo<readonly string[]> = createMemo<readonly string[]>(MAX_KNOWN, freezeAll)
   private readonly answers: IntrospectionCache<VerifiedAccessToken>
@@ -142,16 +148,20 @@ class Verifier implements AccessTokenVerifier {
     }
   }
 
-  /** Time, and of a JWT the issuer's keys: a key that left its set takes with it all that was verified by it. */
+  /**
+   * Checks the time, and for a JWT the issuer's key set: a key that leaves the set invalidates all tokens that it
+   * verified.
+   */
   private isCurrent({ verifiedAt, goodUntil, by, issuedBy: issuer, keySetVersion }: VerifiedAccessToken): boolean {
     const time = this.now()
     if (!(verifiedAt <= time && time < goodUntil)) return false
     if (by === 'introspection') return true
-    // Past that time the set may want renewing, which is seen to here: it must not outlive itself under warm tokens.
+    // After that time the set may be due for renewal. Cached tokens start the renewal too, so the set cannot outlive
+    // its limit.
     if (time >= issuer.keySetSettledUntil()) {
       const set = issuer.keySet()
       if (isPromise(set)) {
-        // Verifying afresh asks again, and shares this attempt and its failure; here nobody waits for it.
+        // `verifyUnknown` asks again and shares this attempt, so its failure is handled there.
         set.catch(() => undefined)
         return false
       }
@@ -161,7 +171,7 @@ class Verifier implements AccessTokenVerifier {
 
   private verifyUnknown(field: string, token: string, request: ResourceRequest): Awaitable<VerifiedAccessToken> {
     const { issuers, decryptionKeys } = this.means
-    // What is built like a JWT has no character that a token may not have.
+    // Text that parses as a JWT has only characters that token68 allows.
     const jwt = issuers.only ? undefined : readUnverifiedJwt(token, this.headers)
     if (jwt !== undefined) return this.verifyJwt({ field, token, jwt, wrapping: 'none' }, request)
     requireToken68(token)
@@ -170,7 +180,10 @@ class Verifier implements AccessTokenVerifier {
     return this.verifyOpaque(field, token, request)
   }
 
-  /** What is encrypted to us is nobody else's to judge: from here on there is no way to introspection but by `iss`. */
+  /**
+   * Verifies a token encrypted to us. Only its `iss` can lead to introspection: a token encrypted to us is not sent to
+   * any other server.
+   */
   private async verifyEncrypted(field: string, token: string, request: ResourceRequest): Promise<VerifiedAccessToken> {
     const jwt = readUnverifiedJwt(await this.decrypt(token), this.headers)
     // Encryption proves nothing about the sender: anyone with our public key can encrypt claims (RFC 8725 §3.3).
@@ -185,7 +198,7 @@ class Verifier implements AccessTokenVerifier {
     return andThen(callers.inTime(issuers.forOpaque(token), request, 'issuer'), (issuer) => {
       if (issuer?.settings.introspection && issuer.settings.tokens !== 'jwt')
         return this.introspect(field, token, issuer, request)
-      // No issuer can introspect it.
+      // No issuer can introspect the token.
       if (!isJwe(token)) throw new InvalidToken('malformed')
       throw new InvalidToken(decryptionKeys.length > 0 ? 'decryption' : 'type', { hint: NOT_FOR_US })
     })
@@ -220,7 +233,7 @@ class Verifier implements AccessTokenVerifier {
       throw new InvalidToken('issuer', { expected: issuers.names, received: iss, ...issuerHint(iss) })
     }
     if (issuer.settings.tokens === 'opaque') return this.introspect(received.field, received.token, issuer, request)
-    // With keys at hand nothing is waited for but a turn to check the signature, which needs no deadline.
+    // With fresh keys the only wait is a turn to check the signature, which needs no deadline.
     return now() < issuer.keySetSettledUntil()
       ? this.verifyHere(received, issuer)
       : callers.inTime(this.verifyHere(received, issuer), request, 'jwks')
@@ -231,7 +244,7 @@ class Verifier implements AccessTokenVerifier {
     const { jwt, wrapping } = received
     if (issuer.settings.requireEncrypted && wrapping === 'none') throw new InvalidToken('not_encrypted')
     const since = now()
-    // Read before the keys are: should a key leave meanwhile, what is remembered is outdated already.
+    // Read before the keys are: if a key leaves meanwhile, the cached result is already outdated.
     const keySetVersion = issuer.keySetVersion()
     const rules = { required: issuer.settings.requiredClaims, allowMissingAudience: false, clockTolerance, now: since }
     const verifying = verifyJwt(jwt, issuer.settings, issuer.keySet, verifySignature, rules)
@@ -240,7 +253,7 @@ class Verifier implements AccessTokenVerifier {
       : this.rememberLater(verifying, received, issuer, keySetVersion, since)
   }
 
-  /** A method of its own: a closure in `verifyHere` would allocate for tokens that await nothing too. */
+  /** A separate method: a closure in `verifyHere` would also allocate for tokens that await nothing. */
   private rememberLater(
     verifying: Promise<undefined>,
     received: Received,
@@ -292,12 +305,12 @@ class Verifier implements AccessTokenVerifier {
     // The answer was validated when it was cached; only the times need checking again.
     const time = this.means.now()
     requireTime(known.members, time, this.means.clockTolerance)
-    // The token is in use: from now on a look-up finds it without a digest.
+    // The token was used twice: from now on the token cache finds it without computing a digest.
     if (token.length >= MIN_FOUND_LENGTH) this.keep(accessToken, time, known.until, known.bytes)
     return accessToken
   }
 
-  /** An active token must satisfy the rules all the same (RFC 7662 §4), at every use of the answer. */
+  /** An active token must still satisfy our rules (RFC 7662 §4), at every use of the answer. */
   private requireGood({ members }: Active<VerifiedAccessToken>, { settings: rules }: Issuer, by: VerifiedBy): void {
     const { now, clockTolerance } = this.means
     // A JWT's own audience and claims were checked; the answer about it may have fewer members.
@@ -322,14 +335,15 @@ class Verifier implements AccessTokenVerifier {
   }
 
   private keep(accessToken: VerifiedAccessToken, since: number, until: number, bytes: number): void {
-    // Whole seconds, which V8 has in the object itself: a fraction would be another place in memory on every hit.
+    // Whole seconds: V8 stores small integers in the object itself, and a fraction elsewhere, which every hit would
+    // have to load.
     accessToken.verifiedAt = Math.floor(since)
     accessToken.goodUntil = Math.floor(Math.min(until, this.means.issuers.trustedUntil(accessToken.issuedBy)))
     accessToken.bytes = bytes
     this.verified.set(accessToken, since)
   }
 
-  /** Under whatever scheme it came. */
+  /** Removes the token from the cache under every scheme. */
   private forget(token: string): void {
     for (const scheme of SCHEMES) this.verified.delete(fieldOf(scheme, token))
   }

@@ -1,7 +1,8 @@
 /**
- * Past every cache: what the authorization server says of a token *now* (RFC 7662 §4), about one that was verified before.
+ * Introspects a verified token again, without any cache, to learn what the authorization server says of it *now* (RFC
+ * 7662 §4).
  *
- * Does NOT decide when that is needed: a route says so, with `fresh()`.
+ * Does NOT decide when that is needed: a route decides, with `fresh()`.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { InvalidToken, Misconfigured } from '../errors/errors.js'
@@ -12,13 +13,13 @@ import type { Claims, ResourceRequest } from '../types.js'
 import { readRoles, readScopes, withImplied } from './scopes.js'
 import type { VerifiedAccessToken, VerifiedBy } from './verified-access-token.js'
 
-/** What it needs of the verifier that the token is from. */
+/** The parts of the token's verifier that `verifyFresh` needs. */
 export interface FreshMeans {
-  /** What every access token of it holds. */
+  /** Identity mark: every access token of this verifier holds it. */
   readonly verifier: object
   readonly answers: IntrospectionCache<VerifiedAccessToken>
   readonly impliedScopes: ReadonlyMap<string, readonly string[]>
-  /** @throws {InvalidToken} an active token that breaks a rule all the same */
+  /** @throws {InvalidToken} an active token that breaks one of our rules */
   readonly requireGood: (answer: Active<VerifiedAccessToken>, issuer: Issuer, by: VerifiedBy) => void
   readonly create: (
     field: string,
@@ -28,19 +29,19 @@ export interface FreshMeans {
     scopes?: readonly string[],
     roles?: readonly string[]
   ) => VerifiedAccessToken
-  /** What was remembered of a token counts no longer. */
+  /** Evicts a token from the cache. */
   readonly forget: (token: string) => void
 }
 
 /**
- * Of an opaque token the answer is all there is; of a JWT its claims stand, with no more scopes and roles than the answer still
- * has, and with the answer's `authorization_details`, `acr` and `auth_time` where it has them.
+ * For an opaque token the answer replaces everything. For a JWT its claims stay, with only the scopes and roles that
+ * the answer still has, and with the answer's `authorization_details`, `acr` and `auth_time` where it has them.
  *
- * @param accessToken one of this verifier's
- * @param request of the caller, whose deadline and client count
- * @returns the same one where nothing changed, or another one of the same token
- * @throws {InvalidToken} it is not active any more, which is remembered of an opaque token; or the answer contradicts what was confirmed
- * @throws {Unavailable | Misconfigured} nothing can be known, or the issuer has no `introspection`
+ * @param accessToken a token that this verifier returned
+ * @param request the caller's request: its deadline and its client apply
+ * @returns the same object if nothing changed, otherwise a new one for the same token
+ * @throws {InvalidToken} the token is no longer active, or the answer contradicts its confirmed `cnf`
+ * @throws {Unavailable | Misconfigured} the answer cannot be obtained, or the issuer has no `introspection`
  */
 export type VerifyFresh = (accessToken: VerifiedAccessToken, request: ResourceRequest) => Promise<VerifiedAccessToken>
 
@@ -48,8 +49,8 @@ export function createVerifyFresh(means: FreshMeans): VerifyFresh {
   const { verifier, answers, impliedScopes, requireGood, create, forget } = means
 
   /**
-   * Where the answer names scopes: those of the token that it still has, and no others. An empty text here means that none is
-   * left, not that the answer says nothing: the other reading would keep what the server has taken away.
+   * Keeps only those scopes that the answer still names. If the answer is silent about scopes, all stay. An empty
+   * string means that no scope is left: reading it as silence would keep scopes that the server has withdrawn.
    */
   const stillGranted = (
     scopes: readonly string[],
@@ -78,16 +79,16 @@ export function createVerifyFresh(means: FreshMeans): VerifyFresh {
       throw new TypeError('verifyFresh() needs an access token that this resource server verified')
     if (issuer.settings.introspection === undefined)
       throw new Misconfigured(
-        `fresh() needs to introspect a token of ${issuer.settings.label}, which has no \`introspection\`: configure it for this issuer`
+        `fresh() must introspect a token of ${issuer.settings.label}, but this issuer has no \`introspection\`: configure it`
       )
     const answer = await answers.ask(token, issuer, request)
     if (answer === undefined || by === 'introspection') forget(token)
     if (answer === undefined) throw new InvalidToken('inactive')
     requireGood(answer, issuer, by)
     const { cnf } = answer.members
-    // The sender was confirmed by the one that was known: another one was not.
+    // The sender was confirmed against the known `cnf`; a different `cnf` was not checked.
     if (!isAbsent(cnf) && !isDeepStrictEqual(cnf, confirmation))
-      throw new InvalidToken('claim', { expected: 'cnf: as it was', received: cnf })
+      throw new InvalidToken('claim', { expected: 'cnf: unchanged', received: cnf })
     if (by === 'introspection') {
       answer.accessToken = create(field, answer.members, issuer, by)
       return answer.accessToken
@@ -100,10 +101,10 @@ export function createVerifyFresh(means: FreshMeans): VerifyFresh {
   }
 }
 
-/** What may have changed since a JWT was issued, and what checks of a route read. */
+/** Claims that can change after a JWT was issued, and that a route's checks read. */
 const CHANGEABLE = ['authorization_details', 'acr', 'auth_time']
 
-/** A JWT's claims, with what the authorization server says otherwise now (RFC 9396 §9.2, RFC 9470 §6.2). */
+/** A JWT's claims, replaced by the answer's values where the answer has them (RFC 9396 §9.2, RFC 9470 §6.2). */
 export function withAnswer(claims: Claims, members: Claims): Claims {
   const changed = CHANGEABLE.filter((name) => !isAbsent(members[name])).map((name) => [name, members[name]])
   return changed.length === 0 ? claims : Object.freeze({ ...claims, ...Object.fromEntries(changed) })

@@ -1,5 +1,5 @@
 /**
- * The scopes and roles of a token, wherever its issuer writes them (RFC 6749 §3.3, RFC 9068 §2.2.3).
+ * Reads the scopes and roles of a token from the claims in which its issuer puts them (RFC 6749 §3.3, RFC 9068 §2.2.3).
  *
  * Tests: `test/rfc/rfc6749-scope.test.ts`.
  */
@@ -8,7 +8,7 @@ import { InvalidToken } from '../errors/errors.js'
 import { type ClaimPlace, nameOf, type Places, valueAt } from '../jwt/claim-places.js'
 import type { Claims } from '../types.js'
 
-/** The characters that `scope` may have (RFC 6749 §3.3). */
+/** The characters allowed in `scope` (RFC 6749 §3.3). */
 const SCOPES = /^[\x20\x21\x23-\x5B\x5D-\x7E]*$/
 
 /** No scopes, no roles. */
@@ -27,8 +27,8 @@ function distinct(list: readonly string[]): readonly string[] {
 type ReadList = (value: unknown, place: ClaimPlace, known?: Memo<readonly string[]>) => readonly string[]
 
 /**
- * What is at these places, each once; frozen. Of alternatives the first that is neither missing nor null counts. An empty text
- * is an empty list and is not skipped: a later claim would grant what this one does not.
+ * Reads the list at these places, without duplicates; frozen. Among alternatives, the first that is neither missing nor
+ * null counts. An empty string is an empty list and is not skipped: a later claim could grant more than this one.
  */
 function readAt(claims: Claims, places: Places, read: ReadList, known?: Memo<readonly string[]>): readonly string[] {
   if ('all' in places) {
@@ -44,11 +44,11 @@ function readAt(claims: Claims, places: Places, read: ReadList, known?: Memo<rea
 }
 
 /**
- * The granted scopes, each once; frozen. A string is space-delimited, runs of spaces tolerated (RFC 6749 §3.3); of an array
- * each element is one scope and never split. No claim, or `null`: no scope.
+ * The granted scopes without duplicates; frozen. A string is space-delimited, and repeated spaces are tolerated (RFC
+ * 6749 §3.3). In an array each element is one scope and is never split. A missing claim or `null` grants no scope.
  *
- * @param known  scopes by the string that they were read from: tokens of one client have much the same
- * @throws {InvalidToken} any other value, or a character that no scope has
+ * @param known scope lists by the string they were read from: tokens of one client repeat them
+ * @throws {InvalidToken} any other value, or a character that is not allowed in a scope
  */
 export function readScopes(claims: Claims, places: Places, known?: Memo<readonly string[]>): readonly string[] {
   return readAt(claims, places, scopesOf, known)
@@ -70,9 +70,10 @@ function scopesOf(value: unknown, place: ClaimPlace, known?: Memo<readonly strin
 }
 
 /**
- * The roles, each once; frozen: an array of texts (RFC 9068 §2.2.3.1 and RFC 7643 §4.1.2 have lists). None without `places`.
+ * The roles without duplicates; frozen. The claim must be an array of strings (RFC 9068 §2.2.3.1 and RFC 7643 §4.1.2
+ * define lists). Empty without `places`.
  *
- * @throws {InvalidToken} any other value. A text is not read: it could be one role, or several with a delimiter
+ * @throws {InvalidToken} any other value. A string is refused: it could be one role, or several with a delimiter
  */
 export function readRoles(claims: Claims, places: Places | undefined): readonly string[] {
   return places === undefined ? NONE : readAt(claims, places, rolesOf)
@@ -97,7 +98,7 @@ function pathHint(value: unknown): { readonly hint?: string } {
   }
 }
 
-/** The scopes and those that they imply; frozen if `granted` was. */
+/** The granted scopes and the scopes that they imply; frozen if `granted` was. */
 export function withImplied(
   granted: readonly string[],
   implied: ReadonlyMap<string, readonly string[]>

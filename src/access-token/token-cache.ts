@@ -1,10 +1,11 @@
 /**
- * Verified tokens, found by the `Authorization` field that carried them. Every request comes through here. The cache holds
- * facts, as `cache.ts` does: the caller checks on every hit what may have changed.
+ * Verified tokens, found by the `Authorization` field that carried them. Every request looks here first. Like
+ * `cache.ts`, the cache holds facts: on every hit the caller checks what may have changed.
  *
  * A look-up hashes only the end of the field, because hashing all of a new string of 900 characters costs more than the
- * rest of a hit. It then compares the *whole* field, so a collision can only cause a miss. A full cache does not keep a
- * new token at its first sight: tokens that are sent once neither evict tokens in use nor leave garbage to collect.
+ * rest of a hit. It then compares the *whole* field, so a collision can only cause a miss. A full cache keeps a new
+ * token only when it sees it a second time: tokens that are sent once neither evict tokens in use nor leave garbage to
+ * collect.
  */
 import type { CacheStats } from '../base/cache.js'
 
@@ -162,7 +163,7 @@ class Table<V extends Kept> implements TokenCache<V> {
     return this.hand
   }
 
-  /** Drops the first expired entry among the next {@link LOOKS}. Later calls go on from there. */
+  /** Drops the first expired entry among the next {@link LOOKS}. The next call continues from there. */
   private dropExpired(now: number): void {
     for (let i = 0; i < LOOKS; i++) {
       const place = this.next()
@@ -189,7 +190,7 @@ class Table<V extends Kept> implements TokenCache<V> {
   }
 }
 
-/** Remembers by hash which new tokens a full cache did not keep, so that it keeps them at their second sight. */
+/** Remembers by hash which new tokens a full cache did not keep, so that it keeps them the second time. */
 function createStrangers(): { knew(hash: number): boolean } {
   const seen = new Int32Array(STRANGERS)
   let count = 0

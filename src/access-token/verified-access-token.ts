@@ -1,6 +1,6 @@
 /**
- * A verified access token as a value. Only `access-token.ts` makes one, once everything about the token was checked.
- * It stays inside the package; what a handler sees is an {@link Access}.
+ * A verified access token as a value. Only `access-token.ts` makes one, after checking everything about the token. It
+ * stays inside the package; handlers get an {@link Access}.
  *
  * Tests: `test/access-token/access-token.test.ts`.
  */
@@ -27,23 +27,24 @@ export interface TokenVerifierMark {
 const FEW = 8
 
 export class VerifiedAccessToken implements AccessToken {
-  // What is read of it on every request comes first, and so lies together in memory.
-  // Private, so that nothing that prints, copies or serializes the object prints the token.
+  // Fields that every request reads come first, so that they lie together in memory. Private, so that printing, copying
+  // or serializing the object never shows the token.
   readonly #field: string
-  /** When it was verified and until when that counts: whole seconds, which V8 has in the object itself. */
+  /** When the token was verified, and until when that counts: whole seconds, which V8 stores in the object itself. */
   verifiedAt: number = 0
   goodUntil: number = 0
   /** Version of the issuer's key set that verified the token. */
   keySetVersion: number = 0
   /**
-   * The one access of all its requests, once one was confirmed: of a token bound to no key, or to a DPoP key and no nonce was
-   * due. That there is one confirms nobody. Kept here: a `WeakMap` costs more than all else on a hit.
+   * The one access that all requests with the token share, once one was confirmed. Only for a token that is bound to no
+   * key, or to a DPoP key while no nonce was due. Its presence confirms no sender. Kept here because a `WeakMap` costs
+   * more than the rest of a hit.
    */
   access: Access | undefined = undefined
   readonly by: VerifiedBy
   readonly issuedBy: Issuer
   readonly confirmation: Confirmation | undefined
-  /** Whether it names a mechanism by which its status is told. */
+  /** Whether the token has a `status` claim. */
   readonly hasStatus: boolean
   readonly scopes: readonly string[]
   readonly roles: readonly string[]
@@ -94,7 +95,7 @@ export class VerifiedAccessToken implements AccessToken {
     this.claims = claims
   }
 
-  /** The credentials that carried it, and its key in the token cache. */
+  /** The normalized credentials that carried the token; also its key in the token cache. */
   get field(): string {
     return this.#field
   }
@@ -110,8 +111,9 @@ export class VerifiedAccessToken implements AccessToken {
   }
 
   /**
-   * Whose share of a bounded store its requests take: a digest of the issuer and the `sub`, else the `client_id`, else the
-   * key that it is bound to. A client can make keys and client ids at will, but not users.
+   * The owner whose share of a bounded store the token's requests use: a digest of the issuer and the `sub`, else the
+   * `client_id`, else the key that the token is bound to. A client can create keys and client ids at will, but not
+   * users.
    */
   get owner(): string {
     this.#owner ??= digestKey(this.issuer, ...this.#whose()).slice(0, OWNER_LENGTH)

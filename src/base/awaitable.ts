@@ -1,12 +1,12 @@
 /**
- * Continues with a value that may be a promise. A value that is known already is handled in the same tick: only a value
- * that is fetched or computed elsewhere costs a promise.
+ * Continues with a value that may be a promise. A known value is handled in the same tick: only a value that is fetched
+ * or computed elsewhere costs a promise.
  *
  * Tests: `test/policy/policy.test.ts`.
  */
 import type { Awaitable } from '../types.js'
 
-/** True for a promise, or for a thenable as an async function of another realm returns. */
+/** True for a promise or any thenable, such as the promise of another realm. */
 export function isPromise<T>(value: T | PromiseLike<T> | undefined): value is Promise<T> {
   return typeof (value as { then?: unknown } | undefined)?.then === 'function'
 }
@@ -41,7 +41,7 @@ export async function unlessAborted<T>(value: Promise<T>, signal: AbortSignal): 
 /**
  * Bounds the wait for a user's function, which may never answer.
  *
- * @param seconds after which `late` is thrown instead of waiting on
+ * @param seconds time until the error of `late` is thrown
  */
 export async function withDeadline<T>(value: Awaitable<T>, seconds: number, late: () => Error): Promise<T> {
   let timer: NodeJS.Timeout | undefined

@@ -1,6 +1,7 @@
 /**
- * Bounded caches of facts: "this token was verified, and says this". They never hold decisions: the caller checks on every
- * hit what may have changed (time, keys, policy, the sender). The caller also passes the time, so that one clock rules.
+ * Bounded caches of facts: "this token was verified, and says this". They never hold decisions: the caller checks on
+ * every hit what may have changed (time, keys, policy, the sender). The caller also passes the time, so that all parts
+ * use one clock.
  */
 import { hash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
@@ -23,10 +24,10 @@ const ENTRY_OVERHEAD = 512
 /** Passed to each `get`, so that lru-cache allocates no options object. Not frozen: lru-cache writes to it. */
 const NO_OPTIONS = {}
 
-/** Maximum characters of a cached text: the value of a longer text is rare, and may hold twenty times its memory. */
+/** Maximum characters of a cached text: longer texts are rare, and their values can use twenty times their memory. */
 const MAX_TEXT = 1024
 
-/** Immutable values, by the text that they were made of. */
+/** Immutable values, by the text they were made from. */
 export interface Memo<V> {
   get(text: string): V | undefined
   /** Does nothing for a text of more than {@link MAX_TEXT} characters. */

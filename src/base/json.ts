@@ -1,12 +1,12 @@
 /**
- * Parses, bounds, freezes and weighs JSON objects (RFC 8259).
+ * Parses, limits, freezes and measures JSON objects (RFC 8259).
  *
  * Tests: `test/jwt/claims.test.ts`.
  */
 
 /**
- * Maximum nesting of a JSON value from outside, the value itself counted. Code that walks a value may recurse:
- * `JSON.stringify` overflows the stack at some thousands.
+ * Maximum nesting of a JSON value from outside, counting the value itself. Code that walks a value may recurse:
+ * `JSON.stringify` overflows the stack at a few thousand levels.
  */
 export const MAX_DEPTH = 64
 
@@ -26,7 +26,10 @@ export function parseObject(text: string): Readonly<Record<string, unknown>> | u
   }
 }
 
-/** A value nests no deeper than its text has opening brackets. Counting these costs less than visiting each member. */
+/**
+ * Cheap first test: a value cannot nest deeper than the number of opening brackets in its text. Counting brackets costs
+ * less than visiting each member.
+ */
 function mayBeDeep(text: string): boolean {
   if (text.length <= 2 * MAX_DEPTH) return false
   let found = 0
@@ -56,40 +59,43 @@ export function deepFreeze<T>(value: T): T {
   return value
 }
 
-/** Bytes of heap, as V8 of Node 20 to 24 lays values out; measured by `test/budget/heap.mjs`. */
+/** Bytes of heap per value in V8 (Node 20 to 24); measured by `test/budget/heap.mjs`. */
 const BYTES = {
-  /** A place in an object or a list. */
+  /** A slot in an object or a list. */
   place: 8,
   object: 24,
-  /** An object without members has room for four. */
+  /** An object without members; V8 reserves room for four. */
   emptyObject: 56,
   list: 32,
-  /** Of a list that is not empty, in addition to its places. */
+  /** A list that is not empty, in addition to its slots. */
   elements: 16,
-  /** In addition to its characters. */
+  /** A string, in addition to its characters. */
   text: 20,
   /** A number that is not a 32-bit integer. */
   fraction: 16,
-  /** A member of an object whose names are its own, as of a map by identifiers: its name, and its part of the object's shape. */
+  /**
+   * A member of an object used as a map: its name is not shared with other objects, and enlarges the object's shape.
+   */
   ownName: 170
 }
 
-/** Members of an object whose names other tokens share. With more it is a map, and its names are its own. */
+/** Maximum members of an object whose names count as shared with other tokens. An object with more counts as a map. */
 const SHARED_NAMES = 32
 
 /** One character beyond Latin-1 makes V8 store the whole string with two bytes per character. */
 const WIDE = /[^\0-\xff]/
 
 /**
- * As {@link deepFreeze}.
+ * Freezes a value as {@link deepFreeze} does, and estimates its size.
  *
- * @returns approximate bytes of heap that the value holds: within a fifth if tokens share the names of their members
+ * @returns approximate bytes of heap that the value holds: accurate to a fifth if tokens share the names of their
+ * members
  */
 export function freezeAll(value: object): number {
   let bytes = 0
   const pending: object[] = [value]
   for (let one = pending.pop(); one !== undefined; one = pending.pop()) {
-    // Iterated as a list: `for … in` over an array would cost more than all the rest.
+    // Iterated with `for … of`: `for … in` over an array would cost more than the rest of this function.
     if (Array.isArray(one)) {
       bytes += BYTES.list + (one.length > 0 ? BYTES.elements + BYTES.place * one.length : 0)
       for (const member of one) {
@@ -124,8 +130,8 @@ const BYTES_OF_OBJECTS = 160
 /**
  * Approximate bytes of heap that a cached token holds, without the cache's bookkeeping.
  *
- * @param field what is kept of the credentials: a character is a byte
- * @param claims bytes of its claims, as {@link freezeAll} weighs them
+ * @param field the cached credentials; one byte per character
+ * @param claims bytes of its claims, as {@link freezeAll} estimates them
  */
 export function bytesOf(field: string, claims: number): number {
   return field.length + claims + BYTES_OF_OBJECTS

@@ -1,18 +1,18 @@
 /**
- * Identifiers that become places: whether the URL that is asked is the URL that was written. `new URL` mends a path
- * (`/t/../x` becomes `/x`), and servers read more into one than `new URL` does (`%2f`, `..;`). A check on the text, such
- * as `startsWith`, says nothing then about where the request goes.
+ * Identifiers that are also requested as URLs: checks that the URL is requested exactly as written. `new URL`
+ * normalizes a path (`/t/../x` becomes `/x`), and servers interpret more than `new URL` does (`%2f`, `..;`). Then a
+ * check on the text, such as `startsWith`, does not tell where the request goes.
  *
- * Does NOT judge scheme, host, port, query and fragment, and does NOT say that a place is to be trusted.
+ * Does NOT judge scheme, host, port, query and fragment, and does NOT decide whether a URL is trusted.
  */
 
-/** Scheme, an authority that is not empty, and the path. */
+/** Scheme, non-empty authority, and path. */
 const HTTP_URL = /^https?:\/\/[^/?#]+([^?#]*)/i
-/** Controls, space and backslash, which `new URL` removes, encodes or takes for a slash. */
+/** Control characters, space and backslash, which `new URL` removes, encodes or treats as a slash. */
 const MENDED = /[\0-\x20\x7f\\]/
 /**
- * What `new URL` keeps and some servers do not: an encoded slash, backslash or control, at any depth of encoding; dots
- * that are encoded twice; a segment of dots with a path parameter.
+ * Sequences that `new URL` keeps and some servers decode: an encoded slash, backslash or control character, at any
+ * depth of encoding; dots that are encoded twice; a dot segment with a path parameter.
  */
 const HIDDEN = /%(?:25)*(?:2f|5c|[01][\da-f]|7f)|%(?:25)+2e|\/(?:\.|%2e){1,2}(?:;|%3b)/i
 

@@ -18,7 +18,7 @@ interface Primitives {
 
 /** The characters of RFC 3986, after a scheme and an authority. */
 const URI = /^https?:\/\/[\w\-.~:?#[\]@!$&'()*+,;=%][\w\-.~:/?#[\]@!$&'()*+,;=%]*$/i
-/** An option's name as code writes it. Any other name may contain a value. */
+/** An option name as written in code. Any other name may contain a value. */
 const PLAIN_NAME = /^[\w$.[\]()-]{1,128}$/
 
 /** One mistake in a configuration. */
@@ -26,15 +26,15 @@ interface Problem {
   readonly line: string
   /** The line without the value that was given. */
   readonly withoutValue: string
-  /** The text that was given, if it is an address or a name. */
+  /** The given text, if the option is an address or a name. */
   readonly text: string | undefined
 }
 
-/** Views of an error that {@link Problems} created. Its message itself shows each value that was given. */
+/** Views of an error that {@link Problems} created. The error's own message shows every given value. */
 export interface Mistakes {
-  /** The message without any value that was given: for a log, where values may come from a token. */
+  /** The message without the given values: for a log, because values may come from a token. */
   readonly withoutValues: string
-  /** True if every mistake is in an address or a name that was made of this text, or of a part of it. */
+  /** True if every mistake is in an address or a name that was built from this text, or from a part of it. */
   isAllMadeOf(source: string): boolean
 }
 
@@ -52,11 +52,11 @@ export function mistakesOf(error: unknown): Mistakes | undefined {
   return MISTAKES.get(Object(error) as object)
 }
 
-/** What a problem says of the value that was given. */
+/** How a problem is worded where the given value may not be shown. */
 interface Given {
-  /** Takes the place of the problem where no value may be shown. */
+  /** Replaces the problem where the value may not be shown. */
   readonly withoutValue?: string
-  /** Takes the place of the cure there, if that shows the value. */
+  /** Replaces the cure there, if the cure shows the value. */
   readonly cureWithoutValue?: string
   readonly text?: string
 }
@@ -180,7 +180,7 @@ export class Problems {
     return undefined
   }
 
-  /** Several names, none of them empty. */
+  /** A list of names, none of them empty. */
   names(value: unknown, option: string): readonly string[] {
     const list = this.arrayOf<string>(value, option, 'string') ?? []
     if (list.includes('')) this.add(option, 'holds an empty name', 'is a variable unset?')
@@ -201,13 +201,15 @@ export class Problems {
   }
 
   /**
-   * An absolute https URL; http only on the loopback interface. The text is kept by the caller as it is.
+   * An absolute https URL; http only on the loopback interface. The caller keeps the text unchanged.
    *
-   * @param insecureHosts  hosts where http is accepted too; undefined for a URL that is not an authorization server's
+   * @param insecureHosts hosts where http is accepted too; undefined if the URL does not belong to an authorization
+   * server
    */
   url(value: unknown, option: string, meaning: string, insecureHosts?: InsecureHosts): URL | undefined {
     const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined
-    // A URL parser repairs blanks, tabs, backslashes and other alphabets: the URL here would differ from the one on the wire.
+    // A URL parser repairs spaces, tabs, backslashes and non-ASCII letters: the URL here would differ from the one on
+    // the wire.
     if (!url || !URI.test(value as string)) {
       this.addValue(option, value, `it must be ${meaning}`)
       return undefined
@@ -217,7 +219,7 @@ export class Problems {
       this.addValue(option, value, `use https; http is accepted for localhost, 127.0.0.0/8 and [::1] only${others}`)
     }
     if (/^[^/]*\/\/[^/?#]*@/.test(value as string))
-      this.add(option, 'holds a user name or password', 'take it out of the URL', { text: value as string })
+      this.add(option, 'holds a user name or password', 'remove it from the URL', { text: value as string })
     return url
   }
 
@@ -228,7 +230,7 @@ export class Problems {
     this.addValue(
       option,
       value,
-      `its path is not the one that would be asked, ${url.pathname}, or a server may read another in it: write it without . and .. segments, encoded slashes and backslashes`
+      `its path would be requested as ${url.pathname}, or a server may interpret it differently: write it without . and .. segments, encoded slashes and backslashes`
     )
     return undefined
   }
@@ -254,6 +256,6 @@ function typeOf(value: unknown): string {
 
 /** A value without its text, which may be a token's. */
 function kindOf(value: unknown): string {
-  if (typeof value === 'string') return value === '' ? 'empty' : `a text of ${value.length} characters`
+  if (typeof value === 'string') return value === '' ? 'empty' : `a string of ${value.length} characters`
   return describe(value)
 }

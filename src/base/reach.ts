@@ -1,8 +1,9 @@
 /**
  * Settings that change how an authorization server is reached: over plain http at hosts that the settings name, or at
- * another origin than the issuer's. Neither changes what is compared: `iss` and the `issuer` of metadata stay names.
+ * another origin than the issuer's. Comparisons do not change: `iss` and the `issuer` of metadata are compared as
+ * names.
  *
- * Does NOT make a host safe: an attacker in the network between can read and change the traffic.
+ * Does NOT make a host safe: an attacker in the network between them can read and change the traffic.
  *
  * Tests: `test/issuer/reach.test.ts`.
  */
@@ -12,12 +13,12 @@ export type InsecureHosts = ReadonlySet<string>
 
 export const NO_HOSTS: InsecureHosts = new Set()
 
-/** Without `*.localhost`: resolvers differ on such names. */
+/** `*.localhost` is not included: resolvers differ on such names. */
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/
-/** A name or an address, and a port. */
+/** A host name or IP address, and a port. */
 const HOST_AND_PORT = /^(?:[a-z\d._-]+|\[[\da-f:.]+\]):\d{1,5}$/
 
-/** True for a URL that stays on this machine, where plain http is no risk. */
+/** True for a URL that stays on this machine, where plain http is safe. */
 export function isLoopback(url: URL): boolean {
   return LOOPBACK.test(url.hostname)
 }
@@ -33,20 +34,20 @@ export function isHostAndPort(text: string): boolean {
   return HOST_AND_PORT.test(text) && URL.canParse(url) && hostAndPort(new URL(url)) === text
 }
 
-/** `URL` leaves out the port that is its scheme's own. */
+/** `host:port` of a URL. `URL` omits the scheme's default port, so it is added here. */
 export function hostAndPort({ hostname, port, protocol }: URL): string {
   return `${hostname}:${port || (protocol === 'https:' ? '443' : '80')}`
 }
 
-/** The warning that is given once at start. */
+/** Warning printed once at start. */
 export function insecureHostsWarning(hosts: InsecureHosts): string {
-  return `\`http.insecureHosts\` names ${[...hosts].join(', ')}: tokens, keys and client secrets travel in clear there. An attacker in the network between can read them, or put other keys in place and sign any token. Use it only inside a network that you trust`
+  return `\`http.insecureHosts\` names ${[...hosts].join(', ')}: tokens, keys and client secrets travel unencrypted there. An attacker in that network can read them, or replace the keys and sign any token. Use it only inside a network that you trust`
 }
 
-/** An issuer, and where it is reached. */
+/** An issuer, and the origin where it is reached. */
 export interface Reached {
   readonly issuer: string
-  /** An origin. undefined: the issuer's own. */
+  /** An origin. Undefined: the issuer's own origin. */
   readonly reachedAt?: string | undefined
 }
 

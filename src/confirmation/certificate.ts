@@ -53,17 +53,17 @@ export function createReadCertificate(source: CertificateSource): ReadCertificat
  */
 export function whyNoCertificate({ field, trustedProxies }: CertificateSource, request: ResourceRequest): string {
   if (field === undefined)
-    return 'No client certificate came on the TLS connection. A server that ends TLS itself needs `requestCert: true, rejectUnauthorized: false`; behind a proxy that ends TLS, configure `clientCertificate`.'
+    return 'The TLS connection has no client certificate. A server that terminates TLS itself needs `requestCert: true, rejectUnauthorized: false`; behind a proxy that terminates TLS, configure `clientCertificate`.'
   if (!isTrusted(request.peerAddress, trustedProxies))
     return `The request came from an address that is not in \`clientCertificate.trustedProxies\`, so the field \`${field}\` was not read.`
   const [value, another] = request.fieldLines(field.toLowerCase())
   if (value === undefined)
-    return `The field \`${field}\` did not arrive: the client showed the proxy no certificate, or the proxy does not set the field.`
+    return `The request has no field \`${field}\`: the client presented no certificate to the proxy, or the proxy does not set the field.`
   if (another !== undefined)
-    return `The field \`${field}\` came more than once: the proxy must replace what a client sends.`
+    return `The request has more than one field \`${field}\`: the proxy must replace a field that the client sends.`
   if (value.length > MAX_FIELD_LENGTH)
-    return `The field \`${field}\` is longer than ${MAX_FIELD_LENGTH} characters: let the proxy send the client’s own certificate alone.`
-  return `The field \`${field}\` arrived, but \`clientCertificate.parse\` returned nothing: choose the parser of the format that your proxy writes (docs/sender-constrained.md).`
+    return `The field \`${field}\` is longer than ${MAX_FIELD_LENGTH} characters: let the proxy send only the client’s own certificate.`
+  return `The field \`${field}\` arrived, but \`clientCertificate.parse\` returned nothing: choose the parser for the format that your proxy writes (docs/sender-constrained.md).`
 }
 
 /** True if the token's `cnf["x5t#S256"]` names this certificate (RFC 8705 §3.1). */

@@ -47,9 +47,9 @@ export interface Confirm {
 type Key = Access['confirmedBy'][number]
 
 const OTHER_CERTIFICATE =
-  'A client certificate arrived, and the token is bound to another one (`cnf.x5t#S256`): another client uses this token, or the client renewed its certificate after it got the token.'
+  'The client presented a certificate, but the token is bound to another one (`cnf.x5t#S256`): another client uses this token, or the client renewed its certificate after it got the token.'
 const NOT_BOUND =
-  'The token is not bound as `requireSenderConstrained` asks: the client must get a token that is bound to its key.'
+  'The token is not bound as `requireSenderConstrained` requires: the client must get a token that is bound to its key.'
 const NO_FIELDS: HeaderFields = Object.freeze({})
 const NO_KEYS: readonly Key[] = Object.freeze([])
 const BY_DPOP: readonly Key[] = Object.freeze(['dpop'])

@@ -205,7 +205,7 @@ function requireNew(added: unknown): void {
   if (added !== true) throw new Unavailable('replay', '`add` of the replay store must return true or false')
 }
 
-/** Base64url characters, and fewer than a digest has: true for the usual `jti`, a UUID or 96 to 128 random bits. */
+/** Matches base64url characters, fewer than a digest has: the usual `jti`, a UUID or 96 to 128 random bits. */
 const SHORT_ID = /^[A-Za-z0-9_-]{1,42}$/
 
 /** A proof's `jti` as part of a key. Distinct values stay distinct, except for lone surrogates, which UTF-8 cannot encode. */

@@ -1,9 +1,9 @@
 /**
- * A remote document behind all decorators of `source.ts`, with its state in view: the document held, its age, the last
+ * A remote document behind all decorators of `source.ts`, with visible state: the held document, its age, the last
  * error. With `fleet`, a document that another process fetched replaces one that this process could not fetch, and one
- * process asks again on behalf of all.
+ * process fetches again on behalf of all.
  *
- * Does NOT know what the document says.
+ * Does NOT interpret the document.
  *
  * Tests: `test/rfc/rfc7517-keys.test.ts`.
  */
@@ -16,12 +16,15 @@ import { coalesced, cooled, type Dated, fresh, isWithin, type Source, staleOnErr
 const ATTEMPT_WINDOW = 30
 /** Maximum seconds of the back-off after a first failure. */
 const FIRST_BACKOFF = 1
-/** Maximum seconds until this process, if it still uses the document, confirms another process's fetch by its own. */
+/** Maximum seconds until this process, if it still uses the document, confirms another process's fetch with its own. */
 const CONFIRM_WITHIN = 60
 /** Fraction of a document's freshness after which it is renewed in the background; ± 10 % spreads a fleet's renewals. */
 const REFRESH_AT = 0.8
 
-/** The state of a remote document. Ages are seconds; undefined if never loaded. `freshFor` is undefined also if it never expires. */
+/**
+ * The state of a remote document. Ages are in seconds; undefined if never loaded. `freshFor` is also undefined if the
+ * document never expires.
+ */
 export interface DocumentHealth {
   readonly age: number | undefined
   readonly freshFor: number | undefined
@@ -35,15 +38,15 @@ export interface Watched<T extends Dated> extends Observed {
   held(): T | undefined
   /** Drops the document: the next caller loads it. */
   drop(): void
-  /** Loads the document now, past every bound of `source`. Concurrent callers share the attempt. */
+  /** Loads the document now, ignoring every limit of `source`. Concurrent callers share the attempt. */
   refresh(): Promise<T>
   /**
    * Loads the document now, or takes it from a process that just did; undefined if it was another process's turn and
-   * nothing came. Never joins an attempt that began before. The caller bounds how often; only the back-off after failures
-   * is kept here.
+   * that process published nothing. Never joins an attempt that began earlier. The caller limits how often; this
+   * function limits only by the back-off after failures.
    */
   look(isEnough: (document: T) => boolean): Promise<T | undefined>
-  /** Loads the document now, unless another process did so or is about to. The caller bounds how often. */
+  /** Loads the document now, unless another process just did or is about to. The caller limits how often. */
   renew(): Promise<void>
 }
 
@@ -54,7 +57,7 @@ export interface Observed {
   health(): DocumentHealth
 }
 
-/** A fetched document, with its raw text if other processes are to get it. */
+/** A fetched document, with its raw text if other processes should get it. */
 export interface Loaded<T extends Dated> {
   readonly document: T
   readonly text?: string
@@ -62,19 +65,19 @@ export interface Loaded<T extends Dated> {
 
 export interface WatchOptions<T extends Dated> {
   /**
-   * `again`: the last document was not enough. The document must be dated by when it was asked for: a slow answer is as old
-   * as its question.
+   * `again`: the last document was not enough. `fetchedAt` must be the time of the request: a slow response is as old
+   * as its request.
    */
   readonly load: (again: boolean) => Promise<Loaded<T>>
-  /** Called with every document that is held from then on, whether this process or another one fetched it. */
+  /** Called with every newly held document, whether this process or another one fetched it. */
   readonly accept?: (document: T) => void
   readonly now: () => number
-  /** Seconds past its freshness for which a document may serve in an outage. */
+  /** Seconds for which a document may still be used in an outage once it is no longer fresh. */
   readonly staleFor: number
-  /** Milliseconds to wait for an attempt while an older document may serve. Default: until the attempt ends. */
+  /** Milliseconds to wait for an attempt while an older document may be used. Default: until the attempt ends. */
   readonly patience?: number
   readonly fleet?: Fleet<T> | undefined
-  /** True if misses go through `look`, which the caller bounds, and never through `source`. */
+  /** True if misses go through `look`, which the caller limits, and never through `source`. */
   readonly looks?: boolean
 }
 
@@ -84,12 +87,12 @@ export function watch<T extends Dated>(options: WatchOptions<T>): Watched<T> {
 
 /** The decorators around `load`. Each remembers earlier documents and failures, so a new document needs new ones. */
 interface Chain<T> {
-  /** Bounded by the back-off alone, and without a fleet or looks also by {@link ATTEMPT_WINDOW}. */
+  /** Limited by the back-off alone; without a fleet and without looks also by {@link ATTEMPT_WINDOW}. */
   readonly attempts: Source<T>
   readonly source: Source<T>
 }
 
-/** Public members are functions of the object itself: its users spread it and take them out of it. */
+/** Public members are properties that hold functions, because callers spread the object and destructure it. */
 class RemoteDocument<T extends Dated> implements Watched<T> {
   private readonly options: WatchOptions<T>
   private document: T | undefined
@@ -114,8 +117,8 @@ class RemoteDocument<T extends Dated> implements Watched<T> {
 
   readonly source = (butNot?: T): Awaitable<T> => {
     const held = this.document
-    // Every token that is not cached asks here. A document never expires before `refreshAt`, so until then the decorators
-    // would return it too.
+    // Every uncached token calls this. A document never expires before `refreshAt`, so until then the decorators would
+    // return it too.
     if (butNot === undefined && held !== undefined && isWithin(this.options.now(), held.fetchedAt, held.refreshAt))
       return held
     return this.chain.source(butNot)
@@ -166,7 +169,7 @@ class RemoteDocument<T extends Dated> implements Watched<T> {
     const { now, staleFor, patience, fleet, looks = false } = this.options
     const { held, isFailing: failing } = this
     const bounds = { now, window: ATTEMPT_WINDOW, firstBackoff: FIRST_BACKOFF, random: Math.random }
-    // Misses are bounded elsewhere: by the caller of `look`, or for all processes together by `throttled`.
+    // Misses are limited elsewhere: by the caller of `look`, or for all processes together by `throttled`.
     const attempts = cooled(this.attempt, fleet || looks ? { ...bounds, missWindow: 0 } : bounds, held)
     const bounded = fleet && !looks ? throttled(attempts, fleet, { now, held, failing, newer: this.adopt }) : attempts
     const source = staleOnError(fresh(coalesced(bounded), now, held), { now, staleFor, patience, last: held, failing })
@@ -175,14 +178,17 @@ class RemoteDocument<T extends Dated> implements Watched<T> {
 
   private readonly isFailing = (): boolean => this.failure !== undefined
 
-  /** Loads the document once and holds it. On failure it holds what another process fetched since, and still throws. */
+  /**
+   * Loads the document once and holds it. On failure it holds the document that another process fetched since, if any,
+   * and still throws.
+   */
   private readonly attempt = async (again: boolean): Promise<T> => {
     const number = ++this.started
     const before = this.document
     try {
       const { document, text } = await this.options.load(again)
       const held = this.document
-      // A later attempt, here or in another process, came in first: this document is older, so nobody gets it.
+      // A later attempt, here or in another process, finished first: this document is older, so it is dropped.
       const isOvertaken = number < this.finished || (held !== before && (held?.fetchedAt ?? 0) > document.fetchedAt)
       if (held !== undefined && isOvertaken) return held
       this.finished = number
@@ -204,7 +210,7 @@ class RemoteDocument<T extends Dated> implements Watched<T> {
   /** Holds the document that another process fetched, if it is newer. */
   private readonly adopt = async (): Promise<T | undefined> => {
     const document = await this.newer()
-    // This process confirms it soon, not at the end of its life, and not in step with the other processes.
+    // This process confirms it soon, before the document expires, and not at the same time as other processes.
     const soon = this.options.now() + CONFIRM_WITHIN * (0.5 + Math.random() / 2)
     return document && this.hold({ ...document, refreshAt: Math.min(document.refreshAt, soon) })
   }

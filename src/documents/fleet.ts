@@ -1,9 +1,10 @@
 /**
- * What the processes of an API tell one another about a remote document: the latest that one of them fetched, so that
- * another starts without the authorization server; and that one asks again on behalf of all when a key is unknown.
+ * Shares remote documents between the processes of an API. Processes read the latest document that any of them fetched,
+ * so a process can start while the authorization server is down. One process fetches again on behalf of all when a key
+ * is unknown.
  *
- * A snapshot holds the document's text, which is read and judged again by whoever loads it, and the times of its fetch: it
- * lives no longer for being passed on. Does NOT spare anybody a fetch that is due.
+ * A snapshot holds the document's text and the times of its fetch. Each process that loads it parses and checks it
+ * again; sharing does not extend its lifetime. Does NOT replace a fetch that is due.
  *
  * Tests: `test/redis/keys.test.ts`.
  */
@@ -13,24 +14,30 @@ import { Unavailable } from '../errors/errors.js'
 import type { Shared } from '../sharing/shared.js'
 import { type Dated, isWithin, type Source } from './source.js'
 
-/** Seconds per refetch: one process asks again for all in that time. */
+/** Seconds per refetch: in that time one process fetches again for all. */
 const REFETCH_WINDOW = 15
-/** Seconds that the other processes wait before they check for its result. */
+/** Seconds that the other processes wait before they check for the result. */
 const PATIENCE = 0.5
 /** Seconds for which a process whose look found nothing does not look again. */
 const LOOK_AGAIN = 1
 /** Maximum seconds to wait on another process's refetch claim without a result; real claims expire sooner. */
 const MAX_TURN = 2 * REFETCH_WINDOW
-/** Looks for a key by all processes together, in so many seconds, and the least seconds between two. */
+/**
+ * Maximum looks for a key by all processes together, the seconds in which they count, and the minimum seconds between
+ * two.
+ */
 const MAX_LOOKS = 3
 const LOOK_PERIOD = 30
 const LOOK_SPACING = 2
-/** Times that a process looks whether another one, whose turn it is, has found something: {@link PATIENCE} apart. */
+/**
+ * Times that a process checks for the result of another process, whose turn it is. The checks are {@link PATIENCE}
+ * apart.
+ */
 const PATIENT_LOOKS = 4
 /** Maximum seconds by which another machine's clock may be ahead. */
 const MAX_AHEAD = 10
 
-/** A document as it came, with its times in seconds since the epoch. */
+/** A document as received, with its times in seconds since the epoch. */
 interface Snapshot {
   readonly text: string
   readonly fetchedAt: number
@@ -39,24 +46,30 @@ interface Snapshot {
 }
 
 export interface Fleet<T> {
-  /** The latest document that any process fetched, if it may still serve. Never throws. */
+  /** The latest document that any process fetched, if it may still be used. Never throws. */
   latest(): Promise<T | undefined>
   /** Stores it for the other processes, in the background. */
   publish(snapshot: Snapshot): void
-  /** Whether it is on this process to ask again; undefined where nobody can know. */
+  /** Whether this process should fetch again; undefined if the store does not answer. */
   mayAskAgain(): Promise<boolean | undefined>
-  /** Whether this process may look for a key on behalf of all, three times in 30 s and 2 s apart; undefined where nobody can know. */
+  /**
+   * Whether this process may look for a key on behalf of all, three times in 30 s and 2 s apart; undefined if the store
+   * does not answer. True if other processes have had every turn for {@link MAX_TURN} seconds without a newer document,
+   * too.
+   */
   mayLook(): Promise<boolean | undefined>
 }
 
 export interface FleetOptions<T> {
   readonly purpose: 'metadata' | 'jwks'
-  /** Of which issuer, and where it is. */
+  /** Identify the document: its issuer and where it is fetched. */
   readonly parts: readonly string[]
-  /** The document of a text, dated. @throws for one that is of no use */
+  /** Parses and dates a document. @throws if the text is not a usable document */
   readonly read: (text: string, fetchedAt: number, freshFor: number, servedAt: number | undefined) => T
   readonly now: () => number
-  /** Seconds that such a document is fresh at most, and may serve after that. */
+  /**
+   * Maximum seconds for which such a document is fresh; `staleFor` are the further seconds for which it may be used.
+   */
   readonly maxFreshFor: number
   readonly staleFor: number
 }
@@ -77,7 +90,7 @@ export function createFleet<T>(
     return inTime && time < freshUntil + staleFor ? snapshot : undefined
   }
 
-  /** Since when it was another process's turn, whenever this one asked, and nothing newer was to be had. */
+  /** Time since which every look was denied and no newer snapshot appeared. Undefined otherwise. */
   let deniedSince: number | undefined
   let newest = Number.NEGATIVE_INFINITY
 
@@ -108,11 +121,11 @@ export function createFleet<T>(
       try {
         return read(text, fetchedAt, freshUntil - fetchedAt, servedAt)
       } catch {
-        // Another release may have accepted it.
+        // Another release of this package may have stored it.
         return undefined
       }
     },
-    // Best effort: the store says in `health()` what is wrong with it.
+    // Best effort: `health()` reports failures of the store.
     publish: (snapshot) => void publish(snapshot).catch(() => undefined),
     mayAskAgain: () => refetches.claim(parts, REFETCH_WINDOW),
     mayLook: async () => {
@@ -143,17 +156,18 @@ function parse(text: string | undefined): Snapshot | undefined {
 export interface ThrottledMeans<T> {
   readonly now: () => number
   readonly held: () => T | undefined
-  /** While attempts fail their back-off bounds them. */
+  /** While attempts fail, their back-off limits them. */
   readonly failing: () => boolean
-  /** What another process fetched since; it is held from then on. */
+  /** Takes and holds the document that another process fetched since, if any. */
   readonly newer: () => Promise<T | undefined>
 }
 
 /**
- * When a document disappoints: first what another process has fetched since, then, for one process in {@link REFETCH_WINDOW}
- * seconds, another fetch. For the others the document stands if it was fetched within that time by anybody: what is not
- * in it does not exist. Else nobody knows yet: 503; but not for ever, should the store say for ever that it is another's
- * turn. Renewals pass untouched, also where the store does not answer.
+ * Limits fetches by all processes together when a document disappoints. First it takes the document that another
+ * process has fetched since. If there is none, one process fetches again in each {@link REFETCH_WINDOW} seconds. For
+ * the others the held document is final if any process fetched it within that time: a key that is not in it does not
+ * exist. Otherwise the result is unknown: 503. That cannot last for ever, even if the store always says that it is
+ * another process's turn: see {@link MAX_TURN}. Renewals pass unchanged, and so does everything while attempts fail.
  */
 export function throttled<T extends Dated>(
   source: Source<T>,
@@ -161,7 +175,7 @@ export function throttled<T extends Dated>(
   { now, held, failing, newer }: ThrottledMeans<T>
 ): Source<T> {
   let verdict: { readonly at: number; readonly lasts: number; readonly error?: Unavailable } | undefined
-  /** Since when it was another process's turn, whenever this one asked, and nothing newer was to be had. */
+  /** Time since which each claim was denied and no newer document appeared. Undefined otherwise. */
   let turnSince: number | undefined
   const isWithin = (from: number, seconds: number): boolean => from <= now() && now() < from + seconds
 
@@ -205,19 +219,19 @@ export function throttled<T extends Dated>(
 }
 
 export interface SharedLookMeans<T> {
-  /** Takes over what another process fetched, if it is newer than what is held. */
+  /** Holds the document that another process fetched, if it is newer than the held one. */
   readonly adopt: () => Promise<T | undefined>
   readonly isEnough: (document: T) => boolean
-  /** While attempts fail their back-off bounds them. */
+  /** While attempts fail, their back-off limits them. */
   readonly failing: () => boolean
 }
 
 /**
- * A look at a document on behalf of all processes: what another process fetched is as good, where it is enough. A process
- * whose turn it is and that fetches nothing holds up the others for {@link LOOK_SPACING} seconds. While the store does not
- * answer, each process looks for itself.
+ * Looks for a document on behalf of all processes. A document that another process fetched is used if it is enough. A
+ * process that has the turn but fetches nothing delays the others by {@link LOOK_SPACING} seconds. While the store does
+ * not answer, each process looks for itself.
  *
- * @returns undefined if it was another process's turn, and nothing came of it
+ * @returns undefined if it was another process's turn and that process published nothing
  */
 export async function sharedLook<T extends Dated>(
   look: () => Promise<T>,

@@ -9,12 +9,18 @@ import { isPromise } from '../base/awaitable.js'
 import { Unavailable } from '../errors/errors.js'
 import type { Awaitable } from '../types.js'
 
-/** A document with its times, in seconds since the epoch: when it was asked for, should be renewed, and stops being fresh. */
+/**
+ * A document with its times, in seconds since the epoch: when it was requested, when it should be renewed, and when it
+ * stops being fresh.
+ */
 export interface Dated {
   readonly fetchedAt: number
   readonly refreshAt: number
   readonly freshUntil: number
-  /** The `Date` of the answer: seconds since the epoch by the source's clock. undefined if it sent no valid one. */
+  /**
+   * The `Date` field of the response: seconds since the epoch by the source's clock. Undefined if it was missing or
+   * invalid.
+   */
   readonly servedAt?: number | undefined
 }
 
@@ -26,9 +32,9 @@ export interface CooledOptions {
   readonly now: Clock
   /** Seconds between two attempts for the same purpose. */
   readonly window: number
-  /** The same for a document that disappointed. Default: `window`. */
+  /** Seconds between two attempts because a document disappointed. Default: `window`. */
   readonly missWindow?: number
-  /** Seconds to wait at most after the first failure in a row; doubled with each further one, up to `window`. */
+  /** Maximum seconds to wait after the first failure in a row; doubled with each further failure, up to `window`. */
   readonly firstBackoff: number
   /** 0 ≤ x < 1. */
   readonly random: () => number
@@ -42,7 +48,10 @@ const MAX_RETRY_AFTER = 300
 /** Returns the document that was loaded last, even if it did not come through the decorator. */
 type Last<T> = () => T | undefined
 
-/** Remembers the document that was loaded last, unless `latest` does: an overtaken one would be held beside it. */
+/**
+ * Remembers the document that was loaded last, unless `latest` does: otherwise an outdated document would be kept as
+ * well.
+ */
 function remember<T>(latest: Last<T> | undefined): { readonly last: Last<T>; readonly hold: (document: T) => T } {
   let loaded: T | undefined
   return {
@@ -55,11 +64,11 @@ function remember<T>(latest: Last<T> | undefined): { readonly last: Last<T>; rea
 }
 
 /**
- * Bounds how often the document is fetched, whatever is asked: in each window one attempt for a document that
- * disappointed and one for renewal, so that a flood of unknown keys never uses up the renewal. It remembers how its
- * last attempt ended. After a success a further miss gets the same document: what is not in it does not exist. After
- * a failure it gets the same error until a back-off with full jitter has passed, or longer where the server asked for it
- * (`Retry-After`, RFC 9110 §10.2.3). What is left of that, the error says, so that no client comes back before.
+ * Limits how often the document is fetched. Each window allows one attempt for a document that disappointed and one for
+ * renewal, so a flood of unknown keys never uses up the renewal. After a success, a further miss gets the same
+ * document: a key that is not in it does not exist. After a failure, callers get the same error until a back-off with
+ * jitter has passed, or longer if the server asked for it (`Retry-After`, RFC 9110 §10.2.3). The error tells the
+ * remaining time, so that clients do not retry earlier.
  *
  * @param load `again`: the last document was not enough, so no cache on the way should answer
  */
@@ -106,7 +115,10 @@ interface Failure {
   readonly backoff: number
 }
 
-/** To whoever comes during the back-off: what is left of it; where it is ours alone, no less than what any outage says. */
+/**
+ * The error for callers during the back-off, with the remaining seconds. If the server asked for no delay, the error's
+ * own retry time is the minimum.
+ */
 function stillFailing({ error, at, backoff }: Failure, time: number): unknown {
   if (!(error instanceof Unavailable)) return error
   const left = at + backoff - time
@@ -118,7 +130,7 @@ export function isWithin(time: number, from: number, until: number): boolean {
   return from <= time && time < until
 }
 
-/** Concurrent callers share one attempt. It belongs to none of them: no caller's abort ends it. */
+/** Concurrent callers share one attempt. No caller's abort ends it. */
 export function coalesced<T>(source: Source<T>): Source<T> {
   let pending: Promise<T> | undefined
   return (butNot) => {
@@ -133,8 +145,8 @@ export function coalesced<T>(source: Source<T>): Source<T> {
 }
 
 /**
- * Answers from memory while the document is fresh. Past `refreshAt` the first caller sets off a renewal that nobody
- * waits for. No timer runs: a process without traffic asks nothing.
+ * Answers from memory while the document is fresh. After `refreshAt` the first caller starts a renewal in the
+ * background. No timer runs: a process without traffic fetches nothing.
  */
 export function fresh<T extends Dated>(source: Source<T>, now: Clock, latest?: Last<T>): Source<T> {
   const { last, hold } = remember(latest)
@@ -157,18 +169,18 @@ function inBackground<T>(source: Source<T>, then: (document: T) => void): void {
     if (isPromise(result)) result.then(then, () => undefined)
     else then(result)
   } catch {
-    // The same, within the back-off.
+    // The same, during the back-off.
   }
 }
 
 /**
- * In an outage the last good document goes on serving for `staleFor` seconds past its freshness, and while attempts to
- * renew it fail nobody waits for the next one. An attempt that is silent for `patience` counts as one that fails: its
- * caller may have another document to wait for, and one deadline for both. It is never returned to a caller it disappointed: in an outage an
- * unknown key is unknowable, which is an error and not a no.
+ * In an outage the last good document stays in use for `staleFor` seconds after it stops being fresh. While renewals
+ * fail, callers do not wait for the next attempt. An attempt that is silent for `patience` counts as failing, because
+ * its caller may have to wait for another document within the same deadline. A document is never returned to a caller
+ * that it disappointed: in an outage an unknown key is an error, not a refusal.
  *
- * @param last  the document that was loaded last, in the background too: an older one must not come back
- * @param failing  whether the last attempt failed, of a renewal in the background too
+ * @param last  the document that was loaded last, also in the background: an older document must not return
+ * @param failing  whether the last attempt failed, also for a renewal in the background
  */
 export function staleOnError<T extends Dated>(
   source: Source<T>,
@@ -180,7 +192,7 @@ export function staleOnError<T extends Dated>(
       ? document
       : undefined
   }
-  /** True while an attempt is under way that has been silent for `patience`. */
+  /** True while the current attempt has been silent for `patience`. */
   let isSilent = false
   const inTime = (attempt: Promise<T>, butNot: T | undefined, within: number): Promise<T> =>
     new Promise((resolve, reject) => {
@@ -223,7 +235,7 @@ export interface StaleOptions<T> {
   readonly now: Clock
   /** Seconds. */
   readonly staleFor: number
-  /** Milliseconds. Default: an attempt is waited for until it ends. */
+  /** Milliseconds. Default: callers wait until the attempt ends. */
   readonly patience?: number | undefined
   readonly last: () => T | undefined
   readonly failing: () => boolean

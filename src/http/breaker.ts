@@ -1,9 +1,10 @@
 /**
- * What keeps a slow or failing introspection endpoint from taking this API down with it, and this API from keeping it
- * down: places for calls under way and a queue (`places.ts`), a circuit breaker, and respect for 429.
+ * Protects this API from a slow or failing introspection endpoint, and the endpoint from this API: limited concurrent
+ * calls and a queue (`places.ts`), a circuit breaker, and respect for 429.
  *
- * A token that anybody can make up proves nothing about the endpoint: tokens that make it fail close it to strangers at
- * most, and known tokens, which were active before, decide when it is down and when it is up again.
+ * An attacker can make up tokens, so a failure with an unknown token proves nothing about the endpoint. Such failures
+ * close the endpoint at most to strangers. Known tokens, which were active before, decide when it is down and when it
+ * is up again.
  */
 import { RateLimited, Unavailable } from '../errors/errors.js'
 import { createPlaces, type Occupancy, type Standing } from './places.js'
@@ -14,21 +15,21 @@ const PERIOD = 10
 const MINIMUM = 20
 /** Seconds the breaker stays open before a call with a known token may try ... */
 const OPEN_FOR = 5
-/** ... and further seconds in which no such call came, before a call with any token may. */
+/** ... and further seconds without such a call until a call with any token may try. */
 const KNOWN_FIRST = 5
-/** Seconds without calls after a 429: at least, where it has no `Retry-After`, and at most. */
+/** Minimum seconds without calls after a 429, also if it has no `Retry-After`; and the maximum. */
 const MIN_PAUSE = 1
 const MAX_PAUSE = 300
 
 type BreakerState = 'closed' | 'open' | 'half-open'
 
-/** How an introspection endpoint is doing, and how many calls to it are under way and waiting. */
+/** State of an introspection endpoint: its breaker, and the numbers of calls under way and waiting. */
 export interface LimitsHealth extends Occupancy {
-  /** Of the breaker. */
+  /** State of the breaker. */
   readonly state: BreakerState
-  /** The part of `underWay` and `queued` whose tokens were not known to have been active before. */
+  /** The part of `underWay` and `queued` whose tokens are strangers: not known to have been active before. */
   readonly strangers: Occupancy
-  /** Seconds for which the endpoint asked for fewer calls (429); 0: it did not. */
+  /** Remaining seconds for which the endpoint asked for fewer calls (429), or 0. */
   readonly limitedFor: number
 }
 
@@ -36,16 +37,16 @@ export interface Limits {
   /**
    * @param standing whether the token was active before
    * @param signal ends the wait for a place, with its reason, when it is aborted
-   * @throws {Unavailable} at once, when the queue is full, the breaker open, or fewer calls were asked for; else what the
-   *   call throws
+   * @throws {Unavailable} at once if the queue is full, the breaker is open, or the endpoint asked for fewer calls;
+   *   otherwise the error of the call
    */
   run<T>(call: () => Promise<T>, standing: Standing, signal?: AbortSignal): Promise<T>
-  /** Tells what the answer about a token was. */
+  /** Reports the answer about a token. */
   told(standing: Standing, isActive: boolean): void
   health(): LimitsHealth
 }
 
-/** @param monotonic seconds from any start, for the pace of strangers */
+/** @param monotonic seconds from any start, for the rate limit of strangers */
 export function createLimits(now: () => number, monotonic?: () => number): Limits {
   const breaker = createBreaker(now)
   const rate = createRateLimit(now)
@@ -60,7 +61,7 @@ export function createLimits(now: () => number, monotonic?: () => number): Limit
       return result
     } catch (error) {
       if (error instanceof RateLimited) rate.limited(standing, error)
-      // Only an outage counts: an answer shows that the endpoint is up, whatever it says; so does 429.
+      // Only an outage counts as a failure: any answer shows that the endpoint is up, even 429.
       if (error instanceof Unavailable && !(error instanceof RateLimited)) pass.failed()
       else pass.answered()
       throw error
@@ -99,27 +100,30 @@ export function createLimits(now: () => number, monotonic?: () => number): Limit
 
 /** One call's way through the breaker. */
 interface Pass {
-  /** @throws {Unavailable} the breaker opened for this call since it came */
+  /** @throws {Unavailable} the breaker has opened for this call since `enter` */
   requireGood(): void
   answered(): void
   failed(): void
-  /** Ends the pass, however the call ended, even before it went out. */
+  /** Ends the pass, however the call ended, even if it was never sent. */
   end(): void
 }
 
 interface Breaker {
-  /** @throws {Unavailable} it is open for this call */
+  /** @throws {Unavailable} the breaker is open for this call */
   enter(standing: Standing): Pass
   state(): BreakerState
 }
 
-/** Since when it is open. `isConfirmed`: a call with a known token failed too, so that known tokens are kept away as well. */
+/**
+ * Since when the breaker is open. `isConfirmed`: a call with a known token failed too, so known tokens are refused as
+ * well.
+ */
 interface Opening {
   at: number
   readonly isConfirmed: boolean
 }
 
-/** Outcomes since a time. */
+/** Outcomes counted since a time. */
 interface Period {
   readonly from: number
   answers: number
@@ -133,7 +137,7 @@ function createBreaker(now: () => number): Breaker {
   let probing = false
   let period = createPeriod(now())
 
-  /** Seconds until a call may try. A clock that was set back starts the wait again, and no longer one. */
+  /** Seconds until a call may try. If the clock is set back, the wait starts again but never gets longer. */
   const wait = (standing: Standing): number => {
     if (opening === undefined) return 0
     opening.at = Math.min(opening.at, now())
@@ -141,9 +145,13 @@ function createBreaker(now: () => number): Breaker {
   }
   const requireOpenTo = (standing: Standing): void => {
     if (opening === undefined || (standing === 'known' && !opening.isConfirmed)) return
-    // Known tokens try first: by then a stranger may find it closed.
+    // Known tokens try first: when a stranger comes back after that time, the breaker may be closed.
     const seconds = wait('known') > 0 ? wait('known') : wait(standing)
-    throw new Unavailable('introspection', 'it failed repeatedly and is given time to recover', { retryAfter: seconds })
+    throw new Unavailable(
+      'introspection',
+      'the introspection endpoint failed repeatedly, so it is not called for a few seconds',
+      { retryAfter: seconds }
+    )
   }
   const change = (next: Opening | undefined): void => {
     opening = next
@@ -168,11 +176,12 @@ function createBreaker(now: () => number): Breaker {
       const isProbe = opening !== undefined && !probing && wait(standing) <= 0
       if (!isProbe) requireOpenTo(standing)
       else probing = true
-      /** The opening that this call is a trial of. */
+      /** The opening that this call tests. */
       let seen = opening
       const ended = (failed: boolean): void => {
         count(standing, failed)
-        // A call from before the breaker opened says what was so then: it neither closes it nor prolongs it.
+        // A call that began before the breaker opened is outdated: it neither closes the breaker nor keeps it open
+        // longer.
         if (seen !== opening) return
         if (opening === undefined) judge()
         else if (failed) change({ at: now(), isConfirmed: opening.isConfirmed || standing === 'known' })
@@ -202,7 +211,7 @@ function createPeriod(from: number): Period {
 }
 
 interface RateLimit {
-  /** Seconds that are left. */
+  /** Remaining seconds of the pause. */
   left(standing: Standing): number
   /** @throws {Unavailable} */
   requireUnlimited(standing: Standing): void
@@ -210,8 +219,8 @@ interface RateLimit {
 }
 
 /**
- * Heeds `Retry-After` (RFC 6585 §4). A 429 keeps strangers away, whoever got it; known tokens only where one of them
- * got it: else strangers could use up what the server grants to this API.
+ * Obeys `Retry-After` (RFC 6585 §4). Every 429 pauses calls with strangers. Only a 429 for a known token pauses calls
+ * with known tokens: otherwise strangers could use up the rate that the server grants to this API.
  */
 function createRateLimit(now: () => number): RateLimit {
   const pauses: Record<Standing, { readonly at: number; readonly lasts: number }> = {
@@ -229,7 +238,11 @@ function createRateLimit(now: () => number): RateLimit {
     requireUnlimited: (standing) => {
       const seconds = left(standing)
       if (seconds > 0)
-        throw new Unavailable('introspection', 'its server answered 429 and is asked less', { retryAfter: seconds })
+        throw new Unavailable(
+          'introspection',
+          'the introspection endpoint answered 429 (too many requests), so it is called less often',
+          { retryAfter: seconds }
+        )
     },
     limited: (standing, { askedFor }) => {
       const lasts = Math.min(MAX_PAUSE, Math.max(MIN_PAUSE, askedFor))

@@ -1,25 +1,25 @@
 /**
- * Requests that wait. Each has one deadline for all that it waits for, counted from the moment it first had to wait,
- * which is when it arrived: what is known already is answered in the same tick. A question about a token is shared by
- * all requests with that token; it is not sent any more once all of them have left.
+ * Requests that wait. Each request has one deadline for everything that it waits for, counted from the moment it first
+ * had to wait. That is when it arrived, because known results are answered in the same tick. All requests with the same
+ * token share one question about it. The question is not sent if all of them have left before.
  */
 import { isPromise } from '../base/awaitable.js'
 import { type Dependency, Unavailable } from '../errors/errors.js'
 import type { Awaitable, ResourceRequest } from '../types.js'
 
-/** Milliseconds past the deadline in which an exchange that began at once, and has the same deadline, says what went wrong. */
+/** Extra milliseconds after the deadline, so that an exchange with the same deadline can still report why it failed. */
 const GRACE = 100
 
 /** The part of a request that says whether its client is still there. */
 export type Caller = Pick<ResourceRequest, 'onGone'>
 
 export interface Callers {
-  /** Milliseconds that are left of this caller's deadline. */
+  /** Remaining milliseconds until this caller's deadline. */
   left(caller: Caller): number
   /** The error for a caller whose deadline has passed. */
   late(dependency: Dependency): Unavailable
   /**
-   * The value, if it comes in time. A value that is there costs nothing.
+   * Returns the value if it arrives in time. A known value costs nothing.
    *
    * @throws {Unavailable} the deadline has passed
    */
@@ -36,7 +36,7 @@ export function createCallers(deadline: number): Callers {
   const left = (caller: Caller): number => {
     const time = performance.now()
     const since = arrivals.get(caller)
-    // A handler may ask once more, much later, with the same request.
+    // A handler may ask again with the same request, much later.
     if (since !== undefined && time - since <= patience) return since + patience - time
     arrivals.set(caller, time)
     return patience
@@ -53,11 +53,11 @@ export function createCallers(deadline: number): Callers {
   }
 }
 
-/** Tells a question that no caller waits for it any more. */
+/** Tells a question whether callers still wait for it. */
 export interface Waiting {
-  /** Aborted when the last caller has left before the question went out. */
+  /** Aborted when the last caller leaves before the question is sent. */
   readonly signal: AbortSignal
-  /** From now on the question goes on even if all callers leave: the next request can use the answer. */
+  /** From now on the question continues even if all callers leave: the next request can use the answer. */
   goOut(): void
 }
 
@@ -66,18 +66,18 @@ export interface Question<T> {
   /**
    * The answer, for one more caller.
    *
-   * @throws {Unavailable} its deadline has passed, or its client is gone; else what the question throws
+   * @throws {Unavailable} the caller's deadline has passed, or its client has left; otherwise the error of the question
    */
   join(caller: Caller): Promise<T>
-  /** Fulfilled once the question is answered, has failed, or is abandoned. */
+  /** Fulfilled when the question is answered, has failed, or is abandoned. */
   readonly settled: Promise<void>
 }
 
-/** No caller sees it: the last one has left. */
+/** No caller sees this error: the last one has left. */
 const ABANDONED = new Error('every request that waited for this has left')
 
 /**
- * @param ask begins at once
+ * @param ask called at once
  * @param ended called when the question is answered, has failed, or is abandoned: from then on no caller can join it
  */
 export function createQuestion<T>(
@@ -94,7 +94,7 @@ export function createQuestion<T>(
       isOut = true
     }
   }).finally(ended)
-  // Handles a failure that no caller is left to hear of.
+  // Handles the rejection if no caller is left to receive it.
   const settled = answer.then(
     () => undefined,
     () => undefined
@@ -138,5 +138,5 @@ export function createQuestion<T>(
 }
 
 function gone(): Unavailable {
-  return new Unavailable('introspection', 'the client closed its connection while its token was waited for')
+  return new Unavailable('introspection', 'the client disconnected while its token was introspected')
 }

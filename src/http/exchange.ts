@@ -1,10 +1,10 @@
 /**
- * One bounded exchange with the authorization server: time for each attempt and for all of them, bytes, no redirects,
- * no cookies, TLS verified. One retry, jittered, on network errors, 408, 429 and 5xx, which honours `Retry-After`
- * (RFC 9110 §10.2.3) as far as the deadline allows.
+ * One HTTP exchange with the authorization server, with limits on the time of each attempt, the total time and the
+ * bytes. It follows no redirects, sends no cookies and verifies TLS. It retries once, with jitter, on network errors,
+ * 408, 429 and 5xx, and honours `Retry-After` (RFC 9110 §10.2.3) as far as the deadline allows.
  *
- * undici is imported on the first exchange, not before: an API with its keys in its settings never loads it.
- * Does NOT look inside the answer.
+ * undici is imported on the first exchange, so an API with its keys in its settings never loads it. Does NOT parse the
+ * answer.
  */
 import { isUtf8 } from 'node:buffer'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -15,13 +15,13 @@ import { createProxied, ProxyFailure, unusedProxy } from './proxy.js'
 import { lookupPublic, NotPublic, requirePublicHost } from './public-addresses.js'
 import type { HttpSettings } from './settings.js'
 
-/** Maximum bytes of a body, as sent and as decoded; a longer one is a failure. */
+/** Maximum bytes of a body, both as sent and as decoded; a longer body is a failure. */
 const MAX_BODY = 256 * 1024
 
 /** Maximum content codings that one body may have. */
 const MAX_CODINGS = 2
 
-/** Seconds before the retry, when nothing says otherwise: this much and up to twice. */
+/** Seconds before the retry if there is no `Retry-After`: a random time between this and twice this. */
 const RETRY_DELAY = 0.15
 
 export interface Exchange {
@@ -29,11 +29,11 @@ export interface Exchange {
   readonly method: 'GET' | 'POST'
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string
-  /** What is asked for, should it be unavailable. */
+  /** The dependency that the error names if the exchange fails. */
   readonly dependency: Dependency
   /** How messages name the server. Default: the host. */
   readonly label?: string
-  /** Milliseconds for all attempts, where less than `http.deadline` is left. */
+  /** Milliseconds for all attempts, if less than `http.deadline` is left. */
   readonly within?: number
   /** Once aborted, no second attempt is made. */
   readonly signal?: AbortSignal
@@ -41,28 +41,28 @@ export interface Exchange {
 
 export interface Answer {
   readonly status: number
-  /** Media type, lower case, without parameters; `''` where there is none. */
+  /** Media type in lower case, without parameters; `''` if missing. */
   readonly contentType: string
   readonly cacheControl: string
-  /** `Date`, as sent; `''` where there is none. */
+  /** The `Date` field as sent; `''` if missing. */
   readonly date: string
   /** Decoded, without a byte order mark (RFC 8259 §8.1). */
   readonly body: string
 }
 
 export interface Http {
-  /** @throws {Unavailable} network error, time, bytes, 408, 429 or 5xx, on the last attempt too */
+  /** @throws {Unavailable} network error, time-out, too many bytes, 408, 429 or 5xx, also on the last attempt */
   (exchange: Exchange): Promise<Answer>
   /** `http.deadline` in milliseconds. */
   readonly patience: number
 }
 
-/** What messages say of an answer's status. */
+/** Words for an answer's status in messages. */
 export function describeStatus(status: number): string {
   return status >= 300 && status < 400 ? `answered ${status}, a redirect, which is not followed` : `answered ${status}`
 }
 
-/** The part of undici's Dispatcher that is used. */
+/** The part of undici's Dispatcher that we use. */
 interface Dispatcher {
   request(options: {
     origin: string
@@ -73,7 +73,7 @@ interface Dispatcher {
     signal: AbortSignal
   }): Promise<RawAnswer>
   destroy?(): Promise<void>
-  /** True while a proxy between has not answered. */
+  /** True while a proxy on the way has not answered. */
   waitsForProxy?(url: string): boolean
 }
 
@@ -86,7 +86,7 @@ interface RawAnswer {
   }
 }
 
-/** @param told of each attempt, when it has ended */
+/** @param told called after each attempt */
 export function createHttp(settings: HttpSettings, told: Told): { exchange: Http; close(): Promise<void> } {
   const patience = settings.deadline * 1000
   let own: Promise<Dispatcher> | undefined
@@ -106,7 +106,10 @@ export function createHttp(settings: HttpSettings, told: Told): { exchange: Http
     told({ dependency, method, host: new URL(url).host, status, failure, startedAt, duration })
     return result
   }
-  /** An environment that has a proxy is no reason to use it, and the first thing to look at where nothing is reached. */
+  /**
+   * Names a proxy variable of the environment in a failure, if no proxy is configured. We do not use the variable, but
+   * an operator should look at it first if no server is reached.
+   */
   const hinted = (outcome: Outcome, { url }: Exchange): Outcome => {
     if ('answer' in outcome || outcome.status !== undefined || settings.proxy || settings.dispatcher) return outcome
     const name = outcome.isOutage ? unusedProxy(url) : undefined
@@ -122,7 +125,7 @@ export function createHttp(settings: HttpSettings, told: Told): { exchange: Http
     if ('answer' in first) return first.answer
     const pause = 1000 * (first.retryAfter ?? RETRY_DELAY * (1 + Math.random()))
     const left = deadline - performance.now() - pause
-    // No time for another attempt: say so now, and let the client come back when the server asked it to.
+    // No time is left for another attempt: fail now, with the delay that the server asked for.
     if (left <= 0 || exchange.signal?.aborted) throw unavailable(exchange, first)
     await sleep(pause)
     const second = await watched(to, exchange, Math.min(left, timeout))
@@ -138,10 +141,13 @@ export function createHttp(settings: HttpSettings, told: Told): { exchange: Http
   }
 }
 
-/** What bundlers put in the place of `require` in an ES module throws: esbuild's words, and rolldown's. */
+/** Matches the error of esbuild's and rolldown's replacement for `require` in an ES module. */
 const NO_REQUIRE = /^(?:Dynamic require of|Calling `require` for)/
 
-/** Bun has another module under this name, what is bundled for Workers cannot load this one, and a bundle may lack it. */
+/**
+ * Explains why undici cannot be loaded. Bun has a different module named undici, a Workers bundle cannot load it, and
+ * another bundle may lack it.
+ */
 function refuseHost(cause: unknown): never {
   const { code, message } = Object(cause) as { readonly code?: unknown; readonly message?: unknown }
   const problem = NO_REQUIRE.test(String(message))
@@ -150,7 +156,7 @@ function refuseHost(cause: unknown): never {
       ? 'undici was not found: install it where this runs, such as beside a bundle that has it as external (npm install undici@7), or'
       : 'undici does not run on this host:'
   throw new Misconfigured(
-    `${problem} give \`http: { dispatcher: fetchDispatcher() }\`, of oauth-resource-server/fetch`,
+    `${problem} set \`http: { dispatcher: fetchDispatcher() }\`, from oauth-resource-server/fetch`,
     { cause }
   )
 }
@@ -178,11 +184,11 @@ type Told = (exchange: Omit<ExchangeEvent, 'resource'>) => void
 
 interface Failure {
   readonly failure: string
-  /** Of the answer, where one came. */
+  /** Status of the answer, if one arrived. */
   readonly status?: number
   readonly retryAfter?: number | undefined
   readonly cause?: unknown
-  /** Whether the other side is down, rather than wrong. */
+  /** True if the other side is down, false if it answered wrongly. */
   readonly isOutage: boolean
 }
 
@@ -200,8 +206,8 @@ function unavailable(
 type Outcome = { readonly answer: Answer } | Failure
 
 /**
- * A timer over the whole attempt: a body that drips never trips an idle timeout. It counts whatever the dispatcher makes
- * of its signal, since undici goes on connecting for its own time: what comes of that later is nobody's any more.
+ * Makes one attempt, with a timer over all of it: a body that drips never trips an idle timeout. The timer ends the
+ * attempt even if the dispatcher ignores its signal. undici may then still be connecting; its result is dropped.
  */
 async function attempt(to: Dispatcher, exchange: Exchange, milliseconds: number): Promise<Outcome> {
   const abort = new AbortController()
@@ -264,7 +270,7 @@ async function send(to: Dispatcher, { url, method, headers, body }: Exchange, si
 
 function failureOf(cause: unknown): Failure {
   if (cause instanceof NotPublic)
-    return { failure: 'is not at a public address, and `http.publicAddressesOnly` wants one', cause, isOutage: false }
+    return { failure: 'is not at a public address, which `http.publicAddressesOnly` requires', cause, isOutage: false }
   if (cause instanceof ProxyFailure)
     return { failure: `was not reached: the proxy of \`http.proxy\` ${cause.message}`, cause, isOutage: true }
   return { failure: 'could not be reached', cause, isOutage: true }
@@ -290,7 +296,7 @@ const [unzip, unbrotli, zlib, raw] = [gunzip, brotliDecompress, inflate, inflate
   Decoder
 ]
 
-/** Many servers send `deflate` without the zlib wrapper that RFC 9110 §8.4.1.2 wants. */
+/** Many servers send `deflate` without the zlib wrapper that RFC 9110 §8.4.1.2 requires. */
 const inflated: Decoder = (bytes, options) => (((bytes[0] ?? 0) & 0x0f) === 8 ? zlib : raw)(bytes, options)
 
 const DECODERS: ReadonlyMap<string, Decoder> = new Map([
@@ -300,7 +306,10 @@ const DECODERS: ReadonlyMap<string, Decoder> = new Map([
   ['br', unbrotli]
 ])
 
-/** What undoes the content codings, the last that was applied first (RFC 9110 §8.4); undefined for codings that are not decoded. */
+/**
+ * The decoders of an answer's content codings, in reverse order of encoding (RFC 9110 §8.4); undefined if we cannot
+ * decode one.
+ */
 function codingsOf(answer: RawAnswer): readonly Decoder[] | undefined {
   const names = field(answer, 'content-encoding', '')
     .split(',')
@@ -312,7 +321,10 @@ function codingsOf(answer: RawAnswer): readonly Decoder[] | undefined {
 
 const BROKEN = Symbol('broken')
 
-/** No decoder writes more than {@link MAX_BODY}, so that a small body cannot grow. undefined: it would be longer. */
+/**
+ * Decodes a body. No decoder writes more than {@link MAX_BODY}, so a small body cannot grow without limit. Undefined if
+ * it would be longer.
+ */
 async function decoded(sent: Buffer, decoders: readonly Decoder[]): Promise<Buffer | typeof BROKEN | undefined> {
   let bytes = sent
   try {
@@ -332,7 +344,7 @@ function field({ headers }: RawAnswer, name: string, absent: string): string {
   return String([headers[name] ?? absent].flat().join(', ')).toLowerCase()
 }
 
-/** Seconds, from either form of the field; undefined where it has neither. */
+/** Seconds, from either form of the field; undefined if the field has neither. */
 function readRetryAfter(value: string | string[] | undefined): number | undefined {
   const text = String([value].flat()[0] ?? '')
   if (/^\d{1,9}$/.test(text)) return Number(text)
@@ -340,16 +352,16 @@ function readRetryAfter(value: string | string[] | undefined): number | undefine
   return Number.isNaN(date) ? undefined : Math.max(0, (date - Date.now()) / 1000)
 }
 
-/** One attempt: a request and its answer, or the lack of one. */
+/** One attempt: a request, and its answer or failure. */
 export interface ExchangeEvent {
   readonly resource: string
   readonly dependency: Dependency
   readonly method: 'GET' | 'POST'
-  /** Where to: host and port. */
+  /** Host and port of the server. */
   readonly host: string
-  /** HTTP status; undefined where none came. */
+  /** HTTP status; undefined if no answer arrived. */
   readonly status: number | undefined
-  /** What went wrong, in words that follow the host; undefined for an answer that can be used. */
+  /** Reason of the failure, in words that follow the host; undefined for a usable answer. */
   readonly failure: string | undefined
   /** Milliseconds since the epoch. */
   readonly startedAt: number

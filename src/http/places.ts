@@ -1,8 +1,8 @@
 /**
- * Places for calls under way, and a queue for calls that wait, divided between two kinds of tokens: known tokens, which
- * were active before, and strangers, which anybody can make up. Strangers leave a quarter of both to known tokens, so
- * that a flood of made-up tokens cannot shut out the tokens that are in use; known tokens leave strangers a quarter of
- * the places, so that new tokens can become known.
+ * Places for calls under way, and a queue for waiting calls, divided between two kinds of tokens: known tokens, which
+ * were active before, and strangers, which an attacker can make up. Strangers leave a quarter of both to known tokens,
+ * so a flood of made-up tokens cannot block tokens in use. Known tokens leave a quarter of the places to strangers, so
+ * new tokens can become known.
  *
  * Tests: `test/http/breaker.test.ts`.
  */
@@ -14,13 +14,13 @@ const CONCURRENT = 64
 const QUEUED = 256
 /** Maximum calls of one kind under way while calls of the other kind wait. For strangers the maximum always holds. */
 const MOST_CONCURRENT = 48
-/** Maximum strangers that wait. Known tokens that need room can reduce them to the rest of the queue, a quarter of it. */
+/** Maximum strangers that wait. Known tokens that need room can reduce them to a quarter of the queue. */
 const MOST_QUEUED = 192
-/** Number of latest answers about strangers that decide whether strangers are paced. */
+/** Number of latest answers about strangers that decide whether the rate limit applies. */
 const LATEST = 64
 /** Maximum calls about strangers per second while most of the latest answers about strangers are "not active". */
 const PACE = 1000
-/** Calls about strangers that may go out at once before the pace holds them back. */
+/** Calls about strangers that may be sent at once before the rate limit delays them. */
 const BURST = 1000
 
 /** Whether a token was active before, as far as this API knows. */
@@ -34,15 +34,16 @@ export interface Occupancy {
 
 export interface Places {
   /**
-   * Waits for a place. Known tokens are admitted first in, first out. Strangers are admitted last in, first out, and the
-   * stranger that waits longest makes room: in a flood the latest requests still have time to be answered.
+   * Waits for a place. Known tokens are admitted first in, first out. Strangers are admitted last in, first out, and a
+   * full queue refuses the stranger that has waited longest: in a flood the latest requests still have time to be
+   * answered.
    *
    * @param signal when it is aborted, the call leaves the queue and the signal's reason is thrown
    * @returns a function that gives the place back
    * @throws {Unavailable} the queue is full
    */
   take(standing: Standing, signal?: AbortSignal): Promise<() => void>
-  /** Tells what the answer about a stranger was. */
+  /** Reports the answer about a stranger. */
   told(isActive: boolean): void
   stats(): Readonly<Record<Standing, Occupancy>>
 }
@@ -52,7 +53,7 @@ interface Waiter {
   refuse(error: unknown): void
 }
 
-/** @param monotonic seconds from any start, for the pace */
+/** @param monotonic seconds from any start, for the rate limit */
 export function createPlaces(monotonic: () => number = () => performance.now() / 1000): Places {
   return new TwoQueues(createPace(monotonic))
 }
@@ -61,7 +62,7 @@ class TwoQueues implements Places {
   private readonly waiting: Readonly<Record<Standing, Waiter[]>> = { known: [], stranger: [] }
   private readonly underWay: Record<Standing, number> = { known: 0, stranger: 0 }
   private readonly pace: Pace
-  /** Set while strangers wait for the pace alone. */
+  /** Set while strangers wait only for the rate limit. */
   private timer: NodeJS.Timeout | undefined
 
   constructor(pace: Pace) {
@@ -109,7 +110,10 @@ class TwoQueues implements Places {
     this.makeRoom(standing)
   }
 
-  /** Gives each free place to a waiting call in the same step: a call that arrives just then cannot slip in between. */
+  /**
+   * Gives each free place to a waiting call synchronously, so that a call that arrives at that moment cannot take the
+   * place.
+   */
   private admit(): void {
     for (let standing = this.next(); standing !== undefined; standing = this.next()) {
       const queue = this.waiting[standing]
@@ -131,7 +135,7 @@ class TwoQueues implements Places {
     return strangerWaits ? 'stranger' : undefined
   }
 
-  /** True if a stranger waits and strangers have a place left. The pace may still hold it back. */
+  /** True if a stranger waits and strangers have a place left. The rate limit may still delay it. */
   private hasStranger(): boolean {
     return this.waiting.stranger.length > 0 && this.underWay.stranger < MOST_CONCURRENT
   }
@@ -178,7 +182,10 @@ interface Pace {
   count(): void
 }
 
-/** A token bucket of {@link BURST}, refilled with {@link PACE} per second; in use while most answers about strangers are "not active". */
+/**
+ * A token bucket of {@link BURST} calls, refilled with {@link PACE} per second. It applies while most of the latest
+ * answers about strangers are "not active".
+ */
 function createPace(monotonic: () => number): Pace {
   const latest: boolean[] = []
   let answers = 0

@@ -1,9 +1,10 @@
 /**
- * The way out through an HTTP proxy: undici's `ProxyAgent` and `EnvHttpProxyAgent`, with a bound on every step and with
- * words for a step that failed. Every exchange goes through CONNECT (RFC 9110 §9.3.6), plain http too, so the proxy sees no
- * token of an https server. Loopback never goes through a proxy, which would be another machine's.
+ * Outbound requests through an HTTP proxy: undici's `ProxyAgent` and `EnvHttpProxyAgent`, with a time limit for every
+ * step and a message for each step that fails. Every exchange uses CONNECT (RFC 9110 §9.3.6), also for plain http, so
+ * the proxy sees no token sent to an https server. Loopback never uses the proxy: there it would mean the proxy's own
+ * machine.
  *
- * The only module that reads the environment, and only the names that proxies have there. No value of it is in a message.
+ * The only module that reads the environment, and only the proxy variables. No message shows their values.
  */
 import { isLoopback } from '../base/reach.js'
 
@@ -17,7 +18,7 @@ export class ProxyFailure extends Error {
   override readonly name = 'ProxyFailure'
 }
 
-/** The part of undici's dispatchers that is used. */
+/** The part of undici's dispatchers that we use. */
 interface Dispatcher {
   // biome-ignore lint/suspicious/noExplicitAny: it is handed on
   request(options: any): Promise<any>
@@ -31,7 +32,7 @@ export interface ProxiedDispatcher extends Dispatcher {
 
 /**
  * @param proxy    `'environment'`, or a URL
- * @param timeout  milliseconds for each of: a connection to the proxy, its answer to CONNECT, TLS with the server
+ * @param timeout milliseconds for each step: connecting to the proxy, its answer to CONNECT, TLS with the server
  */
 export function createProxied(undici: Undici, proxy: string, timeout: number): ProxiedDispatcher {
   const waiting = new Map<string, number>()
@@ -58,7 +59,7 @@ export function createProxied(undici: Undici, proxy: string, timeout: number): P
   }
 }
 
-/** As CONNECT names a host: always with its port. */
+/** The host as CONNECT names it: always with its port. */
 function connectTarget(url: string): string {
   const { host, port, protocol } = new URL(url)
   return port ? host : `${host}:${protocol === 'https:' ? 443 : 80}`
@@ -66,7 +67,7 @@ function connectTarget(url: string): string {
 
 type Pool = InstanceType<Undici['Pool']>
 
-/** A pool of connections to the proxy, whose failures say that they are the proxy's. */
+/** A pool of connections to the proxy. Its failures are reported as failures of the proxy. */
 function createTunnels(
   { Pool }: Undici,
   proxy: URL,
@@ -83,8 +84,10 @@ function createTunnels(
       tunnel.socket.on('error', () => undefined).destroy()
       throw new ProxyFailure(refusalOf(tunnel.statusCode))
     } catch (cause) {
-      // Without undici's own code, by which it would connect again for as long as the request waits.
-      throw cause instanceof ProxyFailure ? cause : new ProxyFailure('could not be reached, or broke off', { cause })
+      // Hides undici's own error code: with it, undici would reconnect for as long as the request waits.
+      throw cause instanceof ProxyFailure
+        ? cause
+        : new ProxyFailure('could not be reached, or closed the connection', { cause })
     } finally {
       count(to.path, -1)
     }
@@ -99,7 +102,7 @@ interface Tunnel {
 
 function refusalOf(status: number): string {
   const answered = `answered ${status} to CONNECT`
-  if (status === 407) return `${answered}: it wants a user name and a password, or others than these`
+  if (status === 407) return `${answered}: it requires a user name and a password, or rejects these`
   if (status === 403 || status === 405) return `${answered}: it does not let this API reach that host and port`
   return status >= 500 ? `${answered}: it could not reach the server` : answered
 }
@@ -109,16 +112,17 @@ export function problemOfProxy(text: string): string | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (!url || !/^https?:$/.test(url.protocol)) return 'is not an http or https URL'
   if (url.pathname !== '/' || url.search !== '' || url.hash !== '') return 'has a path, a query or a fragment'
-  if ((url.username === '') !== (url.password === '')) return 'has a user name or a password, and not both'
+  if ((url.username === '') !== (url.password === ''))
+    return 'has a user name without a password, or a password without a user name'
   try {
     decodeURIComponent(url.username + url.password)
     return undefined
   } catch {
-    return 'has a % in its user name or password that encodes nothing'
+    return 'has a % in its user name or password that does not begin a valid encoding'
   }
 }
 
-/** The variables of the environment that name a proxy, with what is wrong with each. */
+/** The environment variables that name a proxy, with the problem of each, if any. */
 export function proxiesOfEnvironment(): readonly { readonly name: string; readonly problem: string | undefined }[] {
   return Object.values(VARIABLES).flatMap((names) => {
     const name = variableOf(names)
@@ -127,7 +131,7 @@ export function proxiesOfEnvironment(): readonly { readonly name: string; readon
   })
 }
 
-/** The variable that names a proxy for this URL, where no exchange goes through it; undefined for loopback. */
+/** The variable that names a proxy for this URL, for messages where no proxy is configured; undefined for loopback. */
 export function unusedProxy(url: string): string | undefined {
   const parsed = new URL(url)
   if (isLoopback(parsed)) return undefined

@@ -1,10 +1,10 @@
 /**
- * Addresses of the public Internet, and no others: for servers whose names come from elsewhere, such as the issuers of
- * tenants. The check is on the address that is connected to, so that a name which resolves to one address at the check and to
- * another at the connection (DNS rebinding) gains nothing.
+ * Allows connections to public Internet addresses only: for servers whose names come from outside, such as the issuers
+ * of tenants. It checks the address that the connection uses, so a name that resolves to one address at the check and
+ * to another at the connection (DNS rebinding) gains nothing.
  *
- * The lists are IANA's special-purpose address registries (RFC 6890): all that is not globally reachable, with what embeds
- * an IPv4 address (RFC 4291 §2.5.5, RFC 6052, RFC 3056, RFC 4380), which could mean a private one.
+ * The lists are IANA's special-purpose address registries (RFC 6890): all ranges that are not globally reachable, and
+ * those that embed an IPv4 address (RFC 4291 §2.5.5, RFC 6052, RFC 3056, RFC 4380), which could be a private one.
  */
 import { type LookupAddress, type LookupOptions, lookup } from 'node:dns'
 import { BlockList, isIP } from 'node:net'
@@ -34,18 +34,18 @@ const IPV4: readonly Network[] = [
   ['240.0.0.0', 4]
 ]
 const IPV6: readonly Network[] = [
-  // All that is not 2000::/3, the space of global unicast addresses …
+  // Everything outside 2000::/3, the space of global unicast addresses …
   ['::', 3],
   ['4000::', 2],
   ['8000::', 1],
-  // … and what in it is not, or stands for something else.
+  // … and ranges inside it that are not global, or embed another address.
   ['2001::', 23],
   ['2001:db8::', 32],
   ['2002::', 16],
   ['3fff::', 20]
 ]
 
-// Two lists: one would find every IPv4 address under `::/3`, as IPv4-mapped.
+// Two lists: in a single list every IPv4 address would match `::/3`, as IPv4-mapped.
 const special = { ipv4: listOf(IPV4, 'ipv4'), ipv6: listOf(IPV6, 'ipv6') }
 
 function listOf(networks: readonly Network[], family: 'ipv4' | 'ipv6'): BlockList {
@@ -66,7 +66,7 @@ export function isPublic(address: string): boolean {
   }
 }
 
-/** What `node:dns` looks up, without the addresses that are not public. */
+/** Like `lookup` of `node:dns`, without the addresses that are not public. */
 export function lookupPublic(
   hostname: string,
   options: LookupOptions,
@@ -85,7 +85,7 @@ export function lookupPublic(
   })
 }
 
-/** A host that is an address is never looked up. @throws {NotPublic} for one that is not public */
+/** Checks a host that is an IP address, because it is never looked up. @throws {NotPublic} if it is not public */
 export function requirePublicHost(hostname: string): void {
   const address = hostname.replace(/^\[(.*)\]$/, '$1')
   if (isIP(address) !== 0 && !isPublic(address)) throw new NotPublic(`${address} is not a public address`)

@@ -7,32 +7,40 @@ import type { Problems } from '../base/problems.js'
 import { type InsecureHosts, isHostAndPort, NO_HOSTS } from '../base/reach.js'
 import { problemOfProxy, proxiesOfEnvironment } from './proxy.js'
 
-/** What `http` needs of an undici `Dispatcher`, by shape, so that any version of it fits. */
+/** The part of an undici `Dispatcher` that `http` needs, by shape, so that any version of undici fits. */
 export interface HttpDispatcher {
   request(options: never): Promise<unknown>
 }
 
-/** How authorization servers are reached. What they answer is read up to 256 KiB; redirects are not followed. */
+/** How authorization servers are reached. Responses are read up to 256 KiB; redirects are not followed. */
 export interface HttpOptions {
-  /** An undici `Agent`, `Pool`, `ProxyAgent` or `MockAgent` of yours: for a private CA, a proxy, a test. It is not closed by `close()`. */
+  /**
+   * Your own undici `Agent`, `Pool`, `ProxyAgent` or `MockAgent`: for a private CA, a proxy, a test. `close()` does not
+   * close it.
+   */
   readonly dispatcher?: HttpDispatcher
   /** Seconds one attempt may take, from connect to the last byte. Default 3. */
   readonly timeout?: number
   /** Seconds all attempts may take together. Default 5. */
   readonly deadline?: number
-  /** Connect to no address that is private, local or reserved, whatever name has it: where the names of issuers come from elsewhere. Not together with `dispatcher`. Default false; with an issuer resolver, leaving it out is a warning at start. */
+  /**
+   * Never connect to a private, local or reserved address, whatever host name resolves to it. Use it if issuer names
+   * come from outside, such as from tenants. Cannot be combined with `dispatcher`. Default false; with an issuer
+   * resolver, omitting it causes a warning at start.
+   */
   readonly publicAddressesOnly?: boolean
   /**
-   * Hosts that are asked over plain http, each exactly as `host:port`: an authorization server in a network that you trust,
-   * `keycloak:8080`. Tokens, keys and client secrets travel in clear there, which is a warning at start. Not together with
-   * `publicAddressesOnly`. Default: none; http is accepted for loopback only.
+   * Hosts to reach over plain http, each exactly as `host:port`: an authorization server in a network that you trust,
+   * such as `keycloak:8080`. Tokens, keys and client secrets travel unencrypted there; a warning at start says so.
+   * Cannot be combined with `publicAddressesOnly`. Default: none; http is accepted for loopback only.
    */
   readonly insecureHosts?: readonly string[]
   /**
-   * A proxy on the way out: its URL, `http://user:password@proxy.internal:3128`; or `'environment'` for `HTTPS_PROXY`,
-   * `HTTP_PROXY` and `NO_PROXY` as undici reads them, lower case first, with HTTP_PROXY for https too if HTTPS_PROXY is unset.
-   * It is asked by CONNECT, for plain http too; loopback is never asked through it. Not together with `dispatcher` or
-   * `publicAddressesOnly`. Default: none, whatever the environment has.
+   * An outbound proxy: its URL, such as `http://user:password@proxy.internal:3128`; or `'environment'` for
+   * `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` as undici reads them: lower case first, and HTTP_PROXY for https too if
+   * HTTPS_PROXY is unset. Every request uses CONNECT, also for plain http; loopback addresses never use the proxy.
+   * Cannot be combined with `dispatcher` or `publicAddressesOnly`. Default: no proxy, even if the environment names
+   * one.
    */
   readonly proxy?: string
 }
@@ -45,7 +53,7 @@ export interface HttpSettings {
   readonly deadline: number
   readonly publicAddressesOnly?: boolean
   readonly insecureHosts?: InsecureHosts
-  /** `'environment'`, or a URL that may hold a password. */
+  /** `'environment'`, or a URL that may contain a password. */
   readonly proxy?: string | undefined
 }
 
@@ -58,7 +66,7 @@ const HTTP_OPTIONS: Readonly<Record<keyof HttpOptions, true>> = {
   proxy: true
 }
 
-/** No message shows the value, which may hold a password. */
+/** Reads `http.proxy`. No message shows its value, which may contain a password. */
 function readProxy({ proxy, dispatcher, publicAddressesOnly }: HttpOptions, problems: Problems): string | undefined {
   if (proxy === undefined) return undefined
   const option = 'http.proxy'
@@ -77,7 +85,7 @@ function readProxy({ proxy, dispatcher, publicAddressesOnly }: HttpOptions, prob
   if (publicAddressesOnly)
     problems.add(
       option,
-      'contradicts `http.publicAddressesOnly`: the proxy looks names up, and connects to whatever they mean there',
+      'contradicts `http.publicAddressesOnly`: the proxy resolves names itself, so we cannot check the address',
       'leave one of them out'
     )
   return proxy
@@ -117,7 +125,7 @@ export function readHttp(http: unknown, problems: Problems): HttpSettings {
   if (publicAddressesOnly && insecureHosts.size > 0)
     problems.add(
       'http.insecureHosts',
-      'contradicts `http.publicAddressesOnly`: hosts for plain http have private addresses, which it connects to at no time',
+      'contradicts `http.publicAddressesOnly`: hosts for plain http have private addresses, which it never connects to',
       'leave one of them out'
     )
   return Object.freeze({

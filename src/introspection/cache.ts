@@ -1,8 +1,8 @@
 /**
  * A short-lived cache of introspection answers. An answer stays for a few seconds and never past the token's `exp`: for
- * that long a revocation can go unseen. At most one call about each token is under way, and at most one more waits to
- * follow it, for requests that need a newer answer. Processes that share a store share answers too, and sharing does not
- * lengthen an answer's life.
+ * that long a revocation can go unnoticed. At most one call about each token is under way, and at most one more waits
+ * to follow it, for requests that need a newer answer. Processes that share a store share answers too, and sharing does
+ * not lengthen an answer's life.
  *
  * Does NOT check what an answer says: an active token can be for another API.
  *
@@ -20,16 +20,19 @@ import { type IntrospectionMeans, introspect } from './introspect.js'
 import { createKnownTokens, type KnownTokens, type KnownTokensStats } from './known-tokens.js'
 import { createSharedAnswers, type Lifetime, type SharedAnswer, type SharedAnswers } from './shared-answers.js'
 
-/** Maximum answers "active" in the cache. */
+/** Maximum "active" answers in the cache. */
 const MAX_ACTIVE = 10_000
-/** Maximum answers "not active" in the cache. */
+/** Maximum "not active" answers in the cache. */
 const MAX_INACTIVE = 1000
-/** Seconds that an answer "not active" stays in the cache. */
+/** Seconds that a "not active" answer stays in the cache. */
 const INACTIVE_FOR = 10
 const SLOWER_THAN_CACHE =
-  'introspection: an answer took longer than `cacheFor`, so that it was not cached and every request asks: raise `cacheFor`, or look why the endpoint is slow'
+  'introspection: an answer took longer than `cacheFor`, so it was not cached, and every request calls the endpoint: raise `cacheFor`, or find out why the endpoint is slow'
 
-/** An answer that calls a token active. `Made` is what the caller makes of it, once the members passed its checks. */
+/**
+ * An answer that calls a token active. `Made` is the value that the caller creates from it, once the members have
+ * passed its checks.
+ */
 export interface Active<Made> {
   readonly members: Claims
   /** Seconds since the epoch at which the answer expires. */
@@ -40,11 +43,14 @@ export interface Active<Made> {
 }
 
 export interface IntrospectionCache<Made> {
-  /** The cached answer about the token, else the answer to the call under way, else to a new one. undefined: not active. */
+  /**
+   * The cached answer about the token; otherwise the answer of the call under way, or of a new call. Undefined: not
+   * active.
+   */
   recall(token: string, issuer: Issuer, caller: Caller): Awaitable<Active<Made> | undefined>
   /**
-   * Introspects now, past every cached answer. While a call about this token is under way, the next one goes out after it
-   * has ended, and all callers that come meanwhile share that next one.
+   * Introspects now, ignoring cached answers. If a call about this token is under way, the next call follows when it
+   * has ended, and all callers that arrive meanwhile share that next call.
    *
    * @throws {Unavailable} no answer within the caller's deadline
    */
@@ -68,7 +74,7 @@ export function createIntrospectionCache<Made>(means: IntrospectionCacheMeans): 
   return new Answers(means)
 }
 
-/** A token that is asked about. */
+/** A token to introspect. */
 interface Subject {
   /** Digest of the token and its issuer. */
   readonly key: string
@@ -89,7 +95,7 @@ class Answers<Made> implements IntrospectionCache<Made> {
   private readonly knownTokens: KnownTokens
   /** The call under way about each token, by its key. */
   private readonly asking = new Map<string, Question<Active<Made> | undefined>>()
-  /** The call about each token that goes out once the one under way has ended. */
+  /** The call about each token that is sent when the one under way has ended. */
   private readonly next = new Map<string, Question<Active<Made> | undefined>>()
 
   constructor(means: IntrospectionCacheMeans) {
@@ -129,7 +135,7 @@ class Answers<Made> implements IntrospectionCache<Made> {
   }
 
   /**
-   * @param known   another process's answer, which spares the call
+   * @param known another process's answer, which makes the call unnecessary
    * @param before  the call about the same token that must end first, however it ends
    */
   private put(
@@ -162,7 +168,7 @@ class Answers<Made> implements IntrospectionCache<Made> {
     const [shared, wasActive] = await Promise.all([known, this.knownTokens.has(key, token, issuer)])
     if (shared) return shared
     const { now } = this.means
-    // Taken before the call: a slow answer is as old as its question.
+    // Read before the call: a slow answer is as old as its question.
     const since = now()
     const standing = wasActive ? 'known' : 'stranger'
     const members = await introspect(token, issuer, this.means, waiting, standing)

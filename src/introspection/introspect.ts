@@ -63,7 +63,7 @@ export async function introspect(
     const why = await issuer.evidence.aboutToken(answer, token, time, settings.signedResponse ? anonymous : undefined)
     if (why !== undefined) {
       issuer.warn(
-        `introspection: the server answered 400 to a token, and ${why}. Tokens that it answers 400 to are refused; it should answer {"active":false} (RFC 7662 §2.2)`
+        `introspection: the server answered 400 to a token, and ${why}. Such tokens are refused. The server should answer {"active":false} (RFC 7662 §2.2)`
       )
       throw new InvalidToken('inactive', { expected: 'status 200', received: 400 })
     }
@@ -131,7 +131,7 @@ function requireSuccess(
   const error = status === 400 ? errorOf(parse(body), token) : undefined
   if (error === 'unsupported_token_type')
     throw new Misconfigured(
-      `${about} answered 400 \`${error}\`: it introspects no tokens of this kind. If they are JWTs, let this server verify them: \`tokens: 'jwt'\` or \`'both'\``
+      `${about} answered 400 \`${error}\`: it does not introspect tokens of this kind. If they are JWTs, let this server verify them: \`tokens: 'jwt'\` or \`'both'\``
     )
   const encoded = isFormEncoded(auth, clientId)
     ? '. The client identifier or secret has characters such as + : / % that `clientSecretBasic` form-encodes (RFC 6749 §2.3.1), and some servers do not decode them: try `clientSecretPost`'

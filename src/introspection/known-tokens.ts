@@ -34,7 +34,7 @@ export interface KnownTokens {
 interface Known {
   readonly since: number
   readonly until: number
-  /** The value of `until` that the shared store last received or returned. */
+  /** The `until` that the shared store last received or returned. */
   readonly told: number
 }
 

@@ -86,7 +86,9 @@ export function bearerToken(token: string | (() => string | Promise<string>)): C
     const value = typeof token === 'function' ? await token() : token
     // Checked here, because code that rejects the value later may quote it in an error, and it is a secret.
     if (!/^[\x21-\x7E]+$/.test(value))
-      throw new TypeError('bearerToken(): the token is empty or has a blank or line break')
+      throw new TypeError(
+        'bearerToken(): the token is empty, or has a space, a line break or another character outside visible ASCII'
+      )
     headers.set('authorization', `Bearer ${value}`)
   }
 }
@@ -105,8 +107,8 @@ const byCertificate = new WeakSet<ClientAuth>()
  * `tls_client_auth` and `self_signed_tls_client_auth` (RFC 8705 §2): sends `client_id`, and the certificate of the
  * connection proves it. Endpoints of `mtls_endpoint_aliases` are preferred (RFC 8705 §5).
  *
- * Does NOT hold the certificate: pass it by the option `http.dispatcher`, an undici `Agent` with `connect: { cert, key }`.
- * Without that option the server does not start.
+ * Does NOT hold the certificate: pass it in the option `http.dispatcher`, an undici `Agent` with `connect: { cert, key
+ * }`. Without that option the server does not start.
  */
 export function tlsClientAuth(): ClientAuth {
   const auth: ClientAuth = (_as, client, body) => {
@@ -122,7 +124,7 @@ export function usesClientCertificate(auth: ClientAuth): boolean {
 }
 
 function requireText(value: unknown, name: string): void {
-  if (typeof value !== 'string' || value === '') throw new TypeError(`${name}() needs a string that is not empty`)
+  if (typeof value !== 'string' || value === '') throw new TypeError(`${name}() needs a non-empty string`)
 }
 
 function requireClientId({ client_id: clientId }: { readonly client_id: string }): string {
@@ -144,8 +146,7 @@ function defaultAlgorithm(key: KeyObject): string {
       : key.asymmetricKeyType === 'ed25519'
         ? 'EdDSA'
         : byCurve[namedCurve ?? '']
-  if (algorithm === undefined)
-    throw new TypeError('privateKeyJwt(): an RSA, P-256, P-384, P-521 or Ed25519 key is needed')
+  if (algorithm === undefined) throw new TypeError('privateKeyJwt() needs an RSA, P-256, P-384, P-521 or Ed25519 key')
   return algorithm
 }
 

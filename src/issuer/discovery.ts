@@ -118,7 +118,7 @@ export function createDiscovery(
         result.failure ??
         new Unavailable(
           'metadata',
-          `${result.problem}, and had the metadata before. If they have moved, restart the process, or set \`metadataUrl\``
+          `${result.problem}, although it had the metadata before. If the metadata moved, restart the process, or set \`metadataUrl\``
         )
       )
     }
@@ -185,14 +185,17 @@ async function search(
   }
 }
 
-/** The error if no place has the document: an outage if a place could not be reached, else a mistake in the settings. */
+/**
+ * The error if no place has the document: an outage if a place could not be reached, otherwise a mistake in the
+ * settings.
+ */
 function notFound(misses: readonly Miss[], { issuer, label, tokens }: DiscoverySettings): Unavailable | Misconfigured {
   const told = `no metadata of the issuer ${label} was found: ${misses.map(({ problem }) => problem).join('; ')}`
   const failures = misses.flatMap(({ failure }) => failure ?? [])
   const worst = failures.find((one) => one instanceof Outage && !(one instanceof RateLimited)) ?? failures[0]
   if (worst === undefined)
     return new Misconfigured(
-      `${told}. Set \`issuer\` to exactly what the metadata names, or give ${
+      `${told}. Set \`issuer\` to exactly the \`issuer\` of the metadata, or give ${
         tokens === 'opaque' ? '`introspection.endpoint`: then no metadata is needed.' : '`metadataUrl` or `jwksUri`.'
       }`,
       { received: issuer }

@@ -16,7 +16,7 @@ export interface IntrospectionEvidence {
    */
   answered(token: string, time: number): void
   /**
-   * @param anonymous sends a made-up token without our credentials; undefined if an empty 400 is no evidence
+   * @param anonymous sends a made-up token without our credentials; undefined if an empty 400 proves nothing
    * @returns the evidence that a 400 is about this token and not about our request; undefined without evidence
    * @throws {Unavailable} the server did not answer `anonymous`
    */

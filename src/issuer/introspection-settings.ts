@@ -162,9 +162,9 @@ export interface IntrospectionDialect {
   /**
    * Translates the answer to RFC 7662: returns its members, without `active`; undefined for a token that is not active.
    *
-   * @param status  HTTP status: 200, or any from 300 to 499 but 408 and 429
+   * @param status HTTP status: 200, or any from 300 to 499 except 408 and 429
    * @param body    the JSON of the answer, or undefined if it is not JSON
-   * @throws any error if the answer says neither: the request gets a 500, our misconfiguration
+   * @throws any error if the answer says neither: the request gets a 500, because it is a misconfiguration of ours
    */
   readonly read: (status: number, body: unknown) => Claims | undefined
 }

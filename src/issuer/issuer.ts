@@ -29,16 +29,22 @@ export type { DocumentHealth } from '../documents/document.js'
 /** Seconds for which fetched metadata are fresh. */
 const METADATA_FRESH_FOR = 3600
 
-/** Seconds beyond their freshness for which metadata serve while the authorization server cannot be reached. */
+/**
+ * Seconds for which metadata stay in use, once they are no longer fresh, while the authorization server cannot be
+ * reached.
+ */
 const METADATA_STALE_FOR = 24 * 3600
 
 /** Maximum warnings that `health()` shows; the oldest is dropped. */
 const MAX_WARNINGS = 10
 
-/** Fraction of the deadline for which a token waits for new metadata while older ones may serve: its keys need the rest. */
+/**
+ * Fraction of the deadline for which a token waits for new metadata while older ones can be used: its keys need the
+ * rest.
+ */
 const SILENT_AT = 0.4
 
-/** Whether an issuer's tokens can be verified, and until when if no document is renewed. */
+/** Whether an issuer's tokens can be verified, and the ages of its documents. */
 export interface IssuerHealth {
   readonly issuer: string
   /** `ok`: no failure is known. `degraded`: serving from memory while renewals fail. `failed`: cannot verify. */
@@ -51,10 +57,10 @@ export interface IssuerHealth {
 }
 
 export interface Issuer {
-  /** Identifies this issuer among all of the server, including one of the same name with other settings. */
+  /** Identifies this issuer among all issuers of the server, even those with the same name and other settings. */
   readonly serial: number
   readonly settings: IssuerSettings
-  /** Replaces the settings by ones that differ in functions only. Documents, keys and limits stay. */
+  /** Replaces the settings with settings that differ only in functions. Documents, keys and limits stay. */
   revise(settings: IssuerSettings): void
   readonly keySet: KeySource<DatedKeySet>
   /** Seconds since the epoch until when the held key set needs no renewal, so that calling `keySet` starts none. */
@@ -123,7 +129,7 @@ class TrustedIssuer implements Issuer {
       now,
       deadline,
       metadata: this.metadataDocument,
-      // The issuer's settings now, not the first ones: the function of a resolver's latest answer counts.
+      // The issuer's current settings, not the first ones: the function of the resolver's latest answer counts.
       credentials: () => jwksAuthFields(this.settings, callbackTimeout),
       shared,
       fleetParts,
@@ -218,7 +224,7 @@ class TrustedIssuer implements Issuer {
   }
 }
 
-/** The memory that an issuer's metadata and keys take. */
+/** The memory used by an issuer's metadata and keys. */
 class HeldDocuments implements HeldKeys {
   used = 0
   private readonly metadata: Watched<DatedMetadata>
@@ -322,7 +328,7 @@ function statusOf(
   return isBreakerOpen || isFailing ? 'degraded' : 'ok'
 }
 
-/** Names an issuer's documents to other processes: by the issuer, and by the URLs that the settings give. */
+/** Identifies an issuer's documents for other processes: by the issuer, and by the URLs in the settings. */
 function fleetPartsOf({
   issuer,
   expectedMetadataIssuer,

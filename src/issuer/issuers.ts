@@ -1,7 +1,7 @@
 /**
  * The trusted issuers: a fixed list, or the answers of a resolver, which is called before any network request. A token
- * selects exactly one issuer: a JWT by its unverified `iss`, an opaque token by its prefix. Then the keys and rules of
- * that issuer alone decide (RFC 8725 §3.8).
+ * selects exactly one issuer: a JWT by its unverified `iss`, an opaque token by its prefix. After that, only the keys
+ * and rules of that issuer count (RFC 8725 §3.8).
  */
 import { setImmediate } from 'node:timers'
 import { isDeepStrictEqual } from 'node:util'
@@ -18,7 +18,7 @@ import type { IssuerOptions, IssuerResolver } from './settings.js'
 import { type IssuerSettings, type Means, readIssuerOptions } from './settings.js'
 
 export interface Issuers {
-  /** The issuer that introspects every token, of whatever format: set only if it is the single one. */
+  /** The issuer that introspects every token, in any format. Set only if there is no other issuer. */
   readonly only: Issuer | undefined
   /** The issuer that this `iss` selects, or undefined if it is not trusted. */
   named(unverifiedIssuer: string): Awaitable<Issuer | undefined>
@@ -61,7 +61,7 @@ const MAX_ISSUERS = 1000
 /** Seconds for which an answer of the resolver is trusted. */
 const TRUSTED_FOR = 300
 
-/** Seconds beyond {@link TRUSTED_FOR} for which a known name is served while the resolver is asked about it again. */
+/** Further seconds, after {@link TRUSTED_FOR}, for which a known name is used while the resolver is called again. */
 const STALE_FOR = 60
 
 /** Seconds for which a refusal, or an unusable answer, is remembered. */
@@ -84,7 +84,7 @@ interface Known {
   /** A copy of the resolver's answer without its functions: the resolver may change its own object. */
   readonly said: unknown
   readonly issuer: Issuer
-  /** Seconds since the epoch; negative infinity if the resolver has since failed otherwise than by an outage. */
+  /** Seconds since the epoch; negative infinity if the resolver has failed since, other than by an outage. */
   confirmedAt: number
 }
 
@@ -215,7 +215,7 @@ class DynamicIssuers implements Issuers {
 class Answers {
   private readonly create: (settings: IssuerSettings) => Issuer
   private readonly context: DynamicIssuersContext
-  /** An issuer outlives the time it is trusted: if the resolver confirms it later, it still has its keys. */
+  /** An issuer stays here after its trust ends: if the resolver confirms it later, it still has its keys. */
   private readonly entries = new LRUCache<string, Known>({ max: MAX_ISSUERS })
   private readonly refused = createTimedCache<true>(MAX_ISSUERS)
   private readonly failed = createTimedCache<Misconfigured>(MAX_ISSUERS)

@@ -17,7 +17,7 @@ const MAX_TOKEN_FILE = 16 * 1024
 const FIELD_NAME = /^[!#$%&'*+.^_`|~\dA-Za-z-]{1,128}$/
 /** Visible ASCII with spaces or tabs inside (RFC 9110 §5.5): other characters could end the field. */
 const FIELD_VALUE = /^[\x21-\x7E](?:[\x20-\x7E\t]*[\x21-\x7E])?$/
-/** Fields that frame the message or state which formats we can read: setting them would break the exchange. */
+/** Fields that frame the message or state the formats that we can read: setting them would break the exchange. */
 const RESERVED: ReadonlySet<string> = new Set([
   'accept',
   'accept-encoding',
@@ -73,7 +73,9 @@ async function readToken(path: string): Promise<string> {
     if (length > MAX_TOKEN_FILE)
       throw new Misconfigured(`\`jwksAuth.tokenFile\` is longer than ${MAX_TOKEN_FILE} bytes`)
     if (!/^[\x21-\x7E]+$/.test(token))
-      throw new Misconfigured('`jwksAuth.tokenFile` does not hold one token: it is empty, or has a blank inside')
+      throw new Misconfigured(
+        '`jwksAuth.tokenFile` must contain exactly one token, but it is empty or contains a space'
+      )
     return token
   } finally {
     await file.close()

@@ -48,7 +48,7 @@ export function readMetadata(body: string, issuer: string): AuthorizationServerM
 }
 
 /**
- * Maximum bytes kept of a document, approximately. Documents of a thousand issuers may be held at once, and a parsed
+ * Approximate maximum of bytes kept of a document. Documents of a thousand issuers may be held at once, and a parsed
  * document can take twenty times the memory of its text.
  */
 const MAX_KEPT = 64 * 1024
@@ -59,7 +59,7 @@ const READ = ['issuer', 'jwks_uri', 'introspection_endpoint', 'mtls_endpoint_ali
 /** Estimated bytes that a name, a string or an element takes beyond its characters. */
 const OVERHEAD = 32
 
-/** The members that are kept: those in {@link READ}, and for a `ClientAuth` the flat ones that there is room for. */
+/** Keeps the members in {@link READ}, and for a `ClientAuth` as many flat members as there is room for. */
 function abridged(document: AuthorizationServerMetadata): AuthorizationServerMetadata {
   const kept: [name: string, value: unknown][] = []
   let left = MAX_KEPT
@@ -152,5 +152,5 @@ export function requireEndpoint(
 function plainHttpAdvice(url: URL, isFixedIssuer: boolean): string {
   if (url.protocol !== 'http:') return ''
   const host = isFixedIssuer ? `, as '${hostAndPort(url)}'` : ''
-  return `, or name its host in \`http.insecureHosts\`${host} if the network between is yours`
+  return `, or name its host in \`http.insecureHosts\`${host} if you trust the network between`
 }

@@ -1,6 +1,6 @@
 /**
- * The key set of one issuer: where it is fetched from, how it is read and how long it is fresh, and which set of those
- * that were fetched verifies a token. Keys in the settings are never fetched, refetched or dropped.
+ * The key set of one issuer: where it is fetched, how it is read, how long it is fresh, and which of the fetched sets
+ * verifies a token. Keys in the settings are never fetched, refetched or dropped.
  *
  * Tests: `test/rfc/rfc7517-keys.test.ts`.
  */
@@ -20,7 +20,10 @@ import type { IssuerSettings } from './settings.js'
 /** Seconds for which a fetched key set is fresh: without `max-age`, and the bounds of `max-age`. */
 const KEYS_FRESH_FOR = { default: 600, min: 60, max: 3600 }
 
-/** Seconds beyond its freshness for which a key set serves while the authorization server cannot be reached. */
+/**
+ * Seconds for which a key set stays in use, once it is no longer fresh, while the authorization server cannot be
+ * reached.
+ */
 const KEYS_STALE_FOR = 3600
 
 /** Minimum seconds between dropping a key set to free memory and fetching it again. */
@@ -38,7 +41,7 @@ export interface PublishedKeysMeans {
   /** Header fields of `jwksAuth`, asked for before each fetch. */
   readonly credentials: () => Promise<Readonly<Record<string, string>>>
   readonly shared: Shared | undefined
-  /** What names the issuer's documents to other processes. */
+  /** Identify the issuer's documents to other processes. */
   readonly fleetParts: readonly string[]
   readonly warn: (message: string) => void
   /** Called with the bytes of each set that was read and of each key that was imported. */
@@ -174,7 +177,9 @@ export class PublishedKeys {
     return moved === url ? { url, answer } : { url: moved, answer: await ask(moved) }
   }
 
-  /** The `jwks_uri` of the latest metadata, or `url` if they cannot be fetched. Bounded as every fetch of metadata is. */
+  /**
+   * The `jwks_uri` of the latest metadata, or `url` if they cannot be fetched. Limited like every fetch of metadata.
+   */
   private async currentJwksUri(known: DatedMetadata, url: string): Promise<string> {
     try {
       return requireEndpoint((await this.means.metadata.source(known)).document, 'jwks_uri', this.settings)
@@ -230,7 +235,7 @@ export function readPublishedKeySet(answer: Answer, url: string, events: KeyEven
       `${host} answered ${answer.status} for the key set: ${
         hasCredentials
           ? 'it does not accept the credentials of `jwksAuth`'
-          : 'an endpoint that wants credentials needs `jwksUri` and `jwksAuth`'
+          : 'an endpoint that requires credentials needs `jwksUri` and `jwksAuth`'
       }`
     )
   if (answer.status !== 200) {

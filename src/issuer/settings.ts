@@ -230,7 +230,7 @@ function readRequireEncrypted(
 ): boolean {
   const required = problems.optional<boolean>(value, path, 'boolean') ?? false
   if (required && !decrypts)
-    problems.add(path, 'is true without `decryptionKeys`', 'no token could ever be read: configure them')
+    problems.add(path, 'is true without `decryptionKeys`', 'without them no token can be decrypted: configure them')
   if (required && tokens === 'opaque')
     problems.add(
       path,
@@ -293,9 +293,17 @@ export type JwksAuth = (() => Awaitable<Readonly<Record<string, string>>>) | { r
 export interface IssuerOptions {
   /** Issuer identifier (RFC 8414 §2): `https`, no query, no fragment; compared to `iss` code point by code point. */
   readonly issuer: string
-  /** Identifiers of this resource that a token may name in `aud`. Default: `resource`. `null` skips the check: any token of the issuer is then good for this API. */
+  /**
+   * Identifiers of this resource that a token may name in `aud`. Default: `resource`. `null` skips the check: then this
+   * API accepts tokens for any audience.
+   */
   readonly audience?: string | readonly string[] | null
-  /** `'rfc9068'` (default) admits `typ` `at+jwt` only and requires RFC 9068 §2.2's claims; `'legacy'` also admits `JWT` or none, where the claims say that it is an access token: `requiredClaimValues`, `token_use`, `tokenName`, a scope claim, or a client claim that is not the audience. An ID token with one of the last two passes. */
+  /**
+   * `'rfc9068'` (default) accepts only `typ` `at+jwt` and requires the claims of RFC 9068 §2.2. `'legacy'` also accepts
+   * `JWT` or a missing `typ`, if the claims show that it is an access token: `requiredClaimValues`, `token_use`,
+   * `tokenName`, a scope claim, or a client claim that is not the audience. An ID token with one of the last two
+   * passes.
+   */
   readonly tokenProfile?: 'rfc9068' | 'legacy'
   /** Default: every {@link SignatureAlgorithm}. Metadata never widens it. */
   readonly algorithms?: readonly SignatureAlgorithm[]
@@ -320,14 +328,21 @@ export interface IssuerOptions {
    * `iss` and the metadata's `issuer` are still compared with `issuer`. Plain http needs `http.insecureHosts`, except on loopback.
    */
   readonly reachedAt?: string
-  /** The claim that must hold an identifier of `audience`. Default `aud`; only for servers whose access tokens have none. */
+  /**
+   * The claim that must contain an identifier of `audience`. Default `aud`. Set it only for servers whose access tokens
+   * have no `aud`.
+   */
   readonly audienceClaim?: string
   /** Further exact `iss` values signed by the same keys. */
   readonly acceptedIssuers?: readonly string[]
   readonly introspection?: IntrospectionOptions
   /** `'jwt'`: verified here, nothing else is accepted. `'opaque'`: every token is introspected. `'both'`: by structure. Default: `'both'` with `introspection`, else `'jwt'`. */
   readonly tokens?: 'jwt' | 'opaque' | 'both'
-  /** Claims that hold the scopes, as a space-delimited string or an array: see {@link ClaimPlaces}. Default: `['scope', 'scp']`. Do not name a roles claim: a client would have every scope that its user has a role for, whatever it was granted. */
+  /**
+   * Claims that hold the scopes, as a space-delimited string or an array: see {@link ClaimPlaces}. Default: `['scope',
+   * 'scp']`. Do not name a claim with roles: a client would then have every scope for which its user has a role, even
+   * if the client was not granted it.
+   */
   readonly scopeClaim?: ClaimPlaces
   /** Claims that hold the roles, as an array of strings: see {@link ClaimPlaces}. Any other value except null and `""` makes the token invalid. Default: no roles are read. */
   readonly rolesClaim?: ClaimPlaces
@@ -335,20 +350,32 @@ export interface IssuerOptions {
   readonly clientIdClaim?: string | readonly string[]
   /** Claims a JWT must have besides `iss`, `exp` and `aud`. Default: RFC 9068 §2.2's `sub`, `client_id` (as `clientIdClaim`), `iat`, `jti`; none with `tokenProfile: 'legacy'`. */
   readonly requiredClaims?: readonly string[]
-  /** Claims a token must have, in a JWT or an introspection answer, each with one of these values (`true`: any value but null, for a claim whose presence tells): where a server says in a claim of its own what kind of token it is, or whose. With `tokenProfile: 'legacy'`, a claim that does not only say whose it is (as `azp` or `tid`) makes the token an access token, `nonce` or not. */
+  /**
+   * Claims a token must have, in a JWT or an introspection answer, each with one of these values (`true`: any value
+   * except null). For servers with their own claims for the kind of a token or its owner. With `tokenProfile:
+   * 'legacy'`, a claim that says more than the owner (unlike `azp` or `tid`) marks the token as an access token, with
+   * or without a `nonce`.
+   */
   readonly requiredClaimValues?: Readonly<Record<string, readonly string[] | true>>
-  /** Refuse a JWT that is not encrypted (RFC 9068 §4): where encryption was agreed on. Needs `decryptionKeys`. Default false. */
+  /**
+   * Refuse a JWT that is not encrypted (RFC 9068 §4), if you agreed on encryption with the authorization server. Needs
+   * `decryptionKeys`. Default false.
+   */
   readonly requireEncrypted?: boolean
-  /** Look up JWTs that have a claim `status` in the status list it names (draft-ietf-oauth-status-list), on every request; lists are kept for the `ttl` they name. Default false: the claim is not read. */
+  /**
+   * On every request, look up JWTs with a claim `status` in the status list that it names
+   * (draft-ietf-oauth-status-list). Lists are cached for their `ttl`. Default false: the claim is not read.
+   */
   readonly statusList?: boolean | StatusListOptions
 }
 
 /**
- * Names the issuer for a token, before any network: dynamic tenants.
- * Asked with the token's *unverified* `iss`, or with undefined for an opaque token. Answer undefined or null to refuse.
- * Answers are remembered: 1000 issuers for 300 s, refusals and unusable answers for 30 s. It has `callbackTimeout` seconds;
- * anybody can make up a name, so an unknown one should cost little. While it is asked again, a known issuer is served for
- * at most 60 s more. A URL whose path would not be asked as it is written is refused before; a prefix is no trust.
+ * Returns the issuer for a token, before any network request: for dynamic tenants. Called with the token's *unverified*
+ * `iss`, or with undefined for an opaque token. Return undefined or null to refuse the token. Answers are cached: 1000
+ * issuers for 300 s, refusals and unusable answers for 30 s. The function has `callbackTimeout` seconds. Attackers can
+ * send any `iss`, so an unknown name should be cheap to refuse. While the function is called again, a known issuer is
+ * used for at most 60 s more. An `iss` URL that would not be requested exactly as written is refused without a call. Do
+ * not trust an `iss` by its prefix.
  */
 export type IssuerResolver = (
   unverifiedIssuer: string | undefined

@@ -22,7 +22,7 @@ export interface StatusListSettings {
   readonly onUnavailable: 'refuse' | 'allow'
 }
 
-/** @returns the settings, or undefined if the claim `status` is not to be read */
+/** @returns the settings, or undefined if the claim `status` is not read */
 export function readStatusList(
   { issuer, statusList }: IssuerOptions,
   tokens: IssuerSettings['tokens'],
@@ -58,7 +58,7 @@ function readListOrigin(value: string, path: string, problems: Problems, hosts: 
 }
 
 /**
- * The origin of a URL, which may have nothing else.
+ * The origin of a URL. Anything besides the origin is a problem.
  *
  * @param why  completes the message about a URL with a path, query or fragment
  */

@@ -146,7 +146,7 @@ function audienceHint(
   if (near === undefined) return {}
   const other = near.endsWith('/') ? withoutSlash(near) : `${near}/`
   return {
-    hint: `\`${claim}\` differs from ${near} by its final slash alone: write \`audience: ['${near}', '${other}']\`. For an MCP server \`mcp()\` accepts both where the path is empty.`
+    hint: `\`${claim}\` differs from ${near} only by its final slash: write \`audience: ['${near}', '${other}']\`. For an MCP server \`mcp()\` accepts both if the path is empty.`
   }
 }
 
@@ -189,8 +189,8 @@ const CLIENT_CLAIMS = ['client_id', 'azp', 'cid', 'appid']
 const OWNER_CLAIMS: ReadonlySet<string> = new Set(['iss', 'aud', 'tid', 'zid', 'hd', 'org_id', ...CLIENT_CLAIMS])
 
 /**
- * Decides whether a JWT without a telling `typ` is an access token (RFC 8725 §3.12). `requiredClaimValues` must be met
- * in any case. Then the first matching row decides:
+ * Decides whether a JWT is an access token if its `typ` does not tell (RFC 8725 §3.12). `requiredClaimValues` must be
+ * met in any case. Then the first matching row decides:
  *
  * 1. `requiredClaimValues` names a claim about the kind of token, or `token_use: access` or `tokenName: access_token`:
  * accepted.

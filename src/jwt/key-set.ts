@@ -280,7 +280,7 @@ function readKey(jwk: unknown, place: string): Published | string | undefined {
   if (isForEncryption(crv, alg)) return undefined
   // A key is used with the published algorithm only, if there is one (RFC 8725 §3.1).
   const algorithms = algorithmsFor(kty, crv).filter((name) => alg === undefined || alg === name)
-  if (algorithms.length === 0) return 'is of no supported kty, crv and alg'
+  if (algorithms.length === 0) return 'has an unsupported combination of kty, crv and alg'
   const problem = inspect(members)
   if (problem !== undefined) return problem
   return {

@@ -170,7 +170,7 @@ class BoundedLooks<T extends KeySet & Dated> implements Looks<T> {
   }
 }
 
-/** Counts when this process fetched the set. Other processes bound their own fetches. */
+/** Counts when this process fetched the set. Other processes limit their own fetches. */
 class LookBudget {
   private readonly now: () => number
   /** When this process began each look of the last {@link PERIOD} seconds, the earliest first. */
@@ -191,7 +191,7 @@ class LookBudget {
     return Math.max(spacing, this.fetches.length < MAX_LOOKS ? 0 : (this.fetches[0] as number) + PERIOD - time)
   }
 
-  /** Counts a look that begins now. @returns when it began: what names it to `uncount` and `failed` */
+  /** Counts a look that begins now. @returns when it began: it identifies the look for `uncount` and `failed` */
   begin(): number {
     const time = this.now()
     this.begunAt = time
@@ -241,7 +241,7 @@ class Findings {
     this.lastLook = Math.max(this.lastLook, issuersTime(set))
   }
 
-  /** Remembers what a look that began after the token came says of the token's key. */
+  /** Remembers the result of a look that began after the token arrived. */
   answered(set: KeySet, missing: Missing): void {
     this.decided.add(missing)
     const { kid } = missing
@@ -260,12 +260,15 @@ function isEnough<T extends KeySet & Dated>(set: T, asked: readonly Waiting<T>[]
 }
 
 function late(deadline: number): Unavailable {
-  return new Unavailable('jwks', `a key is unknown, and the key set was waited for ${deadline} s (\`http.deadline\`)`)
+  return new Unavailable(
+    'jwks',
+    `a key is unknown, and the key set did not arrive within ${deadline} s (\`http.deadline\`)`
+  )
 }
 
 /**
- * When a look was answered, by the issuer's clock, as `iat` is: if our clock were ahead, each new token would look old. A
- * `Date` later than our clock is not believed, because a wrong one would have the same effect.
+ * When a look was answered, by the issuer's clock, because `iat` uses that clock: if our clock were ahead, each new
+ * token would look old. A `Date` later than our clock is not believed, because a wrong one would have the same effect.
  */
 function issuersTime({ fetchedAt, servedAt = fetchedAt }: Dated): number {
   return Math.min(fetchedAt, servedAt)

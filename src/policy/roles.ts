@@ -16,7 +16,7 @@ export interface RoleCheck<Role extends string = string> extends Check<never, Ro
  * Does NOT check scopes. A role describes the user, so a route that third-party clients can call needs `scope()` as
  * well.
  *
- * @throws {TypeError} at once, without a role, or for one that is not a non-empty string
+ * @throws {TypeError} at once, without a role, or for a role that is empty or not a string
  */
 export function roles<const Role extends string>(...roles: Role[]): RoleCheck<Role> {
   return roleCheck('roles', 'all', roles)

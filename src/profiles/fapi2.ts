@@ -94,10 +94,10 @@ function fapiIssuer(
   if (introspection === undefined && !statusList && !warned.has(name) && warned.size < MAX_WARNED) {
     warned.add(name)
     emitWarning(
-      `fapi2(): the issuer ${shown(name)} has neither \`introspection\` nor \`statusList\`, so a revoked token is good until it expires`,
+      `fapi2(): the issuer ${shown(name)} has neither \`introspection\` nor \`statusList\`, so a revoked token is accepted until it expires`,
       {
         code: 'OAUTH_RS_FAPI_REVOCATION',
-        detail: 'FAPI 2.0 Security Profile §5.3.4 asks for the revocation status. See docs/profiles.md.'
+        detail: 'FAPI 2.0 Security Profile §5.3.4 requires a check of the revocation status. See docs/profiles.md.'
       }
     )
   }

@@ -42,7 +42,7 @@ export function mcp<const Scope extends string = string, const Role extends stri
       'name the authorization servers: the metadata must list one'
     )
   else for (const [i, one] of issuers.entries()) requireAudience(one, `issuers[${i}]`, problems)
-  if (metadata === false) problems.add('metadata', 'is false', 'clients find the authorization server by it')
+  if (metadata === false) problems.add('metadata', 'is false', 'clients need it to find the authorization server')
   const members = metadata === false ? {} : (metadata ?? {})
   if (Array.isArray(members['authorization_servers']) && members['authorization_servers'].length === 0)
     problems.add('metadata.authorization_servers', 'is empty', 'name at least one, or leave it out')

@@ -131,7 +131,7 @@ async function verifyBy(issuer: Issuer, jwt: UnverifiedJwt, { verifySignature }:
     // Senders do not retry an event called invalid, and do not expect a 429. While the key set may not be refetched, an
     // unknown key is an outage (503), not an invalid signature.
     if (!(cause instanceof TooManyRequests)) throw cause
-    throw new Unavailable('jwks', 'a key is unknown, and the key set was fetched a moment ago', {
+    throw new Unavailable('jwks', 'a key is unknown, and the key set may not be fetched again yet', {
       retryAfter: cause.retryAfter
     })
   }

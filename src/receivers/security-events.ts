@@ -4,8 +4,8 @@
  * account (CAEP 1.0 §3, RISC 1.0 §2) revokes the access tokens issued before it. The answer names a fault in the
  * transmitter's request, and never the effect of an event.
  *
- * Does NOT manage streams, poll (RFC 8936), or decrypt events. Does NOT share between processes which events were seen: an
- * event revokes the same tokens however often it arrives.
+ * Does NOT manage streams, poll (RFC 8936), or decrypt events. Processes do NOT share the events that they have seen:
+ * an event revokes the same tokens however often it arrives.
  *
  * Tests: `test/rfc/rfc8935-set.test.ts`.
  */

@@ -1,5 +1,5 @@
 /**
- * What the processes of an API say to one another about revocations: as text, in pieces, and read again.
+ * The messages that the processes of an API exchange about revocations: written as text, split into chunks, and parsed.
  *
  * Tests: `test/revocation/fan-out.test.ts`.
  */
@@ -7,13 +7,16 @@ import { parseObject } from '../base/json.js'
 import type { Revocation } from './revocation.js'
 import type { RevokedBy } from './revocations.js'
 
-/** Characters of the entries in one message, about. */
+/** Approximate characters of the entries in one message. */
 const CHUNK = 32 * 1024
 
 export type Message = {
   readonly resource: string
   readonly from: string
-} /** Each but once, and soon: whoever could play it again would have everybody tell everything again. */ & (
+} /**
+ * `id` and `at` make each greeting valid once and for a short time: an attacker who replays one would make all
+ * processes answer again.
+ */ & (
   | {
       readonly type: 'hello'
       readonly digest: string
@@ -22,13 +25,14 @@ export type Message = {
       readonly at: number
     }
   | ({ readonly type: 'revoked' } & Said)
-  /** An answer to a process that said hello. */
+  /** The answer to a greeting. */
   | ({ readonly type: 'known'; readonly last: boolean } & Said)
 )
 
 /**
- * Entries, and who said them first. That stands beside them and not in them, since an earlier release refuses an entry with
- * a member that it does not know; and such a release does not say it: then a sender may have filled it with them.
+ * Entries, and their source: the operator or a sender of events. The source is beside the entries, because an earlier
+ * release rejects an entry with an unknown member. Such a release omits `by`; then the entries count as a sender's,
+ * which may fill only its own share.
  */
 interface Said {
   readonly entries: readonly Revocation[]
@@ -37,7 +41,7 @@ interface Said {
 export type Greeting = Extract<Message, { readonly type: 'hello' }>
 export type Content<M = Message> = M extends Message ? Omit<M, 'resource' | 'from'> : never
 
-/** At least one chunk, perhaps empty. */
+/** Splits entries into at least one chunk, which may be empty. */
 export function inChunks(entries: readonly Revocation[]): readonly (readonly Revocation[])[] {
   const chunks: Revocation[][] = [[]]
   let length = 0
@@ -52,7 +56,7 @@ export function inChunks(entries: readonly Revocation[]): readonly (readonly Rev
   return chunks
 }
 
-/** A message as this release makes them; undefined for one of another release that says what is not known here. */
+/** Parses a message; undefined for a message of another release that this one does not understand. */
 export function readMessage(text: string): Message | undefined {
   const message = parseObject(text) as Message | undefined
   if (message?.type === 'hello') return message

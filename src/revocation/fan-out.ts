@@ -1,12 +1,12 @@
 /**
- * Revocations told to every process of this API, and heard from them. Who joins asks ("hello") and is told what the
- * others know; everybody asks again each minute, naming a digest of what it knows, so that what a broken connection
- * swallowed is made up for.
+ * Sends revocations to every process of this API, and receives theirs. A process that joins greets the others
+ * ("hello"), and they tell it their revocations. Each process greets again every minute with a digest of its
+ * revocations, so that messages lost on a broken connection are sent again.
  *
- * What came once more, late, or out of order changes nothing (see `revocations.ts`), and nothing that was heard is said
- * again unasked. Best effort: with the channel down each process keeps what it has, says so, and tells the others when it
- * is back. Does NOT keep anything: when no process is left, nothing is remembered. Does NOT encrypt or authenticate
- * messages: the channel it is given does (`shared.ts`).
+ * A repeated, late or reordered message changes nothing (see `revocations.ts`), and a process passes on received
+ * revocations only when asked. Best effort: while the channel is down, each process keeps its revocations, reports the
+ * failure, and tells the others when the channel works again. Does NOT persist anything: revocations are lost when the
+ * last process ends. Does NOT encrypt or authenticate messages: the channel does (`shared.ts`).
  */
 import { randomUUID } from 'node:crypto'
 import { withDeadline } from '../base/awaitable.js'
@@ -16,26 +16,28 @@ import { type Content, type Greeting, inChunks, type Message, readMessage } from
 import type { Revocation } from './revocation.js'
 import { type Revocations, RevocationsFull, type RevokedBy } from './revocations.js'
 
-/** Whether revocations of other processes arrive here, and ours there. */
+/** Whether revocations of other processes arrive here, and ours arrive there. */
 export interface ChannelHealth {
   readonly status: 'ok' | 'degraded'
-  /** What went wrong last; undefined while nothing is wrong. */
+  /** The last failure; undefined while the channel works. */
   readonly error: string | undefined
 }
 
 export interface FanOut {
-  /** Tells the others, and who said so. Never rejects: what could not be told is told later. */
+  /**
+   * Sends revocations and their source to the other processes. Never rejects: if sending fails, they are sent later.
+   */
   publish(revocations: readonly Revocation[], by: RevokedBy): Promise<void>
-  /** Resolves when another process has told what it knows, or after a second, when there is none. Never rejects. */
+  /** Resolves when another process has sent its revocations, or after one second without an answer. Never rejects. */
   ready(): Promise<void>
   health(): ChannelHealth
   close(): Promise<void>
 }
 
 export interface FanOutMeans {
-  /** One that only those hear and speak on who know `shared.secret`. */
+  /** A channel that only processes with `shared.secret` can read and write. */
   readonly channel: SealedChannel
-  /** Whose revocations these are: another API on the same channel has its own. */
+  /** The identifier of this API: another API on the same channel has its own revocations. */
   readonly resource: string
   readonly revocations: Revocations
   /** Seconds since the epoch. */
@@ -45,10 +47,13 @@ export interface FanOutMeans {
   readonly warn: (message: string) => void
 }
 
-/** Seconds between two questions whether anybody knows more, ± 10 % so that a fleet spreads out. */
+/** Seconds between two greetings, ± 10 % so that a fleet spreads out. */
 const ASK_EVERY = 60
 
-/** Seconds within which an answer is given; who waits longer leaves out what others said meanwhile. */
+/**
+ * Maximum seconds until a process answers a greeting. The delay is random; a later answer leaves out entries that
+ * others sent meanwhile.
+ */
 const ANSWER_WITHIN = 0.25
 
 /** Seconds that `ready()` waits for an answer. */
@@ -57,10 +62,10 @@ const WAIT_FOR_ANSWER = 1
 /** Seconds after a failure until the next attempt, doubled each time. */
 const RETRY = { first: 1, most: 30 }
 
-/** Seconds between two warnings about messages of strangers: whoever can write on the channel could fill a log. */
+/** Seconds between two warnings about messages of strangers: anyone who can write on the channel could fill a log. */
 const WARN_EVERY = 60
 
-/** Seconds by which a question may be late, or its clock another one. */
+/** Seconds by which a greeting may be late, or by which its sender's clock may differ. */
 const GREETING_LASTS = 60
 
 const MAX_GREETINGS = 1000
@@ -68,23 +73,23 @@ const MAX_GREETINGS = 1000
 export function createFanOut({ channel, resource, revocations, now, deadline, warn }: FanOutMeans): FanOut {
   const from = randomUUID()
   let error: string | undefined
-  /** Bytes that were taken when there was no room for what another process said. */
+  /** Bytes in use when an entry of another process found no room; undefined before that. */
   let fullAt: number | undefined
   let isOddTold = false
   /** Attempts in a row that failed. */
   let failures = 0
   let meeting = false
-  /** Whether the last question came back: a subscription may be dead, and nothing else tells. */
+  /** Whether our last greeting was echoed to us: the only sign that the subscription works. */
   let isHeard = true
   let isDeaf = false
   const greetings = createTimedCache<true>(MAX_GREETINGS)
-  /** Something was said to nobody. */
+  /** True if entries may not have reached the others. */
   let isBehind = false
   let warnedAt = Number.NEGATIVE_INFINITY
   let timer: NodeJS.Timeout | undefined
   let closed = false
   let unsubscribe: (() => unknown) | undefined
-  /** An answer about to be given, and what others said since it was asked for. */
+  /** The scheduled answer, and the entries that others sent since it was scheduled. */
   let answer: { readonly timer: NodeJS.Timeout; readonly said: Set<string>; owed: boolean } | undefined
   let join = (): void => undefined
   const joined = new Promise<void>((resolve) => {
@@ -94,11 +99,11 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
   const late = (): Error => new Error(`it did not answer within ${deadline} s`)
   const send = async (content: Content): Promise<void> => {
     const message = JSON.stringify({ resource, from, ...content })
-    // In a function of its own: what the channel throws at once is a rejection like any other.
+    // An async function, so that a synchronous throw of the channel becomes a rejection too.
     const publish = async (): Promise<unknown> => channel.publish(message)
     await withDeadline(publish(), deadline, late)
   }
-  /** The operator's first: there is always room for them. @param said  what is left out */
+  /** Sends all entries, the operator's first: receivers always have room for them. @param said entries to leave out */
   const sendAll = async (said?: ReadonlySet<string>): Promise<void> => {
     const isUnsaid = (one: Revocation): boolean => said?.has(JSON.stringify(one)) !== true
     const messages = (['operator', 'sender'] as const).flatMap((by) => {
@@ -114,7 +119,7 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
   const failed = (cause: unknown): void => {
     const before = error
     error = `the channel failed: ${cause instanceof Error ? cause.message : String(cause)}`
-    if (before === undefined) warn(`${error}. Revocations of other processes may not arrive, and ours not there`)
+    if (before === undefined) warn(`${error}. Revocations may not reach the other processes, nor theirs this process`)
     isBehind = true
   }
   const worked = (): void => {
@@ -122,24 +127,24 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
     failures = 0
   }
 
-  /** Subscribes where that is still to be done, says what was left unsaid, and asks what others know. */
+  /** Subscribes if necessary, sends entries that could not be sent earlier, and greets the others. */
   const meet = async (): Promise<void> => {
     if (meeting) return
     meeting = true
     try {
       if (!isHeard && unsubscribe !== undefined) {
-        if (!isDeaf) warn('nothing arrives on the channel, not even what this process says: subscribing anew')
+        if (!isDeaf) warn('nothing arrives on the channel, not even the messages of this process: subscribing again')
         isDeaf = true
         const end = unsubscribe
         unsubscribe = undefined
-        // Ended before it begins anew: on one connection, what is said last holds.
+        // The old subscription ends before the new one begins: on one connection the last command wins.
         await withDeadline(quietly(end), deadline, late)
       }
       const joins = unsubscribe === undefined
       if (joins) {
         const subscribe = async (): Promise<() => unknown> => channel.subscribe(hear, strange)
         const under = subscribe()
-        // Late, it is not left behind: it is what the next attempt would have made.
+        // A late subscription is kept and used: the next attempt would only make the same.
         under.then(keep, () => undefined)
         await withDeadline(under, deadline, late)
       }
@@ -151,7 +156,7 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
       await send({ type: 'hello', digest: revocations.digest(), joins, id: randomUUID(), at: now() })
       worked()
     } catch (cause) {
-      // What was not said cannot come back.
+      // The greeting was not sent, so its missing echo proves nothing.
       isHeard = true
       failures++
       failed(cause)
@@ -207,7 +212,7 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
     greetings.set(id, true, time, time + 2 * GREETING_LASTS)
     return true
   }
-  /** Each by itself: what is not understood of one, another release's, must not cost the others. */
+  /** One at a time: an entry that we do not understand, such as one of another release, must not block the others. */
   const remember = (entries: readonly Revocation[], by: RevokedBy): void => {
     for (const one of entries) {
       try {
@@ -218,14 +223,14 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
       }
     }
   }
-  /** With room again, what was missed comes with the next answer. */
+  /** Once there is room again, the next answer repeats the missed entries. */
   const isFull = (): boolean => fullAt !== undefined && revocations.stats().bytes >= fullAt
   const full = ({ message }: Error): void => {
-    if (!isFull()) warn(`revocations of another process cannot be remembered: ${message}`)
+    if (!isFull()) warn(`revocations of another process could not be stored: ${message}`)
     fullAt = revocations.stats().bytes
   }
   const odd = (cause: unknown): void => {
-    if (!isOddTold) warn(`a revocation of another process is not understood, and is not heeded: ${String(cause)}`)
+    if (!isOddTold) warn(`a revocation of another process is not understood and was ignored: ${String(cause)}`)
     isOddTold = true
   }
 
@@ -236,7 +241,7 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
       answer = { timer: reply, said: new Set(), owed: joins }
       return
     }
-    // Who asks now did not hear what was said before.
+    // The process that greets now did not hear the earlier messages.
     answer.said.clear()
     answer.owed ||= joins
   }
@@ -257,7 +262,7 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
     publish: async (entries, by) => {
       if (closed || entries.length === 0) return
       if (error !== undefined) {
-        // Nobody waits for a channel that is known to be down; the next attempt says all of it.
+        // The caller does not wait for a channel that is known to be down; the next attempt sends all entries.
         isBehind = true
         return
       }
@@ -271,7 +276,7 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
     ready: async () => {
       await met
       if (error === undefined)
-        await withDeadline(joined, WAIT_FOR_ANSWER, () => new Error('nobody is there')).catch(() => undefined)
+        await withDeadline(joined, WAIT_FOR_ANSWER, () => new Error('no other process answered')).catch(() => undefined)
     },
     health: () => {
       const problem =
@@ -286,18 +291,18 @@ export function createFanOut({ channel, resource, revocations, now, deadline, wa
       clearTimeout(answer?.timer)
       const end = unsubscribe
       unsubscribe = undefined
-      // Whoever closes has other things to close: a connection that is gone may never answer.
+      // With a deadline: a connection that is gone may never answer, and `close()` must go on.
       if (end !== undefined) await withDeadline(quietly(end), deadline, late).catch(() => undefined)
     }
   }
 }
 
-/** Ends a subscription; whoever cannot even do that is not listened to any more. */
+/** Ends a subscription. A failure to end it is ignored, because its messages are ignored too. */
 async function quietly(end: () => unknown): Promise<void> {
   try {
     await end()
   } catch {
-    // Nothing depends on it.
+    // Nothing depends on the result.
   }
 }
 
@@ -307,10 +312,10 @@ export interface RevokeMeans {
 }
 
 /**
- * Here and in the other processes.
+ * Revokes in this process and in the others.
  *
- * @throws {TypeError} one that is none; no other is heeded then
- * @throws {RevocationsFull} what there was room for holds, and is told to the others
+ * @throws {TypeError} an entry is invalid; then none is applied
+ * @throws {RevocationsFull} the entries that had room are applied and sent to the others
  */
 export async function revokeEverywhere(
   list: readonly Revocation[],

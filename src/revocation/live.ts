@@ -1,6 +1,6 @@
 /**
  * Whether a verified token is still live: not revoked here or by an event, and valid in the status list that it names.
- * Asked on every request, past every cache of tokens.
+ * Checked on every request, after all caches of tokens.
  *
  * Does NOT introspect: an opaque token was introspected already, and `fresh()` introspects a JWT.
  *

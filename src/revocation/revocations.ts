@@ -1,7 +1,7 @@
 /**
- * Remembers which verified access tokens must be refused all the same: one token by its `jti`, or every token that was
- * issued before a time to a subject, in a session, to a client or by an issuer. Every request asks it, past every cache.
- * An entry never depends on a token's bytes, because one token can have several texts (RFC 7515 §2).
+ * Remembers which access tokens to refuse although they verify: one token by its `jti`, or every token that was issued
+ * before a time to a subject, in a session, to a client or by an issuer. Every request checks it, after all caches. An
+ * entry never depends on a token's bytes, because one token can have several texts (RFC 7515 §2).
  *
  * It never evicts a live entry: when it is full, `revoke` throws, and all earlier revocations still hold. Does NOT outlive
  * the process, and does NOT verify the sender of a revocation.
@@ -24,8 +24,8 @@ export interface RevocationStats {
 
 export interface Revocations {
   /**
-   * Revokes from now on. A repeated revocation keeps the later `before` and the later `until`, so the order and the number
-   * of repetitions do not change the outcome.
+   * Revokes tokens from now on. A repeated revocation keeps the later `before` and the later `until`, so the order and
+   * the number of repetitions do not change the outcome.
    *
    * @param by  the origin; default the operator. Senders of events have less room: no sender can use up the room of the
    *   others, and all senders together leave the operator's reserve free
@@ -274,7 +274,10 @@ class Memory {
   }
 }
 
-/** Counts the room that entries take, and rejects an entry beyond the bounds: of all, of sessions, of one issuer's senders. */
+/**
+ * Counts the room that entries take, and rejects an entry beyond a limit: the total, that of sessions, or that of one
+ * issuer's senders.
+ */
 class Room {
   size = 0
   bytes = 0
@@ -324,16 +327,18 @@ class Room {
   /** @throws {RevocationsFull} */
   private requireLeft({ by }: Entry, { heard, issuer }: ByIssuer, more: number, kept: Readonly<Amount>): void {
     const { size, bytes, maxEntries, maxBytes } = this
-    /** The room left after this entry, without what is kept for the operator. */
+    /** The room left after this entry, without the operator's reserve. */
     const left = { size: maxEntries - size - 1 - kept.size, bytes: maxBytes - bytes - more - kept.bytes }
     if (left.size < 0 || left.bytes < 0)
       throw new RevocationsFull(
         by === 'sender'
-          ? `${size} revocations are remembered (${bytes} bytes), and what is left is kept for api.revoke()`
-          : `${size} revocations are remembered (${bytes} bytes), and none may be forgotten yet`
+          ? `the memory for revocations from senders is full: ${size} entries (${bytes} bytes). The rest is reserved for api.revoke(). Raise \`revocation.maxEntries\``
+          : `the memory for revocations is full: ${size} entries (${bytes} bytes), and none of them may be evicted yet. Raise \`revocation.maxEntries\``
       )
     if (by === 'sender' && (heard.size > TIMES_THE_REST * left.size || heard.bytes > TIMES_THE_REST * left.bytes))
-      throw new RevocationsFull(`${heard.size} revocations of ${issuer} have no more room; all else has`)
+      throw new RevocationsFull(
+        `the ${heard.size} revocations from senders of ${issuer} use their whole share. Other issuers and api.revoke() still have room`
+      )
   }
 
   /** @throws {RevocationsFull} */
@@ -343,7 +348,7 @@ class Room {
       size + kept.size >= this.maxEntries * SESSIONS_SHARE ||
       bytes + more + kept.bytes > this.maxBytes * SESSIONS_SHARE
     )
-      throw new RevocationsFull(`${size} sessions are revoked, and have no more room; all else has`)
+      throw new RevocationsFull(`the ${size} revoked sessions use their whole share. Other revocations still have room`)
   }
 }
 

@@ -1,7 +1,7 @@
 /**
- * Verifies a Status List Token (draft-ietf-oauth-status-list §5.1): a JWT of the issuer with a compressed list, in which
- * each access token has a few bits. Type, issuer, subject and times are checked first, then the signature. A list is
- * inflated only after its signature is verified, and only up to a bound.
+ * Verifies a Status List Token (draft-ietf-oauth-status-list §5.1): a JWT of the issuer with a compressed list, in
+ * which each access token has a few bits. Type, issuer, subject and times are checked first, then the signature. A list
+ * is inflated only after its signature is verified, and only up to a limit.
  *
  * Does NOT fetch the token, and does NOT interpret a status.
  *
@@ -112,7 +112,7 @@ export async function readStatusListToken(
 function requireRecent(iat: number, time: number, about: string, issuer: Issuer): void {
   if (time - iat < UNDATED_FOR.warn) return
   issuer.warn(
-    `${about} has neither \`exp\` nor \`ttl\`, and was signed more than ${UNDATED_FOR.warn / 3600} hours ago. It is refused from ${UNDATED_FOR.most / 3600} hours on: sign it anew more often, or give it an \`exp\``
+    `${about} has neither \`exp\` nor \`ttl\`, and was signed more than ${UNDATED_FOR.warn / 3600} hours ago. It is refused ${UNDATED_FOR.most / 3600} hours after its \`iat\`: sign it more often, or give it an \`exp\``
   )
   if (time - iat > UNDATED_FOR.most)
     throw new Unavailable('status_list', `${about} has neither \`exp\` nor \`ttl\`, and was signed more than a day ago`)
@@ -163,7 +163,9 @@ function isList(value: unknown): boolean {
   return BITS.includes(bits) && typeof lst === 'string' && /^[\w-]+$/.test(lst)
 }
 
-/** §4.1: inflates DEFLATE data in the ZLIB format, on libuv's pool and up to the bound. @throws {Misconfigured} */
+/**
+ * §4.1: inflates DEFLATE data in the ZLIB format, in libuv's thread pool and up to the limit. @throws {Misconfigured}
+ */
 async function readList(lst: string, about: string): Promise<Uint8Array> {
   const compressed = decodeBase64url(lst)
   if (compressed === undefined) throw new Misconfigured(`${about}: its \`lst\` is not base64url`)
@@ -172,7 +174,7 @@ async function readList(lst: string, about: string): Promise<Uint8Array> {
     return new Uint8Array(await inflated(compressed, { maxOutputLength: MAX_LIST_BYTES }))
   } catch (cause) {
     throw new Misconfigured(
-      `${about}: its \`lst\` cannot be inflated (ZLIB, RFC 1950), or to more than ${MAX_LIST_BYTES} bytes`,
+      `${about}: its \`lst\` is not ZLIB data (RFC 1950), or inflates to more than ${MAX_LIST_BYTES} bytes`,
       { cause }
     )
   }

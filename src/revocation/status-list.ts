@@ -1,8 +1,9 @@
 /**
- * Token Status List (draft-ietf-oauth-status-list): whether a verified JWT was invalidated or suspended since it was issued.
- * The token's claim `status` names a list and an index. The list is fetched for the first such token, only from a configured
- * origin, and every request looks at it, past every cache. A list is kept for its `ttl`, refreshed in the background before
- * that ends, and never used longer. An unknown status is a 503, unless the settings allow the request.
+ * Token Status List (draft-ietf-oauth-status-list): whether a verified JWT was invalidated or suspended since it was
+ * issued. The token's claim `status` names a list and an index. The list is fetched for the first such token, only from
+ * a configured origin, and every request checks it, after all caches. A list is kept for its `ttl`, refreshed in the
+ * background before that ends, and never used longer. An unknown status is a 503, unless the settings allow the
+ * request.
  *
  * Does NOT require a `status`: not every token is on a list (§6.1). Does NOT check opaque tokens: their introspection
  * already says whether they are active.
@@ -34,7 +35,7 @@ const MAX_LISTS = 1000
 const MAX_LISTS_PER_ISSUER = 100
 /** Maximum bytes of all lists. */
 const MAX_BYTES = 64 * 1024 * 1024
-/** Bytes: when there is no room for all lists, issuers that use more than this are evicted from first. */
+/** Bytes: when there is no room for all lists, lists of issuers that use more than this are evicted first. */
 const SHARE = MAX_BYTES / 4
 /** Maximum concurrent fetches of one issuer's lists. */
 const MAX_FETCHES = 16
@@ -160,7 +161,10 @@ class CachedStatusLists implements StatusLists {
   /** @throws {InvalidToken | Unavailable} */
   private judge(list: StatusList, { uri }: Entry, idx: number, issuer: Issuer): void {
     if (!this.isUsable(list, list.freshUntil, issuer))
-      throw new Unavailable('status_list', `the status list at ${new URL(uri).host} ended, and is not renewed yet`)
+      throw new Unavailable(
+        'status_list',
+        `the status list at ${new URL(uri).host} has expired, and no newer one could be fetched yet`
+      )
     requireValid(list.statusOf(idx))
   }
 
@@ -272,9 +276,10 @@ async function fetchList(uri: string, issuer: Issuer, again: boolean, means: Sta
 }
 
 /**
- * Lets the token in during an outage if `onUnavailable` is 'allow', unless the last known list says that it is not VALID.
+ * Accepts the token during an outage if `onUnavailable` is 'allow', unless the last known list says that it is not
+ * VALID.
  *
- * @throws the error itself, where the token is not let in
+ * @throws the error itself, if the token is not accepted
  * @throws {InvalidToken}
  */
 function allowOutage(error: unknown, { uri, list }: Entry, idx: number, issuer: Issuer): void {
@@ -284,7 +289,9 @@ function allowOutage(error: unknown, { uri, list }: Entry, idx: number, issuer: 
   // A token that the last known list revokes stays revoked during an outage.
   requireValid(list.held()?.statusOf(idx) ?? VALID)
   const { host } = new URL(uri)
-  issuer.warn(`tokens were let in whose status list at ${host} cannot be had (\`statusList.onUnavailable: 'allow'\`)`)
+  issuer.warn(
+    `tokens were accepted although their status list at ${host} is unavailable (\`statusList.onUnavailable: 'allow'\`)`
+  )
 }
 
 /** @throws {InvalidToken} */
@@ -313,7 +320,7 @@ function requireOrigin(uri: string, { settings }: Issuer): void {
     )
   if (!isAskedAsWritten(uri))
     throw new InvalidToken('claim', {
-      expected: 'status.status_list.uri: a URL whose path is asked as it is written',
+      expected: 'status.status_list.uri: a URL that is requested exactly as it is written',
       received: uri
     })
 }

@@ -49,7 +49,7 @@ export interface Stations {
 
 /** Warning, emitted once per server. */
 const METADATA_SHUT =
-  'a request for the protected resource metadata was refused for want of a token: mount `protectedResourceMetadata(api)` before `protect`, since clients read it to find out where to get a token'
+  'a request for the protected resource metadata was refused because it had no token: mount `protectedResourceMetadata(api)` before `protect`. Clients without a token read the metadata to find the authorization server'
 
 const NOTHING_EXPOSED: readonly string[] = Object.freeze([])
 
@@ -115,7 +115,7 @@ function decide(
     throw new CredentialsMissing()
   }
   const accessToken = stations.accessTokens.verify(credentials, request)
-  // A known token is passed on directly, without a closure: every warm request takes this path.
+  // A cached token is passed on directly, without a closure: every request with a cached token takes this path.
   return accessToken instanceof VerifiedAccessToken
     ? confirmSender(stations, policy, accessToken, credentials, request)
     : accessToken.then((known) => confirmSender(stations, policy, known, credentials, request))
@@ -134,14 +134,14 @@ function confirmSender(
     : access.then((known) => tell(stations, enforceAll(stations, policy, known, request), request))
 }
 
-/** Publishes a request once, where its credentials were read, and not again in each later `protect`. */
+/** Publishes a request once, when its credentials are read, and not again in each later `protect`. */
 function tell(stations: Stations, access: Awaitable<Access>, request: ResourceRequest): Awaitable<Access> {
   if (!isConfirmed(access)) return access.then((known) => tell(stations, known, request))
   stations.events.access(access, request)
   return access
 }
 
-/** Keeps the access of a refused request for listeners. Without a listener, a refusal costs nothing more. */
+/** Keeps the access of a refused request for listeners. Without a listener, a refusal does no extra work. */
 function remember({ events, proven }: Stations, request: ResourceRequest, access: Access): void {
   if (events.hearsRefusals()) proven.set(request, access)
 }

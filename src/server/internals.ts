@@ -39,6 +39,6 @@ export function lend(server: object, internals: Internals): void {
 export function borrow(server: object, caller: string): Internals {
   const internals = (server as { readonly [INTERNALS]?: Internals } | undefined)?.[INTERNALS]
   if (internals === undefined)
-    throw new TypeError(`${caller}: the first argument must be what resourceServer() returned`)
+    throw new TypeError(`${caller}: the first argument must be the object that resourceServer() returned`)
   return internals
 }

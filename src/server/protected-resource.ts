@@ -59,7 +59,9 @@ const WELL_KNOWN_AUTHORIZATION_SERVER = '/.well-known/oauth-authorization-server
 
 const WELL_KNOWN_KEYS = '/.well-known/jwks.json'
 
-/** The documents are public, also for scripts of any origin: browser clients find their authorization server here. */
+/**
+ * The documents are public, even for scripts of other origins: browser clients find their authorization server here.
+ */
 const CORS = { 'Access-Control-Allow-Origin': '*' }
 
 /** Seconds for which clients and proxies may cache either document. */

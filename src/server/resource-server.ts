@@ -68,7 +68,7 @@ interface Foundation {
   readonly callers: Callers
   readonly verifySignature: VerifySignature
   readonly issuers: Issuers
-  /** Senders of security events, of which only the keys are used. */
+  /** Senders of security events; only their keys are used. */
   readonly senders: Issuer[]
   readonly createIssuer: (settings: IssuerSettings) => Issuer
   readonly keyMemory: KeyMemory
@@ -230,7 +230,7 @@ function createServer(settings: Settings, parts: Parts): ResourceServer {
     enforce: (access, request, ...checks) => {
       if (!stations.confirm.made(access))
         throw new TypeError(
-          'enforce() needs an access that this resource server granted: mount protect() of the same server before'
+          'enforce() needs an access that this resource server granted: mount protect() of the same server before this handler'
         )
       return authorizeAgain(stations, compile(settings, checks), access, request)
     },
@@ -284,7 +284,7 @@ async function revokeAsOperator(
   one: Revocation | readonly Revocation[]
 ): Promise<void> {
   const list = Array.isArray(one) ? (one as readonly Revocation[]) : [one as Revocation]
-  // A misspelt issuer would revoke nothing, without any sign of it.
+  // A misspelt issuer would silently revoke nothing.
   if (!list.every((each) => accepts(issuers, each?.issuer)))
     throw new TypeError(
       'revoke(): `issuer` is not an issuer that this server accepts: write exactly the `iss` of the tokens'

@@ -75,7 +75,7 @@ export function readSettings(options: ResourceServerOptions): Settings {
   problems.unknownKeys(options, '', Object.keys(OPTIONS))
   const now = problems.optional<() => number>(options.now, 'now', 'function') ?? (() => Date.now() / 1000)
   const sharing = readShared(options.shared, problems)
-  // An invalid secret cannot derive keys. The problem is reported anyway.
+  // Keys cannot be derived from an invalid secret. The problem is reported below.
   const shared = sharing && !problems.any ? createShared(sharing, now) : undefined
   const settings: Settings = {
     resource: readResource(options.resource, problems),
@@ -150,7 +150,7 @@ function readResource(resource: unknown, problems: Problems): string {
 function requireLegacyIssuer({ legacyClients, metadata, issuers, resource }: Settings, problems: Problems): void {
   if (!legacyClients) return
   if (metadata === false)
-    problems.add('legacyClients', 'is true with `metadata: false`', 'it needs the metadata: leave out one of the two')
+    problems.add('legacyClients', 'is true with `metadata: false`', 'it needs the metadata: leave one of the two out')
   const first = typeof issuers === 'function' ? undefined : issuers[0]?.issuer
   if (typeof issuers === 'function')
     problems.add(

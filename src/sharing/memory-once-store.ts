@@ -11,7 +11,7 @@ export interface MemoryOnceStoreOptions {
    * key's first `.`; for DPoP, a user or client. Default: only the share.
    */
   readonly maxPerOwner?: number
-  /** The clock that `ttl` is counted by, in seconds from any start. Default: a monotonic clock. */
+  /** The clock for `ttl`, in seconds from any start. Default: a monotonic clock. */
   readonly now?: () => number
 }
 
@@ -98,11 +98,11 @@ export function memoryOnceStore(options: MemoryOnceStoreOptions = {}): OnceStore
     if (owner === undefined) return
     owner.held--
     if (owner.held === 0) owners.delete(name)
-    // Seconds are swept in any order: only this one is known to be over.
+    // Seconds are swept in any order, so the owner's next end is only known to be later than this one.
     else if (owner.next === second) owner.next = second + 1
   }
   const sweep = (time: number): void => {
-    // The negated comparison also returns for NaN.
+    // Written with `!`, so that it also returns for NaN.
     if (!(time > swept)) return
     swept = time
     for (const [second, ended] of ending) {
@@ -113,7 +113,7 @@ export function memoryOnceStore(options: MemoryOnceStoreOptions = {}): OnceStore
   }
   const requireRoom = (owner: Owner | undefined, time: number): void => {
     const free = maxEntries - keys.size
-    if (free <= 0) throw new Error(`the store is full: ${maxEntries} entries are alive`)
+    if (free <= 0) throw new Error(`the store is full: ${maxEntries} entries have not expired yet`)
     if (owner === undefined) return
     if (owner.held >= Math.min(maxPerOwner, Math.max(1, Math.floor(free * SHARE_OF_FREE))))
       throw new OwnerQuotaExceeded(Math.max(1, Math.ceil(owner.next + 1 - time)))

@@ -61,6 +61,6 @@ function requireFunctions(
   problems: Problems
 ): void {
   const missing = names.filter((name) => typeof (value as Record<string, unknown> | null)?.[name] !== 'function')
-  if (value === undefined || value === null || typeof value !== 'object') problems.add(option, 'is not a store', cure)
+  if (value === undefined || value === null || typeof value !== 'object') problems.add(option, 'is not an object', cure)
   else if (missing.length > 0) problems.add(option, `has no function \`${missing.join('`, `')}\``, cure)
 }

@@ -165,7 +165,9 @@ function createGate(now: () => number, deadline: number): Gate {
   const attempt = async <T>(call: () => Awaitable<T>): Promise<T> => {
     const probe = failures >= MAX_FAILURES
     if (probe && (probing || isPaused()))
-      throw new Error('the shared store is left alone for a second', { cause: error })
+      throw new Error('the shared store failed three times in a row, so it is not called for a second', {
+        cause: error
+      })
     if (probe) probing = true
     try {
       // Called inside the promise, so that a synchronous throw counts as a failure.

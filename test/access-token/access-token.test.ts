@@ -27,7 +27,7 @@ function clocked(): { server: ReturnType<typeof api>; clock: { now: number } } {
 }
 
 describe('a token that was verified', () => {
-  test('is answered in the same tick, with the identical frozen object', async () => {
+  test('a verified token is answered in the same tick, with the identical frozen object', async () => {
     const { server } = clocked()
     const token = accessToken()
     const route = server.protect(scope('read'))
@@ -40,14 +40,14 @@ describe('a token that was verified', () => {
     expect(server.stats().cache.verified).toMatchObject({ entries: 1 })
   })
 
-  test('is found by its text, not by the string object', async () => {
+  test('a verified token is found by its text, not by the identity of the string', async () => {
     const { server } = clocked()
     const token = accessToken()
     const first = await server.authorize(bearer(token))
     expect(server.authorize(bearer(Buffer.from(token).toString()))).toBe(first)
   })
 
-  test('ATV-06 DEN-06 (RFC 9068 §4): is refused from the second it expires, though it is known', async () => {
+  test('ATV-06 DEN-06 (RFC 9068 §4): refuses a cached token from the second it expires', async () => {
     const { server, clock } = clocked()
     const token = bearer(accessToken({ claims: { exp: NOW + 100 } }))
     expect(await outcome(server, token)).toEqual(granted)
@@ -57,7 +57,7 @@ describe('a token that was verified', () => {
     expect(await outcome(server, token)).toEqual(refused('DEN-06', 'expired'))
   })
 
-  test('is verified again after five minutes', async () => {
+  test('verifies a cached token again after five minutes', async () => {
     const { server, clock } = clocked()
     const token = bearer(accessToken({ claims: { exp: NOW + 10_000 } }))
     const first = await server.authorize(token)
@@ -67,7 +67,7 @@ describe('a token that was verified', () => {
     expect(await server.authorize(token)).not.toBe(first)
   })
 
-  test('ATV-09 DEN-07: is verified again when the clock is set back: it may not be valid yet', async () => {
+  test('ATV-09 DEN-07: verifies a cached token again if the clock is set back, because the token may not be valid yet', async () => {
     const { server, clock } = clocked()
     const token = bearer(accessToken({ claims: { nbf: NOW } }))
     expect(await outcome(server, token)).toEqual(granted)
@@ -77,7 +77,7 @@ describe('a token that was verified', () => {
     expect(await outcome(server, token)).toEqual(granted)
   })
 
-  test('is not taken on a clock that answers no number', async () => {
+  test('does not use a cached token if the clock returns NaN', async () => {
     const { server, clock } = clocked()
     const token = bearer(accessToken())
     expect(await outcome(server, token)).toEqual(granted)
@@ -85,7 +85,7 @@ describe('a token that was verified', () => {
     expect(await outcome(server, token)).toEqual(refused('DEN-06', 'expired'))
   })
 
-  test('policy is checked every time: a known token is not a granted one', async () => {
+  test('policy is checked on every request: a cached token is not a granted request', async () => {
     const { server } = clocked()
     const token = bearer(accessToken())
     expect(await outcome(server, token, scope('read'))).toEqual(granted)
@@ -99,7 +99,7 @@ describe('a token that was verified', () => {
     await expect(async () => await server.authorize(token, check)).rejects.toThrow('not now')
   })
 
-  test('KEY-09 DEN-05: goes at once when its key is withdrawn, though its time is not over', async () => {
+  test('KEY-09 DEN-05: evicts a cached token as soon as its key is withdrawn', async () => {
     const issuer = await bed.issuer({ algorithms: ['ES256'] })
     const of = bed.api({ issuers: [issuer.issuer] })
     const old = issuer.token({ claims: { exp: bed.clock.now() + 5000 } })
@@ -112,7 +112,7 @@ describe('a token that was verified', () => {
     expect(await ask(of, old)).toEqual(denial.signature)
   })
 
-  test('KEY-08 DEN-16 OPS-01: is unknowable once its key set is past all use, and no promise is left to reject', async () => {
+  test('KEY-08 DEN-16 OPS-01: answers 503 for a cached token whose key set can no longer be used, without an unhandled rejection', async () => {
     const issuer = await bed.issuer()
     const of = bed.api({ issuers: [issuer.issuer], http: { timeout: 0.5, deadline: 0.5 } })
     const claims = { exp: bed.clock.now() + 100_000 }
@@ -132,7 +132,7 @@ describe('a token that was verified', () => {
     expect(unhandled).toEqual([])
   })
 
-  test('KEY-09: stays while its key does, whatever else comes and goes', async () => {
+  test('KEY-09: keeps a cached token while its key stays in the set, whatever other keys come and go', async () => {
     const issuer = await bed.issuer({ algorithms: ['ES256'] })
     const of = bed.api({ issuers: [issuer.issuer] })
     const old = issuer.token({ claims: { exp: bed.clock.now() + 5000 } })
@@ -145,8 +145,8 @@ describe('a token that was verified', () => {
   const granted_ = { status: 200, challenge: null, retryAfter: null, body: null }
 })
 
-describe('two tokens', () => {
-  test('SEC-05 DEN-05: with one ending are two: the whole text is compared', async () => {
+describe('tokens in the cache', () => {
+  test('SEC-05 DEN-05: two tokens with the same ending are told apart: the whole text is compared', async () => {
     const { server } = clocked()
     const good = accessToken()
     expect(await outcome(server, bearer(good))).toEqual(granted)
@@ -170,7 +170,7 @@ describe('two tokens', () => {
     scope: 'read'
   }
 
-  test('a token of more than 4096 characters is verified each time', async () => {
+  test('verifies a token of more than 4096 characters on every request', async () => {
     const { server } = clocked()
     const long = bearer(accessToken({ claims: { padding: 'x'.repeat(4096) } }))
     const first = await server.authorize(long)
@@ -178,7 +178,7 @@ describe('two tokens', () => {
     expect(server.stats().cache.verified.entries).toBe(0)
   })
 
-  test('counts for what it holds, which for claims of many lists is more than their text', async () => {
+  test('counts the memory of a token, which is more than its text if the claims have many lists', async () => {
     const held = async (padding: unknown): Promise<number> => {
       const { server } = clocked()
       await server.authorize(bearer(accessToken({ claims: { padding } })))
@@ -191,7 +191,7 @@ describe('two tokens', () => {
     expect(await held(objects)).toBeGreaterThan(text + 500 * 58)
   })
 
-  test('a refused token is not remembered: it is refused anew', async () => {
+  test('does not cache a refused token: it is refused anew', async () => {
     const { server } = clocked()
     const stranger: SigningKey = { ...issuerKey }
     const bad = bearer(accessToken({ key: stranger, sign: (input, key) => Buffer.from(signature(`${input}x`, key)) }))
@@ -199,7 +199,7 @@ describe('two tokens', () => {
     expect(server.stats().cache.verified.entries).toBe(0)
   })
 
-  test('the same token at two servers is verified by each', async () => {
+  test('two servers verify the same token separately', async () => {
     const first = await api().authorize(bearer(accessToken()))
     const token = accessToken()
     const [a, b] = [api(), api()]
@@ -208,7 +208,7 @@ describe('two tokens', () => {
   })
 })
 
-describe('what is handed out', () => {
+describe('the access of a handler', () => {
   test('JOS-22: is frozen at every level, so that no request can change it for the next', async () => {
     const { server } = clocked()
     const claims = { act: { sub: 'a' }, roles: ['x'], scope: 'read' }
@@ -238,7 +238,7 @@ describe('what is handed out', () => {
     expect(one.token).toBe(token)
   })
 
-  test('knows its scopes exactly', async () => {
+  test('hasScope() matches scopes exactly', async () => {
     const { server } = clocked()
     const one = await access(server, accessToken({ claims: { scope: 'read write' } }))
     expect([one.hasScope('read'), one.hasScope('Read'), one.hasScope('rea'), one.hasScope('')]).toEqual([

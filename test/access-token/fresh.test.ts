@@ -41,7 +41,7 @@ function answeringLate(issuer: TestIssuer): { asked(): Promise<void>; answer(): 
 const now = [scope('read'), fresh()] as const
 
 describe('fresh() and an opaque token', () => {
-  test('is asked about at every request, though the answer is remembered', async () => {
+  test('fresh() introspects an opaque token on every request, although the answer is cached', async () => {
     const { issuer, api } = await start()
     const token = issuer.opaque()
     expect(await ask(api, token)).toEqual(granted)
@@ -51,7 +51,7 @@ describe('fresh() and an opaque token', () => {
     }
   })
 
-  test('revoked a moment ago, is refused, and from then on everywhere', async () => {
+  test('fresh() refuses a token that was just revoked, and evicts the cached answer', async () => {
     const { issuer, api } = await start()
     const token = issuer.opaque()
     expect(await ask(api, token)).toEqual(granted)
@@ -62,7 +62,7 @@ describe('fresh() and an opaque token', () => {
     expect(api.stats().cache).toMatchObject({ active: { entries: 0 }, inactive: { entries: 1 } })
   })
 
-  test('… also where it was in use all the time', async () => {
+  test('fresh() evicts a revoked token from the cache of verified tokens too', async () => {
     const { issuer, api } = await start()
     const token = issuer.opaque()
     for (let i = 0; i < 5; i++) expect(await ask(api, token)).toEqual(granted)
@@ -73,7 +73,7 @@ describe('fresh() and an opaque token', () => {
     expect(api.stats().cache).toMatchObject({ active: { entries: 0 }, verified: { entries: 0 } })
   })
 
-  test('revived, is accepted again everywhere', async () => {
+  test('accepts a token again everywhere when the server calls it active again', async () => {
     const { issuer, api } = await start()
     const token = issuer.opaque()
     expect(await ask(api, token)).toEqual(granted)
@@ -84,7 +84,7 @@ describe('fresh() and an opaque token', () => {
     expect(api.stats().cache.inactive.entries).toBe(0)
   })
 
-  test('what is answered now takes the place of what was remembered', async () => {
+  test('fresh() replaces the cached answer by the new one', async () => {
     const { issuer, api } = await start()
     const token = issuer.opaque()
     expect((await authorize(api, token)).scopes).toEqual(['read'])
@@ -96,7 +96,7 @@ describe('fresh() and an opaque token', () => {
     expect(issuer.count('introspection')).toBe(2)
   })
 
-  test('a scope that it has lost is lost for the checks of the same route', async () => {
+  test('the checks of a route with fresh() see that a scope was removed', async () => {
     const { issuer, api } = await start()
     const token = issuer.opaque()
     expect(await ask(api, token)).toEqual(granted)
@@ -111,7 +111,7 @@ describe('fresh() and an opaque token', () => {
     ['for nobody', { aud: undefined }, denial.audience],
     ['of another issuer', { iss: 'https://other.example' }, denial.issuer],
     ['of another kind', { token_use: 'id' }, denial.type]
-  ])('%s by what is answered now, is refused', async (_, members, expected) => {
+  ])('fresh() refuses a token that is %s by the new answer', async (_, members, expected) => {
     const { issuer, api } = await start()
     const token = issuer.opaque()
     expect(await ask(api, token)).toEqual(granted)
@@ -119,7 +119,7 @@ describe('fresh() and an opaque token', () => {
     expect(await ask(api, token, ...now)).toEqual(expected)
   })
 
-  test('bound to a key all of a sudden, is refused: the sender was not asked for it', async () => {
+  test('fresh() refuses a token that the new answer binds to a key, because the sender was not checked for it', async () => {
     const { issuer, api } = await start()
     const token = issuer.opaque()
     expect(await ask(api, token)).toEqual(granted)
@@ -128,7 +128,7 @@ describe('fresh() and an opaque token', () => {
     expect(await ask(api, token)).toEqual(denial.dpop)
   })
 
-  test('an answer to a question of before is not taken for one of now', async () => {
+  test('fresh() does not use the answer to a question that was sent earlier', async () => {
     const { issuer, api } = await start()
     const token = issuer.opaque()
     const first = answeringLate(issuer)
@@ -144,7 +144,7 @@ describe('fresh() and an opaque token', () => {
     expect(issuer.count('introspection')).toBe(2)
   })
 
-  test('all that come while a question is under way share the next one, which is put once that is answered', async () => {
+  test('requests that arrive while a question is under way share the next one, which is sent after it', async () => {
     const { issuer, api } = await start()
     const token = issuer.opaque()
     expect(await ask(api, token)).toEqual(granted)
@@ -161,7 +161,7 @@ describe('fresh() and an opaque token', () => {
     expect(issuer.count('introspection')).toBe(3)
   })
 
-  test('the next question is put also where the one under way fails', async () => {
+  test('sends the next question even if the one under way fails', async () => {
     const { issuer, api } = await start()
     const token = issuer.opaque()
     expect(await ask(api, token)).toEqual(granted)
@@ -179,7 +179,7 @@ describe('fresh() and an opaque token', () => {
     expect(await late).toEqual(granted)
   })
 
-  test('an answer of before the next question is not remembered past it by those who shared it', async () => {
+  test('an earlier answer is not cached past the next question, even by requests that shared it', async () => {
     const { issuer, api } = await start()
     const token = issuer.opaque({}, 'opaque-of-thirty-two-characters-or-more')
     const access = await authorize(api, token)
@@ -198,7 +198,7 @@ describe('fresh() and an opaque token', () => {
     }
   })
 
-  test('an outage is 503, and what was remembered stays', async () => {
+  test('answers an outage with 503 and keeps the cached answer', async () => {
     const { issuer, api } = await start()
     const token = issuer.opaque()
     expect(await ask(api, token)).toEqual(granted)
@@ -209,7 +209,7 @@ describe('fresh() and an opaque token', () => {
 })
 
 describe('fresh() and a JWT', () => {
-  test('is verified here and asked about too', async () => {
+  test('fresh() verifies a JWT locally and introspects it too', async () => {
     const { issuer, api } = await start()
     const token = jwtKnownTo(issuer, { sub: 'other', aud: undefined, exp: undefined })
     const access = await authorize(api, token, ...now)
@@ -220,7 +220,7 @@ describe('fresh() and a JWT', () => {
     expect(issuer.count('introspection')).toBe(1)
   })
 
-  test('revoked, is refused, and what was remembered of it is forgotten', async () => {
+  test('refuses a JWT that was revoked since, and evicts it from the cache', async () => {
     const { issuer, api } = await start()
     const token = issuer.token()
     expect(await ask(api, token)).toEqual(granted)
@@ -229,7 +229,7 @@ describe('fresh() and a JWT', () => {
     expect(api.stats().cache).toMatchObject({ verified: { entries: 0 }, inactive: { entries: 1 } })
   })
 
-  test('with a bad signature is not asked about', async () => {
+  test('does not introspect a JWT with a bad signature', async () => {
     const { issuer, api } = await start()
     const token = `${issuer.token().slice(0, -8)}AAAAAAAA`
     issuer.opaque({}, token)
@@ -237,7 +237,7 @@ describe('fresh() and a JWT', () => {
     expect(issuer.count('introspection')).toBe(0)
   })
 
-  test('has the scopes that are still granted, and no more than it had', async () => {
+  test('keeps only those scopes of a JWT that are still granted, and adds none', async () => {
     const { issuer, api } = await start()
     const token = jwtKnownTo(issuer, { scope: 'read admin' }, { scope: 'read write' })
     expect((await authorize(api, token)).scopes).toEqual(['read', 'write'])
@@ -249,14 +249,14 @@ describe('fresh() and a JWT', () => {
     expect((await authorize(api, token)).scopes).toEqual(['read', 'write'])
   })
 
-  test('keeps its scopes where the answer names none, and has none where it names an empty list', async () => {
+  test('keeps the scopes of a JWT if the answer names none, and removes all if the answer has an empty list', async () => {
     const { issuer, api } = await start()
     for (const scope of [undefined, null])
       expect((await authorize(api, jwtKnownTo(issuer, { scope }), ...now)).scopes).toEqual(['read'])
     expect(await ask(api, jwtKnownTo(issuer, { scope: '' }), ...now)).toEqual(denial.scope)
   })
 
-  test('scopes that others include count on both sides', async () => {
+  test('considers implied scopes of the token and of the answer', async () => {
     const hierarchy = { admin: ['write'], write: ['read'] }
     const { issuer, api } = await start({}, hierarchy)
     const less = jwtKnownTo(issuer, { scope: 'write' }, { scope: 'admin' })
@@ -272,14 +272,14 @@ describe('fresh() and a JWT', () => {
     ['of another kind', { token_type: 'refresh_token' }, denial.type],
     ['bound to a key', { cnf: { jkt: 'x' } }, denial.claim],
     ['of scopes that are no text', { scope: 1 }, denial.claim]
-  ])('%s by what is answered now, is refused', async (_, members, expected) => {
+  ])('fresh() refuses a JWT that is %s by the new answer', async (_, members, expected) => {
     const { issuer, api } = await start()
     const token = jwtKnownTo(issuer, members)
     expect(await ask(api, token)).toEqual(granted)
     expect(await ask(api, token, ...now)).toEqual(expected)
   })
 
-  test('also where no opaque token is accepted', async () => {
+  test('fresh() introspects a JWT even where opaque tokens are not accepted', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer, {}, { tokens: 'jwt' })] })
     expect(await ask(api, jwtKnownTo(issuer), ...now)).toEqual(granted)
@@ -288,17 +288,17 @@ describe('fresh() and a JWT', () => {
   })
 })
 
-test('fresh() with an issuer that a resolver names without introspection is our misconfiguration', async () => {
+test('answers fresh() with 500 if a resolver returns an issuer without introspection', async () => {
   const issuer = await bed.issuer()
   const api = bed.api({ issuers: () => issuer.issuer })
   expect(await ask(api, issuer.token())).toEqual(granted)
   expect(await ask(api, issuer.token(), ...now)).toEqual(denial.misconfigured)
   const error = await refusal(() => authorize(api, issuer.token(), ...now))
-  expect(error.hint).toContain('configure it for this issuer')
+  expect(error.hint).toContain('but this issuer has no `introspection`: configure it')
 })
 
-describe('one client that hammers a route with fresh()', () => {
-  test('and whose JWT lacks the scope of the route causes no question, and another user is served', async () => {
+describe('a client that floods a route with fresh()', () => {
+  test('does not introspect a JWT without the scope of the route, and serves another user', async () => {
     const { issuer, api } = await start()
     const attacker = jwtKnownTo(issuer, {}, { scope: 'write' })
     const victim = jwtKnownTo(issuer)
@@ -315,36 +315,39 @@ describe('one client that hammers a route with fresh()', () => {
     ['JWT', (issuer: TestIssuer) => jwtKnownTo(issuer)],
     ['opaque token', (issuer: TestIssuer) => issuer.opaque()],
     ['opaque token without the scope', (issuer: TestIssuer) => issuer.opaque({ scope: 'write' })]
-  ])('with one %s has one question under way at a time, and all others are served meanwhile', async (_, create) => {
-    const { issuer, api } = await start()
-    const [attacker, victim] = [create(issuer), issuer.opaque()]
-    // The first sight of an opaque token is asked about too.
-    await ask(api, attacker)
-    issuer.reset()
-    let open = 0
-    let most = 0
-    const held: (() => void)[] = []
-    issuer.always('introspection', ({ request: { form }, response, normal }) => {
-      const answer = (): void => void response.writeHead(normal.status, normal.headers).end(normal.body)
-      if (form.get('token') !== attacker) return answer()
-      most = Math.max(most, ++open)
-      held.push(() => {
-        open--
-        answer()
+  ])(
+    'with one %s has one question under way at a time, and all other requests are served meanwhile',
+    async (_, create) => {
+      const { issuer, api } = await start()
+      const [attacker, victim] = [create(issuer), issuer.opaque()]
+      // The first sight of an opaque token is asked about too.
+      await ask(api, attacker)
+      issuer.reset()
+      let open = 0
+      let most = 0
+      const held: (() => void)[] = []
+      issuer.always('introspection', ({ request: { form }, response, normal }) => {
+        const answer = (): void => void response.writeHead(normal.status, normal.headers).end(normal.body)
+        if (form.get('token') !== attacker) return answer()
+        most = Math.max(most, ++open)
+        held.push(() => {
+          open--
+          answer()
+        })
       })
-    })
-    const flood = Array.from({ length: 400 }, () => ask(api, attacker, ...now))
-    await until(() => held.length === 1)
-    expect(await ask(api, victim, ...now)).toEqual(granted)
-    held[0]?.()
-    await until(() => held.length === 2)
-    expect(await ask(api, victim, ...now)).toEqual(granted)
-    held[1]?.()
-    expect(new Set((await Promise.all(flood)).map(({ status }) => status)).size).toBe(1)
-    expect([most, held.length]).toEqual([1, 2])
-  })
+      const flood = Array.from({ length: 400 }, () => ask(api, attacker, ...now))
+      await until(() => held.length === 1)
+      expect(await ask(api, victim, ...now)).toEqual(granted)
+      held[0]?.()
+      await until(() => held.length === 2)
+      expect(await ask(api, victim, ...now)).toEqual(granted)
+      held[1]?.()
+      expect(new Set((await Promise.all(flood)).map(({ status }) => status)).size).toBe(1)
+      expect([most, held.length]).toEqual([1, 2])
+    }
+  )
 
-  test('a caller that waits longer than the deadline for a question before its own is told 503', async () => {
+  test('answers 503 to a caller that waits longer than the deadline for an earlier question', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)], http: { timeout: 0.2, deadline: 0.2 } })
     const token = issuer.opaque()
@@ -355,8 +358,8 @@ describe('one client that hammers a route with fresh()', () => {
   })
 })
 
-describe('before a JWT is asked about', () => {
-  test('only scope() and anyScope() run: a check of the user, a wrapper of scope() and authentication() run once, after the answer', async () => {
+describe('checks before a JWT is introspected', () => {
+  test('runs only scope() and anyScope() before the answer, and custom checks, wrappers and authentication() once after it', async () => {
     const { issuer, api } = await start()
     const seen: unknown[] = []
     const inner = scope('read')
@@ -376,7 +379,7 @@ describe('before a JWT is asked about', () => {
     expect(issuer.count('introspection')).toBe(2)
   })
 
-  test('a lacking scope is refused with all scopes of the route, and nothing about authentication, which the answer may change', async () => {
+  test('refuses a missing scope with all scopes of the route, without naming authentication, which the answer may change', async () => {
     const { issuer, api } = await start()
     const token = jwtKnownTo(issuer, { acr: 'high' }, { acr: 'low' })
     const policy = [scope('read'), scope('write'), authentication({ acr: 'high' }), fresh()] as const
@@ -386,14 +389,14 @@ describe('before a JWT is asked about', () => {
     expect(issuer.count('introspection')).toBe(0)
   })
 
-  test('scopes that another one includes are there', async () => {
+  test('accepts scopes that another scope implies', async () => {
     const { issuer, api } = await start({}, { admin: ['read'] })
     expect(await ask(api, jwtKnownTo(issuer, { scope: 'admin' }, { scope: 'admin' }), ...now)).toEqual(granted)
     expect(await ask(api, jwtKnownTo(issuer, {}, { scope: 'write' }), ...now)).toEqual(denial.scope)
     expect(issuer.count('introspection')).toBe(1)
   })
 
-  test('enforce() and a second protection refuse without a question too', async () => {
+  test('enforce() and a second protect() refuse without a question too', async () => {
     const { issuer, api } = await start()
     const access = await authorize(api, jwtKnownTo(issuer), scope('read'))
     const enforced = await refusal(() => api.enforce(access, request(), scope('write'), fresh()))
@@ -403,7 +406,7 @@ describe('before a JWT is asked about', () => {
     expect(issuer.count('introspection')).toBe(0)
   })
 
-  test('an opaque token, whose scopes may have grown since, is asked about and let in', async () => {
+  test('introspects an opaque token, whose scopes may have grown, and accepts it', async () => {
     const { issuer, api } = await start()
     const token = issuer.opaque({ scope: 'write' })
     expect(await ask(api, token)).toEqual(denial.scope)

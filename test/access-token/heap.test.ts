@@ -8,7 +8,7 @@ interface Held {
   readonly counted: number
 }
 
-test('counts what a remembered token holds within a fifth, whatever its length and its claims', () => {
+test('estimates the memory of a cached token to within a fifth, for any length and claims', () => {
   const script = fileURLToPath(new URL('../budget/heap.mjs', import.meta.url))
   const measure = (): readonly (readonly [string, Held])[] => {
     const env = { ...process.env, NODE_OPTIONS: '' }

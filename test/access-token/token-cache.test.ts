@@ -29,8 +29,8 @@ const held = (cache: TokenCache<Fact>, from: number, to: number): number => {
   return found
 }
 
-describe('a value', () => {
-  test('is found by the whole field', () => {
+describe('a cached value', () => {
+  test('is found by its whole field', () => {
     const cache = createTokenCache<Fact>()
     const value = fact(`Bearer a${tail}`)
     cache.set(value, NOW)
@@ -38,7 +38,7 @@ describe('a value', () => {
     expect(cache.get(`Bearer a${tail}`.split('').join(''))).toBe(value)
   })
 
-  test('is never found by another field with the same end', () => {
+  test('is never found by another field with the same ending', () => {
     const cache = createTokenCache<Fact>()
     cache.set(fact(`Bearer a${tail}`, 1), NOW)
     for (const other of [`Bearer b${tail}`, `DPoP a${tail}`, tail, `x${tail}`]) expect(cache.get(other)).toBeUndefined()
@@ -48,7 +48,7 @@ describe('a value', () => {
     expect(cache.stats().entries).toBe(1)
   })
 
-  test('may have a field that is shorter than what is hashed', () => {
+  test('may have a field that is shorter than the hashed part', () => {
     const cache = createTokenCache<Fact>()
     for (const short of ['', 'a', 'DPoP ab']) {
       cache.set(fact(short), NOW)
@@ -57,7 +57,7 @@ describe('a value', () => {
     expect(cache.get('b')).toBeUndefined()
   })
 
-  test('is not kept with a field of more than 4096 characters', () => {
+  test('is not kept if its field has more than 4096 characters', () => {
     const cache = createTokenCache<Fact>()
     cache.set(fact('a'.repeat(4097)), NOW)
     expect(cache.get('a'.repeat(4097))).toBeUndefined()
@@ -65,7 +65,7 @@ describe('a value', () => {
     expect(cache.get('a'.repeat(4096))?.field).toHaveLength(4096)
   })
 
-  test('takes the place of the one before, and is deleted by its field alone', () => {
+  test('replaces the earlier value of its field, and is deleted by its field alone', () => {
     const cache = createTokenCache<Fact>()
     cache.set(fact(`a${tail}`, 1), NOW)
     cache.set({ ...fact(`a${tail}`, 2), bytes: 1000 }, NOW)
@@ -80,15 +80,15 @@ describe('a value', () => {
   })
 })
 
-describe('bounds', () => {
-  test('are told before there is anything', () => {
+describe('limits of the cache', () => {
+  test('reports its limits before the first value', () => {
     const cache = createTokenCache<Fact>()
     expect(cache.get(field(0))).toBeUndefined()
     cache.delete(field(0))
     expect(cache.stats()).toEqual({ entries: 0, maxEntries: MAX, bytes: 0, maxBytes: 32 * 1024 * 1024 })
   })
 
-  test('10 000 values of a usual length have room, and hardly one is displaced before that', () => {
+  test('holds 10 000 values of usual length, and evicts hardly any before that', () => {
     const cache = createTokenCache<Fact>()
     for (let n = 0; n < MAX; n++) cache.set({ ...fact(field(n), n), bytes: 2700 }, NOW)
     expect(held(cache, 0, MAX)).toBe(cache.stats().entries)
@@ -96,14 +96,14 @@ describe('bounds', () => {
     expect(cache.stats().maxEntries).toBe(MAX)
   })
 
-  test('10 000 at most, whoever insists', () => {
+  test('holds at most 10 000 values', () => {
     const cache = filled(30_000)
     for (let n = 30_000; n < 31_000; n++) for (let i = 0; i < 2; i++) cache.set(fact(field(n), n), NOW)
     expect(cache.stats().entries).toBe(MAX)
     expect(held(cache, 30_000, 31_000)).toBeGreaterThan(900)
   })
 
-  test('32 MiB at most, what a value says that it holds and bookkeeping counted', () => {
+  test('holds at most 32 MiB, counting the stated bytes and the bookkeeping', () => {
     const cache = createTokenCache<Fact>()
     const each = 100_000 + 512
     for (let n = 0; n < 2000; n++) for (let i = 0; i < 2; i++) cache.set({ ...fact(field(n), n), bytes: 100_000 }, NOW)
@@ -113,7 +113,7 @@ describe('bounds', () => {
     expect(entries).toBe(Math.floor(maxBytes / each))
   })
 
-  test('a value that grows makes others go', () => {
+  test('evicts other values if a value grows', () => {
     const cache = createTokenCache<Fact>()
     for (let n = 0; n < 1635; n++) cache.set({ ...fact(field(n), n), bytes: 20_000 }, NOW)
     cache.set({ ...fact(field(0), 1), bytes: 130_000 }, NOW)
@@ -123,7 +123,7 @@ describe('bounds', () => {
   })
 
   test.each([128 * 1024 - 511, 32 * 1024 * 1024, Number.MAX_SAFE_INTEGER, Number.POSITIVE_INFINITY, Number.NaN])(
-    'a value of %d bytes is not kept, and neither is the one before it',
+    'does not keep a value of %d bytes, and drops the earlier value of its field',
     (bytes) => {
       for (const others of [0, 1, 500]) {
         const cache = createTokenCache<Fact>()
@@ -137,7 +137,7 @@ describe('bounds', () => {
     }
   )
 
-  test('what a value holds by the time it goes does not matter', () => {
+  test('releases the bytes that a value was counted with, even if its size changed since', () => {
     const cache = createTokenCache<Fact>()
     const value = { field: field(0), bytes: 1000, goodUntil: NOW + 300, n: 1 }
     cache.set(value, NOW)
@@ -147,8 +147,8 @@ describe('bounds', () => {
   })
 })
 
-describe('when it is full', () => {
-  test('those that pass through once displace nobody', () => {
+describe('a full cache', () => {
+  test('does not evict values for tokens that are seen once', () => {
     const cache = filled(9900)
     const before = held(cache, 0, 9900)
     for (let n = 20_000; n < 50_000; n++) cache.set(fact(field(n), n), NOW)
@@ -156,7 +156,7 @@ describe('when it is full', () => {
     expect(cache.stats().entries).toBe(MAX)
   })
 
-  test('one that comes again is kept at its second time, and those in use stay', () => {
+  test('keeps a value the second time it is set, and does not evict values in use', () => {
     const cache = filled()
     while (cache.stats().entries < MAX) cache.set(fact(field(90_000 + cache.stats().entries)), NOW)
     const inUse = [5, 77, 4242].map(field)
@@ -175,14 +175,14 @@ describe('when it is full', () => {
     expect(cache.stats().entries).toBeGreaterThan(MAX - 20)
   })
 
-  test('many that come again after others are remembered as well', () => {
+  test('recognizes many values that are set a second time after others', () => {
     const cache = filled(11_000)
     for (const _ of [1, 2]) for (let n = 20_000; n < 21_000; n++) cache.set(fact(field(n), n), NOW)
     // Two of the same place in what is remembered of strangers take it from each other.
     expect(held(cache, 20_000, 21_000)).toBeGreaterThan(600)
   })
 
-  test('one that comes again after thousands of others is a stranger again', () => {
+  test('does not recognize a value that is set again after thousands of others', () => {
     const cache = filled(11_000)
     cache.set(fact(field(20_000)), NOW)
     for (let n = 30_000; n < 35_000; n++) cache.set(fact(field(n)), NOW)
@@ -190,7 +190,7 @@ describe('when it is full', () => {
     expect(cache.get(field(20_000))).toBeUndefined()
   })
 
-  test('those whose time is over make room for anybody, at once', () => {
+  test('replaces expired values at once', () => {
     const cache = filled(11_000)
     expect(cache.stats().entries).toBe(MAX)
     let kept = 0
@@ -203,7 +203,7 @@ describe('when it is full', () => {
     expect(cache.stats().entries).toBeGreaterThan(MAX - 20)
   })
 
-  test('in a row that is full, those whose time is over go, then those that nobody uses', () => {
+  test('evicts from a full row the expired values first, then the unused ones', () => {
     const row: string[] = []
     for (let n = 0; row.length < 11; n++) if ((hashOf(field(n)) & 0x7ff8) === 0) row.push(field(n))
     const [hot, dead] = [row.slice(0, 3), row.slice(3)]
@@ -228,13 +228,13 @@ describe('when it is full', () => {
     }
   })
 
-  test('a time that is no number ends all of them', () => {
+  test('treats every value as expired if the time is NaN', () => {
     const cache = filled(11_000)
     cache.set(fact(field(20_000)), Number.NaN)
     expect(cache.get(field(20_000))).toBeDefined()
   })
 
-  test('of many more than it holds, in turn, most are found', () => {
+  test('finds most of a working set that is much larger than the cache', () => {
     const cache = createTokenCache<Fact>()
     let found = 0
     for (let round = 0; round < 3; round++) {

@@ -2,8 +2,8 @@
 import { describe, expect, test } from 'vitest'
 import { createMemo, createTimedCache, digestKey } from '../../src/base/cache.js'
 
-describe('by the text it was made of', () => {
-  test('the latest value is there, also of the text that was asked for last', () => {
+describe('a memo, by text', () => {
+  test('returns the latest value, also of the text that was looked up last', () => {
     const memo = createMemo<{ readonly n: number }>(2)
     expect(memo.get('a')).toBeUndefined()
     memo.set('a', { n: 1 })
@@ -14,7 +14,7 @@ describe('by the text it was made of', () => {
     expect([memo.get('b'), memo.get('a')]).toEqual([{ n: 3 }, { n: 2 }])
   })
 
-  test('is bounded in entries and bytes, of values too where they say what they hold', () => {
+  test('is limited in entries and bytes, and counts the bytes of values that state them', () => {
     const memo = createMemo<{ readonly n: number }>(1000, ({ n }) => n)
     for (let n = 0; n < 400; n++) memo.set(`${n}`, { n: 60_000 })
     const { entries, bytes, maxBytes } = memo.stats()
@@ -22,7 +22,7 @@ describe('by the text it was made of', () => {
     expect(bytes).toBeLessThanOrEqual(maxBytes)
   })
 
-  test('keeps no value of more than a 256th of its room, so that a few cannot fill it', () => {
+  test('does not keep a value of more than a 256th of its room, so that a few values cannot fill it', () => {
     const memo = createMemo<{ readonly n: number }>(1000, ({ n }) => n)
     const most = memo.stats().maxBytes / 256 - 512 - 1
     memo.set('a', { n: most + 1 })
@@ -31,33 +31,33 @@ describe('by the text it was made of', () => {
   })
 })
 
-test('nothing is kept by a text of more than 1024 characters: its value may hold much more', () => {
+test('a memo does not keep a value under a text of more than 1024 characters, because its value may use much more memory', () => {
   const memo = createMemo<{ readonly n: number }>(1000)
   for (const length of [1024, 1025]) memo.set('x'.repeat(length), { n: length })
   expect([memo.get('x'.repeat(1024)), memo.get('x'.repeat(1025))]).toEqual([{ n: 1024 }, undefined])
 })
 
-describe('by key, until a time', () => {
-  test('a value is there from its time until its end, the end excluded', () => {
+describe('a timed cache', () => {
+  test('returns a value from its time until before its end', () => {
     const cache = createTimedCache<string>(10)
     cache.set('k', 'v', 100, 110)
     expect([cache.get('k', 100), cache.get('k', 109.9), cache.get('k', 110)]).toEqual(['v', 'v', undefined])
   })
 
-  test('a clock that is set back before it does not find it: it would live for too long', () => {
+  test('does not return a value if the clock is set back before its time, because it would live too long', () => {
     const cache = createTimedCache<string>(10)
     cache.set('k', 'v', 100, 110)
     expect(cache.get('k', 99.9)).toBeUndefined()
   })
 
-  test('a value whose end is not after its beginning is not kept, and leaves the one that is there', () => {
+  test('does not keep a value that ends before it begins, and leaves the earlier value', () => {
     const cache = createTimedCache<string>(10)
     cache.set('k', 'v', 100, 100)
     cache.set('k', 'v', 100, 50)
     expect(cache.stats()).toMatchObject({ entries: 0, maxEntries: 10 })
   })
 
-  test('keeps no value of more than a 256th of its room, nor the one that it was to replace', () => {
+  test('does not keep a value of more than a 256th of its room, and drops the value that it was to replace', () => {
     const cache = createTimedCache<string>(10)
     const most = cache.stats().maxBytes / 256 - 512
     cache.set('k', 'v', 100, 110, most)
@@ -67,7 +67,7 @@ describe('by key, until a time', () => {
     expect(cache.stats()).toMatchObject({ entries: 0, bytes: 0 })
   })
 
-  test('a value that counts as false is a value', () => {
+  test('keeps falsy values', () => {
     const cache = createTimedCache<number | string | boolean>(10)
     for (const value of [0, '', false]) {
       cache.set('k', value, 0, 1)
@@ -75,7 +75,7 @@ describe('by key, until a time', () => {
     }
   })
 
-  test('no more entries than the maximum; the one used longest ago goes first', () => {
+  test('holds at most the maximum of entries, and evicts the least recently used first', () => {
     const cache = createTimedCache<number>(3)
     for (const n of [1, 2, 3]) cache.set(`${n}`, n, 0, 10)
     cache.get('1', 5)
@@ -91,7 +91,7 @@ describe('digestKey', () => {
     expect(digestKey('a', 'b')).toBe(digestKey('a', 'b'))
   })
 
-  test('no two lists of parts share one, however they are cut', () => {
+  test('distinct lists of parts have distinct keys, however the parts are cut', () => {
     const lists = [['ab'], ['a', 'b'], ['', 'ab'], ['ab', ''], ['a","b'], ['a', 'b', ''], []]
     expect(new Set(lists.map((parts) => digestKey(...parts))).size).toBe(lists.length)
   })

@@ -26,7 +26,7 @@ describe('isAskedAsWritten', () => {
     'http://127.0.0.1:8080/t',
     'https://[::1]/t',
     `https://as.example.com/${'a'.repeat(100_000)}`
-  ])('takes %.60s', (url) => {
+  ])('accepts %.60s', (url) => {
     expect(isAskedAsWritten(url)).toBe(true)
   })
 
@@ -92,7 +92,7 @@ describe('isAskedAsWritten', () => {
     expect(isAskedAsWritten(url)).toBe(false)
   })
 
-  test('takes no text whose path is not that of the request, whatever it is made of', () => {
+  test('accepts a text only if its path is the path of the request', () => {
     const part = fc.constantFrom(
       '..',
       '.',

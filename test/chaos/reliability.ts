@@ -215,7 +215,7 @@ async function suffer(phase: Phase): Promise<void> {
   finish(phase, tally, { before, upstream, recovery })
 }
 
-test('authorization server restarted with new keys, the old ones gone', async () => {
+test('authorization server restarted with new keys, without the old ones', async () => {
   await run({})
   await refill()
   clock += ONE_STEP
@@ -248,7 +248,7 @@ test('authorization server restarted with new keys, the old ones gone', async ()
 })
 
 for (const flood of FLOODS)
-  test(`flood of ${flood.flood}: who was known before is served`, async () => {
+  test(`flood of ${flood.flood}: known tokens are served`, async () => {
     await run({ lookup: flood.lookup, options: flood.options })
     clock += ONE_STEP
     await refill()
@@ -263,7 +263,7 @@ for (const flood of FLOODS)
     await recover(ALL)
   })
 
-test('within one back-off step all is as before, after one attempt at each document', () => {
+test('within one back-off step everything works as before, after one attempt at each document', () => {
   for (const { fault, recovery } of lines) {
     // One for renewal and one for the key that was asked for; one introspection; and what was due anyway.
     expect({ fault, ok: recovery.jwks <= 2 && recovery.introspection <= 1 && recovery.metadata <= 1 }).toEqual({
@@ -281,7 +281,7 @@ const UNSOUND = [
   ['breaks down', 500, { 'retry-after': '1' }, 'wrong5xx']
 ] as const
 
-test.each(UNSOUND)('the counts tell an API that %s', async (_, status, headers, wrong) => {
+test.each(UNSOUND)('the counters show an API that %s', async (_, status, headers, wrong) => {
   const api = createServer((_request, response) => void response.writeHead(status, headers).end())
   api.listen(0, '127.0.0.1')
   await once(api, 'listening')

@@ -202,7 +202,7 @@ describe('doctor', () => {
         [AS]: { body: good(o) },
         '/jwks': { body: { keys: [{ kid: 'a', kty: { toString: 1 }, alg: ['x'], crv: null }] } }
       }),
-      ' published no usable key (keys[0] is of no supported kty, crv and alg)'
+      ' published no usable key (keys[0] has an unsupported combination of kty, crv and alg)'
     ],
     [
       'lists of what is no text',
@@ -298,14 +298,14 @@ describe('doctor', () => {
     [
       'jwks_uri',
       'http://as.example.com/asked',
-      "a jwks_uri that is not https: set `jwksUri` to one that is, or name its host in `http.insecureHosts`, as 'as.example.com:80' if the network between is yours"
+      "a jwks_uri that is not https: set `jwksUri` to one that is, or name its host in `http.insecureHosts`, as 'as.example.com:80' if you trust the network between"
     ],
     ['jwks_uri', 'file:///asked', 'a jwks_uri that is not https: set `jwksUri` to one that is'],
     ['jwks_uri', '/asked', 'no jwks_uri: set `jwksUri`'],
     [
       'introspection_endpoint',
       'http://as.example.com/asked',
-      "an introspection_endpoint that is not https: set `introspection.endpoint` to one that is, or name its host in `http.insecureHosts`, as 'as.example.com:80' if the network between is yours"
+      "an introspection_endpoint that is not https: set `introspection.endpoint` to one that is, or name its host in `http.insecureHosts`, as 'as.example.com:80' if you trust the network between"
     ],
     ['introspection_endpoint', 5, 'no introspection_endpoint: set `introspection.endpoint`']
   ])('a %s of %j is refused as the resource server would, and not asked', async (name, value, why) => {

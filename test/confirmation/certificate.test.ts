@@ -32,7 +32,7 @@ function parsed(parse: (value: string) => Uint8Array | undefined, value: string)
 }
 
 describe('MTL-06 (RFC 9440 §2.2, RFC 8941 §3.3.5): Client-Cert', () => {
-  test('MTL-06 (RFC 9440 §2.2): a byte sequence is the DER of the certificate', () => {
+  test('MTL-06 (RFC 9440 §2.2): decodes a byte sequence to the DER of the certificate', () => {
     expect(clientCert(`:${base64(der)}:`)).toEqual(der)
   })
 
@@ -44,17 +44,17 @@ describe('MTL-06 (RFC 9440 §2.2, RFC 8941 §3.3.5): Client-Cert', () => {
     }
   }
 
-  test.each([0, 1, 2])('MTL-06 (RFC 8941 §4.2.7): padding may be missing, where there are %i bytes over', (rest) => {
+  test.each([0, 1, 2])('MTL-06 (RFC 8941 §4.2.7): accepts missing padding, with %i bytes left over', (rest) => {
     const bytes = derWithRest(rest)
     expect(clientCert(`:${base64(bytes)}:`)).toEqual(bytes)
     expect(clientCert(`:${base64(bytes).replace(/=+$/, '')}:`)).toEqual(bytes)
   })
 
-  test('MTL-06 (RFC 8941 §4.2): blanks around it are no part of it', () => {
+  test('MTL-06 (RFC 8941 §4.2): ignores spaces around the byte sequence', () => {
     expect(clientCert(`  :${base64(der)}: `)).toEqual(der)
   })
 
-  test('MTL-06 (RFC 4648 §4): a lone character after the others, which decodes to nothing, makes it none', () => {
+  test('MTL-06 (RFC 4648 §4): refuses a lone trailing character, which decodes to nothing', () => {
     const bytes = derWithRest(0)
     expect(Buffer.from(`${base64(bytes)}A`, 'base64')).toEqual(bytes)
     for (const more of ['A', 'A=', 'A==', 'A==='])
@@ -91,7 +91,7 @@ describe('MTL-06 (RFC 9440 §2.2, RFC 8941 §3.3.5): Client-Cert', () => {
     ['percent-encoded PEM', encodeURIComponent(pem)]
   ]
   for (const [what, field] of rejected) {
-    test(`MTL-06 (RFC 9440 §2.2): ${what} is no certificate`, () => {
+    test(`MTL-06 (RFC 9440 §2.2): finds no certificate in ${what}`, () => {
       expect(parsed(clientCert, field)).toBeUndefined()
     })
   }
@@ -112,7 +112,7 @@ describe('MTL-09 (RFC 9440 §3.3): urlEncodedPem', () => {
     ['with lower-case triplets', nginx.replace(/%../g, (triplet) => triplet.toLowerCase())]
   ]
   for (const [how, value] of accepted) {
-    test(`MTL-09: one certificate, ${how}, is read`, () => {
+    test(`MTL-09: reads one certificate, ${how}`, () => {
       expect(urlEncodedPem(value)).toEqual(der)
     })
   }
@@ -139,7 +139,7 @@ describe('MTL-09 (RFC 9440 §3.3): urlEncodedPem', () => {
     ['DER in base64', base64(der)]
   ]
   for (const [what, value] of rejected) {
-    test(`MTL-09 (RFC 9440 §3.3): ${what}: no certificate`, () => {
+    test(`MTL-09 (RFC 9440 §3.3): finds no certificate: ${what}`, () => {
       expect(parsed(urlEncodedPem, value)).toBeUndefined()
     })
   }
@@ -163,7 +163,7 @@ describe('MTL-05 (RFC 9440 §4): forwardedClientCert, as Envoy writes it', () =>
     ['under a key in lower case', `hash=${hash};cert=${cert(pem)}`]
   ]
   for (const [how, value] of accepted) {
-    test(`MTL-05: one element’s certificate is read: ${how}`, () => {
+    test(`MTL-05: reads the certificate of a single element: ${how}`, () => {
       expect(forwardedClientCert(value)).toEqual(der)
     })
   }
@@ -182,7 +182,7 @@ describe('MTL-05 (RFC 9440 §4): forwardedClientCert, as Envoy writes it', () =>
     ['another key that ends alike', `XCert=${cert(pem)}`]
   ]
   for (const [what, value] of rejected) {
-    test(`MTL-05 (RFC 9440 §4): ${what}: no certificate`, () => {
+    test(`MTL-05 (RFC 9440 §4): finds no certificate: ${what}`, () => {
       expect(parsed(forwardedClientCert, value)).toBeUndefined()
     })
   }
@@ -198,12 +198,12 @@ describe('MTL-05 (RFC 9440 §4): forwardedClientCert, as Envoy writes it', () =>
     ['quotes after a value', `Cert=${cert(other)}"`]
   ]
   for (const [what, value] of forged) {
-    test(`MTL-05 MTL-07 (RFC 9440 §4): what a client put before the proxy’s element counts for nothing: ${what}`, () => {
+    test(`MTL-05 MTL-07 (RFC 9440 §4): ignores text that a client puts before the proxy’s element: ${what}`, () => {
       expect(parsed(forwardedClientCert, value + appended)).toBeUndefined()
     })
   }
 
-  test('MTL-05 MTL-07: whatever a client puts before the proxy’s element, it is never another certificate’s', () => {
+  test('MTL-05 MTL-07: never reads another certificate because of text that a client puts before the proxy’s element', () => {
     const pieces = [
       `Cert=${cert(other)}`,
       `"${encodeURIComponent(other)}"`,
@@ -226,7 +226,7 @@ describe('MTL-05 (RFC 9440 §4): forwardedClientCert, as Envoy writes it', () =>
     )
   })
 
-  test('a value of quotes, backslashes or blanks is not read again from each of them', { timeout: 5000 }, () => {
+  test('reads a value of quotes, backslashes or spaces once, not again from each character', { timeout: 5000 }, () => {
     for (const piece of ['"\\', '\\"', '"', '";', ',"', ' ']) {
       for (const [before, after] of [
         ['', ''],
@@ -243,20 +243,20 @@ test.each([
   ['clientCert', clientCert, ['', ':', 'x', base64(der)]],
   ['urlEncodedPem', urlEncodedPem, ['', 'x', base64(der)]],
   ['forwardedClientCert', forwardedClientCert, ['', 'x', 'By=a', 'Cert=x', 'Cert="', `${'By=a;'.repeat(2)}"`]]
-])('%s answers undefined, and does not fail, for what does not even look like one', (_, parse, values) => {
+])('%s returns undefined and does not throw for a value of any other form', (_, parse, values) => {
   for (const value of values) expect(parse(value), value).toBeUndefined()
 })
 
 describe('isBoundTo', () => {
   const thumbprint = 'A4DtL2JmUMhAsvJj5tKyn64SqzmuXbMrJa0n761y5v0'
 
-  test('MTL-01 (RFC 8705 §3.1): the thumbprint is SHA-256 of the DER, in base64url without padding', () => {
+  test('MTL-01 (RFC 8705 §3.1): the thumbprint is the SHA-256 of the DER, in base64url without padding', () => {
     expect(isBoundTo(RFC8705_DER, thumbprint)).toBe(true)
     expect(isBoundTo(der, thumbprint)).toBe(false)
     expect(isBoundTo(undefined, thumbprint)).toBe(false)
   })
 
-  test('MTL-01 (RFC 8705 §3.1): nothing but that text is the thumbprint', () => {
+  test('MTL-01 (RFC 8705 §3.1): only exactly this text is the thumbprint', () => {
     const hex = Buffer.from(thumbprint, 'base64url').toString('hex')
     const unfit: unknown[] = [
       `${thumbprint}=`,
@@ -317,19 +317,19 @@ describe('readAddresses', () => {
     ]
   ]
   for (const [list, yes, no] of rows) {
-    test(`MTL-07 (RFC 9440 §4): ${list.join(' and ')} is whom it names, and nobody else`, () => {
+    test(`MTL-07 (RFC 9440 §4): ${list.join(' and ')} contains exactly the addresses it names`, () => {
       for (const address of yes) expect(contains(list, address), address).toBe(true)
       for (const address of no) expect(contains(list, address), address).toBe(false)
     })
   }
 
-  test('MTL-07: what is no address, an empty one included, is nobody’s', () => {
+  test('MTL-07: a text that is not an address, including an empty one, is in no list', () => {
     for (const address of [undefined, '', 'localhost', 'unix:', '10.0.0.7:443', '010.0.0.7', '10.0.7', '@']) {
       expect(contains(['0.0.0.0/1', '128.0.0.0/1', '::/1', '8000::/1'], address as string), String(address)).toBe(false)
     }
   })
 
-  test('MTL-07: the first that is neither an address nor a range is thrown', () => {
+  test('MTL-07: throws the first entry that is neither an address nor a range', () => {
     const unfit = ['', 'proxy', '10.0.0', '10.0.0.256', '10.0.0.1/33', '::1/129', '10.0.0.1/', '10.0.0.1/-1']
     for (const one of [
       ...unfit,
@@ -366,26 +366,26 @@ describe('createReadCertificate', () => {
     connection = { ...source, field: undefined }
   })
 
-  test('MTL-05: without a field, the certificate is the connection’s and the field is not read', () => {
+  test('MTL-05: without the option, reads the certificate of the connection and ignores the field', () => {
     const read = createReadCertificate(connection)
     expect(read(behind('10.0.0.7', { 'client-cert': field }))).toBeUndefined()
     expect(read(behind('10.0.0.7', { 'client-cert': field }, () => derOf(other)))).toEqual(derOf(other))
   })
 
-  test('MTL-09: a host that cannot tell, or tells nothing, has no certificate', () => {
+  test('MTL-09: finds no certificate on a host that cannot or does not return one', () => {
     const read = createReadCertificate(connection)
     const nothing: unknown[] = [undefined, null, new Uint8Array(), {}, '', 'x', 1, { raw: der }]
     for (const value of nothing) expect(read(behind('::1', {}, () => value as never))).toBeUndefined()
     expect(read(behind('::1'))).toBeUndefined()
   })
 
-  test('MTL-05: with a field, it is the field’s and never the connection’s, which is the proxy’s own', () => {
+  test('MTL-05: with the option, reads the field and never the connection, whose certificate is the proxy’s own', () => {
     const read = createReadCertificate(source)
     expect(read(behind('10.0.0.7', { 'client-cert': field }, () => derOf(other)))).toEqual(der)
     expect(read(behind('10.0.0.7', {}, () => derOf(other)))).toBeUndefined()
   })
 
-  test('MTL-05 MTL-07: from anybody else the field is not even looked at', () => {
+  test('MTL-05 MTL-07: does not read the field if the request comes from an untrusted address', () => {
     const parse = vi.fn(() => der)
     const read = createReadCertificate({ ...source, parse })
     for (const address of [undefined, '', '10.0.0.8', '::1'])
@@ -393,7 +393,7 @@ describe('createReadCertificate', () => {
     expect(parse).not.toHaveBeenCalled()
   })
 
-  test('MTL-06: two lines are none, also the same twice, and so is a longer one than any certificate', () => {
+  test('MTL-06: finds no certificate in two lines, even equal ones, or in a field that is longer than any certificate', () => {
     const parse = vi.fn(() => der)
     const read = createReadCertificate({ ...source, parse })
     expect(read(behind('10.0.0.7', { 'client-cert': [field, field] }))).toBeUndefined()
@@ -403,7 +403,7 @@ describe('createReadCertificate', () => {
     expect(read(behind('10.0.0.7', { 'client-cert': 'x'.repeat(32_768) }))).toEqual(der)
   })
 
-  test('MTL-05: a parser of the user’s that throws, or answers no bytes, has found none', () => {
+  test('MTL-05: finds no certificate if a custom parser throws or returns no bytes', () => {
     const rubbish: unknown[] = [undefined, null, '', 'text', 0, true, {}, [], [1], new Uint8Array(), new ArrayBuffer(8)]
     for (const value of rubbish) {
       const read = createReadCertificate({ ...source, parse: () => value as never })
@@ -418,7 +418,7 @@ describe('createReadCertificate', () => {
     expect(throwing(behind('10.0.0.7', { 'client-cert': field }))).toBeUndefined()
   })
 
-  test('ORD-02: an async parser that fails has found none, and ends no process', async () => {
+  test('ORD-02: finds no certificate if an async parser fails, and the process does not end', async () => {
     const rejections = vi.fn()
     process.on('unhandledRejection', rejections)
     onTestFinished(() => void process.off('unhandledRejection', rejections))

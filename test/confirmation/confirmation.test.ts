@@ -27,28 +27,28 @@ const thumbprint = 'bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2'
 const withClaims = (claims: Record<string, unknown>): ReturnType<typeof outcome> =>
   outcome(server, bearer(accessToken({ claims })))
 
-describe('a token with cnf', () => {
-  test('DPP-25 DEN-21 (RFC 9449 §7.2): jkt, also of a wrong type, is refused', async () => {
+describe('a token with cnf, sent as Bearer', () => {
+  test('DPP-25 DEN-21 (RFC 9449 §7.2): is refused with jkt, even of a wrong type', async () => {
     for (const value of [jkt, '', null, 1]) {
       expect(await withClaims({ cnf: { jkt: value } })).toEqual(refused('DEN-21', 'dpop_downgrade'))
     }
   })
 
-  test('MTL-03 DEN-15 (RFC 8705 §3): x5t#S256 is refused', async () => {
+  test('MTL-03 DEN-15 (RFC 8705 §3): is refused with x5t#S256', async () => {
     expect(await withClaims({ cnf: { 'x5t#S256': thumbprint } })).toEqual(refused('DEN-15', 'certificate_binding'))
   })
 
-  test('DEF-17 DEN-21: with both, DPoP is named first', async () => {
+  test('DEF-17 DEN-21: is refused for DPoP first if it has both', async () => {
     expect(await withClaims({ cnf: { 'x5t#S256': thumbprint, jkt } })).toEqual(refused('DEN-21', 'dpop_downgrade'))
   })
 
-  test('DEF-17 DEN-11 (RFC 7800 §3.1): members that nobody here knows are refused, and so is none', async () => {
+  test('DEF-17 DEN-11 (RFC 7800 §3.1): is refused with only unknown members, or with none', async () => {
     for (const cnf of [{}, { jwk: {} }, { kid: 'x' }, { jwe: 'x' }, { 'x5t#s256': thumbprint }, { JKT: jkt }]) {
       expect(await withClaims({ cnf })).toEqual(refused('DEN-11', 'confirmation_unknown'))
     }
   })
 
-  test('DPP-25: a token that says it is a DPoP token is one', async () => {
+  test('DPP-25: is refused if it says that it is a DPoP token', async () => {
     for (const type of ['DPoP', 'dpop', 'DPOP']) {
       expect(await withClaims({ token_type: type })).toEqual(refused('DEN-21', 'dpop_downgrade'))
     }
@@ -56,7 +56,7 @@ describe('a token with cnf', () => {
       expect(await withClaims({ token_type: type })).toEqual(granted)
   })
 
-  test('INT-13 DEN-21 (RFC 9449 §6.2): the same for an introspected token, every time', async () => {
+  test('INT-13 DEN-21 (RFC 9449 §6.2): is refused each time if it was introspected', async () => {
     const issuer = await bed.issuer()
     const of = bed.api({ issuers: [introspecting(issuer)] })
     const token = issuer.opaque({ cnf: { jkt } })
@@ -64,7 +64,7 @@ describe('a token with cnf', () => {
     expect(issuer.count('introspection')).toBe(1)
   })
 
-  test('a bound token is refused as often as it comes, from the cache too', async () => {
+  test('is refused each time, also from the cache', async () => {
     const token = accessToken({ claims: { cnf: { jkt } } })
     for (const _ of [1, 2, 3]) expect(await outcome(server, bearer(token))).toEqual(refused('DEN-21', 'dpop_downgrade'))
   })
@@ -111,7 +111,7 @@ describe('createConfirm', () => {
   }
   const reasonOf = async (given: Given): Promise<string> => (await refusal(() => confirmed(given))).reason
 
-  test('DEF-17 (RFC 7800 §3.1): each kind of binding is confirmed by its own means, both by both', async () => {
+  test('DEF-17 (RFC 7800 §3.1): confirms each kind of binding by its own means, and both by both', async () => {
     const expected: readonly (readonly [Given, Access['confirmedBy'], Access['responseHeaders']])[] = [
       [{}, [], {}],
       [{ cnf: cnf.x5t }, ['certificate'], { Vary: 'Client-Cert' }],
@@ -128,12 +128,12 @@ describe('createConfirm', () => {
     }
   })
 
-  test('MTL-05: where the certificate is the connection’s, no field makes the answer vary', async () => {
+  test('MTL-05: adds no Vary if the certificate comes from the connection', async () => {
     const one = await confirmed({ cnf: cnf.x5t, settings: { certificate: certificateIn(undefined) } })
     expect(Object.keys(one.responseHeaders)).toEqual([])
   })
 
-  test('MTL-03 (RFC 8705 §3): without the certificate, or with another, nothing else helps', async () => {
+  test('MTL-03 (RFC 8705 §3): refuses a missing or different certificate, whatever else the request has', async () => {
     for (const other of [undefined, Buffer.from('another')])
       for (const [binding, scheme] of [
         [cnf.x5t, 'Bearer'],
@@ -144,7 +144,7 @@ describe('createConfirm', () => {
         )
   })
 
-  test('DEN-21 DEN-23 (RFC 9449 §7.1, §7.2): the scheme and the token agree, both ways', async () => {
+  test('DEN-21 DEN-23 (RFC 9449 §7.1, §7.2): requires that scheme and token agree, both ways', async () => {
     for (const binding of [cnf.jkt, both]) expect(await reasonOf({ cnf: binding })).toBe('dpop_downgrade')
     expect(await reasonOf({ type: 'dPoP' })).toBe('dpop_downgrade')
     expect(await reasonOf({ cnf: cnf.x5t, type: 'DPoP' })).toBe('dpop_downgrade')
@@ -152,21 +152,21 @@ describe('createConfirm', () => {
       expect(await reasonOf({ ...(binding && { cnf: binding }), scheme: 'DPoP' })).toBe('dpop_unbound')
   })
 
-  test('INT-13 (RFC 9449 §6.2): a bound token whose answer calls it a bearer token is of no use', async () => {
+  test('INT-13 (RFC 9449 §6.2): refuses a bound token whose introspection answer calls it a bearer token', async () => {
     const error = await refusal(() => confirmed({ cnf: cnf.jkt, scheme: 'DPoP', type: 'Bearer' }))
     expect(error).toMatchObject({ reason: 'claim', expected: 'token_type: DPoP', received: 'Bearer' })
     for (const type of ['DPoP', 'dpop', 'access_token', 1, null])
       expect((await confirmed({ cnf: cnf.jkt, scheme: 'DPoP', type })).confirmedBy).toEqual(['dpop'])
   })
 
-  test('DEF-17: a binding that nobody here knows is refused, and the log is told its members', async () => {
+  test('DEF-17: refuses a token with only unknown bindings, and tells the log their names', async () => {
     for (const binding of [{}, { kid: 'x', jwe: 'y' }]) {
       const error = await refusal(() => confirmed({ cnf: binding }))
       expect(error).toMatchObject({ reason: 'confirmation_unknown', received: Object.keys(binding) })
     }
   })
 
-  test('MTL-04: where a certificate is required, a token that is not bound to one is refused, whatever else it is bound to', async () => {
+  test('MTL-04: with a required certificate, refuses a token that is not bound to one, even if it is bound to another key', async () => {
     const settings = { require: 'certificate' as const }
     for (const given of [{}, { cnf: {} }, { cnf: cnf.jkt, scheme: 'DPoP' as const }])
       expect(await reasonOf({ ...given, settings })).toBe('certificate_binding')
@@ -174,7 +174,7 @@ describe('createConfirm', () => {
     expect((await confirmed({ cnf: both, scheme: 'DPoP', settings })).confirmedBy).toEqual(['dpop', 'certificate'])
   })
 
-  test('DEF-17 (RFC 9700 §2.2.1): where any binding is required, an unbound token is refused', async () => {
+  test('DEF-17 (RFC 9700 §2.2.1): with any required binding, refuses an unbound token', async () => {
     const settings = { require: 'any' as const }
     expect(await reasonOf({ settings })).toBe('certificate_binding')
     expect(await reasonOf({ cnf: {}, settings })).toBe('confirmation_unknown')
@@ -182,7 +182,7 @@ describe('createConfirm', () => {
     expect((await confirmed({ cnf: cnf.jkt, scheme: 'DPoP', settings })).confirmedBy).toEqual(['dpop'])
   })
 
-  test('DPP-25: a proof is asked for what came: method, target, token and key', async () => {
+  test('DPP-25: verifies a proof against the request’s method, target, token and key', async () => {
     const seen: unknown[] = []
     const settings: Partial<ConfirmationSettings> = { verifyProof: (...given) => void seen.push(given) }
     await confirmed({ cnf: cnf.jkt, scheme: 'DPoP', settings })
@@ -195,7 +195,7 @@ describe('createConfirm', () => {
     ])
   })
 
-  test('DEN-24 (RFC 9449 §8.2): a nonce goes out with the answer, which no cache keeps and a script may read', async () => {
+  test('DEN-24 (RFC 9449 §8.2): sends a nonce with a response that caches do not store and a script may read', async () => {
     const settings: Partial<ConfirmationSettings> = { verifyProof: async () => 'n1' }
     const withNonce = { 'DPoP-Nonce': 'n1', 'Cache-Control': 'no-store' }
     const given: Given = { cnf: cnf.jkt, scheme: 'DPoP', settings }
@@ -206,7 +206,7 @@ describe('createConfirm', () => {
     expect(Object.isFrozen(one.responseHeaders)).toBe(true)
   })
 
-  test('DPP-25 DEN-24: all requests of a token have one access, but where something of a request is in it', async () => {
+  test('DPP-25 DEN-24: all requests with a token share one access, unless it holds data of a request', async () => {
     let asked = 0
     const verifyProof = (): string | undefined => (++asked === 3 ? 'n1' : undefined)
     const next = confirming({ cnf: cnf.jkt, scheme: 'DPoP', settings: { verifyProof } })
@@ -228,7 +228,7 @@ describe('createConfirm', () => {
     }
   })
 
-  test('the same sender with newer facts is the same sender', async () => {
+  test('renewing an access with new facts keeps its sender', async () => {
     const before = await confirmed({ cnf: both, scheme: 'DPoP', settings: { verifyProof: () => 'n1' } })
     const other = createConfirm({
       signalOf: () => expect.unreachable(),
@@ -248,7 +248,7 @@ describe('createConfirm', () => {
 })
 
 describe('the access', () => {
-  test('of one token is one object, whose members are the token’s', async () => {
+  test('all requests with one token get one object with the token’s members', async () => {
     const token = await access(server, accessToken())
     expect(isAccess(token)).toBe(true)
     expect(Object.isFrozen(token)).toBe(true)
@@ -267,7 +267,7 @@ describe('the access', () => {
     expect(once).toMatchObject({ scheme: 'Bearer', confirmedBy: [], responseHeaders: {} })
   })
 
-  test('is known to the server that granted it, and to no other', async () => {
+  test('an access is accepted only by the server that granted it', async () => {
     const create = (): ReturnType<typeof createConfirm> =>
       createConfirm({
         signalOf: () => expect.unreachable(),
@@ -289,13 +289,13 @@ describe('the access', () => {
       expect(confirm.made(other)).toBe(false)
   })
 
-  test('is told from what another package may have put in its place', () => {
+  test('an access is told apart from an object that another package stored in its place', () => {
     for (const other of [undefined, null, 'x', {}, { scheme: 'Bearer', token: 'x' }, Object.create(null)]) {
       expect(isAccess(other)).toBe(false)
     }
   })
 
-  test('SEC-01: shows its token to those who ask for it by name only', async () => {
+  test('SEC-01: an access shows its token only to code that reads the property', async () => {
     const text = accessToken()
     const one = await access(server, text)
     const signature = text.split('.')[2] as string

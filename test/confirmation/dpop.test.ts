@@ -54,7 +54,7 @@ function asSigningKey(alg: Algorithm, pair: { publicKey: KeyObject; privateKey: 
 }
 
 describe('keys', () => {
-  test('DPP-07 (RFC 7518 §3.3): RSA has 2048 to 8192 bits', async () => {
+  test('DPP-07 (RFC 7518 §3.3): accepts RSA keys of 2048 to 8192 bits only', async () => {
     for (const [bits, expected] of [
       [1024, proofRefused('proof_key')],
       [2040, proofRefused('proof_key')],
@@ -75,7 +75,7 @@ describe('keys', () => {
     expect(largest).toEqual(proofRefused('proof_signature'))
   })
 
-  test('DPP-07: an RSA exponent that is none is refused', async () => {
+  test('DPP-07: refuses an invalid RSA exponent', async () => {
     const { publicJwk } = rsa(2048)
     for (const e of ['AQ', 'Ag', 'AA', '', 'AQABAQAB', 'AAAAAQ']) {
       const { status, reason } = await withJwk({ ...publicJwk, e }, { by: rsa(2048), alg: 'RS256' })
@@ -83,7 +83,7 @@ describe('keys', () => {
     }
   })
 
-  test('a modulus that no RSA key has spoils its own signature and nothing else', async () => {
+  test('an impossible RSA modulus invalidates only its own signature', async () => {
     const by = rsa(2048)
     const n = Buffer.from(by.publicJwk['n'] as string, 'base64url')
     const even = Buffer.from(n)
@@ -96,7 +96,7 @@ describe('keys', () => {
     }
   })
 
-  test('DPP-07: a point that is not on its curve is refused', async () => {
+  test('DPP-07: refuses a point that is not on its curve', async () => {
     const { x, y } = key.jwk as { x: string; y: string }
     const moved = Buffer.from(y, 'base64url')
     moved[31] = (moved[31] as number) ^ 1
@@ -116,7 +116,7 @@ describe('keys', () => {
       )
   })
 
-  test('DPP-07: a curve that goes with no algorithm here is refused', async () => {
+  test('DPP-07: refuses a curve that no supported algorithm uses', async () => {
     const { x } = createDpopKey('EdDSA').jwk
     for (const jwk of [
       { ...key.jwk, crv: 'secp256k1' },
@@ -138,7 +138,7 @@ describe('keys', () => {
         expect(await withJwk(jwk, { header: { alg } }), JSON.stringify(jwk)).toMatchObject({ reason: 'proof_key' })
   })
 
-  test('DPP-05: the algorithm is the key’s, whatever the header says', async () => {
+  test('DPP-05: the key decides the algorithm, whatever the header says', async () => {
     const keys: readonly SigningKey[] = [key.key, rsa(2048), createSigningKey('EdDSA'), createSigningKey('ES384')]
     const algorithms: readonly Algorithm[] = ['ES256', 'ES384', 'RS256', 'PS256', 'EdDSA', 'Ed25519']
     const families: Record<string, readonly string[]> = {
@@ -160,7 +160,7 @@ describe('keys', () => {
     }
   })
 
-  test('DPP-05: a MAC with the public key as its secret is refused', async () => {
+  test('DPP-05: refuses a MAC with the public key as its secret', async () => {
     const secrets = [
       key.key.publicKey.export({ type: 'spki', format: 'pem' }),
       key.key.publicKey.export({ type: 'spki', format: 'der' }),
@@ -176,7 +176,7 @@ describe('keys', () => {
     }
   })
 
-  test('DPP-06 (RFC 7518 §3.4): an ECDSA signature is two numbers of 32 bytes, not DER, not shorter, not longer', async () => {
+  test('DPP-06 (RFC 7518 §3.4): accepts an ECDSA signature only as two numbers of 32 bytes: not DER, not shorter, not longer', async () => {
     const der = (input: string): Uint8Array => {
       const raw = signature(input, key.key)
       const half = (bytes: Uint8Array): Buffer => {
@@ -195,7 +195,7 @@ describe('keys', () => {
       expect(await outcome(server(), dpop(key.proof({ token, sign })))).toEqual(proofRefused('proof_signature'))
   })
 
-  test('DPP-18 (RFC 7638 §3): the thumbprint is over the required members alone, in canonical form', async () => {
+  test('DPP-18 (RFC 7638 §3): computes the thumbprint over the required members only, in canonical form', async () => {
     const { kty, crv, x, y } = key.jwk
     for (const jwk of [
       { y, x, crv, kty },
@@ -206,7 +206,7 @@ describe('keys', () => {
       expect(await outcome(server(), dpop(key.proof({ token, header: { jwk } })))).toEqual(granted)
   })
 
-  test('jku, x5u, x5c and kid in the header lead nowhere', async () => {
+  test('ignores jku, x5u, x5c and kid in the header', async () => {
     const header = { jku: 'https://evil.example/jwks', x5u: 'https://evil.example/x', x5c: ['AAAA'], kid: '../../etc' }
     expect(await outcome(server(), dpop(key.proof({ token, header })))).toEqual(granted)
     expect(await outcome(server(), dpop(key.proof({ token, header: { ...header, jwk: undefined } })))).toEqual(
@@ -214,7 +214,7 @@ describe('keys', () => {
     )
   })
 
-  test('DPP-07: a private key in the header is refused, and was not needed to be told', async () => {
+  test('DPP-07: refuses a private key in the header without repeating it', async () => {
     const jwk = key.key.privateKey.export({ format: 'jwk' }) as JsonWebKey & JsonObject
     expect(await outcome(server(), dpop(key.proof({ token, header: { jwk } })))).toEqual(proofRefused('proof_key'))
     const one = rsa(2048)
@@ -237,7 +237,7 @@ describe('JSON', () => {
   const { htm: _htm, ...withoutHtm } = claims
   const fresh = (text: string): string => text.replace(/"jti":"[^"]*"/, `"jti":"${Math.random()}"`)
 
-  test('of a member that stands twice the last one counts (RFC 7515 §4)', async () => {
+  test('uses the last of repeated members (RFC 7515 §4)', async () => {
     const good = `{"typ":"JWT","typ":"dpop+jwt","alg":"none","alg":"ES256","jwk":${jwk}}`
     const bad = `{"typ":"dpop+jwt","alg":"ES256","alg":"none","jwk":${jwk}}`
     expect(await outcome(server(), dpop(raw(good, fresh(JSON.stringify(claims)))))).toEqual(granted)
@@ -249,12 +249,12 @@ describe('JSON', () => {
     expect(await outcome(server(), dpop(raw(header, fresh(twice))))).toEqual(proofRefused('proof_method'))
   })
 
-  test('white space, escapes and the order of members mean nothing', async () => {
+  test('ignores white space, escapes and the order of members', async () => {
     const header = ` {\n "jwk" : ${jwk} ,\t"alg":"\\u0045S256","typ":"dpop+jwt" } `
     expect(await outcome(server(), dpop(raw(header, JSON.stringify(claims, null, 2))))).toEqual(granted)
   })
 
-  test('what is only inherited is not there', async () => {
+  test('does not read inherited members', async () => {
     const header = `{"typ":"dpop+jwt","alg":"ES256","jwk":${jwk}}`
     for (const payload of [
       `{"__proto__":${JSON.stringify(claims)}}`,
@@ -275,7 +275,7 @@ describe('JSON', () => {
     expect(await outcome(server(), dpop(raw(header, payload)))).toEqual(granted)
   })
 
-  test('no JSON, a byte order mark, a number too large for one, NaN: malformed', async () => {
+  test('refuses as malformed: text that is not JSON, a byte order mark, a number out of range, NaN', async () => {
     const header = `{"typ":"dpop+jwt","alg":"ES256","jwk":${jwk}}`
     const good = JSON.stringify(claims)
     for (const payload of [
@@ -296,7 +296,7 @@ describe('JSON', () => {
 })
 
 describe('texts', () => {
-  test('DPP-02 JOS-02 (RFC 7515 §2): base64url that is not canonical is malformed in every segment', async () => {
+  test('DPP-02 JOS-02 (RFC 7515 §2): refuses base64url that is not canonical as malformed, in every segment', async () => {
     const good = key.proof({ token, claims: { pad: '' } })
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
     for (const [i, part] of good.split('.').entries()) {
@@ -313,7 +313,7 @@ describe('texts', () => {
     }
   })
 
-  test('the fourth bit of a signature’s last character makes no second proof', async () => {
+  test('the unused bits of a signature’s last character do not make a second proof', async () => {
     // Two texts of the same bytes would be two entries for a store that keeps texts.
     const one = server()
     const good = key.proof({ token })
@@ -325,7 +325,7 @@ describe('texts', () => {
     }
   })
 
-  test('DPP-02: a proof of 4096 characters is read, and one of 4097 is malformed', async () => {
+  test('DPP-02: reads a proof of 4096 characters, and refuses one of 4097 as malformed', async () => {
     const padded = (x: string, padding: string): string => key.proof({ token, header: { x }, claims: { padding } })
     const ofLength = (length: number): string | undefined => {
       const most = length - padded('', '').length
@@ -340,7 +340,7 @@ describe('texts', () => {
     expect(await outcome(server(), dpop(ofLength(4097) ?? []))).toEqual(proofRefused('proof_malformed'))
   })
 
-  test('no text at all is let in, or is more than a refusal', async () => {
+  test('answers any text with a refusal', async () => {
     const one = server()
     const good = key.proof({ token })
     const parts = good.split('.') as [string, string, string]
@@ -365,7 +365,7 @@ describe('texts', () => {
     expect(await outcome(one, dpop(good))).toEqual(granted)
   })
 
-  test('no claims at all, signed by the right key, are more than a refusal or a proof', async () => {
+  test('answers any claims, signed by the right key, with a refusal or a grant', async () => {
     const value = fc.oneof(
       fc.jsonValue(),
       fc.constantFrom('GET', 'https://api.example.com/items', NOW, NOW - 60, NOW + 10, '', 'x')
@@ -397,8 +397,8 @@ describe('texts', () => {
   })
 })
 
-describe('what is remembered of a header', () => {
-  test('a key that was met for one token is not the key of another', async () => {
+describe('the cache of proof headers', () => {
+  test('does not confirm another token by a key that was used for one token', async () => {
     const one = server()
     expect(await outcome(one, dpop(key.proof({ token })))).toEqual(granted)
     const another = boundTo(createDpopKey().jkt)
@@ -406,7 +406,7 @@ describe('what is remembered of a header', () => {
     expect(await outcome(one, dpop(key.proof({ token })))).toEqual(granted)
   })
 
-  test('a header that differs in typ, alg or jwk is read anew', async () => {
+  test('parses a header again if typ, alg or jwk differ', async () => {
     const one = server()
     expect(await outcome(one, dpop(key.proof({ token })))).toEqual(granted)
     const other = createDpopKey()
@@ -423,7 +423,7 @@ describe('what is remembered of a header', () => {
     expect(await outcome(one, dpop(other.proof({ token })))).toEqual(bindingRefused)
   })
 
-  test('DPP-05: what one server learned does not reach another with other algorithms', async () => {
+  test('DPP-05: is not shared between servers with different algorithms', async () => {
     const [wide, narrow] = [server({ algorithms: ['ES256'] }), server({ algorithms: ['ES384', 'EdDSA'] })]
     for (const _ of [1, 2]) {
       expect(await outcome(wide, dpop(key.proof({ token })))).toEqual(granted)
@@ -431,7 +431,7 @@ describe('what is remembered of a header', () => {
     }
   })
 
-  test('is kept once a proof under it was good, and counts with its length', async () => {
+  test('keeps a header after a good proof, and counts its length', async () => {
     const statsAfter = async (proof: Proof): Promise<CacheStats> => {
       const one = server()
       await outcome(one, dpop(key.proof({ token, ...proof })))
@@ -445,7 +445,7 @@ describe('what is remembered of a header', () => {
     expect(long.bytes - short.bytes).toBeGreaterThan(400)
   })
 
-  test('a forged signature is refused under a known header as under a new one', async () => {
+  test('a forged signature is refused under a cached header as under a new one', async () => {
     const one = server()
     expect(await outcome(one, dpop(key.proof({ token })))).toEqual(granted)
     const forger = createDpopKey()
@@ -453,7 +453,7 @@ describe('what is remembered of a header', () => {
       expect(await outcome(one, dpop(key.proof({ token, key: forger.key })))).toEqual(proofRefused('proof_signature'))
   })
 
-  test('a flood of headers costs nobody else their access', async () => {
+  test('a flood of headers does not affect other clients', async () => {
     const one = server()
     expect(await outcome(one, dpop(key.proof({ token })))).toEqual(granted)
     for (let i = 0; i < 300; i++)
@@ -463,7 +463,7 @@ describe('what is remembered of a header', () => {
 })
 
 describe('a burst', () => {
-  test('of proofs by many clients, good and bad, is decided one by one', async () => {
+  test('decides each proof of a burst from many clients, good and bad, by itself', async () => {
     const one = server()
     const clients = (['ES256', 'RS256', 'EdDSA', 'PS256'] as const).map((alg) => createDpopKey(alg))
     const requests = Array.from({ length: 200 }, (_, i) => {
@@ -477,7 +477,7 @@ describe('a burst', () => {
       expect(answers[i]).toEqual(forged ? proofRefused('proof_signature') : granted)
   })
 
-  test('a synchronous path stays synchronous: a warm token with a good proof makes no promise', () => {
+  test('a cached token with a good proof creates no promise', () => {
     const one = server()
     const first = one.authorize(dpop(key.proof({ token })))
     return Promise.resolve(first).then(async () => {
@@ -584,11 +584,11 @@ describe('options', () => {
     [{ replayStore: {} }, 'dpop.replayStore'],
     [{ replayStore: null }, 'dpop.replayStore'],
     [{ replayStore: () => true }, 'dpop.replayStore']
-  ])('dpop: %j stops the start, and names %s', (value, option) => {
+  ])('refuses dpop: %j at start, and names %s', (value, option) => {
     expect(problem(value)).toContain(option)
   })
 
-  test('a bad secret is not shown', () => {
+  test('does not show a bad secret', () => {
     expect(problem({ nonceSecret: 'hunter2' })).not.toContain('hunter2')
   })
 
@@ -603,11 +603,11 @@ describe('options', () => {
     [''],
     1,
     null
-  ])('publicUrl: %j stops the start', (publicUrl) => {
+  ])('refuses publicUrl: %j at start', (publicUrl) => {
     expect(problem({}, { publicUrl })).toContain('publicUrl')
   })
 
-  test('proofLifetime is what it says', async () => {
+  test('proofLifetime limits the age of a proof', async () => {
     for (const proofLifetime of [5, 300]) {
       const one = server({ proofLifetime })
       expect(await outcome(one, dpop(key.proof({ token, at: NOW - proofLifetime })))).toEqual(granted)
@@ -617,7 +617,7 @@ describe('options', () => {
     }
   })
 
-  test('how full the store is stands in stats(), and a store of the user’s need not count', async () => {
+  test('stats() shows how full the store is; a custom store need not count', async () => {
     const one = server()
     await outcome(one, dpop(key.proof({ token })))
     expect(one.stats().replay).toEqual({ entries: 1, maxEntries: 250_000, owners: 1 })
@@ -625,7 +625,7 @@ describe('options', () => {
   })
 })
 
-test('the oracle and the package agree on what a public key is', () => {
+test('the test oracle and the package agree on which JWKs are public keys', () => {
   // What the tests compute themselves is what node says of the same key.
   for (const alg of ['ES256', 'ES384', 'ES512', 'EdDSA', 'RS256'] as const) {
     const one = createDpopKey(alg)

@@ -18,12 +18,12 @@ function made(second: number, { secret = SECRET as string | Uint8Array, resource
   return Buffer.concat([time, mac.subarray(0, 16)]).toString('base64url')
 }
 
-test('is its time and a MAC over time and resource', () => {
+test('a nonce is its time and a MAC over time and resource', () => {
   expect(nonces.create(NOW)).toBe(made(NOW))
   expect(createNonces([Buffer.from(SECRET)], RESOURCE).create(NOW)).toBe(made(NOW))
 })
 
-test('DPP-29 (RFC 9449 §8.1): has the characters of NQCHAR, and always as many', () => {
+test('DPP-29 (RFC 9449 §8.1): a nonce has the characters of NQCHAR, and always the same length', () => {
   fc.assert(
     fc.property(fc.nat({ max: 2 ** 40 }), fc.string({ minLength: 32 }), (second, secret) => {
       expect(createNonces([secret], RESOURCE).create(second)).toMatch(/^[\x21\x23-\x5B\x5D-\x7E]{30}$/)
@@ -31,7 +31,7 @@ test('DPP-29 (RFC 9449 §8.1): has the characters of NQCHAR, and always as many'
   )
 })
 
-test('its age is the time since it was made, from 10 s ahead of this clock to 300 s', () => {
+test('a nonce is valid from 10 s ahead of this clock until 300 s after its creation', () => {
   const nonce = nonces.create(NOW)
   for (const [age, expected] of [
     [-10.001, undefined],
@@ -52,14 +52,14 @@ test('its age is the time since it was made, from 10 s ahead of this clock to 30
   }
 })
 
-test('within a second it is the same, and in the next another one', () => {
+test('a nonce stays the same within a second, and differs in the next one', () => {
   expect(nonces.create(NOW)).toBe(nonces.create(NOW + 0.999))
   expect(nonces.create(NOW + 1)).not.toBe(nonces.create(NOW))
   // A clock set back is the one that counts.
   expect(nonces.create(NOW - 5)).toBe(made(NOW - 5))
 })
 
-describe('DPP-13 DPP-31: what was not made here is not good', () => {
+describe('DPP-13 DPP-31: a nonce that this API did not create is invalid', () => {
   const strangers: readonly (readonly [string, string])[] = [
     ['of another secret', made(NOW, { secret: `${SECRET}!` })],
     ['of another resource', made(NOW, { resource: 'https://api.example.com/' })],
@@ -78,13 +78,13 @@ describe('DPP-13 DPP-31: what was not made here is not good', () => {
     test(`DPP-31: ${title}`, () => expect(nonces.age(nonce, NOW)).toBeUndefined())
   }
 
-  test('DPP-13: another time under the same MAC', () => {
+  test('DPP-13: a MAC of another time', () => {
     const bytes = Buffer.from(made(NOW - 1000), 'base64url')
     bytes.writeUIntBE(NOW, 0, 6)
     expect(nonces.age(bytes.toString('base64url'), NOW)).toBeUndefined()
   })
 
-  test('DPP-13: any bit flipped', () => {
+  test('DPP-13: a nonce with a flipped bit', () => {
     const good = Buffer.from(made(NOW), 'base64url')
     for (let bit = 0; bit < good.length * 8; bit++) {
       const bytes = Buffer.from(good)
@@ -93,7 +93,7 @@ describe('DPP-13 DPP-31: what was not made here is not good', () => {
     }
   })
 
-  test('DPP-13: any text', () => {
+  test('DPP-13: any other text', () => {
     fc.assert(
       fc.property(
         fc.oneof(fc.string(), fc.string({ unit: 'binary', minLength: 30, maxLength: 30 }), fc.base64String()),
@@ -105,7 +105,7 @@ describe('DPP-13 DPP-31: what was not made here is not good', () => {
   })
 })
 
-test('DEF-07: of several secrets the first makes, and all of them check', () => {
+test('DEF-07: the first of several secrets creates nonces, and all of them verify', () => {
   const old = 'the secret of before, 32 characters'
   const rotating = createNonces([SECRET, old], RESOURCE)
   expect(rotating.create(NOW)).toBe(made(NOW))
@@ -114,7 +114,7 @@ test('DEF-07: of several secrets the first makes, and all of them check', () => 
   expect(nonces.age(made(NOW, { secret: old }), NOW)).toBeUndefined()
 })
 
-test('a clock that answers no number makes no nonce that is good', () => {
+test('no nonce is valid if the clock returns NaN', () => {
   expect(nonces.age(nonces.create(Number.NaN), NOW)).toBeUndefined()
   for (const time of [Number.POSITIVE_INFINITY, -1]) expect(() => nonces.create(time)).toThrow(RangeError)
 })

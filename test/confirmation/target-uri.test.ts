@@ -64,7 +64,7 @@ const segment = fc.oneof(
 const path = fc.array(segment, { maxLength: 7 }).map((segments) => `/${segments.join('/')}`)
 
 describe('RFC 3986 §6.2.2, §6.2.3', () => {
-  test('DPP-10: any path is normalized as §5.2.4 and §6.2.2 say', () => {
+  test('DPP-10: normalizes any path as §5.2.4 and §6.2.2 say', () => {
     fc.assert(
       fc.property(path, (one) => {
         expect(normalizeUri(BASE + one)).toBe(BASE + normalPath(one))
@@ -73,7 +73,7 @@ describe('RFC 3986 §6.2.2, §6.2.3', () => {
     )
   })
 
-  test('DPP-10: normal form is its own', () => {
+  test('DPP-10: a normalized path stays unchanged', () => {
     fc.assert(
       fc.property(path, (one) => {
         const normal = normalizeUri(BASE + one) as string
@@ -83,7 +83,7 @@ describe('RFC 3986 §6.2.2, §6.2.3', () => {
     )
   })
 
-  test('DPP-09 DPP-10 DPP-11: a request’s path and an htu agree exactly if their normal forms do', () => {
+  test('DPP-09 DPP-10 DPP-11: a request’s path and an htu match exactly if their normal forms do', () => {
     const query = fc.constantFrom('', '?', '?a=b', '?a=/../b', '?x#y')
     fc.assert(
       fc.property(path, path, query, query, fc.boolean(), (requested, claimed, ours, theirs, same) => {
@@ -146,7 +146,7 @@ describe('RFC 3986 §6.2.2, §6.2.3', () => {
     'https://аpi.example.com/a',
     'https://api.example.com/\ud800',
     'javascript:alert(1)//https://api.example.com/a'
-  ])('DPP-11: %j is no http URI that one may compare', (uri) => {
+  ])('DPP-11: refuses %j, which is not an http URI that can be compared', (uri) => {
     expect(normalizeUri(uri)).toBeUndefined()
   })
 })
@@ -168,20 +168,20 @@ describe('isTargetUri', () => {
     ['a shorter path', '/item', '/items']
   ]
   for (const [what, requested, claimed] of differences) {
-    test(`DPP-11 (RFC 3986 §6.2.2): ${what} is a difference`, () => {
+    test(`DPP-11 (RFC 3986 §6.2.2): treats as different: ${what}`, () => {
       expect(isTargetUri([BASE], requested, BASE + claimed)).toBe(false)
       expect(isTargetUri([BASE], requested, BASE + requested)).toBe(!requested.includes('?'))
     })
   }
 
-  test('DPP-12: a target that does not begin with a slash goes with no base', () => {
+  test('DPP-12: refuses a target that does not begin with a slash', () => {
     for (const target of ['.evil.example/a', '@evil.example/a', ':444/a', '*', 'items', 'ftp://api.example.com/a']) {
       expect(isTargetUri([BASE], target, BASE + target), target).toBe(false)
       expect(isTargetUri([`${BASE}/base`], target, `${BASE}/base${target}`), target).toBe(false)
     }
   })
 
-  test('DPP-12: the dots of a request do not climb out of the path of publicUrl', () => {
+  test('DPP-12: dot segments of a request do not climb out of the path of publicUrl', () => {
     const bases = [`${BASE}/base`]
     for (const target of ['/../x', '/%2e%2e/x', '/a/../../x']) {
       expect(isTargetUri(bases, target, `${BASE}/x`), target).toBe(false)
@@ -200,7 +200,7 @@ describe('isTargetUri', () => {
     expect(isTargetUri([`${BASE}/base`], '', `${BASE}/base/`)).toBe(false)
   })
 
-  test('DPP-11: a target with characters of no URI is the same text, and no other that is no URI either', () => {
+  test('DPP-11: a target with characters that no URI may have matches only the same text', () => {
     for (const target of ['/é', '/a b', '/\u0000', '/\ud800']) {
       expect(isTargetUri([BASE], target, BASE + target), target).toBe(true)
       for (const htu of ['', 'x', 'ftp://api.example.com/a', 'https://evil.example/é', `${BASE}/à`, `${BASE}/./é`])
@@ -208,12 +208,12 @@ describe('isTargetUri', () => {
     }
   })
 
-  test('DPP-12: a base is compared in its normal form, whatever form it was given in', () => {
+  test('DPP-12: compares a base in its normal form, however it was written', () => {
     for (const base of ['https://api.example.com:443', 'HTTPS://API.example.com', 'https://api.example.com/%7Ea/../'])
       expect(isTargetUri([base.replace(/\/$/, '')], '/items', `${BASE}/items`), base).toBe(true)
   })
 
-  test('DPP-12: without a base nothing matches', () => {
+  test('DPP-12: matches nothing without a base', () => {
     expect(isTargetUri([], '/items', `${BASE}/items`)).toBe(false)
     expect(isTargetUri([], '', '')).toBe(false)
   })

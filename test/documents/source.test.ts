@@ -54,7 +54,7 @@ describe('cooled', () => {
     return { clock, ...from, source: cooled(from.load, { ...cooling, now: clock.now, random }) }
   }
 
-  test('a second renewal within the window gets the document of the first', async () => {
+  test('a second renewal within the window returns the document of the first', async () => {
     const { source, calls, clock } = start()
     const first = await source()
     clock.advance(29.999)
@@ -64,7 +64,7 @@ describe('cooled', () => {
     expect(calls).toEqual([false, false])
   })
 
-  test('a miss right after a renewal is let through, once, and says that the last document was not enough', async () => {
+  test('a miss right after a renewal is fetched once, and tells the loader that the last document was not enough', async () => {
     const { source, calls } = start()
     const first = await source()
     const second = await source(first)
@@ -85,7 +85,7 @@ describe('cooled', () => {
     expect(calls).toEqual([false, true, false])
   })
 
-  test('renewals never use up the miss', async () => {
+  test('renewals never use up the attempt for a miss', async () => {
     const { source, calls, clock } = start()
     await source()
     clock.advance(30)
@@ -94,7 +94,7 @@ describe('cooled', () => {
     expect(calls).toEqual([false, false, true])
   })
 
-  test('a failure is remembered for its back-off, for every purpose, as the same error', async () => {
+  test('a failure is remembered during its back-off, for every purpose, as the same error', async () => {
     const { source, calls, clock, fail } = start()
     const first = await source()
     const error = new Error('down')
@@ -133,7 +133,7 @@ describe('cooled', () => {
     await expect(source()).rejects.toBe(error)
   })
 
-  test('the back-off is all chance but a tenth, so that a fleet does not come back in step', async () => {
+  test('nine tenths of the back-off are random, so that a fleet does not retry in step', async () => {
     for (const random of [0, 0.5]) {
       const { source, calls, clock, fail } = start(() => random)
       fail(new Error('down'))
@@ -146,7 +146,7 @@ describe('cooled', () => {
     }
   })
 
-  test('a server that asks for more time gets it, and who comes meanwhile hears what is left', async () => {
+  test('a server that asks for more time gets it, and callers meanwhile get the remaining time', async () => {
     const { source, calls, clock, fail } = start(() => 0)
     fail(new Unavailable('jwks', 'as.example answered 429', { retryAfter: 120, cause: 'the answer' }))
     await expect(source()).rejects.toMatchObject({ retryAfter: 120 })
@@ -169,7 +169,7 @@ describe('cooled', () => {
     expect(calls).toHaveLength(2)
   })
 
-  test('… five minutes at most: it may ask again', async () => {
+  test('a server’s Retry-After counts for at most five minutes', async () => {
     const { source, calls, clock, fail } = start(() => 0)
     fail(new Unavailable('jwks', 'as.example answered 503', { retryAfter: 3600 }))
     await expect(source()).rejects.toMatchObject({ retryAfter: 3600 })
@@ -192,7 +192,7 @@ describe('cooled', () => {
     expect(calls).toHaveLength(3)
   })
 
-  test('where it asks for nothing, nobody is told to come back before it is asked again', async () => {
+  test('without Retry-After, no caller is told to retry before the next attempt', async () => {
     const { source, calls, clock, fail } = start()
     fail(new Unavailable('jwks', 'as.example could not be reached', { cause: 'the socket' }))
     for (const [pause, said] of [
@@ -214,7 +214,7 @@ describe('cooled', () => {
     expect(calls).toHaveLength(7)
   })
 
-  test('what it asked for is not taken for longer than it holds: a back-off of ours stays one', async () => {
+  test('the remaining back-off in another document’s error is not taken for a Retry-After of the server', async () => {
     const { source, clock, fail } = start(() => 0)
     // As the error of one document that is the failure of another: of its back-off, not of the server's.
     fail(new Unavailable('metadata', 'as.example could not be reached').later(20))
@@ -224,7 +224,7 @@ describe('cooled', () => {
     expect(await source()).toMatchObject({ name: 'd2' })
   })
 
-  test('after an outage the next attempt need not wait for the window', async () => {
+  test('after an outage the next attempt does not wait for the window', async () => {
     const { source, clock, fail } = start()
     await source()
     clock.advance(30)
@@ -235,7 +235,7 @@ describe('cooled', () => {
     expect(await source()).toMatchObject({ name: 'd3' })
   })
 
-  test('a clock that is set back lets the next attempt through, instead of stretching the window or the back-off', async () => {
+  test('a clock that is set back permits the next attempt, and stretches neither the window nor the back-off', async () => {
     const { source, calls, clock, fail } = start()
     await source()
     clock.advance(-10)
@@ -251,7 +251,7 @@ describe('cooled', () => {
 })
 
 describe('coalesced', () => {
-  test('callers at one time share one attempt, its document and its error', async () => {
+  test('concurrent callers share one attempt, its document and its error', async () => {
     const { load, calls, hold, fail } = loader(() => 0)
     const source = coalesced<Document>((butNot) => load(butNot !== undefined))
     let open = hold()
@@ -267,7 +267,7 @@ describe('coalesced', () => {
     expect(calls).toHaveLength(2)
   })
 
-  test('the next caller after the end begins another attempt, also after a failure', async () => {
+  test('the next caller begins another attempt, also after a failure', async () => {
     const { load, calls, fail } = loader(() => 0)
     const source = coalesced<Document>(() => load(false))
     await source()
@@ -278,7 +278,7 @@ describe('coalesced', () => {
     expect(calls).toHaveLength(3)
   })
 
-  test('what is known at once is passed on at once, and what is thrown at once is thrown', () => {
+  test('passes on synchronously what is returned or thrown synchronously', () => {
     const known = document('known', 0)
     expect(coalesced<Document>(() => known)()).toBe(known)
     const failing = coalesced<Document>(() => {
@@ -299,7 +299,7 @@ describe('fresh', () => {
     return { clock, ...from, source }
   }
 
-  test('a document is answered from memory, in the same tick, until it is due', async () => {
+  test('answers from memory, in the same tick, until the document is due', async () => {
     const { source, calls, clock } = start()
     const first = await source()
     clock.advance(79.999)
@@ -307,7 +307,7 @@ describe('fresh', () => {
     expect(calls).toHaveLength(1)
   })
 
-  test('a due document is answered at once and renewed behind the caller', async () => {
+  test('answers with a due document at once and renews it in the background', async () => {
     const { source, calls, clock, hold } = start()
     const first = await source()
     clock.advance(80)
@@ -320,7 +320,7 @@ describe('fresh', () => {
     expect(source()).toMatchObject({ name: 'd2' })
   })
 
-  test('a renewal that fails behind the caller leaves the document, and no unhandled rejection', async () => {
+  test('keeps the document if the renewal in the background fails, without an unhandled rejection', async () => {
     const { source, clock, fail } = start()
     const first = await source()
     fail(new Error('down'))
@@ -330,7 +330,7 @@ describe('fresh', () => {
     expect(source()).toBe(first)
   })
 
-  test('a renewal that is refused at once does, too', async () => {
+  test('keeps the document if the renewal in the background throws synchronously', async () => {
     const clock = createClock(1000)
     let answer: () => Document = () => document('d1', clock.now())
     const source = fresh<Document>(() => answer(), clock.now)
@@ -346,7 +346,7 @@ describe('fresh', () => {
     expect(source()).toBe(second)
   })
 
-  test('an expired document is not answered', async () => {
+  test('does not answer with an expired document', async () => {
     const { source, clock, fail } = start()
     const first = await source()
     clock.advance(100)
@@ -356,7 +356,7 @@ describe('fresh', () => {
     await expect(source()).rejects.toThrow('down')
   })
 
-  test('a caller whom the document disappointed gets another one; a caller whom an older one did gets this one', async () => {
+  test('fetches for a caller that this document disappointed, but not for one that an older document disappointed', async () => {
     const { source, calls } = start()
     const first = await source()
     const second = await source(first)
@@ -365,7 +365,7 @@ describe('fresh', () => {
     expect(calls).toEqual([false, true])
   })
 
-  test('a clock that is set back makes a document due, and never eternal', async () => {
+  test('treats a document as due if the clock is set back', async () => {
     const { source, calls, clock } = start()
     await source()
     clock.advance(-1)
@@ -409,7 +409,7 @@ describe('staleOnError', () => {
     return { clock, ...from, source }
   }
 
-  test('the last good document serves until its time past freshness is over', async () => {
+  test('the last good document is used until `staleFor` has passed', async () => {
     const { source, clock, fail } = start()
     const first = await source()
     fail(new Error('down'))
@@ -419,7 +419,7 @@ describe('staleOnError', () => {
     await expect(source()).rejects.toThrow('down')
   })
 
-  test('it is never answered to a caller whom it disappointed', async () => {
+  test('a document is never returned to a caller that it disappointed', async () => {
     const { source, fail } = start()
     const first = await source()
     fail(new Error('down'))
@@ -427,7 +427,7 @@ describe('staleOnError', () => {
     expect(source()).toBe(first)
   })
 
-  test('the first caller of an outage waits for its attempt; those after it do not', async () => {
+  test('the first caller of an outage waits for its attempt; later callers do not wait', async () => {
     const { source, clock, fail, hold, calls } = start()
     const first = await source()
     fail(new Error('down'))
@@ -444,7 +444,7 @@ describe('staleOnError', () => {
     await setImmediate()
   })
 
-  test('an attempt that is silent for the patience is waited for no longer, by the first caller nor by those after it', async () => {
+  test('no caller waits longer than `patience` for a silent attempt, neither the first nor later ones', async () => {
     const { source, clock, hold, calls } = start(1)
     const first = await source()
     clock.advance(101)
@@ -463,7 +463,7 @@ describe('staleOnError', () => {
     expect(await waiting).toMatchObject({ name: 'd3' })
   })
 
-  test('an attempt that is silent is waited for where the last document may not serve, or disappointed the caller', async () => {
+  test('callers wait for a silent attempt if the last document cannot be used, or disappointed them', async () => {
     const { source, clock, hold } = start(1)
     const none = hold()
     const only = Promise.race([source(), sleep(20, 'waits')])
@@ -480,7 +480,7 @@ describe('staleOnError', () => {
     late()
   })
 
-  test('the outage ends with the first success, also one that nobody waited for', async () => {
+  test('the outage ends with the first success, even in the background', async () => {
     const { source, clock, fail } = start()
     const first = await source()
     fail(new Error('down'))
@@ -494,7 +494,7 @@ describe('staleOnError', () => {
     expect(source()).toBeInstanceOf(Promise)
   })
 
-  test('without a good document the error is all there is, thrown or rejected as it came', async () => {
+  test('without a good document the error is passed on, thrown or rejected', async () => {
     const { source, fail } = start()
     fail(new Error('down'))
     await expect(source()).rejects.toThrow('down')
@@ -507,7 +507,7 @@ describe('staleOnError', () => {
     expect(() => atOnce()).toThrow('cooling down')
   })
 
-  test('a clock that is set back does not make a stale document last longer than from its own end', async () => {
+  test('a clock that is set back does not prolong the use of a stale document', async () => {
     const { source, clock, fail } = start()
     await source()
     fail(new Error('down'))
@@ -518,7 +518,7 @@ describe('staleOnError', () => {
   })
 })
 
-describe('all together', () => {
+describe('all decorators together', () => {
   function start() {
     const clock = createClock(1000)
     const from = loader(clock.now)
@@ -530,7 +530,7 @@ describe('all together', () => {
     return { clock, ...from, source }
   }
 
-  test('fifty misses on one document cause one fetch, and no other within the window', async () => {
+  test('fifty misses on one document cause one fetch, and none other within the window', async () => {
     const { source, calls, clock } = start()
     const first = await source()
     const seen = await Promise.all(Array.from({ length: 50 }, async () => source(first)))
@@ -543,7 +543,7 @@ describe('all together', () => {
     expect(await source(seen[0])).toMatchObject({ name: 'd3' })
   })
 
-  test('in an outage a miss fails at once within the back-off, and whoever is content is served', async () => {
+  test('in an outage a miss fails at once during the back-off, and other callers get the document', async () => {
     const { source, calls, fail } = start()
     const first = await source()
     fail(new Error('down'))
@@ -563,7 +563,7 @@ describe('all together', () => {
     expect(calls).toHaveLength(2)
   })
 
-  test('a caller is never held by a renewal that somebody else’s miss caused', async () => {
+  test('a caller never waits for a renewal that another caller’s miss caused', async () => {
     const { source, hold } = start()
     const first = await source()
     const open = hold()
@@ -574,7 +574,7 @@ describe('all together', () => {
     await miss
   })
 
-  test('what a renewal in the background brought is the last good document, even if nobody asked since', async () => {
+  test('a document renewed in the background becomes the last good document, even without callers since', async () => {
     const { source, clock, fail } = start()
     const first = await source()
     clock.advance(80)
@@ -585,7 +585,7 @@ describe('all together', () => {
     expect(await source()).toMatchObject({ name: 'd2' })
   })
 
-  test('once a renewal in the background has failed, nobody waits when the document expires', async () => {
+  test('after a failed renewal in the background, no caller waits when the document expires', async () => {
     const { source, clock, fail, hold } = start()
     const first = await source()
     fail(new Error('down'))

@@ -5,7 +5,7 @@ import { formatChallenge, isQuotable, isScopeToken, reduceErrorText } from '../.
 import { parseChallenge } from '../support/challenge-parser.js'
 
 describe('formatChallenge', () => {
-  test('writes its parameters in one order, and leaves out those undefined', () => {
+  test('writes its parameters in a fixed order, and omits undefined ones', () => {
     const all = { resourceMetadata: 'https://r', scope: ['a', 'b'], errorDescription: 'd', error: 'e', realm: 'r' }
     expect(formatChallenge('Bearer', all)).toBe(
       'Bearer realm="r", error="e", error_description="d", scope="a b", resource_metadata="https://r"'
@@ -17,15 +17,15 @@ describe('formatChallenge', () => {
     expect(formatChallenge('Bearer', { error: 'e', realm: undefined, scope: undefined })).toBe('Bearer error="e"')
   })
 
-  test('no scopes are no parameter, and neither are no levels', () => {
+  test('omits empty lists of scopes and acr values', () => {
     expect(formatChallenge('Bearer', { realm: '', scope: [], acrValues: [] })).toBe('Bearer realm=""')
   })
 
-  test('HTTP-10 (RFC 9110 §5.6.4): quotes and backslashes of a realm are escaped, each', () => {
+  test('HTTP-10 (RFC 9110 §5.6.4): escapes quotes and backslashes of a realm', () => {
     expect(formatChallenge('Bearer', { realm: '"a"\\b' })).toBe(String.raw`Bearer realm="\"a\"\\b"`)
   })
 
-  test('HTTP-09 (RFC 6750 §3): what no list can carry is left out of it, and no error ends its quotes', () => {
+  test('HTTP-09 (RFC 6750 §3): omits values that a list cannot carry, and no error text ends its quotes', () => {
     const odd = ['a', 'b c', '"', '\\', '', 'd']
     expect(formatChallenge('Bearer', { error: 'x"y', scope: odd, acrValues: odd })).toBe(
       'Bearer error="x y", scope="a d", acr_values="a d"'
@@ -33,12 +33,12 @@ describe('formatChallenge', () => {
     expect(formatChallenge('Bearer', { realm: '', scope: ['"'], acrValues: [''] })).toBe('Bearer realm=""')
   })
 
-  test('HTTP-02 (RFC 6750 §3): a challenge without a parameter is not written', () => {
+  test('HTTP-02 (RFC 6750 §3): throws for a challenge without a parameter', () => {
     expect(() => formatChallenge('Bearer', {})).toThrow(new TypeError('a Bearer challenge needs a parameter'))
     expect(() => formatChallenge('Bearer', { scope: [] })).toThrow(TypeError)
   })
 
-  test('HTTP-09 HTTP-11 (RFC 9110 §5.6.4): whatever it is given, what it writes parses back', () => {
+  test('HTTP-09 HTTP-11 (RFC 9110 §5.6.4): for any input, the challenge parses back to the input', () => {
     const text = fc.string({ unit: 'binary', minLength: 1 })
     const realm = fc.string({ unit: 'grapheme-ascii' })
     fc.assert(
@@ -57,14 +57,14 @@ describe('formatChallenge', () => {
 })
 
 describe('the character sets', () => {
-  test('HTTP-09 (RFC 6750 §3): a description keeps what is allowed, and has a space for the rest', () => {
+  test('HTTP-09 (RFC 6750 §3): replaces characters that are not allowed in a description by spaces', () => {
     expect(reduceErrorText('plain text, with (all) of it!')).toBe('plain text, with (all) of it!')
     expect(reduceErrorText('a"b\\c\r\nd\u00e9\0e')).toBe('a b c d e')
     expect(reduceErrorText('"x"')).toBe('x')
     expect(reduceErrorText('\u00e9')).toBe('')
   })
 
-  test('SCP-08 (RFC 6749 §3.3): a scope is of the characters allowed, and not empty', () => {
+  test('SCP-08 (RFC 6749 §3.3): accepts as a scope only allowed characters, at least one', () => {
     for (let code = 0; code < 256; code++) {
       const allowed = code === 0x21 || (code >= 0x23 && code <= 0x5b) || (code >= 0x5d && code <= 0x7e)
       expect(isScopeToken(String.fromCharCode(code))).toBe(allowed)
@@ -73,7 +73,7 @@ describe('the character sets', () => {
     expect(isScopeToken('')).toBe(false)
   })
 
-  test('HTTP-10 (RFC 9110 §5.6.4): a realm is printable ASCII', () => {
+  test('HTTP-10 (RFC 9110 §5.6.4): accepts printable ASCII as a realm', () => {
     for (let code = 0; code < 256; code++) {
       expect(isQuotable(`a${String.fromCharCode(code)}`)).toBe(code >= 0x20 && code <= 0x7e)
     }

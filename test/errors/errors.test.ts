@@ -28,7 +28,7 @@ const all = [
 ] as const
 
 describe('each error', () => {
-  test('has the status and the code of its kind', () => {
+  test('has the status and the code of its class', () => {
     expect(all.map(({ name, status, code }) => [name, status, code])).toEqual([
       ['CredentialsMissing', 401, undefined],
       ['InvalidRequest', 400, 'invalid_request'],
@@ -40,12 +40,12 @@ describe('each error', () => {
     ])
   })
 
-  test('is one of ours; the client’s fault is a Refusal, and nothing else is', () => {
+  test('is a ResourceServerError; only the client’s faults are a Refusal', () => {
     for (const error of all) expect(error).toBeInstanceOf(ResourceServerError)
     expect(all.map((error) => error instanceof Refusal)).toEqual([true, true, true, true, false, false, false])
   })
 
-  test('has what frameworks read: statusCode, expose, headers', () => {
+  test('has the properties that frameworks read: statusCode, expose, headers', () => {
     for (const error of all) {
       expect(error.statusCode).toBe(error.status)
       expect(error.expose).toBe(error.status < 500)
@@ -53,7 +53,7 @@ describe('each error', () => {
     }
   })
 
-  test('HTTP-01 HTTP-02 (RFC 6750 §3): a refusal has a challenge with a parameter even where no server advertises', () => {
+  test('HTTP-01 HTTP-02 (RFC 6750 §3): a refusal has a challenge with a parameter even without a server', () => {
     expect(all.slice(0, 4).map((error) => error.headers['WWW-Authenticate'])).toEqual([
       ['Bearer realm="api"'],
       ['Bearer error="invalid_request", error_description="Malformed Authorization header"'],
@@ -63,7 +63,7 @@ describe('each error', () => {
     for (const error of all.slice(4)) expect(error.headers['WWW-Authenticate']).toBeUndefined()
   })
 
-  test('DEF-16: has a body for the client, which on our side’s faults says nothing more than a code', () => {
+  test('DEF-16: has a body for the client, which for our own faults is only a code', () => {
     expect(all.map((error) => error.toJSON())).toEqual([
       undefined,
       { error: 'invalid_request', error_description: 'Malformed Authorization header' },
@@ -75,7 +75,7 @@ describe('each error', () => {
     ])
   })
 
-  test('is a Response as a whole', async () => {
+  test('converts to a complete Response', async () => {
     for (const error of all) {
       for (const response of [error.toResponse(), error.getResponse()]) {
         expect(response.status).toBe(error.status)
@@ -89,7 +89,7 @@ describe('each error', () => {
     }
   })
 
-  test('HTTP-07 HTTP-13: fields that an adapter adds come into the Response, one line each', () => {
+  test('HTTP-07 HTTP-13: fields that an adapter adds are in the Response, one line each', () => {
     const error = new InvalidToken('expired')
     error.headers = { ...error.headers, 'WWW-Authenticate': ['Basic realm="x"', 'Bearer realm="y"'], Vary: 'Origin' }
     const { headers } = error.toResponse()
@@ -99,8 +99,8 @@ describe('each error', () => {
   })
 })
 
-describe('what is said to whom', () => {
-  test('DEF-15 SEC-04: the message is fixed words, whatever happened', () => {
+describe('the secrecy of an error', () => {
+  test('DEF-15 SEC-04: the message is fixed words for every error', () => {
     expect(all.map(({ message }) => message)).toEqual([
       'An access token is required',
       'Malformed Authorization header',
@@ -113,11 +113,11 @@ describe('what is said to whom', () => {
     for (const { description, message } of all) expect(message).toBe(description)
   })
 
-  test('SEC-04: the first line of a stack is the name and the fixed message, for every error', () => {
+  test('SEC-04: the first line of a stack is the name and the fixed message', () => {
     for (const error of all) expect(error.stack?.split('\n')[0]).toBe(`${error.name}: ${error.description}`)
   })
 
-  test('SEC-04: a fault on our side, printed whole, tells the log its hint and its cause', () => {
+  test('SEC-04: printing a fault of ours shows its hint and its cause', () => {
     const [, , , , , outage, ours] = all
     expect(outage.hint).toContain('GET https://as.internal/jwks timed out')
     expect([outage.cause, ours.cause]).toEqual([cause, cause])
@@ -126,7 +126,7 @@ describe('what is said to whom', () => {
     expect(inspect(ours)).toContain('the secret is wrong')
   })
 
-  test('SEC-01 SEC-04: what was received is there for who asks, and in nothing that is printed or sent', () => {
+  test('SEC-01 SEC-04: `received` can be read, but is never printed or sent', () => {
     const error = all[2]
     expect([error.expected, error.received]).toEqual([['x'], 'secret'])
     expect(
@@ -134,7 +134,7 @@ describe('what is said to whom', () => {
     ).not.toContain('secret')
   })
 
-  test('a refusal has no stack to speak of, a fault has one; neither changes what others get', () => {
+  test('a refusal has no stack and a fault has one, without affecting other errors', () => {
     const { stackTraceLimit } = Error
     const frames = (error: Error): number => (error.stack ?? '').split('\n').length - 1
     expect(frames(new InvalidToken('expired'))).toBe(0)
@@ -144,7 +144,7 @@ describe('what is said to whom', () => {
     expect(Error.stackTraceLimit).toBe(stackTraceLimit)
   })
 
-  test('an error can be given another name, as any error', () => {
+  test('an error can be renamed, like any Error', () => {
     const error = new InvalidToken('expired')
     error.name = 'Renamed'
     expect([error.name, String(error), new InvalidToken('expired').name]).toEqual([
@@ -156,7 +156,7 @@ describe('what is said to whom', () => {
     expect(Object.keys(error)).not.toContain('name')
   })
 
-  test('SEC-04: every reason has a hint, and no two reasons are of one name', () => {
+  test('SEC-04: every reason has a hint, and reasons are unique', () => {
     const reasons = [REQUEST_REASONS, TOKEN_REASONS, LIMIT_REASONS].flatMap((one) => Object.entries(one))
     for (const [name, { hint, description }] of reasons) {
       expect(name).toMatch(/^[a-z_]+$/)
@@ -167,7 +167,7 @@ describe('what is said to whom', () => {
     for (const error of all) expect(error.hint).not.toBe('')
   })
 
-  test('an unavailability names what did not answer, and when to ask again: whole seconds, from one to an hour', () => {
+  test('an Unavailable names the dependency, and when to retry: whole seconds from one to an hour', () => {
     const dependencies = ['issuer', 'metadata', 'jwks', 'introspection'] as const
     for (const dependency of dependencies) {
       const error = new Unavailable(dependency, 'x')
@@ -179,7 +179,7 @@ describe('what is said to whom', () => {
     ).toEqual(['1', '1', '5', '60', '3600'])
   })
 
-  test('RFC 6585 §4: too many requests name a wait and no challenge, and are not a Refusal', () => {
+  test('RFC 6585 §4: TooManyRequests has a Retry-After and no challenge, and is not a Refusal', () => {
     const error = new TooManyRequests('key_unknown_yet', { retryAfter: 1.2, expected: 'a kid', received: 'k9' })
     expect([error.status, error.code, error.reason, error.retryAfter]).toEqual([
       429,
@@ -200,14 +200,14 @@ describe('what is said to whom', () => {
     ).toEqual([1, 3600])
   })
 
-  test('what the application forbids is in its own words, or in ours', () => {
+  test('a Forbidden has the application’s text, or ours', () => {
     expect(new Forbidden().message).toBe('Access is not allowed')
     expect(new Forbidden('No', { cause }).cause).toBe(cause)
   })
 })
 
 describe('what a server adds', () => {
-  test('realm, scopes and the place of its metadata, once', async () => {
+  test('adds realm, scopes and the metadata URL once', async () => {
     const server = api({ realm: 'orders' })
     const error = await refusal(() => server.authorize(get()))
     expect(error.headers['WWW-Authenticate']).toEqual([
@@ -218,7 +218,7 @@ describe('what a server adds', () => {
     ])
   })
 
-  test('each refusal is its own: what one route advertises is not in another’s', async () => {
+  test('does not leak the advertised values of one route into another’s refusal', async () => {
     const server = api()
     const { scope } = await import('../../src/index.js')
     const first = await refusal(() => server.authorize(get(), scope('a')))

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { explainChecks } from '../../src/errors/explain.js'
 import { PROOF_REASONS, REQUEST_REASONS, TOKEN_REASONS } from '../../src/errors/reasons.js'
 
-test('every refusal of a token, a proof or a request is one of the checks that people are shown', () => {
+test('every refusal of a token, a proof or a request belongs to a check of explain()', () => {
   const known = [REQUEST_REASONS, TOKEN_REASONS, PROOF_REASONS].flatMap((one) => Object.keys(one))
   const jwt = { authorization: 'DPoP a.b.c', fresh: true }
   const opaque = { authorization: 'Bearer abc' }
@@ -24,7 +24,7 @@ test('every refusal of a token, a proof or a request is one of the checks that p
   expect(explainChecks(jwt, 'introspection_unavailable')).toEqual([])
 })
 
-test('who was let in passed all of them, and an opaque token is asked about once', () => {
+test('an accepted request passed all checks, and an opaque token is introspected once', () => {
   for (const request of [
     {},
     { authorization: 'Bearer a.b.c', fresh: true },

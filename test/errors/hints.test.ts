@@ -46,7 +46,7 @@ describe('a word in place of a token', () => {
     ['Bearer "eyJhbGciOi"', 'quotes'],
     ['Bearer Bearer x.y.z', 'twice'],
     ['Bearer {{token}}', 'placeholder'],
-    ['Bearer a.b.c.d.e', 'ask for an audience']
+    ['Bearer a.b.c.d.e', 'request an audience']
   ])('%s is refused with a hint that says %s', async (line, word) => {
     const error = await told(line)
     expect([400, 401]).toContain(error.status)
@@ -112,7 +112,7 @@ describe('certificates as proxies write them', () => {
   })
   test.each([
     ['not in `clientCertificate.trustedProxies`', '10.0.0.9', {}],
-    ['did not arrive', '10.0.0.7', {}],
+    ['The request has no field', '10.0.0.7', {}],
     ['returned nothing', '10.0.0.7', { 'client-cert': body(pem) }]
   ])(
     'a certificate-bound token without a readable certificate: the hint says %s',

@@ -5,7 +5,7 @@ import { createSigningKey, fault } from '../support/issuer.js'
 
 const bed = createBed()
 
-describe('a redirect is told as one that is not followed, with the option that names the address', () => {
+describe('a redirect is reported as not followed, with the option that sets the URL', () => {
   test.each([
     ['metadata', 500, /answered 302, a redirect, which is not followed.* give `metadataUrl` or `jwksUri`/],
     ['jwks', 503, /answered 302, a redirect, which is not followed for the key set: set `jwksUri` to the address/]
@@ -30,7 +30,7 @@ describe('a redirect is told as one that is not followed, with the option that n
   })
 })
 
-test('a set of 101 keys is told by its number and by the bound; 100 keys are read', async () => {
+test('a set of 101 keys is refused with its size and the limit; 100 keys are read', async () => {
   const issuer = await bed.issuer()
   const { publicJwk } = createSigningKey('ES256')
   while (issuer.jwks.keys.length < 100) issuer.jwks.keys.push({ ...publicJwk, kid: `more-${issuer.jwks.keys.length}` })
@@ -41,7 +41,7 @@ test('a set of 101 keys is told by its number and by the bound; 100 keys are rea
   expect(error.hint).toContain('did not answer with a key set: a key set of 101 keys; at most 100 are read')
 })
 
-test('a key endpoint that refuses the credentials of `jwksAuth` is told so, and not to configure it', async () => {
+test('a key endpoint that rejects the credentials of `jwksAuth` is reported so, without advice to configure it', async () => {
   const issuer = await bed.issuer()
   issuer.always('jwks', fault.status(403))
   const entry = { issuer: issuer.issuer, jwksUri: `${issuer.origin}/jwks` }

@@ -63,7 +63,7 @@ async function times(
 const tooMany = { status: 503, dependency: 'introspection', retryAfter: 1 }
 
 describe('places', () => {
-  test('strangers have 48 places and 192 in the queue; one more sends away the stranger that waits longest', async () => {
+  test('strangers have 48 places and 192 in the queue; one more stranger displaces the one that waits longest', async () => {
     const limits = createLimits(() => 0)
     const calls = several(48 + 192, limits, 'stranger')
     await setImmediate()
@@ -81,7 +81,7 @@ describe('places', () => {
     expect(limits.health()).toMatchObject({ underWay: 0, queued: 0, state: 'closed' })
   })
 
-  test('known tokens have 64 places and 256 in the queue while no stranger wants one, and wait in order', async () => {
+  test('known tokens have 64 places and 256 in the queue while no stranger waits, and are admitted in order', async () => {
     const limits = createLimits(() => 0)
     const calls = several(64 + 256, limits, 'known')
     await setImmediate()
@@ -96,7 +96,7 @@ describe('places', () => {
     expect(results.every(({ status }) => status === 'fulfilled')).toBe(true)
   })
 
-  test('500 strangers that hold all they can get do not keep 80 known tokens from places and queue', async () => {
+  test('500 strangers that hold all their places do not block 80 known tokens', async () => {
     const limits = createLimits(() => 0)
     const strangers = several(500, limits, 'stranger')
     const victims = several(16 + 64, limits, 'known')
@@ -116,7 +116,7 @@ describe('places', () => {
     await finish(strangers)
   })
 
-  test('a flood of known tokens leaves strangers a quarter of the places, and of the queue those who are in it', async () => {
+  test('a flood of known tokens leaves a quarter of the places to strangers, and the queued strangers stay', async () => {
     const limits = createLimits(() => 0)
     const first = several(64, limits, 'known')
     const strangers = several(100, limits, 'stranger')
@@ -131,7 +131,7 @@ describe('places', () => {
     expect(limits.health()).toMatchObject({ underWay: 0, queued: 0 })
   })
 
-  test('a call whose signal is aborted leaves the queue at once, and its place in it is for another', async () => {
+  test('a call whose signal is aborted leaves the queue at once and frees its place', async () => {
     const limits = createLimits(() => 0)
     const calls = several(64, limits, 'known')
     const abort = new AbortController()
@@ -148,7 +148,7 @@ describe('places', () => {
     expect(limits.health()).toMatchObject({ underWay: 0, queued: 0, state: 'closed' })
   })
 
-  test('a place that is handed over cannot be taken by a call that comes between', async () => {
+  test('a place that is handed over cannot be taken by a call that arrives at that moment', async () => {
     const limits = createLimits(() => 0)
     const calls = several(65, limits, 'known')
     await setImmediate()
@@ -161,13 +161,13 @@ describe('places', () => {
     expect(limits.health()).toMatchObject({ underWay: 0, queued: 0 })
   })
 
-  test('a call that fails gives its place back', async () => {
+  test('a failed call gives its place back', async () => {
     const limits = createLimits(() => 0)
     await Promise.allSettled(Array.from({ length: 100 }, () => limits.run(fail, 'stranger')))
     expect(limits.health()).toMatchObject({ underWay: 0, queued: 0 })
   })
 
-  test('what a full queue refuses is not a failure of the endpoint', async () => {
+  test('a refusal by a full queue does not count as a failure of the endpoint', async () => {
     const limits = createLimits(() => 0)
     const calls = several(320, limits, 'known')
     await Promise.allSettled(Array.from({ length: 50 }, () => limits.run(succeed, 'known')))
@@ -177,7 +177,7 @@ describe('places', () => {
   })
 })
 
-describe('the pace of strangers', () => {
+describe('the rate limit of strangers', () => {
   const junk = async (limits: Limits, count: number): Promise<void> => {
     for (let i = 0; i < count; i++) {
       await limits.run(succeed, 'stranger')
@@ -185,7 +185,7 @@ describe('the pace of strangers', () => {
     }
   }
 
-  test('while most of the latest 64 answers are "not active", 1000 are asked about at once and 1000 a second', async () => {
+  test('while most of the latest 64 answers are "not active", 1000 calls are sent at once and 1000 a second', async () => {
     const clock = createClock(0)
     const limits = createLimits(() => 0, clock.now)
     // 33 answers turn it on.
@@ -205,7 +205,7 @@ describe('the pace of strangers', () => {
     expect(next.begun).toBe(true)
   })
 
-  test('answers that are mostly "active" turn it off', async () => {
+  test('answers that are mostly "active" turn the rate limit off', async () => {
     const limits = createLimits(
       () => 0,
       () => 0
@@ -223,7 +223,7 @@ describe('429', () => {
     throw limited
   }
 
-  test('to a stranger keeps strangers away for its Retry-After, and not the known tokens', async () => {
+  test('for a stranger it pauses strangers until its Retry-After, but not known tokens', async () => {
     const clock = createClock(0)
     const limits = createLimits(clock.now)
     await expect(limits.run(refuse, 'stranger')).rejects.toBe(limited)
@@ -236,7 +236,7 @@ describe('429', () => {
     expect(await limits.run(succeed, 'stranger')).toBe('ok')
   })
 
-  test('to a known token keeps every token away; without Retry-After for a second', async () => {
+  test('for a known token it pauses every token; for a second without Retry-After', async () => {
     const clock = createClock(0)
     const limits = createLimits(clock.now)
     const unspecified = new RateLimited('introspection', 'answered 429')
@@ -247,7 +247,7 @@ describe('429', () => {
     expect(await limits.run(succeed, 'known')).toBe('ok')
   })
 
-  test('is not an outage: however often it comes, the breaker stays closed', async () => {
+  test('is not an outage: the breaker stays closed however often it comes', async () => {
     const clock = createClock(0)
     const limits = createLimits(clock.now)
     for (let i = 0; i < 30; i++) {
@@ -257,7 +257,7 @@ describe('429', () => {
     expect(limits.health().state).toBe('closed')
   })
 
-  test('that waits in the queue when it comes holds back what waits too; a clock that is set back ends it', async () => {
+  test('also pauses calls that wait in the queue; a clock that is set back ends it', async () => {
     const clock = createClock(1000)
     const limits = createLimits(clock.now)
     const all = await Promise.allSettled(
@@ -272,7 +272,7 @@ describe('429', () => {
 describe('the breaker', () => {
   const state = (limits: Limits): string => limits.health().state
 
-  test('opens at 20 failures without one success in 10 s, not before, and not beside a success', async () => {
+  test('opens after 20 failures without a success in 10 s, not earlier, and not with a success', async () => {
     const clock = createClock(0)
     const limits = createLimits(clock.now)
     await times(19, limits, fail)
@@ -288,7 +288,7 @@ describe('the breaker', () => {
     expect(state(served)).toBe('open')
   })
 
-  test('opens where of at least 20 calls with known tokens half have failed, whatever strangers see', async () => {
+  test('opens if at least half of 20 or more calls with known tokens failed, whatever happens to strangers', async () => {
     const limits = createLimits(() => 0)
     await times(50, limits, succeed)
     await times(10, limits, succeed, 'known')
@@ -302,7 +302,7 @@ describe('the breaker', () => {
     expect(state(mostlyWell)).toBe('closed')
   })
 
-  test('looks at 10 seconds: failures further apart do not add up', async () => {
+  test('counts over 10 seconds: failures further apart do not add up', async () => {
     const clock = createClock(0)
     const limits = createLimits(clock.now)
     for (let i = 0; i < 10; i++) {
@@ -314,7 +314,7 @@ describe('the breaker', () => {
     expect(state(limits)).toBe('open')
   })
 
-  test('counts outages only: an answer shows that the endpoint is up, whatever it says', async () => {
+  test('counts outages only: any answer shows that the endpoint is up', async () => {
     const limits = createLimits(() => 0)
     await times(50, limits, async () => {
       throw new Misconfigured('wrong secret')
@@ -322,7 +322,7 @@ describe('the breaker', () => {
     expect(state(limits)).toBe('closed')
   })
 
-  test('opened by strangers alone it lets every known token through, and the first that succeeds closes it', async () => {
+  test('opened by strangers alone, it lets every known token through, and the first success closes it', async () => {
     const clock = createClock(0)
     const limits = createLimits(clock.now)
     for (let round = 0; round < 6; round++) {
@@ -338,7 +338,7 @@ describe('the breaker', () => {
     }
   })
 
-  test('once a known token has failed too, refuses all at once and says for how long; nothing is called', async () => {
+  test('after a failed known token it refuses all tokens at once with the remaining seconds, and calls nothing', async () => {
     const clock = createClock(0)
     const limits = createLimits(clock.now)
     await times(20, limits, fail)
@@ -353,7 +353,7 @@ describe('the breaker', () => {
     expect(state(limits)).toBe('open')
   })
 
-  test('half-open after 5 s, lets one known token through, no second, and no stranger', async () => {
+  test('is half-open after 5 s: lets one known token through, no second one and no stranger', async () => {
     const clock = createClock(0)
     const limits = createLimits(clock.now)
     await times(20, limits, fail, 'known')
@@ -370,7 +370,7 @@ describe('the breaker', () => {
     expect(await limits.run(succeed, 'stranger')).toBe('ok')
   })
 
-  test('lets a stranger try where within 5 s of the end of the wait no known token came', async () => {
+  test('lets a stranger try if no known token came for 5 s after the wait', async () => {
     const clock = createClock(0)
     const limits = createLimits(clock.now)
     await times(20, limits, fail)
@@ -385,7 +385,7 @@ describe('the breaker', () => {
     expect(state(limits)).toBe('closed')
   })
 
-  test('a junk token as the probe, every time, does not keep known tokens out', async () => {
+  test('a junk token as every probe does not keep known tokens out', async () => {
     const clock = createClock(0)
     const limits = createLimits(clock.now)
     await times(20, limits, fail)
@@ -415,7 +415,7 @@ describe('the breaker', () => {
     expect(state(limits)).toBe('closed')
   })
 
-  test('a probe that is answered, if not as hoped, closes it', async () => {
+  test('any answer to a probe closes it', async () => {
     const clock = createClock(0)
     const limits = createLimits(clock.now)
     await times(20, limits, fail)
@@ -426,7 +426,7 @@ describe('the breaker', () => {
     expect(state(limits)).toBe('closed')
   })
 
-  test('a probe that leaves before it goes out lets another call probe', async () => {
+  test('a probe that leaves before it is sent lets another call probe', async () => {
     const clock = createClock(0)
     const limits = createLimits(clock.now)
     await times(20, limits, fail, 'known')
@@ -435,7 +435,7 @@ describe('the breaker', () => {
     expect(await limits.run(succeed, 'known')).toBe('ok')
   })
 
-  test('closed again, it has forgotten what was before', async () => {
+  test('forgets earlier outcomes when it closes', async () => {
     const clock = createClock(0)
     const limits = createLimits(clock.now)
     await times(20, limits, fail)
@@ -447,7 +447,7 @@ describe('the breaker', () => {
     expect(state(limits)).toBe('open')
   })
 
-  test('calls from before it opened, which end while the probe is under way, neither close nor prolong it', async () => {
+  test('calls from before it opened, which end during the probe, neither close nor prolong it', async () => {
     const clock = createClock(0)
     const limits = createLimits(clock.now)
     const early = hold(limits, 'known')

@@ -24,7 +24,7 @@ function asked(deadline: number) {
 }
 
 describe('a question', () => {
-  test('keeps each caller for the deadline from its own arrival, and ends with the last', async () => {
+  test('keeps each caller for the deadline from its own arrival, and ends with the last caller', async () => {
     const { question, waiting, endings } = asked(5)
     const first = question.join({})
     const outcome = expect(first).rejects.toMatchObject(late)
@@ -39,7 +39,7 @@ describe('a question', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('that went out is answered though every caller has left', async () => {
+  test('is answered even if every caller left after it was sent', async () => {
     const { question, waiting, endings } = asked(5)
     const only = expect(question.join({})).rejects.toMatchObject(late)
     waiting.goOut()
@@ -48,7 +48,7 @@ describe('a question', () => {
     expect([waiting.signal.aborted, endings()]).toEqual([false, 0])
   })
 
-  test('is left by a client that is gone, once, and before it waits if it is gone by then', async () => {
+  test('is left by a client that disconnects, once, also if it disconnected before', async () => {
     const { question, waiting } = asked(5)
     let call = (): void => {}
     let ended = 0
@@ -75,7 +75,7 @@ describe('a question', () => {
     expect([waiting.signal.aborted, ended, vi.getTimerCount()]).toEqual([true, 2, 0])
   })
 
-  test('that fails with no caller left leaves no rejection unhandled', async () => {
+  test('that fails without callers leaves no unhandled rejection', async () => {
     const callers = createCallers(5)
     const question = createQuestion(
       async ({ signal }) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
@@ -89,7 +89,7 @@ describe('a question', () => {
 })
 
 describe('the deadline of a request', () => {
-  test('counts from its first wait, whatever it waits for after that', async () => {
+  test('counts from the request’s first wait, whatever it waits for later', async () => {
     const callers = createCallers(5)
     const request = {}
     const keys = callers.inTime(never, request, 'jwks') as Promise<never>
@@ -101,7 +101,7 @@ describe('the deadline of a request', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('begins anew where the same request is decided about again, much later', () => {
+  test('begins anew if the same request is decided again much later', () => {
     const callers = createCallers(5)
     const request = {}
     expect(callers.left(request)).toBe(5100)
@@ -109,7 +109,7 @@ describe('the deadline of a request', () => {
     expect(callers.left(request)).toBe(5100)
   })
 
-  test('costs nothing where the value is there, and leaves no timer where it comes', async () => {
+  test('costs nothing for a known value, and leaves no timer after a promise', async () => {
     const callers = createCallers(5)
     expect(callers.inTime('there', {}, 'jwks')).toBe('there')
     expect(vi.getTimerCount()).toBe(0)

@@ -51,8 +51,8 @@ async function failure(attempt: Promise<unknown>): Promise<Unavailable> {
   return error
 }
 
-describe('a timeout does not rely on what sends', () => {
-  test('a connection that is never made, which undici waits for as long as it likes', async () => {
+describe('the timeout does not depend on the dispatcher', () => {
+  test('ends an attempt to connect, although undici waits longer', async () => {
     const dispatcher = new Agent({ connect: () => undefined })
     const { exchange } = await start({ dispatcher, timeout: 0.2, deadline: 0.5 })
     const error = await failure(exchange())
@@ -61,7 +61,7 @@ describe('a timeout does not rely on what sends', () => {
     await dispatcher.destroy()
   })
 
-  test('an answer that comes when nobody waits any more is thrown away', async () => {
+  test('ignores an answer that arrives after it', async () => {
     const bodies: Readable[] = []
     const request = async (): Promise<unknown> => {
       await sleep(300)
@@ -75,7 +75,7 @@ describe('a timeout does not rely on what sends', () => {
     await vi.waitFor(() => expect(bodies.map(({ destroyed }) => destroyed)).toEqual([true]))
   })
 
-  test('nor does it fail late, unheard', async () => {
+  test('a late failure causes no unhandled rejection', async () => {
     const heard: unknown[] = []
     const hear = (reason: unknown): unknown => heard.push(reason)
     process.on('unhandledRejection', hear)
@@ -115,13 +115,13 @@ describe.each([
       })
     })
 
-    test('without those fields has empty texts', async () => {
+    test('has empty strings for missing fields', async () => {
       const { exchange } = await started({}, fault.contentType(undefined))
       expect(await exchange()).toMatchObject({ contentType: '', cacheControl: '' })
     })
 
     test.each([301, 302, 400, 401, 403, 404, 410, 422])(
-      'of %i is an answer, not a failure, and not retried',
+      'with status %i is an answer, not a failure, and is not retried',
       async (status) => {
         const { exchange, server } = await started({}, fault.status(status, { headers: { location: '/elsewhere' } }))
         expect(await exchange()).toMatchObject({ status, body: '{"error":"scripted"}' })
@@ -131,7 +131,7 @@ describe.each([
   })
 
   describe('a request', () => {
-    test('has the fields and the body it was given, asks for no compression, and names no cookie', async () => {
+    test('has the given fields and body, requests no compression, and sends no cookie', async () => {
       const { exchange, server } = await started()
       await exchange({ method: 'POST', headers: { 'x-a': 'b', 'content-type': 'text/plain' }, body: 'größe' })
       expect(server.requests[0]).toMatchObject({ method: 'POST', body: 'größe', path: '/jwks' })
@@ -152,7 +152,7 @@ describe.each([
   })
 
   describe('bytes', () => {
-    test('256 KiB are read, one more is a failure', async () => {
+    test('reads 256 KiB, and fails with one byte more', async () => {
       const { exchange, server } = await started()
       const length = JSON.stringify(server.jwks).length
       server.script('jwks', fault.oversize(256 * KIB - length))
@@ -161,7 +161,7 @@ describe.each([
       expect((await failure(exchange())).hint).toMatch(/sent a body of more than 262144 bytes/)
     })
 
-    test('a body announced as too long is given up, however much of it comes', async () => {
+    test('gives up a body that is announced as too long, however much of it arrives', async () => {
       const { exchange, server } = await started()
       server.always('jwks', fault.oversize(64 * KIB * KIB))
       expect((await failure(exchange())).retryAfter).toBe(5)
@@ -174,7 +174,7 @@ describe.each([
       ['deflate', deflateRawSync],
       ['br', brotliCompressSync],
       ['identity, gzip', gzipSync]
-    ])('a body that comes as %s, which was not asked for, is decoded', async (coding, encode) => {
+    ])('decodes a body with the coding %s, which was not requested', async (coding, encode) => {
       const { exchange, server } = await started()
       server.always('jwks', compressed(coding, encode))
       expect(JSON.parse((await exchange()).body)).toEqual(server.jwks)
@@ -184,7 +184,7 @@ describe.each([
       ['gzip', gzipSync],
       ['deflate', deflateSync],
       ['br', brotliCompressSync]
-    ])('a small body that grows past the bound when %s is decoded is a failure', async (coding, encode) => {
+    ])('fails if a small body grows past the limit when %s is decoded', async (coding, encode) => {
       const { exchange, server } = await started()
       server.always(
         'jwks',
@@ -196,7 +196,7 @@ describe.each([
     test.each([
       ['zstd', gzipSync],
       ['gzip, br, gzip', gzipSync]
-    ])('refuses a body with the content coding %s, which is not decoded', async (coding, encode) => {
+    ])('refuses a body with the content coding %s, which we cannot decode', async (coding, encode) => {
       if (by === 'fetch' && coding !== 'zstd') return
       const { exchange, server } = await started()
       server.always('jwks', compressed(coding, encode))
@@ -204,7 +204,7 @@ describe.each([
       if (by === 'undici') expect(hint).toMatch(/a content coding other than gzip, deflate and br/)
     })
 
-    test.each(['gzip', 'deflate', 'br'])('a body that is called %s and is not is a failure', async (coding) => {
+    test.each(['gzip', 'deflate', 'br'])('fails for a body that claims to be %s and is not', async (coding) => {
       const { exchange, server } = await started()
       server.always(
         'jwks',
@@ -214,18 +214,18 @@ describe.each([
       if (by === 'undici') expect(hint).toMatch(/sent a compressed body that is broken/)
     })
 
-    test('a byte order mark before the body is ignored', async () => {
+    test('ignores a byte order mark before the body', async () => {
       const { exchange, server } = await started()
       server.always('jwks', ({ response, normal }) => response.end(`\uFEFF${normal.body}`))
       expect(JSON.parse((await exchange()).body)).toEqual(server.jwks)
     })
 
-    test('content-encoding identity is none', async () => {
+    test('treats content-encoding identity as none', async () => {
       const { exchange } = await started({}, fault.headers({ 'content-encoding': 'Identity' }))
       expect(await exchange()).toMatchObject({ status: 200 })
     })
 
-    test('a body that is not UTF-8 is a failure', async () => {
+    test('fails for a body that is not UTF-8', async () => {
       const { exchange, server } = await started()
       server.always('jwks', ({ response }) => response.end(Buffer.from('{"a":"\xff"}', 'latin1')))
       expect((await failure(exchange())).hint).toMatch(/sent a body that is not UTF-8/)
@@ -237,7 +237,7 @@ describe.each([
       ['no answer', fault.hang()],
       ['half an answer', fault.stall()],
       ['a byte now and then', fault.drip()]
-    ])('%s is a failure when the timeout is over, and says so', async (_, behaviour) => {
+    ])('%s is a failure when the timeout has passed, and the message says so', async (_, behaviour) => {
       const { exchange, server } = await started({ timeout: 0.2, deadline: 0.2 })
       server.always('jwks', behaviour)
       const error = await failure(exchange())
@@ -246,7 +246,7 @@ describe.each([
       expect(server.requests).toHaveLength(1)
     })
 
-    test('a server that accepts connections and says nothing, not even to close them, is given up', async () => {
+    test('gives up a server that accepts connections and sends nothing, not even a close', async () => {
       const sockets: Socket[] = []
       const mute = createServer((socket) => void sockets.push(socket))
       mute.listen(0, '127.0.0.1')
@@ -258,19 +258,19 @@ describe.each([
       mute.close()
     })
 
-    test('a deadline that is shorter than the timeout holds for the first attempt too', async () => {
+    test('applies a deadline shorter than the timeout to the first attempt too', async () => {
       const { exchange, server } = await started({ timeout: 60, deadline: 0.2 })
       server.always('jwks', fault.hang())
       expect((await failure(exchange())).hint).toMatch(/did not answer within 0\.2 s/)
     })
 
-    test('a first attempt that took its whole timeout is followed by another one within the deadline', async () => {
+    test('makes another attempt within the deadline after a first one that took its whole timeout', async () => {
       const { exchange, server } = await started({ timeout: 0.5, deadline: 20 }, fault.hang())
       expect(await exchange()).toMatchObject({ status: 200 })
       expect(server.requests).toHaveLength(2)
     })
 
-    test('the other one has no more than what is left', async () => {
+    test('gives the second attempt only the time that is left', async () => {
       const { exchange, server } = await started({ timeout: 1, deadline: 1.8 })
       server.always('jwks', fault.hang())
       const [, seconds] = /within ([\d.]+) s/.exec((await failure(exchange())).hint) ?? []
@@ -299,14 +299,14 @@ describe.each([
       expect(server.requests).toHaveLength(4)
     })
 
-    test('sends the same request again, body and all', async () => {
+    test('sends the same request again, including the body', async () => {
       const { exchange, server } = await started({}, fault.status(503))
       await exchange({ method: 'POST', headers: { 'x-a': 'b' }, body: 'token=abc' })
       const [one, two] = server.requests.map(({ method, path, body, headers }) => [method, path, body, headers['x-a']])
       expect(one).toEqual(two)
     })
 
-    test('waits as long as Retry-After says, where the deadline allows', async () => {
+    test('waits as long as Retry-After says, if the deadline allows', async () => {
       const { exchange, server } = await started({}, fault.retryAfter(0))
       expect(await exchange()).toMatchObject({ status: 200 })
       expect(server.requests).toHaveLength(2)
@@ -315,7 +315,7 @@ describe.each([
       expect(server.requests).toHaveLength(4)
     })
 
-    test('is not made where Retry-After lies beyond the deadline: the caller is told at once, and when', async () => {
+    test('is not made if Retry-After is beyond the deadline: the caller is told at once, with the time', async () => {
       const { exchange, server } = await started({}, fault.retryAfter(3600, 503))
       const error = await failure(exchange())
       expect(error.retryAfter).toBe(3600)
@@ -331,21 +331,18 @@ describe.each([
       expect(server.requests).toHaveLength(1)
     })
 
-    test.each(['soon', '-1', '', '1e3', '99999999999'])(
-      'passes over a Retry-After of %j, which says nothing',
-      async (value) => {
-        const { exchange, server } = await started({}, fault.retryAfter(value))
-        expect(await exchange()).toMatchObject({ status: 200 })
-        expect(server.requests).toHaveLength(2)
-      }
-    )
+    test.each(['soon', '-1', '', '1e3', '99999999999'])('ignores the invalid Retry-After %j', async (value) => {
+      const { exchange, server } = await started({}, fault.retryAfter(value))
+      expect(await exchange()).toMatchObject({ status: 200 })
+      expect(server.requests).toHaveLength(2)
+    })
 
     test('passes on the Retry-After of the second answer', async () => {
       const { exchange } = await started({}, fault.status(500), fault.retryAfter(9))
       expect((await failure(exchange())).retryAfter).toBe(9)
     })
 
-    test('a refused connection is retried and then named with its cause', async () => {
+    test('a refused connection is retried and then reported with its cause', async () => {
       const { exchange, server } = await started()
       await server.close()
       const error = await failure(exchange())
@@ -357,7 +354,7 @@ describe.each([
 })
 
 describe('connections', () => {
-  test('are kept and used again', async () => {
+  test('are kept alive and reused', async () => {
     const { exchange, server } = await start()
     const ports = new Set<number | undefined>()
     server.always('jwks', (asked) => {
@@ -369,7 +366,7 @@ describe('connections', () => {
     expect(ports.size).toBeLessThanOrEqual(2)
   })
 
-  test('after close() nothing is asked', async () => {
+  test('after close() nothing is requested', async () => {
     const { exchange, server, close } = await start()
     await exchange()
     await close()
@@ -377,7 +374,7 @@ describe('connections', () => {
     expect(server.requests).toHaveLength(1)
   })
 
-  test('close() ends what is under way, as a failure, and may be called again, or before anything', async () => {
+  test('close() ends exchanges under way as failures, and may be called twice or before any exchange', async () => {
     const { exchange, server, close } = await start()
     server.always('jwks', fault.hang())
     const pending = failure(exchange())
@@ -388,7 +385,7 @@ describe('connections', () => {
     await createHttp({ dispatcher: undefined, timeout: 3, deadline: 5 }, () => undefined).close()
   })
 
-  test('a dispatcher of the user’s is used, and left open', async () => {
+  test('a custom dispatcher is used, and is not closed', async () => {
     const dispatcher = new Agent()
     running.push(dispatcher)
     let dispatched = 0

@@ -113,7 +113,7 @@ describe('a proxy by its URL', () => {
     expect(proxy.others).toEqual([])
   })
 
-  test('is not asked for loopback, which would be another machine there', async () => {
+  test('is not used for loopback, which would be the proxy’s own machine', async () => {
     const issuer = await bed.issuer()
     const proxy = await startProxy({})
     const api = bed.api({ issuers: [issuer.issuer], http: { proxy: proxy.url } })
@@ -122,11 +122,14 @@ describe('a proxy by its URL', () => {
   })
 
   test.each([
-    ['407 Proxy Authentication Required', 'answered 407 to CONNECT: it wants a user name and a password, or others'],
+    [
+      '407 Proxy Authentication Required',
+      'answered 407 to CONNECT: it requires a user name and a password, or rejects these'
+    ],
     ['403 Forbidden', 'answered 403 to CONNECT: it does not let this API reach that host and port'],
     ['502 Bad Gateway', 'answered 502 to CONNECT: it could not reach the server'],
     ['204 No Content', 'answered 204 to CONNECT']
-  ])('that answers %s is a 503 that names it as the cause, without its password', async (status, said) => {
+  ])('that answers %s causes a 503 that names it as the cause, without its password', async (status, said) => {
     const { server, proxy, token } = await behind()
     proxy.answer = refuse(status)
     const api = bed.api({ issuers: [NAME], http: { insecureHosts: HOSTS, proxy: proxy.url } })
@@ -138,7 +141,7 @@ describe('a proxy by its URL', () => {
     expect(server.requests).toEqual([])
   })
 
-  test('that breaks off, or is not there, is a 503 that names it as the cause', async () => {
+  test('that closes the connection, or is not there, causes a 503 that names it as the cause', async () => {
     const { proxy, token } = await behind()
     const start = () => bed.api({ issuers: [NAME], http: { insecureHosts: HOSTS, proxy: proxy.url } })
     proxy.answer = (_, client) => void client.destroy()
@@ -152,7 +155,7 @@ describe('a proxy by its URL', () => {
     expect(absent.cause).toMatchObject({ cause: { code: 'ECONNREFUSED' } })
   })
 
-  test('that hangs is a 503 that names it as the cause, is let go of, and is asked anew once it answers', async () => {
+  test('that hangs causes a 503 that names it as the cause, is abandoned, and is used again when it answers', async () => {
     const { server, proxy } = await behind()
     let left = 0
     proxy.answer = (_, client) => void client.resume().once('end', () => left++)
@@ -169,7 +172,7 @@ describe('a proxy by its URL', () => {
     expect(server.count('jwks')).toBeGreaterThan(0)
   })
 
-  test('a server that hangs behind it is told as the server', async () => {
+  test('reports a hanging server behind it as the server’s failure', async () => {
     const { server, proxy } = await behind()
     server.always('jwks', () => undefined)
     const http = createHttp({ dispatcher: undefined, timeout: 1, deadline: 1, proxy: proxy.url }, () => undefined)
@@ -190,7 +193,7 @@ describe('a proxy of the environment', () => {
     return { server, name: `http://${host}`, host }
   }
 
-  test('HTTP_PROXY is used, but for the hosts in NO_PROXY', async () => {
+  test('HTTP_PROXY is used, except for the hosts in NO_PROXY', async () => {
     const { server, name, host } = await direct()
     const proxy = await startProxy({ [host]: portOf(server) })
     vi.stubEnv('HTTP_PROXY', proxy.url)
@@ -204,13 +207,13 @@ describe('a proxy of the environment', () => {
     expect(proxy.asked.length).toBe(tunnels)
   })
 
-  test('without one, everything is asked directly', async () => {
+  test('without a proxy variable every request is direct', async () => {
     const { server, name, host } = await direct()
     const api = bed.api({ issuers: [name], http: { insecureHosts: [host], proxy: 'environment' } })
     expect(await ask(api, server.token({ claims: { iss: name } }))).toEqual(granted)
   })
 
-  test('is not used unless http.proxy says so', async () => {
+  test('is not used without http.proxy', async () => {
     const { server, name, host } = await direct()
     const proxy = await startProxy({})
     vi.stubEnv('HTTP_PROXY', proxy.url)
@@ -220,7 +223,7 @@ describe('a proxy of the environment', () => {
   })
 
   test.each(['HTTPS_PROXY', 'https_proxy'])(
-    '%s that is set and not used is named where nothing is reached',
+    '%s that is set but not used is named if no server is reached',
     async (name) => {
       vi.stubEnv(name, 'http://orders:geheim@proxy.internal:3128')
       const issuers = [{ issuer: 'https://as.invalid', jwksUri: 'https://as.invalid/jwks' }]
@@ -306,16 +309,19 @@ describe('http.proxy', () => {
     ['socks5://proxy.geheim:1080', 'is not an http or https URL'],
     ['http://proxy.geheim:3128/pac', 'has a path, a query or a fragment'],
     ['http://proxy.geheim:3128?a', 'has a path, a query or a fragment'],
-    ['http://geheim@proxy.internal:3128', 'has a user name or a password, and not both'],
-    ['http://u:%E0%A4geheim@proxy.internal:3128', 'has a % in its user name or password that encodes nothing'],
+    ['http://geheim@proxy.internal:3128', 'has a user name without a password, or a password without a user name'],
+    [
+      'http://u:%E0%A4geheim@proxy.internal:3128',
+      'has a % in its user name or password that does not begin a valid encoding'
+    ],
     [1, 'is not a text']
-  ])('does not start with %j, and the message does not repeat it', (proxy, problem) => {
+  ])('refuses %j at start, and the message does not repeat it', (proxy, problem) => {
     const attempt = start({ proxy })
     expect(attempt).toThrow(`\`http.proxy\` ${problem}: write 'environment', or an origin such as`)
     expect(attempt).not.toThrow(/geheim/)
   })
 
-  test('does not start with a dispatcher, or with publicAddressesOnly', () => {
+  test('refuses a dispatcher or publicAddressesOnly beside it at start', () => {
     const proxy = 'http://proxy.internal:3128'
     expect(start({ proxy, dispatcher: bed.closing(new Agent()) })).toThrow(
       /`http\.proxy` contradicts `http\.dispatcher`/
@@ -323,7 +329,7 @@ describe('http.proxy', () => {
     expect(start({ proxy, publicAddressesOnly: true })).toThrow(/`http\.proxy` contradicts `http\.publicAddressesOnly`/)
   })
 
-  test('does not start with a variable of the environment that is no URL, and names it without its value', () => {
+  test('refuses an environment variable that is not a URL at start, and names it without its value', () => {
     vi.stubEnv('HTTPS_PROXY', 'proxy.geheim:3128')
     vi.stubEnv('http_proxy', 'http://proxy.internal:3128')
     const attempt = start({ proxy: 'environment' })

@@ -94,7 +94,7 @@ describe('an address', () => {
 describe('publicAddressesOnly', () => {
   // One and the same server, by all the names and spellings that lead to it.
   test.each(['localhost', '127.0.0.1', '[::1]', '[::ffff:127.0.0.1]', '2130706433', '0x7f.1', '0.0.0.0'])(
-    'does not connect to a server at %s, which is asked for nothing',
+    'does not connect to a server at %s, which gets no request',
     async (host) => {
       const server = await bed.issuer()
       const url = `http://${host}:${new URL(server.origin).port}/jwks`
@@ -106,14 +106,14 @@ describe('publicAddressesOnly', () => {
       const attempt = http.exchange({ url, method: 'GET', headers: {}, dependency: 'jwks' })
       await expect(attempt).rejects.toMatchObject({
         status: 503,
-        hint: expect.stringContaining('is not at a public address, and `http.publicAddressesOnly` wants one'),
+        hint: expect.stringContaining('is not at a public address, which `http.publicAddressesOnly` requires'),
         cause: expect.objectContaining({ name: 'NotPublic' })
       })
       expect(server.requests).toEqual([])
     }
   )
 
-  test('is off unless it is asked for', async () => {
+  test('is off by default', async () => {
     const server = await bed.issuer()
     const http = createHttp({ dispatcher: undefined, timeout: 3, deadline: 5 }, () => undefined)
     closing.push(http)
@@ -121,7 +121,7 @@ describe('publicAddressesOnly', () => {
     expect(await http.exchange({ url, method: 'GET', headers: {}, dependency: 'jwks' })).toMatchObject({ status: 200 })
   })
 
-  test('is 503 to the client, who is told of no address', async () => {
+  test('answers the client with 503 without an address', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: () => issuer.issuer, http: { publicAddressesOnly: true } })
     const answer = await ask(api, issuer.token())
@@ -129,7 +129,7 @@ describe('publicAddressesOnly', () => {
     expect(issuer.requests).toEqual([])
   })
 
-  test('and a dispatcher of yours do not start together: it would have no say', () => {
+  test('refuses a custom dispatcher beside it at start, because it could not control its connections', () => {
     const options = { resource: 'https://api.example.com', issuers: ['https://as.example.com'] }
     const http = { publicAddressesOnly: true, dispatcher: new Agent() }
     expect(() => resourceServer({ ...options, http })).toThrow(/http\.publicAddressesOnly/)

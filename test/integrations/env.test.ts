@@ -29,15 +29,15 @@ function said(env: Record<string, string>): string[] {
 const issuerOf = (env: Record<string, string>): IssuerOptions =>
   (fromEnv({ ...NEEDED, ...env }).issuers as IssuerOptions[])[0] as IssuerOptions
 
-describe('what is there', () => {
-  test('the two that are needed, and nothing that was not said', () => {
+describe('options from the environment', () => {
+  test('reads the two required variables, and adds nothing', () => {
     expect(fromEnv({ ...NEEDED, PATH: '/bin', OAUTH_RS_AUDIENCE: '' })).toEqual({
       resource: 'https://api.example.com',
       issuers: [{ issuer: 'https://as.example.com' }]
     })
   })
 
-  test('all of them', () => {
+  test('reads every variable', () => {
     const { introspection, ...issuer } = issuerOf({
       OAUTH_RS_AUDIENCE: 'orders  billing',
       OAUTH_RS_TOKEN_PROFILE: 'legacy',
@@ -81,7 +81,7 @@ describe('what is there', () => {
     expect(fromEnv({ ...NEEDED, OAUTH_RS_DPOP: 'offered' }).dpop).toEqual({ advertise: true })
   })
 
-  test('hosts for plain http and the origin of an issuer are told to the API', () => {
+  test('passes hosts for plain http and the origin of an issuer to the API', () => {
     const options = fromEnv({
       ...NEEDED,
       OAUTH_RS_INSECURE_HOSTS: 'keycloak:8080 hydra:4445',
@@ -98,11 +98,11 @@ describe('what is there', () => {
     ])
     const two = 'https://a.example https://b.example'
     expect(said({ ...NEEDED, OAUTH_RS_ISSUER: two, OAUTH_RS_REACHED_AT: 'http://keycloak:8080' })).toEqual([
-      expect.stringContaining('OAUTH_RS_REACHED_AT is of one issuer')
+      expect.stringContaining('OAUTH_RS_REACHED_AT describes one issuer')
     ])
   })
 
-  test('a proxy is told to the API, by its name or from a file, and no message repeats it', () => {
+  test('passes a proxy to the API, by its name or from a file, and no message repeats it', () => {
     const proxy = 'http://orders:geheim@proxy.internal:3128'
     expect(fromEnv({ ...NEEDED, OAUTH_RS_PROXY: 'environment' }).http).toEqual({ proxy: 'environment' })
     expect(fromEnv({ ...NEEDED, OAUTH_RS_PROXY: proxy }).http).toEqual({ proxy })
@@ -126,7 +126,7 @@ describe('what is there', () => {
       /^sec ret$/
     ],
     ['a secret in a file', { file: 'sec ret\n' }, 'form', /^sec ret$/]
-  ] as const)('%s authenticates us', async (_title, env, where, expected) => {
+  ] as const)('%s authenticates this API', async (_title, env, where, expected) => {
     const issuer = await startIssuer()
     try {
       const { file, ...given } = env as Record<string, string>
@@ -152,7 +152,7 @@ describe('what is there', () => {
     }
   })
 
-  test('sends the token of OAUTH_RS_JWKS_TOKEN_FILE to OAUTH_RS_JWKS_URI, as the file has it at each fetch', async () => {
+  test('sends the token of OAUTH_RS_JWKS_TOKEN_FILE to OAUTH_RS_JWKS_URI, reading the file before each fetch', async () => {
     const issuer = await startIssuer()
     const path = join(folder, 'token')
     writeFileSync(path, 'first.token\n')
@@ -172,14 +172,14 @@ describe('what is there', () => {
     }
   })
 
-  test('two nonce secrets, to change from one to the other', () => {
+  test('accepts two nonce secrets, to replace one by the other', () => {
     const [current, previous] = ['c'.repeat(32), 'p'.repeat(32)]
     const dpop = (secret: string): unknown => fromEnv({ ...NEEDED, OAUTH_RS_DPOP_NONCE_SECRET: secret }).dpop
     expect(dpop(current)).toEqual({ nonceSecret: current })
     expect(dpop(`${current} ${previous}`)).toEqual({ nonceSecret: [current, previous] })
   })
 
-  test('an API key, as a Bearer token', () => {
+  test('sends an API key as a Bearer token', () => {
     expect(issuerOf({ OAUTH_RS_API_KEY: 'KEY' }).introspection).toMatchObject({ auth: expect.any(Function) })
   })
 })
@@ -194,8 +194,8 @@ test('docs/options.md names every variable, and no other', () => {
   expect(names.toSorted()).toEqual([...known, ...files].toSorted())
 })
 
-describe('what is wrong', () => {
-  test('everything is said at once, by name', () => {
+describe('mistakes in the environment', () => {
+  test('are all reported together, by variable name', () => {
     expect(
       said({
         OAUTH_RS_CLIENT_SECRET: 'hush',
@@ -204,7 +204,7 @@ describe('what is wrong', () => {
         OAUTH_RS_CLOCK_TOLERANCE: 'soon'
       })
     ).toEqual([
-      '- OAUTH_RS_AUDIANCE is not known: did you mean OAUTH_RS_AUDIENCE?',
+      '- OAUTH_RS_AUDIANCE is not a known variable: did you mean OAUTH_RS_AUDIENCE?',
       '- OAUTH_RS_TOKENS must be one of jwt, opaque, both',
       expect.stringMatching(/^- OAUTH_RS_RESOURCE is missing: /),
       expect.stringMatching(/^- OAUTH_RS_ISSUER is missing: /),
@@ -219,7 +219,7 @@ describe('what is wrong', () => {
     [
       'two ways to authenticate',
       { OAUTH_RS_CLIENT_ID: 'a', OAUTH_RS_CLIENT_SECRET: 'b', OAUTH_RS_API_KEY: 'c' },
-      'are both there'
+      'are both set'
     ],
     [
       'opaque tokens and nobody to ask as',
@@ -227,14 +227,18 @@ describe('what is wrong', () => {
       'OAUTH_RS_CLIENT_ID or OAUTH_RS_API_KEY is missing'
     ],
     ['an endpoint and nobody to ask as', { OAUTH_RS_INTROSPECTION_ENDPOINT: 'https://a.example/i' }, 'is missing'],
-    ['a secret twice', { OAUTH_RS_API_KEY: 'KEY', OAUTH_RS_API_KEY_FILE: '/nowhere' }, 'are both there'],
+    ['a secret twice', { OAUTH_RS_API_KEY: 'KEY', OAUTH_RS_API_KEY_FILE: '/nowhere' }, 'are both set'],
     ['a file that is not there', { OAUTH_RS_API_KEY_FILE: '/nowhere/at/all' }, 'cannot be read'],
     [
       'refuses a token file without the one address that its token is sent to',
       { OAUTH_RS_JWKS_TOKEN_FILE: '/var/run/token' },
       'OAUTH_RS_JWKS_URI is missing: the token of OAUTH_RS_JWKS_TOKEN_FILE is sent there and nowhere else'
     ],
-    ['a file for what is no secret', { OAUTH_RS_ISSUER_FILE: '/etc/hosts' }, 'OAUTH_RS_ISSUER_FILE is not known'],
+    [
+      'a file for what is no secret',
+      { OAUTH_RS_ISSUER_FILE: '/etc/hosts' },
+      'OAUTH_RS_ISSUER_FILE is not a known variable'
+    ],
     ['nonces for what is off', { OAUTH_RS_DPOP: 'off', OAUTH_RS_DPOP_NONCES: 'required' }, 'OAUTH_RS_DPOP is off'],
     ['a name like no other', { OAUTH_RS_XYZ: '1' }, 'the names are OAUTH_RS_RESOURCE, OAUTH_RS_ISSUER'],
     [
@@ -269,7 +273,11 @@ describe('what is wrong', () => {
     ],
     ['refuses a number that is not whole', { OAUTH_RS_CLOCK_TOLERANCE: '1.5' }, 'is not a whole number of seconds'],
     ['refuses a former name', { OAUTH_RS_PROFILE: 'legacy' }, 'was renamed: write OAUTH_RS_TOKEN_PROFILE=legacy'],
-    ['a nonce secret of blanks', { OAUTH_RS_DPOP_NONCE_SECRET: '  ' }, 'OAUTH_RS_DPOP_NONCE_SECRET is blank'],
+    [
+      'a nonce secret of blanks',
+      { OAUTH_RS_DPOP_NONCE_SECRET: '  ' },
+      'OAUTH_RS_DPOP_NONCE_SECRET contains only spaces'
+    ],
     ['three nonce secrets', { OAUTH_RS_DPOP_NONCE_SECRET: 'a b c' }, 'more than two secrets']
   ])('%s', (_title, env, words) => {
     const problems = said({ ...NEEDED, ...(env as unknown as Record<string, string>) })
@@ -282,15 +290,15 @@ describe('what is wrong', () => {
     ['METADATA_URL', {}],
     ['CLIENT_ID', { OAUTH_RS_CLIENT_SECRET: 's' }],
     ['API_KEY', {}]
-  ])('%s is of one issuer: of several, one could speak for the others', (name, more) => {
+  ])('refuses %s with several issuers, because one could speak for the others', (name, more) => {
     const env = { ...NEEDED, ...more, [`OAUTH_RS_${name}`]: 'https://a.example/x' }
     expect(said(env)).toEqual([])
     expect(said({ ...env, OAUTH_RS_ISSUER: 'https://a.example https://b.example' })).toEqual([
-      `- OAUTH_RS_${name} is of one issuer, and OAUTH_RS_ISSUER names 2: give each its own, in the option \`issuers\``
+      `- OAUTH_RS_${name} describes one issuer, but OAUTH_RS_ISSUER lists 2: configure each issuer in the option \`issuers\``
     ])
   })
 
-  test('with several issuers all that is of one is said at once, also where a file has it', () => {
+  test('reports every variable of one issuer together if there are several, also from files', () => {
     const path = join(folder, 'key')
     writeFileSync(path, 'KEY')
     const problems = said({
@@ -302,7 +310,7 @@ describe('what is wrong', () => {
       OAUTH_RS_API_KEY_FILE: path
     })
     expect(
-      problems.map((one) => /OAUTH_RS_(\w+) is of one issuer, and OAUTH_RS_ISSUER names 3/.exec(one)?.[1])
+      problems.map((one) => /OAUTH_RS_(\w+) describes one issuer, but OAUTH_RS_ISSUER lists 3/.exec(one)?.[1])
     ).toEqual(['JWKS_URI', 'JWKS_TOKEN_FILE', 'INTROSPECTION_ENDPOINT', 'API_KEY'])
   })
 
@@ -314,7 +322,7 @@ describe('what is wrong', () => {
     expect(introspection).toEqual({ auth: expect.any(Function), ...expected })
   })
 
-  test('what several issuers can share, they share', () => {
+  test('applies shared variables to several issuers', () => {
     const env = {
       ...NEEDED,
       OAUTH_RS_ISSUER: 'https://a.example https://b.example',
@@ -329,7 +337,7 @@ describe('what is wrong', () => {
     ])
   })
 
-  test('no value is repeated, which may be a secret in the wrong place', () => {
+  test('never repeats a value, which may be a secret in the wrong place', () => {
     const secret = 'hush-hush-hush'
     const env = Object.fromEntries(
       ['CLIENT_SECRET', 'TOKENS', 'PROFILE', 'DPOP', 'CLIENT_AUTH', 'CLOCK_TOLERANCE', 'API_KEY_FILE', 'OTHER'].map(

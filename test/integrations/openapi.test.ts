@@ -81,7 +81,7 @@ async function compare(
 }
 
 describe('securityOf()', () => {
-  test('says what requirements say', () => {
+  test('describes the requirements of an operation', () => {
     const said = Object.fromEntries(
       Object.entries(ROUTES).map(([path, requirements]) => [path, securityOf(requirements)])
     )
@@ -97,7 +97,7 @@ describe('securityOf()', () => {
     expect(securityOf([scope('read'), authentication({ acr: ['mfa'] })], 'bearer')).toEqual([{ bearer: ['read'] }])
   })
 
-  test('alternatives have a bound', () => {
+  test('limits the number of alternatives', () => {
     const many = anyScope(...Array.from({ length: 33 }, (_, i) => `s${i}`))
     expect(() => securityOf([many])).toThrow('more than 32 alternatives')
   })
@@ -118,7 +118,7 @@ describe('securityOf()', () => {
 })
 
 describe('requiredRolesOf()', () => {
-  test('says which roles are required, apart from the scopes', () => {
+  test('lists the required roles, apart from the scopes', () => {
     const both = [scope('read'), roles('admin', 'staff'), anyRole('a', 'b'), roles('admin'), anyRole('c')] as const
     expect(requiredRolesOf(both)).toEqual({
       'x-required-roles': { allOf: ['admin', 'staff'], anyOf: [['a', 'b'], ['c']] }
@@ -127,11 +127,11 @@ describe('requiredRolesOf()', () => {
     expect(requiredRolesOf([anyRole('a')])).toEqual({ 'x-required-roles': { anyOf: [['a']] } })
   })
 
-  test('has no members where no role is required', () => {
+  test('has no members if no role is required', () => {
     expect(requiredRolesOf([scope('read'), optional, claims(() => true)])).toEqual({})
   })
 
-  test('is in the document of Fastify, unless the schema has its own', async () => {
+  test('appears in Fastify’s document, unless the schema has its own', async () => {
     const withRoles = resourceServer(as.options({ resource: RESOURCE, issuer: { rolesClaim: 'roles' } }))
     const app = createFastify()
     closing.push(() => app.close())
@@ -195,7 +195,7 @@ describe('documentSecurity()', () => {
     await compare(origin, documented)
   })
 
-  test('a route that says it itself keeps its word', async () => {
+  test('keeps the security of a route whose schema has one', async () => {
     const app = createFastify()
     closing.push(() => app.close())
     const schemes = { own: { type: 'http', scheme: 'basic' }, bearer: { type: 'http', scheme: 'bearer' } } as const
@@ -211,7 +211,7 @@ describe('documentSecurity()', () => {
 })
 
 describe('securitySchemes()', () => {
-  test('Bearer, or OAuth 2.0 with the scopes of the routes', () => {
+  test('describes Bearer, or OAuth 2.0 with the scopes of the routes', () => {
     expect(securitySchemes(api)).toEqual({
       oauth: { type: 'http', scheme: 'bearer', description: `An access token for ${RESOURCE}` }
     })

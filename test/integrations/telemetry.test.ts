@@ -83,7 +83,7 @@ describe('the channels', () => {
     return events
   }
 
-  test('access: who let whom in, of whom nothing is said', async () => {
+  test('access: names the client and the server, and nothing about the user', async () => {
     const events = listen<AccessEvent>('oauth-resource-server:access')
     await everything()
     const event = { resource: RESOURCE, issuer: 'https://as.test', scheme: 'Bearer' }
@@ -112,7 +112,7 @@ describe('the channels', () => {
     expect(events).toHaveLength(5)
   })
 
-  test('exchange: each attempt, and how it ended', async () => {
+  test('exchange: reports each attempt and its outcome', async () => {
     const events = listen<ExchangeEvent>('oauth-resource-server:exchange')
     await everything()
     const seen = events.map(({ dependency, method, host, status, failure }) => [
@@ -169,7 +169,7 @@ describe('instrument()', () => {
     }
   }
 
-  test('counts decisions by reason, times exchanges, looks at issuers and caches', async () => {
+  test('counts decisions by reason, times exchanges, and measures issuers and caches', async () => {
     const { meter, read } = startMetrics()
     ended.push(instrument({ meter, apis: [api] }))
     const secrets = await everything()
@@ -219,7 +219,7 @@ describe('instrument()', () => {
     for (const secret of secrets) expect(JSON.stringify(metrics)).not.toContain(secret)
   })
 
-  test('says when an issuer serves from memory, and ends when it is told to', async () => {
+  test('reports that an issuer serves from memory, and stops when told to', async () => {
     const { meter, read } = startMetrics()
     const stop = instrument({ meter, apis: [api] })
     await ask(as.token())
@@ -234,7 +234,7 @@ describe('instrument()', () => {
     stop()
   })
 
-  test('spans: each attempt, with its beginning and end, in the context of the request', async () => {
+  test('creates a span for each attempt, with its times, in the context of the request', async () => {
     const exporter = new InMemorySpanExporter()
     const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] })
     ended.push(() => provider.shutdown())
@@ -258,12 +258,12 @@ describe('instrument()', () => {
     expect(trace.getActiveSpan()).toBeUndefined()
   })
 
-  test('nothing to tell is nothing', () => {
+  test('does nothing without a meter and a tracer', () => {
     expect(() => instrument({})()).not.toThrow()
   })
 })
 
-describe('who is told and fails', () => {
+describe('listeners that fail', () => {
   const boom = (): never => {
     throw new Error('the disk is full')
   }
@@ -281,7 +281,7 @@ describe('who is told and fails', () => {
     ['a logger that takes its time', 'logTo()', () => logTo(logger(rejects))],
     ['a meter', 'instrument()', () => instrument({ meter: meter(boom) })],
     ['a tracer', 'instrument()', () => instrument({ tracer: { startSpan: boom } })]
-  ])('OPS-01: %s stops no request and no process, and is a warning once', async (_title, name, start) => {
+  ])('OPS-01: %s stops no request and no process, and causes one warning', async (_title, name, start) => {
     const uncaught = vi.fn()
     const warned = vi.fn()
     for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
@@ -295,11 +295,11 @@ describe('who is told and fails', () => {
     await everything()
     await new Promise(setImmediate)
     expect(uncaught).not.toHaveBeenCalled()
-    const words = `oauth-resource-server: what ${name} was given failed, which is said once: Error: the disk is full`
+    const words = `oauth-resource-server: a function or object that was passed to ${name} failed. This warning is emitted once. The error: Error: the disk is full`
     expect(warned.mock.calls.map(([{ message }]) => message)).toEqual([expect.stringContaining(words)])
   })
 
-  test('a logger without one of the methods does not start', () => {
+  test('refuses a logger without one of the methods at start', () => {
     const nothing = (): void => undefined
     const all = { debug: nothing, info: nothing, warn: nothing, error: nothing }
     for (const level of Object.keys(all)) {
@@ -325,7 +325,7 @@ describe('logTo()', () => {
     return lines
   }
 
-  test('each at its level, with its reason and hint; of tokens nothing', async () => {
+  test('logs each event at its level, with reason and hint, and nothing of tokens', async () => {
     const lines = log()
     const secrets = await everything()
     expect(lines.map(({ level, msg }) => [level, msg])).toEqual([
@@ -357,7 +357,7 @@ describe('logTo()', () => {
   describe('with access: true', () => {
     const jtiSha256 = (jti: string): string => createHash('sha256').update(jti).digest('hex')
 
-    test('logs a line a decision: who, method, route and decision, and neither token, sub, jti nor URL', async () => {
+    test('logs one line per decision: client, method, route and decision, and neither token, sub, jti nor URL', async () => {
       const lines = log({ access: true })
       const token = as.token({ sub: 'alice-secret', jti: 'id-secret', act: { sub: 'agent-7' }, scope: 'read' })
       const request = {
@@ -398,7 +398,7 @@ describe('logTo()', () => {
       for (const secret of [token, 'alice-secret', 'id-secret', 'secret-query']) expect(text).not.toContain(secret)
     })
 
-    test('names nobody for a token that was not proven, and no route where none is known', async () => {
+    test('names no client for a token that was not verified, and no route where none is known', async () => {
       const lines = log({ access: true })
       await ask(as.expired({ sub: 'bob-secret' }))
       await ask(undefined)
@@ -410,7 +410,7 @@ describe('logTo()', () => {
         for (const line of lines) expect(line).not.toHaveProperty(name)
     })
 
-    test('names the caller of each request, also where one error refuses them all', async () => {
+    test('names the client of each request, even if one error refuses them all', async () => {
       const lines = log({ access: true })
       const one = new Forbidden()
       const [first, second] = ['client-a', 'client-b'].map((client_id) => as.token({ client_id })) as [string, string]
@@ -431,7 +431,7 @@ describe('logTo()', () => {
       ])
     })
 
-    test('adds the subject only with subject: true, and cuts names to 256 characters', async () => {
+    test('adds the subject only with subject: true, and truncates names to 256 characters', async () => {
       const lines = log({ access: true, subject: true })
       await ask(as.token({ sub: 'alice', client_id: 'c'.repeat(300), act: { sub: 7 } }))
       expect(lines).toEqual([expect.objectContaining({ subject: 'alice', client: 'c'.repeat(256) })])
@@ -439,14 +439,14 @@ describe('logTo()', () => {
       expect(() => logTo(console, { subject: true })).toThrow(/`subject` is for audit lines/)
     })
 
-    test('logs nothing of another API where one is named, and nothing of grants without the option', async () => {
+    test('logs nothing of another API if one is named, and no grants without the option', async () => {
       const lines = [log({ access: true, resource: 'https://other.example.com' }), log()]
       await ask(as.token())
       expect(lines).toEqual([[], []])
     })
   })
 
-  test('an outage has its cause; a warning of a key is a warning', async () => {
+  test('logs an outage with its cause, and a warning of a key as a warning', async () => {
     const lines = log()
     as.fail('introspection', 'reset')
     await ask(as.opaque())
@@ -462,7 +462,7 @@ describe('logTo()', () => {
     })
   })
 
-  test('evidence, where it is asked for; one API of several; and an end', async () => {
+  test('logs evidence on request, can be limited to one API, and can be ended', async () => {
     const lines = log({ evidence: true, resource: RESOURCE })
     const others = log({ resource: 'https://other.example.com' })
     await ask(as.wrongAudience())

@@ -67,7 +67,7 @@ describe('500 clients with made-up tokens that are never answered', () => {
     await flood
   })
 
-  test('do not make strangers of them where the process was restarted and has a shared store', async () => {
+  test('do not turn known tokens into strangers after a restart with a shared store', async () => {
     const issuer = await bed.issuer()
     const shared = sharedMemory()
     const before = bed.api({ issuers: [introspecting(issuer)], shared })
@@ -80,7 +80,7 @@ describe('500 clients with made-up tokens that are never answered', () => {
     await flood
   })
 
-  test('get a place again, each, once their token is "not active": it is not known any more', async () => {
+  test('each get a place again when their token is "not active", because it is no longer known', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)], shared: sharedMemory() })
     const [token = ''] = await knownTokens(issuer, api, 1)
@@ -95,7 +95,7 @@ describe('500 clients with made-up tokens that are never answered', () => {
     expect((await asked).status).toBe(401)
   })
 
-  test('leave tokens that are seen for the first time their part of the strangers’ places', async () => {
+  test('leave new tokens their part of the strangers’ places', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)], http: { timeout: 20, deadline: 20 } })
     await api.ready()
@@ -121,7 +121,7 @@ describe('500 clients with made-up tokens that are never answered', () => {
 })
 
 describe('made-up tokens that make the server fail', () => {
-  test('20 of them, then one each 5 s, keep none of 120 tokens out that were active before', async () => {
+  test('20 at once, then one every 5 s, block none of 120 tokens that were active before', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const victims = await knownTokens(issuer, api, 120)
@@ -135,7 +135,7 @@ describe('made-up tokens that make the server fail', () => {
     }
   })
 
-  test('do not open the breaker beside good tokens that are seen for the first time', async () => {
+  test('do not open the breaker while new good tokens succeed', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     issuer.always('introspection', toJunk(fault.retryAfter(60, 503)))
@@ -146,7 +146,7 @@ describe('made-up tokens that make the server fail', () => {
     expect(introspectionOf(api)?.state).toBe('closed')
   })
 
-  test('or limit us (429) keep none out that was active before, and are asked about no more until Retry-After', async () => {
+  test('that cause a 429 block no token that was active before, and wait until Retry-After', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const victims = await knownTokens(issuer, api, 20)
@@ -162,7 +162,7 @@ describe('made-up tokens that make the server fail', () => {
   })
 })
 
-describe('clients that are gone leave the queue', () => {
+describe('requests whose client has left leave the queue', () => {
   /** Places are taken, and nothing is answered until the gate opens. */
   async function crowded() {
     const issuer = await bed.issuer()
@@ -181,7 +181,7 @@ describe('clients that are gone leave the queue', () => {
     return { api, queued, finish }
   }
 
-  test('of HTTP/1.1, once their connection is reset, also where two share a question', async () => {
+  test('over HTTP/1.1, when their connection is reset, also if two share a question', async () => {
     const { api, queued, finish } = await crowded()
     const guard = protect(api, scope('read'))
     const server = createServer(async (request, response) => void (await guard(request, response)))
@@ -204,7 +204,7 @@ describe('clients that are gone leave the queue', () => {
     server.close()
   })
 
-  test('of HTTP/2, once their stream is reset, while the connection stays', async () => {
+  test('over HTTP/2, when their stream is reset, while the connection stays', async () => {
     const { api, queued, finish } = await crowded()
     const guard = protect(api, scope('read'))
     const server = createServer2((request, response) => void guard(request as never, response as never))
@@ -221,7 +221,7 @@ describe('clients that are gone leave the queue', () => {
     server.close()
   })
 
-  test('of fetch hosts, once the signal of the request is aborted', async () => {
+  test('on fetch hosts, when the signal of the request is aborted', async () => {
     const { api, queued, finish } = await crowded()
     const guard = protectFetch(api, scope('read'))
     const abort = new AbortController()
@@ -243,7 +243,7 @@ describe('clients that are gone leave the queue', () => {
     await finish()
   })
 
-  test('a pipelined connection has one listener, and none once nothing waits', async () => {
+  test('a pipelined connection has one listener, and none when no request waits', async () => {
     const server = createServer().listen(0, '127.0.0.1')
     await once(server, 'listening')
     const client = open({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', agent: false })
@@ -267,7 +267,7 @@ describe('clients that are gone leave the queue', () => {
   })
 })
 
-test('an answer that takes longer than cacheFor is warned of, once', async () => {
+test('an answer that takes longer than cacheFor causes one warning', async () => {
   const issuer = await bed.issuer()
   const api = bed.api({ issuers: [introspecting(issuer, { cacheFor: 5 })] })
   const uncached = bed.api({ issuers: [introspecting(issuer, { cacheFor: 0 })] })

@@ -10,7 +10,7 @@ const issuer = (serial: number): Issuer =>
 const ACTIVE = Object.freeze({ active: true })
 
 describe('known tokens', () => {
-  test('are remembered for 24 h, and not past their exp', () => {
+  test('are remembered for 24 h, but not past their exp', () => {
     const clock = createClock(1000)
     const known = createKnownTokens(undefined, clock.now)
     known.learn('a', 'a', issuer(1), ACTIVE)
@@ -26,7 +26,7 @@ describe('known tokens', () => {
     expect(has()).toEqual([false, false])
   })
 
-  test('are 10,000 at most; those that were active longest ago go', () => {
+  test('are limited to 10,000; those that were active longest ago are evicted', () => {
     const known = createKnownTokens(undefined, () => 0)
     const learn = (i: number): void => known.learn(`t${i}`, '', issuer(1), ACTIVE)
     for (let i = 0; i < 10_000; i++) learn(i)
@@ -42,7 +42,7 @@ describe('known tokens', () => {
     ])
   })
 
-  test('of one issuer do not push out those of another', () => {
+  test('of one issuer do not evict those of another', () => {
     const known = createKnownTokens(undefined, () => 0)
     for (let i = 0; i < 100; i++) known.learn(`v${i}`, '', issuer(2), ACTIVE)
     for (let i = 0; i < 20_000; i++) known.learn(`a${i}`, '', issuer(1), ACTIVE)
@@ -50,7 +50,7 @@ describe('known tokens', () => {
     for (let i = 0; i < 100; i++) expect(known.has(`v${i}`, '', issuer(2))).toBe(true)
   })
 
-  test('are known no more once they are "not active"', () => {
+  test('are forgotten when they are "not active"', () => {
     const known = createKnownTokens(undefined, () => 0)
     known.learn('a', 'a', issuer(1), ACTIVE)
     known.learn('a', 'a', issuer(1), undefined)

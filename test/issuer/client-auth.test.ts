@@ -57,7 +57,7 @@ describe('clientSecretBasic', () => {
     ['id', 'ä€😀', 'id:%C3%A4%E2%82%AC%F0%9F%98%80'],
     ['id', '\r\n\0', 'id:%0D%0A%00'],
     ['id', ' ', 'id:+']
-  ])('%j and %j become %s (RFC 6749 §2.3.1, appendix B)', async (clientId, secret, expected) => {
+  ])('encodes %j and %j as %s (RFC 6749 §2.3.1, appendix B)', async (clientId, secret, expected) => {
     expect(credentials(await apply(clientSecretBasic(secret), clientId))).toBe(expected)
   })
 
@@ -69,7 +69,7 @@ describe('clientSecretBasic', () => {
     })
   )
 
-  test('writes what oauth4webapi writes, byte for byte but for the four characters that the web leaves alone', async () => {
+  test('writes the same bytes as oauth4webapi, except for four characters that the URL standard leaves unencoded', async () => {
     await fc.assert(
       fc.asyncProperty(text, text, async (clientId, secret) => {
         const ours = credentials(await apply(clientSecretBasic(secret), clientId))
@@ -80,7 +80,7 @@ describe('clientSecretBasic', () => {
     )
   })
 
-  test('is read back as it was given, whatever it holds', async () => {
+  test('decodes to the given values, whatever they contain', async () => {
     await fc.assert(
       fc.asyncProperty(text, text, async (clientId, secret) => {
         const parts = credentials(await apply(clientSecretBasic(secret), clientId)).split(':')
@@ -91,13 +91,13 @@ describe('clientSecretBasic', () => {
     )
   })
 
-  test('leaves the form alone', async () => {
+  test('does not change the form', async () => {
     expect((await apply(clientSecretBasic('s'), 'id')).body.toString()).toBe('token=t')
   })
 })
 
 describe('clientSecretPost', () => {
-  test('writes what oauth4webapi writes, and no header field', async () => {
+  test('writes the same form as oauth4webapi, and no header field', async () => {
     await fc.assert(
       fc.asyncProperty(fc.string({ minLength: 1 }), fc.string({ minLength: 1 }), async (clientId, secret) => {
         const ours = await apply(clientSecretPost(secret), clientId)
@@ -108,7 +108,7 @@ describe('clientSecretPost', () => {
     )
   })
 
-  test('takes the place of a client_id that is there', async () => {
+  test('replaces an existing client_id', async () => {
     const body = new URLSearchParams({ client_id: 'other' })
     await clientSecretPost('s')(as, { client_id: 'id' }, body, new Headers())
     expect(body.getAll('client_id')).toEqual(['id'])
@@ -130,7 +130,7 @@ describe('privateKeyJwt', () => {
     ['P-521', generateKeyPairSync('ec', { namedCurve: 'P-521' }).privateKey, 'ES512'],
     ['RSA', rsa.privateKey, 'PS256'],
     ['Ed25519', generateKeyPairSync('ed25519').privateKey, 'EdDSA']
-  ])('a key on %s signs, with the algorithm of its kind, what jose verifies', async (_, key: KeyObject, alg) => {
+  ])('signs with a key on %s and its algorithm an assertion that jose verifies', async (_, key: KeyObject, alg) => {
     const jwt = await assertion(privateKeyJwt(key))
     const { protectedHeader, payload } = await jwtVerify(jwt, createPublicKey(key), {
       issuer: 'id',
@@ -146,7 +146,7 @@ describe('privateKeyJwt', () => {
     expect(payload.aud).toBe(as.issuer)
   })
 
-  test('has the members that oauth4webapi gives it, for the same audience', async () => {
+  test('has the members of oauth4webapi’s assertion, for the same audience', async () => {
     const jwk = ec.privateKey.export({ format: 'jwk' }) as webcrypto.JsonWebKey
     const key = await crypto.subtle.importKey('jwk', jwk, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign'])
     const theirs = await apply(oauth4webapi.PrivateKeyJwt(key) as ClientAuth, 'id')
@@ -159,12 +159,12 @@ describe('privateKeyJwt', () => {
     for (const member of ['iss', 'sub', 'aud']) expect(one?.payload[member]).toEqual(two?.payload[member])
   })
 
-  test('names the key and the algorithm that it is told', async () => {
+  test('names the given key and algorithm', async () => {
     const jwt = await assertion(privateKeyJwt(rsa.privateKey, { algorithm: 'RS384', keyId: 'own' }))
     expect(decodeProtectedHeader(jwt)).toEqual({ alg: 'RS384', typ: 'JWT', kid: 'own' })
   })
 
-  test('makes an assertion of its own for every use', async () => {
+  test('creates a new assertion for every request', async () => {
     const auth = privateKeyJwt(ec.privateKey)
     expect(await assertion(auth)).not.toBe(await assertion(auth))
   })
@@ -176,7 +176,7 @@ describe('privateKeyJwt', () => {
     ['a PEM text', ec.privateKey.export({ type: 'pkcs8', format: 'pem' })],
     ['secp256k1', generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).privateKey],
     ['X25519', generateKeyPairSync('x25519').privateKey]
-  ])('%s is refused at once', (_, key) => {
+  ])('refuses %s at once', (_, key) => {
     expect(() => privateKeyJwt(key as KeyObject)).toThrow(/privateKeyJwt\(\)/)
     expect(() => privateKeyJwt(key as KeyObject)).toThrow(TypeError)
   })
@@ -188,7 +188,7 @@ describe('bearerToken', () => {
     expect([applied.authorization, applied.body.toString()]).toEqual(['Bearer KEY0123', 'token=t'])
   })
 
-  test('asks a function each time, so that a token can be renewed', async () => {
+  test('calls a function for each request, so that the token can be renewed', async () => {
     let n = 0
     const auth = bearerToken(async () => `t${++n}`)
     expect((await apply(auth, '')).authorization).toBe('Bearer t1')
@@ -212,18 +212,18 @@ describe('noClientAuth', () => {
   })
 })
 
-describe('what is refused at once', () => {
+describe('invalid arguments', () => {
   test.each([
     ['clientSecretBasic', clientSecretBasic],
     ['clientSecretPost', clientSecretPost],
     ['bearerToken', bearerToken]
-  ] as const)('%s of an empty text, or of none, such as an unset variable', (name, create) => {
+  ] as const)('%s refuses an empty or missing string, such as an unset variable, at once', (name, create) => {
     for (const value of ['', undefined, null, 1]) {
-      expect(() => create(value as string)).toThrow(new TypeError(`${name}() needs a string that is not empty`))
+      expect(() => create(value as string)).toThrow(new TypeError(`${name}() needs a non-empty string`))
     }
   })
 
-  test('a method that needs a client identifier says so when there is none', async () => {
+  test('a method that needs a client identifier says so if it is missing', async () => {
     const key = generateKeyPairSync('ed25519').privateKey
     for (const auth of [clientSecretBasic('s'), clientSecretPost('s'), privateKeyJwt(key)]) {
       await expect(apply(auth, '')).rejects.toThrow('needs `introspection.clientId`')
@@ -232,7 +232,7 @@ describe('what is refused at once', () => {
 })
 
 describe('tlsClientAuth', () => {
-  test('sends the client identifier and nothing else, as oauth4webapi does (RFC 8705 §2)', async () => {
+  test('sends only the client identifier, like oauth4webapi (RFC 8705 §2)', async () => {
     const ours = await apply(tlsClientAuth(), 'id')
     const theirs = await apply(oauth4webapi.TlsClientAuth() as ClientAuth, 'id')
     expect(ours.body.toString()).toBe('token=t&client_id=id')
@@ -240,7 +240,7 @@ describe('tlsClientAuth', () => {
     expect(ours.authorization).toBeNull()
   })
 
-  test('is known from every other', () => {
+  test('is told apart from every other method', () => {
     expect(usesClientCertificate(tlsClientAuth())).toBe(true)
     for (const other of [noClientAuth(), clientSecretBasic('s'), oauth4webapi.TlsClientAuth() as ClientAuth]) {
       expect(usesClientCertificate(other)).toBe(false)
@@ -254,7 +254,7 @@ describe('tlsClientAuth', () => {
       ...(http && { http: { dispatcher: { request: async () => undefined }, ...http } })
     })
 
-  test('does not start without a dispatcher to present the certificate, or a client identifier', () => {
+  test('is refused at start without a dispatcher to present the certificate, or without a client identifier', () => {
     expect(start({})).toThrow('`issuers[0].introspection.auth` is `tlsClientAuth()` without `http.dispatcher`')
     expect(start({ clientId: undefined }, {})).toThrow('`issuers[0].introspection.clientId` is missing')
     expect(start({}, {})).not.toThrow()

@@ -38,7 +38,7 @@ describe('ready()', () => {
     expect(issuer.requests).toHaveLength(2)
   })
 
-  test('loads what an issuer will need and nothing else', async () => {
+  test('loads what an issuer will need, and nothing else', async () => {
     const issuer = await bed.issuer()
     const endpoint = `${issuer.origin}/introspect`
     const jwksUri = `${issuer.origin}/jwks`
@@ -55,7 +55,7 @@ describe('ready()', () => {
     expect(await loaded({ issuer: issuer.issuer, jwks: issuer.jwks })).toEqual([])
   })
 
-  test('rejects with what is missing, and may be called again', async () => {
+  test('rejects with the failure, and may be called again', async () => {
     const [well, sick] = [await bed.issuer(), await bed.issuer()]
     sick.script('jwks', fault.status(404))
     const api = bed.api({ issuers: [well.issuer, sick.issuer] })
@@ -65,7 +65,7 @@ describe('ready()', () => {
     expect(api.health().status).toBe('ok')
   })
 
-  test('finds an issuer that has no introspection endpoint', async () => {
+  test('reports an issuer without an introspection endpoint', async () => {
     const issuer = await bed.issuer()
     issuer.metadata.introspection_endpoint = undefined
     const api = bed.api({ issuers: [introspecting(issuer)] })
@@ -76,7 +76,7 @@ describe('ready()', () => {
   })
 })
 
-describe('a key set that is somewhere else now', () => {
+describe('a key set that has moved', () => {
   /** What is at the old place answers as `fault`; the metadata names the new one. */
   async function moved(status: number) {
     const issuer = await bed.issuer()
@@ -89,7 +89,7 @@ describe('a key set that is somewhere else now', () => {
     return { issuer, elsewhere, api }
   }
 
-  test.each([404, 410, 403, 400])('is found by the metadata when its old place answers %i', async (status) => {
+  test.each([404, 410, 403, 400])('is found through the metadata when its old URL answers %i', async (status) => {
     const { issuer, elsewhere, api } = await moved(status)
     issuer.rotate('switch')
     elsewhere.jwks.keys.splice(0, 99, ...issuer.jwks.keys)
@@ -99,7 +99,7 @@ describe('a key set that is somewhere else now', () => {
     expect(healthOf(api)).toMatchObject({ status: 'ok', metadata: { age: 0 }, jwks: { age: 0 } })
   })
 
-  test('is not looked for when the old place is merely down: 5xx says nothing about where it is', async () => {
+  test('is not searched for if the old URL answers 5xx, which says nothing about a move', async () => {
     const { issuer, elsewhere, api } = await moved(500)
     issuer.rotate('switch')
     bed.clock.advance(31)
@@ -107,7 +107,7 @@ describe('a key set that is somewhere else now', () => {
     expect(elsewhere.count('jwks')).toBe(0)
   })
 
-  test('is looked for as seldom as metadata may be asked for, and what the old place said stands', async () => {
+  test('is searched for as seldom as metadata may be fetched, and the old answer stands meanwhile', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     await api.ready()
@@ -122,7 +122,7 @@ describe('a key set that is somewhere else now', () => {
     expect(healthOf(api)).toMatchObject({ status: 'degraded', jwks: { error } })
   })
 
-  test('is not looked for where the settings say where it is', async () => {
+  test('is not searched for if the settings give its URL', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [{ issuer: issuer.issuer, jwksUri: `${issuer.origin}/jwks` }] })
     issuer.always('jwks', fault.status(404))
@@ -134,7 +134,7 @@ describe('a key set that is somewhere else now', () => {
 describe('health()', () => {
   const nothing = { age: undefined, freshFor: undefined, error: undefined }
 
-  test('before anything was needed: ok, and nothing known', async () => {
+  test('is ok before anything was needed, and knows nothing', async () => {
     const issuer = await bed.issuer()
     expect(bed.api({ issuers: [issuer.issuer] }).health()).toEqual({
       status: 'ok',
@@ -157,7 +157,7 @@ describe('health()', () => {
     })
   })
 
-  test('tells the age of each document and for how long it is still fresh, in seconds', async () => {
+  test('reports the age of each document and how long it stays fresh, in seconds', async () => {
     const issuer = await bed.issuer({ algorithms: ['ES256', 'RS256'] })
     const api = bed.api({ issuers: [issuer.issuer] })
     await api.ready()
@@ -171,7 +171,7 @@ describe('health()', () => {
     expect(healthOf(api)).toMatchObject({ status: 'ok', jwks: { age: 700, freshFor: -100 } })
   })
 
-  test('keys in the settings do not age', async () => {
+  test('reports no age for keys in the settings', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [{ issuer: issuer.issuer, jwks: issuer.jwks }] })
     await api.ready()
@@ -179,7 +179,7 @@ describe('health()', () => {
     expect(healthOf(api)).toMatchObject({ status: 'ok', jwks: { keys: 1, freshFor: undefined, error: undefined } })
   })
 
-  test('degraded while it serves from memory, failed when that is used up, ok again after a success', async () => {
+  test('is degraded while it serves from memory, failed when that ends, and ok after a success', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     await api.ready()
@@ -199,7 +199,7 @@ describe('health()', () => {
     expect(healthOf(api)).toMatchObject({ status: 'ok', jwks: { age: 0, error: undefined } })
   })
 
-  test('failed where the first set never came, or the metadata before it; the error says which issuer was named', async () => {
+  test('is failed if the first keys or metadata could not be fetched, and names the issuer that was found instead', async () => {
     const [keyless, misnamed] = [await bed.issuer(), await bed.issuer()]
     keyless.always('jwks', fault.emptySet())
     misnamed.always('metadata', fault.wrongIssuer('https://other.example'))
@@ -213,7 +213,7 @@ describe('health()', () => {
     })
   })
 
-  test('the worst of all issuers is the whole', async () => {
+  test('reports the worst status of all issuers', async () => {
     const issuers = [await bed.issuer(), await bed.issuer(), await bed.issuer()]
     const api = bed.api({ issuers: issuers.map(({ issuer }) => issuer) })
     await api.ready()
@@ -225,7 +225,7 @@ describe('health()', () => {
     expect(api.health().status).toBe('degraded')
   })
 
-  test('of an issuer that introspects only, keys do not matter, and the breaker does', async () => {
+  test('ignores keys of an issuer that only introspects, and reports its breaker', async () => {
     const issuer = await bed.issuer()
     issuer.always('jwks', fault.status(404))
     const api = bed.api({ issuers: [introspecting(issuer, {}, { tokens: 'opaque' })] })
@@ -246,11 +246,11 @@ describe('health()', () => {
     expect(await ask(api, issuer.token({ key: strangeKey('x') }))).toEqual(denial.signature)
     const { warnings } = healthOf(api)
     expect(warnings).toEqual(
-      Array.from({ length: 10 }, (_, i) => `key set: keys[${i + 3}] is of no supported kty, crv and alg`)
+      Array.from({ length: 10 }, (_, i) => `key set: keys[${i + 3}] has an unsupported combination of kty, crv and alg`)
     )
   })
 
-  test('is a picture: what a caller does to it changes nothing', async () => {
+  test('is a copy: changing it changes nothing', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     ;(healthOf(api).warnings as string[]).push('x')
@@ -259,7 +259,7 @@ describe('health()', () => {
 })
 
 describe('stats()', () => {
-  test('counts what is remembered and under way, with the bounds', async () => {
+  test('counts cached entries and calls under way, with their limits', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     expect(api.stats()).toEqual({
@@ -296,7 +296,7 @@ describe('stats()', () => {
     })
   })
 
-  test('what is refused leaves nothing behind', async () => {
+  test('a refused token leaves nothing behind', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     for (const claims of [{ exp: 1 }, { aud: 'x' }, { sub: 1 }]) await ask(api, issuer.token({ claims }))
@@ -307,7 +307,7 @@ describe('stats()', () => {
 })
 
 describe('close()', () => {
-  test('what is known keeps verifying; nothing more is fetched', async () => {
+  test('known tokens keep verifying after it; nothing more is fetched', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     await api.ready()
@@ -331,7 +331,7 @@ describe('close()', () => {
     expect(await pending).toEqual(denial.unavailable)
   })
 
-  test('leaves a dispatcher of the user’s open: others may use it', async () => {
+  test('does not close a custom dispatcher, which others may use', async () => {
     const issuer = await bed.issuer()
     const dispatcher = bed.closing(new Agent())
     const [one, other] = [0, 1].map(() => bed.api({ issuers: [issuer.issuer], http: { dispatcher } })) as [
@@ -358,7 +358,7 @@ describe('a process', () => {
 
   const create = (issuer: string) => `resourceServer({ resource: 'https://api.example.com', issuers: ['${issuer}'] })`
 
-  test('OPS-01: ends by itself after its work, with close() and without: no handle is left', async () => {
+  test('OPS-01: ends by itself after its work, with and without close(), since no handle is left', async () => {
     const issuer = await bed.issuer()
     for (const end of ['await api.close()', '']) {
       const printed = await run(`
@@ -371,7 +371,7 @@ describe('a process', () => {
     }
   })
 
-  test('that awaits ready() while the server is down hears of it: it is not left to end in silence', async () => {
+  test('that awaits ready() while the server is down gets the error, and does not end silently', async () => {
     const issuer = await bed.issuer()
     await issuer.close()
     const printed = await run(`

@@ -44,7 +44,7 @@ function tenants(...issuers: readonly TestIssuer[]) {
 }
 
 describe('a list of issuers', () => {
-  test('each is asked for its own keys, once, and one that is down does not touch the others', async () => {
+  test('each issuer is asked for its own keys once, and an outage of one does not affect the others', async () => {
     const [a, b, c] = [await bed.issuer(), await bed.issuer(), await bed.issuer()]
     const api = bed.api({ issuers: [a, b, c].map(({ issuer }) => issuer) })
     b.always('metadata', fault.retryAfter(60, 503))
@@ -56,7 +56,7 @@ describe('a list of issuers', () => {
     expect(api.health().status).toBe('failed')
   })
 
-  test('rules are per issuer: audience, algorithms and profile of one say nothing of another', async () => {
+  test('rules are per issuer: audience, algorithms and profile of one do not apply to another', async () => {
     const [a, b] = [
       await bed.issuer({ algorithms: ['ES256', 'RS256'] }),
       await bed.issuer({ algorithms: ['ES256', 'RS256'] })
@@ -75,7 +75,7 @@ describe('a list of issuers', () => {
     expect(await ask(api, b.token({ header: { typ: 'JWT' } }))).toEqual(granted)
   })
 
-  test('an issuer that introspects everything beside one that signs: a JWT goes by its iss', async () => {
+  test('beside an issuer that introspects everything, a JWT is verified by the issuer of its iss', async () => {
     const [signing, opaque] = [await bed.issuer(), await bed.issuer()]
     const api = bed.api({ issuers: [signing.issuer, introspecting(opaque, {}, { tokens: 'opaque' })] })
     expect(await ask(api, signing.token())).toEqual(granted)
@@ -86,7 +86,7 @@ describe('a list of issuers', () => {
     expect([signing.count('introspection'), opaque.count('jwks'), opaque.count('introspection')]).toEqual([0, 0, 2])
   })
 
-  test('the longest prefix wins, in whatever order the issuers are listed', async () => {
+  test('the longest prefix wins, in any order of the issuers', async () => {
     const [rest, one] = [await bed.issuer(), await bed.issuer()]
     const api = bed.api({
       issuers: [introspecting(rest, { tokenPrefix: '' }), introspecting(one, { tokenPrefix: 'at_' })]
@@ -98,7 +98,7 @@ describe('a list of issuers', () => {
 })
 
 describe('a resolver', () => {
-  test('is asked with the unverified iss, before any network, and its answer is remembered for 300 s', async () => {
+  test('is called with the unverified iss, before any network request, and its answer is cached for 300 s', async () => {
     const issuer = await bed.issuer()
     const { resolve, asked } = tenants(issuer)
     const api = bed.api({
@@ -120,7 +120,7 @@ describe('a resolver', () => {
     expect(issuer.count('jwks')).toBe(1)
   })
 
-  test('ORD-03 (RFC 8725 §3.10): an issuer it does not know is refused, and nothing is fetched; that is remembered for 30 s', async () => {
+  test('ORD-03 (RFC 8725 §3.10): an unknown issuer is refused without a fetch, and the refusal is cached for 30 s', async () => {
     const [issuer, stranger] = [await bed.issuer(), await bed.issuer()]
     const { resolve, asked, known } = tenants(issuer)
     const api = bed.api({ issuers: resolve })
@@ -135,14 +135,14 @@ describe('a resolver', () => {
     expect(await ask(api, token)).toEqual(granted)
   })
 
-  test('null, as databases answer, means unknown too', async () => {
+  test('null, as databases return it, means unknown too', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: (() => null) as unknown as IssuerResolver })
     expect(await ask(api, issuer.token())).toEqual(denial.issuer)
     expect(issuer.requests).toEqual([])
   })
 
-  test('a tenant that is withdrawn is refused when its 300 s are over, its remembered tokens included', async () => {
+  test('refuses a withdrawn tenant when its 300 s are over, including its cached tokens', async () => {
     const issuer = await bed.issuer()
     const { resolve, known } = tenants(issuer)
     const api = bed.api({ issuers: resolve })
@@ -159,7 +159,7 @@ describe('a resolver', () => {
     expect(await ask(api, late)).toEqual(denial.issuer)
   })
 
-  test('a withdrawn tenant that introspects is not asked any more', async () => {
+  test('does not introspect at a withdrawn tenant any more', async () => {
     const issuer = await bed.issuer()
     const { resolve, known } = tenants()
     known.set(undefined, introspecting(issuer, { cacheFor: 300 }, { tokens: 'opaque' }))
@@ -172,7 +172,7 @@ describe('a resolver', () => {
     expect(issuer.count('introspection')).toBe(1)
   })
 
-  test('many requests for one unknown name are one question, also where the answer is a promise', async () => {
+  test('is called once for many requests with one unknown name, also if it returns a promise', async () => {
     const issuer = await bed.issuer()
     let asked = 0
     let open = (): void => {}
@@ -194,7 +194,7 @@ describe('a resolver', () => {
     expect(issuer.requests.map(({ endpoint }) => endpoint)).toEqual(['metadata', 'jwks'])
   })
 
-  test('once known, a token is answered in the same tick', async () => {
+  test('a token of a known issuer is answered in the same tick', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: async () => issuer.issuer })
     expect(await ask(api, issuer.token())).toEqual(granted)
@@ -214,7 +214,7 @@ describe('a resolver', () => {
         throw new Error('the database is down')
       }
     ]
-  ])('that %s is an outage: 503 with its cause, asked again at the next request', async (_, failing) => {
+  ])('that %s is an outage: 503 with its cause, and another call at the next request', async (_, failing) => {
     const issuer = await bed.issuer()
     let down = true
     const api = bed.api({ issuers: () => (down ? failing() : issuer.issuer) })
@@ -227,7 +227,7 @@ describe('a resolver', () => {
     expect(await ask(api, token)).toEqual(granted)
   })
 
-  test('may refuse in its own words', async () => {
+  test('may throw its own refusal', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({
       issuers: () => {
@@ -254,20 +254,20 @@ describe('a resolver', () => {
   })
 
   const invalid: readonly [string, unknown, RegExp][] = [
-    ['a URL that is plain http', 'http://as.example.com', /`answer` is a text of 21 characters: use https/],
-    ['no URL', 'tenant-1', /`answer` is a text of 8 characters: it must be an issuer identifier/],
+    ['a URL that is plain http', 'http://as.example.com', /`answer` is a string of 21 characters: use https/],
+    ['no URL', 'tenant-1', /`answer` is a string of 8 characters: it must be an issuer identifier/],
     ['a number', 42, /`answer` is 42/],
     ['an unknown option', { issuer: 'https://as.example.com', jwksUrl: 'x' }, /`answer\.jwksUrl` is not an option/],
     ['no issuer', { audience: 'x' }, /`answer\.issuer` is missing/],
     [
       'a URL that climbs',
       'https://as.example.com/t/../x',
-      /`answer` is a text of 29 characters: its path is not the one/
+      /`answer` is a string of 29 characters: its path would be requested as/
     ],
     [
       'a URL with an encoded slash',
       { issuer: 'https://as.example.com', jwksUri: 'https://as.example.com/a%2fb' },
-      /`answer\.jwksUri` is a text/
+      /`answer\.jwksUri` is a string/
     ],
     [
       'an endpoint that climbs',
@@ -275,7 +275,7 @@ describe('a resolver', () => {
         issuer: 'https://as.example.com',
         introspection: { auth: () => {}, endpoint: 'https://as.example.com/%2e%2e/x' }
       },
-      /`answer\.introspection\.endpoint` is a text/
+      /`answer\.introspection\.endpoint` is a string/
     ]
   ]
   for (const [name, answer, problem] of invalid) {
@@ -283,7 +283,7 @@ describe('a resolver', () => {
       ['', (value: unknown) => value],
       [', promised', async (value: unknown) => value]
     ] as const) {
-      test(`an answer that is ${name}${how} is our mistake: 500, and the log says which`, async () => {
+      test(`an answer that is ${name}${how} is our misconfiguration: 500, and the log names it`, async () => {
         const issuer = await bed.issuer()
         const api = bed.api({ issuers: (() => wrap(answer)) as IssuerResolver })
         expect(await ask(api, issuer.token())).toEqual(denial.misconfigured)
@@ -295,7 +295,7 @@ describe('a resolver', () => {
     }
   }
 
-  test('an answer that is another issuer’s is refused: the token still names the first', async () => {
+  test('the answer of another issuer does not make the token acceptable, since its iss is the first', async () => {
     const [a, b] = [await bed.issuer(), await bed.issuer()]
     const api = bed.api({ issuers: () => b.issuer })
     expect(await ask(api, a.token({ key: b.key() }))).toEqual(denial.issuer)
@@ -303,7 +303,7 @@ describe('a resolver', () => {
     expect(a.requests).toEqual([])
   })
 
-  test('is not asked about an iss that is no text, is empty or longer than 2048 characters', async () => {
+  test('is not called for an iss that is not a string, is empty or is longer than 2048 characters', async () => {
     const issuer = await bed.issuer()
     const { resolve, asked } = tenants(issuer)
     const api = bed.api({ issuers: resolve })
@@ -316,7 +316,7 @@ describe('a resolver', () => {
     expect(asked).toHaveLength(1)
   })
 
-  test('is asked with undefined for an opaque token, and the answer must introspect', async () => {
+  test('is called with undefined for an opaque token, and the answer must introspect', async () => {
     const issuer = await bed.issuer()
     const { resolve, asked, known } = tenants(issuer)
     const api = bed.api({ issuers: resolve })
@@ -330,7 +330,7 @@ describe('a resolver', () => {
     expect(asked).toEqual([undefined, undefined, undefined])
   })
 
-  test('1000 names are remembered, and a flood of unknown ones pushes out none that is known', async () => {
+  test('remembers 1000 names, and a flood of unknown names evicts no known one', async () => {
     const issuer = await bed.issuer()
     const { resolve, asked } = tenants(issuer)
     const api = bed.api({ issuers: resolve })
@@ -349,7 +349,7 @@ describe('a resolver', () => {
     expect(api.stats().issuers).toBe(1)
   })
 
-  test('1000 issuers run at most: the one used longest ago is asked for again', async () => {
+  test('keeps at most 1000 issuers; the least recently used one is resolved again', async () => {
     const issuer = await bed.issuer()
     const asked: (string | undefined)[] = []
     const jwks = { keys: [...issuer.jwks.keys] }
@@ -368,7 +368,7 @@ describe('a resolver', () => {
     expect(asked).toHaveLength(1002)
   })
 
-  test('new settings of a tenant are used when its 300 s are over', async () => {
+  test('new settings of a tenant apply when its 300 s are over', async () => {
     const issuer = await bed.issuer()
     const { resolve, known } = tenants()
     known.set(issuer.issuer, { issuer: issuer.issuer, audience: 'urn:one' })
@@ -383,7 +383,7 @@ describe('a resolver', () => {
     expect(await ask(api, one)).toEqual(denial.audience)
   })
 
-  test('an answer that is made anew and says the same keeps the keys of its tenant', async () => {
+  test('a deep-equal new answer keeps the keys of its tenant', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({
       issuers: async (name) => ({ issuer: name as string, audience: ['https://api.example.com'] })
@@ -396,7 +396,7 @@ describe('a resolver', () => {
     expect(api.stats().issuers).toBe(1)
   })
 
-  test('one with functions made anew keeps the keys too, and the new functions count', async () => {
+  test('an answer with new functions keeps the keys too, and the new functions apply', async () => {
     const issuer = await bed.issuer()
     let credential = 'first'
     const api = bed.api({
@@ -420,7 +420,7 @@ describe('a resolver', () => {
     expect(api.stats().issuers).toBe(1)
   })
 
-  test('one with functions made anew keeps its status lists too', async () => {
+  test('an answer with new functions keeps the status lists too', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({
       issuers: async (name) => ({
@@ -438,7 +438,7 @@ describe('a resolver', () => {
     expect([issuer.count('status'), api.stats().cache.statusLists.entries]).toEqual([1, 1])
   })
 
-  test('the same object with other members is noticed: what it said before is not asked of it', async () => {
+  test('notices changed members of the same object, and stops using the old ones', async () => {
     const issuer = await bed.issuer()
     const answer = { issuer: issuer.issuer, audience: ['https://api.example.com'] }
     const api = bed.api({ issuers: () => answer })
@@ -448,7 +448,7 @@ describe('a resolver', () => {
     expect(await ask(api, issuer.token())).toEqual(denial.audience)
   })
 
-  test('one with other members beside its functions is another issuer', async () => {
+  test('an answer with other members beside its functions is a new issuer', async () => {
     const issuer = await bed.issuer()
     let clientId = 'one'
     const api = bed.api({
@@ -461,7 +461,7 @@ describe('a resolver', () => {
     expect(issuer.count('jwks')).toBe(2)
   })
 
-  test('ready() has nothing to load before a token names an issuer, and health() nothing to tell', async () => {
+  test('ready() loads nothing before a token names an issuer, and health() reports no issuer', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: tenants(issuer).resolve })
     await api.ready()
@@ -471,7 +471,7 @@ describe('a resolver', () => {
     expect(api.health()).toMatchObject({ status: 'ok', issuers: [{ issuer: issuer.issuer, status: 'ok' }] })
   })
 
-  test('a clock that is set back does not make an answer last', async () => {
+  test('a clock that is set back does not prolong an answer', async () => {
     const issuer = await bed.issuer()
     const { resolve, asked } = tenants(issuer)
     const api = bed.api({ issuers: resolve })
@@ -508,7 +508,7 @@ describe('a resolver that trusts a prefix', () => {
     '/t/a b',
     '/t/a\n'
   ]
-  test.each(climbing)('refuses iss …%j before the resolver sees it, and asks nothing', async (path) => {
+  test.each(climbing)('refuses iss …%j before the resolver is called, and requests nothing', async (path) => {
     const issuer = await bed.issuer()
     const key = strangeKey('evil')
     // Whoever may upload there would be an issuer.
@@ -524,13 +524,13 @@ describe('a resolver that trusts a prefix', () => {
     expect([asked, issuer.requests]).toEqual([[], []])
   })
 
-  test('lets a tenant in whose iss is asked as it is written', async () => {
+  test('accepts a tenant whose iss is requested exactly as written', async () => {
     const issuer = await bed.issuer({ path: '/t/my%20tenant' })
     const api = bed.api({ issuers: (iss) => (iss?.startsWith(`${issuer.origin}/t/`) ? iss : undefined) })
     expect(await ask(api, issuer.token())).toEqual(granted)
   })
 
-  test('ORD-03: refuses a URL that climbs where the resolver would answer something else for it', async () => {
+  test('ORD-03: refuses a URL that climbs to a path for which the resolver would answer something else', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: () => issuer.issuer })
     for (const iss of [`${issuer.issuer}/..`, 'https:as.example.com', 'HTTPS:\\\\as.example.com', 'https://'])
@@ -541,7 +541,7 @@ describe('a resolver that trusts a prefix', () => {
 
 describe('a resolver asked about an iss that is not a URL', () => {
   test.each(['acme.com', 'kubernetes/serviceaccount', 'urn:acme', '../evil', 'a b'])(
-    'looks %j up as text',
+    'looks up %j as a name',
     async (iss) => {
       const issuer = await bed.issuer()
       const api = bed.api({
@@ -575,7 +575,7 @@ describe('a resolver asked about an iss that is not a URL', () => {
     ],
     ['gives a part of it to a profile', (iss) => keycloak({ issuer: iss.split('|')[0] as string, audience: 'a' })],
     ['reads it as a URL', (iss) => new URL(iss).origin]
-  ])('that %s refuses the token, and no message holds a part of it', async (_, resolve) => {
+  ])('that %s refuses the token, and no message contains a part of the iss', async (_, resolve) => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: (iss) => resolve(iss as string) })
     const iss = '../SECRET | SECRET'
@@ -588,8 +588,8 @@ describe('a resolver asked about an iss that is not a URL', () => {
   })
 })
 
-describe('what is told of a resolver’s answer', () => {
-  test('never quotes a value: not of an iss that was handed on, nor of an option made of it', async () => {
+describe('messages about a resolver’s answer', () => {
+  test('never quote a value: neither of an iss that was passed on, nor of an option made from it', async () => {
     const issuer = await bed.issuer()
     const token = issuer.token({ claims: { iss: 'https://login.example.com/SECRET' } })
     for (const answer of [
@@ -611,7 +611,7 @@ describe('what is told of a resolver’s answer', () => {
     }
   })
 
-  test('names an issuer without its path where its metadata cannot be found', async () => {
+  test('name an issuer without its path if its metadata cannot be found', async () => {
     const issuer = await bed.issuer()
     issuer.always('other', fault.body(JSON.stringify({ issuer: `${issuer.origin}/SECRET` })))
     const api = bed.api({ issuers: (iss) => iss })
@@ -621,7 +621,7 @@ describe('what is told of a resolver’s answer', () => {
     expect(inspect(error)).not.toContain('SECRET')
   })
 
-  test('warns once of an answer that was made of a token’s iss', async () => {
+  test('warn once about an answer that was made from a token’s iss', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: (iss) => iss, http: { publicAddressesOnly: false } })
     const messages = await warningsWhile(async () => {
@@ -631,7 +631,7 @@ describe('what is told of a resolver’s answer', () => {
     expect(messages).toEqual([expect.stringMatching(/^the issuer resolver returned unusable options/)])
   })
 
-  test('is remembered for 30 s where it cannot be used: the resolver is not asked again for each token', async () => {
+  test('an unusable answer is cached for 30 s: the resolver is not called for each token', async () => {
     const issuer = await bed.issuer()
     for (const bad of [
       () => ({ issuer: issuer.issuer, audiense: 'x' }) as unknown as IssuerOptions,
@@ -700,7 +700,7 @@ describe('known tenants beside strangers', () => {
   const strange = (issuer: TestIssuer, i: number): string =>
     issuer.token({ claims: { iss: `https://junk.example.com/${i}` } })
 
-  test('400 junk tokens, each with another iss, while a known tenant is at its renewal: the tenant is served', async () => {
+  test('400 junk tokens with different iss do not block a known tenant during its renewal', async () => {
     const [victim, other] = [await bed.issuer(), await bed.issuer()]
     const { resolve, slowDown, open } = slow(victim, other)
     const api = bed.api({ issuers: resolve })
@@ -732,7 +732,7 @@ describe('known tenants beside strangers', () => {
     expect(await waiting).toEqual(denial.unavailable)
   })
 
-  test('a known tenant is served while the resolver fails, and asked about again at each request', async () => {
+  test('a known tenant is served while the resolver fails, and resolved again at each request', async () => {
     const issuer = await bed.issuer()
     for (const failing of [
       async () => Promise.reject(new Error('down')),
@@ -755,7 +755,7 @@ describe('known tenants beside strangers', () => {
     ['a refusal', (answer) => answer(), denial.issuer],
     ['a refusal that is thrown', (answer) => answer(new InvalidToken('issuer')), denial.issuer],
     ['a bad answer', (answer) => answer(new Misconfigured('x')), denial.misconfigured]
-  ])('%s ends at once what is served past the 300 s', async (_, end, expected) => {
+  ])('%s ends the use of a tenant past its 300 s at once', async (_, end, expected) => {
     const { served, open, names } = await known()
     bed.clock.advance(310)
     expect(await served()).toEqual(granted)
@@ -779,7 +779,7 @@ describe('known tenants beside strangers', () => {
     expect(await again).toMatchObject({ status: 403 })
   })
 
-  test('opaque tokens are looked up while strangers hold every place', async () => {
+  test('opaque tokens are resolved while strangers hold every place', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({
       issuers: async (iss) => (iss === undefined ? introspecting(issuer) : new Promise<string>(() => {})),
@@ -790,7 +790,7 @@ describe('known tenants beside strangers', () => {
     await Promise.all(flood)
   })
 
-  test('an issuer in use is kept where 1000 others are named after it', async () => {
+  test('an issuer in use is kept when 1000 others are named after it', async () => {
     const issuer = await bed.issuer()
     const jwks = { keys: [...issuer.jwks.keys] }
     const asked: (string | undefined)[] = []
@@ -809,7 +809,7 @@ describe('known tenants beside strangers', () => {
 })
 
 describe('http.publicAddressesOnly with a resolver', () => {
-  test('left out is one warning at start, and true or false is none', async () => {
+  test('omitting it causes one warning at start; true or false causes none', async () => {
     const started = (http?: HttpOptions) =>
       warningsWhile(() => bed.api({ issuers: () => undefined, ...(http && { http }) }))
     expect(await started()).toEqual([

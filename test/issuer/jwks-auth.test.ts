@@ -34,8 +34,8 @@ async function start(jwksAuth: JwksAuth, options: Partial<Parameters<typeof reso
   return { issuer, api: bed.api({ ...options, issuers: [entry] }) }
 }
 
-describe('a key endpoint that wants credentials', () => {
-  test('gets the token of a file, which is read anew before each fetch', async () => {
+describe('a key endpoint that requires credentials', () => {
+  test('gets the token of a file, which is read again before each fetch', async () => {
     writeFileSync(tokenFile, 'first.token\n')
     const { issuer, api } = await start({ tokenFile })
     expect(await ask(api, issuer.token())).toEqual(granted)
@@ -45,7 +45,7 @@ describe('a key endpoint that wants credentials', () => {
     expect(fields(issuer)).toEqual(['Bearer first.token', 'Bearer second.token'])
   })
 
-  test('gets the header fields of a function, which is asked before each fetch and not for a token seen before', async () => {
+  test('gets the header fields of a function, which is called before each fetch and not for a cached token', async () => {
     let calls = 0
     const { issuer, api } = await start(async () => ({ Authorization: `Key ${++calls}`, 'x-tenant': 'a b' }))
     for (let i = 0; i < 3; i++) expect(await ask(api, issuer.token())).toEqual(granted)
@@ -54,7 +54,7 @@ describe('a key endpoint that wants credentials', () => {
     expect(issuer.requests[0]?.headers).toMatchObject({ 'x-tenant': 'a b', accept: expect.stringContaining('json') })
   })
 
-  test('gets them alone: a redirect to another origin is not followed, and no metadata is asked for', async () => {
+  test('is the only one to get them: a redirect to another origin is not followed, and no metadata is fetched', async () => {
     const elsewhere = await bed.issuer()
     const { issuer, api } = await start(() => ({ authorization: 'Bearer secret' }))
     issuer.always('jwks', fault.redirect(`${elsewhere.origin}/jwks`))
@@ -71,7 +71,7 @@ describe('a key endpoint that wants credentials', () => {
     expect((await refusal(() => authorize(api, issuer.token()))).hint).toContain('`jwksUri` and `jwksAuth`')
   })
 
-  test('keeps serving from the keys at hand while the file is gone', async () => {
+  test('the held keys stay in use while the file is missing', async () => {
     writeFileSync(tokenFile, 'a.token')
     const { issuer, api } = await start({ tokenFile })
     expect(await ask(api, issuer.token())).toEqual(granted)
@@ -81,13 +81,13 @@ describe('a key endpoint that wants credentials', () => {
     expect(api.health().issuers[0]?.status).toBe('degraded')
   })
 
-  test('is not asked, and no other issuer is, where the function does not answer: 503 after callbackTimeout', async () => {
+  test('gets no request if the function does not answer, and neither does another issuer: 503 after callbackTimeout', async () => {
     const { issuer, api } = await start(() => new Promise(() => {}), { callbackTimeout: 0.01 })
     expect(await ask(api, issuer.token())).toEqual(denial.unavailable)
     expect(issuer.requests).toEqual([])
   })
 
-  test('is an outage where the function says so', async () => {
+  test('is an outage if the function throws Unavailable', async () => {
     const { issuer, api } = await start(() => {
       throw new Unavailable('jwks', 'the vault is sealed')
     })
@@ -112,7 +112,7 @@ describe('a key endpoint that wants credentials', () => {
     ['the field Transfer-Encoding', () => ({ 'transfer-encoding': 'chunked' })],
     ['a file that is not there', { tokenFile: MISSING }],
     ['a folder', { tokenFile: folder }]
-  ])('is not asked with %s: 500, and the message shows no value', async (_what, jwksAuth) => {
+  ])('gets no request with %s: 500, and the message shows no value', async (_what, jwksAuth) => {
     const { issuer, api } = await start(jwksAuth as JwksAuth)
     expect(await ask(api, issuer.token())).toEqual(denial.misconfigured)
     expect(issuer.requests).toEqual([])
@@ -124,7 +124,7 @@ describe('a key endpoint that wants credentials', () => {
     ['two words', 'one two'],
     ['two lines', 'one\ntwo'],
     ['more than 16 KiB', 'a'.repeat(16 * 1024 + 1)]
-  ])('is not asked with a token file that holds %s: 500', async (_what, text) => {
+  ])('gets no request with a token file that contains %s: 500', async (_what, text) => {
     writeFileSync(tokenFile, text)
     const { issuer, api } = await start({ tokenFile })
     expect(await ask(api, issuer.token())).toEqual(denial.misconfigured)
@@ -149,11 +149,11 @@ describe('the option jwksAuth', () => {
     [{ jwksUri, jwksAuth: {} }, '`issuers[0].jwksAuth.tokenFile` holds missing'],
     [{ jwksUri, jwksAuth: { tokenFile: '' } }, 'is a variable unset?'],
     [{ jwksUri, jwksAuth: { tokenFile: 'a', file: 'b' } }, '`issuers[0].jwksAuth.file` is not an option']
-  ])('%j does not start', (entry, expected) => {
+  ])('refuses %j at start', (entry, expected) => {
     expect(problem(entry)).toContain(expected)
   })
 
-  test('is described by its file, or as a function, never by what it returns', () => {
+  test('is described by its file, or as a function, never by its result', () => {
     const described = (jwksAuth: JwksAuth): unknown =>
       resourceServer({
         resource: RESOURCE,
@@ -164,7 +164,7 @@ describe('the option jwksAuth', () => {
   })
 })
 
-test('of an issuer resolver the latest function counts, and the issuer keeps its keys', async () => {
+test('for a resolver’s issuer the latest function applies, and the issuer keeps its keys', async () => {
   const issuer = await bed.issuer()
   let answers = 0
   const api = bed.api({
@@ -185,7 +185,7 @@ test('of an issuer resolver the latest function counts, and the issuer keeps its
   expect(fields(issuer)).toEqual(['Bearer 1', 'Bearer 2'])
 })
 
-test('kubernetes() of this cluster reads the keys from the API server with the token of the pod', async () => {
+test('kubernetes() of this cluster fetches the keys from the API server with the token of the pod', async () => {
   writeFileSync(tokenFile, 'pod.token')
   const server = await bed.issuer({ algorithms: ['RS256'] })
   const profile = kubernetes({ audience: RESOURCE, subjects: 'system:serviceaccount:shop:web' })

@@ -38,7 +38,7 @@ async function insecure(): Promise<TestIssuer & { readonly name: string }> {
 }
 
 describe('reachedAt', () => {
-  test('asks for metadata and keys at that origin, and compares iss with the name', async () => {
+  test('requests metadata and keys at that origin, and compares iss with the issuer', async () => {
     const server = await named()
     const api = bed.api({ issuers: [{ issuer: NAME, reachedAt: server.origin }] })
     expect(await ask(api, tokenOf(server))).toEqual(granted)
@@ -46,7 +46,7 @@ describe('reachedAt', () => {
     expect(await ask(api, server.token({ claims: { iss: server.issuer } }))).toEqual(denial.issuer)
   })
 
-  test('refuses metadata that name the address in place of the issuer, with 500', async () => {
+  test('refuses metadata that name the address instead of the issuer, with 500', async () => {
     const server = await named()
     server.metadata['issuer'] = server.issuer
     const api = bed.api({ issuers: [{ issuer: NAME, reachedAt: server.origin }] })
@@ -55,7 +55,7 @@ describe('reachedAt', () => {
     expect(await ask(api, tokenOf(server))).toEqual(denial.misconfigured)
   })
 
-  test('introspects at that origin, while the client authenticates to the name', async () => {
+  test('introspects at that origin, while the client authenticates to the issuer', async () => {
     const server = await named()
     const token = server.opaque({ iss: NAME })
     const seen: unknown[] = []
@@ -69,7 +69,7 @@ describe('reachedAt', () => {
     expect(server.count('introspection')).toBe(1)
   })
 
-  test('fetches a status list at that origin by its URI, which stays its name', async () => {
+  test('fetches a status list at that origin, while its URI stays its name', async () => {
     const server = await named()
     const uri = `${NAME}/status/1`
     server.statusList({ lst: new Uint8Array([0b10]) }, { claims: { iss: NAME, sub: uri } })
@@ -80,7 +80,7 @@ describe('reachedAt', () => {
     expect(server.count('status')).toBe(1)
   })
 
-  test('leaves URLs of other origins as they are', async () => {
+  test('does not change URLs of other origins', async () => {
     const [server, elsewhere] = [await named(), await insecure()]
     server.metadata['jwks_uri'] = `${elsewhere.name}/jwks`
     const api = bed.api({
@@ -92,7 +92,7 @@ describe('reachedAt', () => {
     expect([server.count('jwks'), elsewhere.count('jwks')]).toEqual([0, 1])
   })
 
-  test('leaves the addresses of the settings as they are written', async () => {
+  test('does not change URLs in the settings', async () => {
     const [server, keys] = [await named(), await named()]
     const api = bed.api({
       issuers: [{ issuer: NAME, reachedAt: server.origin, jwksUri: `${keys.origin}/realms/main/jwks` }]
@@ -101,7 +101,7 @@ describe('reachedAt', () => {
     expect([server.requests.length, keys.count('jwks')]).toEqual([0, 1])
   })
 
-  test('admits URLs of the inner host, as a dynamic back channel answers with, only if insecureHosts names it', async () => {
+  test('accepts URLs of the inner host, as a dynamic back channel returns them, only if insecureHosts names it', async () => {
     const server = await named()
     server.metadata['jwks_uri'] = `http://${hostOf(server)}/realms/main/jwks`
     const issuers = [{ issuer: NAME, reachedAt: server.origin }]
@@ -115,7 +115,7 @@ describe('reachedAt', () => {
     expect(await ask(api, tokenOf(server))).toEqual(granted)
   })
 
-  test('verifies the certificate of the origin that is asked, not that of the name', async () => {
+  test('verifies the certificate of the requested origin, not of the issuer’s', async () => {
     const server = await named()
     const authority = createCertificateAuthority()
     const front = async (host: string): Promise<string> => {
@@ -152,7 +152,7 @@ describe('reachedAt', () => {
     expect(hint).not.toContain('inner-name')
   })
 
-  test('does not lift publicAddressesOnly: 503, and nothing is asked', async () => {
+  test('does not override publicAddressesOnly: 503, and nothing is requested', async () => {
     const server = await named()
     const api = bed.api({ issuers: [{ issuer: NAME, reachedAt: server.origin }], http: { publicAddressesOnly: true } })
     const { status, hint } = await refusal(() => authorize(api, tokenOf(server)))
@@ -170,7 +170,7 @@ describe('reachedAt', () => {
     ['https://u:p@keycloak:8443', 'holds a user name or password'],
     ['keycloak:8080', 'it must be an origin, such as https://keycloak.internal:8443'],
     [1, 'it must be an origin, such as https://keycloak.internal:8443']
-  ])('does not start with %j', (reachedAt, problem) => {
+  ])('refuses %j at start', (reachedAt, problem) => {
     const issuers = [{ issuer: NAME, reachedAt: reachedAt as string }]
     expect(() => resourceServer({ resource: RESOURCE, issuers })).toThrow(/`issuers\[0\]\.reachedAt`/)
     expect(() => resourceServer({ resource: RESOURCE, issuers })).toThrow(problem)
@@ -183,7 +183,7 @@ describe('reachedAt', () => {
 })
 
 describe('insecureHosts', () => {
-  test('lets an issuer be plain http by exactly that host and port', async () => {
+  test('permits plain http for an issuer at exactly that host and port', async () => {
     const server = await insecure()
     const http = { insecureHosts: [hostOf(server)] }
     expect(() => bed.api({ issuers: [server.name] })).toThrow(/use https/)
@@ -197,7 +197,7 @@ describe('insecureHosts', () => {
       expect(() => bed.api({ issuers: [other], http })).toThrow(/use https/)
   })
 
-  test('introspects there, with the client’s secret', async () => {
+  test('permits introspection there, with the client’s secret', async () => {
     const server = await insecure()
     const token = server.opaque({ iss: server.name })
     const issuer = { ...introspecting(server, { auth: clientSecretBasic('secret') }), issuer: server.name }
@@ -206,7 +206,7 @@ describe('insecureHosts', () => {
     expect(server.requests.at(-1)?.headers.authorization).toMatch(/^Basic /)
   })
 
-  test('admits http for every address of an issuer, and for nothing of this API', () => {
+  test('permits http for every URL of an issuer, and for no URL of this API', () => {
     const http = { insecureHosts: ['keycloak:8080', 'keycloak:80', '[fd00::1]:8080', '10.0.0.5:80', 'key_cloak:1'] }
     const place = 'http://keycloak:8080/x'
     const introspection = { endpoint: place, auth: () => {} }
@@ -253,13 +253,13 @@ describe('insecureHosts', () => {
     ' keycloak:8080',
     'keycloak:8080,other:8080',
     ''
-  ])('does not start with %j, which names no host exactly', (entry) => {
+  ])('refuses %j at start, which names no host exactly', (entry) => {
     expect(() => bed.api({ issuers: [NAME], http: { insecureHosts: [entry] } })).toThrow(
       /`http\.insecureHosts` holds ".*": write each as 'keycloak:8080'/
     )
   })
 
-  test('does not start empty, as a text, or with publicAddressesOnly', () => {
+  test('refuses an empty list, a string, or publicAddressesOnly beside it, at start', () => {
     const start = (http: object) => () => bed.api({ issuers: [NAME], http })
     expect(start({ insecureHosts: [] })).toThrow(/`http\.insecureHosts` is empty/)
     expect(start({ insecureHosts: 'keycloak:8080' })).toThrow(/`http\.insecureHosts` .*an array of strings/)
@@ -268,7 +268,7 @@ describe('insecureHosts', () => {
     )
   })
 
-  test('is one warning at start, which names the hosts and says what travels in clear', () => {
+  test('causes one warning at start, which names the hosts and what travels unencrypted', () => {
     const messages: string[] = []
     const listen = (message: unknown): void => void messages.push((message as { message: string }).message)
     subscribe('oauth-resource-server:warning', listen)
@@ -278,7 +278,7 @@ describe('insecureHosts', () => {
       unsubscribe('oauth-resource-server:warning', listen)
     }
     expect(messages).toEqual([
-      expect.stringMatching(/keycloak:8080, hydra:4445: tokens, keys and client secrets travel in clear/)
+      expect.stringMatching(/keycloak:8080, hydra:4445: tokens, keys and client secrets travel unencrypted/)
     ])
   })
 })

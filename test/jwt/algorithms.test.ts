@@ -31,7 +31,7 @@ function good(alg: SignatureAlgorithm): Buffer {
 
 describe.each(PLACES)('%s', (place) => {
   test.each(SIGNATURE_ALGORITHMS)(
-    'ATV-05 JOS-12: %s accepts its signature, and not with a bit flipped or a byte more or less',
+    'ATV-05 JOS-12: %s accepts its signature, but not with a flipped bit, a byte more or a byte less',
     async (alg) => {
       const bytes = good(alg)
       expect(await decide(alg, bytes, place)).toBe(true)
@@ -50,7 +50,7 @@ describe.each(PLACES)('%s', (place) => {
     }
   )
 
-  test.each([3072, 4096])('JOS-12: RSA keys of %i bits are used as those of 2048 are', async (bits) => {
+  test.each([3072, 4096])('JOS-12: RSA keys of %i bits work like those of 2048 bits', async (bits) => {
     const pair = createSigningKey('RS256', { modulusLength: bits })
     const verify = (bytes: Buffer): Promise<boolean> =>
       decideIn(place, createSignatureKey('RS256', pair.publicKey), text, segment(bytes))
@@ -66,7 +66,7 @@ describe.each(PLACES)('%s', (place) => {
   })
 
   test.each(['ES256', 'ES384', 'ES512'] as const)(
-    'JOS-12 (RFC 7518 §3.4): %s whose numbers begin with a zero is as good as any',
+    'JOS-12 (RFC 7518 §3.4): %s accepts numbers that begin with a zero',
     async (alg) => {
       const { privateKey, publicKey } = keys.get(alg) as SigningKey
       const key = createSignatureKey(alg, publicKey)
@@ -84,7 +84,7 @@ describe.each(PLACES)('%s', (place) => {
     }
   )
 
-  test('JOS-12 (RFC 7518 §3.5): a PSS salt of another length than the digest is refused', async () => {
+  test('JOS-12 (RFC 7518 §3.5): refuses a PSS salt of another length than the digest', async () => {
     const key = rsa.privateKey
     const padding = constants.RSA_PKCS1_PSS_PADDING
     for (const [saltLength, accepted] of [
@@ -100,7 +100,7 @@ describe.each(PLACES)('%s', (place) => {
     }
   })
 
-  test('JOS-07: one RSA padding is not the other, and one digest not another', async () => {
+  test('JOS-07: tells RSA paddings and digests apart', async () => {
     for (const [made, taken] of [
       ['RS256', 'PS256'],
       ['PS256', 'RS256'],
@@ -128,7 +128,7 @@ describe('writeEcdsa', () => {
   test.each([
     [61, 62, [0x30, 127]],
     [62, 62, [0x30, 0x81, 128]]
-  ])('numbers of %i and %i bytes are where the length begins to take two', (r, s, header) => {
+  ])('writes numbers of %i and %i bytes around the change to a two-byte length', (r, s, header) => {
     const [half, der] = [66, Buffer.alloc(MAX_ECDSA)]
     const numbers = Buffer.alloc(2 * half, 1)
       .fill(0, 0, half - r)
@@ -137,13 +137,13 @@ describe('writeEcdsa', () => {
     expect([...der.subarray(0, header.length)]).toEqual(header)
   })
 
-  test('the largest that there can be has room', () => {
+  test('the largest possible signature fits into the buffer', () => {
     const der = Buffer.alloc(MAX_ECDSA + 1, 0xaa)
     expect(writeEcdsa(Buffer.alloc(132, 0xff), der)).toBe(MAX_ECDSA)
     expect(der[MAX_ECDSA]).toBe(0xaa)
   })
 
-  test.each([32, 48, 66])('two numbers of %i bytes become what X.690 says', (length) => {
+  test.each([32, 48, 66])('writes two numbers of %i bytes as X.690 requires', (length) => {
     fc.assert(
       fc.property(number(length), number(length), (r, s) => {
         const content = Buffer.concat([integer(r), integer(s)])
@@ -159,7 +159,7 @@ describe('writeEcdsa', () => {
 })
 
 describe('keys', () => {
-  test('JOS-07 DEF-03: a type and a curve have their algorithms, and others none', () => {
+  test('JOS-07 DEF-03: each supported type and curve has its algorithms, and others have none', () => {
     expect(algorithmsFor('RSA', undefined)).toEqual(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'])
     expect([algorithmsFor('EC', 'P-256'), algorithmsFor('EC', 'P-384'), algorithmsFor('EC', 'P-521')]).toEqual([
       ['ES256'],
@@ -179,12 +179,12 @@ describe('keys', () => {
     }
   })
 
-  test('JOS-12 (RFC 7518 §3.3): RSA keys below 2048 bits stop the start where they are configured', () => {
+  test('JOS-12 (RFC 7518 §3.3): refuses configured RSA keys below 2048 bits at start', () => {
     const weak = createSigningKey('RS256', { modulusLength: 1024 })
     expect(() => api({}, { jwks: keySet(weak) })).toThrow('keys[0] has 1024 bits; RSA keys need 2048 to 8192')
   })
 
-  test('an odd modulus length has signatures of as many bytes as it needs', () => {
+  test('a key of an odd modulus length verifies signatures of the rounded-up number of bytes', () => {
     const odd = createSigningKey('RS256', { modulusLength: 2052 })
     expect(createSignatureKey('RS256', odd.publicKey).signatureLength).toBe(257)
     const verify = createVerifySignature()
@@ -192,7 +192,7 @@ describe('keys', () => {
     expect(verify(createSignatureKey('RS256', odd.publicKey), text, segment(bytes))).toBe(true)
   })
 
-  test('a key is made once, from public parts only', () => {
+  test('a key is created once, from public parts only', () => {
     const { publicKey } = keys.get('ES256') as SigningKey
     const { input: made } = createSignatureKey(
       'ES256',

@@ -31,11 +31,11 @@ const verify = (
 const reasonOf = async (attempt: () => void): Promise<string> => (await refusal(attempt)).reason
 
 describe('verifyClaims', () => {
-  test('says nothing of what is right', () => {
+  test('accepts correct claims', () => {
     expect(verify({})).toBeUndefined()
   })
 
-  test('names the first broken rule: presence, type, issuer, audience, time', async () => {
+  test('reports the first broken rule: presence, type, issuer, audience, time', async () => {
     const broken = { sub: undefined, jti: 1, iss: 'x', aud: 'x', exp: 1 }
     expect((await refusal(() => verify(broken))).expected).toBe('a claim sub')
     expect((await refusal(() => verify({ ...broken, sub: 'u' }))).expected).toBe('jti: a string')
@@ -45,11 +45,11 @@ describe('verifyClaims', () => {
     expect(await reasonOf(() => verify({ nbf: NOW + 100, iat: NOW + 100 }))).toBe('not_yet_valid')
   })
 
-  test('a missing issuer is checked by whoever needs it: an introspection answer may have none (RFC 7662 §2.2)', () => {
+  test('does not require an issuer, which the caller checks: an introspection answer may have none (RFC 7662 §2.2)', () => {
     expect(verify({ iss: undefined })).toBeUndefined()
   })
 
-  test('a missing audience passes only where that is said, a wrong one never', async () => {
+  test('accepts a missing audience only if the caller allows it, and never a wrong one', async () => {
     expect(verify({ aud: undefined }, { allowMissingAudience: true })).toBeUndefined()
     for (const aud of ['x', []]) {
       expect(await reasonOf(() => verify({ aud }, { allowMissingAudience: true }))).toBe('audience')
@@ -57,7 +57,7 @@ describe('verifyClaims', () => {
     expect(await reasonOf(() => verify({ aud: [null] }, { allowMissingAudience: true }))).toBe('claim')
   })
 
-  test('ATV-03 (RFC 7519 §4.1.3): of several audiences one must be ours', async () => {
+  test('ATV-03 (RFC 7519 §4.1.3): one of several audiences must be ours', async () => {
     const issuer = settings({ audience: [RESOURCE, 'api'] })
     for (const aud of [RESOURCE, 'api', [RESOURCE], ['x', 'api'], ['x', 'api', 'y']]) {
       expect(verify({ aud }, { issuer })).toBeUndefined()
@@ -67,23 +67,23 @@ describe('verifyClaims', () => {
     }
   })
 
-  test('ATV-06 DEF-05 (RFC 7519 §4.1.4): the leeway counts to the second, and to the fraction', async () => {
+  test('ATV-06 DEF-05 (RFC 7519 §4.1.4): applies the leeway to the second, and to the fraction', async () => {
     expect(verify({ exp: NOW }, { now: NOW + 29.999 })).toBeUndefined()
     expect(await reasonOf(() => verify({ exp: NOW }, { now: NOW + 30 }))).toBe('expired')
     expect(await reasonOf(() => verify({ exp: NOW }, { now: NOW, clockTolerance: 0 }))).toBe('expired')
   })
 
-  test('DEF-05: where the leeway is more than a minute, iat may be as far ahead', async () => {
+  test('DEF-05: allows an iat as far ahead as a leeway of more than a minute', async () => {
     expect(verify({ iat: NOW + 300 }, { clockTolerance: 300 })).toBeUndefined()
     expect(await reasonOf(() => verify({ iat: NOW + 301 }, { clockTolerance: 300 }))).toBe('not_yet_valid')
   })
 
-  test('a clock that answers no number lets nothing in', async () => {
+  test('refuses every token if the clock returns NaN', async () => {
     expect(await reasonOf(() => verify({}, { now: Number.NaN }))).toBe('expired')
     expect(await reasonOf(() => verify({ exp: undefined }, { now: Number.NaN, required: [] }))).toBe('not_yet_valid')
   })
 
-  test('the client is there under any of its names', async () => {
+  test('finds the client under each of its claims', async () => {
     const issuer = settings({ clientIdClaim: ['client_id', 'azp', 'cid'] })
     const required = ['client_id']
     expect(verify({ client_id: undefined, cid: 'c' }, { issuer, required })).toBeUndefined()
@@ -91,7 +91,7 @@ describe('verifyClaims', () => {
     expect(await reasonOf(() => verify({ azp: 1 }, { issuer, required }))).toBe('claim')
   })
 
-  test('says what was expected and what came, for the log', async () => {
+  test('tells the log what was expected and what was received', async () => {
     const { expected, received } = await refusal(() => verify({ exp: NOW - 100 }))
     expect([expected, received]).toEqual([`exp after ${NOW - 30}`, NOW - 100])
   })
@@ -112,23 +112,23 @@ describe('verifyClaims', () => {
     [{ nbf: NOW + 31 }, 'not_yet_valid', `nbf up to ${NOW + 30}`],
     [{ iat: NOW + 61 }, 'not_yet_valid', `iat up to ${NOW + 60}`]
   ]
-  test.each(told)('ATV-08: %j is refused, and the log is told why', async (claims, reason, expected) => {
+  test.each(told)('ATV-08: %j is refused, and the log gets the reason', async (claims, reason, expected) => {
     const [received] = Object.values(claims)
     expect(await refusal(() => verify(claims))).toMatchObject({ reason, expected, received })
   })
 
-  test('ATV-06 DEF-05: what begins within the leeway is valid, and so is what does not say when', () => {
+  test('ATV-06 DEF-05: accepts a token that begins within the leeway, and one without nbf', () => {
     for (const nbf of [NOW - 100, NOW, NOW + 30]) expect(verify({ nbf })).toBeUndefined()
     for (const iat of [undefined, NOW - 100, NOW + 60]) expect(verify({ iat })).toBeUndefined()
   })
 
-  test('an audience that nobody is to check may be any, and is one all the same', async () => {
+  test('accepts any audience if none is configured, but requires a valid one', async () => {
     const issuer = settings({ audience: null })
     for (const aud of ['x', [], undefined]) expect(verify({ aud }, { issuer })).toBeUndefined()
     expect(await reasonOf(() => verify({ aud: 7 }, { issuer }))).toBe('claim')
   })
 
-  test('a claim cnf that is an object is whoever confirms it’s to judge', () => {
+  test('accepts any object as cnf, which is confirmed later', () => {
     expect(verify({ cnf: { x: 1 } })).toBeUndefined()
   })
 })
@@ -138,25 +138,25 @@ describe.each([
   ['an empty text', '']
 ])('a claim that is %s', (_, nothing) => {
   test.each(['iss', 'sub', 'jti', 'client_id', 'exp', 'nbf', 'iat', 'auth_time', 'cnf'])(
-    'is as if missing where %s is not required',
+    'counts as missing if %s is not required',
     (name) => {
       expect(verify({ [name]: nothing }, { required: [] })).toBeUndefined()
     }
   )
 
-  test.each(['sub', 'jti', 'client_id', 'exp', 'iat', 'tenant'])('is refused where %s is required', async (name) => {
+  test.each(['sub', 'jti', 'client_id', 'exp', 'iat', 'tenant'])('is refused if %s is required', async (name) => {
     const lacking = { reason: 'claim', expected: `a claim ${name}` }
     expect(await refusal(() => verify({ [name]: nothing }, { required: [name] }))).toMatchObject(lacking)
   })
 
-  test('is a missing aud: refused, unless a missing one is allowed or none is checked', async () => {
+  test('is a missing aud: refused unless a missing one is allowed or none is checked', async () => {
     expect(await reasonOf(() => verify({ aud: nothing }))).toBe('audience')
     expect(verify({ aud: nothing }, { allowMissingAudience: true })).toBeUndefined()
     expect(verify({ aud: nothing }, { issuer: settings({ audience: null }) })).toBeUndefined()
     expect(readAudience(nothing)).toEqual([])
   })
 
-  test('never frees from a binding or an audience: {} and [] are values', async () => {
+  test('never removes a binding or an audience: {} and [] are values', async () => {
     expect(await reasonOf(() => verify({ aud: [] }, { allowMissingAudience: true }))).toBe('audience')
     expect(await reasonOf(() => verify({ cnf: [] }))).toBe('claim')
   })
@@ -165,7 +165,7 @@ describe.each([
     expect(readScopes({ scope: nothing }, ['scope', 'scp'])).toEqual([])
   })
 
-  test('leaves the client to the next of its names', async () => {
+  test('leaves the client to the next claim', async () => {
     const issuer = settings({ clientIdClaim: ['azp', 'cid'] })
     expect(verify({ azp: nothing, cid: 'c' }, { issuer, required: ['client_id'] })).toBeUndefined()
     expect(await reasonOf(() => verify({ azp: nothing }, { issuer, required: ['client_id'] }))).toBe('claim')
@@ -177,29 +177,29 @@ describe.each([
       expect(await reasonOf(() => requireAccessTokenClaims({ aud: RESOURCE, ...claims }, issuer))).toBe('type')
   })
 
-  test('of an answer changes nothing', () => {
+  test('in an introspection answer changes nothing', () => {
     const claims: Claims = Object.freeze({ sub: 'u', acr: 'low' })
     expect(withAnswer(claims, { acr: nothing, auth_time: nothing, authorization_details: nothing })).toBe(claims)
   })
 })
 
-test('SCP-02: an empty scope is a list of no scopes, so scp is not read; after null it is', () => {
+test('SCP-02: an empty scope is an empty list, so scp is not read; after null it is read', () => {
   expect(readScopes({ scope: '', scp: 'a' }, ['scope', 'scp'])).toEqual([])
   expect(readScopes({ scope: null, scp: 'a' }, ['scope', 'scp'])).toEqual(['a'])
 })
 
 describe('readAudience and readScopes', () => {
-  test('an audience is a list, however it is written', () => {
+  test('returns an audience as a list, however it is written', () => {
     expect([readAudience(undefined), readAudience('a'), readAudience(['a', 'b'])]).toEqual([[], ['a'], ['a', 'b']])
   })
 
-  test('an audience that is no list of texts is named in the log by its claim', async () => {
+  test('reports an audience of another type by its claim', async () => {
     const expected = 'a string or an array of strings'
     expect(await refusal(() => readAudience(7))).toMatchObject({ expected: `aud: ${expected}` })
     expect(await refusal(() => readAudience(7, 'resource'))).toMatchObject({ expected: `resource: ${expected}` })
   })
 
-  test('scopes are read from the first claim that is there', () => {
+  test('reads scopes from the first claim that is present', () => {
     const claims = { scp: 'c', scope: 'a b' }
     expect(readScopes(claims, ['scope', 'scp'])).toEqual(['a', 'b'])
     expect(readScopes(claims, ['scp', 'scope'])).toEqual(['c'])
@@ -207,19 +207,19 @@ describe('readAudience and readScopes', () => {
     expect(readScopes({ scope: '' }, ['scope', 'scp'])).toEqual([])
   })
 
-  test('scopes that are none are named in the log by their claim', async () => {
+  test('reports invalid scopes by their claim', async () => {
     const expected = 'scp: space-delimited scopes or an array of them'
     expect(await refusal(() => readScopes({ scp: 7 }, ['scope', 'scp']))).toMatchObject({ expected, received: 7 })
   })
 
-  test('SCP-03 (RFC 6749 §3.3): scopes are once each, of a text or of a list, whose elements are never split', () => {
+  test('SCP-03 (RFC 6749 §3.3): returns scopes without duplicates, from a string or a list, whose elements are never split', () => {
     expect(readScopes({ scope: ' a  b a ' }, ['scope'])).toEqual(['a', 'b'])
     expect(readScopes({ scope: ['a b', 'c', 'c'] }, ['scope'])).toEqual(['a b', 'c'])
     expect(readScopes({ scope: [] }, ['scope'])).toEqual([])
   })
 
   test.each([['a\tb'], ['a"'], ['é'], [7], [['a', 7]], [[7, 'a']], [{ 0: 'a' }]])(
-    'SCP-03: the scopes %j are none',
+    'SCP-03: refuses the scopes %j',
     async (scope) => {
       expect(await refusal(() => readScopes({ scope }, ['scope']))).toMatchObject({
         reason: 'claim',
@@ -234,14 +234,14 @@ describe('requireAccessTokenClaims', () => {
   const judge = (claims: Claims, options: Partial<IssuerOptions> = {}): void =>
     requireAccessTokenClaims({ aud: RESOURCE, ...claims }, settings({ tokenProfile: 'legacy', ...options }))
 
-  test('ATV-12: lets unknown claims and words be, where a scope claim or another client is there', () => {
+  test('ATV-12: accepts unknown claims and words beside a scope claim or another client', () => {
     for (const mark of [{}, { typ: 'Bearer' }, { typ: 1 }, { token_use: 'access' }, { at: 'x' }] as Claims[])
       for (const other of [{ scope: 'a' }, { scp: [] }, { scopes: ['a'] }, { azp: 'c1' }])
         expect(judge({ ...mark, ...other })).toBeUndefined()
   })
 
   test.each(['at_hash', 'c_hash', 's_hash', 'events'])(
-    'ATV-12 (RFC 8725 §3.12): a claim %s is another token’s',
+    'ATV-12 (RFC 8725 §3.12): refuses a claim %s, which other kinds of tokens have',
     async (name) => {
       const expected = `no claim ${name}`
       for (const value of ['x', null, {}])
@@ -252,11 +252,11 @@ describe('requireAccessTokenClaims', () => {
     }
   )
 
-  test('ATV-12: what a token says of its own kind counts as well', async () => {
+  test('ATV-12: also reads what a token says about its own kind', async () => {
     expect(await reasonOf(() => judge({ ...validClaims, token_use: 'id' }))).toBe('type')
   })
 
-  test('ATV-12: words for other kinds are refused, those for ours are not, in any case', async () => {
+  test('ATV-12: refuses words for other kinds and accepts those for access tokens, in any case', async () => {
     const words =
       'id ID_token Refresh refresh_token Offline logout RefreshToken refresh-token N_A n_a N/A urn:ietf:params:oauth:token-type:refresh_token'
     for (const word of words.split(' ')) {
@@ -284,7 +284,7 @@ describe('requireAccessTokenClaims', () => {
 describe('requireClaimValues', () => {
   const required = { kind: new Set(['a', 'b']), tenant: new Set(['t1']) }
 
-  test('ATV-12: a claim has one of the values that were configured', async () => {
+  test('ATV-12: requires one of the configured values of a claim', async () => {
     expect(requireClaimValues({ kind: 'b', tenant: 't1' }, required)).toBeUndefined()
     expect(requireClaimValues({}, {})).toBeUndefined()
     for (const received of ['c', undefined, ['a'], null])
@@ -298,17 +298,17 @@ describe('requireClaimValues', () => {
 })
 
 describe('deepFreeze', () => {
-  test('freezes every level, and gives back what it was given', () => {
+  test('freezes every level, and returns its argument', () => {
     const value = { a: [{ b: { c: 1 } }], d: null, e: 'x' }
     expect(deepFreeze(value)).toBe(value)
     for (const one of [value, value.a, value.a[0], value.a[0]?.b]) expect(Object.isFrozen(one)).toBe(true)
   })
 
-  test('lets what cannot be frozen be', () => {
+  test('ignores values that cannot be frozen', () => {
     for (const one of [null, 'x', 7, undefined]) expect(deepFreeze(one)).toBe(one)
   })
 
-  test('as deep as a token of the greatest length may nest', () => {
+  test('handles the nesting of the longest possible token', () => {
     const deep = JSON.parse(`${'['.repeat(6000)}${']'.repeat(6000)}`) as unknown[]
     expect(Object.isFrozen(deepFreeze(deep))).toBe(true)
   })
@@ -317,12 +317,12 @@ describe('deepFreeze', () => {
 describe('withAnswer', () => {
   const claims: Claims = Object.freeze({ sub: 'u', acr: 'low', scope: 'a' })
 
-  test('is the very claims where the answer says nothing of what may change', () => {
+  test('returns the same claims if the answer says nothing about changeable ones', () => {
     expect(withAnswer(claims, {})).toBe(claims)
     expect(withAnswer(claims, { sub: 'another', scope: 'b', active: true })).toBe(claims)
   })
 
-  test('INT-14 (RFC 9396 §9.2, RFC 9470 §6.2): has of the answer what may change, and no more; frozen', () => {
+  test('INT-14 (RFC 9396 §9.2, RFC 9470 §6.2): takes the changeable claims from the answer, and no others; frozen', () => {
     const details = [{ type: 'payment' }]
     const answer = { acr: 'high', auth_time: 5, authorization_details: details, sub: 'another', scope: 'b' }
     const changed = withAnswer(claims, answer)
@@ -338,12 +338,12 @@ describe('withImplied', () => {
     ['write', ['read']]
   ])
 
-  test('adds what a scope includes, behind it and once', () => {
+  test('adds the implied scopes at the end, each once', () => {
     expect(withImplied(['write', 'other', 'admin'], implied)).toEqual(['write', 'read', 'other', 'admin'])
     expect(withImplied([], implied)).toEqual([])
   })
 
-  test('is the very list where nothing is implied', () => {
+  test('returns the same list if nothing is implied', () => {
     const granted = ['admin']
     expect(withImplied(granted, new Map())).toBe(granted)
   })

@@ -13,7 +13,7 @@ describe('decodeObject', () => {
     }
   })
 
-  test('JOS-03 (RFC 7519 §7.2): the character that stands for what is no UTF-8 may be there itself', () => {
+  test('JOS-03 (RFC 7519 §7.2): accepts U+FFFD itself, which also marks invalid UTF-8', () => {
     for (const length of [0, 100_000]) {
       const name = `\ufffd${'x'.repeat(length)}`
       expect(decodeObject(base64url({ name }))).toEqual({ name })
@@ -25,7 +25,7 @@ describe('decodeObject', () => {
 })
 
 describe('decodeObject', () => {
-  test.each([1, 2])('JOS-21: reads an object of 64 levels, and not one of 65 (kind %i)', (kind) => {
+  test.each([1, 2])('JOS-21: reads an object of 64 levels, and refuses one of 65 (kind %i)', (kind) => {
     const nest = (levels: number): unknown => {
       let value: unknown = { text: '[{[{'.repeat(30) }
       for (let i = 1; i < levels; i++) value = kind === 1 || i === levels - 1 ? { a: value } : [value]
@@ -38,7 +38,7 @@ describe('decodeObject', () => {
 })
 
 describe('JOS-02 (RFC 7515 §2): of the segments that decode to the same bytes', () => {
-  test.each([1, 2, 3, 4, 5, 6])('one is canonical, for %i bytes', (length) => {
+  test.each([1, 2, 3, 4, 5, 6])('exactly one is canonical, for %i bytes', (length) => {
     const bytes = Buffer.from([0xfb, 0xff, 0xbf, 0x00, 0x10, 0x83].slice(0, length))
     const segment = bytes.toString('base64url')
     const same = Array.from(ALPHABET)

@@ -131,7 +131,7 @@ describe('the option decryptionKeys', () => {
     expect(problemsOf(value)).toEqual(expected)
   })
 
-  test('the default algorithm is by the key, and what is read is frozen', () => {
+  test('the key determines the default algorithm, and the settings are frozen', () => {
     const keys = read(
       { key: rsa.privateKey, kid: 'a' },
       { key: p521.privateKey, kid: 'b' },
@@ -149,7 +149,7 @@ describe('the option decryptionKeys', () => {
 })
 
 describe('publicKeySet', () => {
-  test('has the public half of each key, in order, and no private member', async () => {
+  test('contains the public half of each key, in order, and no private member', async () => {
     const pairs = { a: rsa, b: p256, c: p384, d: p521, e: x25519 }
     const settings = read(...Object.entries(pairs).map(([kid, { privateKey: key }]) => ({ kid, key })))
     const { keys } = publicKeySet(settings)
@@ -178,7 +178,7 @@ describe('createDecrypt', () => {
   test.each([
     ...['RSA-OAEP-256', 'RSA-OAEP-384', 'RSA-OAEP-512', 'RSA-OAEP'].map((alg) => pairOf(alg, rsa)),
     ...[p256, p384, p521, x25519].flatMap((pair) => ECDH.map((alg) => pairOf(alg, pair)))
-  ])('reads what jose encrypted with %s to %o, in every content encryption', async (algorithm, publicKey, key) => {
+  ])('decrypts what jose encrypted with %s to %o, in every content encryption', async (algorithm, publicKey, key) => {
     const decrypt = createDecrypt(read({ key, kid: 'ours', algorithm }))
     for (const enc of ENCRYPTIONS) {
       const encrypt = new CompactEncrypt(Buffer.from('a.b.c ä')).setProtectedHeader({
@@ -190,7 +190,7 @@ describe('createDecrypt', () => {
     }
   })
 
-  test('the key is the one that kid and alg name; without kid the only one that alg fits', async () => {
+  test('selects the key by kid and alg; without kid the only one that fits alg', async () => {
     const decrypt = createDecrypt(
       read(
         { key: p256.privateKey, kid: 'new', algorithm: 'ECDH-ES' },
@@ -227,7 +227,7 @@ describe('createDecrypt', () => {
   })
 
   test.each(['', 'a.b.c', 'a.b.c.d.e.f', '....', '!.a.b.c.d', 'eyJhbGciOiJFUzI1NiJ9.e30.AA'])(
-    'isForUs: not %j, with or without keys',
+    'isForUs: false for %j, with or without keys',
     (text) => {
       expect(createDecrypt([]).isForUs(text)).toBe(false)
       expect(createDecrypt(read({ key: p256.privateKey, kid: 'ours' })).isForUs(text)).toBe(false)
@@ -237,7 +237,7 @@ describe('createDecrypt', () => {
   test.each([
     ['ECDH-ES', p256],
     ['RSA-OAEP-256', rsa]
-  ])('%s: with any one character altered, nothing comes out', async (_, { publicKey, privateKey }) => {
+  ])('%s: decrypts nothing if any character was altered', async (_, { publicKey, privateKey }) => {
     const algorithm = publicKey.asymmetricKeyType === 'rsa' ? 'RSA-OAEP-256' : 'ECDH-ES'
     const decrypt = createDecrypt(read({ key: privateKey, kid: 'ours', algorithm }))
     const jwe = encryptJwe('text', { publicKey, kid: 'ours' })
@@ -252,7 +252,7 @@ describe('createDecrypt', () => {
     )
   })
 
-  test('32 decryptions run and 256 wait; one more is 503, and what needs no key is still refused as before', async () => {
+  test('32 decryptions run and 256 wait; one more is 503, and a token that needs no key is still refused as before', async () => {
     const decrypt = createDecrypt(read({ key: p256.privateKey, kid: 'ours', algorithm: 'ECDH-ES' }))
     const jwe = encryptJwe('text', { publicKey: p256.publicKey, kid: 'ours' })
     const broken = encryptJwe('text', { publicKey: p256.publicKey, kid: 'ours' }, { header: { enc: 'A128GCM' } })
@@ -281,7 +281,7 @@ describe('createDecrypt', () => {
   })
 })
 
-test('the encryption that the tests do by hand is what jose reads', async () => {
+test('jose reads what the tests encrypt by hand', async () => {
   const { compactDecrypt } = await import('jose')
   for (const { publicKey, privateKey } of [rsa, p256, p384, p521, x25519]) {
     const { plaintext, protectedHeader } = await compactDecrypt(encryptJwe('text', { publicKey, kid: 'k' }), privateKey)

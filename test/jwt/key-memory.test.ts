@@ -26,20 +26,20 @@ function holding(...sizes: readonly number[]) {
 }
 
 describe('a key memory', () => {
-  test('drops the large sets that were used longest ago until 56 MiB are left, and no set of 64 KiB', () => {
+  test('evicts the least recently used large sets until 56 MiB are left, and no set of 64 KiB', () => {
     const { dropped, memory } = holding(60_000, 20 * MIB, 60_000, 20 * MIB, 20 * MIB, 10 * MIB)
     memory.grew(70 * MIB)
     expect(dropped).toEqual([1])
     expect(memory.stats().bytes).toBe(50 * MIB + 120_000)
   })
 
-  test('counts anew what was added since, before it drops a set', () => {
+  test('counts again before it evicts a set', () => {
     const { dropped, memory } = holding(30 * MIB)
     for (let i = 0; i < 10; i++) memory.grew(30 * MIB)
     expect(dropped).toEqual([])
   })
 
-  test('drops small sets too where more issuers than 1,000 fill it, the one used longest ago first', () => {
+  test('evicts small sets too with more than 1,000 issuers, the least recently used first', () => {
     const { dropped, memory } = holding(...Array.from({ length: 1100 }, () => 65_000))
     memory.grew(1100 * 65_000)
     expect(dropped).toEqual(Array.from({ length: 68 }, (_, i) => i))
@@ -73,7 +73,7 @@ async function startHostile(...more: readonly object[]) {
 }
 
 describe('a resolver that trusts many issuers', () => {
-  test('KEY-11: hostile key sets stay within 64 MiB together, a victim keeps its keys, and a dropped set is fetched again', async () => {
+  test('KEY-11: hostile key sets stay within 64 MiB together, a victim keeps its keys, and an evicted set is fetched again', async () => {
     const victim = await bed.issuer()
     const large = strangeKey('large')
     const hostile = await startHostile(large.publicJwk)
@@ -108,7 +108,7 @@ describe('a resolver that trusts many issuers', () => {
   }, 60_000)
 })
 
-test('KEY-11: counts what key sets and metadata of hostile issuers hold within a third, after their sets were renewed', () => {
+test('KEY-11: estimates the memory of hostile issuers’ key sets and metadata to within a third, after renewals too', () => {
   const script = fileURLToPath(new URL('../budget/keys.mjs', import.meta.url))
   const output = execFileSync(process.execPath, ['--expose-gc', script], {
     encoding: 'utf8',

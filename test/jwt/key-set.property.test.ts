@@ -88,7 +88,7 @@ describe('a key set', () => {
     anyValue
   )
 
-  test('that is anything at all never gets a token in whose key is not in it', async () => {
+  test('with any content never accepts a token whose key is not in it', async () => {
     await fc.assert(
       fc.asyncProperty(junk, async (behaviour) => {
         issuer.always('jwks', behaviour)
@@ -99,7 +99,7 @@ describe('a key set', () => {
     issuer.always('jwks', undefined)
   })
 
-  test('that is nearly right lets a token in exactly if its key is in it, usable and public', async () => {
+  test('that is nearly valid accepts a token exactly if its key is in it, usable and public', async () => {
     let accepted = 0
     await fc.assert(
       fc.asyncProperty(fc.array(jwk, { maxLength: 6 }), async (keys) => {
@@ -132,7 +132,7 @@ describe('a key set', () => {
     expect(accepted).toBeGreaterThan(0)
   })
 
-  test('is read or refused, and never anything else', () => {
+  test('is read or refused, and causes no other outcome', () => {
     fc.assert(
       fc.property(fc.oneof(anyValue, fc.record({ keys: fc.oneof(anyValue, fc.array(anyValue)) })), (document) => {
         let set: ReturnType<typeof readKeySet>
@@ -152,7 +152,7 @@ describe('a key set', () => {
 })
 
 describe('metadata', () => {
-  test('that is anything at all never gets a token in', async () => {
+  test('with junk content never lead to accepting a token', async () => {
     issuer.always('jwks', undefined)
     await fc.assert(
       fc.asyncProperty(junk, async (behaviour) => {
@@ -164,7 +164,7 @@ describe('metadata', () => {
     issuer.always('metadata', undefined)
   })
 
-  test('that is nearly right lets a token in exactly if it names the issuer and where its keys are', async () => {
+  test('that are nearly valid accept a token exactly if they name the issuer and its keys', async () => {
     let accepted = 0
     const { issuer: name, origin } = issuer
     const document = fc.record(
@@ -202,7 +202,7 @@ describe('metadata', () => {
 describe('an introspection answer', () => {
   const opaque = () => api([introspecting(issuer, { endpoint: `${issuer.origin}/introspect` }, { tokens: 'opaque' })])
 
-  test('that is anything at all never gets a token in', async () => {
+  test('with junk content never accepts a token', async () => {
     await fc.assert(
       fc.asyncProperty(junk, async (behaviour) => {
         issuer.script('introspection', behaviour)
@@ -214,7 +214,7 @@ describe('an introspection answer', () => {
     )
   })
 
-  test('that is nearly right lets a token in exactly if every rule about it is kept', async () => {
+  test('that is nearly valid accepts a token exactly if every rule holds', async () => {
     const now = clock.now()
     let accepted = 0
     const good = fc.record(

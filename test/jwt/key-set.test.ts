@@ -31,8 +31,8 @@ function algorithms(keys: readonly unknown[], kid: string | undefined): Signatur
   return ALL.filter((algorithm) => set.find(algorithm, kid).length > 0)
 }
 
-describe('what a key can be used for', () => {
-  test('a key that names no algorithm is good for those of its type and curve', () => {
+describe('algorithms of a key', () => {
+  test('a key that names no algorithm is used with those of its type and curve', () => {
     expect(algorithms([bare(rsa, { kid: 'k' })], 'k')).toEqual(['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'])
     expect(algorithms([bare(ec, { kid: 'k' })], 'k')).toEqual(['ES256'])
     expect(algorithms([bare(createSigningKey('ES384'), { kid: 'k' })], 'k')).toEqual(['ES384'])
@@ -40,12 +40,12 @@ describe('what a key can be used for', () => {
     expect(algorithms([bare(ed, { kid: 'k' })], 'k')).toEqual(['EdDSA', 'Ed25519'])
   })
 
-  test('a key that names one is good for that one (RFC 8725 §3.1)', () => {
+  test('a key that names an algorithm is used with that one only (RFC 8725 §3.1)', () => {
     expect(algorithms([bare(rsa, { kid: 'k', alg: 'PS384' })], 'k')).toEqual(['PS384'])
     expect(algorithms([bare(ed, { kid: 'k', alg: 'Ed25519' })], 'k')).toEqual(['Ed25519'])
   })
 
-  test('what is found verifies what was signed', () => {
+  test('a found key verifies the signature', () => {
     for (const alg of ALL as readonly Algorithm[]) {
       const key = createSigningKey(alg)
       const [found] = readKeySet({ keys: [key.publicJwk] }).find(alg, key.kid)
@@ -59,7 +59,7 @@ describe('what a key can be used for', () => {
 })
 
 describe('find', () => {
-  test('by kid: the keys of that kid that fit the algorithm, in order, four at most', () => {
+  test('by kid: finds the keys with that kid that fit the algorithm, in order, four at most', () => {
     const keys = [1, 2, 3, 4, 5].map(() => createSigningKey('ES256', { kid: 'same' }).publicJwk)
     const set = readKeySet({ keys: [rsa.publicJwk, ...keys, { ...rsa.publicJwk, kid: 'same' }] })
     expect(set.find('ES256', 'same')).toHaveLength(4)
@@ -69,7 +69,7 @@ describe('find', () => {
     expect(set.find('ES256', 'nobody')).toEqual([])
   })
 
-  test('without kid: up to four keys that fit, and none if there are more (RFC 7515 §4.1.4)', () => {
+  test('without kid: finds up to four keys that fit, and none if there are more (RFC 7515 §4.1.4)', () => {
     const other = createSigningKey('ES256', { kid: 'other' }).publicJwk
     expect(readKeySet({ keys: [ec.publicJwk, rsa.publicJwk] }).find('ES256', undefined)).toHaveLength(1)
     expect(readKeySet({ keys: [ec.publicJwk, other] }).find('ES256', undefined)).toHaveLength(2)
@@ -80,25 +80,25 @@ describe('find', () => {
     expect(readKeySet({ keys: [ec.publicJwk] }).find('ES384', undefined)).toEqual([])
   })
 
-  test('a key without kid is found without one only', () => {
+  test('finds a key without kid only for a token without kid', () => {
     const set = readKeySet({ keys: [bare(ec)] })
     expect(set.find('ES256', undefined)).toHaveLength(1)
     expect(set.find('ES256', 'undefined')).toEqual([])
     expect(set.has('undefined')).toBe(false)
   })
 
-  test.each(['__proto__', 'constructor', 'toString', ''])('the kid %j is a name like any other', (kid) => {
+  test.each(['__proto__', 'constructor', 'toString', ''])('treats the kid %j as any other name', (kid) => {
     expect(readKeySet({ keys: [ec.publicJwk] }).find('ES256', kid)).toEqual([])
     expect(readKeySet({ keys: [{ ...ec.publicJwk, kid }] }).find('ES256', kid)).toHaveLength(1)
   })
 
-  test('has: a kid is known whatever its algorithm, if its key is usable', () => {
+  test('has() knows a kid of a usable key, whatever its algorithm', () => {
     const set = readKeySet({ keys: [ec.publicJwk, { ...rsa.publicJwk, use: 'enc' }] })
     expect([set.has('ec'), set.has('rsa'), set.has('nobody')]).toEqual([true, false, false])
   })
 })
 
-describe('what is passed over, and what is said of it', () => {
+describe('skipped keys and the reported reasons', () => {
   const { privateKey } = rsa
   const rows: readonly [string, unknown, string][] = [
     ['null', null, 'is not an object'],
@@ -113,11 +113,15 @@ describe('what is passed over, and what is said of it', () => {
     ['a kid of 257 characters', { ...ec.publicJwk, kid: 'k'.repeat(257) }, 'has an unusable kid'],
     ['use SIG', { ...ec.publicJwk, use: 'SIG' }, 'is not for signatures (use)'],
     ['key_ops that is a text', { ...ec.publicJwk, key_ops: 'verify' }, 'is not for verifying (key_ops)'],
-    ['an unknown kty', { ...ec.publicJwk, kty: 'AKP' }, 'is of no supported kty, crv and alg'],
-    ['secp256k1', { ...ec.publicJwk, crv: 'secp256k1', alg: 'ES256K' }, 'is of no supported kty, crv and alg'],
-    ['Ed448', { kty: 'OKP', crv: 'Ed448', x: 'AAAA' }, 'is of no supported kty, crv and alg'],
-    ['HS256 of an EC key', { ...ec.publicJwk, alg: 'HS256' }, 'is of no supported kty, crv and alg'],
-    ['alg none', { ...ec.publicJwk, alg: 'none' }, 'is of no supported kty, crv and alg'],
+    ['an unknown kty', { ...ec.publicJwk, kty: 'AKP' }, 'has an unsupported combination of kty, crv and alg'],
+    [
+      'secp256k1',
+      { ...ec.publicJwk, crv: 'secp256k1', alg: 'ES256K' },
+      'has an unsupported combination of kty, crv and alg'
+    ],
+    ['Ed448', { kty: 'OKP', crv: 'Ed448', x: 'AAAA' }, 'has an unsupported combination of kty, crv and alg'],
+    ['HS256 of an EC key', { ...ec.publicJwk, alg: 'HS256' }, 'has an unsupported combination of kty, crv and alg'],
+    ['alg none', { ...ec.publicJwk, alg: 'none' }, 'has an unsupported combination of kty, crv and alg'],
     ['a missing coordinate', { ...ec.publicJwk, x: undefined }, 'has missing or invalid members'],
     ['a modulus that is a number', { ...rsa.publicJwk, n: 5 }, 'has missing or invalid members'],
     ['RSA exponent 2', { ...rsa.publicJwk, e: 'Ag' }, 'has an unusable RSA exponent'],
@@ -147,7 +151,7 @@ describe('what is passed over, and what is said of it', () => {
     expect(set.find('EdDSA', 'ed')).toHaveLength(1)
   })
 
-  test('a kid of 256 characters and a modulus of 2048 bits are within the bounds', () => {
+  test('accepts a kid of 256 characters and a modulus of 2048 bits', () => {
     const set = readKeySet({ keys: [{ ...rsa.publicJwk, kid: 'k'.repeat(256) }] })
     expect(set.skipped).toEqual([])
     expect(set.has('k'.repeat(256))).toBe(true)
@@ -158,11 +162,11 @@ describe('what is passed over, and what is said of it', () => {
     ['exponent 3', { e: 'Aw' }],
     ['an exponent of 32 bits', { e: '_____w' }],
     ['a modulus of 8192 bits', { n: base64url(2n ** 8192n - 1n) }]
-  ])('%s is no reason to pass it over', (_, members) => {
+  ])('does not skip a key because of %s', (_, members) => {
     expect(readKeySet({ keys: [{ ...rsa.publicJwk, ...members }] }).skipped).toEqual([])
   })
 
-  test.each(['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'])('a member %s makes a key a private one', (member) => {
+  test.each(['d', 'p', 'q', 'dp', 'dq', 'qi', 'oth', 'k'])('treats a key with a member %s as private', (member) => {
     expect(readKeySet({ keys: [{ ...rsa.publicJwk, [member]: '' }] }).skipped).toEqual([
       'keys[0] is a private or symmetric key: it must not be published'
     ])
@@ -176,7 +180,7 @@ describe('keys that are passed over silently, read as if members were absent, or
     ['key_ops without verify', { key_ops: ['sign'] }],
     ['alg RSA-OAEP', { use: undefined, alg: 'RSA-OAEP' }],
     ['X25519', { use: undefined, alg: undefined, kty: 'OKP', crv: 'X25519', x: 'AAAA' }]
-  ])('passes over a key for another use without a word: %s', (_, members) => {
+  ])('skips a key for another use without a report: %s', (_, members) => {
     expect(readKeySet({ keys: [ed.publicJwk, { ...rsa.publicJwk, ...members }] })).toMatchObject({
       size: 1,
       otherUse: 1,
@@ -193,13 +197,13 @@ describe('keys that are passed over silently, read as if members were absent, or
     ['use', ''],
     ['alg', null],
     ['alg', '']
-  ])('reads a key whose %s is %j as if that were absent', (member, value) => {
+  ])('treats a %s of %j as missing', (member, value) => {
     const set = readKeySet({ keys: [{ ...rsa.publicJwk, [member]: value }] })
     expect(set.skipped).toEqual([])
     expect(set.find('RS256', 'rsa')).toHaveLength(1)
   })
 
-  test('leaves out a key that fails to import, and warns once, when a token first names it', () => {
+  test('skips a key that fails to import, and warns once, when a token first names it', () => {
     const warnings: string[] = []
     const off = { ...ec.publicJwk, kid: 'off', x: ec.publicJwk.y }
     const set = readKeySet({ keys: [off, ec.publicJwk] }, { broken: (why) => warnings.push(why) })
@@ -221,7 +225,7 @@ describe('keys that are passed over silently, read as if members were absent, or
     expect(set.find('ES256', 'k1')[0]).not.toBe(second)
   })
 
-  test('KEY-05: x5t#S256 and x5t choose among more than four keys that fit a token without kid', () => {
+  test('KEY-05: x5t#S256 and x5t select among more than four keys that fit a token without kid', () => {
     const five = [1, 2, 3, 4, 5].map((i) => createSigningKey('ES256', { kid: `k${i}` }).publicJwk)
     const set = readKeySet({ keys: five.map((jwk, i) => ({ ...jwk, x5t: `t${i}`, 'x5t#S256': `s${i}` })) })
     expect(set.find('ES256', undefined, { x5t: undefined, 'x5t#S256': 's3' })).toEqual(set.find('ES256', 'k4'))
@@ -246,13 +250,13 @@ describe('keys that are passed over silently, read as if members were absent, or
 
 describe('the set', () => {
   test.each([[null], [undefined], [{}], [[]], ['keys'], [{ keys: null }], [{ keys: {} }], [{ keys: 'x' }], [1]])(
-    '%j is none',
+    'refuses %j as a set',
     (document) => {
       expect(() => readKeySet(document)).toThrow(new TypeError('not a JSON Web Key Set: `keys` must be an array'))
     }
   )
 
-  test('100 keys are read, 101 refused whole', () => {
+  test('reads 100 keys, and refuses a set of 101 as a whole', () => {
     const keys = Array.from({ length: MAX_KEYS }, () => ec.publicJwk)
     expect(readKeySet({ keys }).size).toBe(1)
     expect(() => readKeySet({ keys: [...keys, ec.publicJwk] })).toThrow(
@@ -260,11 +264,11 @@ describe('the set', () => {
     )
   })
 
-  test('no key is a set, of nothing', () => {
+  test('accepts an empty set', () => {
     expect(readKeySet({ keys: [] })).toMatchObject({ size: 0, skipped: [] })
   })
 
-  test('fingerprints tell sets apart by kid, algorithm and material, not by order or other members', () => {
+  test('fingerprints compare sets by kid, algorithm and material, not by order or other members', () => {
     const of = (...keys: unknown[]) => [...readKeySet({ keys }).fingerprints].sort()
     const original = of(ec.publicJwk, rsa.publicJwk)
     expect(of(rsa.publicJwk, { ...ec.publicJwk, x5c: ['x'], use: undefined })).toEqual(original)
@@ -274,7 +278,7 @@ describe('the set', () => {
     expect(of(rsa.publicJwk, replaced)).not.toEqual(original)
   })
 
-  test('the same key twice is one key', () => {
+  test('treats a repeated key as one key', () => {
     const set = readKeySet({ keys: [ec.publicJwk, ec.publicJwk] })
     expect(set.size).toBe(1)
   })

@@ -65,7 +65,7 @@ function published(...kids: string[]) {
 }
 
 describe('looks for unknown keys', () => {
-  test('KEY-07: one junk token, then a rotation: tokens by the new key are never 401', async () => {
+  test('KEY-07: after one junk token and a rotation, tokens by the new key are never 401', async () => {
     const { state, ask } = published('old')
     expect(await ask('junk')).toBe(401)
     state.kids = ['new']
@@ -75,7 +75,7 @@ describe('looks for unknown keys', () => {
     expect(state.fetches).toBe(2)
   })
 
-  test('KEY-07: 100 junk tokens a second, for as long as none may begin anew (28 s), cause three fetches, and tokens by known keys are all let in', async () => {
+  test('KEY-07: 100 junk tokens a second for 28 s cause three fetches, and all tokens by known keys are accepted', async () => {
     const { state, ask } = published('old')
     const asked: Promise<number>[] = []
     for (let i = 0; i < 2800; i++) {
@@ -90,7 +90,7 @@ describe('looks for unknown keys', () => {
     expect(new Set(answers)).toEqual(new Set([401, 429]))
   })
 
-  test('KEY-07: of 100 tokens that wait for the next look, the newest 64 wait on and the others are 429', async () => {
+  test('KEY-07: of 100 tokens that wait for the next look, the newest 64 wait and the others get 429', async () => {
     const { state, ask } = published('old')
     expect(await ask('junk')).toBe(401)
     state.kids = ['new']
@@ -100,14 +100,14 @@ describe('looks for unknown keys', () => {
     expect(state.fetches).toBe(2)
   })
 
-  test('KEY-07: of 1,100 tokens that come at once while a look is due, the newest 1,000 share it', async () => {
+  test('KEY-07: of 1,100 tokens that arrive at once while a look is due, the newest 1,000 share it', async () => {
     const { state, ask } = published('old')
     const answers = await Promise.all(Array.from({ length: 1100 }, (_, i) => ask(`junk-${i}`)))
     expect(answers).toEqual([...Array(100).fill(429), ...Array(1000).fill(401)])
     expect(state.fetches).toBe(1)
   })
 
-  test('KEY-07: 1,000 absent names are remembered for 10 s, the oldest is looked for again', async () => {
+  test('KEY-07: remembers 1,000 absent names for 10 s; the oldest is looked for again', async () => {
     const { state, ask } = published('old')
     const gather = async (from: number, count: number): Promise<unknown> =>
       Promise.all(Array.from({ length: count }, (_, i) => ask(`junk-${from + i}`)))
@@ -123,7 +123,7 @@ describe('looks for unknown keys', () => {
     expect(state.fetches).toBe(3)
   })
 
-  test('KEY-07: a token that comes while a look is under way has a look that began after it', async () => {
+  test('KEY-07: a token that arrives during a look gets a look that began after it', async () => {
     const { state, ask } = published('old')
     let open = (): void => undefined
     state.gate = new Promise((resolve) => {
@@ -149,7 +149,7 @@ describe('looks for unknown keys', () => {
     expect(state.fetches).toBe(before.fetches)
   })
 
-  test('KEY-07: a token whose iat is five minutes before the last look is 401 without another', async () => {
+  test('KEY-07: refuses a token with an iat five minutes before the last look with 401, without another look', async () => {
     const { state, ask } = published('old')
     expect(await ask('junk')).toBe(401)
     state.time += 100
@@ -159,7 +159,7 @@ describe('looks for unknown keys', () => {
     expect(state.fetches).toBe(2)
   })
 
-  test('KEY-08: a look that fails is 503 and uses up none of the three', async () => {
+  test('KEY-08: a failed look is 503 and uses up none of the three', async () => {
     const { state, ask } = published('old')
     state.isDown = true
     for (let i = 0; i < 5; i++) expect(await ask(`junk-${i}`)).toBe(503)
@@ -168,7 +168,7 @@ describe('looks for unknown keys', () => {
     expect(await ask('new')).toBe(200)
   })
 
-  test('KEY-07: wrong signatures by known keys renew the set once in 30 s, and take no look away', async () => {
+  test('KEY-07: wrong signatures by known keys renew the set once in 30 s, and use up no look', async () => {
     const { state, ask, suspect, renewals } = published('old')
     for (let i = 0; i < 60; i++) {
       suspect()
@@ -182,7 +182,7 @@ describe('looks for unknown keys', () => {
     expect(await ask('d')).toBe(429)
   })
 
-  test('KEY-07: a clock that was set back stretches no period', async () => {
+  test('KEY-07: a clock that is set back stretches no period', async () => {
     const { state, ask } = published('old')
     expect(await ask('junk')).toBe(401)
     state.time -= 500
@@ -205,7 +205,7 @@ describe('looks for unknown keys, in any order of rotations, junk, outages and t
     }
   )
 
-  test('KEY-07: a published key is never 401, junk is never let in, and fetches stay within three in 30 s', async () => {
+  test('KEY-07: a published key is never 401, junk is never accepted, and fetches stay within three in 30 s', async () => {
     const answers = new Map<number, number>()
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 14 }), async (steps) => {

@@ -67,13 +67,13 @@ describe.each([
     expect(asked).toEqual(expected)
   })
 
-  test('KEY-04 (RFC 7517 §4.5): where its kid is another algorithm’s, no other set is asked for', async () => {
+  test('KEY-04 (RFC 7517 §4.5): looks for no other set if the kid belongs to a key of another algorithm', async () => {
     const { source, asked } = sourceOf([readKeySet(keySet(ofAnotherAlgorithm)), setOf(true)], isAsync)
     expect(await refusal(() => verify(source))).toMatchObject({ reason: 'unknown_key', expected: 'a key for ES256' })
     expect(asked).toEqual([-1])
   })
 
-  test('KEY-05 (RFC 7515 §4.1.4): where two keys fit a token without kid, and have none either, another set is', async () => {
+  test('KEY-05 (RFC 7515 §4.1.4): looks for no other set if two keys fit a token without kid', async () => {
     const nameless = [other, createSigningKey('ES256')].map(({ publicJwk }) => ({ ...publicJwk, kid: undefined }))
     const { source, asked } = sourceOf([readKeySet({ keys: nameless }), setOf(true)], isAsync)
     await verify(source, { jwt: jwtOf({ header: { kid: undefined } }) })
@@ -107,20 +107,20 @@ describe('keys that share a kid', () => {
     ['later', () => true],
     ['at once and later in turn', (i: number) => i % 2 === 1],
     ['later and at once in turn', (i: number) => i % 2 === 0]
-  ] as const)('KEY-04: are tried until one fits, where that is known %s', async (_, isLater) => {
+  ] as const)('KEY-04: tries keys that share a kid until one fits, with the set known %s', async (_, isLater) => {
     expect(await tried([true], isLater)).toEqual([true, 1])
     expect(await tried([false, true], isLater)).toEqual([true, 2])
     expect(await tried([false, false, true], isLater)).toEqual([true, 3])
     expect(await tried([false, false, false, true], isLater)).toEqual([false, 3])
   })
 
-  test('make no promise where all is known at once', () => {
+  test('creates no promise if all keys are known', () => {
     expect(verify(() => set, { by: () => true })).toBeUndefined()
     expect(() => verify(() => set, { by: () => false })).toThrow('The access token signature could not be verified')
   })
 })
 
-describe('what the log is told', () => {
+describe('the log gets the reason', () => {
   const typ = { header: { typ: 'JWE' } }
   test.each<readonly [string, string, Partial<IssuerOptions>, string, unknown, unknown]>([
     [

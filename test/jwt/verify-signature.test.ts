@@ -79,13 +79,13 @@ test.each([
   ['at once', 'h'],
   ['in a batch', 'hhh'],
   ['on the pool', 'hhhp']
-] as const)('the tests of algorithms check where they say: %s', async (place, places) => {
+] as const)('the tests of algorithms run on the intended thread: %s', async (place, places) => {
   expect(await decideIn(place, key, text, good)).toBe(true)
   expect(seen.places).toBe(places)
 })
 
-describe('what is long', () => {
-  test.each(PLACES)('is checked as what is short is: %s', async (place) => {
+describe('long inputs', () => {
+  test.each(PLACES)('are checked like short ones: %s', async (place) => {
     for (const length of [4095, 4096, 4097, 100_000]) {
       const long = 'a'.repeat(length)
       const signed = segment(sign('sha256', Buffer.from(long), { key: pair.privateKey, dsaEncoding: 'ieee-p1363' }))
@@ -97,7 +97,7 @@ describe('what is long', () => {
 })
 
 describe('a burst', () => {
-  test('two checks of a turn are made at once, the others wait for their batch, and all decide the same', async () => {
+  test('makes two checks of a turn at once and the others in their batch, with equal results', async () => {
     const verify = createClocked(4)
     const results = Array.from({ length: 9 }, (_, i) => verify(key, text, i % 2 ? wrong : good))
     expect(results.map(isPromise)).toEqual([false, false, ...Array.from({ length: 7 }, () => true)])
@@ -109,21 +109,21 @@ describe('a burst', () => {
     expect([verify(key, text, good), verify(key, text, wrong)]).toEqual([true, false])
   })
 
-  test('with one core, another thread is no help: batch by batch', async () => {
+  test('with one core, uses no other thread, batch by batch', async () => {
     const verify = createClocked(4, 1)
     const results = Array.from({ length: 12 }, () => verify(key, text, good))
     expect([await nextTurn(), await nextTurn(), await nextTurn(), await nextTurn()]).toEqual(['hhhh', 'hhhh', 'hh', ''])
     expect(await allOf(results)).toEqual(results.map(() => true))
   })
 
-  test('a check that takes longer than a batch may is a batch', async () => {
+  test('treats a check that takes longer than a batch as a batch', async () => {
     const verify = createClocked(0.1, 1)
     const results = [1, 2, 3, 4].map(() => verify(key, text, good))
     expect([await nextTurn(), await nextTurn(), await nextTurn()]).toEqual(['h', 'h', ''])
     expect(await allOf(results)).toEqual([true, true, true, true])
   })
 
-  test('who comes while others wait does not overtake them', async () => {
+  test('a new check does not overtake waiting ones', async () => {
     const verify = createClocked(2, 1)
     const order: number[] = []
     const ask = async (i: number): Promise<void> => {
@@ -137,7 +137,7 @@ describe('a burst', () => {
     expect(order).toEqual([0, 1, 2, 3, 4, 5, 6])
   })
 
-  test('the pool has 32 of them at most, however long it takes, and this thread goes on with the others', async () => {
+  test('gives the pool 32 checks at most, however long they take, and continues on this thread', async () => {
     const verify = createClocked(16)
     seen.held = []
     const results = Array.from({ length: 82 }, () => verify(key, text, good))
@@ -153,7 +153,7 @@ describe('a burst', () => {
     expect(await allOf(more)).toEqual(more.map(() => true))
   })
 
-  test('a quarter of those that wait has its turn, however long that takes', async () => {
+  test('checks a quarter of the queue per turn, however long that takes', async () => {
     const verify = createClocked(1, 1)
     const results = Array.from({ length: 11 }, () => verify(key, text, good))
     const turns: number[] = []
@@ -162,7 +162,7 @@ describe('a burst', () => {
     expect(await allOf(results)).toEqual(results.map(() => true))
   })
 
-  test('256 wait at most: for each that comes on top, the one that waits longest is checked at once', async () => {
+  test('lets 256 checks wait: each further one runs the oldest at once', async () => {
     const verify = createClocked(1, 1)
     const done: number[] = []
     const results = Array.from({ length: 263 }, async (_, i) => {
@@ -178,7 +178,7 @@ describe('a burst', () => {
     expect(done).toEqual(results.map((_, i) => i))
   })
 
-  test('whoever fakes the timers keeps no request waiting', async () => {
+  test('faked timers do not make a request hang', async () => {
     vi.useFakeTimers()
     try {
       const verify = createVerifySignature(undefined, 1)
@@ -189,7 +189,7 @@ describe('a burst', () => {
     }
   })
 
-  test('each turn has one of its own at least, and two at most, whatever the one before had', async () => {
+  test('makes at least one and at most two new checks per turn, whatever the turn before did', async () => {
     const verify = createClocked(10, 1)
     const turn = async (): Promise<readonly boolean[]> => {
       const results = [1, 2, 3].map(() => verify(key, text, good))
@@ -203,13 +203,13 @@ describe('a burst', () => {
     expect(await turn()).toEqual([false, false, true])
   })
 
-  test('a signature of another length is not looked at, and takes nobody’s turn', () => {
+  test('refuses a signature of another length without a check or a turn', () => {
     const verify = createVerifySignature()
     for (let i = 0; i < 10; i++) expect(verify(key, text, segment(right.subarray(1)))).toBe(false)
     expect(verify(key, text, good)).toBe(true)
   })
 
-  test.each(PLACES)('characters that a decoder passes over are no part of a signature: %s', async (place) => {
+  test.each(PLACES)('characters that a decoder skips are not part of a signature: %s', async (place) => {
     const { publicKey, privateKey } = createSigningKey('ES512')
     const large = createSignatureKey('ES512', publicKey)
     const half = large.signatureLength / 2
@@ -226,7 +226,7 @@ describe('a burst', () => {
   test.each([
     ['a key of another kind', createSigningKey('EdDSA').publicKey],
     ['no key at all', {} as KeyObject]
-  ])('what cannot be checked is an error, and no answer, neither its own nor that of another: %s', async (_, none) => {
+  ])('a check that fails to run is an error, and no result, for itself or for another check: %s', async (_, none) => {
     const unfit = { digest: 'sha256', input: { key: none }, signatureLength: 64, isEcdsa: true }
     const zeros = segment(Buffer.alloc(64))
     for (const place of PLACES) await expect(decideIn(place, unfit, text, zeros)).rejects.toThrow()
@@ -247,7 +247,7 @@ describe('a burst', () => {
     expect(await allOf(more)).toEqual(more.map(() => true))
   })
 
-  test('of requests decides each by itself', async () => {
+  test('decides each of many requests by itself', async () => {
     const server = api()
     const tokens = Array.from({ length: 60 }, (_, i) => {
       const token = accessToken({ claims: { jti: `t${i}` } })

@@ -24,7 +24,7 @@ function accessOf(claims: Record<string, unknown>, scopes: readonly string[] = [
 }
 
 describe('scope', () => {
-  test('of a list that can still change what it says is asked each time', () => {
+  test('checks a list again on each request if it can still change', () => {
     const scopes = ['read']
     const check = scope('read')
     const access = accessOf({}, scopes)
@@ -33,7 +33,7 @@ describe('scope', () => {
     expect(() => check(access, {} as never, context)).toThrow('The access token lacks a required scope')
   })
 
-  test('called by a check of one’s own, asks for all that it needs, or for the first of which any will do', async () => {
+  test('called by a custom check, requires all its scopes, or for anyScope() names the first', async () => {
     for (const [check, scopes] of [
       [scope('a', 'b', 'a'), ['a', 'b']],
       [anyScope('a', 'b'), ['a']]
@@ -43,7 +43,7 @@ describe('scope', () => {
     }
   })
 
-  test('hasScopes: all of them, unless any will do', () => {
+  test('hasScopes requires all scopes, or any one', () => {
     const access = accessOf({}, ['a', 'b'])
     expect([hasScopes(access, ['a', 'b']), hasScopes(access, ['a', 'c']), hasScopes(access, [])]).toEqual([
       true,
@@ -59,7 +59,7 @@ describe('scope', () => {
 })
 
 describe('claims', () => {
-  test('the log is told what a schema says, the client is not', async () => {
+  test('tells the log the issues of a schema, but not the client', async () => {
     const issues = [{ message: 'secret' }]
     const schema = { '~standard': { version: 1, vendor: 'x', validate: () => ({ issues }) } } as const
     const error = await refusal(() => claims(schema)(accessOf({}), {} as never, context))
@@ -69,20 +69,20 @@ describe('claims', () => {
 })
 
 describe('authentication', () => {
-  test('SCP-08 STP-02 (RFC 9470 §3): a level that no challenge can carry does not start', () => {
+  test('SCP-08 STP-02 (RFC 9470 §3): refuses an acr that no challenge can carry, at start', () => {
     for (const acr of ['', 'a b', 'a"', 'a\\', 'a\r\nX: y', 'é', 1, null, {}, ['a', ''], ['a', 'b c'], ['a', 1]]) {
       expect(() => authentication({ acr: acr as string }), JSON.stringify(acr)).toThrow(TypeError)
     }
   })
 
-  test('STP-03 (RFC 9470 §3): a time that is no natural number of seconds does not start', () => {
+  test('STP-03 (RFC 9470 §3): refuses a maxAge that is not a natural number of seconds, at start', () => {
     for (const maxAge of [-1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53, '300', null, true, {}]) {
       expect(() => authentication({ maxAge: maxAge as number }), JSON.stringify(maxAge)).toThrow(TypeError)
     }
     for (const maxAge of [0, 1, 86_400]) expect(authentication({ maxAge }).authentication).toStrictEqual({ maxAge })
   })
 
-  test('asking for nothing does not start', () => {
+  test('refuses an empty requirement at start', () => {
     for (const nothing of [{}, { acr: undefined }, { acr: [] }, { maxAge: undefined }, { acr: [], maxAge: 1 }]) {
       expect(() => authentication(nothing as object), JSON.stringify(nothing)).toThrow(TypeError)
     }
@@ -90,12 +90,12 @@ describe('authentication', () => {
       expect(() => authentication(nothing as never)).toThrow(TypeError)
   })
 
-  test('a misspelt requirement does not start, else it would be met by everybody', () => {
+  test('refuses a misspelt requirement at start, since every token would meet it', () => {
     expect(() => authentication({ acr: 'mfa', maxage: 300 } as never)).toThrow(TypeError)
     expect(() => authentication({ max_age: 300, acr: 'mfa' } as never)).toThrow(TypeError)
   })
 
-  test('is a frozen check that says what it needs, whatever becomes of what it was given', () => {
+  test('is a frozen check that declares its needs, unaffected by later changes of its argument', () => {
     const acr = ['mfa', 'hwk']
     const check = authentication({ acr, maxAge: 60 })
     acr.push('pwd')
@@ -109,7 +109,7 @@ describe('lackingAuthentication', () => {
   const lacking = (claims: Record<string, unknown>, requirement: object, clockTolerance = 30): unknown =>
     lackingAuthentication(requirement, accessOf(claims), { ...context, clockTolerance })
 
-  test('STP-03 (RFC 9470 §3): auth_time lies so far back at most, or a minute ahead, or the leeway if that is more', () => {
+  test('STP-03 (RFC 9470 §3): accepts an auth_time within maxAge, and up to a minute or the leeway in the future', () => {
     for (const [age, maxAge, tolerance, expected] of [
       [300, 300, 0, undefined],
       [301, 300, 0, 'maxAge'],
@@ -125,12 +125,12 @@ describe('lackingAuthentication', () => {
       expect(lacking({ auth_time: NOW - age }, { maxAge }, tolerance), `${age} of ${maxAge}`).toBe(expected)
   })
 
-  test('an auth_time that is none is not recent', () => {
+  test('treats an invalid auth_time as not recent', () => {
     for (const auth_time of [undefined, 'x', Number.NaN, {}])
       expect(lacking({ auth_time }, { maxAge: 300 })).toBe('maxAge')
   })
 
-  test('called by a check of one’s own, says which part is lacking', async () => {
+  test('called by a custom check, returns the unmet part', async () => {
     const check = authentication({ acr: 'mfa', maxAge: 300 })
     for (const [claims, description] of [
       [{ auth_time: NOW }, 'A different authentication level is required'],
@@ -139,7 +139,7 @@ describe('lackingAuthentication', () => {
       expect(await refusal(() => check(accessOf(claims), {} as never, context))).toMatchObject({ description })
   })
 
-  test('of both, the level comes first', () => {
+  test('reports acr first if both are unmet', () => {
     const requirement = { acr: ['mfa'], maxAge: 300 }
     expect(lacking({}, requirement)).toBe('acr')
     expect(lacking({ acr: 'mfa' }, requirement)).toBe('maxAge')
@@ -150,7 +150,7 @@ describe('lackingAuthentication', () => {
 describe('authorizationDetails', () => {
   const yes = (): boolean => true
 
-  test('RAR-01 (RFC 9396 §2): without a function and at least one type it does not start', () => {
+  test('RAR-01 (RFC 9396 §2): refuses a call without a function or without a type at start', () => {
     for (const types of [undefined, [], 'payment', [''], ['a', 1], [null], {}]) {
       expect(() => authorizationDetails(yes, { types: types as never }), JSON.stringify(types)).toThrow(TypeError)
     }
@@ -161,7 +161,7 @@ describe('authorizationDetails', () => {
       expect(() => authorizationDetails(yes, options as never)).toThrow(TypeError)
   })
 
-  test('is a frozen check that says its types, whatever becomes of the list it was given', () => {
+  test('is a frozen check that declares its types, unaffected by later changes of its argument', () => {
     const types = ['payment']
     const check = authorizationDetails(yes, { types })
     types.push('account')
@@ -188,7 +188,7 @@ describe('authorization details that a token has', () => {
     return [seen, reason]
   }
 
-  test('RAR-01 (RFC 9396 §2): those of its types that are for this API are asked about, until one is allowed', async () => {
+  test('RAR-01 (RFC 9396 §2): calls the function for details of its types that are for this API, until one is allowed', async () => {
     const [one, two, three] = [detail({ n: 1 }), detail({ n: 2, locations: ['x', RESOURCE] }), detail({ n: 3 })]
     const others = [{ type: 'account' }, detail({ locations: [] }), detail({ locations: [`${RESOURCE}/`] })]
     const all = [...others, one, two, three]
@@ -203,13 +203,13 @@ describe('authorization details that a token has', () => {
     expect(await asked(undefined, () => true)).toEqual([[], 'insufficient_authorization_details'])
   })
 
-  test('are decided at once where the function is', () => {
+  test('decides synchronously if the function is synchronous', () => {
     const access = accessOf({ authorization_details: [detail({})] })
     const check = authorizationDetails(() => true, { types: ['payment'] })
     expect(check(access, {} as never, context)).toBeUndefined()
   })
 
-  test('RAR-01 (RFC 9396 §2): what is no list of details is refused, and the log is told', async () => {
+  test('RAR-01 (RFC 9396 §2): refuses a claim that is not a list of details, and tells the log', async () => {
     const unfit = [null, {}, 'payment', 1, [null], ['payment'], [1], [{}], [{ type: '' }], [{ type: 1 }]]
     const locations = [null, RESOURCE, {}, [1], [RESOURCE, null]].map((one) => [detail({ locations: one })])
     for (const details of [...unfit, ...locations, [detail({}), null]]) {
@@ -227,7 +227,7 @@ test('a waiver says what it waives', () => {
   expect([optional, skipPreflight]).toEqual([{ waives: 'absent credentials' }, { waives: 'CORS preflight' }])
 })
 
-describe('what does not start says why', () => {
+describe('options refused at start, with the reason', () => {
   const yes = (): boolean => true
   const rows: readonly (readonly [() => unknown, string])[] = [
     [() => authentication({}), 'authentication(): pass acr (not empty), maxAge, or both'],
@@ -279,13 +279,13 @@ describe('fresh', () => {
   const create = (...issuers: readonly object[]): ReturnType<typeof resourceServer> =>
     resourceServer({ resource: RESOURCE, issuers: issuers as never })
 
-  test('is frozen, and not to be called: it would let everybody in', () => {
+  test('is frozen, and throws when called as a check, since it would accept every request', () => {
     const check = fresh()
     expect([Object.isFrozen(check), check.fresh]).toEqual([true, true])
     expect(() => check({} as never, {} as never, {} as never)).toThrow(TypeError)
   })
 
-  test('does not start where an issuer cannot be asked', () => {
+  test('is refused at start if an issuer cannot introspect', () => {
     const [able, unable] = [{ issuer: ISSUER, introspection }, { issuer: 'https://other.example' }]
     for (const api of [create(unable), create(able, unable)]) {
       expect(() => api.protect(scope('read'), fresh())).toThrow(

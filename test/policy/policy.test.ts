@@ -64,7 +64,7 @@ describe('a list of scopes that passed a check', () => {
     }
   }
 
-  test('passes it again, and no other check, and no other list does', async () => {
+  test('is not checked again, but another check or another list is', async () => {
     const [needsA, needsC] = [scope('a'), scope('c')]
     const [ab, c] = [one, await access(server, accessToken({ claims: { scope: 'c' } }))]
     for (let i = 0; i < 3; i++) {
@@ -78,7 +78,7 @@ describe('a list of scopes that passed a check', () => {
     expect(await access(server, accessToken({ claims: { scope: 'a b' } }))).toHaveProperty('scopes', one.scopes)
   })
 
-  test('is looked through again where somebody could change it', () => {
+  test('is checked again if it could have changed', () => {
     const scopes = ['a']
     const check = scope('a')
     const of: Access = { ...holding(), scopes, hasScope: (name) => scopes.includes(name) }
@@ -89,7 +89,7 @@ describe('a list of scopes that passed a check', () => {
 })
 
 describe('checks', () => {
-  test('run in order, the first refusal ends it, and nothing waits where nothing need be waited for', () => {
+  test('run in order and synchronously, and the first refusal ends the run', () => {
     const order: number[] = []
     const checks: Check[] = [1, 2, 3].map((n) => () => void order.push(n))
     expect(run(checks)).toBe(one)
@@ -101,7 +101,7 @@ describe('checks', () => {
     expect(order).toEqual([1, 2, 3, 1, 2, 3])
   })
 
-  test('after one that takes time, the next one waits', async () => {
+  test('wait for an asynchronous check before the next one', async () => {
     const order: string[] = []
     const slow: Check = async () => {
       await new Promise((resolve) => setImmediate(resolve))
@@ -114,20 +114,20 @@ describe('checks', () => {
     expect(order).toEqual(['slow', 'next'])
   })
 
-  test('a refusal that comes late is a refusal', async () => {
+  test('treat a late refusal as a refusal', async () => {
     const late: Check = () => Promise.reject(new InsufficientScope(['x']))
     const error = await refusal(() => run([scope('a'), late, scope('b')]))
     expect(error).toBeInstanceOf(InsufficientScope)
     expect((error as InsufficientScope).scopes).toEqual(['a', 'b', 'x'])
   })
 
-  test('a check that is done late does not spare the next ones', async () => {
+  test('run the next check after a late success', async () => {
     const slow: Check = () => Promise.resolve()
     const error = await refusal(() => run([slow, scope('z'), () => expect.unreachable()]))
     expect(error).toBeInstanceOf(InsufficientScope)
   })
 
-  test('get the access, the request, and what they may need of the server', () => {
+  test('get the access, the request, and the context of the server', () => {
     const request = get({}, { url: '/items/1' })
     let seen: unknown[] = []
     const check: Check = (...given) => {
@@ -138,7 +138,7 @@ describe('checks', () => {
     expect(seen[0]).toBe(one)
   })
 
-  test('a server gives its own resource, clock and tolerance, which no check can change', async () => {
+  test('get the server’s own resource, clock and tolerance, which they cannot change', async () => {
     let seen: CheckContext | undefined
     const check: Check = (_access, _request, context) => {
       seen = context
@@ -149,7 +149,7 @@ describe('checks', () => {
     expect(Object.isFrozen(seen)).toBe(true)
   })
 
-  test('of a route that needs a fresh answer see the renewed access, and so does the handler', async () => {
+  test('of a route with fresh() see the renewed access, and so does the handler', async () => {
     const renewed = await access(server, accessToken({ claims: { scope: 'a b c' } }))
     const seen: unknown[] = []
     const result = enforce({ checks: [scope('c'), (given) => void seen.push(given)], fresh: true }, one, get(), {
@@ -163,7 +163,7 @@ describe('checks', () => {
     expect(seen).toEqual([one, renewed])
   })
 
-  test('of a route that needs a fresh answer do not run where there is none', async () => {
+  test('of a route with fresh() do not run without an answer', async () => {
     const failing = { ...enforcement, renew: () => Promise.reject(new Unavailable('introspection', 'down')) }
     const error = await refusal(() =>
       enforce({ checks: [() => expect.unreachable()], fresh: true }, one, get(), failing)
@@ -172,7 +172,7 @@ describe('checks', () => {
   })
 })
 
-describe('what checks lack between them is told at once', () => {
+describe('one refusal names everything that is missing', () => {
   const METADATA = `resource_metadata="${RESOURCE_METADATA}"`
   /** The challenge, or 200. */
   const challenge = async (claims: Record<string, unknown>, ...checks: readonly Check<string>[]): Promise<unknown> => {
@@ -186,7 +186,7 @@ describe('what checks lack between them is told at once', () => {
   const recent = authentication({ maxAge: 300 })
   const strong = { acr: 'mfa', auth_time: NOW }
 
-  test('ORD-05 (RFC 9470 §3): scope and level, whichever is asked for first', async () => {
+  test('ORD-05 (RFC 9470 §3): scope and acr, in either order of the checks', async () => {
     const expected = [401, [`Bearer ${level}, scope="read write", acr_values="mfa", ${METADATA}`]]
     expect(await challenge({}, scope('read', 'write'), mfa)).toEqual(expected)
     expect(await challenge({}, mfa, scope('read', 'write'))).toEqual(expected)
@@ -194,7 +194,7 @@ describe('what checks lack between them is told at once', () => {
     expect(await challenge({}, mfa, scope('read'), scope('write'))).toEqual(expected)
   })
 
-  test('ORD-05: a scope that is there is not asked for, nor a level that is', async () => {
+  test('ORD-05: names neither a scope nor an acr that the token has', async () => {
     expect(await challenge({}, scope('read'), mfa)).toEqual([401, [`Bearer ${level}, acr_values="mfa", ${METADATA}`]])
     expect(await challenge(strong, scope('read', 'write'), mfa, recent)).toEqual([
       403,
@@ -205,7 +205,7 @@ describe('what checks lack between them is told at once', () => {
     expect(await challenge(strong, scope('read'), mfa, recent)).toBe(200)
   })
 
-  test('ORD-05 SCP-07: of alternatives the one that is there is named, else the preferred one', async () => {
+  test('ORD-05 SCP-07: names of alternative scopes the one that the token has, otherwise the preferred one', async () => {
     expect(await challenge({ scope: 'admin' }, anyScope('read', 'admin'), scope('write'), mfa)).toEqual([
       401,
       [`Bearer ${level}, scope="admin write", acr_values="mfa", ${METADATA}`]
@@ -216,7 +216,7 @@ describe('what checks lack between them is told at once', () => {
     ])
   })
 
-  test('ORD-05: of several times the shortest counts, in any order', async () => {
+  test('ORD-05: uses the shortest of several maximum ages, in any order', async () => {
     const hour = authentication({ maxAge: 3600 })
     const expected = [401, [`Bearer ${age}, max_age="300", ${METADATA}`]]
     expect(await challenge({ auth_time: NOW - 4000 }, hour, recent)).toEqual(expected)
@@ -224,13 +224,13 @@ describe('what checks lack between them is told at once', () => {
     expect(await challenge({ auth_time: NOW - 1000 }, hour, recent)).toEqual(expected)
   })
 
-  test('ORD-05: level and time of two checks are in one challenge, which says what is wrong first with the level', async () => {
+  test('ORD-05: acr and maxAge of two checks are in one challenge, which reports acr first', async () => {
     const expected = [401, [`Bearer ${level}, acr_values="mfa", max_age="300", ${METADATA}`]]
     expect(await challenge({}, mfa, recent)).toEqual(expected)
     expect(await challenge({}, recent, mfa)).toEqual(expected)
   })
 
-  test('ORD-05 STP-02: a level that is there is named beside a time that is not: a new login may have another level, and the client is not sent back twice', async () => {
+  test('ORD-05 STP-02: names a satisfied acr beside an unmet maxAge: a new login may have another acr, and one round trip is enough', async () => {
     const expected = [401, [`Bearer ${age}, acr_values="mfa", max_age="300", ${METADATA}`]]
     expect(await challenge({ acr: 'mfa', auth_time: NOW - 1000 }, mfa, recent)).toEqual(expected)
     expect(await challenge({ acr: 'mfa', auth_time: NOW - 1000 }, recent, mfa)).toEqual(expected)
@@ -238,20 +238,20 @@ describe('what checks lack between them is told at once', () => {
     expect(await challenge({ acr: 'mfa', auth_time: NOW - 1000 }, both)).toEqual(expected)
   })
 
-  test('ORD-05 STP-02: of two lists of levels what is in both is named: the client is not sent back twice', async () => {
+  test('ORD-05 STP-02: names the common values of two lists of acr, so that one round trip is enough', async () => {
     const [ab, bc] = [authentication({ acr: ['a', 'b'] }), authentication({ acr: ['b', 'c'] })]
     expect(await challenge({ acr: 'x' }, ab, bc)).toEqual([401, [`Bearer ${level}, acr_values="b", ${METADATA}`]])
     expect(await challenge({ acr: 'a' }, ab, bc)).toEqual([401, [`Bearer ${level}, acr_values="b", ${METADATA}`]])
     expect(await challenge({ acr: 'b' }, ab, bc)).toBe(200)
   })
 
-  test('ORD-05: of two lists without a common level the first is named: no token would do', async () => {
+  test('ORD-05: names the first of two acr lists without a common value, since no token satisfies both', async () => {
     const [a, b] = [authentication({ acr: 'a' }), authentication({ acr: 'b' })]
     const [, lines] = (await challenge({ acr: 'x' }, a, b)) as [number, string[]]
     expect(lines[0]).toContain('acr_values="a"')
   })
 
-  test('ORD-05: a refusal of another kind is not mixed with what else is lacking', async () => {
+  test('ORD-05: does not add missing needs to a refusal of another kind', async () => {
     const no = claims(() => false)
     expect(await challenge({}, no, scope('write'), mfa)).toEqual([403, undefined])
     const details = authorizationDetails(() => true, { types: ['payment'] })
@@ -263,7 +263,7 @@ describe('what checks lack between them is told at once', () => {
     ])
   })
 
-  test('ORD-05: refusals of a check of one’s own are completed alike, late ones too', async () => {
+  test('ORD-05: adds missing needs to refusals of a custom check, late ones too', async () => {
     const own: Check[] = [
       () => {
         throw new InsufficientAuthentication({ acr: ['own'] }, ['export'])
@@ -283,12 +283,12 @@ describe('what checks lack between them is told at once', () => {
     ])
   })
 
-  test('ORD-05: level before time, whichever is asked for first, also where a scope is lacking', async () => {
+  test('ORD-05: reports acr before maxAge, in either order of the checks, and with a missing scope', async () => {
     const error = await refusal(() => run([scope('z'), recent, mfa]))
     expect(error).toMatchObject({ description: 'A different authentication level is required', scopes: ['z'] })
   })
 
-  test('ORD-05: scopes that only the refusal itself names are asked for', async () => {
+  test('ORD-05: requests scopes that only the refusal itself names', async () => {
     const own: Check = () => {
       throw new InsufficientAuthentication({ acr: ['own'] }, ['export'])
     }
@@ -296,16 +296,16 @@ describe('what checks lack between them is told at once', () => {
     expect(await refusal(() => run([scope('a'), own]))).toMatchObject({ scopes: ['a', 'export'] })
   })
 
-  test('where no scope is lacking, none is asked for', async () => {
+  test('requests no scope if none is missing', async () => {
     expect(await refusal(() => run([scope('a'), mfa]))).toMatchObject({ scopes: [] })
   })
 
-  test('the log is told of scopes alone as well', async () => {
+  test('tells the log about missing scopes alone too', async () => {
     const error = await refusal(() => run([scope('a'), scope('z')]))
     expect([error.expected, error.received]).toEqual([['z'], ['a', 'b']])
   })
 
-  test('the log is told what was needed and what was there', async () => {
+  test('tells the log what was required and what the token had', async () => {
     const error = await refusal(() => server.authorize(bearer(accessToken()), scope('write'), mfa))
     expect(error).toBeInstanceOf(InsufficientAuthentication)
     expect(error).toMatchObject({
@@ -321,7 +321,7 @@ describe('what checks lack between them is told at once', () => {
 describe('a check that does not throw', () => {
   const refusedHere = { status: 403, code: 'access_denied', headers: { 'Cache-Control': 'no-store' } }
 
-  test('ORD-02: written like a predicate, it lets nobody in by answering false', async () => {
+  test('ORD-02: a check written as a predicate refuses by returning false', async () => {
     const no: Check[] = [false, null, 0, '', Number.NaN].flatMap((answer) => [
       () => answer as never,
       () => Promise.resolve(answer) as never
@@ -331,7 +331,7 @@ describe('a check that does not throw', () => {
     for (const check of yes) expect(await outcome(server, bearer(accessToken()), check)).toEqual(granted)
   })
 
-  test('ORD-02: what makes a check is no check, ours at the start and anybody else’s at the first request', async () => {
+  test('ORD-02: a check that returns a check is an error, for our factories at start and for others at the first request', async () => {
     const factories = { scope, anyScope, roles, anyRole, claims, authentication, authorizationDetails, fresh }
     for (const [name, factory] of Object.entries(factories))
       expect(() => server.protect(factory as never)).toThrow(`write ${name}(…)`)
@@ -342,7 +342,7 @@ describe('a check that does not throw', () => {
       )
   })
 
-  test('ORD-02: what it throws is an error on its way out, also where it is none', async () => {
+  test('ORD-02: whatever a check throws becomes an error', async () => {
     const nothings = [undefined, null, '', false, 'route', { status: 403 }]
     for (const nothing of nothings) {
       const checks: Check[] = [
@@ -374,13 +374,13 @@ describe('a check that does not throw', () => {
     }
   })
 
-  test('ORD-02: an error of another realm is thrown on as it is', async () => {
+  test('ORD-02: rethrows an error of another realm unchanged', async () => {
     const foreign: unknown = runInNewContext('new RangeError("of another realm")')
     expect(foreign).not.toBeInstanceOf(Error)
     await expect(outcome(server, bearer(accessToken()), () => Promise.reject(foreign))).rejects.toBe(foreign)
   })
 
-  test('ORD-02: nor does a function of the options let anybody in by throwing nothing', async () => {
+  test('ORD-02: a function of the options that throws undefined accepts no request', async () => {
     let broken = false
     const of = api({
       now: () => {
@@ -394,7 +394,7 @@ describe('a check that does not throw', () => {
     expect(thrown).toHaveProperty('cause', undefined)
   })
 
-  test('SCP-06: an error that a check throws every time is each route’s own', async () => {
+  test('SCP-06: an error that a check throws repeatedly becomes a separate one for each route', async () => {
     const always = new InsufficientScope(['s'])
     const check: Check = () => {
       throw always
@@ -408,7 +408,7 @@ describe('a check that does not throw', () => {
     expect(always.scopes).toEqual(['s'])
   })
 
-  test('ORD-02: a promise of another library’s making is waited for like ours', async () => {
+  test('ORD-02: waits for a promise of another library', async () => {
     // Its then() gives nothing back, as old ones do.
     const foreign = (then: (resolve: () => void, reject: (error: Error) => void) => void): Check =>
       // oxlint-disable-next-line unicorn/no-thenable -- that is what is tried here
@@ -423,7 +423,7 @@ describe('a check that does not throw', () => {
 })
 
 describe('scope and anyScope', () => {
-  test('are frozen checks that know their scopes, each once', () => {
+  test('are frozen checks that declare their scopes, each once', () => {
     const check = scope('a', 'b', 'a')
     expect(check.scopes).toEqual(['a', 'b'])
     expect(check.mode).toBe('all')
@@ -431,7 +431,7 @@ describe('scope and anyScope', () => {
     for (const frozen of [check, check.scopes]) expect(Object.isFrozen(frozen)).toBe(true)
   })
 
-  test('the refusal has what was needed and what was granted, for the log', () => {
+  test('tell the log what was required and what was granted', () => {
     const error = (() => {
       try {
         return scope('z')(one, get(), enforcement.context)
@@ -442,7 +442,7 @@ describe('scope and anyScope', () => {
     expect([error.expected, error.received, error.scopes]).toEqual([['z'], ['a', 'b'], ['z']])
   })
 
-  test('before a token is there, of alternatives the first is asked for', () => {
+  test('request the first of alternatives from a client without a token', () => {
     expect(readPolicy([scope('a'), anyScope('x', 'b')], undefined).scopes).toEqual(['a', 'x'])
     expect(readPolicy([scope('a'), scope('a', 'c')], undefined).scopes).toEqual(['a', 'c'])
     expect(readPolicy([() => {}], undefined).scopes).toEqual([])
@@ -457,7 +457,7 @@ describe('claims', () => {
     headers: { 'Cache-Control': 'no-store' }
   }
 
-  test('DEF-19 DEN-18: a predicate that is not exactly true is 403 without a challenge', async () => {
+  test('DEF-19 DEN-18: a predicate that does not return exactly true is 403 without a challenge', async () => {
     const answers: unknown[] = [false, undefined, 1, 'true', null, Promise.resolve(false)]
     for (const answer of answers) {
       expect(
@@ -479,7 +479,7 @@ describe('claims', () => {
     ).toEqual(forbidden.headers)
   })
 
-  test('a predicate gets the claims and the access, and may take its time', async () => {
+  test('pass the claims and the access to a predicate, which may be asynchronous', async () => {
     const token = bearer(accessToken({ claims: { tenant: 't1' } }))
     expect(
       await outcome(
@@ -497,7 +497,7 @@ describe('claims', () => {
     ).toEqual(granted)
   })
 
-  test('DEF-19: a Standard Schema decides, and what it says of the claims is not sent', async () => {
+  test('DEF-19: a Standard Schema decides, and its issues are not sent', async () => {
     const schema = claims(z.object({ tenant: z.literal('t1') }))
     expect(await outcome(server, bearer(accessToken({ claims: { tenant: 't1' } })), schema)).toEqual(granted)
     const error = await refusal(() => server.authorize(bearer(accessToken({ claims: { tenant: 'secret' } })), schema))
@@ -508,7 +508,7 @@ describe('claims', () => {
     )
   })
 
-  test('a schema that takes its time is waited for', async () => {
+  test('wait for an asynchronous schema', async () => {
     const slow = z.object({ tenant: z.string().refine(async (value) => value === 't1') })
     expect(await outcome(server, bearer(accessToken({ claims: { tenant: 't1' } })), claims(slow))).toEqual(granted)
     expect(await outcome(server, bearer(accessToken({ claims: { tenant: 't2' } })), claims(slow))).toMatchObject(
@@ -516,7 +516,7 @@ describe('claims', () => {
     )
   })
 
-  test('what is neither does not start', () => {
+  test('refuse anything else at start', () => {
     for (const rule of [undefined, null, {}, 'tenant', { '~standard': {} }]) {
       expect(() => claims(rule as never)).toThrow(
         'claims(): expected a function (claims) => boolean or a Standard Schema'
@@ -526,7 +526,7 @@ describe('claims', () => {
 })
 
 describe('requirements', () => {
-  test('SCP-08: what is neither a check nor a waiver does not start', () => {
+  test('SCP-08: refuse a value that is neither a check nor a waiver at start', () => {
     for (const bad of ['read', undefined, null, {}, ['read'], { waives: 'absent credentials' }, true]) {
       expect(() => server.protect(bad as never)).toThrow(
         'a requirement is scope(…), anyScope(…), roles(…), anyRole(…), claims(…), authentication(…), authorizationDetails(…), fresh(), a function, optional or skipPreflight'
@@ -536,12 +536,12 @@ describe('requirements', () => {
     }
   })
 
-  test('CCH-03: a waiver that looks like ours is not ours: nobody opens a route with data', () => {
+  test('CCH-03: refuse an object that only looks like a waiver', () => {
     expect(() => server.protect({ ...optional })).toThrow(TypeError)
     expect(Object.isFrozen(optional) && Object.isFrozen(skipPreflight)).toBe(true)
   })
 
-  test('SCP-08 HTTP-09: scopes of a check of one’s own are held to the grammar at the start', () => {
+  test('SCP-08 HTTP-09: check the grammar of a custom check’s scopes at start', () => {
     for (const scopes of [['a b'], ['a"'], ['a\r\nb'], ['']]) {
       const check = Object.assign(() => {}, { scopes }) as unknown as Check<string>
       expect(() => server.protect(check)).toThrow(
@@ -550,7 +550,7 @@ describe('requirements', () => {
     }
   })
 
-  test('SCP-08: where the scopes are declared, another one does not start', () => {
+  test('SCP-08: refuse an undeclared scope at start if scopes are declared', () => {
     const declared = new Set(['a', 'b'])
     const own: Check = () => undefined
     expect(readPolicy([scope('a'), anyScope('b', 'a'), own, optional], declared).scopes).toEqual(['a', 'b'])
@@ -558,12 +558,12 @@ describe('requirements', () => {
       expect(() => readPolicy([bad], declared)).toThrow('the scope "c" is not in the option `scopes`')
   })
 
-  test('a check of one’s own that takes any of no scopes asks for none', () => {
+  test('accept a custom check that requires any of an empty list of scopes', () => {
     const check: Check = Object.assign(() => undefined, { scopes: [], mode: 'any' as const })
     expect(readPolicy([check], undefined).scopes).toEqual([])
   })
 
-  test('SCP-08 STP-02: what a check of one’s own says of authentication is held to the same at the start', () => {
+  test('SCP-08 STP-02: check a custom check’s authentication requirement at start', () => {
     const unfit: unknown[] = [
       {},
       { acr: 'mfa' },
@@ -583,7 +583,7 @@ describe('requirements', () => {
     expect(() => server.protect(fit)).not.toThrow()
   })
 
-  test('waivers are told apart from checks', () => {
+  test('tell waivers from checks', () => {
     const policy = readPolicy([optional, scope('a'), skipPreflight], undefined)
     expect(policy).toMatchObject({ optional: true, skipPreflight: true, scopes: ['a'] })
     expect(policy.checks).toHaveLength(1)
@@ -596,12 +596,12 @@ describe('requirements', () => {
     })
   })
 
-  test('fresh() is taken out of the checks, wherever it stands', () => {
+  test('separate fresh() from the checks, in any position', () => {
     const policy = readPolicy([fresh(), scope('a'), fresh()], undefined)
     expect([policy.fresh, policy.checks.length, policy.scopes]).toEqual([true, 1, ['a']])
   })
 
-  test('PRM-08: routes add up to the scopes that the metadata names; single uses do not', async () => {
+  test('PRM-08: add the scopes of routes to the metadata, but not those of single uses', async () => {
     const of = api()
     of.protect(scope('a', 'b'))
     of.protect(anyScope('b', 'c'))
@@ -615,7 +615,7 @@ describe('isPreflight', () => {
   const ask = (given: Readonly<Record<string, string | string[]>>, method = 'OPTIONS'): boolean =>
     isPreflight(get(given, { method }))
 
-  test('HTTP-15: is OPTIONS with the two fields that a browser sends, each once', () => {
+  test('HTTP-15: recognizes OPTIONS with the two fields of a browser, each once', () => {
     expect(ask(fields)).toBe(true)
     expect(ask(fields, 'GET')).toBe(false)
     expect(ask(fields, 'options')).toBe(false)
@@ -628,7 +628,7 @@ describe('isPreflight', () => {
   })
 })
 
-test('DEN-13 (RFC 6750 §3.1): enforce inside a handler refuses with the whole answer', async () => {
+test('DEN-13 (RFC 6750 §3.1): enforce() inside a handler refuses with the complete response', async () => {
   const error = await refusal(() => server.enforce(one as Access, get(), scope('a'), scope('export')))
   expect(error.headers).toEqual(insufficient('a export').headers)
 })

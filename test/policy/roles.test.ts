@@ -57,7 +57,7 @@ const parsed = (json: string): Record<string, unknown> => JSON.parse(json) as Re
 describe('roles() and anyRole()', () => {
   const one = server('roles')
 
-  test('roles() requires every one, anyRole() one; exactly, case and all', async () => {
+  test('roles() requires all, anyRole() one; exact and case-sensitive', async () => {
     const of = (...held: string[]) => bearer(token({ roles: held }))
     expect(await outcome(one, of('admin', 'auditor'), roles('admin', 'auditor'))).toEqual(granted)
     expect(await outcome(one, of('admin'), roles('admin', 'auditor'))).toEqual(lacksRole)
@@ -68,7 +68,7 @@ describe('roles() and anyRole()', () => {
     expect(await outcome(one, of('Domain Admins / Österreich'), roles('Domain Admins / Österreich'))).toEqual(granted)
   })
 
-  test('the challenge names no scope, though the route has one; the log is told what was required and what came', async () => {
+  test('the challenge names no scope, even on a route with scopes; the log gets the required and the actual roles', async () => {
     const error = await refusal(() =>
       one.authorize(bearer(token({ roles: ['viewer'] })), scope('read'), roles('admin'))
     )
@@ -78,7 +78,7 @@ describe('roles() and anyRole()', () => {
     expect(JSON.stringify(error.headers)).not.toContain('scope="')
   })
 
-  test('a missing scope is told where it comes first', async () => {
+  test('a missing scope is reported first if its check comes first', async () => {
     const neither = bearer(token({ scope: 'write', roles: [] }))
     expect(await outcome(one, neither, scope('read'), roles('admin'))).toEqual(insufficient('read'))
     expect(await outcome(one, neither, roles('admin'), scope('read'))).toEqual(lacksRole)
@@ -91,14 +91,14 @@ describe('roles() and anyRole()', () => {
     expect(await outcome(one, bearer(token({ scope: 'admin' })), roles('admin'))).toEqual(lacksRole)
   })
 
-  test('no token is 401 whatever role is required, and optional lets it pass', async () => {
+  test('a request without a token is 401, and optional accepts it', async () => {
     const error = await refusal(() => one.authorize({ method: 'GET', url: '/', fieldLines: () => [] }, roles('admin')))
     expect([error.status, error.reason]).toEqual([401, 'credentials_missing'])
     const none = one.authorize({ method: 'GET', url: '/', fieldLines: () => [] }, optional, roles('admin'))
     expect(await none).toBeUndefined()
   })
 
-  test('a handler sees the roles, each once and frozen, and enforce() asks for more', async () => {
+  test('a handler sees the roles, each once and frozen, and enforce() can require more', async () => {
     const request = bearer(token({ roles: ['a', 'b', 'a'] }))
     const seen = await access(one, token({ roles: ['a', 'b', 'a'] }))
     expect(seen.roles).toEqual(['a', 'b'])
@@ -109,7 +109,7 @@ describe('roles() and anyRole()', () => {
     expect((await refusal(() => one.enforce(seen, request, anyRole('c')))).reason).toBe('insufficient_role')
   })
 
-  test('without rolesClaim there are none, wherever the token has some', async () => {
+  test('no roles are read without rolesClaim', async () => {
     const claims = { roles: ['admin'], groups: ['admin'], realm_access: { roles: ['admin'] } }
     expect((await access(api(), token(claims))).roles).toEqual([])
   })
@@ -119,11 +119,11 @@ describe('roles() and anyRole()', () => {
     ['no alternative', () => anyRole(), 'anyRole() needs at least one role'],
     ['an empty one', () => roles('admin', ''), 'roles(): each role must be a string that is not empty'],
     ['undefined', () => anyRole(undefined as never), 'anyRole(): each role must be a string that is not empty']
-  ])('%s does not start', (_, create, message) => {
+  ])('%s is refused at start', (_, create, message) => {
     expect(create).toThrow(message)
   })
 
-  test('a route that needs a role does not start where no issuer says where roles are', () => {
+  test('a route that requires a role is refused at start if no issuer has rolesClaim', () => {
     expect(() => api().protect(roles('admin'))).toThrow(
       'roles() and anyRole() need `rolesClaim` for at least one issuer'
     )
@@ -137,14 +137,14 @@ describe('roles() and anyRole()', () => {
     expect(dynamic.protect(roles('admin'))).toBeDefined()
   })
 
-  test('a role that the API does not declare does not start', () => {
+  test('a role that the API does not declare is refused at start', () => {
     const declared = api({ roles: ['admin'] }, { rolesClaim: 'roles' })
     expect(() => declared.protect(roles('admni'))).toThrow('the role "admni" is not in the option `roles`')
     expect(() => declared.protect(anyRole('admin', 'admni'))).toThrow(TypeError)
     expect(declared.protect(anyRole('admin'))).toBeDefined()
   })
 
-  test('passed without parentheses, they do not start', () => {
+  test('passed without being called, they are refused at start', () => {
     expect(() => one.protect(roles as never)).toThrow('roles was passed without being called')
     expect(() => one.protect(anyRole as never)).toThrow('anyRole was passed without being called')
   })
@@ -161,20 +161,20 @@ describe('roles() and anyRole()', () => {
   })
 })
 
-describe('a place', () => {
+describe('the place of the roles', () => {
   const rolesAt = async (rolesClaim: ClaimPlaces, claims: Record<string, unknown>) =>
     (await access(server(rolesClaim), token(claims))).roles
   const refusedAt = (rolesClaim: ClaimPlaces, claims: Record<string, unknown>) =>
     refusal(() => server(rolesClaim).authorize(bearer(token(claims))))
 
-  test('is a claim by its name, dots and slashes and all: no path is made of it', async () => {
+  test('is a claim by its name, which may have dots and slashes', async () => {
     const name = 'https://example.com/roles'
     expect(await rolesAt(name, { [name]: ['a'] })).toEqual(['a'])
     expect(await rolesAt('realm_access.roles', { realm_access: { roles: ['a'] } })).toEqual([])
     expect(await rolesAt('realm_access.roles', { 'realm_access.roles': ['a'] })).toEqual(['a'])
   })
 
-  test('is a path where a list is within the list', async () => {
+  test('is a path if it is a list within the list', async () => {
     const path: ClaimPlaces = [['realm_access', 'roles'], 'groups']
     expect(await rolesAt(path, { realm_access: { roles: ['a'] }, groups: ['b'] })).toEqual(['a'])
     expect(await rolesAt(path, { realm_access: {}, groups: ['b'] })).toEqual(['b'])
@@ -182,14 +182,14 @@ describe('a place', () => {
     expect(await rolesAt(path, { groups: ['b'] })).toEqual(['b'])
   })
 
-  test('is an alternative in a list of names: the first that is neither missing nor null, and only that', async () => {
+  test('is one of alternatives in a list of names: the first that is neither missing nor null', async () => {
     expect(await rolesAt(['roles', 'groups'], { roles: ['a'], groups: ['b'] })).toEqual(['a'])
     expect(await rolesAt(['roles', 'groups'], { roles: null, groups: ['b'] })).toEqual(['b'])
     for (const empty of [[], ''])
       expect(await rolesAt(['roles', 'groups'], { roles: empty, groups: ['b'] }), JSON.stringify(empty)).toEqual([])
   })
 
-  test('is read with the others in { all }: each role once', async () => {
+  test('can be several claims with { all }: each role once', async () => {
     const both: ClaimPlaces = { all: [['realm_access', 'roles'], 'groups'] }
     expect(await rolesAt(both, { realm_access: { roles: ['a', 'b'] }, groups: ['b', 'c'] })).toEqual(['a', 'b', 'c'])
     expect(await rolesAt(both, { groups: ['c'] })).toEqual(['c'])
@@ -199,7 +199,7 @@ describe('a place', () => {
     expect(await refusedAt(both, { realm_access: { roles: ['a'] }, groups: 'b' })).toMatchObject(malformed)
   })
 
-  test('finds own members only: nothing of a prototype is a role or a way to one', async () => {
+  test('follows own members only, never a prototype', async () => {
     for (const name of ['__proto__', 'constructor', 'toString', 'hasOwnProperty', 'length']) {
       expect(await rolesAt(name, {}), name).toEqual([])
       expect(await rolesAt([['realm_access', name]], { realm_access: {} }), name).toEqual([])
@@ -220,7 +220,7 @@ describe('a place', () => {
     ['a list with a number', ['admin', 7]],
     ['a list with null', ['admin', null]],
     ['a list in a list', [['admin']]]
-  ])('that holds %s makes the token bad: 401, and never a guess', async (_, value) => {
+  ])('that holds %s makes the token invalid: 401', async (_, value) => {
     const expected = 'realm_access.roles: an array of role names'
     const error = await refusedAt([['realm_access', 'roles']], { realm_access: { roles: value } })
     expect(error).toMatchObject({ ...malformed, expected, received: value })
@@ -230,12 +230,12 @@ describe('a place', () => {
     ['a text', 'roles'],
     ['a list', [{ roles: ['admin'] }]],
     ['true', true]
-  ])('whose path leads through %s makes the token bad', async (_, value) => {
+  ])('whose path leads through %s makes the token invalid', async (_, value) => {
     const error = await refusedAt([['realm_access', 'roles'], 'roles'], { realm_access: value, roles: ['admin'] })
     expect(error).toMatchObject({ ...malformed, expected: 'realm_access: an object', received: value })
   })
 
-  test('that is the object above the list: the hint says how a path is written', async () => {
+  test('that is the object around the list: the hint shows how to write a path', async () => {
     const claims = { realm_access: { roles: ['admin'] } }
     const { hint } = await refusedAt(['realm_access', 'roles'], claims)
     expect(hint).toContain("`[['realm_access', 'roles']]`")
@@ -246,7 +246,7 @@ describe('scopeClaim', () => {
   const scopesAt = async (scopeClaim: ClaimPlaces, claims: Record<string, unknown>) =>
     (await access(api({}, { scopeClaim }), token({ scope: undefined, ...claims }))).scopes
 
-  test('reads a path, a URL-named claim and alternatives, as text or list', async () => {
+  test('reads a path, a claim named by a URL, and alternatives, as string or list', async () => {
     expect(await scopesAt([['authorization', 'scopes'], 'scope'], { authorization: { scopes: 'a b' } })).toEqual([
       'a',
       'b'
@@ -257,7 +257,7 @@ describe('scopeClaim', () => {
     ])
   })
 
-  test('reads several together in { all }, each scope once, and refuses one that is malformed', async () => {
+  test('reads several claims with { all }, each scope once, and refuses a malformed one', async () => {
     const both: ClaimPlaces = { all: ['scope', 'permissions'] }
     expect(await scopesAt(both, { scope: 'a b', permissions: ['b', 'c'] })).toEqual(['a', 'b', 'c'])
     expect(await scopesAt(both, { scope: '', permissions: ['c'] })).toEqual(['c'])
@@ -267,11 +267,11 @@ describe('scopeClaim', () => {
     expect(error).toMatchObject({ ...malformed, expected: 'permissions: space-delimited scopes or an array of them' })
   })
 
-  test('an array of names goes on meaning alternatives: they are not added up', async () => {
+  test('treats an array of names as alternatives, which are not added up', async () => {
     expect(await scopesAt(['permissions', 'scope'], { permissions: ['a'], scope: 'b' })).toEqual(['a'])
   })
 
-  test('includes what a hierarchy gives, and counts as evidence of an access token under `legacy`', async () => {
+  test('applies the scope hierarchy, and counts as evidence of an access token under `legacy`', async () => {
     const legacy: Partial<IssuerOptions> = { scopeClaim: [['granted', 'scopes']], tokenProfile: 'legacy' }
     const one = api({ scopeHierarchy: { admin: ['read'] } }, legacy)
     const typed = (claims: Record<string, unknown>): string =>
@@ -405,18 +405,18 @@ describe('profiles: the roles that a vendor documents, and near misses', () => {
       expect(await outcome(one, bearer(of(given)), roles('admin'))).toEqual(lacksRole)
     })
 
-    test.each(bad)(`${name}: %j makes the token bad`, async (given) => {
+    test.each(bad)(`${name}: %j makes the token invalid`, async (given) => {
       expect(await outcome(one, bearer(of(given)), roles('admin'))).toMatchObject(malformed)
     })
   }
 
-  test('Auth0 without rolesClaim reads no roles, and no profile reads them as scopes', () => {
+  test('auth0() without rolesClaim reads no roles, and no profile reads roles as scopes', () => {
     expect(auth0({ domain: 'tenant.eu.auth0.com', audience: RESOURCE })).not.toHaveProperty('rolesClaim')
     for (const { profile } of VENDORS)
       expect(JSON.stringify(profile.scopeClaim ?? '')).not.toMatch(/role|group|realm_access|resource_access/)
   })
 
-  test('an empty parameter does not start', () => {
+  test('an empty parameter is refused at start', () => {
     expect(() => keycloak({ ...KEYCLOAK, clientId: '' })).toThrow('`clientId` holds an empty name')
     expect(() => auth0({ domain: 'tenant.eu.auth0.com', audience: RESOURCE, rolesClaim: '' })).toThrow('`rolesClaim`')
   })
@@ -449,7 +449,7 @@ describe('roles and introspection', () => {
     for (const silent of [undefined, null]) expect(await after({ roles: silent })).toEqual(['a', 'b'])
   })
 
-  test('fresh(): a role that was taken away since is refused, also where the other place still has some', async () => {
+  test('fresh(): refuses a role that was removed since, even if another place still has some', async () => {
     const { issuer, api: one } = await start({ all: [['realm_access', 'roles'], 'groups'] })
     const claims = { realm_access: { roles: ['staff'] }, groups: ['admin'] }
     const taken = known(issuer, { realm_access: { roles: ['staff'] } }, claims)
@@ -459,7 +459,7 @@ describe('roles and introspection', () => {
     expect(left).toEqual(['staff'])
   })
 
-  test('fresh(): a JWT that lacks the role is refused without a question', async () => {
+  test('fresh(): a JWT that lacks the role is refused without introspection', async () => {
     const { issuer, api: one } = await start()
     const lacking = known(issuer, { roles: ['admin'] }, { roles: ['viewer'] })
     for (const requirements of [[fresh(), roles('admin')] as const, [anyRole('admin', 'owner'), fresh()] as const])

@@ -33,7 +33,7 @@ const issuer: IssuerOptions = { issuer: ISSUER, introspection }
 const options = { resource: RESOURCE, issuers: [issuer] } satisfies ResourceServerOptions
 
 describe('fapi2(options)', () => {
-  test('ASQ-18 FAP-04 FAP-05: says all that it sets, and keeps what it does not', () => {
+  test('ASQ-18 FAP-04 FAP-05: sets all its options explicitly, and keeps the others', () => {
     const given = { ...options, realm: 'a', clockTolerance: 60, scopes: ['read'] } as const
     const copy = structuredClone({ ...given, issuers: [] })
     expect(fapi2(given)).toEqual({
@@ -47,7 +47,7 @@ describe('fapi2(options)', () => {
     expect(issuer).not.toHaveProperty('algorithms')
   })
 
-  test('FAP-05: an issuer that is a text becomes an object; a list may be narrowed', () => {
+  test('FAP-05: turns an issuer that is a string into an object, and accepts a narrower list', () => {
     const { issuers, dpop } = fapi2({
       resource: RESOURCE,
       issuers: [ISSUER, { ...issuer, algorithms: ['PS256'] }],
@@ -93,7 +93,7 @@ describe('fapi2(options)', () => {
         dpop: { advertise: true, algorithms: ALGORITHMS as never, proofLifetime: 60 }
       }
     ]
-  ])('FAP-04: how tokens are bound, where the options say %s', (_title, given, set) => {
+  ])('FAP-04: sets the binding of tokens if the options say %s', (_title, given, set) => {
     const result = fapi2({ ...options, ...given })
     expect(result).toMatchObject(set)
     expect(result.requireSenderConstrained).toBe(set.requireSenderConstrained)
@@ -117,18 +117,18 @@ describe('fapi2(options)', () => {
     ['`clockTolerance` is 61: at most 60 seconds', { clockTolerance: 61 }],
     ['`dpop` is an array', { dpop: [] as never }],
     ['`issuers[0]` is null', { issuers: [null as never] }]
-  ])('FAP-04 FAP-05: what contradicts the profile does not start: %s', (problem, given) => {
+  ])('FAP-04 FAP-05: refuses at start what contradicts the profile: %s', (problem, given) => {
     expect(() => fapi2({ ...options, ...given })).toThrow(TypeError)
     expect(() => fapi2({ ...options, ...given })).toThrow(problem)
   })
 
-  test('FAP-04: all contradictions are told at once', () => {
+  test('FAP-04: reports all contradictions together', () => {
     const given = { ...options, dpop: false, rejectQueryToken: false, clockTolerance: 300 } as const
     expect(() => fapi2(given)).toThrow(/^fapi2\(\) found 3 problems in its options:\n/)
     expect(() => fapi2(undefined as never)).toThrow('`options` is missing')
   })
 
-  test('what is wrong in itself is left to resourceServer()', () => {
+  test('leaves other mistakes to resourceServer()', () => {
     expect(() => resourceServer(fapi2({ ...options, issuers: 7 as never }))).toThrow('`issuers` must be a list')
     expect(() => resourceServer(fapi2({ ...options, issuers: [{ ...issuer, algorithms: 'ES256' as never }] }))).toThrow(
       '`issuers[0].algorithms` is "ES256"'
@@ -136,7 +136,7 @@ describe('fapi2(options)', () => {
     expect(() => resourceServer(fapi2({ ...options, clockTolerance: 'x' as never }))).toThrow('`clockTolerance` is "x"')
   })
 
-  test('FAP-05: what a resolver answers is held to the same, at once where it answers at once', async () => {
+  test('FAP-05: applies the rules to a resolver’s answers, synchronously if it answers synchronously', async () => {
     const { issuers } = fapi2({ resource: RESOURCE, issuers: (iss) => (iss === undefined ? null : iss) })
     if (typeof issuers !== 'function') throw new Error('it is no resolver')
     expect(issuers(ISSUER)).toEqual({ issuer: ISSUER, algorithms: ALGORITHMS })
@@ -147,7 +147,7 @@ describe('fapi2(options)', () => {
     expect(await fapi2Of(async () => undefined)(ISSUER)).toBeUndefined()
   })
 
-  test('FAP-05: a resolver’s answer that contradicts the profile is our misconfiguration, on the request that meets it', async () => {
+  test('FAP-05: a resolver’s answer that contradicts the profile is a misconfiguration, at the request that meets it', async () => {
     for (const issuers of [
       () => ({ issuer: ISSUER, algorithms: ['RS256'] }) as const,
       async () => ({ issuer: ISSUER, algorithms: ['RS256'] }) as const
@@ -157,26 +157,26 @@ describe('fapi2(options)', () => {
     }
   })
 
-  test('FAP-02: an issuer without introspection is warned of, once for each', async () => {
+  test('FAP-02: warns about an issuer without introspection, once for each', async () => {
     const seen = await warningsOf(() =>
       fapi2({ resource: RESOURCE, issuers: [issuer, 'https://a.example', { issuer: 'https://b.example' }] })
     )
     expect(seen).toEqual(
       ['https://a.example', 'https://b.example'].map((name) => ({
         code: 'OAUTH_RS_FAPI_REVOCATION',
-        message: `fapi2(): the issuer ${name} has neither \`introspection\` nor \`statusList\`, so a revoked token is good until it expires`
+        message: `fapi2(): the issuer ${name} has neither \`introspection\` nor \`statusList\`, so a revoked token is accepted until it expires`
       }))
     )
   })
 
-  test('FAP-02: an issuer with a status list is not warned of', async () => {
+  test('FAP-02: does not warn about an issuer with a status list', async () => {
     const withLists = (statusList: boolean): unknown =>
       fapi2({ resource: RESOURCE, issuers: [{ issuer: 'https://a.example', statusList }] })
     expect(await warningsOf(() => withLists(true))).toEqual([])
     expect(await warningsOf(() => withLists(false))).toHaveLength(1)
   })
 
-  test('FAP-02: of a resolver too, once for each issuer, and not without end', async () => {
+  test('FAP-02: warns about a resolver’s issuers too, once for each, up to a limit', async () => {
     const resolve = fapi2Of((name) => name)
     expect(await warningsOf(() => [resolve(ISSUER), resolve(ISSUER)])).toHaveLength(1)
     const many = await warningsOf(() => {
@@ -186,7 +186,7 @@ describe('fapi2(options)', () => {
     expect(await warningsOf(() => fapi2Of(() => issuer)(ISSUER))).toEqual([])
   })
 
-  test('the scopes keep their types', () => {
+  test('keeps the type of the scopes', () => {
     const api = resourceServer(fapi2({ ...options, scopes: ['read'] }))
     // @ts-expect-error: it is not among `scopes`
     expect(() => api.protect(scope('wirte'))).toThrow('is not in the option `scopes`')
@@ -202,7 +202,7 @@ function fapi2Of(issuers: Extract<ResourceServerOptions['issuers'], (...args: ne
 describe('mcp(options)', () => {
   const mcpOptions = { ...options, resource: 'https://mcp.example.com/mcp' }
 
-  test('ASQ-18: says what it sets, and keeps what it does not', () => {
+  test('ASQ-18: sets its options explicitly, and keeps the others', () => {
     const check = (): void => undefined
     const given = { ...mcpOptions, scopes: ['read'], checks: [check], realm: 'a' } as const
     expect(mcp(given)).toEqual({ ...given, checks: [expect.any(Function), check] })
@@ -220,13 +220,13 @@ describe('mcp(options)', () => {
       'MCP-06: `issuers[1].introspection.allowMissingAudience` is true',
       { issuers: [ISSUER, { ...issuer, introspection: { ...introspection, allowMissingAudience: true } }] }
     ]
-  ])('%s: it does not start', (problem, given) => {
+  ])('%s: is refused at start', (problem, given) => {
     const because = problem.slice('MCP-00: '.length)
     expect(() => mcp({ ...mcpOptions, ...given })).toThrow(TypeError)
     expect(() => mcp({ ...mcpOptions, ...given })).toThrow(because)
   })
 
-  test('MCP-01 MCP-02: all contradictions are told at once', () => {
+  test('MCP-01 MCP-02: reports all contradictions together', () => {
     expect(() => mcp({ ...mcpOptions, issuers: [], metadata: false })).toThrow(/^mcp\(\) found 2 problems/)
     expect(() => mcp(null as never)).toThrow('`options` is null')
     expect(() => resourceServer(mcp({ ...mcpOptions, issuers: [null as never] }))).toThrow('`issuers[0]` is null')
@@ -238,7 +238,7 @@ describe('mcp(options)', () => {
     ['https://MCP.Example.com/mcp', 'has upper case in its scheme or host'],
     ['https://mcp.example.com/mcp/', 'ends with /'],
     ['https://mcp.example.com/', 'ends with /']
-  ])('MCP-09: the resource %s is kept, and warned of: it %s', async (resource, oddity) => {
+  ])('MCP-09: keeps the resource %s, and warns: it %s', async (resource, oddity) => {
     const seen = await warningsOf(() => {
       expect(mcp({ ...options, resource }).resource).toBe(resource)
     })
@@ -251,13 +251,13 @@ describe('mcp(options)', () => {
   })
 
   test.each(['https://mcp.example.com', 'https://mcp.example.com/Server/MCP', 'https://mcp.example.com:8443/a'])(
-    'MCP-09: the resource %s is canonical',
+    'MCP-09: the resource %s is canonical and causes no warning',
     async (resource) => {
       expect(await warningsOf(() => mcp({ ...options, resource }))).toEqual([])
     }
   )
 
-  test('SCP-09: offline_access is taken out of the scopes and of the metadata, with a warning for each', async () => {
+  test('SCP-09: removes offline_access from the scopes and the metadata, with a warning for each', async () => {
     let result: ResourceServerOptions | undefined
     const seen = await warningsOf(() => {
       result = mcp({
@@ -276,7 +276,7 @@ describe('mcp(options)', () => {
     ).toThrow('is not in the option `scopes`')
   })
 
-  test('MCP-11: a proof may be 300 s old, where DPoP is configured and nothing else is said', () => {
+  test('MCP-11: accepts a proof of 300 s if DPoP is configured without another limit', () => {
     expect(mcp({ ...mcpOptions, dpop: { advertise: true } }).dpop).toEqual({ advertise: true, proofLifetime: 300 })
     expect(mcp({ ...mcpOptions, requireSenderConstrained: 'dpop', dpop: { proofLifetime: 60 } }).dpop).toEqual({
       proofLifetime: 60
@@ -285,7 +285,7 @@ describe('mcp(options)', () => {
     expect(mcp(mcpOptions)).not.toHaveProperty('dpop')
   })
 
-  test('MCP-12: a token whose end is not known is refused before the API’s own checks', async () => {
+  test('MCP-12: refuses a token without a known end before the API’s own checks', async () => {
     const as = await bed.issuer()
     const api = bed.api(mcp({ resource: RESOURCE, issuers: [introspecting(as)], now: bed.clock.now }))
     expect(await ask(api, as.opaque())).toEqual(granted)
@@ -294,15 +294,15 @@ describe('mcp(options)', () => {
     expect(await ask(plain, as.opaque({ exp: undefined }))).toEqual(granted)
   })
 
-  test('the scopes keep their types', () => {
+  test('keeps the type of the scopes', () => {
     const api = resourceServer(mcp({ ...mcpOptions, scopes: ['read'] }))
     // @ts-expect-error: it is not among `scopes`
     expect(() => api.protect(scope('wirte'))).toThrow('is not in the option `scopes`')
   })
 })
 
-describe('presets are seen in the settings in effect', () => {
-  test('ASQ-18: of fapi2, with a profile in it', () => {
+describe('presets and the settings in effect', () => {
+  test('ASQ-18: describe() shows the effect of fapi2, with a profile in it', () => {
     const profile = cognito({ region: 'eu-central-1', userPoolId: 'eu-central-1_A', clientIds: 'c1' })
     const api = resourceServer(fapi2({ resource: RESOURCE, issuers: [{ ...profile, algorithms: ['PS256'] }] }))
     expect(api.describe()).toMatchObject({
@@ -323,12 +323,12 @@ describe('presets are seen in the settings in effect', () => {
     })
   })
 
-  test('ASQ-18: of mcp', () => {
+  test('ASQ-18: describe() shows the effect of mcp', () => {
     const api = resourceServer(mcp({ ...options, dpop: { advertise: true }, scopes: ['read'] }))
     expect(api.describe()).toMatchObject({ checks: 1, scopes: ['read'], dpop: { proofLifetime: 300 } })
   })
 
-  test('presets go together', async () => {
+  test('two presets can be combined', async () => {
     const both = mcp(
       fapi2({
         resource: RESOURCE,

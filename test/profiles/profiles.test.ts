@@ -562,7 +562,7 @@ describe.each(VENDORS.map((vendor) => [vendor.name, vendor] as const))('%s', (_n
     expect(paths(served)).toEqual(vendor.fetched)
   })
 
-  test('ASQ-18: without the profile the same token is refused', async () => {
+  test('ASQ-18: refuses the same token without the profile', async () => {
     const served = await serve([origin], documents(vendor.documents))
     const api = bed.api({ issuers: [vendor.plain], http: served.http })
     expect(await ask(api, token(), needed)).toEqual(requiring(vendor.without, vendor.scope))
@@ -580,7 +580,7 @@ describe.each(VENDORS.map((vendor) => [vendor.name, vendor] as const))('%s', (_n
     expect(await ask(api, token(flaw), needed)).toEqual(requiring(answer, vendor.scope))
   })
 
-  test('a token that is not built like a JWT, as refresh tokens, is refused and shown to nobody', async () => {
+  test('refuses a token that is not a JWT, such as a refresh token, and sends it to no server', async () => {
     const served = await serve([origin], documents(vendor.documents))
     const api = bed.api({ issuers, http: served.http })
     expect(await ask(api, 'v1.MjQ1NjM0.refresh~token', needed)).toEqual(requiring(denial.malformed, vendor.scope))
@@ -588,7 +588,7 @@ describe.each(VENDORS.map((vendor) => [vendor.name, vendor] as const))('%s', (_n
   })
 })
 
-test('ASQ-10: Keycloak calls a DPoP-bound token `DPoP`, which is good with its proof and not without', async () => {
+test('ASQ-10: Keycloak marks a DPoP-bound token as `DPoP`, which is accepted only with its proof', async () => {
   const { profile, header, claims } = VENDORS.find(({ name }) => name.includes('Keycloak')) as Vendor
   const client = createDpopKey()
   const jwt = signJws(header, { ...claims, typ: 'DPoP', cnf: { jkt: client.jkt } }, key)
@@ -626,7 +626,7 @@ describe('Google', () => {
   })
   const profile = google({ clientIds: ['456-def.apps.googleusercontent.com', CLIENT] })
 
-  test('ASQ-12: tokeninfo is asked with a form, without a credential of ours, and its texts are read as numbers', async () => {
+  test('ASQ-12: calls tokeninfo with a form and without credentials, and reads its strings as numbers', async () => {
     const served = await serve([ORIGIN], documents({ '/tokeninfo': active }))
     const api = bed.api({ issuers: [profile], http: served.http })
     expect(await authorize(api, TOKEN)).toMatchObject({
@@ -665,14 +665,14 @@ describe('Google', () => {
     expect(await ask(bed.api({ issuers: [profile], http: served.http }), TOKEN)).toEqual(answer)
   })
 
-  test('ASQ-12: numbers in texts are read nowhere else', async () => {
+  test('ASQ-12: reads strings as numbers nowhere else', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     expect(await ask(api, issuer.opaque({ exp: String(NOW + 300) }))).toEqual(denial.claim)
     expect(await ask(api, issuer.opaque({ active: 'true' }))).toEqual(denial.misconfigured)
   })
 
-  test('ASQ-12: an ID token of Google is no access token to it; a refresh token is not shown to anybody', async () => {
+  test('ASQ-12: tokeninfo refuses an ID token of Google, and a refresh token is sent nowhere', async () => {
     const served = await serve([ORIGIN], inactive)
     const api = bed.api({ issuers: [profile], http: served.http })
     const idToken = signJws(
@@ -706,7 +706,7 @@ describe('Telnyx', () => {
   }
   const introspection = (answer: unknown): Behaviour => documents({ '/v2/oauth/introspect': answer })
 
-  test('ASQ-13: introspection with the API key and a form; an answer without sub, jti and token_type is enough', async () => {
+  test('ASQ-13: introspects with the API key and a form; an answer without sub, jti and token_type is enough', async () => {
     const served = await serve([ORIGIN], introspection(active))
     const api = bed.api({ issuers: [profile], http: served.http })
     expect(await authorize(api, 'opaque-token')).toMatchObject({
@@ -739,7 +739,7 @@ describe('Telnyx', () => {
     expect(await ask(bed.api({ issuers: [profile], http: served.http }), 'opaque-token')).toEqual(answer)
   })
 
-  test('ASQ-13: a base of one’s own, and the audience by default the resource', async () => {
+  test('ASQ-13: accepts another base, and by default the audience `resource`', async () => {
     const served = await serve([], introspection({ ...active, iss: undefined }))
     const { origin } = served.server
     const local = telnyx({ apiKey: async () => 'KEY', base: `${origin}/v2` })
@@ -748,7 +748,7 @@ describe('Telnyx', () => {
     expect(served.server.requests.map(({ headers }) => headers.authorization)).toEqual(['Bearer KEY'])
   })
 
-  test('ASQ-13: with `tokens: "both"` JWTs are verified here, found at the origin’s well-known place, without sub', async () => {
+  test('ASQ-13: with `tokens: "both"` verifies JWTs locally, found at the origin’s well-known URL, without sub', async () => {
     const served = await serve(
       [ORIGIN],
       documents({
@@ -765,13 +765,13 @@ describe('Telnyx', () => {
     expect(await ask(plain, jwt)).toEqual(denial.claim)
   })
 
-  test('ASQ-13: the API key is in no error', () => {
+  test('ASQ-13: no error contains the API key', () => {
     expect(JSON.stringify(profile)).not.toContain('KEY0123')
     expect(() => telnyx({ apiKey: 'KEY0123', base: 'http://api.telnyx.com/v2' })).toThrow(/^(?!.*KEY0123)/s)
   })
 })
 
-describe('what authorization servers without a profile do', () => {
+describe('authorization servers without a profile', () => {
   const token = (claims: JsonObject, header: JsonObject = {}): string =>
     signJws(
       { alg: 'RS256', kid: 'k1', ...header },
@@ -779,7 +779,7 @@ describe('what authorization servers without a profile do', () => {
       key
     )
 
-  test('ASQ-02: the template that Entra ID publishes for all tenants is nobody’s metadata', async () => {
+  test('ASQ-02: the template that Entra ID publishes for all tenants is accepted for none', async () => {
     const served = await serve(
       ['https://login.microsoftonline.com'],
       documents({
@@ -795,7 +795,7 @@ describe('what authorization servers without a profile do', () => {
     expect(await ask(api, token({ iss: entraIssuer(TENANT) }))).toEqual(denial.issuer)
   })
 
-  test('ASQ-04: ADFS signs as http://…/services/trust what its metadata calls https://…/adfs', async () => {
+  test('ASQ-04: accepts ADFS tokens of http://…/services/trust with metadata that name https://…/adfs', async () => {
     const served = await serve(
       ['https://adfs.example.com'],
       documents({
@@ -814,7 +814,7 @@ describe('what authorization servers without a profile do', () => {
     expect(await ask(bed.api({ issuers: [accepted], http: served.http }), jwt)).toEqual(granted)
   })
 
-  test('ASQ-04: Azure AD B2C has its metadata at a policy’s path, and may name another issuer there', async () => {
+  test('ASQ-04: finds Azure AD B2C metadata at a policy’s path, with another issuer in it', async () => {
     const place = '/acme.onmicrosoft.com/b2c_1_signin/v2.0/.well-known/openid-configuration'
     const named = `https://acme.b2clogin.com/tfp/${TENANT}/b2c_1_signin/v2.0/`
     const served = await serve(
@@ -829,14 +829,14 @@ describe('what authorization servers without a profile do', () => {
     expect(await ask(bed.api({ issuers: [expected], http: served.http }), jwt)).toEqual(granted)
   })
 
-  test('ASQ-09: an encrypted token as Auth0 and OpenIddict issue them is introspected where that is configured', async () => {
+  test('ASQ-09: introspects an encrypted token as Auth0 and OpenIddict issue them, if configured', async () => {
     const issuer = await bed.issuer()
     const jwe = 'eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIiwiaXNzIjoiYSJ9..MTIzNDU2Nzg5MDEy.c2VjcmV0.MTIzNDU2Nzg5MDEyMzQ1Ng'
     expect(await ask(bed.api({ issuers: [introspecting(issuer)] }), issuer.opaque({}, jwe))).toEqual(granted)
     expect((await ask(bed.api({ issuers: [issuer.issuer] }), jwe)).status).toBe(401)
   })
 
-  test('ASQ-11: Keycloak calls a token inactive for an API that is not in its aud, and the log says so', async () => {
+  test('ASQ-11: tells the log that Keycloak calls a token inactive for an API that is not in its aud', async () => {
     const issuer = await bed.issuer({ path: '/realms/acme', discovery: 'openid-append' })
     const profile = keycloak({ issuer: issuer.issuer, audience: RESOURCE })
     const introspection = { clientId: 'orders-api', auth: clientSecretBasic('secret') }
@@ -849,7 +849,7 @@ describe('what authorization servers without a profile do', () => {
     expect(await ask(api, issuer.opaque({ typ: 'Refresh' }))).toEqual(denial.type)
   })
 
-  test('ASQ-14: the token_type `access_token` of Duende’s introspection is none that needs a proof', async () => {
+  test('ASQ-14: accepts Duende’s token_type `access_token` without a proof', async () => {
     const issuer = await bed.issuer()
     const profile = { ...duende({ issuer: issuer.issuer, audience: 'orders' }), ...introspecting(issuer) }
     const api = bed.api({ issuers: [{ ...profile, audience: 'orders' }] })
@@ -858,7 +858,7 @@ describe('what authorization servers without a profile do', () => {
     expect(await ask(api, issuer.opaque({ ...answer, token_type: 'refresh_token' }))).toEqual(denial.type)
   })
 
-  test('ASQ-15: Spring Authorization Server: scopes in a list, aud the client, no typ', async () => {
+  test('ASQ-15: accepts Spring Authorization Server tokens: scopes in a list, aud the client, no typ', async () => {
     const issuer = await bed.issuer({ algorithms: ['RS256'] })
     const spring: IssuerOptions = { issuer: issuer.issuer, audience: 'messaging-client', tokenProfile: 'legacy' }
     const claims = { aud: 'messaging-client', scope: ['read'], client_id: undefined, nbf: NOW - 10 }
@@ -869,7 +869,7 @@ describe('what authorization servers without a profile do', () => {
     expect(await ask(wrong, jwt)).toEqual(denial.audience)
   })
 
-  test('ASQ-15: Ory Hydra: an empty aud unless the client asks for one, scopes in scp, a slash at the issuer’s end', async () => {
+  test('ASQ-15: reads Ory Hydra tokens: an empty aud unless requested, scopes in scp, a slash at the end of the issuer', async () => {
     const issuer = await bed.issuer({ path: '/', discovery: 'openid-append' })
     const hydra: IssuerOptions = { issuer: issuer.issuer, tokenProfile: 'legacy' }
     const jwt = issuer.token({ header: { typ: 'JWT' }, claims: { aud: [], scope: undefined, scp: ['read'] } })
@@ -877,7 +877,7 @@ describe('what authorization servers without a profile do', () => {
     expect(await ask(bed.api({ issuers: [{ ...hydra, audience: null }] }), jwt)).toEqual(granted)
   })
 
-  test('ASQ-15: PingFederate: a typ of the administrator’s own is refused, a blank one is none', async () => {
+  test('ASQ-15: refuses a PingFederate typ of the administrator’s own, and treats a blank one as missing', async () => {
     const issuer = await bed.issuer()
     const ping = bed.api({ issuers: [{ issuer: issuer.issuer, tokenProfile: 'legacy' }] })
     expect(await ask(ping, issuer.token({ header: { typ: 'acme+jwt' } }))).toEqual(denial.type)
@@ -892,7 +892,7 @@ describe('what authorization servers without a profile do', () => {
     ['401', fault.status(401)],
     ['403', fault.status(403)],
     ['200 and a page', fault.html200()]
-  ])('ASQ-16: a proxy that answers the inserted place with %s is passed over', async (_title, catchAll) => {
+  ])('ASQ-16: skips a proxy that answers the inserted well-known URL with %s', async (_title, catchAll) => {
     const vendor = VENDORS.find(({ name }) => name.includes('Keycloak')) as Vendor
     const served = await serve(['https://sso.example.com'], (exchange) => {
       const inserted = exchange.request.path.startsWith('/.well-known/')
@@ -905,7 +905,7 @@ describe('what authorization servers without a profile do', () => {
 })
 
 describe('profiles are data', () => {
-  test('ASQ-18: what a profile sets is what `issuers` takes, and can be written over', async () => {
+  test('ASQ-18: a profile sets only options of `issuers`, which can be overridden', async () => {
     expect(auth0({ domain: 'tenant.eu.auth0.com', audience: RESOURCE })).toEqual({
       issuer: 'https://tenant.eu.auth0.com/',
       audience: [RESOURCE],
@@ -924,7 +924,7 @@ describe('profiles are data', () => {
     expect(served.server.requests).toEqual([])
   })
 
-  test('ASQ-18: no token and no host name chooses one: a vendor’s issuer without its profile is held to RFC 9068', async () => {
+  test('ASQ-18: no token and no host name selects a profile: without it, RFC 9068 applies', async () => {
     for (const { plain, without: answer, scope: name, ...vendor } of VENDORS) {
       const api = bed.api({ issuers: [{ ...plain, jwks }] })
       const jwt = signJws(vendor.header, vendor.claims, key)
@@ -932,7 +932,7 @@ describe('profiles are data', () => {
     }
   })
 
-  test('ASQ-18: all profiles live beside one another; an opaque token goes to the one whose it is', async () => {
+  test('ASQ-18: all profiles work side by side; an opaque token goes to its own issuer', async () => {
     const served = await serve(['https://oauth2.googleapis.com'], fault.status(400))
     const api = bed.api({
       issuers: [...VENDORS.slice(1).flatMap(({ profile }) => profile), google({ clientIds: 'g' })].filter(
@@ -956,9 +956,9 @@ describe('profiles are data', () => {
     ['`scope` is not an option', () => auth0({ domain: 'a.b', audience: 'a', scope: 'a' } as never)],
     ['auth0() found a problem in its options:\n- `options` is missing', () => auth0(undefined as never)],
     ['`tenantIds` is empty', () => entra({ tenantIds: [], audience: 'a' })],
-    ["`tenantIds` holds 'common', which is every tenant", () => entra({ tenantIds: 'common', audience: 'a' })],
+    ["`tenantIds` holds 'common', which means every tenant", () => entra({ tenantIds: 'common', audience: 'a' })],
     [
-      "holds 'organizations', which is every tenant",
+      "holds 'organizations', which means every tenant",
       () => entra({ tenantIds: [TENANT, 'organizations'], audience: 'a' })
     ],
     ['it must be a directory (tenant) ID, a GUID', () => entra({ tenantIds: 'acme.onmicrosoft.com', audience: 'a' })],
@@ -979,7 +979,10 @@ describe('profiles are data', () => {
     ['is in another region', () => cognito({ region: 'eu-west-1', userPoolId: 'eu-central-1_A', clientIds: 'a' })],
     ['it must be a user pool ID', () => cognito({ region: 'eu-west-1', userPoolId: 'eu-west-1_A/x', clientIds: 'a' })],
     ['`clientIds` is empty', () => cognito({ region: 'eu-west-1', userPoolId: 'eu-west-1_A', clientIds: [] })],
-    ['others’ tokens are for Okta alone', () => okta({ issuer: 'https://acme.okta.com', audience: 'a' })],
+    [
+      'tokens of the org authorization server are for Okta only',
+      () => okta({ issuer: 'https://acme.okta.com', audience: 'a' })
+    ],
     ['a custom authorization server', () => okta({ issuer: 'https://acme.okta.com/oauth2/default/', audience: 'a' })],
     ['`audience` holds an empty name', () => okta({ issuer: 'https://acme.okta.com/oauth2/default', audience: [''] })],
     ['`clientIds` holds an empty name', () => google({ clientIds: '' })],
@@ -989,12 +992,12 @@ describe('profiles are data', () => {
     ['`audience` is empty', () => telnyx({ apiKey: 'k', audience: [] })],
     ['it must be https://id.example.com', () => duende({ issuer: 'id.example.com', audience: 'a' })],
     ['`audience` holds an empty name', () => duende({ issuer: 'https://id.example.com', audience: '' })]
-  ])('a parameter that is no good is told: %s', (problem, profile) => {
+  ])('refuses an invalid parameter with a message: %s', (problem, profile) => {
     expect(profile).toThrow(TypeError)
     expect(profile).toThrow(problem)
   })
 
-  test('all that is wrong with a profile is told at once', () => {
+  test('reports all mistakes of a profile together', () => {
     expect(() => cognito({ region: '', userPoolId: '', clientIds: '' })).toThrow(/^cognito\(\) found 3 problems/)
   })
 })

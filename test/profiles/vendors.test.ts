@@ -160,7 +160,7 @@ describe.each(VENDORS.map((vendor) => [vendor.name, vendor] as const))('%s', (_n
     expect(await answer(await start(), token(variant))).toEqual(unscoped(ANSWERS[variant.answer] as Answered))
   })
 
-  test(`refuses a token of ${vendor.name} by another key, one that has ended, and an opaque one`, async () => {
+  test(`refuses a token of ${vendor.name} by another key, an expired one, and an opaque one`, async () => {
     const api = await start()
     expect(await answer(api, token({}, strange))).toEqual(unscoped(denial.signature))
     expect(await answer(api, token({ claims: { exp: NOW - 60 } }))).toEqual(unscoped(denial.expired))
@@ -175,7 +175,7 @@ function unscoped(answer: Answered): Answered {
   return { ...answer, challenge: answer.challenge?.replace(' scope="read",', '') ?? null }
 }
 
-test('reads no scopes where a vendor writes none, so a route with a scope refuses', async () => {
+test('reads no scopes if a vendor writes none, so a route with a scope refuses', async () => {
   const vendor = VENDORS.find(({ name }) => name === 'Supabase') as Vendor
   const { claims } = vendor
   const api = bed.api({
@@ -217,7 +217,10 @@ describe('parameters', () => {
     ['contradicts `clientId`', () => workosAuthKit({ clientId: 'client_1', domain: 'a.authkit.app' } as never)],
     ['it must be the client ID of the environment', () => workosAuthKit({ clientId: '../x' })],
     ['without a path', () => logto({ endpoint: 'https://acme.logto.app/oidc', audience: 'a' })],
-    ['login.salesforce.com is every org', () => salesforce({ issuer: 'https://login.salesforce.com', audience: 'a' })],
+    [
+      'login.salesforce.com serves every org',
+      () => salesforce({ issuer: 'https://login.salesforce.com', audience: 'a' })
+    ],
     [
       'it must be a tenant ID',
       () => fusionAuth({ url: 'https://auth.example.com', tenantId: 'default', applicationIds: 'a' })
@@ -254,7 +257,7 @@ describe('parameters', () => {
     ['it must be the ID of a repository', () => githubActions({ audience: 'a', repositories: 'acme/shop' })],
     ['it must be the ID of a user or organization', () => githubActions({ audience: 'a', owners: 'acme' })],
     ['`repository` is not an option', () => githubActions({ audience: 'a', owners: '65', repository: 'a' } as never)]
-  ])('a parameter that is no good is told at start: %s', (problem, profile) => {
+  ])('refuses an invalid parameter at start: %s', (problem, profile) => {
     expect(profile).toThrow(TypeError)
     expect(profile).toThrow(problem)
   })

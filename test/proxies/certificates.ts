@@ -229,7 +229,7 @@ describe.each(PROXIES)('$name with the configuration of docs/sender-constrained.
       async (field) => {
         hints.length = 0
         expect((await ask(bound(client), undefined, [field, write(client.cert)])).status).toBe(401)
-        expect(hints).toEqual([expect.stringContaining('The field `X-Client-Cert` did not arrive')])
+        expect(hints).toEqual([expect.stringContaining('The request has no field `X-Client-Cert`')])
       }
     )
 

@@ -14,7 +14,7 @@ afterEach(() => vi.restoreAllMocks())
 describe.skipIf(!hasRedis).each(CLIENTS)('%s', (name) => {
   const redis = createRedis()
 
-  test('OPS-01: a subscription that the server has forgotten is noticed, and made anew', async () => {
+  test('OPS-01: notices a subscription that the server has lost, and subscribes again', async () => {
     const issuer = await bed.issuer()
     const timers = vi.spyOn(globalThis, 'setTimeout')
     /** What each process does in a minute, in the order in which they came to it. */

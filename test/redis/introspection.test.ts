@@ -31,7 +31,7 @@ describe.skipIf(!hasRedis)('introspection answers', () => {
   }
   const questions = (): number => issuer.count('introspection')
 
-  test.each(CLIENTS)('are asked for once for all processes (%s)', async (client) => {
+  test.each(CLIENTS)('are requested once for all processes (%s)', async (client) => {
     const token = issuer.opaque({ nested: { deep: [1] } })
     const issuers = [introspecting(issuer)]
     const processes = await Promise.all(
@@ -48,14 +48,14 @@ describe.skipIf(!hasRedis)('introspection answers', () => {
     expect(questions()).toBe(1)
   })
 
-  test('a warm process answers in the same tick, and asks nobody', async () => {
+  test('a process with a cached answer responds in the same tick, without a call', async () => {
     const api = await process()
     const token = issuer.opaque()
     await authorize(api, token)
     expect(authorize(api, token)).not.toBeInstanceOf(Promise)
   })
 
-  test('that a token is not active is shared for 10 s', async () => {
+  test('share "not active" for 10 s', async () => {
     const [a, b] = [await process(), await process()]
     expect(await ask(a, 'unknown')).toEqual(denial.inactive)
     await kept(redis, 'introspection')
@@ -67,7 +67,7 @@ describe.skipIf(!hasRedis)('introspection answers', () => {
     expect(questions()).toBe(2)
   })
 
-  test('INT-11 (RFC 7662 §4): an answer that is passed on lives no longer for it', async () => {
+  test('INT-11 (RFC 7662 §4): sharing does not extend an answer’s life', async () => {
     const [a, b, c] = [await process(), await process(), await process()]
     const token = issuer.opaque()
     expect(await ask(a, token)).toEqual(granted)
@@ -80,7 +80,7 @@ describe.skipIf(!hasRedis)('introspection answers', () => {
     for (const api of [a, b, c]) expect(await ask(api, token)).toEqual(denial.inactive)
   })
 
-  test('INT-11: … never past `exp`, and never longer than the process that reads it wants', async () => {
+  test('INT-11: an answer is never used past `exp`, nor longer than the reading process allows', async () => {
     const [a, b] = [await process(), await process({ cacheFor: 5 })]
     const brief = issuer.opaque({ exp: bed.clock.now() + 12 })
     const long = issuer.opaque()
@@ -95,7 +95,7 @@ describe.skipIf(!hasRedis)('introspection answers', () => {
     expect(questions()).toBe(1)
   })
 
-  test('nothing active is shared with `cacheFor: 0`', async () => {
+  test('with `cacheFor: 0` active answers are not shared', async () => {
     const [a, b] = [await process({ cacheFor: 0 }), await process({ cacheFor: 0 })]
     const token = issuer.opaque()
     for (const api of [a, b]) expect(await ask(api, token)).toEqual(granted)
@@ -103,7 +103,7 @@ describe.skipIf(!hasRedis)('introspection answers', () => {
     expect(await redis.look.keys('*introspection*')).toEqual([])
   })
 
-  test('(RFC 7662 §4) fresh() goes past what is shared, and puts the new answer in its place', async () => {
+  test('(RFC 7662 §4) fresh() ignores the shared answer and replaces it by the new one', async () => {
     const [a, b] = [await process(), await process()]
     const token = issuer.opaque()
     await authorize(a, token)
@@ -116,7 +116,7 @@ describe.skipIf(!hasRedis)('introspection answers', () => {
     expect(questions()).toBe(2)
   })
 
-  test('(RFC 7662 §4) "active" that was long on its way does not take the place of "not active"', async () => {
+  test('(RFC 7662 §4) a slow "active" does not replace "not active"', async () => {
     const [slow, quick, other] = [await process(), await process(), await process()]
     const token = issuer.opaque()
     const late = fault.late()
@@ -135,7 +135,7 @@ describe.skipIf(!hasRedis)('introspection answers', () => {
     expect(await ask(other, token)).toEqual(denial.inactive)
   })
 
-  test('(RFC 7662 §4) a scope that was taken away is not brought back by "active" that was long on its way', async () => {
+  test('(RFC 7662 §4) a slow "active" does not restore a removed scope', async () => {
     const [slow, quick, other] = [await process(), await process(), await process()]
     const token = issuer.opaque({ scope: 'read write' })
     const late = fault.late()
@@ -160,7 +160,7 @@ describe.skipIf(!hasRedis)('introspection answers', () => {
     expect(questions()).toBe(4)
   })
 
-  test('… and nothing in its place where it is good no more', async () => {
+  test('a slow answer is not stored once it is outdated', async () => {
     const [a, b] = [await process(), await process()]
     const token = issuer.opaque()
     await authorize(a, token)
@@ -173,7 +173,7 @@ describe.skipIf(!hasRedis)('introspection answers', () => {
     expect(questions()).toBe(3)
   })
 
-  test('(RFC 7662 §2.2) are shared by nobody who would have asked another server, as another client, or otherwise', async () => {
+  test('(RFC 7662 §2.2) are not shared with a process that uses another server, client or kind of request', async () => {
     const token = issuer.opaque({ aud: ['https://api.example.com', 'https://other.example.com'] })
     await authorize(await process(), token)
     await kept(redis, 'introspection')
@@ -195,7 +195,7 @@ describe.skipIf(!hasRedis)('introspection answers', () => {
     }
   })
 
-  test('what JSON does not hold is not shared: a dialect may make anything', async () => {
+  test('values that JSON cannot represent, as a dialect may return, are not shared', async () => {
     const read = (_: number, body: unknown) => ({ ...(body as object), when: new Date(0) })
     const dialect = { form: (token: string) => ({ token }), read }
     const [a, b] = [await process({ dialect }), await process({ dialect })]
@@ -204,7 +204,7 @@ describe.skipIf(!hasRedis)('introspection answers', () => {
     expect(questions()).toBe(2)
   })
 
-  test('an answer from the future is none: its process has another clock', async () => {
+  test('ignores an answer from the future, whose process has another clock', async () => {
     const token = issuer.opaque()
     const ahead = await process({}, { now: () => bed.clock.now() + 11 })
     await authorize(ahead, token)
@@ -213,7 +213,7 @@ describe.skipIf(!hasRedis)('introspection answers', () => {
     expect(questions()).toBe(2)
   })
 
-  test('INT-12, SEC-01 (RFC 9700 §4.9.3): the store holds no token, no hash of one, and nothing that an answer says', async () => {
+  test('INT-12, SEC-01 (RFC 9700 §4.9.3): the store holds no token, no hash of one, and nothing from an answer', async () => {
     const token = issuer.opaque({ sub: 'somebody@example.com' }, 'opaque-token-0123456789')
     await authorize(await process(), token)
     const [key = ''] = await kept(redis, 'introspection')
@@ -231,7 +231,7 @@ describe.skipIf(!hasRedis)('introspection answers', () => {
     expect(key).toMatch(/^oauth-rs:introspection:[\w-]{43}$/)
   })
 
-  describe('what is not as it was written is not there', () => {
+  describe('a stored value that was changed', () => {
     const flipped = (value: string, at: number): string => {
       const bytes = Buffer.from(value, 'base64url')
       const i = at < 0 ? bytes.length + at : at
@@ -250,7 +250,7 @@ describe.skipIf(!hasRedis)('introspection answers', () => {
       ['the value of another token', (_, other) => other],
       ['plain text', () => JSON.stringify({ members: { active: true }, since: 0, until: 9e9 })],
       ['no text of ours', () => '\u0000 %%%']
-    ])('%s', async (_, alter) => {
+    ])('%s: counts as missing', async (_, alter) => {
       const tokens = [issuer.opaque(), issuer.opaque()]
       const writer = await process()
       for (const token of tokens) await authorize(writer, token)
@@ -266,7 +266,7 @@ describe.skipIf(!hasRedis)('introspection answers', () => {
         await changed(redis, key, alter(values[i] as string, values[1 - i] as string))
     })
 
-    test('a value of the wrong type', async () => {
+    test('of the wrong type: counts as missing', async () => {
       const token = issuer.opaque()
       await authorize(await process(), token)
       const [key = ''] = await kept(redis, 'introspection')
@@ -275,7 +275,7 @@ describe.skipIf(!hasRedis)('introspection answers', () => {
       expect(await ask(await process(), token)).toEqual(granted)
     })
 
-    test('a value of another secret', async () => {
+    test('under another secret: counts as missing', async () => {
       const token = issuer.opaque()
       await authorize(await process({}, { secret: OTHER_SECRET }), token)
       const [theirs = ''] = await kept(redis, 'introspection')
@@ -289,7 +289,7 @@ describe.skipIf(!hasRedis)('introspection answers', () => {
     })
   })
 
-  test('a secret is changed without a loss: the first writes, both read', async () => {
+  test('changing the secret loses no answer: the first writes, both read', async () => {
     const token = issuer.opaque()
     const before = await process({}, { secret: SECRET })
     await authorize(before, token)
@@ -307,7 +307,7 @@ describe.skipIf(!hasRedis)('introspection answers', () => {
     expect(questions()).toBe(3)
   })
 
-  test('… and what is said anew under the new secret is not unsaid under the old', async () => {
+  test('a new answer under the new secret replaces the one under the old secret', async () => {
     const token = issuer.opaque()
     await authorize(await process({}, { secret: SECRET }), token)
     const [old = ''] = await kept(redis, 'introspection')
@@ -319,14 +319,14 @@ describe.skipIf(!hasRedis)('introspection answers', () => {
     expect(await ask(await process({}, { secret: SECRET }), token)).toEqual(denial.inactive)
   })
 
-  test('an outage of the server is no answer that is shared', async () => {
+  test('does not share an outage of the server', async () => {
     issuer.always('introspection', fault.status(500))
     expect(await ask(await process(), issuer.opaque())).toEqual(denial.unavailable)
     expect(await redis.look.keys('*introspection*')).toEqual([])
   })
 
   test.each(['null', '5', 'no JSON', '{}', '{"since":null,"until":null}', '{"since":1,"until":9e9,"members":5}'])(
-    'what is sealed and no answer (%s) is as if it were not there',
+    'an authentic value that is not an answer (%s) counts as missing',
     async (text) => {
       const token = issuer.opaque()
       const shared = await insider(redis, bed.clock.now)
@@ -340,7 +340,7 @@ describe.skipIf(!hasRedis)('introspection answers', () => {
     }
   )
 
-  test('a value that is larger than any answer is not written', async () => {
+  test('a value larger than any answer is not written', async () => {
     const cache = (await insider(redis, bed.clock.now)).cache('introspection')
     await cache.set(['big'], 'x'.repeat(512 * 1024), 60)
     expect(await cache.get(['big'])).toHaveLength(512 * 1024)

@@ -49,7 +49,7 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
   }
 
   test.each(['null', '[]', '5', 'no JSON', '{}', '{"text":5}', '{"text":"{}","fetchedAt":null,"freshUntil":1}'])(
-    'what is sealed and no snapshot (%s) is as if it were not there',
+    'an authentic value that is not a snapshot (%s) counts as missing',
     async (text) => {
       const shared = await insider(redis, bed.clock.now)
       for (const purpose of ['jwks', 'metadata'] as const)
@@ -61,7 +61,7 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
   )
 
   describe('a new process, while the authorization server is down', () => {
-    test('KEY-08: verifies with what another one fetched, says so, and is well again afterwards', async () => {
+    test('KEY-08: verifies with what another process fetched, reports the outage, and recovers', async () => {
       const first = await process()
       expect(await ask(first, issuer.token())).toEqual(granted)
       await kept(redis, 'jwks')
@@ -79,7 +79,7 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       })
     })
 
-    test('… also metadata that are nested deeper than anybody could write them anew', async () => {
+    test('uses shared metadata that are nested too deep to be written again', async () => {
       const nested = `${'['.repeat(20_000)}${']'.repeat(20_000)}`
       const document = JSON.stringify({ ...issuer.metadata, 'x-nested': 0 }).replace(':0}', `:${nested}}`)
       issuer.always('metadata', fault.status(200, { body: document }))
@@ -112,7 +112,7 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       expect(await ask(await process({ issuers }), issuer.opaque())).toEqual(granted)
     })
 
-    test('KEY-09: is served by the old set for an hour after its freshness, as any other, and then no more', async () => {
+    test('KEY-09: uses the old set for an hour past its freshness, like any other, and then no more', async () => {
       await ask(await process(), issuer.token())
       await kept(redis, 'jwks')
       await kept(redis, 'metadata')
@@ -129,7 +129,7 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       expect(late.health().status).toBe('failed')
     })
 
-    test('… nor by one that is fresh for longer than any may be, or from the future', async () => {
+    test('does not use a set that is fresh for longer than any may be, or from the future', async () => {
       const cache = (await insider(redis, bed.clock.now)).cache('jwks')
       const parts = [issuer.issuer, issuer.issuer, '', `${issuer.origin}/jwks`]
       const now = bed.clock.now()
@@ -148,7 +148,7 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       expect(await verdictOf({ text, fetchedAt: 'now', freshUntil: now + 3600 })).toBe(503)
     })
 
-    test('(RFC 8414 §3.3) metadata that name another issuer are not believed, wherever they come from', async () => {
+    test('(RFC 8414 §3.3) refuses metadata that name another issuer, also from the store', async () => {
       const cache = (await insider(redis, bed.clock.now)).cache('metadata')
       const now = bed.clock.now()
       const write = (document: unknown): Promise<void> =>
@@ -164,7 +164,7 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       expect(await ask(await process(), issuer.token())).toEqual(granted)
     })
 
-    test('KEY-01: has nothing of another issuer, or of the same at another place', async () => {
+    test('KEY-01: uses nothing of another issuer, or of the same issuer at another URL', async () => {
       await ask(await process(), issuer.token())
       await kept(redis, 'jwks')
       down()
@@ -176,7 +176,7 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
     })
   })
 
-  test('KEY-09: a set that is put back does not bring back a key where its withdrawal is known', async () => {
+  test('KEY-09: a set that is put back does not restore a key whose withdrawal is known', async () => {
     const first = await process()
     const withdrawn = issuer.token({ claims: { exp: bed.clock.now() + 3 * FRESH } })
     expect(await ask(first, withdrawn)).toEqual(granted)
@@ -196,7 +196,7 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
     expect(await ask(first, withdrawn)).toEqual(denial.unavailable)
   })
 
-  test('a slow process does not undo what another has found since', async () => {
+  test('a slow process does not overwrite what another has found since', async () => {
     const [slow, quick] = [await process(), await process()]
     const cache = (await insider(redis, bed.clock.now)).cache('jwks')
     const parts = [issuer.issuer, issuer.issuer, '', '']
@@ -212,7 +212,7 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
   })
 
   test.each(['refreshed itself meanwhile', 'did not'])(
-    'KEY-09: a set that was long on its way is not newer than what was fetched since; the process that had asked for it %s',
+    'KEY-09: a late set is not newer than one fetched since; the process that requested it %s',
     async (what) => {
       const { store, isIdle } = counted((await sharing(redis)).store)
       const [slow, quick] = [await process({ shared: { store, secret: SECRET } }), await process()]
@@ -243,7 +243,7 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
     }
   )
 
-  test('KEY-09: … nor than what another process fetched, and this one took up while it waited', async () => {
+  test('KEY-09: a late set is not newer than one that another process fetched and this one adopted', async () => {
     const [slow, quick] = [await process(), await process()]
     await slow.ready()
     await quick.ready()
@@ -268,7 +268,7 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
   })
 
   describe('KEY-07, SEC-05: an unknown kid', () => {
-    test('is fetched for by one process; the others find the key without asking', async () => {
+    test('is fetched by one process; the others find the key without a fetch', async () => {
       const processes = [await process(), await process(), await process()]
       for (const one of processes) await one.ready()
       await kept(redis, 'jwks')
@@ -281,7 +281,7 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       for (const one of processes) expect(one.health().status).toBe('ok')
     })
 
-    test('… also where one that renewed its set has long had it', async () => {
+    test('is found in the set that another process has renewed', async () => {
       const [early, late] = [await process(), await process()]
       await early.ready()
       await late.ready()
@@ -296,7 +296,7 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       expect(await ask(late, issuer.token())).toEqual(granted)
     })
 
-    test('causes one fetch for all processes, in however many requests', async () => {
+    test('causes one fetch for all processes, for any number of requests', async () => {
       const processes = [await process(), await process()]
       for (const one of processes) await one.ready()
       issuer.reset()
@@ -308,7 +308,7 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       expect(issuer.count('jwks')).toBe(1)
     })
 
-    test('is 429 while all processes together have looked three times in 30 s; known keys go on, and health() is ok', async () => {
+    test('is 429 after all processes together have looked three times in 30 s; known keys work, and health() is ok', async () => {
       const api = await process()
       await api.ready()
       issuer.reset()
@@ -328,7 +328,7 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       expect(issuer.count('jwks')).toBe(1)
     })
 
-    test('is found without a look where another process that has used up all of them has fetched the key', async () => {
+    test('is found without a look if another process that used up all looks has fetched the key', async () => {
       const [first, second] = [await process(), await process()]
       for (const one of [first, second]) await one.ready()
       const [key = ''] = await kept(redis, 'jwks')
@@ -344,7 +344,7 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       expect(issuer.count('jwks')).toBe(0)
     })
 
-    test('is looked for after 30 s at the latest, should the store say for longer that it is another’s turn', async () => {
+    test('is looked for after 30 s at the latest, even if the store says that it is another process’s turn', async () => {
       const api = await process()
       await api.ready()
       issuer.reset()
@@ -358,7 +358,7 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       expect(issuer.count('jwks')).toBe(1)
     })
 
-    test('is looked for two seconds later where the process whose turn it was fetched nothing', async () => {
+    test('is looked for two seconds later if the process whose turn it was fetched nothing', async () => {
       const api = await process()
       await api.ready()
       issuer.reset()
@@ -369,7 +369,7 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       expect(issuer.count('jwks')).toBe(1)
     })
 
-    test('is not 401 for what another process found before the token came', async () => {
+    test('is not 401 because of what another process found before the token arrived', async () => {
       const [first, second] = [await process(), await process()]
       for (const one of [first, second]) await one.ready()
       const [key = ''] = await kept(redis, 'jwks')
@@ -387,7 +387,7 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       expect(await ask(second, issuer.token())).toEqual(granted)
     })
 
-    test('is not 401 in a process that has the look from another one, where both are ten minutes ahead of the issuer', async () => {
+    test('is not 401 in a process that gets the look of another one, if both clocks are ten minutes ahead of the issuer', async () => {
       const now = (): number => bed.clock.now() - 600
       issuer = await bed.issuer({ now })
       const claims = { exp: bed.clock.now() + 9999 }
@@ -408,7 +408,7 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       expect(answers).toEqual([granted, granted])
     })
 
-    test('found by another process, it is confirmed by the authorization server within a minute', async () => {
+    test('found by another process is confirmed with the authorization server within a minute', async () => {
       const [first, second] = [await process(), await process()]
       for (const one of [first, second]) await one.ready()
       await kept(redis, 'jwks')
@@ -437,7 +437,7 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       await redis.start()
     })
 
-    test('… and without it, while the key set cannot be had, each attempt waits for the back-off alone: 503, then found', async () => {
+    test('without the store and the key set, each attempt waits only for the back-off: 503, then found', async () => {
       const api = await process()
       await api.ready()
       down()
@@ -451,7 +451,7 @@ describe.skipIf(!hasRedis)('metadata and keys', () => {
       expect(await ask(api, issuer.token())).toEqual(granted)
     })
 
-    test('costs the store nothing where the keys are in the settings', async () => {
+    test('costs the store nothing if the keys are in the settings', async () => {
       const api = await process({ issuers: [{ issuer: issuer.issuer, jwks: issuer.jwks }] })
       expect(await ask(api, issuer.token())).toEqual(granted)
       expect(await ask(api, junk())).toEqual(denial.signature)

@@ -32,7 +32,7 @@ describe.skipIf(!hasRedis)('the shared store fails', () => {
   }
 
   describe.each(CLIENTS)('with %s', (client) => {
-    test('DEN-16: introspection asks the authorization server instead, and shares again when it is back', async () => {
+    test('DEN-16: introspection calls the authorization server instead, and shares again after the outage', async () => {
       const apis = await Promise.all(
         [0, 1].map(async () => process(await sharing(redis, { client }), introspecting(issuer)))
       )
@@ -59,7 +59,7 @@ describe.skipIf(!hasRedis)('the shared store fails', () => {
       expect(issuer.count('introspection')).toBe(0)
     })
 
-    test('KEY-07: each process looks for an unknown key itself; when it is back one process does', async () => {
+    test('KEY-07: each process looks for an unknown key itself; after the outage one process does', async () => {
       const apis = [process(await sharing(redis, { client })), process(await sharing(redis, { client }))]
       for (const api of apis) expect(await ask(api, issuer.token())).toEqual(granted)
       await kept(redis, 'jwks')
@@ -81,7 +81,7 @@ describe.skipIf(!hasRedis)('the shared store fails', () => {
     })
   })
 
-  test('KEY-08: keys that were lost with it are there again with the next renewal', async () => {
+  test('KEY-08: keys that the store lost are there again after the next renewal', async () => {
     const shared = await sharing(redis)
     const first = process(shared)
     await first.ready()
@@ -103,7 +103,7 @@ describe.skipIf(!hasRedis)('the shared store fails', () => {
     expect(await ask(process(await sharing(redis)), issuer.token())).toEqual(granted)
   })
 
-  test('one that says nothing costs three requests a quarter of a second, and is left alone then', async () => {
+  test('a hanging store costs three requests a quarter of a second, and then none', async () => {
     const silence = bed.closing(await startSilence(redis.port))
     const { store, calls, isIdle } = counted((await sharing(redis, { port: silence.port })).store)
     const api = process({ store, secret: SECRET }, introspecting(issuer))
@@ -125,7 +125,7 @@ describe.skipIf(!hasRedis)('the shared store fails', () => {
     expect(api.health().status).toBe('ok')
   })
 
-  test('… also an unknown key, for which the process looks itself', async () => {
+  test('a hanging store does not stop a process from looking for an unknown key itself', async () => {
     const silence = bed.closing(await startSilence(redis.port))
     const api = process(await sharing(redis, { port: silence.port }))
     await api.ready()
@@ -138,7 +138,7 @@ describe.skipIf(!hasRedis)('the shared store fails', () => {
     expect(api.health().issuers[0]?.status).toBe('ok')
   })
 
-  test('KEY-08: a process that starts while neither it nor the authorization server answers has nothing: 503', async () => {
+  test('KEY-08: a process that starts while neither store nor authorization server answers gives 503', async () => {
     const silence = bed.closing(await startSilence(redis.port))
     const shared = await sharing(redis, { port: silence.port })
     silence.hold(true)
@@ -147,7 +147,7 @@ describe.skipIf(!hasRedis)('the shared store fails', () => {
     expect(await ask(process(shared), token)).toEqual(denial.unavailable)
   })
 
-  test('with a second secret too, an answer is waited for once', async () => {
+  test('with a second secret too, a request waits for the store once', async () => {
     const silence = bed.closing(await startSilence(redis.port))
     const { store, calls, isIdle } = counted((await sharing(redis, { port: silence.port })).store)
     const api = process({ store, secret: [SECRET, `${SECRET} of before`] }, introspecting(issuer))

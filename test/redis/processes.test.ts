@@ -83,7 +83,7 @@ describe.skipIf(!hasRedis)('several processes', () => {
     challenge: null
   }
 
-  test('INT-11: ask about a token once between them', async () => {
+  test('INT-11: introspect a token once in total', async () => {
     const token = issuer.opaque()
     const [first = '', ...others] = origins
     expect(await bearer(first, token)).toEqual(ok)
@@ -92,7 +92,7 @@ describe.skipIf(!hasRedis)('several processes', () => {
     expect(issuer.count('introspection')).toBe(1)
   })
 
-  test('DPP-19 DPP-22 (RFC 9449 §11.1): accept a proof once between them', async () => {
+  test('DPP-19 DPP-22 (RFC 9449 §11.1): accept a proof once in total', async () => {
     const token = bound()
     for (let round = 0; round < 3; round++) {
       const proof = proofOf(token)
@@ -104,7 +104,7 @@ describe.skipIf(!hasRedis)('several processes', () => {
     }
   })
 
-  test('KEY-07: ask for a new key once between them', async () => {
+  test('KEY-07: fetch a new key once in total', async () => {
     const token = issuer.token()
     for (const origin of origins) expect(await bearer(origin, token)).toEqual(ok)
     await kept(redis, 'jwks')
@@ -115,7 +115,7 @@ describe.skipIf(!hasRedis)('several processes', () => {
     expect(issuer.count('jwks')).toBe(1)
   })
 
-  test('SET-09: hear of a revocation', async () => {
+  test('SET-09: share a revocation', async () => {
     const token = issuer.token({ claims: { sub: 'somebody' } })
     for (const origin of origins) expect((await bearer(origin, token)).status).toBe(200)
     await fetch(`${origins[0]}/revoke/somebody`)
@@ -125,7 +125,7 @@ describe.skipIf(!hasRedis)('several processes', () => {
     }
   })
 
-  test('DEN-16: go on without Redis, each by itself, but for what only all can know; and together when it is back', async () => {
+  test('DEN-16: without Redis each works alone, except for what only all can know; and together after the outage', async () => {
     const known = issuer.token()
     for (const origin of origins) expect(await bearer(origin, known)).toEqual(ok)
     await redis.kill()
@@ -156,7 +156,7 @@ describe.skipIf(!hasRedis)('several processes', () => {
     expect(answers.map(({ status }) => status).sort((a, b) => a - b)).toEqual([200, 401, 401])
   })
 
-  test('KEY-08: one that starts while the authorization server is gone verifies with what another has fetched', async () => {
+  test('KEY-08: one that starts while the authorization server is down verifies with what another has fetched', async () => {
     // Redis has forgotten everything: a key that is unknown makes one of them fetch and say what it found.
     while ((await redis.look.keys('oauth-rs:jwks:*')).length === 0) await bearer(origins[0] as string, junk())
     const token = issuer.token()

@@ -40,7 +40,7 @@ describe.skipIf(!hasRedis)('DPoP', () => {
       for (const api of apis) expect(await send(api)).toEqual(granted)
     })
 
-    test('DPP-22 DEN-16: while the server is gone a proof is neither good nor bad: 503; afterwards all is well', async () => {
+    test('DPP-22 DEN-16: while the server is down, a proof is neither accepted nor refused: 503; afterwards all works', async () => {
       const api = process(await sharing(redis, { client }))
       expect(await send(api)).toEqual(granted)
       await redis.kill()
@@ -62,7 +62,7 @@ describe.skipIf(!hasRedis)('DPoP', () => {
     })
   })
 
-  test('DEN-16: a server that says nothing is asked three times, then by one request a second; the others do not wait', async () => {
+  test('DEN-16: a hanging server is called three times, then by one request a second; the others do not wait', async () => {
     const silence = bed.closing(await startSilence(redis.port))
     const { store, calls } = counted((await sharing(redis, { port: silence.port })).store)
     const api = process({ store, secret: SECRET })
@@ -84,7 +84,7 @@ describe.skipIf(!hasRedis)('DPoP', () => {
     expect(api.stats().shared).toEqual({ state: 'ok', error: undefined })
   })
 
-  test('… also where the clock is set back', async () => {
+  test('a hanging server is called three times and then once a second, also if the clock is set back', async () => {
     const { store, calls } = counted({
       ...(await sharing(redis)).store,
       add: () => Promise.reject(new Error('no'))
@@ -106,7 +106,7 @@ describe.skipIf(!hasRedis)('DPoP', () => {
     expect(left).toBeLessThanOrEqual(70_000)
   })
 
-  test('DPP-20: one user with many keys fills one share among all processes; the store is well, and a victim is served', async () => {
+  test('DPP-20: one user with many keys fills one share in all processes; the store is healthy, and a victim is served', async () => {
     const store = redisStore(await redis.client('ioredis'), { maxPerOwner: 20 })
     const apis = [0, 1].map(() => process({ store, secret: SECRET }))
     const requestOf = (sub: string): ReturnType<typeof get> => {
@@ -140,7 +140,7 @@ describe.skipIf(!hasRedis)('DPoP', () => {
     ['both, then the new secret', [OTHER_SECRET, SECRET], OTHER_SECRET],
     ['the new secret, then both', OTHER_SECRET, [OTHER_SECRET, SECRET]],
     ['both, in one order and the other', [SECRET, OTHER_SECRET], [OTHER_SECRET, SECRET]]
-  ])('DPP-19: a proof is good once while the secret is changed: %s', async (_, first, second) => {
+  ])('DPP-19: a proof is accepted once while the secret is changed: %s', async (_, first, second) => {
     const [a, b] = await Promise.all([first, second].map(async (secret) => process(await sharing(redis, { secret }))))
     const one = proof()
     expect([await send(a as ResourceServer, one), await send(b as ResourceServer, one)]).toEqual([
@@ -154,14 +154,14 @@ describe.skipIf(!hasRedis)('DPoP', () => {
     expect(outcomes.filter(({ status }) => status === 200)).toHaveLength(1)
   })
 
-  test('an answer that is neither true nor false is none, also under two secrets', async () => {
+  test('an answer that is neither true nor false is an outage, also with two secrets', async () => {
     const { store } = await sharing(redis)
     const strange = { ...store, add: () => 'OK' as unknown as boolean }
     for (const secret of [SECRET, [OTHER_SECRET, SECRET]] as const)
       expect(await send(process({ store: strange, secret }))).toEqual(replayUnavailable)
   })
 
-  test('`dpop.replayStore` takes the place of the shared one', async () => {
+  test('`dpop.replayStore` replaces the shared one', async () => {
     const shared = await sharing(redis)
     const api = process(shared, { replayStore: memoryOnceStore() })
     const one = proof()
@@ -180,7 +180,7 @@ describe.skipIf(!hasRedis)('DPoP', () => {
       dpop: { nonceSecret?: string } = {}
     ): Promise<ResourceServer> => process(await sharing(redis, { secret }), { nonces: 'required', ...dpop })
 
-    test('of one process is good at another that has its secret, and at no other', async () => {
+    test('of one process is valid in another with its secret, and in no other', async () => {
       const nonce = await nonceOf(await required(SECRET))
       expect(await send(await required(SECRET), proof(nonce))).toEqual(granted)
       expect(await send(await required([OTHER_SECRET, SECRET]), proof(nonce))).toEqual(granted)
@@ -188,7 +188,7 @@ describe.skipIf(!hasRedis)('DPoP', () => {
       expect(other).toEqual(nonceRequired(other.headers['DPoP-Nonce']))
     })
 
-    test('is not made with the secret itself, and `dpop.nonceSecret` takes its place', async () => {
+    test('is not made with the secret itself, and `dpop.nonceSecret` replaces the derived key', async () => {
       const nonce = await nonceOf(await required(SECRET))
       const own = await required(SECRET, { nonceSecret: SECRET })
       expect((await send(own, proof(nonce))).status).toBe(401)

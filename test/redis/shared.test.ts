@@ -32,7 +32,7 @@ describe('the option `shared`', () => {
 
   test.each<[string, unknown, string]>([
     ['is no object', 'redis://localhost', '`shared`'],
-    ['has no store', { secret: SECRET }, '`shared.store` is not a store'],
+    ['has no store', { secret: SECRET }, '`shared.store` is not an object'],
     ['has a client for a store', { store: { get: () => 1, set: () => 1 }, secret: SECRET }, '`shared.store` has no'],
     ['has no secret', { store }, '`shared.secret` is not a secret or a pair of secrets'],
     ['has a secret of 31 characters', { store, secret: 'x'.repeat(31) }, '`shared.secret`'],
@@ -42,13 +42,13 @@ describe('the option `shared`', () => {
     ['has one short secret of two', { store, secret: [SECRET, 'x'] }, '`shared.secret`'],
     ['has a channel that is none', { store, secret: SECRET, channel: { publish: () => 1 } }, '`shared.channel` has no'],
     ['has a member that is none', { store, secret: SECRET, prefix: 'x' }, '`shared.prefix`']
-  ])('that %s is refused at once', (_, shared, problem) => {
+  ])('that %s is refused at start', (_, shared, problem) => {
     const attempt = (): unknown => serverWith(shared)
     expect(attempt).toThrow(TypeError)
     expect(attempt).toThrow(problem)
   })
 
-  test('a refusal says nothing of the secret', () => {
+  test('a refusal does not reveal the secret', () => {
     const secret = 'too short, and nobody may read'
     try {
       serverWith({ store, secret: [secret, SECRET] })
@@ -59,7 +59,7 @@ describe('the option `shared`', () => {
     }
   })
 
-  test('SEC-01: nothing that a server tells of itself has the secret, or what is derived from it', async () => {
+  test('SEC-01: describe(), stats() and health() reveal neither the secret nor keys derived from it', async () => {
     const api = serverWith({ store, secret: [SECRET, OTHER_SECRET], channel })
     const told = JSON.stringify([api.describe(), api.stats(), api.health()])
     for (const secret of [SECRET, OTHER_SECRET]) expect(told).not.toContain(secret)
@@ -69,7 +69,7 @@ describe('the option `shared`', () => {
     await api.close()
   })
 
-  test('without it nothing is shared, and nothing is said of it', () => {
+  test('without it nothing is shared, and nothing is reported', () => {
     const api = resourceServer({ resource: 'https://api.example.com', issuers: ['https://as.example.com'] })
     expect([api.describe()['shared'], api.stats().shared, api.health().shared]).toEqual([
       undefined,
@@ -94,7 +94,7 @@ describe('a store that', () => {
     ['answers with bytes', () => Buffer.alloc(100, 1)],
     ['answers with null', () => null],
     ['answers with what is far too long', () => 'AQ'.repeat(2 ** 21)]
-  ])('%s is as good as none', async (_, answer) => {
+  ])('that %s works like a missing one', async (_, answer) => {
     const issuer = await bed.issuer()
     const broken = { get: answer, set: answer, delete: answer, add: answer } as unknown as SharedOptions['store']
     const api = bed.api({ issuers: [introspecting(issuer)], shared: { store: broken, secret: SECRET } })
@@ -102,7 +102,7 @@ describe('a store that', () => {
     expect(await ask(api, issuer.token())).toEqual(granted)
   })
 
-  test('(RFC 7662 §4) is slow does not bring back "active" after "not active", whichever is written last', async () => {
+  test('(RFC 7662 §4) that is slow does not restore "active" after "not active", in either order of writing', async () => {
     const issuer = await bed.issuer()
     const kept = new Map<string, string>()
     /** Reads and writes that wait; undefined: none does. */
@@ -159,7 +159,7 @@ describe('a store that', () => {
     }
   })
 
-  test('keeps its own `this`, and is told whole seconds', async () => {
+  test('keeps its own `this`, and gets whole seconds', async () => {
     const issuer = await bed.issuer()
     class Store {
       readonly told: number[] = []

@@ -42,7 +42,7 @@ describe.skipIf(!hasRedis)('with a server', () => {
       expect(await store.get(key)).toBeUndefined()
     })
 
-    test('everything it writes has the prefix, and ends by itself', async () => {
+    test('everything that it writes has the prefix and expires', async () => {
       await redis.look.flushall()
       const client = await redis.client(name)
       const store = redisStore(client)
@@ -55,14 +55,14 @@ describe.skipIf(!hasRedis)('with a server', () => {
       expect(await redis.look.pttl('mine c')).toBeGreaterThan(59_000)
     })
 
-    test('DPP-19 (RFC 9449 §11.1): of many that add a key at once one is told that it was new', async () => {
+    test('DPP-19 (RFC 9449 §11.1): one of many concurrent adds of a key returns true', async () => {
       const stores = await Promise.all([0, 1, 2].map(async () => redisStore(await redis.client(name))))
       const told = await Promise.all(Array.from({ length: 60 }, async (_, i) => stores[i % 3]?.add(`once ${name}`, 60)))
       expect(told.filter((one) => one === true)).toHaveLength(1)
       expect(told.filter((one) => one === false)).toHaveLength(59)
     })
 
-    test('an error of the server is thrown, and is neither true nor false', async () => {
+    test('throws an error of the server, which is neither true nor false', async () => {
       await redis.look.lpush('oauth-rs:list', 'x')
       const store = redisStore(await redis.client(name))
       await expect(store.get('list')).rejects.toThrow('WRONGTYPE')
@@ -79,7 +79,7 @@ describe.skipIf(!hasRedis)('with a server', () => {
     ]
 
     test.each(ways)(
-      'DPP-20: refuses an owner over its bound %s, and serves every other owner',
+      'DPP-20: refuses an owner over its limit %s, and serves every other owner',
       async (way, connect) => {
         await redis.look.flushall()
         const stores = await Promise.all([0, 1].map(async () => redisStore(await connect(), { maxPerOwner: 3 })))
@@ -106,7 +106,7 @@ describe.skipIf(!hasRedis)('with a server', () => {
     )
 
     test.each(ways)(
-      'DPP-20: of many concurrent entries of one owner %s, exactly as many as it may are added',
+      'DPP-20: accepts exactly the permitted number of concurrent entries of one owner %s',
       async (way, connect) => {
         await redis.look.flushall()
         const stores = await Promise.all([0, 1, 2].map(async () => redisStore(await connect(), { maxPerOwner: 10 })))
@@ -132,7 +132,7 @@ describe.skipIf(!hasRedis)('with a server', () => {
       expect((await reads(redis.look)) - before).toBe(20 + 1)
     })
 
-    test('a server that forgot its scripts is told the script again', async () => {
+    test('loads the script again into a server that lost its scripts', async () => {
       const store = redisStore(await redis.client(name))
       expect(await store.add(`flushed ${name}.1`, 60)).toBe(true)
       await redis.look.script('FLUSH')
@@ -140,7 +140,7 @@ describe.skipIf(!hasRedis)('with a server', () => {
       expect(await store.add(`flushed ${name}.2`, 60)).toBe(true)
     })
 
-    test('a user that may not run scripts adds by transaction', async () => {
+    test('adds by transaction for a user that may not run scripts', async () => {
       await redis.look.acl('SETUSER', 'default', '-eval', '-evalsha')
       try {
         const store = redisStore(await redis.client(name), { maxPerOwner: 1 })
@@ -152,7 +152,7 @@ describe.skipIf(!hasRedis)('with a server', () => {
       }
     })
 
-    test.each(ways)('an error of the server is thrown %s, and is not a bound of the owner', async (way, connect) => {
+    test.each(ways)('throws an error of the server %s, which is not the owner’s limit', async (way, connect) => {
       const store = redisStore(await connect())
       await redis.look.lpush(`oauth-rs:{list ${way}}:count`, 'x')
       // node-redis says no more of a transaction than that one of its commands failed.
@@ -163,7 +163,7 @@ describe.skipIf(!hasRedis)('with a server', () => {
       expect(await store.add(`full ${way}.1`, 60)).toBe(true)
     })
 
-    test('goes on with a server that was killed and is back', async () => {
+    test('works again after the server was killed and restarted', async () => {
       const store = redisStore(await redis.client(name))
       expect(await store.add(`before ${name}`, 60)).toBe(true)
       await redis.kill()
@@ -173,7 +173,7 @@ describe.skipIf(!hasRedis)('with a server', () => {
       expect(await store.add(`after ${name}`, 60)).toBe(false)
     })
 
-    test('redisChannel(): every subscriber hears every message, until it ends', async () => {
+    test('redisChannel(): every subscriber receives every message until it unsubscribes', async () => {
       const publisher = await redis.client(name)
       const subscriber = await redis.client(name)
       const channel = redisChannel(publisher, subscriber, { name: `c ${name}` })
@@ -195,7 +195,7 @@ describe.skipIf(!hasRedis)('with a server', () => {
       expect(await redis.look.pubsub('NUMSUB', `c ${name}`)).toEqual([`c ${name}`, 0])
     })
 
-    test('redisChannel(): a subscription outlives the server', async () => {
+    test('redisChannel(): a subscription survives a restart of the server', async () => {
       const channel = redisChannel(await redis.client(name), await redis.client(name), { name: `live ${name}` })
       const heard: string[] = []
       await channel.subscribe((message) => heard.push(message))
@@ -208,7 +208,7 @@ describe.skipIf(!hasRedis)('with a server', () => {
     })
   })
 
-  test('a client that may not wait for its connection fails at once, and rejects nothing that nobody awaits', async () => {
+  test('a client that may not wait for its connection fails at once, without an unhandled rejection', async () => {
     const silence = await startSilence(redis.port)
     const client = new Ioredis({
       port: silence.port,
@@ -239,7 +239,7 @@ describe('a client of many servers', () => {
     ['a sentinel of ioredis', () => new Ioredis({ sentinels: [node], name: 'x', lazyConnect })],
     ['a cluster of node-redis', () => createCluster({ rootNodes: [{ url: 'redis://127.0.0.1:1' }] })],
     ['a sentinel of node-redis', () => createSentinel({ name: 'x', sentinelRootNodes: [node] })]
-  ])('%s is taken', (_, make) => {
+  ])('%s works', (_, make) => {
     const client = make()
     expect(() => redisStore(client as RedisClient)).not.toThrow()
     expect(() => redisChannel(client as Ioredis, client as RedisSubscriber)).not.toThrow()
@@ -271,7 +271,7 @@ describe.skipIf(!hasRedis)('DPP-20: in a cluster', () => {
   const ending = (cluster: Cluster): [RedisClient, () => unknown] => [cluster, () => cluster.disconnect()]
 
   test.each(clients)(
-    'an entry and its counter have one slot, with %s, by script and by transaction',
+    'an entry and its counter share a slot, with %s, by script and by transaction',
     async (name, connect) => {
       const [client, end] = await connect()
       onTestFinished(async () => void (await end()))
@@ -297,7 +297,7 @@ describe.skipIf(!hasRedis)('DPP-20: in a cluster', () => {
   )
 })
 
-describe('a client that is none', () => {
+describe('invalid clients and answers', () => {
   const method = (): Promise<unknown> => Promise.resolve()
   const callbackStyle = {
     get: method,
@@ -324,12 +324,12 @@ describe('a client that is none', () => {
     expect(() => redisChannel(ioredis, client as unknown as RedisSubscriber)).toThrow(TypeError)
   })
 
-  test('a publisher that cannot publish is refused at once', () => {
+  test('refuses a publisher that cannot publish at once', () => {
     for (const publisher of [undefined, null, {}, 'x'])
       expect(() => redisChannel(publisher as unknown as Ioredis, ioredis)).toThrow(TypeError)
   })
 
-  test('a client that answers with bytes is understood', async () => {
+  test('understands a client that answers with bytes', async () => {
     const answer = (text: string) => (): Promise<unknown> => Promise.resolve(Buffer.from(text))
     const bytes = { ...callbackStyle, status: 'ready', call: method, get: answer('value'), set: answer('OK') }
     const store = redisStore(bytes as unknown as RedisClient)
@@ -347,7 +347,7 @@ describe('a client that is none', () => {
     }
   )
 
-  test('an answer of a script or a transaction that Redis does not give is an error', async () => {
+  test('throws for an answer of a script or a transaction that Redis does not give', async () => {
     const chain = { set: method, incr: method, pttl: method, del: method, exec: () => Promise.resolve([]) }
     const base = { ...callbackStyle, status: 'ready', call: method, multi: () => chain }
     for (const more of [{}, { evalsha: () => Promise.resolve('x'), eval: method }])
@@ -356,7 +356,7 @@ describe('a client that is none', () => {
       )
   })
 
-  test('an answer that Redis does not give is no answer', async () => {
+  test('throws for any other answer that Redis does not give', async () => {
     const strange = { ...callbackStyle, status: 'ready', call: method } as unknown as RedisClient
     await expect(async () => redisStore(strange).add('x', 1)).rejects.toThrow('neither OK nor null')
   })

@@ -92,7 +92,7 @@ function warnings(): string[] {
 }
 
 describe('a revocation', () => {
-  test('in one process holds in the others', async () => {
+  test('in one process applies in the others', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const [one, other] = [join(issuer, bus), join(issuer, bus)]
@@ -104,7 +104,7 @@ describe('a revocation', () => {
     expect(one.health()).toMatchObject({ status: 'ok', channel: { status: 'ok' } })
   })
 
-  test('as it stands on the channel tells nobody whom it is about', async () => {
+  test('does not reveal its subject on the channel', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const api = join(issuer, bus)
@@ -116,7 +116,7 @@ describe('a revocation', () => {
     }
   })
 
-  test('is remembered as long everywhere, whatever `keepFor` says there', async () => {
+  test('is remembered equally long everywhere, whatever `keepFor` is there', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const one = join(issuer, bus)
@@ -130,7 +130,7 @@ describe('a revocation', () => {
     expect(await ask(other, token)).toEqual(granted)
   })
 
-  test('of an issuer that is known there only is no mistake here', async () => {
+  test('of an issuer that only another process knows is accepted', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const one = bed.api({ issuers: () => undefined, shared: { store, secret: SECRET, channel: bus.channel } })
@@ -141,8 +141,8 @@ describe('a revocation', () => {
   })
 })
 
-describe('who joins', () => {
-  test('is told what the others know, and is ready only then', async () => {
+describe('a process that joins', () => {
+  test('gets the revocations of the others, and is ready only then', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const one = join(issuer, bus)
@@ -154,7 +154,7 @@ describe('who joins', () => {
     expect(await ask(joiner, issuer.token())).toEqual(denial.inactive)
   })
 
-  test('is told in pieces, when it is much, and by one of those who know', async () => {
+  test('gets many revocations in several messages, from one of the other processes', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const many = Array.from({ length: 2000 }, (_, i) => ({ issuer: issuer.issuer, subject: `user-${i}` }))
@@ -168,7 +168,7 @@ describe('who joins', () => {
     expect(others.map(known)).toEqual([2000, 2000])
   })
 
-  test('tells what it knows itself', async () => {
+  test('sends its own revocations', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     bus.fault = () => Promise.reject(new Error('down'))
@@ -180,7 +180,7 @@ describe('who joins', () => {
     expect([one.health().status, other.health().status]).toEqual(['ok', 'ok'])
   })
 
-  test('and is alone, is ready all the same', async () => {
+  test('is ready even if it is alone', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const api = join(issuer, bus)
@@ -190,7 +190,7 @@ describe('who joins', () => {
     expect(bus.wire).toHaveLength(1)
   })
 
-  test('while a revocation is told, misses none: it listens before it asks', async () => {
+  test('during a revocation misses none, because it subscribes before it asks', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const one = join(issuer, bus)
@@ -213,29 +213,32 @@ describe('with the channel down', () => {
     ['that says nothing', () => new Promise(() => {})]
   ]
 
-  test.each(faults)('%s, what is revoked here is refused here, a warning says so, and health()', async (_, fault) => {
-    const issuer = await bed.issuer()
-    const bus = createBus()
-    const messages = warnings()
-    const api = join(issuer, bus, SECRET, { callbackTimeout: 0.05 })
-    await until(() => bus.wire.length === 1)
-    bus.fault = fault
-    await api.revoke({ issuer: issuer.issuer, subject: 'u1' })
-    expect(known(api)).toBe(1)
-    expect(api.health()).toMatchObject({
-      status: 'degraded',
-      channel: { status: 'degraded', error: expect.stringContaining('the channel failed') }
-    })
-    expect(messages).toEqual([expect.stringContaining('may not arrive')])
-    let asked = 0
-    bus.fault = () => {
-      asked++
-      return fault()
+  test.each(faults)(
+    '%s, a local revocation still applies, a warning and health() report the failure',
+    async (_, fault) => {
+      const issuer = await bed.issuer()
+      const bus = createBus()
+      const messages = warnings()
+      const api = join(issuer, bus, SECRET, { callbackTimeout: 0.05 })
+      await until(() => bus.wire.length === 1)
+      bus.fault = fault
+      await api.revoke({ issuer: issuer.issuer, subject: 'u1' })
+      expect(known(api)).toBe(1)
+      expect(api.health()).toMatchObject({
+        status: 'degraded',
+        channel: { status: 'degraded', error: expect.stringContaining('the channel failed') }
+      })
+      expect(messages).toEqual([expect.stringContaining('may not reach')])
+      let asked = 0
+      bus.fault = () => {
+        asked++
+        return fault()
+      }
+      await api.revoke({ issuer: issuer.issuer, subject: 'u2' })
+      expect([known(api), asked]).toEqual([2, 0])
+      expect(messages).toHaveLength(1)
     }
-    await api.revoke({ issuer: issuer.issuer, subject: 'u2' })
-    expect([known(api), asked]).toEqual([2, 0])
-    expect(messages).toHaveLength(1)
-  })
+  )
 
   test('from the start, requests are decided, and ready() does not wait for it', async () => {
     const issuer = await bed.issuer()
@@ -247,7 +250,7 @@ describe('with the channel down', () => {
     expect(api.health().status).toBe('degraded')
   })
 
-  test('and up again, the others are told what they missed', async () => {
+  test('for a time, the others get what they missed afterwards', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const [one, other] = [join(issuer, bus), join(issuer, bus)]
@@ -259,7 +262,7 @@ describe('with the channel down', () => {
     await until(() => known(other) === 1 && one.health().status === 'ok')
   })
 
-  test('for what is said to us alone, it is noticed within two minutes, told, and mended', async () => {
+  test('for incoming messages only, the failure is noticed within two minutes, reported, and repaired', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const messages = warnings()
@@ -285,11 +288,13 @@ describe('with the channel down', () => {
     await until(() => known(other) === 1)
     await until(() => other.health().status === 'ok')
     timers.mockRestore()
-    expect(messages).toEqual(['nothing arrives on the channel, not even what this process says: subscribing anew'])
+    expect(messages).toEqual([
+      'nothing arrives on the channel, not even the messages of this process: subscribing again'
+    ])
     expect(bus.listeners()).toBe(1)
   })
 
-  test('as long as nothing arrives, health() says so, and revocations are told all the same', async () => {
+  test('health() reports that nothing arrives, and revocations are still sent', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const timers = vi.spyOn(globalThis, 'setTimeout')
@@ -312,7 +317,7 @@ describe('with the channel down', () => {
     expect(bus.wire).toHaveLength(said + 1)
   })
 
-  test('for many at once, it is one failure, and is tried again within a second or two', async () => {
+  test('many failed messages count as one failure, and the next attempt is within a second or two', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const [one, other] = [join(issuer, bus), join(issuer, bus)]
@@ -330,7 +335,7 @@ describe('with the channel down', () => {
 })
 
 describe('a message', () => {
-  test('that was not made with the secret is dropped, and told of once', async () => {
+  test('that was not made with the secret is dropped, with one warning', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const messages = warnings()
@@ -358,7 +363,7 @@ describe('a message', () => {
     expect(known(api)).toBe(0)
   })
 
-  test('that comes twice changes nothing', async () => {
+  test('that arrives twice changes nothing', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const [one, other] = [join(issuer, bus), join(issuer, bus)]
@@ -368,7 +373,7 @@ describe('a message', () => {
     expect([known(one), known(other)]).toEqual([1, 1])
   })
 
-  test('that asks, played again, is not answered again', async () => {
+  test('a replayed greeting is not answered again', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const api = join(issuer, bus)
@@ -398,7 +403,7 @@ describe('a message', () => {
     timers.mockRestore()
   })
 
-  test('of another API with the same secret is not ours', async () => {
+  test('of another API with the same secret is ignored', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const api = join(issuer, bus)
@@ -408,7 +413,7 @@ describe('a message', () => {
     expect(known(api)).toBe(0)
   })
 
-  test('made with the secret of before is heard while secrets change', async () => {
+  test('made with the previous secret is accepted while secrets change', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const next = 'the next secret, of some more characters'
@@ -437,7 +442,7 @@ describe('a message', () => {
     expect(messages).toEqual([])
   })
 
-  test('of which one entry is not understood, another release’s, is heeded but for that one', async () => {
+  test('with one unknown entry, of another release, is applied except for that entry', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const messages = warnings()
@@ -452,7 +457,7 @@ describe('a message', () => {
     expect(messages[0]).not.toContain(issuer.issuer)
   })
 
-  test('is not passed on by who hears it', async () => {
+  test('is not passed on by its receiver', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const all = [join(issuer, bus), join(issuer, bus), join(issuer, bus)]
@@ -463,7 +468,7 @@ describe('a message', () => {
     expect(bus.wire).toHaveLength(said + 1)
   })
 
-  test('of before, played again by whoever can write there, revokes no longer than it did', async () => {
+  test('replayed by an attacker revokes no longer than the original', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const one = join(issuer, bus)
@@ -475,18 +480,18 @@ describe('a message', () => {
     expect([known(one), known(other)]).toEqual([0, 0])
   })
 
-  test('that there was room for is told, though there was none for what came after it', async () => {
+  test('is applied as far as there was room, also for entries after one without room', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const small = join(issuer, bus, SECRET, { revocation: { maxEntries: 1 } })
     const other = join(issuer, bus)
     await until(() => bus.listeners() === 2)
     const both = ['a', 'b'].map((jti) => ({ issuer: issuer.issuer, jti }))
-    await expect(small.revoke(both)).rejects.toThrow('1 revocations are remembered')
+    await expect(small.revoke(both)).rejects.toThrow('the memory for revocations is full: 1 entries')
     expect([known(small), known(other)]).toEqual([1, 1])
   })
 
-  test('heard by one process from a sender never takes the operator’s reserve of any process, joined before or after', async () => {
+  test('from a sender never takes the operator’s reserve of any process, whenever it joined', async () => {
     const [loud, quiet] = [await bed.issuer(), await bed.issuer()]
     const bus = createBus()
     const issuers = [loud.issuer, quiet.issuer]
@@ -525,7 +530,7 @@ describe('a message', () => {
     for (const api of [...processes, late]) expect(await ask(api, loud.token())).toEqual(denial.inactive)
   })
 
-  test('keeps who said it when it is told to a process that joins: the operator’s fill all, the senders’ do not', async () => {
+  test('keeps its source for a process that joins: the operator’s may fill all room, the senders’ may not', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const one = join(issuer, bus)
@@ -541,7 +546,7 @@ describe('a message', () => {
   })
 
   test.each([['known'], ['revoked']])(
-    'in a message %s of an earlier release, which does not say who said so, counts as a sender’s',
+    '%s of an earlier release, without a source, counts as a sender’s',
     async (type) => {
       const issuer = await bed.issuer()
       const bus = createBus()
@@ -554,7 +559,7 @@ describe('a message', () => {
     }
   )
 
-  test('is told in entries that an earlier release understands: who said so stands beside them', async () => {
+  test('has entries that an earlier release understands: the source is beside them', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const said: Record<string, unknown>[] = []
@@ -572,7 +577,7 @@ describe('a message', () => {
     ])
   })
 
-  test('for which there is no room is told of: nothing is forgotten for it', async () => {
+  test('without room causes a warning, and no entry is evicted for it', async () => {
     const issuer = await bed.issuer()
     const bus = createBus()
     const messages = warnings()
@@ -583,7 +588,7 @@ describe('a message', () => {
     await other.revoke({ issuer: issuer.issuer, jti: 'b' })
     expect(known(small)).toBe(1)
     expect(small.health()).toMatchObject({ status: 'degraded', channel: { error: expect.stringContaining('no room') } })
-    expect(messages.filter((message) => message.includes('cannot be remembered'))).toHaveLength(1)
+    expect(messages.filter((message) => message.includes('could not be stored'))).toHaveLength(1)
     // What it knows already fits, and says nothing about what it missed.
     await speak(bus, { type: 'revoked', entries: [{ issuer: issuer.issuer, jti: 'a' }] })
     expect(small.health().status).toBe('degraded')
@@ -592,7 +597,7 @@ describe('a message', () => {
   })
 })
 
-test('close() ends once, and waits no longer than the deadline for a channel that says nothing', async () => {
+test('close() ends once, and waits no longer than the deadline for a hanging channel', async () => {
   const issuer = await bed.issuer()
   const bus = createBus()
   let ends = 0
@@ -613,7 +618,7 @@ test('close() ends once, and waits no longer than the deadline for a channel tha
   expect(ends).toBe(1)
 })
 
-test('close() ends the subscription, and nothing is said or heard after it', async () => {
+test('close() ends the subscription, and nothing is sent or received after it', async () => {
   const issuer = await bed.issuer()
   const bus = createBus()
   const [one, other] = [join(issuer, bus), join(issuer, bus)]

@@ -49,7 +49,7 @@ async function start(options: Partial<ResourceServerOptions> = {}): Promise<Runn
 }
 
 describe('access.signal at the end of the token', () => {
-  test.each([0, 30, 300])('fires at exp and clockTolerance (%i s), not before', async (clockTolerance) => {
+  test.each([0, 30, 300])('fires at exp plus clockTolerance (%i s), not before', async (clockTolerance) => {
     const { advance, grant } = await start({ clockTolerance })
     const { signal, acceptedUntil } = await grant()
     const left = (acceptedUntil as number) - NOW
@@ -61,7 +61,7 @@ describe('access.signal at the end of the token', () => {
     expect(String((signal.reason as InvalidToken).headers['WWW-Authenticate'])).toContain(RESOURCE_METADATA)
   })
 
-  test('fires 40 days later, which is longer than a timer can wait, and not before', async () => {
+  test('fires after 40 days, longer than a timer can wait, and not before', async () => {
     const { advance, grant } = await start()
     const { signal } = await grant({ exp: NOW + 40 * DAY })
     advance(39 * DAY)
@@ -82,14 +82,14 @@ describe('access.signal at the end of the token', () => {
     expect(signal.aborted).toBe(true)
   })
 
-  test('has fired already when it is first read after the end', async () => {
+  test('has already fired when it is first read after the end', async () => {
     const { advance, grant } = await start()
     const access = await grant()
     advance(700)
     expect(access.signal.aborted).toBe(true)
   })
 
-  test('fires when the clock answers no number, as requests are refused then', async () => {
+  test('fires if the clock returns NaN, as requests are refused then', async () => {
     let time = NOW
     const issuer = await bed.issuer({ now: () => NOW })
     const api = bed.api({ issuers: [issuer.issuer], now: () => time })
@@ -98,7 +98,7 @@ describe('access.signal at the end of the token', () => {
     expect(access.signal.aborted).toBe(true)
   })
 
-  test('makes a timer only when it is read, one that keeps no process alive, and close() ends it', async () => {
+  test('creates a timer only when it is read, which does not keep the process alive, and close() clears it', async () => {
     const { api, advance, grant } = await start()
     const unread = vi.getTimerCount()
     const access = await grant()
@@ -123,7 +123,7 @@ describe('access.signal when something is revoked', () => {
     ['all of an issuer', ({ issuer }) => ({ issuer, before: NOW + 1 }), { iat: NOW + 2 }]
   ]
 
-  test.each(abouts)('fires at once for %s, and leaves others alone', async (_, revocation, other) => {
+  test.each(abouts)('fires at once for %s, and not for other tokens', async (_, revocation, other) => {
     const { api, grant } = await start()
     const access = await grant({ sid: 's1' })
     const { signal: left } = await grant({ sid: 's1', ...other })
@@ -136,7 +136,7 @@ describe('access.signal when something is revoked', () => {
     expect(access.signal).toBe(signal)
   })
 
-  test('fires for what was revoked under another name of the issuer', async () => {
+  test('fires for a revocation under another name of the issuer', async () => {
     const issuer = await bed.issuer({ now: () => NOW })
     const other = 'https://other.example'
     const api = bed.api({
@@ -176,7 +176,7 @@ describe('access.signal when something is revoked', () => {
     await expect.poll(() => signal.aborted).toBe(true)
   })
 
-  test('has fired already when it is first read after a revocation', async () => {
+  test('has already fired when it is first read after a revocation', async () => {
     const { api, grant } = await start()
     const access = await grant()
     await api.revoke({ issuer: access.issuer, jti: access.claims['jti'] as string })
@@ -185,7 +185,7 @@ describe('access.signal when something is revoked', () => {
 })
 
 describe('access.signal', () => {
-  test('is one signal for all requests with a token, and is in no listing of the access', async () => {
+  test('is one signal for all requests with a token, and is not enumerable in the access', async () => {
     const { issuer, api } = await start()
     const token = issuer.token()
     const [first, second] = await Promise.all([api.authorize(request(token)), api.authorize(request(token))])
@@ -193,7 +193,7 @@ describe('access.signal', () => {
     expect([Object.keys(first as Access), JSON.stringify(first)].join()).not.toContain('signal')
   })
 
-  test('takes many listeners without a warning, since many connections share it', async () => {
+  test('accepts many listeners without a warning, since many connections share it', async () => {
     const { grant } = await start()
     const warned = vi.fn()
     process.on('warning', warned)
@@ -204,7 +204,7 @@ describe('access.signal', () => {
     expect(warned).not.toHaveBeenCalled()
   })
 
-  test('is collected when nobody holds it, its entry included; with a listener it stays, and fires', async () => {
+  test('is collected with its entry when unreferenced; with a listener it stays, and fires', async () => {
     setFlagsFromString('--expose-gc')
     const gc = runInNewContext('gc') as () => void
     const revocations = createRevocations({ now: () => NOW, keepFor: DAY, maxEntries: 100 })

@@ -41,7 +41,7 @@ function token({ issuer = I, jti = 't1', sid, ...facts }: Facts = {}): Revocable
   }
 }
 
-describe('what a revocation is about', () => {
+describe('the scope of a revocation', () => {
   const about: readonly [string, Revocation, hit: Facts, miss: Facts][] = [
     ['one token', { issuer: I, jti: 't1' }, {}, { jti: 't2' }],
     ['a subject', { issuer: I, subject: 'u1' }, {}, { subject: 'u2' }],
@@ -50,7 +50,7 @@ describe('what a revocation is about', () => {
     ['an issuer', { issuer: I, before: NOW }, {}, { iat: NOW }]
   ]
 
-  test.each(about)('%s, and no other', (_, revocation, hit, miss) => {
+  test.each(about)('%s, and no others', (_, revocation, hit, miss) => {
     const { revoke, isRevoked } = memory()
     expect(isRevoked(token(hit))).toBe(false)
     revoke([revocation])
@@ -59,7 +59,7 @@ describe('what a revocation is about', () => {
     expect(isRevoked(token({ ...hit, issuer: 'https://other.example' }))).toBe(false)
   })
 
-  test.each(about)('%s of one kind is not the same name of another', (_, revocation) => {
+  test.each(about)('%s of one kind does not revoke the same name of another kind', (_, revocation) => {
     const { revoke, isRevoked } = memory()
     revoke([revocation])
     const names = { t1: 'jti', u1: 'subject', s1: 'sid', c1: 'clientId' }
@@ -72,7 +72,7 @@ describe('what a revocation is about', () => {
   })
 
   test.each(about.slice(1))(
-    '%s: tokens issued before, now by default, and those that do not say when',
+    '%s: tokens issued before, by default before now, and tokens without iat',
     (_, one, hit) => {
       const { revoke, isRevoked } = memory()
       revoke([one])
@@ -85,20 +85,20 @@ describe('what a revocation is about', () => {
     }
   )
 
-  test('one token is revoked whenever it says that it was issued', () => {
+  test('a token is revoked by its jti, whenever it was issued', () => {
     const { revoke, isRevoked } = memory()
     revoke([{ issuer: I, jti: 't1' }])
     expect(isRevoked(token({ iat: NOW + 1000 }))).toBe(true)
   })
 
-  test('an earlier `before` takes nothing back', () => {
+  test('an earlier `before` does not undo a later one', () => {
     const { revoke, isRevoked } = memory()
     revoke([{ issuer: I, subject: 'u1', before: NOW + 5 }])
     expect(revoke([{ issuer: I, subject: 'u1', before: NOW - 5, until: NOW + 1 }])).toEqual([])
     expect(isRevoked(token({ iat: NOW + 4 }))).toBe(true)
   })
 
-  test('claims of another type than a text name nothing', () => {
+  test('claims that are not strings match no revocation', () => {
     const { revoke, isRevoked } = memory()
     revoke([
       { issuer: I, jti: '1' },
@@ -109,8 +109,8 @@ describe('what a revocation is about', () => {
   })
 })
 
-describe('how long', () => {
-  test('for `keepFor`, or until `until`', () => {
+describe('the duration of a revocation', () => {
+  test('lasts for `keepFor`, or until `until`', () => {
     const { clock, revoke, isRevoked, stats } = memory({ keepFor: 600 })
     revoke([
       { issuer: I, jti: 't1' },
@@ -126,7 +126,7 @@ describe('how long', () => {
     expect(stats()).toMatchObject({ entries: 0, bytes: 0 })
   })
 
-  test('revoked again, as long as the longer one', () => {
+  test('lasts as long as the longer of two revocations', () => {
     const { clock, revoke, isRevoked } = memory()
     revoke([{ issuer: I, jti: 't1', until: NOW + 100 }])
     revoke([{ issuer: I, jti: 't1', until: NOW + 500 }])
@@ -137,13 +137,13 @@ describe('how long', () => {
     expect(isRevoked(token())).toBe(false)
   })
 
-  test('what is over already is not remembered', () => {
+  test('is not stored if it has already ended', () => {
     const { revoke, stats } = memory()
     expect(revoke([{ issuer: I, jti: 't1', until: NOW }])).toEqual([])
     expect(stats().entries).toBe(0)
   })
 
-  test.each([Number.NaN, Number.NEGATIVE_INFINITY])('a clock that says %s ends nothing', (time) => {
+  test.each([Number.NaN, Number.NEGATIVE_INFINITY])('a clock that returns %s ends no revocation', (time) => {
     let now = NOW
     const { revoke, isRevoked } = createRevocations({ now: () => now, keepFor: DAY, maxEntries: 10 })
     revoke([{ issuer: I, jti: 't1' }])
@@ -152,15 +152,15 @@ describe('how long', () => {
   })
 })
 
-describe('bounds', () => {
-  test('full, it says so, and forgets nothing', () => {
+describe('limits of the memory', () => {
+  test('throws when full, and evicts nothing', () => {
     const { clock, revoke, isRevoked, stats } = memory({ maxEntries: 2, keepFor: 600 })
     revoke([
       { issuer: I, jti: 't1' },
       { issuer: I, subject: 'u9' }
     ])
     expect(() => revoke([{ issuer: I, jti: 't3' }])).toThrow(RevocationsFull)
-    expect(() => revoke([{ issuer: I, jti: 't3' }])).toThrow('2 revocations are remembered')
+    expect(() => revoke([{ issuer: I, jti: 't3' }])).toThrow('the memory for revocations is full: 2 entries')
     expect([isRevoked(token()), isRevoked(token({ jti: 't3' }))]).toEqual([true, false])
     // What is known may be known for longer.
     revoke([{ issuer: I, jti: 't1', until: NOW + 5000 }])
@@ -169,7 +169,7 @@ describe('bounds', () => {
     expect(stats()).toMatchObject({ entries: 2, maxEntries: 2 })
   })
 
-  test('long names count by their length', () => {
+  test('counts long names by their length', () => {
     const { clock, revoke, stats } = memory({ maxEntries: 32 })
     expect(stats()).toMatchObject({ bytes: 0, maxBytes: 16 * 1024 })
     const ofIssuer = 1024 + 2 * I.length
@@ -183,7 +183,7 @@ describe('bounds', () => {
   })
 
   test.each(['jti', 'subject', 'clientId'] as const)(
-    'what one issuer’s events say by %s leaves room for the others, and for whoever calls revoke()',
+    '%s from one issuer’s events leave room for the others, and for revoke()',
     (kind) => {
       const { revoke, isRevoked, stats } = memory({ maxEntries: 80 })
       const say = (issuer: string, name: string, by?: 'sender'): void =>
@@ -192,7 +192,7 @@ describe('bounds', () => {
         let said = 0
         expect(() => {
           for (; said < 100; said++) say(issuer, `${said}`, 'sender')
-        }).toThrow(`${issuer} have no more room`)
+        }).toThrow(`of ${issuer} use their whole share`)
         return said
       }
       // Of the 70 that are not the operator's reserve, all but one seventh of what is left.
@@ -200,7 +200,7 @@ describe('bounds', () => {
       say('https://other.example', 'thief', 'sender')
       revoke([{ issuer: I, before: NOW }])
       for (let i = 0; i < 17; i++) say(I, `mine ${i}`)
-      expect(() => say(I, 'mine 17')).toThrow('80 revocations')
+      expect(() => say(I, 'mine 17')).toThrow('full: 80 entries')
       expect(stats().entries).toBe(80)
       expect(isRevoked(token({ jti: 'other', subject: 'other', clientId: 'other' }))).toBe(true)
     }
@@ -220,7 +220,7 @@ describe('bounds', () => {
   }
 
   test.each([1, 2, 3, 7, 8, 9, 16, 100, 200])(
-    'of %d entries, an eighth and at least one are never taken by senders, by names of any kind and length',
+    'senders never take an eighth of %d entries, at least one, with names of any kind and length',
     (maxEntries) => {
       const reserve = Math.max(1, Math.ceil(maxEntries / 8))
       for (const kind of ['jti', 'subject', 'sessionId', 'clientId'])
@@ -237,7 +237,7 @@ describe('bounds', () => {
     }
   )
 
-  test('what the operator revoked before leaves the reserve as it is', () => {
+  test('revocations of the operator leave the reserve as it is', () => {
     const { revoke, stats } = memory({ maxEntries: 48 })
     revoke(Array.from({ length: 20 }, (_, i) => ({ issuer: I, jti: `${i}` })))
     flood(revoke, 8, 3)
@@ -246,7 +246,7 @@ describe('bounds', () => {
     for (let i = 0; i < 6; i++) expect(revoke([{ issuer: I, subject: `${i}` }])).toHaveLength(1)
   })
 
-  test('an entry keeps who said it first, until the operator says the same', () => {
+  test('an entry counts as the sender’s until the operator revokes the same', () => {
     const { revoke, entries, digest } = memory()
     const one: Revocation = { issuer: I, jti: 'a', until: NOW + 60 }
     expect(revoke([one], 'sender')).toEqual([one])
@@ -261,11 +261,11 @@ describe('bounds', () => {
     expect([entries('operator').length, entries('sender').length, digest()]).toEqual([2, 0, before])
   })
 
-  test('what the operator says too takes nothing of what senders may say any more', () => {
+  test('an entry that the operator repeats no longer counts against the senders’ share', () => {
     const { clock, revoke, stats } = memory({ maxEntries: 16 })
     const list = Array.from({ length: 12 }, (_, i): Revocation => ({ issuer: I, jti: `${i}` }))
     revoke(list, 'sender')
-    expect(() => revoke([{ issuer: I, jti: '12' }], 'sender')).toThrow('12 revocations of')
+    expect(() => revoke([{ issuer: I, jti: '12' }], 'sender')).toThrow('the 12 revocations from senders of')
     revoke(list)
     revoke([{ issuer: I, jti: '12' }], 'sender')
     clock.advance(DAY + 60)
@@ -273,13 +273,13 @@ describe('bounds', () => {
     revoke(list, 'sender')
   })
 
-  test('… by long names too, and what has ended leaves its room', () => {
+  test('entries of senders with long names leave the reserve too, and expired ones free their room', () => {
     const { clock, revoke } = memory({ maxEntries: 100 })
     const fill = (): number => {
       let said = 0
       expect(() => {
         for (; said < 100; said++) revoke([{ issuer: I, subject: `${said}`.padEnd(2000) }], 'sender')
-      }).toThrow('have no more room')
+      }).toThrow('use their whole share')
       return said
     }
     const said = fill()
@@ -289,17 +289,17 @@ describe('bounds', () => {
     expect(fill()).toBe(said)
   })
 
-  test('two issuers’ events leave room for a third', () => {
+  test('events of two issuers leave room for a third', () => {
     const { revoke } = memory({ maxEntries: 1000 })
     for (const issuer of ['https://a.example', 'https://b.example']) {
       expect(() => {
         for (let i = 0; i < 1000; i++) revoke([{ issuer, jti: `${i}` }], 'sender')
-      }).toThrow('have no more room')
+      }).toThrow('use their whole share')
     }
     expect(revoke([{ issuer: I, subject: 'u1' }], 'sender')).toHaveLength(1)
   })
 
-  test('issuers count too, where each has an entry', () => {
+  test('counts the bookkeeping of issuers, if each has an entry', () => {
     const { revoke, stats } = memory({ maxEntries: 1000 })
     const many = Array.from({ length: 1000 }, (_, i) => ({ issuer: `https://tenant-${i}.example.com`, subject: 'u1' }))
     expect(() => revoke(many)).toThrow(RevocationsFull)
@@ -307,7 +307,7 @@ describe('bounds', () => {
     expect(stats().entries).toBeGreaterThan(300)
   })
 
-  test('a thousand times the same is one entry, and no more is kept for it', () => {
+  test('a thousand repetitions are one entry, and take the room of one', () => {
     const { revoke, stats, entries } = memory()
     for (let i = 0; i < 1000; i++) revoke([{ issuer: I, subject: 'u1', before: NOW + i, until: NOW + DAY + 61 * i }])
     expect(stats().entries).toBe(1)
@@ -315,7 +315,7 @@ describe('bounds', () => {
   })
 })
 
-describe('on every request', () => {
+describe('the cost on every request', () => {
   /** Look-ups of this many calls, and walks through anything. */
   function count(calls: () => void): { readonly looked: number; readonly walked: number } {
     const looked = vi.spyOn(Map.prototype, 'get')
@@ -340,17 +340,17 @@ describe('on every request', () => {
     return one
   }
 
-  test('nothing is looked up while nothing is revoked', () => {
+  test('looks up nothing while nothing is revoked', () => {
     const { isRevoked } = filled(0)
     expect(count(() => isRevoked(token({ sid: 's1' })))).toEqual({ looked: 0, walked: 0 })
   })
 
-  test.each([1, 10_000])('five look-ups among %d entries, and no walk through them', (entries) => {
+  test.each([1, 10_000])('makes five look-ups among %d entries, and no scan', (entries) => {
     const { isRevoked } = filled(entries)
     expect(count(() => isRevoked(token({ sid: 's1' })))).toEqual({ looked: 5, walked: 0 })
   })
 
-  test.each([0, 1, 10_000])('nothing is allocated, among %d entries', (entries) => {
+  test.each([0, 1, 10_000])('allocates nothing among %d entries', (entries) => {
     const { isRevoked } = filled(entries)
     const asked = token({ sid: 's1' })
     const ask = (times: number): number => {
@@ -364,7 +364,7 @@ describe('on every request', () => {
   })
 })
 
-describe('what is no revocation', () => {
+describe('invalid revocations', () => {
   test.each([
     ['nothing', null, 'must be an object'],
     ['no issuer', { jti: 't1' }, '`issuer`'],
@@ -377,7 +377,7 @@ describe('what is no revocation', () => {
     ['a time for one token', { issuer: I, jti: 't1', before: 5 }, 'leave out `before`'],
     ['a time that is none', { issuer: I, subject: 'u1', before: Number.NaN }, '`before`'],
     ['an end that is none', { issuer: I, subject: 'u1', until: '5' }, '`until`']
-  ])('%s: throws, and those beside it are not heeded', (_, one, message) => {
+  ])('%s: throws, and the others of the list are not applied', (_, one, message) => {
     const { revoke, stats } = memory()
     const list = [{ issuer: I, jti: 'good' }, one] as Revocation[]
     expect(() => revoke(list)).toThrow(TypeError)
@@ -421,10 +421,10 @@ function isMeant(revocation: Revocation, facts: Facts, inTime: boolean): boolean
   return inTime && issuer === facts.issuer && isNamed && isBefore
 }
 
-describe('whatever comes, in whatever order', () => {
+describe('random revocations in any order', () => {
   const steps = fc.array(fc.oneof(anyRevocation, fc.integer({ min: 0, max: 90 })), { maxLength: 30 })
 
-  test('never forgets early, and never refuses a token that no revocation is about', () => {
+  test('are never forgotten early, and refuse no other token', () => {
     fc.assert(
       fc.property(steps, fc.array(anyToken, { minLength: 1, maxLength: 10 }), (script, tokens) => {
         const { clock, revoke, isRevoked } = memory()
@@ -449,7 +449,7 @@ describe('whatever comes, in whatever order', () => {
     )
   })
 
-  test('two that heard the same, in another order and more than once, know the same', () => {
+  test('two memories with the same revocations, in any order and repetition, have the same digest', () => {
     fc.assert(
       fc.property(fc.array(anyRevocation, { maxLength: 20 }), fc.integer(), (list, seed) => {
         const one = memory()
@@ -470,7 +470,7 @@ describe('whatever comes, in whatever order', () => {
     )
   })
 
-  test('two that know different things can tell', () => {
+  test('two memories with different revocations have different digests', () => {
     const one = memory()
     const other = memory()
     one.revoke([{ issuer: I, jti: 't1' }])
@@ -480,7 +480,7 @@ describe('whatever comes, in whatever order', () => {
 })
 
 describe('api.revoke()', () => {
-  test('DEN-08: a token that was good a moment ago is not active any more, past the memory of tokens', async () => {
+  test('DEN-08: a token that was good a moment ago becomes inactive, although it is cached', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     const access = issuer.token({ claims: { jti: 'a' } })
@@ -493,7 +493,7 @@ describe('api.revoke()', () => {
     expect(api.stats().revocations).toMatchObject({ entries: 1, maxEntries: 100_000, maxBytes: 51_200_000 })
   })
 
-  test('takes a list', async () => {
+  test('accepts a list', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     await api.revoke([
@@ -505,7 +505,7 @@ describe('api.revoke()', () => {
     expect(await ask(api, issuer.token({ claims: { sub: 'u7', iat: bed.clock.now() } }))).toEqual(granted)
   })
 
-  test('holds for opaque tokens, whose answers are remembered, and for those that name no issuer', async () => {
+  test('applies to opaque tokens with cached answers, and to tokens that name no issuer', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const access = issuer.opaque({ iss: undefined })
@@ -515,7 +515,7 @@ describe('api.revoke()', () => {
     expect(await ask(api, access, scope('read'), fresh())).toEqual(denial.inactive)
   })
 
-  test('of a token by one of `acceptedIssuers`, goes by every name of the issuer', async () => {
+  test('applies to a token under every name of its issuer, named by one of `acceptedIssuers`', async () => {
     const issuer = await bed.issuer()
     const second = 'https://sts.example.com'
     const api = bed.api({ issuers: [{ issuer: issuer.issuer, acceptedIssuers: [second] }] })
@@ -530,7 +530,7 @@ describe('api.revoke()', () => {
     expect(api.stats().revocations.entries).toBe(2)
   })
 
-  test('… also where issuers are looked up, and nobody has asked for one by that name yet', async () => {
+  test('applies to a token of a resolver’s issuer whose name was not resolved before', async () => {
     const issuer = await bed.issuer()
     const second = 'https://sts.example.com'
     const options = { issuer: issuer.issuer, acceptedIssuers: [second] }
@@ -540,14 +540,14 @@ describe('api.revoke()', () => {
     expect(await ask(api, issuer.token({ claims: { iss: second, sub: 'u2' } }))).toEqual(granted)
   })
 
-  test('of sessions alone leaves a quarter of the room for all else', async () => {
+  test('of sessions leaves a quarter of the room for other revocations', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer], revocation: { maxEntries: 8 } })
     const of = (name: object): Revocation => ({ issuer: issuer.issuer, ...name }) as Revocation
     for (let i = 0; i < 6; i++) await api.revoke(of({ sessionId: `s${i}` }))
-    await expect(api.revoke(of({ sessionId: 's6' }))).rejects.toThrow('6 sessions are revoked')
+    await expect(api.revoke(of({ sessionId: 's6' }))).rejects.toThrow('the 6 revoked sessions use their whole share')
     await api.revoke([of({ subject: 'u1' }), of({ jti: 't1' })])
-    await expect(api.revoke(of({ subject: 'u2' }))).rejects.toThrow('8 revocations')
+    await expect(api.revoke(of({ subject: 'u2' }))).rejects.toThrow('full: 8 entries')
     expect(await ask(api, issuer.token({ claims: { sid: 's5', sub: 'u9' } }))).toEqual(denial.inactive)
     expect(await ask(api, issuer.token({ claims: { sid: 's6', sub: 'u9' } }))).toEqual(granted)
     bed.clock.advance(25 * 3600)
@@ -555,7 +555,7 @@ describe('api.revoke()', () => {
     expect(api.stats().revocations.entries).toBe(1)
   })
 
-  test('of names as long as may be leaves a quarter of the bytes', async () => {
+  test('with names of maximum length leaves a quarter of the bytes', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer], revocation: { maxEntries: 100 } })
     const long = (i: number): string => `${i}`.padEnd(2048, '-')
@@ -570,7 +570,7 @@ describe('api.revoke()', () => {
     expect(bytes).toBeLessThan(maxBytes)
   })
 
-  test('holds for tokens that are bound to a key, by whichever scheme', async () => {
+  test('applies to tokens that are bound to a key, under either scheme', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     const key = createDpopKey()
@@ -589,7 +589,7 @@ describe('api.revoke()', () => {
     )
   })
 
-  test('holds where issuers are looked up, also for one that was not heard of before', async () => {
+  test('applies to issuers of a resolver, also unknown ones', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: (name) => (name === issuer.issuer ? name : undefined) })
     await api.revoke({ issuer: issuer.issuer, clientId: 'c7' })
@@ -600,7 +600,7 @@ describe('api.revoke()', () => {
     expect(await ask(api, access)).toEqual(denial.inactive)
   })
 
-  test('holds for a JWT that is introspected for fresh(), though the authorization server says it is active', async () => {
+  test('applies to a JWT that fresh() introspects, even if the authorization server calls it active', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const access = issuer.token()
@@ -611,7 +611,7 @@ describe('api.revoke()', () => {
     expect(await ask(api, access)).toEqual(denial.inactive)
   })
 
-  test('ORD-01: comes after the sender, and before scopes and step-up', async () => {
+  test('ORD-01: is checked after the sender, and before scopes and step-up', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     await api.revoke({ issuer: issuer.issuer, subject: 'u1' })
@@ -621,7 +621,7 @@ describe('api.revoke()', () => {
     expect(await ask(api, issuer.token({ claims: { exp: 1 } }))).toEqual(denial.expired)
   })
 
-  test('holds for access that was granted before: in an inner protect(), and in enforce()', async () => {
+  test('applies to access that was granted earlier: in an inner protect(), and in enforce()', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     const sent = request(issuer.token())
@@ -633,7 +633,7 @@ describe('api.revoke()', () => {
   })
 
   test.each(['JWT', 'opaque token'])(
-    '(RFC 7519 §4.1.4) access that was granted before ends with its %s, to the tolerance',
+    '(RFC 7519 §4.1.4) access that was granted earlier ends with its %s, including the leeway',
     async (kind) => {
       const issuer = await bed.issuer()
       const api = bed.api({ issuers: [introspecting(issuer)], clockTolerance: 30 })
@@ -649,7 +649,7 @@ describe('api.revoke()', () => {
     }
   )
 
-  test('that came while the authorization server was asked is heeded', async () => {
+  test('applies if it arrived while the authorization server was called', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const access = issuer.opaque()
@@ -663,7 +663,7 @@ describe('api.revoke()', () => {
     expect(await answered).toEqual(denial.inactive)
   })
 
-  test('of an issuer that is not accepted throws: it would have revoked nothing', async () => {
+  test('throws for an issuer that is not accepted, since it would revoke nothing', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     await expect(api.revoke({ issuer: `${issuer.issuer}/`, subject: 'u1' })).rejects.toThrow(
@@ -675,7 +675,7 @@ describe('api.revoke()', () => {
     expect(dynamic.stats().revocations.entries).toBe(1)
   })
 
-  test('full, rejects', async () => {
+  test('rejects when the memory is full', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer], revocation: { maxEntries: 1, keepFor: 60 } })
     await api.revoke({ issuer: issuer.issuer, subject: 'u1' })
@@ -691,13 +691,13 @@ describe('api.revoke()', () => {
     ['too short', { keepFor: 59 }, '`revocation.keepFor`'],
     ['too many', { maxEntries: 1_000_001 }, '`revocation.maxEntries`'],
     ['half an entry', { maxEntries: 1.5 }, '`revocation.maxEntries`']
-  ])('the option `revocation`: %s does not start', (_, revocation, option) => {
+  ])('the option `revocation`: refuses %s at start', (_, revocation, option) => {
     expect(() => bed.api({ issuers: [I], revocation: revocation as never })).toThrow(option)
   })
 })
 
 describe('api.refresh()', () => {
-  test('KEY-07: asks for metadata and keys now, past every cool-down', async () => {
+  test('KEY-07: fetches metadata and keys now, regardless of limits', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     expect(await ask(api, issuer.token())).toEqual(granted)
@@ -707,7 +707,7 @@ describe('api.refresh()', () => {
     }
   })
 
-  test('a key that is gone is of no use from then on, for tokens that are remembered too', async () => {
+  test('a removed key is refused from then on, also for cached tokens', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     const access = issuer.token()
@@ -720,7 +720,7 @@ describe('api.refresh()', () => {
     expect(await ask(api, issuer.token())).toEqual(granted)
   })
 
-  test('while it is under way, whoever asks shares it', async () => {
+  test('concurrent callers share one attempt', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     await api.ready()
@@ -732,7 +732,7 @@ describe('api.refresh()', () => {
     expect(issuer.count('jwks')).toBe(2)
   })
 
-  test('that fails rejects, after all were tried; what failed keeps the keys it had', async () => {
+  test('rejects after it tried all; an issuer that failed keeps its keys', async () => {
     const [bad, good] = [await bed.issuer(), await bed.issuer()]
     const api = bed.api({ issuers: [bad.issuer, good.issuer] })
     await api.ready()
@@ -742,7 +742,7 @@ describe('api.refresh()', () => {
     expect(await ask(api, bad.token())).toEqual(granted)
   })
 
-  test('of an issuer that is looked up: a key that is gone is of no use', async () => {
+  test('also refuses a removed key of a resolver’s issuer', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: (name) => (name === issuer.issuer ? name : undefined) })
     const access = issuer.token()
@@ -757,7 +757,7 @@ describe('api.refresh()', () => {
     expect(issuer.count('jwks')).toBe(4) // One for the key that nobody has.
   })
 
-  test('… by whatever name: each has keys of its own', async () => {
+  test('applies to each name of a resolver’s issuer, since each has its own keys', async () => {
     const issuer = await bed.issuer()
     const second = 'https://sts.example.com'
     const options = { issuer: issuer.issuer, acceptedIssuers: [second] }
@@ -770,7 +770,7 @@ describe('api.refresh()', () => {
     for (const one of tokens) expect(await ask(api, one)).toEqual(denial.signature)
   })
 
-  test('of an issuer that is none of ours is a mistake', async () => {
+  test('throws for an unknown issuer', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     await expect(api.refresh('https://other.example')).rejects.toThrow(TypeError)

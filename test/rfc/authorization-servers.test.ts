@@ -43,7 +43,7 @@ function problem(issuer: object, options: Partial<ResourceServerOptions> = {}): 
   }
 }
 
-describe('ASQ-05: another claim than aud names the resource', () => {
+describe('ASQ-05: a claim other than aud names the resource', () => {
   const cognito = { audience: ['client-1', 'client-2'], audienceClaim: 'client_id', tokenProfile: 'legacy' } as const
 
   test.each([
@@ -54,13 +54,13 @@ describe('ASQ-05: another claim than aud names the resource', () => {
     ['names one of ours, whatever aud says', { client_id: 'client-2', aud: 'https://other.example' }, granted],
     ['names one of ours, whatever aud is', { client_id: 'client-2', aud: 7 }, granted],
     ['names another, though aud is right', { client_id: 'client-3', aud: 'client-1' }, denial.audience]
-  ])('ASQ-05 (RFC 7519 §4.1.3): a JWT where it %s', async (_, claims, expected) => {
+  ])('ASQ-05 (RFC 7519 §4.1.3): a JWT in which it %s', async (_, claims, expected) => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [{ issuer: issuer.issuer, ...cognito }] })
     expect(await ask(api, issuer.token({ claims }))).toEqual(expected)
   })
 
-  test('ASQ-05: it is what the audience of the token is', async () => {
+  test('ASQ-05: it becomes the audience of the token', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [{ issuer: issuer.issuer, ...cognito, audienceClaim: 'azp' }] })
     const claims = { azp: ['client-1', 'x'], aud: RESOURCE }
@@ -68,7 +68,7 @@ describe('ASQ-05: another claim than aud names the resource', () => {
     expect(await ask(api, issuer.token({ claims: { azp: [1] } }))).toEqual(denial.claim)
   })
 
-  test('ASQ-05 (RFC 7662 §2.2): it counts in introspection answers too', async () => {
+  test('ASQ-05 (RFC 7662 §2.2): it applies to introspection answers too', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer, {}, cognito)] })
     expect(await ask(api, issuer.opaque({ client_id: 'client-1', aud: undefined }))).toEqual(granted)
@@ -79,16 +79,16 @@ describe('ASQ-05: another claim than aud names the resource', () => {
     ['', '`issuers[0].audienceClaim` holds an empty name'],
     [7, '`issuers[0].audienceClaim` holds 7'],
     [['azp'], '`issuers[0].audienceClaim` holds an array']
-  ])('ASQ-05: the claim %j does not start', (audienceClaim, expected) => {
+  ])('ASQ-05: refuses the claim %j at start', (audienceClaim, expected) => {
     expect(problem({ audienceClaim })).toContain(expected)
   })
 
-  test('ASQ-05: a claim that nothing is compared with does not start', () => {
+  test('ASQ-05: refuses a claim that is compared with nothing at start', () => {
     expect(problem({ audienceClaim: 'azp', audience: null })).toContain('is never read with `audience: null`')
   })
 })
 
-describe('ASQ-05 ASQ-10: a claim of its own says what kind of token it is', () => {
+describe('ASQ-05 ASQ-10: a vendor’s own claim tells the kind of token', () => {
   const requiredClaimValues = { token_use: ['access'], typ: ['Bearer', 'DPoP'] }
 
   test.each([
@@ -106,7 +106,7 @@ describe('ASQ-05 ASQ-10: a claim of its own says what kind of token it is', () =
     }
   })
 
-  test('ASQ-10: a claim that every object inherits is not there', async () => {
+  test('ASQ-10: an inherited claim counts as missing', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [{ issuer: issuer.issuer, requiredClaimValues: { toString: ['x'] } }] })
     expect(await ask(api, issuer.token())).toEqual(denial.type)
@@ -119,7 +119,7 @@ describe('ASQ-05 ASQ-10: a claim of its own says what kind of token it is', () =
     ['false', { firebase: false }, granted],
     ['null', { firebase: null }, denial.type],
     ['nothing', {}, denial.type]
-  ])('ASQ-10: `true` in place of values: a claim that is %s', async (_, claims, expected) => {
+  ])('ASQ-10: `true` instead of values: a claim that is %s', async (_, claims, expected) => {
     const issuer = await bed.issuer()
     for (const tokenProfile of ['rfc9068', 'legacy'] as const) {
       const required = { issuer: issuer.issuer, tokenProfile, requiredClaimValues: { firebase: true } } as const
@@ -131,7 +131,7 @@ describe('ASQ-05 ASQ-10: a claim of its own says what kind of token it is', () =
     expect(await ask(inherited, issuer.token())).toEqual(denial.type)
   })
 
-  test('ASQ-10: introspection answers need it too', async () => {
+  test('ASQ-10: is required of introspection answers too', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer, {}, { requiredClaimValues })] })
     const good = { token_use: 'access', typ: 'DPoP', cnf: undefined }
@@ -145,7 +145,7 @@ describe('ASQ-05 ASQ-10: a claim of its own says what kind of token it is', () =
     [{ token_use: false }, 'requiredClaimValues.token_use` is false'],
     [{ token_use: [1] }, 'requiredClaimValues.token_use` holds 1'],
     [{ token_use: [''] }, 'requiredClaimValues.token_use` holds an empty name']
-  ])('ASQ-10: %j does not start', (values, expected) => {
+  ])('ASQ-10: refuses %j at start', (values, expected) => {
     expect(problem({ requiredClaimValues: values })).toContain(expected)
   })
 })
@@ -170,7 +170,7 @@ describe('ASQ-12: an endpoint that does not speak RFC 7662', () => {
     return { issuer, api: bed.api({ issuers: [introspecting(issuer, introspection, options)] }) }
   }
 
-  test('ASQ-12: is asked in its own words, and understood', async () => {
+  test('ASQ-12: is called with its own form, and its answer is understood', async () => {
     const { issuer, api } = await start()
     const access = await authorize(api, 'ya29.abc')
     expect(access).toMatchObject({ issuer: issuer.issuer, expiresAt: 1_750_000_300, scopes: ['read'] })
@@ -183,13 +183,13 @@ describe('ASQ-12: an endpoint that does not speak RFC 7662', () => {
     })
   })
 
-  test('ASQ-12: what is put into the form is encoded', async () => {
+  test('ASQ-12: encodes the values of the form', async () => {
     const { issuer, api } = await start({ form: (token) => ({ t: `${token}&x=1`, 'a b': 'ä' }) })
     expect(await ask(api, 'abc')).toEqual(granted)
     expect(issuer.requests.at(-1)?.body).toBe('t=abc%26x%3D1&a+b=%C3%A4&client_id=api')
   })
 
-  test('ASQ-12 (RFC 7662 §2.2): a token that it reads as not active is refused, and that is remembered', async () => {
+  test('ASQ-12 (RFC 7662 §2.2): refuses a token that it reads as not active, and caches that', async () => {
     const { issuer, api } = await start()
     issuer.script('introspection', fault.status(400, { body: '{"error":"invalid_token"}' }))
     expect(await ask(api, 'abc')).toEqual(denial.inactive)
@@ -202,7 +202,7 @@ describe('ASQ-12: an endpoint that does not speak RFC 7662', () => {
     ['for another', { ...info, aud: 'https://other.example' }, denial.audience],
     ['for nobody', { ...info, aud: undefined }, denial.audience],
     ['of an exp that is no number', { ...info, exp: 'soon' }, denial.claim]
-  ])('ASQ-12 (RFC 7662 §4): a token that is %s is refused all the same', async (_, body, expected) => {
+  ])('ASQ-12 (RFC 7662 §4): refuses a token that is %s, even if it is active', async (_, body, expected) => {
     const { issuer, api } = await start()
     issuer.always('introspection', fault.body(body))
     expect(await ask(api, 'abc')).toEqual(expected)
@@ -241,18 +241,18 @@ describe('ASQ-12: an endpoint that does not speak RFC 7662', () => {
     ],
     ['makes a form of nothing', { form: () => null }],
     ['promises a form', { form: async () => ({ token: 't' }) }]
-  ])('ASQ-12: a dialect that %s is our misconfiguration', async (_, dialect) => {
+  ])('ASQ-12: a dialect that %s is a misconfiguration', async (_, dialect) => {
     const { api } = await start(dialect as unknown as Partial<IntrospectionDialect>, { audience: null })
     expect(await ask(api, 'abc')).toEqual(denial.misconfigured)
   })
 
-  test('ASQ-12 (RFC 7662 §2.2): an answer of RFC 7662 that is handed on keeps its meaning', async () => {
+  test('ASQ-12 (RFC 7662 §2.2): an RFC 7662 answer that is returned unchanged keeps its meaning', async () => {
     const { issuer, api } = await start({ read: (_, body) => body as Record<string, unknown> })
     issuer.always('introspection', fault.body({ active: false, aud: RESOURCE }))
     expect(await ask(api, 'abc')).toEqual(denial.inactive)
   })
 
-  test.each([301, 400, 401, 403, 404, 410])('ASQ-12: it is shown the status %i', async (status) => {
+  test.each([301, 400, 401, 403, 404, 410])('ASQ-12: gets the status %i', async (status) => {
     const seen: unknown[] = []
     const read: IntrospectionDialect['read'] = (...answer) => {
       seen.push(...answer)
@@ -264,7 +264,7 @@ describe('ASQ-12: an endpoint that does not speak RFC 7662', () => {
     expect(seen).toEqual([status, [1]])
   })
 
-  test('ASQ-12: a body that is no JSON is shown as undefined, and its media type does not matter', async () => {
+  test('ASQ-12: gets undefined for a body that is not JSON, whatever its media type', async () => {
     const seen: unknown[] = []
     const read: IntrospectionDialect['read'] = (_, body) => {
       seen.push(body)
@@ -278,13 +278,13 @@ describe('ASQ-12: an endpoint that does not speak RFC 7662', () => {
     expect(seen).toEqual([undefined, { a: 1 }])
   })
 
-  test('ASQ-12: an answer that says nothing (204) is never read', async () => {
+  test('ASQ-12: is not called for an answer without content (204)', async () => {
     const { issuer, api } = await start({ read: () => ({ aud: RESOURCE, scope: 'read' }) })
     issuer.always('introspection', fault.status(204, { body: '' }))
     expect(await ask(api, 'abc')).toEqual(denial.misconfigured)
   })
 
-  test.each(OUTAGES)('ASQ-12 (RFC 7662 §2.3): %s is an outage, and is not read either', async (_, behaviour, http) => {
+  test.each(OUTAGES)('ASQ-12 (RFC 7662 §2.3): is not called for %s, which is an outage', async (_, behaviour, http) => {
     const issuer = await bed.issuer()
     issuer.always('introspection', behaviour)
     const read = (): never => {
@@ -294,7 +294,7 @@ describe('ASQ-12: an endpoint that does not speak RFC 7662', () => {
     expect(await ask(bed.api({ issuers, ...(http && { http }) }), 'abc')).toEqual(denial.unavailable)
   })
 
-  test('ASQ-12: what it returns is the token’s alone', async () => {
+  test('ASQ-12: its result is used for that token only', async () => {
     const shared = { aud: RESOURCE, scope: 'read', nested: { a: 1 } }
     const { api } = await start({ read: () => shared })
     const access = await authorize(api, 'abc')
@@ -337,14 +337,14 @@ describe('ASM-09 (RFC 8705 §5): the endpoint for a client with a certificate', 
     return { issuer, api, tls }
   }
 
-  test('ASM-09: is the alias, where there is one', async () => {
+  test('ASM-09: is the alias, if there is one', async () => {
     const { issuer, api, tls } = await start()
     expect(await ask(api, issuer.opaque())).toEqual(granted)
     expect(tls.connections()).toBe(1)
     expect(issuer.requests.at(-1)?.form.get('client_id')).toBe('api')
   })
 
-  test('ASM-09: of a client without it is the usual one', async () => {
+  test('ASM-09: is the usual one for a client without a certificate', async () => {
     const { issuer, api, tls } = await start(bearerToken('t'))
     expect(await ask(api, issuer.opaque())).toEqual(granted)
     expect(tls.connections()).toBe(0)
@@ -355,7 +355,7 @@ describe('ASM-09 (RFC 8705 §5): the endpoint for a client with a certificate', 
     ['aliases of other endpoints', { token_endpoint: 'https://mtls.example.com/token' }],
     ['aliases that are null', null],
     ['aliases that are a text', 'https://mtls.example.com']
-  ])('ASM-09: with %s is the usual one', async (_, aliases) => {
+  ])('ASM-09: is the usual one with %s', async (_, aliases) => {
     const { issuer, api } = await start()
     issuer.metadata.mtls_endpoint_aliases = aliases
     expect(await ask(api, issuer.opaque())).toEqual(granted)
@@ -366,14 +366,14 @@ describe('ASM-09 (RFC 8705 §5): the endpoint for a client with a certificate', 
     ['no URL', '/introspect'],
     ['null', null],
     ['a number', 1]
-  ])('ASM-09 (RFC 7662 §4): an alias that is %s is our misconfiguration, and not passed over', async (_, alias) => {
+  ])('ASM-09 (RFC 7662 §4): an alias that is %s is a misconfiguration, and is not skipped', async (_, alias) => {
     const { issuer, api } = await start()
     issuer.metadata.mtls_endpoint_aliases = { introspection_endpoint: alias }
     expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
     expect(issuer.count('introspection')).toBe(0)
   })
 
-  test('ASM-09 (ASM-12): an endpoint in the options is meant as it is written', async () => {
+  test('ASM-09 (ASM-12): an endpoint in the options is used as written', async () => {
     const { issuer, api, tls } = await start(tlsClientAuth(), 'https://localhost:1/introspect')
     expect((await refusal(() => authorize(api, issuer.opaque()))).status).toBe(503)
     expect(tls.connections()).toBe(0)

@@ -89,7 +89,7 @@ describe.each(MOUNTS)('%s', (_, mount) => {
   const post = ({ port }: Served, body: string, type = TYPE): Promise<Reply> =>
     send(port, { method: 'POST', path: PATH, headers: [['Content-Type', type]], body })
 
-  test('§2.5, §2.8: a good logout token is answered 200, not to be stored, and had its effect', async () => {
+  test('§2.5, §2.8: a good logout token is answered with 200, which caches must not store, and takes effect', async () => {
     const { issuer, api, logout, served } = await serve()
     const token = issuer.token()
     expect(await ask(api, token)).toEqual(granted)
@@ -98,7 +98,7 @@ describe.each(MOUNTS)('%s', (_, mount) => {
     expect(await ask(api, token)).toEqual(denial.inactive)
   })
 
-  test('§2.8: a bad one is 400, in JSON', async () => {
+  test('§2.8: a bad one is answered with 400, in JSON', async () => {
     const { api, logout, served } = await serve()
     const reply = await post(served, `logout_token=${logout({ claims: { aud: 'other' } })}`)
     expect([reply.status, reply.values('content-type'), reply.values('cache-control')]).toEqual([
@@ -113,7 +113,7 @@ describe.each(MOUNTS)('%s', (_, mount) => {
     expect(api.stats().revocations.entries).toBe(0)
   })
 
-  test('§2.5: whatever else is in the form is ignored', async () => {
+  test('§2.5: ignores other fields of the form', async () => {
     const { logout, served } = await serve()
     const token = logout()
     expect((await post(served, `a=b&logout_token=${token}&c=d`)).status).toBe(200)
@@ -121,15 +121,18 @@ describe.each(MOUNTS)('%s', (_, mount) => {
 })
 
 describe('the request (§2.5)', () => {
-  test.each(['text/plain', 'application/json', 'application/logout+jwt', ''])('%j is no form', async (contentType) => {
-    const { post, logout } = await start()
-    expect(await post(logout(), { contentType })).toEqual(
-      rejected('The content type is not application/x-www-form-urlencoded')
-    )
-  })
+  test.each(['text/plain', 'application/json', 'application/logout+jwt', ''])(
+    'refuses %j, which is not a form',
+    async (contentType) => {
+      const { post, logout } = await start()
+      expect(await post(logout(), { contentType })).toEqual(
+        rejected('The content type is not application/x-www-form-urlencoded')
+      )
+    }
+  )
 
   test.each(['', 'logout_token', 'token=x', 'logout_token=a&logout_token=b'])(
-    '%j has not one logout_token',
+    'refuses %j, which has not exactly one logout_token',
     async (body) => {
       const { post, logout } = await start()
       const answer = await post(logout(), { body })
@@ -138,14 +141,14 @@ describe('the request (§2.5)', () => {
   )
 
   test.each(['x', 'a.b.c', 'e30.e30.', 'a'.repeat(70_000)])(
-    'a logout_token that is no signed JWT (%#)',
+    'refuses a logout_token that is not a signed JWT (%#)',
     async (token) => {
       const { post } = await start()
       expect(await post(token)).toEqual(rejected('logout_token is not a signed JWT'))
     }
   )
 
-  test('is a POST', async () => {
+  test('accepts only POST', async () => {
     const { post, logout } = await start()
     expect(await post(logout(), { method: 'GET' })).toEqual({ status: 405, headers: { Allow: 'POST' }, body: '' })
   })
@@ -173,20 +176,20 @@ describe('the logout token (§2.4, §2.6)', () => {
     ['a nonce', { nonce: 'n' }, '`nonce` must not be there'],
     ['an empty nonce', { nonce: '' }, '`nonce` must not be there'],
     ['a nonce that is null', { nonce: null }, '`nonce` must not be there']
-  ])('with %s is refused, and nothing is fetched for it', async (_, claims, description) => {
+  ])('refuses a token with %s, without fetching anything', async (_, claims, description) => {
     const { issuer, api, post, logout } = await start()
     expect(await post(logout({ claims }))).toEqual(rejected(description))
     expect(api.stats().revocations.entries).toBe(0)
     expect(issuer.requests).toEqual([])
   })
 
-  test.each(['at+jwt', 'secevent+jwt', 'dpop+jwt', 5])('of the type %j is none', async (typ) => {
+  test.each(['at+jwt', 'secevent+jwt', 'dpop+jwt', 5])('refuses the type %j', async (typ) => {
     const { post, logout } = await start()
     expect(await post(logout({ header: { typ } }))).toEqual(rejected('`typ` is not logout+jwt'))
   })
 
   test.each(['logout+jwt', 'application/logout+jwt', 'LOGOUT+JWT', 'JWT', undefined])(
-    'of the type %j is one: the type is recommended only',
+    'accepts the type %j, since the type is only recommended',
     async (typ) => {
       const { post, logout } = await start()
       expect(await post(logout({ header: { typ } }))).toEqual(done)
@@ -199,24 +202,24 @@ describe('the logout token (§2.4, §2.6)', () => {
     ['a secret', () => ({ header: { alg: 'HS256' } })],
     ['an extension', () => ({ header: { crit: ['x'], x: 1 } })],
     ['an unknown key', () => ({ key: strangeKey('x') })]
-  ] satisfies [string, () => Overrides][])('with %s is refused', async (_, flaw) => {
+  ] satisfies [string, () => Overrides][])('refuses a token with %s', async (_, flaw) => {
     const { api, post, logout } = await start()
     expect(await post(logout(flaw()))).toEqual(badSignature)
     expect(api.stats().revocations.entries).toBe(0)
   })
 
-  test('may have more in it: other claims, other events, an event with members, several audiences', async () => {
+  test('accepts other claims, other events, an event with members, several audiences', async () => {
     const { post, logout } = await start({ clientId: ['web', 'api'] })
     const claims = { aud: ['x', 'web'], trace_id: 't', events: { 'urn:x': {}, [EVENT]: { a: 1 } } }
     expect(await post(logout({ claims }))).toEqual(done)
   })
 
-  test('expires 30 s late, for clocks that differ', async () => {
+  test('accepts a token until 30 s after exp, for clocks that differ', async () => {
     const { post, logout } = await start()
     expect(await post(logout({ claims: { exp: NOW - 29 } }))).toEqual(done)
   })
 
-  test('without `exp` is taken for 300 s, where the provider is said to make such', async () => {
+  test('without `exp`, is accepted for 300 s if the provider is configured for such tokens', async () => {
     const { post, logout } = await start({ acceptMissingExp: true })
     const token = logout({ claims: { exp: undefined } })
     expect(await post(token)).toEqual(done)
@@ -227,7 +230,7 @@ describe('the logout token (§2.4, §2.6)', () => {
   })
 })
 
-describe('what ends', () => {
+describe('the effect of a logout', () => {
   const mine = { sub: 'u1', sid: 's1' }
   const cases: readonly [string, Partial<LogoutIssuerOptions>, JsonObject, JsonObject[], JsonObject[]][] = [
     ['a user’s tokens', {}, { sub: 'u1' }, [mine, { sub: 'u1' }], [{ sub: 'u2' }]],
@@ -250,20 +253,20 @@ describe('what ends', () => {
     for (const each of left) expect(await ask(api, issuer.token({ claims: each }))).toEqual(granted)
   })
 
-  test('costs one user no more room for a hundred sessions than for one, where tokens do not tell them apart', async () => {
+  test('takes no more room for a hundred sessions of one user than for one, if tokens have no sid', async () => {
     const { api, post, logout } = await start()
     for (let i = 0; i < 100; i++) expect(await post(logout({ claims: { jti: `l${i}`, sid: `s${i}` } }))).toEqual(done)
     expect(api.stats().revocations.entries).toBe(1)
   })
 
-  test('tokens issued up to the second of the logout, and none after it, however late it comes', async () => {
+  test('revokes tokens issued up to the second of the logout, and none after it, however late it arrives', async () => {
     const { issuer, api, post, logout } = await start()
     expect(await post(logout({ claims: { iat: NOW - 60 } }))).toEqual(done)
     expect(await ask(api, issuer.token({ claims: { iat: NOW - 60 } }))).toEqual(denial.inactive)
     expect(await ask(api, issuer.token({ claims: { iat: NOW - 59 } }))).toEqual(granted)
   })
 
-  test('no more than that when the logout token is played again', async () => {
+  test('a replayed logout token revokes no more than before', async () => {
     const { issuer, api, post, logout } = await start()
     const token = logout()
     for (let i = 0; i < 3; i++) expect(await post(token)).toEqual(done)
@@ -271,7 +274,7 @@ describe('what ends', () => {
     expect(await ask(api, issuer.token({ claims: { iat: NOW + 1 } }))).toEqual(granted)
   })
 
-  test('tokens of that issuer only, though another has the same subject', async () => {
+  test('revokes tokens of that issuer only, even if another has the same subject', async () => {
     const { issuer, post, logout } = await start()
     const other = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer, other.issuer] })
@@ -290,7 +293,7 @@ describe('what ends', () => {
   })
 })
 
-describe('what is our trouble is a 503: the provider may try again', () => {
+describe('a failure on our side is a 503, so that the provider retries', () => {
   test.each([...OUTAGES])('keys for which there is %s', async (_, behaviour, http = {}) => {
     const { issuer, api, post, logout } = await start({}, http)
     issuer.always('jwks', behaviour)
@@ -322,7 +325,7 @@ describe('what is our trouble is a 503: the provider may try again', () => {
 })
 
 describe('SET-10 (RFC 8725 §3.12): one kind of token is not another', () => {
-  test('SET-10: a logout token is no access token', async () => {
+  test('SET-10: refuses a logout token as access token', async () => {
     const { issuer, api, logout } = await start()
     const good = { scope: 'read', client_id: 'c1', aud: RESOURCE, exp: NOW + 300 }
     for (const typ of ['logout+jwt', 'JWT', undefined])
@@ -332,7 +335,7 @@ describe('SET-10 (RFC 8725 §3.12): one kind of token is not another', () => {
       expect(await ask(lax, logout({ header: { typ }, claims: good }))).toEqual(denial.type)
   })
 
-  test('SET-10: an access token is no logout token, not even for a client that is the API itself', async () => {
+  test('SET-10: refuses an access token as logout token, even for a client that is the API itself', async () => {
     const { issuer, api, post } = await start({ clientId: RESOURCE })
     expect(await post(issuer.token())).toEqual(rejected('`events` does not say that it is a logout'))
     expect(await post(issuer.token({ claims: { events: { [EVENT]: {} } } }))).toEqual(
@@ -341,7 +344,7 @@ describe('SET-10 (RFC 8725 §3.12): one kind of token is not another', () => {
     expect(api.stats().revocations.entries).toBe(0)
   })
 
-  test('SET-10: an ID token is no logout token', async () => {
+  test('SET-10: refuses an ID token as logout token', async () => {
     const { post, logout } = await start()
     const claims = { events: undefined, nonce: undefined, auth_time: NOW }
     expect(await post(logout({ header: { typ: 'JWT' }, claims }))).toEqual(
@@ -349,7 +352,7 @@ describe('SET-10 (RFC 8725 §3.12): one kind of token is not another', () => {
     )
   })
 
-  test('SET-10: a logout token is no security event, nor the other way round', async () => {
+  test('SET-10: refuses a logout token as security event, and the other way round', async () => {
     const { issuer, api, post, logout } = await start({ clientId: RESOURCE })
     const events = securityEventReceiver(api, { transmitters: [{ issuer: issuer.issuer }] })
     issuer.always('other', fault.body({ issuer: issuer.issuer, jwks_uri: `${issuer.issuer}/jwks` }))
@@ -363,7 +366,7 @@ describe('SET-10 (RFC 8725 §3.12): one kind of token is not another', () => {
   })
 })
 
-test('api.refresh() fetches the keys of logout tokens too: one in wrong hands is of no use then', async () => {
+test('api.refresh() fetches the keys of logout tokens too, so a leaked key becomes useless', async () => {
   const { issuer, api, post, logout } = await start()
   const stolen = issuer.key()
   expect(await post(logout({ key: stolen }))).toEqual(done)
@@ -393,7 +396,7 @@ describe('logoutTokenReceiver()', () => {
       ],
       '`issuers[1]`'
     ]
-  ])('%s does not start', (_, issuers, message) => {
+  ])('%s is refused at start', (_, issuers, message) => {
     const api = bed.api({ issuers: [A] })
     const make = (): Receiver => logoutTokenReceiver(api, { issuers: issuers as never })
     expect(make).toThrow(TypeError)

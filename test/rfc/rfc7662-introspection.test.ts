@@ -458,7 +458,7 @@ describe('INT-07 (RFC 7662 §2.3): the hint about a 400', () => {
 
   test('names unsupported_token_type and the option that verifies JWTs here, and does not blame the credentials', async () => {
     const hint = await hintOf('{"error":"unsupported_token_type","error_description":"Structured JWT Tokens"}')
-    expect(hint).toContain('400 `unsupported_token_type`: it introspects no tokens of this kind')
+    expect(hint).toContain('400 `unsupported_token_type`: it does not introspect tokens of this kind')
     expect(hint).toContain("`tokens: 'jwt'`")
     expect(hint).not.toContain('`clientId`')
   })

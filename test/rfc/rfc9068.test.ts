@@ -30,7 +30,7 @@ const audience = refused('DEN-10', 'audience')
 const claim = refused('DEN-11', 'claim')
 
 describe('RFC 9068 §4: what must hold', () => {
-  test('ATV-01 ATV-05 (RFC 9068 §4): a token that is as it should be', async () => {
+  test('ATV-01 ATV-05 (RFC 9068 §4): accepts a correct token', async () => {
     expect(await answerTo({})).toEqual(granted)
     expect(await access(server, accessToken())).toMatchObject({
       issuer: ISSUER,
@@ -43,13 +43,13 @@ describe('RFC 9068 §4: what must hold', () => {
     })
   })
 
-  test('ATV-01 DEF-02 DEN-12 (RFC 9068 §4): typ JWT, or none, is not that of an access token', async () => {
+  test('ATV-01 DEF-02 DEN-12 (RFC 9068 §4): refuses typ JWT and a missing typ, which are not those of an access token', async () => {
     for (const typ of ['JWT', 'jwt', 'application/jwt', undefined]) {
       expect(await answerTo({ header: { typ } })).toEqual(type)
     }
   })
 
-  test('ATV-03 DEN-09 (RFC 9068 §4): iss is the issuer, to the letter', async () => {
+  test('ATV-03 DEN-09 (RFC 9068 §4): iss must equal the issuer exactly', async () => {
     const others = [
       `${ISSUER}/`,
       'https://AS.example.com',
@@ -63,7 +63,7 @@ describe('RFC 9068 §4: what must hold', () => {
     }
   })
 
-  test('ATV-03 (RFC 8414 §2): an issuer with a final slash has one in its tokens', async () => {
+  test('ATV-03 (RFC 8414 §2): an issuer with a trailing slash has one in its tokens', async () => {
     const slash = api({}, { issuer: `${ISSUER}/` })
     expect(await answerTo({ claims: { iss: `${ISSUER}/` } }, slash)).toEqual(granted)
     expect(await answerTo({}, slash)).toEqual(refused('DEN-09', 'issuer'))
@@ -80,7 +80,7 @@ describe('RFC 9068 §4: what must hold', () => {
     expect(await answerTo({ claims: { iss: 'https://sts.example/tenant' } }, two)).toEqual(refused('DEN-09', 'issuer'))
   })
 
-  test('ATV-04 DEF-04 DEN-10 (RFC 9068 §4): aud names this API, alone or among others', async () => {
+  test('ATV-04 DEF-04 DEN-10 (RFC 9068 §4): aud must name this API, alone or among others', async () => {
     for (const aud of [RESOURCE, [RESOURCE], ['x', RESOURCE], [RESOURCE, 'x']]) {
       expect(await answerTo({ claims: { aud } })).toEqual(granted)
     }
@@ -98,7 +98,7 @@ describe('RFC 9068 §4: what must hold', () => {
     }
   })
 
-  test('ATV-04 DEF-04 (RFC 8707 §2): a resource with a slash or a path is compared as it is written', async () => {
+  test('ATV-04 DEF-04 (RFC 8707 §2): compares a resource with a slash or a path as written', async () => {
     const slash = resourceServer({
       resource: `${RESOURCE}/`,
       issuers: [{ issuer: ISSUER, jwks: keySet(issuerKey) }],
@@ -108,7 +108,7 @@ describe('RFC 9068 §4: what must hold', () => {
     expect((await outcome(slash, bearer(accessToken()))).reason).toBe('audience')
   })
 
-  test('ATV-17 DEF-04 (RFC 9700 §4.10.2): the audience is configuration, and may be anything', async () => {
+  test('ATV-17 DEF-04 (RFC 9700 §4.10.2): the audience is configurable, and may be any string', async () => {
     const abstract = api({}, { audience: 'urn:api' })
     expect(await answerTo({ claims: { aud: 'urn:api' } }, abstract)).toEqual(granted)
     expect(await answerTo({}, abstract)).toEqual(audience)
@@ -117,7 +117,7 @@ describe('RFC 9068 §4: what must hold', () => {
     expect(await answerTo({ claims: { aud: 'urn:API' } }, several)).toEqual(audience)
   })
 
-  test('DEF-04 ATV-08: only `audience: null` accepts any, and then aud must still be there and be well-formed', async () => {
+  test('DEF-04 ATV-08: only `audience: null` accepts any audience, and then aud must still be present and well-formed', async () => {
     const any = api({}, { audience: null })
     expect(await answerTo({ claims: { aud: 'x' } }, any)).toEqual(granted)
     expect(await answerTo({ claims: { aud: [] } }, any)).toEqual(granted)
@@ -145,18 +145,18 @@ describe('RFC 9068 §4: what must hold', () => {
     expect(api({ clockTolerance: 300 })).toBeDefined()
   })
 
-  test('ATV-09 DEN-07 DEF-05 (RFC 7519 §4.1.5): nbf, where there is one, is honoured with the same leeway', async () => {
+  test('ATV-09 DEN-07 DEF-05 (RFC 7519 §4.1.5): applies the leeway to nbf, if present', async () => {
     expect(await answerTo({ claims: { nbf: NOW + 31 } })).toEqual(refused('DEN-07', 'not_yet_valid'))
     expect(await answerTo({ claims: { nbf: NOW + 30 } })).toEqual(granted)
   })
 
-  test('DEF-05 DEN-07: an iat more than a minute ahead shows a clock that is wrong', async () => {
+  test('DEF-05 DEN-07: refuses an iat more than a minute ahead, which shows a wrong clock', async () => {
     expect(await answerTo({ claims: { iat: NOW + 61 } })).toEqual(refused('DEN-07', 'not_yet_valid'))
     expect(await answerTo({ claims: { iat: NOW + 60 } })).toEqual(granted)
     expect(await answerTo({ claims: { iat: 0 } })).toEqual(granted)
   })
 
-  test('ATV-07 (RFC 9068 §4): whatever fails, the error is invalid_token and the status 401', async () => {
+  test('ATV-07 (RFC 9068 §4): every failure is invalid_token with status 401', async () => {
     const failures: Token[] = [
       { header: { typ: 'JWT' } },
       { claims: { iss: 'x' } },
@@ -174,16 +174,16 @@ describe('RFC 9068 §4: what must hold', () => {
   })
 })
 
-describe('RFC 9068 §2.2: claims that must be there', () => {
+describe('RFC 9068 §2.2: required claims', () => {
   test.each(['iss', 'exp', 'aud', 'sub', 'client_id', 'iat', 'jti'])(
-    'ATV-08 DEN-11 (RFC 9068 §2.2): a token without %s is refused',
+    'ATV-08 DEN-11 (RFC 9068 §2.2): refuses a token without %s',
     async (name) => {
       const expected = name === 'aud' ? audience : claim
       expect(await answerTo({ claims: { [name]: undefined } })).toEqual(expected)
     }
   )
 
-  test('ATV-08: a required claim that is null or empty is refused; nbf and cnf may be so (RFC 9068 §2.2)', async () => {
+  test('ATV-08: refuses a required claim that is null or empty; nbf and cnf may be so (RFC 9068 §2.2)', async () => {
     for (const nothing of [null, '']) {
       for (const name of ['exp', 'sub', 'client_id', 'iat', 'jti'])
         expect(await answerTo({ claims: { [name]: nothing } }), name).toEqual(claim)
@@ -192,12 +192,12 @@ describe('RFC 9068 §2.2: claims that must be there', () => {
     }
   })
 
-  test('ATV-08: nothing else need be there', async () => {
+  test('ATV-08: requires no other claim', async () => {
     const token = { claims: { scope: undefined } }
     expect(await outcome(server, bearer(accessToken(token)), () => {})).toEqual(granted)
   })
 
-  test('ATV-08: `requiredClaims` says otherwise for one issuer, but never for exp', async () => {
+  test('ATV-08: `requiredClaims` changes that for one issuer, but never for exp', async () => {
     const fewer = api({}, { requiredClaims: [] })
     for (const name of ['sub', 'client_id', 'iat', 'jti']) {
       expect(await answerTo({ claims: { [name]: undefined } }, fewer)).toEqual(granted)
@@ -208,7 +208,7 @@ describe('RFC 9068 §2.2: claims that must be there', () => {
     expect(await answerTo({ claims: { tenant: 't1' } }, more)).toEqual(granted)
   })
 
-  test('ATV-08: `clientIdClaim` names where the client is', async () => {
+  test('ATV-08: `clientIdClaim` names the claim with the client', async () => {
     const azp = api({}, { clientIdClaim: ['client_id', 'azp'] })
     const token = accessToken({ claims: { client_id: undefined, azp: 'c2' } })
     expect(await outcome(azp, bearer(token))).toEqual(granted)
@@ -216,7 +216,7 @@ describe('RFC 9068 §2.2: claims that must be there', () => {
     expect(await outcome(server, bearer(token))).toEqual(claim)
   })
 
-  test('ATV-14 (RFC 9068 §2.2.1): auth_time, acr and amr need not be there, and are handed out', async () => {
+  test('ATV-14 (RFC 9068 §2.2.1): auth_time, acr and amr are optional, and available to handlers', async () => {
     const claims = { auth_time: NOW - 100, acr: 'urn:example:mfa', amr: ['pwd', 'otp'] }
     const token = accessToken({ claims })
     expect(await outcome(server, bearer(token))).toEqual(granted)
@@ -224,7 +224,7 @@ describe('RFC 9068 §2.2: claims that must be there', () => {
     expect(await answerTo({ claims: { auth_time: 'yesterday' } })).toEqual(claim)
   })
 
-  test('ATV-13 (RFC 9700 §4.15): who a subject is: a client where both names are one, else unknown', async () => {
+  test('ATV-13 (RFC 9700 §4.15): the subject is a client if sub and client are equal, otherwise unknown', async () => {
     const typeOf = async (claims: object): Promise<string> =>
       (await access(server, accessToken({ claims: { ...claims } }))).subjectType
     expect(await typeOf({ sub: 'c1' })).toBe('client')
@@ -233,14 +233,14 @@ describe('RFC 9068 §2.2: claims that must be there', () => {
     expect(await typeOf({ sub: 'C1' })).toBe('unknown')
   })
 
-  test('ATV-15 (RFC 9068 §2.2): the same token is good twice', async () => {
+  test('ATV-15 (RFC 9068 §2.2): accepts the same token twice', async () => {
     const token = bearer(accessToken())
     expect(await outcome(server, token)).toEqual(granted)
     expect(await outcome(server, token)).toEqual(granted)
     expect(await answerTo({ claims: { sub: 'u2' } })).toEqual(granted)
   })
 
-  test('ATV-18 (RFC 8693 §4.1): act and may_act are handed out untouched, and are never the subject', async () => {
+  test('ATV-18 (RFC 8693 §4.1): act and may_act are available unchanged, and are never the subject', async () => {
     const claims = { act: { sub: 'admin', act: { sub: 'root' } }, may_act: { sub: 'helper' } }
     const granted = await access(server, accessToken({ claims }))
     expect(granted.subject).toBe('u1')
@@ -249,26 +249,26 @@ describe('RFC 9068 §2.2: claims that must be there', () => {
   })
 })
 
-describe('RFC 9068 §5: an ID token is no access token', () => {
-  test('ATV-11 DEN-12 (RFC 9068 §5): even if the same key signed it, and whatever its aud', async () => {
+describe('RFC 9068 §5: an ID token is not an access token', () => {
+  test('ATV-11 DEN-12 (RFC 9068 §5): refuses an ID token signed by the same key, with any aud', async () => {
     const idToken = { header: { typ: 'JWT' }, claims: { nonce: 'n', at_hash: 'h', auth_time: NOW } }
     expect(await answerTo(idToken)).toEqual(type)
     expect(await answerTo(idToken, legacy)).toEqual(type)
   })
 
-  test('ATV-11: typ is the only thing that tells: with it, claims of an ID token are no harm', async () => {
+  test('ATV-11: accepts claims of an ID token if typ is at+jwt', async () => {
     expect(await answerTo({ claims: { nonce: 'n', at_hash: 'h' } })).toEqual(granted)
   })
 })
 
 describe('ATV-12: the legacy profile', () => {
-  test('ATV-12 DEF-02 (RFC 8725 §3.12): admits typ JWT, none, and at+jwt', async () => {
+  test('ATV-12 DEF-02 (RFC 8725 §3.12): accepts typ JWT, a missing typ, and at+jwt', async () => {
     for (const typ of ['JWT', 'jwt', 'application/jwt', undefined, 'at+jwt', 'application/at+jwt']) {
       expect(await answerTo({ header: { typ } }, legacy)).toEqual(granted)
     }
   })
 
-  test('ATV-12 DEN-12 (RFC 8725 §3.12): and no other', async () => {
+  test('ATV-12 DEN-12 (RFC 8725 §3.12): refuses any other typ', async () => {
     for (const typ of ['logout+jwt', 'dpop+jwt', 'secevent+jwt', 'token-introspection+jwt', 'text/jwt', '', null, 1]) {
       expect(await answerTo({ header: { typ } }, legacy)).toEqual(type)
     }
@@ -306,13 +306,13 @@ describe('ATV-12: the legacy profile', () => {
       expect(await answerTo({ header: { typ: 'JWT' }, claims: { nonce } }, legacy)).toEqual(granted)
   })
 
-  test('ATV-12: takes the payload typ Bearer and the token_use access for what they say', async () => {
+  test('ATV-12: accepts the payload typ Bearer and the token_use access as evidence', async () => {
     for (const claims of [{ typ: 'Bearer' }, { token_use: 'access' }, { token_type: 'access_token' }]) {
       expect(await answerTo({ header: { typ: 'JWT' }, claims }, legacy)).toEqual(granted)
     }
   })
 
-  test('ATV-12 ATV-08: requires none of RFC 9068’s own claims, but issuer, audience and time', async () => {
+  test('ATV-12 ATV-08: requires none of RFC 9068’s own claims, only issuer, audience and time', async () => {
     const claims = { sub: undefined, client_id: undefined, iat: undefined, jti: undefined }
     expect(await answerTo({ claims }, legacy)).toEqual(granted)
     expect(await answerTo({ claims: { iss: undefined } }, legacy)).toEqual(claim)
@@ -320,7 +320,7 @@ describe('ATV-12: the legacy profile', () => {
     expect(await answerTo({ claims: { exp: undefined } }, legacy)).toEqual(claim)
   })
 
-  test('ATV-12 ATV-05: is as strict as ever about the signature, the audience and the time', async () => {
+  test('ATV-12 ATV-05: is equally strict about the signature, the audience and the time', async () => {
     expect(await answerTo({ key: createSigningKey('ES256') }, legacy)).toEqual(refused('DEN-05', 'signature'))
     expect(await answerTo({ claims: { aud: 'x' } }, legacy)).toEqual(audience)
     expect(await answerTo({ claims: { exp: NOW - 30 } }, legacy)).toEqual(refused('DEN-06', 'expired'))
@@ -340,27 +340,27 @@ describe('RFC 8725 §3.8: several issuers', () => {
     })
   const ofOther = (token: Token = {}): Token => ({ key: otherKey, ...token, claims: { iss: other, ...token.claims } })
 
-  test('ATV-16 ATV-03 (RFC 8725 §3.8): each token is judged by the keys of the issuer it names', async () => {
+  test('ATV-16 ATV-03 (RFC 8725 §3.8): each token is verified by the keys of the issuer that it names', async () => {
     expect(await answerTo({}, both())).toEqual(granted)
     expect(await answerTo(ofOther(), both())).toEqual(granted)
     expect(await answerTo({ claims: { iss: other } }, both())).toEqual(refused('DEN-05', 'signature'))
     expect(await answerTo({ key: otherKey }, both())).toEqual(refused('DEN-05', 'signature'))
   })
 
-  test('ATV-16 (RFC 8725 §3.8): an audience of one issuer is none of the other’s', async () => {
+  test('ATV-16 (RFC 8725 §3.8): an audience of one issuer is not accepted from another', async () => {
     const of = both({}, { audience: 'urn:api' })
     expect(await answerTo(ofOther({ claims: { aud: 'urn:api' } }), of)).toEqual(granted)
     expect(await answerTo(ofOther(), of)).toEqual(audience)
     expect(await answerTo({ claims: { aud: 'urn:api' } }, of)).toEqual(audience)
   })
 
-  test('ATV-16 (RFC 8725 §3.8): the profile of one issuer is not the other’s', async () => {
+  test('ATV-16 (RFC 8725 §3.8): the profile of one issuer does not apply to another', async () => {
     const of = both({ tokenProfile: 'legacy' })
     expect(await answerTo({ header: { typ: 'JWT' } }, of)).toEqual(granted)
     expect(await answerTo(ofOther({ header: { typ: 'JWT' } }), of)).toEqual(type)
   })
 
-  test('ATV-16 (RFC 8725 §3.8): nor are its algorithms, its claims and where it keeps its scopes', async () => {
+  test('ATV-16 (RFC 8725 §3.8): algorithms, claims and scope claims of one issuer do not apply to another', async () => {
     const of = both({}, { algorithms: ['RS256'] })
     expect(await answerTo(ofOther(), of)).toEqual(refused('DEN-05', 'algorithm'))
     const claims = both({ requiredClaims: [], scopeClaim: 'permissions' })
@@ -374,28 +374,28 @@ describe('RFC 8725 §3.8: several issuers', () => {
   })
 })
 
-describe('RFC 9068 §4: in which order', () => {
+describe('RFC 9068 §4: the order of checks', () => {
   test('ORD-01 DEN-06 (RFC 6750 §3.1): an expired token that lacks the scope is 401, not 403', async () => {
     expect(await answerTo({ claims: { exp: NOW - 30, scope: '' } })).toEqual(refused('DEN-06', 'expired'))
   })
 
-  test('ORD-01 (RFC 6750 §3.1): a malformed field is 400, whatever stands behind it', async () => {
+  test('ORD-01 (RFC 6750 §3.1): a malformed field is 400, whatever follows it', async () => {
     const request = bearer(`${accessToken({ claims: { exp: 1 } })} x`)
     expect((await outcome(server, request)).status).toBe(400)
   })
 
-  test('ORD-04 DEN-05 DEN-06 (RFC 9449 §7.1): what a token is bound to is not told before the token is verified', async () => {
+  test('ORD-04 DEN-05 DEN-06 (RFC 9449 §7.1): the binding of a token is not revealed before the token is verified', async () => {
     const claims = { cnf: { jkt: '0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I' } }
     expect(await answerTo({ claims, key: createSigningKey('ES256') })).toEqual(refused('DEN-05', 'signature'))
     expect(await answerTo({ claims: { ...claims, exp: 1 } })).toEqual(refused('DEN-06', 'expired'))
   })
 
-  test('ORD-01 DEN-21 (RFC 9449 §7.2): and before policy: a bound token that lacks the scope is 401', async () => {
+  test('ORD-01 DEN-21 (RFC 9449 §7.2): a bound token that lacks the scope is 401, because binding comes before policy', async () => {
     const claims = { cnf: { jkt: '0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I' }, scope: '' }
     expect(await answerTo({ claims })).toEqual(refused('DEN-21', 'dpop_downgrade'))
   })
 
-  test('ORD-02 (RFC 9068 §4): checks of the server come before those of the route, and the first refusal ends it', async () => {
+  test('ORD-02 (RFC 9068 §4): checks of the server run before those of the route, and the first refusal ends the run', async () => {
     const order: string[] = []
     const note = (name: string) => (): void => {
       order.push(name)
@@ -405,7 +405,7 @@ describe('RFC 9068 §4: in which order', () => {
     expect(order).toEqual(['server'])
   })
 
-  test('ORD-02: checks never see a token that failed', async () => {
+  test('ORD-02: checks never see a token that was refused', async () => {
     const never = (): void => expect.unreachable('a check ran')
     for (const token of ['x', accessToken({ claims: { exp: 1 } }), accessToken({ claims: { cnf: { jkt: 'x' } } })]) {
       expect((await outcome(server, bearer(token), never)).status).toBe(401)
@@ -413,7 +413,7 @@ describe('RFC 9068 §4: in which order', () => {
   })
 })
 
-test('ATV-05 KEY-01 (RFC 9068 §4): keys come from the issuer’s metadata, once for many tokens', async () => {
+test('ATV-05 KEY-01 (RFC 9068 §4): fetches the keys through the issuer’s metadata, once for many tokens', async () => {
   const issuer = await bed.issuer({ algorithms: ['RS256', 'ES256'] })
   const of = bed.api({ issuers: [issuer.issuer] })
   for (const alg of ['RS256', 'ES256'] as const) {

@@ -81,7 +81,7 @@ describe('TSL-01 (§8.3): the token comes first', () => {
     ['of another type', { header: { typ: 'JWT' } }, denial.type],
     ['signed by a stranger', { key: strangeKey('k1') }, denial.signature],
     ['bound to a key that nobody proved', { claims: { cnf: { jkt: 'x' } } }, denial.dpop]
-  ])('TSL-01 (§8.3): of a token that is %s nothing is fetched', async (_, overrides, answer) => {
+  ])('TSL-01 (§8.3): fetches nothing for a token that is %s', async (_, overrides, answer) => {
     const { issuer, api } = await start()
     const uri = issuer.statusList(LIST)
     const claims = { status: { status_list: { idx: VALID, uri } }, ...overrides.claims }
@@ -92,7 +92,7 @@ describe('TSL-01 (§8.3): the token comes first', () => {
     expect(fetched.map(({ path }) => path)).toEqual(['/status/2'])
   })
 
-  test('TSL-01 (§7.1): expired and VALID is expired', async () => {
+  test('TSL-01 (§7.1): reports an expired token with a VALID status as expired', async () => {
     const { issuer, api } = await start()
     const token = listed(issuer, VALID, issuer.statusList(LIST), { exp: bed.clock.now() + 10 })
     expect(await ask(api, token)).toEqual(granted)
@@ -100,13 +100,13 @@ describe('TSL-01 (§8.3): the token comes first', () => {
     expect(await ask(api, token)).toEqual(denial.expired)
   })
 
-  test('TSL-01, ORD-01: a token that is not valid any more is told so before it is told that its scope is not enough', async () => {
+  test('TSL-01, ORD-01: reports an invalid status before a missing scope', async () => {
     const { issuer, api } = await start()
     const token = listed(issuer, INVALID, issuer.statusList(LIST), { scope: 'write' })
     expect(await ask(api, token)).toEqual(denial.inactive)
   })
 
-  test('TSL-01: revoked here while its list is fetched, it is refused', async () => {
+  test('TSL-01: refuses a token that was revoked here while its list was fetched', async () => {
     const { issuer, api } = await start()
     const gate = issuer.hold('status')
     const pending = ask(api, listed(issuer, VALID, issuer.statusList(LIST)))
@@ -135,7 +135,7 @@ describe('TSL-02 (§6.2): the claim', () => {
     ['with uri as a list', { status_list: { idx: 0, uri: [uri] } }],
     ['with uri that is none', { status_list: { idx: 0, uri: '/status/1' } }],
     ['null within', { status_list: null }]
-  ])('TSL-02 DEN-11: a status that is %s', async (_, status) => {
+  ])('TSL-02 DEN-11: refuses a status that is %s', async (_, status) => {
     const { issuer, api } = await start()
     const token = withStatus(issuer, status)
     for (let i = 0; i < 2; i++) expect(await ask(api, token)).toEqual(denial.claim)
@@ -143,7 +143,7 @@ describe('TSL-02 (§6.2): the claim', () => {
     expect(api.stats().cache.statusLists.entries).toBe(0)
   })
 
-  test('TSL-02 (§6.1): a token without one is on no list, and is accepted', async () => {
+  test('TSL-02 (§6.1): accepts a token without a status, which is on no list', async () => {
     const { issuer, api } = await start()
     expect(await ask(api, issuer.token())).toEqual(granted)
     expect(issuer.count('status')).toBe(0)
@@ -157,7 +157,7 @@ describe('TSL-02 (§6.2): the claim', () => {
     expect(issuer.count('status')).toBe(0)
   })
 
-  test('TSL-02: of an opaque token the server says itself that it is active', async () => {
+  test('TSL-02: does not look up an opaque token, whose server says that it is active', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer, {}, { statusList: true })] })
     const status = { status_list: { idx: INVALID, uri: issuer.statusList(LIST) } }
@@ -167,7 +167,7 @@ describe('TSL-02 (§6.2): the claim', () => {
 })
 
 describe('TSL-03 (§5.1, §8.1): the status list token', () => {
-  test('TSL-03 (§8.1): is asked for by GET, by its name', async () => {
+  test('TSL-03 (§8.1): is requested by GET, with its media type', async () => {
     const { issuer, api } = await start()
     expect(await ask(api, listed(issuer, VALID, issuer.statusList(LIST)))).toEqual(granted)
     const asked = issuer.requests.find(({ endpoint }) => endpoint === 'status')
@@ -188,7 +188,7 @@ describe('TSL-03 (§5.1, §8.1): the status list token', () => {
     ['whose exp is within the tolerance', { claims: { exp: now - 29 } }],
     ['from a clock that is a minute ahead', { claims: { iat: now + 60 } }],
     ['with claims of its own', { claims: { jti: '1', aud: 'x' } }]
-  ])('TSL-03 (§5.1): one %s is good', async (_, overrides) => {
+  ])('TSL-03 (§5.1): accepts a list %s', async (_, overrides) => {
     const { issuer, api } = await start()
     const uri = issuer.statusList(LIST, overrides)
     expect(await ask(api, listed(issuer, VALID, uri))).toEqual(granted)
@@ -217,14 +217,14 @@ describe('TSL-03 (§5.1, §8.1): the status list token', () => {
     ['signed by nobody', { header: { alg: 'none' }, sign: () => new Uint8Array() }],
     ['with an extension', { header: { crit: ['b64'], b64: true } }],
     ['with another signature', { sign: () => new Uint8Array(64) }]
-  ])('TSL-03 DEN-17 (§5.1): one %s says nothing of any token', async (_, overrides) => {
+  ])('TSL-03 DEN-17 (§5.1): does not use a list %s', async (_, overrides) => {
     const { issuer, api } = await start()
     const token = listed(issuer, VALID, issuer.statusList(LIST, overrides))
     expect(await ask(api, token)).toEqual(denial.misconfigured)
     expect(await ask(api, issuer.token())).toEqual(granted)
   })
 
-  test('TSL-03: the log is told what is wrong with it', async () => {
+  test('TSL-03: tells the log what is wrong with a list', async () => {
     const { issuer, api } = await start()
     const { host } = new URL(issuer.issuer)
     const about = `the status list token of ${issuer.issuer} at ${host}`
@@ -236,7 +236,7 @@ describe('TSL-03 (§5.1, §8.1): the status list token', () => {
     expect((await refusal(() => authorize(api, signed))).hint).toContain(`${about} failed verification (signature)`)
   })
 
-  test('TSL-03 DEN-16 (§8.3): one that has expired says nothing any more', async () => {
+  test('TSL-03 DEN-16 (§8.3): does not use an expired list', async () => {
     const { issuer, api } = await start()
     const token = listed(issuer, VALID, issuer.statusList(LIST, { claims: { exp: now - 30 } }))
     expect(await ask(api, token)).toEqual(denial.unavailable)
@@ -244,20 +244,20 @@ describe('TSL-03 (§5.1, §8.1): the status list token', () => {
     expect(issuer.count('status')).toBe(1)
   })
 
-  test('TSL-03: one signed with an algorithm that the issuer does not use', async () => {
+  test('TSL-03: refuses a list signed with an algorithm that the issuer does not use', async () => {
     const { issuer, api } = await start(true, { algorithms: ['ES256'] })
     const uri = issuer.statusList(LIST, { alg: 'RS256' })
     expect(await ask(api, listed(issuer, VALID, uri))).toEqual(denial.misconfigured)
   })
 
-  test('TSL-03: one of another issuer of this API', async () => {
+  test('TSL-03: refuses a list of another issuer of this API', async () => {
     const [one, other] = await Promise.all([bed.issuer(), bed.issuer()])
     const api = bed.api({ issuers: [{ issuer: one.issuer, statusList: true }, other.issuer] })
     const uri = one.statusList(LIST, { key: { ...other.key(), kid: 'k1' } })
     expect(await ask(api, listed(one, VALID, uri))).toEqual(denial.misconfigured)
   })
 
-  test('TSL-03: the name of an issuer that signs with the same keys is as good', async () => {
+  test('TSL-03: accepts the other name of an issuer that signs with the same keys', async () => {
     const other = 'https://v2.as.example.com'
     const { issuer, api } = await start(true, { acceptedIssuers: [other] })
     const uri = issuer.statusList(LIST, { claims: { iss: other } })
@@ -268,7 +268,7 @@ describe('TSL-03 (§5.1, §8.1): the status list token', () => {
     ['is no JWT', (body: string) => body.split('.').slice(0, 2).join('.')],
     ['is no JSON', () => `${base64url('{"alg":"ES256","typ":"statuslist+jwt","kid":"k1"}')}.${base64url('[')}.AA`],
     ['is empty', () => '']
-  ])('TSL-03 DEN-17: what %s', async (_, spoil) => {
+  ])('TSL-03 DEN-17: refuses a list that %s', async (_, spoil) => {
     const { issuer, api } = await start()
     issuer.always('status', ({ response, normal }) => {
       response.writeHead(200, normal.headers).end(spoil(normal.body))
@@ -276,7 +276,7 @@ describe('TSL-03 (§5.1, §8.1): the status list token', () => {
     expect(await ask(api, listed(issuer, VALID, issuer.statusList(LIST)))).toEqual(denial.misconfigured)
   })
 
-  test('TSL-03: an access token is no status list token, and the other way round', async () => {
+  test('TSL-03: refuses an access token as status list token, and the other way round', async () => {
     const { issuer, api } = await start()
     const uri = issuer.statusList(LIST)
     const token = listed(issuer, VALID, uri)
@@ -300,7 +300,7 @@ describe('TSL-03 (§5.1, §8.1): the status list token', () => {
     expect(issuer.count('jwks')).toBe(1)
   })
 
-  test('TSL-03 (KEY-09): when a key leaves the set, what it signed is fetched again', async () => {
+  test('TSL-03 (KEY-09): fetches a list again when the key that signed it leaves the set', async () => {
     const { issuer, api } = await start()
     const uri = issuer.statusList(LIST)
     expect(await ask(api, listed(issuer, VALID, uri))).toEqual(granted)
@@ -316,7 +316,7 @@ describe('TSL-03 (§5.1, §8.1): the status list token', () => {
 })
 
 describe('TSL-04 (RFC 8725 §3.10): where lists are', () => {
-  test('TSL-04 DEN-17: nothing is fetched from another origin than the issuer’s', async () => {
+  test('TSL-04 DEN-17: fetches nothing from another origin than the issuer’s', async () => {
     const { issuer, api } = await start()
     const other = await bed.issuer()
     const uri = other.statusList(LIST, { key: issuer.key() })
@@ -333,7 +333,7 @@ describe('TSL-04 (RFC 8725 §3.10): where lists are', () => {
     ['another name of the same host', (uri: string) => uri.replace('127.0.0.1', 'localhost')],
     ['the host as a user', (uri: string) => `http://${new URL(uri).host}@192.0.2.1/status/1`],
     ['no origin', () => 'data:application/statuslist+jwt,x']
-  ])('TSL-04 DEN-17: %s is another origin', async (_, change) => {
+  ])('TSL-04 DEN-17: refuses %s as another origin', async (_, change) => {
     const { issuer, api } = await start()
     const token = listed(issuer, VALID, change(issuer.statusList(LIST)))
     expect(await ask(api, token)).toEqual(denial.misconfigured)
@@ -341,7 +341,7 @@ describe('TSL-04 (RFC 8725 §3.10): where lists are', () => {
   })
 
   test.each(['/x/../status/1', '/%2e%2e/status/1', '/status%2f1', '/status/..;/status/1', '/status\\1', '/status/1 '])(
-    'TSL-04: refuses a URI whose path is not asked as it is written, and fetches nothing: %j',
+    'TSL-04: refuses a URI that is not requested as written, and fetches nothing: %j',
     async (path) => {
       const { issuer, api } = await start()
       issuer.statusList(LIST)
@@ -350,7 +350,7 @@ describe('TSL-04 (RFC 8725 §3.10): where lists are', () => {
     }
   )
 
-  test('TSL-04: other origins are agreed on in the settings, which then say all of them', async () => {
+  test('TSL-04: the origins in the settings replace the issuer’s', async () => {
     const other = await bed.issuer()
     const issuer = await bed.issuer()
     const statusList = { origins: [other.origin] }
@@ -368,7 +368,7 @@ describe('TSL-04 (RFC 8725 §3.10): where lists are', () => {
     expect(issuer.count('other')).toBe(0)
   })
 
-  test('TSL-04: a list that inflates to more than 2 MiB is not inflated', async () => {
+  test('TSL-04: does not inflate a list to more than 2 MiB', async () => {
     const { issuer, api } = await start()
     const size = 2 * 1024 * 1024
     const most = issuer.statusList({ lst: new Uint8Array(size) }, {}, 'most')
@@ -379,7 +379,7 @@ describe('TSL-04 (RFC 8725 §3.10): where lists are', () => {
     expect(await ask(api, listed(issuer, 0, bomb))).toEqual(denial.misconfigured)
   })
 
-  test('TSL-04: what nobody signed is not inflated at all', async () => {
+  test('TSL-04: does not inflate a list without a valid signature', async () => {
     const { issuer, api } = await start()
     const uri = issuer.statusList({ lst: base64url('no zlib') }, { key: strangeKey('k1') })
     expect((await refusal(() => authorize(api, listed(issuer, 0, uri)))).hint).toContain('(signature)')
@@ -419,14 +419,14 @@ describe('TSL-04 (RFC 8725 §3.10): where lists are', () => {
       { tokens: 'opaque', introspection: { auth: () => {}, clientId: 'c' } },
       "`issuers[0].statusList` has no effect with `tokens: 'opaque'`: leave one of them out: this issuer’s JWTs are not verified locally"
     ]
-  ])('TSL-04: statusList: %j does not start', (statusList, more, problem) => {
+  ])('TSL-04: refuses statusList: %j at start', (statusList, more, problem) => {
     const issuer = { issuer: 'https://as.example.com', statusList, ...more } as IssuerOptions
     expect(() => resourceServer({ resource: RESOURCE, issuers: [issuer] })).toThrow(
       new TypeError(`resourceServer() found a problem in its options:\n- ${problem}`)
     )
   })
 
-  test('TSL-04: the settings in effect are in describe()', () => {
+  test('TSL-04: describe() shows the settings in effect', () => {
     const described = (statusList: IssuerOptions['statusList']): unknown =>
       bed.api({ issuers: [{ issuer: 'https://as.example.com/tenant', ...(statusList && { statusList }) }] }).describe()
     const issuer = (effect?: object): object => ({ issuers: [effect ? { statusList: effect } : {}] })
@@ -572,7 +572,7 @@ describe('TSL-06 (§7.1, §8.3): what a status means', () => {
     [6, 'of the application', 15],
     [7, 'not registered', 16],
     [8, 'not registered', 255]
-  ])('TSL-06 DEN-08 (§7.1): the status at %i, %s, is refused', async (idx, _, value) => {
+  ])('TSL-06 DEN-08 (§7.1): refuses the status at %i, %s', async (idx, _, value) => {
     const { issuer, api } = await start()
     const uri = issuer.statusList({ bits: 8, lst: statuses })
     expect(await ask(api, listed(issuer, 0, uri))).toEqual(granted)
@@ -582,7 +582,7 @@ describe('TSL-06 (§7.1, §8.3): what a status means', () => {
   })
 
   test.each([16, 17, 2 ** 32, Number.MAX_SAFE_INTEGER])(
-    'TSL-06 (§8.3): the index %i, of a list of 16, is refused',
+    'TSL-06 (§8.3): refuses the index %i of a list of 16',
     async (idx) => {
       const { issuer, api } = await start()
       const uri = issuer.statusList(LIST)
@@ -591,7 +591,7 @@ describe('TSL-06 (§7.1, §8.3): what a status means', () => {
     }
   )
 
-  test('TSL-06: a list that ends before the index is fetched once more, and not for every such token', async () => {
+  test('TSL-06: fetches a list once more if it ends before the index, but not for every such token', async () => {
     const { issuer, api } = await start()
     const uri = issuer.statusList(LIST)
     expect(await ask(api, listed(issuer, VALID, uri))).toEqual(granted)
@@ -601,7 +601,7 @@ describe('TSL-06 (§7.1, §8.3): what a status means', () => {
     expect(await ask(api, listed(issuer, VALID, uri))).toEqual(granted)
   })
 
-  test('TSL-06 (§13.4): a token that was issued since the list was fetched is on the list that is fetched for it', async () => {
+  test('TSL-06 (§13.4): fetches the list again for a token that was issued after the last fetch', async () => {
     const { issuer, api } = await start()
     const uri = issuer.statusList(LIST)
     expect(await ask(api, listed(issuer, VALID, uri))).toEqual(granted)
@@ -612,12 +612,12 @@ describe('TSL-06 (§7.1, §8.3): what a status means', () => {
   })
 })
 
-describe('TSL-07 (§13.7): for how long a list is kept', () => {
+describe('TSL-07 (§13.7): how long a list is kept', () => {
   /** Revokes the token at index 1. */
   const revoke = (issuer: TestIssuer, claims: JsonObject = {}): string =>
     issuer.statusList({ lst: Uint8Array.of(0xff, 0xff) }, { claims })
 
-  test('TSL-07 (§8.2): its ttl of 60 s counts, and not the max-age of an hour around it', async () => {
+  test('TSL-07 (§8.2): uses its ttl of 60 s, not the max-age of an hour around it', async () => {
     const { issuer, api } = await start()
     issuer.always('status', fault.headers({ 'cache-control': 'max-age=3600' }))
     const token = listed(issuer, VALID, issuer.statusList(LIST, { claims: { ttl: 60 } }))
@@ -631,7 +631,7 @@ describe('TSL-07 (§13.7): for how long a list is kept', () => {
     expect(issuer.count('status')).toBe(2)
   })
 
-  test('TSL-07 (§8.2): its ttl of an hour counts, and not the no-store around it', async () => {
+  test('TSL-07 (§8.2): uses its ttl of an hour, not the no-store around it', async () => {
     const { issuer, api } = await start()
     issuer.always('status', fault.headers({ 'cache-control': 'no-store, max-age=0' }))
     const token = listed(issuer, VALID, issuer.statusList(LIST, { claims: { ttl: 3600 } }))
@@ -646,7 +646,7 @@ describe('TSL-07 (§13.7): for how long a list is kept', () => {
     ['1 s', 1, 60],
     ['12 hours', 43_200, 3600],
     ['90.5 s', 90.5, 90.5]
-  ])('TSL-07 (§11.5): with a ttl of %s it is kept for %s s … %i', async (_, ttl, kept) => {
+  ])('TSL-07 (§11.5): with a ttl of %s keeps it for %s s … %i', async (_, ttl, kept) => {
     const { issuer, api } = await start()
     const token = listed(issuer, VALID, issuer.statusList(LIST, { claims: { ttl } }))
     expect(await ask(api, token)).toEqual(granted)
@@ -659,7 +659,7 @@ describe('TSL-07 (§13.7): for how long a list is kept', () => {
     expect(issuer.count('status')).toBe(2)
   })
 
-  test('TSL-07 (§13.7): never past its exp, whatever its ttl says', async () => {
+  test('TSL-07 (§13.7): never keeps it past its exp, whatever its ttl is', async () => {
     const { issuer, api } = await start()
     const exp = bed.clock.now() + 100
     const token = listed(issuer, VALID, issuer.statusList(LIST, { claims: { ttl: 3600, exp } }))
@@ -671,7 +671,7 @@ describe('TSL-07 (§13.7): for how long a list is kept', () => {
     expect(await ask(api, token)).toEqual(denial.unavailable)
   })
 
-  test('TSL-07: one that ends right away is not used after its end, nor asked for without bound', async () => {
+  test('TSL-07: does not use a list after it has expired, nor fetch it without limit', async () => {
     const { issuer } = await start()
     const api = bed.api({ issuers: [{ issuer: issuer.issuer, statusList: true }], clockTolerance: 0 })
     const uri = issuer.statusList(LIST, { claims: { exp: bed.clock.now() + 2 } })
@@ -688,7 +688,7 @@ describe('TSL-07 (§13.7): for how long a list is kept', () => {
     expect(await ask(api, token)).toEqual(granted)
   })
 
-  test('TSL-07: one that was signed before the one that is known is not used: what was revoked since stays so', async () => {
+  test('TSL-07: does not use a list that was signed before a known one, so revoked tokens stay revoked', async () => {
     const { issuer, api } = await start()
     const claims = { ttl: 60 }
     const old = { ...claims, iat: bed.clock.now() - 100 }
@@ -706,7 +706,7 @@ describe('TSL-07 (§13.7): for how long a list is kept', () => {
     expect(await ask(api, token)).toEqual(granted)
   })
 
-  test('TSL-07 (§8.2): its ttl counts from when it was asked for, however long the answer took', async () => {
+  test('TSL-07 (§8.2): counts its ttl from the request, however slow the response was', async () => {
     const { issuer, api } = await start()
     const gate = issuer.hold('status')
     const token = listed(issuer, VALID, issuer.statusList(LIST, { claims: { ttl: 300 } }))
@@ -725,10 +725,10 @@ describe('TSL-07 (§13.7): for how long a list is kept', () => {
     const HOUR = 3600
     const warned = (issuer: TestIssuer, hours: string): unknown =>
       expect.stringContaining(
-        `the status list token of ${issuer.issuer} at ${new URL(issuer.issuer).host} has neither \`exp\` nor \`ttl\`, and was signed more than 12 hours ago. It is refused from ${hours} hours on`
+        `the status list token of ${issuer.issuer} at ${new URL(issuer.issuer).host} has neither \`exp\` nor \`ttl\`, and was signed more than 12 hours ago. It is refused ${hours} hours after its`
       )
 
-    test.each([0, 1, 11])('TSL-07: signed %d hours ago is used without a word', async (hours) => {
+    test.each([0, 1, 11])('TSL-07: signed %d hours ago is used without a warning', async (hours) => {
       const { issuer, api } = await start()
       const claims = { iat: bed.clock.now() - hours * HOUR }
       expect(await ask(api, listed(issuer, VALID, issuer.statusList(LIST, { claims })))).toEqual(granted)
@@ -756,7 +756,7 @@ describe('TSL-07 (§13.7): for how long a list is kept', () => {
       }
     })
 
-    test('TSL-07 DEN-16: served unchanged for a day is warned of, and then refused', async () => {
+    test('TSL-07 DEN-16: served unchanged for a day causes a warning, and is then refused', async () => {
       const { issuer, api } = await start()
       const token = listed(issuer, VALID, issuer.statusList(LIST), { exp: bed.clock.now() + 48 * HOUR })
       const seen: (number | undefined)[] = []
@@ -796,7 +796,7 @@ describe('TSL-07 (§13.7): for how long a list is kept', () => {
       [...values].find(([name]) => name.startsWith('status-list:'))?.[1]
     const revoked = { lst: Uint8Array.of(0xff, 0xff) }
 
-    test('TSL-07: holds in another process, and after a restart: an older list is refused', async () => {
+    test('TSL-07: applies in another process, and after a restart: an older list is refused', async () => {
       const { issuer } = await start()
       const { store, values } = createStore()
       const join = (): ResourceServer =>
@@ -811,7 +811,7 @@ describe('TSL-07 (§13.7): for how long a list is kept', () => {
       expect(await ask(join(), token)).toEqual(granted)
     })
 
-    test('TSL-07: is kept under a MAC and encrypted, and an older one does not take its place', async () => {
+    test('TSL-07: is stored under a MAC and encrypted, and an older one does not replace it', async () => {
       const { issuer } = await start()
       const { store, values } = createStore()
       const api = bed.api({ issuers: [{ issuer: issuer.issuer, statusList: true }], shared: { store, secret } })
@@ -828,7 +828,7 @@ describe('TSL-07 (§13.7): for how long a list is kept', () => {
     })
 
     test.each(['x', '', 'Infinity', '1750000500', 'null'])(
-      'TSL-07: of which the store says %j, which is not a time that has come, is as if it were not there',
+      'TSL-07: ignores %j in the store, which is not a past time',
       async (text) => {
         const { issuer } = await start()
         const { store } = createStore()
@@ -840,7 +840,7 @@ describe('TSL-07 (§13.7): for how long a list is kept', () => {
       }
     )
 
-    test('TSL-07: is not waited for where the store fails: the list is used', async () => {
+    test('TSL-07: uses the list without waiting if the store fails', async () => {
       const { issuer } = await start()
       const fail = (): never => {
         throw new Error('down')
@@ -850,7 +850,7 @@ describe('TSL-07 (§13.7): for how long a list is kept', () => {
       expect(await ask(api, listed(issuer, VALID, issuer.statusList(LIST)))).toEqual(granted)
     })
 
-    test('TSL-07: outlives the list, which made room for others', async () => {
+    test('TSL-07: is remembered after the list was evicted', async () => {
       const { issuer, api } = await start()
       const token = listed(issuer, VALID, issuer.statusList(revoked, {}, 'first'))
       expect(await ask(api, token)).toEqual(denial.inactive)
@@ -861,7 +861,7 @@ describe('TSL-07 (§13.7): for how long a list is kept', () => {
     })
   })
 
-  test('TSL-07: it is renewed before its time, and no request waits for that', async () => {
+  test('TSL-07: renews a list before it expires, and no request waits', async () => {
     const { issuer, api } = await start()
     const token = listed(issuer, VALID, issuer.statusList(LIST, { claims: { ttl: 200 } }))
     expect(await ask(api, token)).toEqual(granted)
@@ -884,7 +884,7 @@ describe('TSL-07 (§13.7): for how long a list is kept', () => {
   })
 })
 
-describe('TSL-08 (§8.3): a list that cannot be had', () => {
+describe('TSL-08 (§8.3): an unavailable list', () => {
   test.each(OUTAGES)('TSL-08 DEN-16: %s is a 503', async (_, behaviour, http) => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [{ issuer: issuer.issuer, statusList: true }], ...(http && { http }) })
@@ -907,7 +907,7 @@ describe('TSL-08 (§8.3): a list that cannot be had', () => {
     ['no content type', fault.contentType(undefined)]
   ]
 
-  test.each(NO_LISTS)('TSL-08 DEN-16 (§8.2): so is %s', async (_, behaviour) => {
+  test.each(NO_LISTS)('TSL-08 DEN-16 (§8.2): %s is a 503 too', async (_, behaviour) => {
     const { issuer, api } = await start()
     const token = listed(issuer, VALID, issuer.statusList(LIST))
     issuer.always('status', behaviour)
@@ -918,20 +918,20 @@ describe('TSL-08 (§8.3): a list that cannot be had', () => {
     expect(api.stats().cache.statusLists.failing).toBe(0)
   })
 
-  test('TSL-08 (§8.2): any success is one', async () => {
+  test('TSL-08 (§8.2): accepts any success status', async () => {
     const { issuer, api } = await start()
     const token = listed(issuer, VALID, issuer.statusList(LIST))
     issuer.script('status', ({ response, normal }) => response.writeHead(203, normal.headers).end(normal.body))
     expect(await ask(api, token)).toEqual(granted)
   })
 
-  test('TSL-08: how long its server asks us to wait is passed on', async () => {
+  test('TSL-08: passes on the server’s Retry-After', async () => {
     const { issuer, api } = await start()
     issuer.always('status', fault.retryAfter(7))
     expect(await ask(api, listed(issuer, VALID, issuer.statusList(LIST)))).toEqual(unavailableFor(7))
   })
 
-  test('TSL-08: a list that was known is not used past its time', async () => {
+  test('TSL-08: does not use a known list past its time', async () => {
     const { issuer, api } = await start()
     const token = listed(issuer, VALID, issuer.statusList(LIST, { claims: { ttl: 60 } }))
     expect(await ask(api, token)).toEqual(granted)
@@ -943,7 +943,7 @@ describe('TSL-08 (§8.3): a list that cannot be had', () => {
     expect(await ask(api, token)).toEqual(denial.unavailable)
   })
 
-  test('TSL-08: while it fails it is not asked again by every request', async () => {
+  test('TSL-08: does not fetch again for every request while it fails', async () => {
     const { issuer, api } = await start()
     const uri = issuer.statusList(LIST)
     issuer.always('status', fault.status(404))
@@ -954,7 +954,7 @@ describe('TSL-08 (§8.3): a list that cannot be had', () => {
     expect(issuer.count('status')).toBe(1)
   })
 
-  test('TSL-08: the keys to verify it cannot be had', async () => {
+  test('TSL-08: is a 503 if the keys to verify it cannot be fetched', async () => {
     const { issuer, api } = await start()
     expect(await ask(api, issuer.token())).toEqual(granted)
     issuer.rotate('publish')
@@ -970,7 +970,7 @@ describe('TSL-08 (§8.3): a list that cannot be had', () => {
     const useless = (what: string): boolean => /too long|MiB|compressed/.test(what)
 
     test.each(OUTAGES.filter(([what]) => !useless(what)))(
-      'TSL-08: %s lets the token in',
+      'TSL-08: %s lets the token pass',
       async (_, behaviour, http) => {
         const issuer = await bed.issuer()
         const api = bed.api({ issuers: [{ issuer: issuer.issuer, statusList: allowing }], ...(http && { http }) })
@@ -985,7 +985,7 @@ describe('TSL-08 (§8.3): a list that cannot be had', () => {
       ...OUTAGES.filter(([what]) => useless(what)).map(([what, behaviour]) => [what, behaviour] as [string, Behaviour]),
       ...NO_LISTS,
       ['a redirect', fault.status(302, { headers: { location: '/elsewhere' } })]
-    ])('TSL-08: %s lets nobody in: what was revoked would be', async (_, behaviour) => {
+    ])('TSL-08: %s lets no token pass, since revoked ones would pass too', async (_, behaviour) => {
       const { issuer, api } = await start(allowing)
       const token = listed(issuer, INVALID, issuer.statusList(LIST))
       issuer.always('status', behaviour)
@@ -993,13 +993,13 @@ describe('TSL-08 (§8.3): a list that cannot be had', () => {
       expect(api.health().issuers[0]?.warnings).toEqual([])
     })
 
-    test('TSL-08: neither does a list that has expired', async () => {
+    test('TSL-08: an expired list lets no token pass', async () => {
       const { issuer, api } = await start(allowing)
       const expired = issuer.statusList(LIST, { claims: { exp: bed.clock.now() - 30 } }, 'expired')
       expect(await ask(api, listed(issuer, INVALID, expired))).toEqual(denial.unavailable)
     })
 
-    test('TSL-08: nor many lists at once, which whoever has many tokens can bring about', async () => {
+    test('TSL-08: too many lists at once let no token pass, since a client with many tokens can cause that', async () => {
       const { issuer, api } = await start(allowing)
       expect(await ask(api, issuer.token())).toEqual(granted)
       const uris = Array.from({ length: 17 }, (_, i) => issuer.statusList(LIST, {}, String(i)))
@@ -1011,14 +1011,14 @@ describe('TSL-08 (§8.3): a list that cannot be had', () => {
       for (const answer of await Promise.all(waiting)) expect(answer).toEqual(denial.inactive)
     })
 
-    test('TSL-08: nor a server that was closed here', async () => {
+    test('TSL-08: a closed resource server lets no token pass', async () => {
       const { issuer, api } = await start(allowing)
       await api.ready()
       await api.close()
       expect(await ask(api, listed(issuer, INVALID, issuer.statusList(LIST)))).toEqual(denial.unavailable)
     })
 
-    test('TSL-08: whoever watches is told, once for each server of lists', async () => {
+    test('TSL-08: warns once for each server of lists', async () => {
       const { issuer, api } = await start(allowing)
       const uris = ['1', '2'].map((name) => issuer.statusList(LIST, {}, name))
       issuer.always('status', fault.status(500))
@@ -1026,11 +1026,11 @@ describe('TSL-08 (§8.3): a list that cannot be had', () => {
       for (const uri of uris) expect(await ask(api, listed(issuer, VALID, uri))).toEqual(granted)
       const { host } = new URL(issuer.issuer)
       expect(api.health().issuers[0]?.warnings).toEqual([
-        `tokens were let in whose status list at ${host} cannot be had (\`statusList.onUnavailable: 'allow'\`)`
+        `tokens were accepted although their status list at ${host} is unavailable (\`statusList.onUnavailable: 'allow'\`)`
       ])
     })
 
-    test('TSL-08: one that was not valid when it could still be asked stays out', async () => {
+    test('TSL-08: a token whose last known status was invalid stays refused', async () => {
       const { issuer, api } = await start(allowing)
       const uri = issuer.statusList(LIST, { claims: { ttl: 60 } })
       const [valid, invalid, later] = [VALID, INVALID, 16].map((idx) => listed(issuer, idx, uri)) as [
@@ -1048,7 +1048,7 @@ describe('TSL-08 (§8.3): a list that cannot be had', () => {
       }
     })
 
-    test('TSL-08: a list that is not what it should be, or elsewhere, lets nobody in', async () => {
+    test('TSL-08: an invalid list, or one at another origin, lets no token pass', async () => {
       const { issuer, api } = await start(allowing)
       const forged = issuer.statusList(LIST, { key: strangeKey('k1') })
       for (let i = 0; i < 2; i++) expect(await ask(api, listed(issuer, VALID, forged))).toEqual(denial.misconfigured)
@@ -1060,7 +1060,7 @@ describe('TSL-08 (§8.3): a list that cannot be had', () => {
 })
 
 describe('many tokens, many lists', () => {
-  test('a known token with a known list is decided about without a promise', async () => {
+  test('a known token with a known list is decided without a promise', async () => {
     const { issuer, api } = await start()
     const token = listed(issuer, VALID, issuer.statusList(LIST))
     await authorize(api, token)
@@ -1068,7 +1068,7 @@ describe('many tokens, many lists', () => {
     expect(issuer.count('status')).toBe(1)
   })
 
-  test('fifty tokens of one list that nobody knows yet cause one fetch', async () => {
+  test('fifty tokens of one unknown list cause one fetch', async () => {
     const { issuer, api } = await start()
     const uri = issuer.statusList(LIST)
     const tokens = Array.from({ length: 50 }, (_, i) => listed(issuer, VALID, uri, { jti: `j${i}` }))
@@ -1076,7 +1076,7 @@ describe('many tokens, many lists', () => {
     expect(issuer.count('status')).toBe(1)
   })
 
-  test('a hundred lists of an issuer are kept, those that were used last', async () => {
+  test('keeps a hundred lists of an issuer, the most recently used ones', async () => {
     const { issuer, api } = await start()
     const uris = Array.from({ length: 150 }, (_, i) => issuer.statusList(LIST, {}, String(i)))
     for (const uri of uris) {
@@ -1091,7 +1091,7 @@ describe('many tokens, many lists', () => {
     expect(issuer.count('status')).toBe(151)
   })
 
-  test('64 MiB of them are kept', async () => {
+  test('keeps 64 MiB of lists', async () => {
     const { issuer, api } = await start()
     const lst = deflateSync(new Uint8Array(2 * 1024 * 1024)).toString('base64url')
     for (let i = 0; i < 40; i++) {
@@ -1103,7 +1103,7 @@ describe('many tokens, many lists', () => {
     expect(entries).toBe(31)
   })
 
-  test('… and the many of one issuer make room for themselves before any of another’s go', async () => {
+  test('an issuer with many lists displaces its own before those of others', async () => {
     const [few, many] = [await bed.issuer(), await bed.issuer()]
     const api = bed.api({ issuers: [few, many].map(({ issuer }) => ({ issuer, statusList: true })) })
     const invalid = listed(few, INVALID, few.statusList(LIST))
@@ -1115,7 +1115,7 @@ describe('many tokens, many lists', () => {
     expect(api.stats().cache.statusLists.entries).toBe(32)
   })
 
-  test('a thousand lists of all issuers are kept, those that cannot be had among them', async () => {
+  test('keeps a thousand lists of all issuers, counting those that failed', async () => {
     const issuers = await Promise.all(Array.from({ length: 11 }, () => bed.issuer()))
     const api = bed.api({ issuers: issuers.map(({ issuer }) => ({ issuer, statusList: true })) })
     await api.ready()
@@ -1128,7 +1128,7 @@ describe('many tokens, many lists', () => {
     expect(api.stats().cache.statusLists).toMatchObject({ entries: 1000, failing: 1000 })
   })
 
-  test('sixteen lists of an issuer are fetched at once; who needs another is told to come back', async () => {
+  test('fetches sixteen lists of an issuer at once; a request that needs another gets a 503', async () => {
     const { issuer, api } = await start()
     expect(await ask(api, issuer.token())).toEqual(granted)
     const uris = Array.from({ length: 20 }, (_, i) => issuer.statusList(LIST, {}, String(i)))
@@ -1147,7 +1147,7 @@ describe('many tokens, many lists', () => {
     expect(issuer.count('status')).toBe(20)
   })
 
-  test('two issuers’ lists do not mix, though they have one URI', async () => {
+  test('lists of two issuers do not mix, even with the same URI', async () => {
     const one = await bed.issuer({ path: '/one' })
     const status = { idx: VALID, uri: one.statusList(LIST) }
     const other = await bed.issuer()
@@ -1161,8 +1161,8 @@ describe('many tokens, many lists', () => {
   })
 })
 
-describe('where a list is asked', () => {
-  test('enforce() asks it again: what was let in may have been revoked since', async () => {
+describe('the callers that look up a list', () => {
+  test('enforce() looks it up again, because the token may have been revoked since', async () => {
     const { issuer, api } = await start()
     const uri = issuer.statusList(LIST)
     const access = await authorize(api, listed(issuer, VALID, uri))
@@ -1173,7 +1173,7 @@ describe('where a list is asked', () => {
     expect(error).toMatchObject({ status: 401, reason: 'status' })
   })
 
-  test('fresh() asks the authorization server; a list in its time is as fresh as its issuer says', async () => {
+  test('fresh() introspects, and uses a list until its time ends', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer, {}, { statusList: true })] })
     const status = { status_list: { idx: VALID, uri: issuer.statusList(LIST) } }
@@ -1185,7 +1185,7 @@ describe('where a list is asked', () => {
     expect(await ask(api, token, scope('read'), fresh())).toEqual(denial.inactive)
   })
 
-  test('what fresh() made of a token is asked about like the token', async () => {
+  test('a token renewed by fresh() is looked up like the original', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer, {}, { statusList: true })] })
     const status = { status_list: { idx: VALID, uri: issuer.statusList(LIST) } }

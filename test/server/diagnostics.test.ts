@@ -114,7 +114,11 @@ describe('oauth-resource-server:warning', () => {
         issuer: issuer.issuer,
         message: 'metadata: `protected_resources` does not list https://api.example.com (RFC 9728 §4)'
       },
-      { resource: RESOURCE, issuer: issuer.issuer, message: 'key set: keys[1] is of no supported kty, crv and alg' }
+      {
+        resource: RESOURCE,
+        issuer: issuer.issuer,
+        message: 'key set: keys[1] has an unsupported combination of kty, crv and alg'
+      }
     ])
   })
 

@@ -140,7 +140,7 @@ describe('resource', () => {
       '`resource` is "http://api.example.com": use https; http is accepted for localhost, 127.0.0.0/8 and [::1] only'
     ],
     [`${RESOURCE}#x`, '`resource` must not have a fragment (RFC 9728 §1.2): remove the # and the text after it'],
-    ['https://u:p@api.example.com', '`resource` holds a user name or password: take it out of the URL']
+    ['https://u:p@api.example.com', '`resource` holds a user name or password: remove it from the URL']
   ]
   test.each(bad)('PRM-01 (RFC 9728 §1.2): %j does not start', (resource, line) => {
     expect(withOption('resource', resource)).toEqual([line])

@@ -95,7 +95,8 @@ describe('DPP-20: bounds', () => {
   test('DPP-20 DPP-22 (RFC 9449 §11.1): full, it throws rather than forget, and takes new ones as old ones end', () => {
     const { clock, store } = create({ maxEntries: 3 })
     for (const key of ['a.1', 'b.1', 'c.1']) expect(store.add(key, TTL)).toBe(true)
-    for (const _ of [1, 2, 3]) expect(() => store.add('d.1', TTL)).toThrow('the store is full: 3 entries are alive')
+    for (const _ of [1, 2, 3])
+      expect(() => store.add('d.1', TTL)).toThrow('the store is full: 3 entries have not expired yet')
     // All that were there are there still, and known as used.
     for (const key of ['a.1', 'b.1', 'c.1']) expect(store.add(key, TTL)).toBe(false)
     expect(store.stats()).toEqual({ entries: 3, maxEntries: 3, owners: 3 })

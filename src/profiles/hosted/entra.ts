@@ -32,10 +32,15 @@ export function entra(options: { readonly tenantIds: Names; readonly audience: N
   const tenants = problems.list(options.tenantIds, 'tenantIds')
   for (const one of tenants) {
     if (/^(common|organizations|consumers)$/i.test(one))
-      problems.add('tenantIds', `holds '${one}', which is every tenant`, 'list the tenants whose tokens you accept', {
-        withoutValue: 'holds a name of every tenant',
-        text: one
-      })
+      problems.add(
+        'tenantIds',
+        `holds '${one}', which means every tenant`,
+        'list the tenants whose tokens you accept',
+        {
+          withoutValue: 'holds a name that means every tenant',
+          text: one
+        }
+      )
     else problems.shape(one, 'tenantIds', GUID, 'a directory (tenant) ID, a GUID in lower case')
   }
   const audience = problems.list(options.audience, 'audience')

@@ -26,7 +26,7 @@ import { type Names, ProfileProblems } from '../problems.js'
 export function okta(options: { readonly issuer: string; readonly audience: Names }): IssuerOptions {
   const problems = new ProfileProblems('okta', options, ['issuer', 'audience'])
   const meaning =
-    'a custom authorization server, https://acme.okta.com/oauth2/default: others’ tokens are for Okta alone'
+    'a custom authorization server, https://acme.okta.com/oauth2/default: tokens of the org authorization server are for Okta only'
   const issuer = problems.address(options.issuer, 'issuer', /^[^/]*\/\/[^/]*\/oauth2\/[^/?#]+$/, meaning)
   const audience = problems.list(options.audience, 'audience')
   return problems.cleared({

@@ -26,7 +26,7 @@ import { type Names, ProfileProblems } from '../problems.js'
  */
 export function salesforce(options: { readonly issuer: string; readonly audience: Names }): IssuerOptions {
   const problems = new ProfileProblems('salesforce', options, ['issuer', 'audience'])
-  const meaning = 'the URL of your org, https://acme.my.salesforce.com: login.salesforce.com is every org'
+  const meaning = 'the URL of your org, https://acme.my.salesforce.com: login.salesforce.com serves every org'
   const issuer = problems.address(options.issuer, 'issuer', /^(?!.*\/\/(?:login|test)\.salesforce\.com)/, meaning)
   const audience = problems.list(options.audience, 'audience')
   return problems.cleared({

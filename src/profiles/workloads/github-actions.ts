@@ -39,16 +39,19 @@ export function githubActions(
   const problems = new ProfileProblems('githubActions', options, ['owners', 'repositories', 'audience'])
   const ids = (option: 'owners' | 'repositories', meaning: string): readonly string[] | undefined =>
     options[option] === undefined ? undefined : problems.shapes(options[option], option, ID, meaning)
-  const owners = ids('owners', 'the ID of a user or organization, as GET /users/{name} of GitHub’s API has it: "65"')
+  const owners = ids(
+    'owners',
+    'the ID of a user or organization, as GET /users/{name} of GitHub’s API returns it: "65"'
+  )
   const repositories = ids(
     'repositories',
-    'the ID of a repository, as GET /repos/{owner}/{name} of GitHub’s API has it: "74"'
+    'the ID of a repository, as GET /repos/{owner}/{name} of GitHub’s API returns it: "74"'
   )
   if (owners === undefined && repositories === undefined)
     problems.add(
       'repositories',
       'and `owners` are missing',
-      'every job on GitHub would be let in: list at least one ID'
+      'every job on GitHub would be accepted: list at least one ID'
     )
   const audience = problems.list(options.audience, 'audience')
   return problems.cleared({
