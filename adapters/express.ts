@@ -3,11 +3,11 @@
  * Express 4 its rejection ends the process. Refusals go to `next(error)`, with their header fields already set.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { isPromise } from '../src/adapter.js'
 import {
   type Access,
   type Awaitable,
   type Check,
-  isPromise,
   type Receiver,
   type Requirement,
   type ResourceServer,

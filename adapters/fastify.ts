@@ -5,11 +5,11 @@
  */
 import type { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
+import { isPromise } from '../src/adapter.js'
 import {
   type Access,
   type Awaitable,
   type Check,
-  isPromise,
   type Protection,
   type Receiver,
   type Requirement,

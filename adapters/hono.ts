@@ -1,8 +1,8 @@
 /** Hono. Typed by shape. Refusals are thrown; Hono's own error handling answers with their `getResponse()`. */
+import { isPromise } from '../src/adapter.js'
 import {
   type Access,
   type Check,
-  isPromise,
   type Receiver,
   Refusal,
   type Requirement,

@@ -1,11 +1,11 @@
 /** Koa 2 and 3. Typed by shape. Refusals are thrown, which is how Koa passes errors on; each carries its header fields. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { isPromise } from '../src/adapter.js'
 import {
   type Access,
   type Awaitable,
   type Check,
   type HeaderFields,
-  isPromise,
   type Receiver,
   type Requirement,
   type ResourceServer,

@@ -1,6 +1,7 @@
 /** Shared by the adapters over `node:http`: a request as the core reads it, and delivery of metadata answers. */
 import type { IncomingMessage } from 'node:http'
-import { type Awaitable, isPromise, type MetadataAnswer, type ResourceRequest } from '../../src/index.js'
+import { isPromise } from '../../src/adapter.js'
+import type { Awaitable, MetadataAnswer, ResourceRequest } from '../../src/index.js'
 
 /** The used part of a connection, such as a socket of `node:net` or `node:tls`. */
 export interface Connection {

@@ -4,7 +4,8 @@
  */
 import type { IncomingMessage } from 'node:http'
 import type { Readable } from 'node:stream'
-import { MAX_EVENT_LENGTH, type ReceivedRequest, type Receiver, type ReceiverAnswer } from '../../src/index.js'
+import { MAX_EVENT_LENGTH } from '../../src/adapter.js'
+import type { ReceivedRequest, Receiver, ReceiverAnswer } from '../../src/index.js'
 import { passable } from './refusals.js'
 import { closeWhenAnswered, hasMore } from './streams.js'
 

@@ -1,0 +1,4 @@
+/** Names for this package's own adapters, besides the public names. Not an entry of the package. */
+
+export { isPromise } from './base/awaitable.js'
+export { MAX_EVENT_LENGTH } from './receivers/receiver.js'
