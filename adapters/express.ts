@@ -5,32 +5,23 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import {
   type Access,
-  type Awaitable,
   type Check,
-  isPromise,
   type Receiver,
   type Requirement,
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
-import { findAccess, requireAccess } from './shared/access.js'
+import { type ExpressRequest, handling, read, run } from './express/exchange.js'
+import { findAccess } from './shared/access.js'
+import { enforceIn } from './shared/enforce.js'
 import { createRender, type ErrorBodyOptions } from './shared/error-body.js'
-import { addHeaders, headersOf, isEmpty } from './shared/headers.js'
-import { metadataAnswer, requireRootMount } from './shared/metadata.js'
-import { NodeRequest, withMetadata } from './shared/node-request.js'
+import { answeredWithMetadata, requireRootMount, writeMetadata } from './shared/metadata.js'
+import { NodeRequest } from './shared/node-request.js'
 import { receiveNode } from './shared/receive.js'
-import { answerWith, passable, surface } from './shared/refusals.js'
+import { answerWith } from './shared/refusals.js'
 
+export type { ExpressRequest } from './express/exchange.js'
 export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
-
-/** The used part of an Express request, besides `node:http`'s. */
-export interface ExpressRequest extends IncomingMessage {
-  originalUrl?: string | undefined
-  baseUrl?: string | undefined
-  auth?: unknown
-  /** Set by Express. */
-  res?: ServerResponse | undefined
-}
 
 /** A middleware of Express 4 and 5, by shape. */
 export type ExpressHandler = (
@@ -58,54 +49,7 @@ export function protect<Scope extends string, Role extends string>(
   ...requirements: readonly Requirement<NoInfer<Scope>, NoInfer<Role>>[]
 ): ExpressHandler {
   const protection = api.protect(...requirements)
-  const { headers } = protection
-  return (request, response, next) => {
-    if (!isEmpty(headers)) addHeaders(headers, ...headersOf(response))
-    let access: Awaitable<Access | undefined>
-    try {
-      access = protection.authorize(new NodeRequest(request, request.originalUrl), findAccess(request.auth))
-    } catch (error) {
-      refuse(error, response, next)
-      return
-    }
-    if (!isPromise(access)) {
-      pass(access, request, response, next)
-      return
-    }
-    const { headersSent: hadBegun } = response
-    access.then(
-      (known) => {
-        // If a timeout middleware has answered meanwhile, later handlers must not run.
-        if (hadBegun || !response.headersSent) pass(known, request, response, next)
-      },
-      (error: unknown) => refuse(error, response, next)
-    )
-  }
-}
-
-function pass(
-  access: Access | undefined,
-  request: ExpressRequest,
-  response: ServerResponse,
-  next: (error?: unknown) => void
-): void {
-  request.auth = access
-  if (access !== undefined && !isEmpty(access.responseHeaders) && !response.headersSent)
-    addHeaders(access.responseHeaders, ...headersOf(response))
-  next()
-}
-
-function refuse(error: unknown, response: ServerResponse, next: (error?: unknown) => void): void {
-  // A timeout middleware has answered meanwhile.
-  if (response.headersSent) return
-  let failure: unknown
-  try {
-    failure = surface(error, ...headersOf(response))
-  } catch (fault) {
-    // Inside an unhandled promise, this would end the process.
-    failure = fault
-  }
-  next(failure)
+  return (request, response, next) => void run(protection, read(request), request, response, next)
 }
 
 /**
@@ -115,17 +59,12 @@ function refuse(error: unknown, response: ServerResponse, next: (error?: unknown
  * @throws {ResourceServerError} the refusal, for the framework's error handling
  * @throws {Error} `protect` did not run, or accepted the request without a token
  */
-export async function enforce<Scope extends string, Role extends string>(
+export function enforce<Scope extends string, Role extends string>(
   api: ResourceServer<Scope, Role>,
   request: IncomingMessage,
   ...checks: readonly Check<NoInfer<Scope>, NoInfer<Role>>[]
 ): Promise<void> {
-  const { originalUrl, res: response } = request as ExpressRequest
-  try {
-    await api.enforce(getAuth(request), new NodeRequest(request, originalUrl), ...checks)
-  } catch (error) {
-    throw response && !response.headersSent ? surface(error, ...headersOf(response)) : passable(error)
-  }
+  return enforceIn(handling, request, api, checks)
 }
 
 /**
@@ -134,13 +73,7 @@ export async function enforce<Scope extends string, Role extends string>(
  */
 export function protectedResourceMetadata(...apis: readonly ResourceServer<never>[]): ExpressHandler {
   return (request, response, next) => {
-    const answer = metadataAnswer(apis, new NodeRequest(request, request.originalUrl))
-    if (answer) {
-      void withMetadata(answer, ({ status, headers, body }) => {
-        if (!response.headersSent) response.writeHead(status, headers).end(body)
-      })
-      return
-    }
+    if (answeredWithMetadata(apis, read(request), response, writeMetadata)) return
     try {
       requireRootMount(apis, new NodeRequest(request), request.baseUrl ?? '')
     } catch (error) {
@@ -157,7 +90,7 @@ export function protectedResourceMetadata(...apis: readonly ResourceServer<never
  * @throws {Error} `protect` did not run, or accepted the request without a token
  */
 export function getAuth(request: object): Access {
-  return requireAccess((request as ExpressRequest).auth, 'this request')
+  return handling.getAuth(request as ExpressRequest)
 }
 
 /** The access that `protect` granted to this request, or undefined where it accepted the request without a token. */

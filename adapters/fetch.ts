@@ -2,62 +2,21 @@
 import {
   type Granted,
   type HeaderFields,
-  type HttpDispatcher,
   type Receiver,
   type Requirement,
-  type ResourceRequest,
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
+import type { Connection } from './shared/connection.js'
 import { createRender, type ErrorBodyOptions, oauthContent, type Render, responseOf } from './shared/error-body.js'
-import { metadataAnswer } from './shared/metadata.js'
-import { type Connection, withMetadata } from './shared/node-request.js'
+import { FetchRequest } from './shared/fetch-request.js'
+import { metadataAnswer, withMetadata } from './shared/metadata.js'
 import { receiveFetch } from './shared/receive.js'
 
+export { fetchDispatcher } from './fetch/dispatcher.js'
+export type { Connection } from './shared/connection.js'
 export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
-export type { Connection } from './shared/node-request.js'
-
-/** A `Request` as the core reads it. `Headers` joins repeated fields with a comma; the core detects that. */
-export class FetchRequest implements ResourceRequest {
-  readonly #headers: Headers
-  readonly #request: { readonly signal?: AbortSignal }
-  readonly #connection: Connection | undefined
-  readonly method: string
-  readonly url: string
-
-  /** @param connection the request's connection, if the host exposes it */
-  constructor(
-    request: Pick<Request, 'method' | 'url' | 'headers'> & { readonly signal?: AbortSignal },
-    connection?: Connection
-  ) {
-    this.#headers = request.headers
-    this.#request = request
-    this.#connection = connection
-    this.method = request.method
-    const { pathname, search } = new URL(request.url)
-    this.url = pathname + search
-  }
-
-  fieldLines(name: string): readonly string[] {
-    const value = this.#headers.get(name)
-    return value === null ? [] : [value]
-  }
-
-  certificate(): Uint8Array | undefined {
-    return this.#connection?.getPeerX509Certificate?.()?.raw
-  }
-
-  get peerAddress(): string | undefined {
-    return this.#connection?.remoteAddress
-  }
-
-  onGone(listener: () => void): () => void {
-    const { signal } = this.#request
-    if (signal?.aborted) listener()
-    signal?.addEventListener('abort', listener, { once: true })
-    return () => signal?.removeEventListener('abort', listener)
-  }
-}
+export { FetchRequest } from './shared/fetch-request.js'
 
 /** Decides one `Request`: returns the access, or the `Response` that refuses. */
 export interface FetchProtection<Decision> {
@@ -147,44 +106,6 @@ export function protectedResourceMetadata(
       answer && withMetadata(answer, ({ status, headers, body }) => new Response(body ?? null, { status, headers }))
     )
   }
-}
-
-interface Outgoing {
-  readonly origin: string
-  readonly path: string
-  readonly method: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: string | null
-  readonly signal: AbortSignal
-}
-
-/** Content codings that `fetch` decodes on every host. A list with any other coding stays encoded. */
-const FETCH_DECODES: ReadonlySet<string> = new Set(['', 'gzip', 'x-gzip', 'deflate', 'br'])
-
-/**
- * `http: { dispatcher: fetchDispatcher() }` sends requests to the authorization server with the host's own `fetch`,
- * where undici does not run (Bun). Limits of time, bytes and redirects still apply.
- *
- * Does NOT control connections: `publicAddressesOnly` and client certificates need undici.
- *
- * @param send default: the global `fetch`, read for each request
- */
-export function fetchDispatcher(send: typeof fetch = (...exchange) => fetch(...exchange)): HttpDispatcher {
-  const request = async ({ origin, path, method, headers, body, signal }: Outgoing): Promise<unknown> => {
-    const response = await send(origin + path, { method, headers, body, signal, redirect: 'manual' })
-    const stream = response.body ?? new Blob([]).stream()
-    const fields = Object.fromEntries(response.headers)
-    // `fetch` has already decoded these, but keeps the field.
-    const codings = fields['content-encoding']?.toLowerCase().split(/[\s,]+/) ?? []
-    if (codings.every((name) => FETCH_DECODES.has(name))) delete fields['content-encoding']
-    return {
-      statusCode: response.status,
-      headers: fields,
-      // Cancelling an unread body releases its connection.
-      body: Object.assign(stream, { destroy: () => void stream.cancel().catch(() => undefined) })
-    }
-  }
-  return { request: request as HttpDispatcher['request'] }
 }
 
 /**

@@ -2,44 +2,23 @@
 import {
   type Access,
   type Check,
-  isPromise,
   type Receiver,
-  Refusal,
   type Requirement,
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
-import { FetchRequest } from './fetch.js'
+import { protectedResourceMetadata as metadataResponse } from './fetch.js'
+import { fieldsOf, type HonoContext, HonoRequest, headersOf } from './hono/exchange.js'
+import { forgettingContent, restate } from './hono/refusals.js'
 import { findAccess, requireAccess } from './shared/access.js'
+import { enforceIn, type Handling } from './shared/enforce.js'
 import { createRender, type ErrorBodyOptions } from './shared/error-body.js'
-import { addHeaders, type Fields, forgetContent, type HeaderAccess, isEmpty } from './shared/headers.js'
-import { metadataAnswer } from './shared/metadata.js'
-import type { Connection } from './shared/node-request.js'
+import { addHeaders, forgetContent, isEmpty } from './shared/headers.js'
 import { receiveFetch } from './shared/receive.js'
 import { surface } from './shared/refusals.js'
 
+export type { HonoContext } from './hono/exchange.js'
 export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
-
-/** The used part of a Hono context. */
-export interface HonoContext {
-  readonly req: {
-    readonly raw: Request
-    /** The handlers that matched the request, in order; the last one is the route's. */
-    readonly matchedRoutes?: readonly { readonly path: string }[]
-    /** The body as a form; works after it was read. */
-    parseBody?(): Promise<unknown>
-    /** The body as text; works after it was read. */
-    text?(): Promise<string>
-  }
-  res: Response
-  /** The error that a handler threw, once it has been answered. */
-  readonly error?: Error | undefined
-  /** With `@hono/node-server`, `incoming` is Node's request. */
-  readonly env?: unknown
-  get(key: 'auth'): unknown
-  set(key: 'auth', value: Access | undefined): void
-  header(name: string, value?: string): void
-}
 
 /** For `new Hono<{ Variables: AuthVariables }>()`: types `c.var.auth`. */
 export interface AuthVariables {
@@ -83,68 +62,24 @@ export function protect<Scope extends string, Role extends string>(
 }
 
 /**
- * Corrects Hono's response to an error that a handler threw. Hono keeps the earlier value of existing fields: a length
- * of other content, permission to cache, challenges without ours.
- */
-function restate({ status, headers }: ResourceServerError, context: HonoContext): void {
-  const [existing, set] = headersOf(context)
-  context.header('Content-Length')
-  // The application replaced the response.
-  if (context.res.status !== status) return
-  const challenge = [headers['WWW-Authenticate'] ?? []].flat().join(', ')
-  const { 'WWW-Authenticate': _, ...others } = headers
-  const isThere = String(existing('WWW-Authenticate')).includes(challenge)
-  addHeaders(isThere ? others : headers, existing, set)
-}
-
-function fieldsOf(context: HonoContext): Fields {
-  return { hasHeader: () => true, removeHeader: (name) => context.header(name) }
-}
-
-function headersOf(context: HonoContext): HeaderAccess {
-  return [
-    (name) => context.res.headers.get(name) ?? undefined,
-    (name, value) => context.header(name, [value].flat().join(', '))
-  ]
-}
-
-/**
  * Applies further checks inside a handler, before its response starts, where only the body tells which scopes an
  * operation needs. A refusal carries the same challenge as one of {@link protect}.
  *
  * @throws {ResourceServerError} the refusal, for the framework's error handling
  * @throws {Error} `protect` did not run, or accepted the request without a token
  */
-export async function enforce<Scope extends string, Role extends string>(
+export function enforce<Scope extends string, Role extends string>(
   api: ResourceServer<Scope, Role>,
   context: HonoContext,
   ...checks: readonly Check<NoInfer<Scope>, NoInfer<Role>>[]
 ): Promise<void> {
-  try {
-    await api.enforce(getAuth(context), new HonoRequest(context), ...checks)
-  } catch (error) {
-    throw forgettingContent(surface(error, ...headersOf(context)), context)
-  }
+  return enforceIn(handling, context, api, checks)
 }
 
-/**
- * Removes content fields only when the refusal's response is created, not before: a handler may catch the refusal and
- * continue, and its fields are correct then. The length is removed at once. It is computed anyway, and a wrong one
- * would break the connection.
- */
-function forgettingContent(error: object, context: HonoContext): object {
-  const forget = (): void => forgetContent(fieldsOf(context))
-  if (error instanceof Refusal) {
-    context.header('Content-Length')
-    const getResponse = (): Response => {
-      forget()
-      return error.toResponse()
-    }
-    Object.defineProperty(error, 'getResponse', { value: getResponse, configurable: true, writable: true })
-  }
-  // Other errors may be shared by many requests.
-  else forget()
-  return error
+const handling: Handling<HonoContext> = {
+  getAuth,
+  read: (context) => new HonoRequest(context),
+  toThrow: (error, context) => forgettingContent(surface(error, ...headersOf(context)), context)
 }
 
 /**
@@ -171,31 +106,13 @@ export function errorHandler(options: ErrorBodyOptions): HonoMiddleware {
   }
 }
 
-class HonoRequest extends FetchRequest {
-  readonly #req: HonoContext['req']
-
-  constructor({ req, env }: HonoContext) {
-    const { incoming } = (env ?? {}) as { readonly incoming?: { readonly socket?: Connection } }
-    super(req.raw, incoming?.socket)
-    this.#req = req
-  }
-
-  get route(): string | undefined {
-    return this.#req.matchedRoutes?.at(-1)?.path
-  }
-}
-
 /**
  * Serves the RFC 9728 metadata of these servers, each at its own well-known path, without authentication. Use it before
  * any `protect`.
  */
 export function protectedResourceMetadata(...apis: readonly ResourceServer<never>[]): HonoMiddleware {
-  return async (context, next) => {
-    const found = metadataAnswer(apis, new FetchRequest(context.req.raw))
-    const answer = isPromise(found) ? await found : found
-    if (answer === undefined) return next()
-    return new Response(answer.body ?? null, { status: answer.status, headers: answer.headers })
-  }
+  const respond = metadataResponse(...apis)
+  return async ({ req }, next) => respond(req.raw) ?? next()
 }
 
 /**

@@ -1,44 +1,24 @@
 /** Koa 2 and 3. Typed by shape. Refusals are thrown, which is how Koa passes errors on; each carries its header fields. */
-import type { IncomingMessage, ServerResponse } from 'node:http'
 import {
   type Access,
-  type Awaitable,
   type Check,
-  type HeaderFields,
-  isPromise,
   type Receiver,
   type Requirement,
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
-import { findAccess, requireAccess } from './shared/access.js'
+import { type AuthState, handling, type KoaContext, read, run, send } from './koa/exchange.js'
+import { findAccess } from './shared/access.js'
+import { enforceIn } from './shared/enforce.js'
 import { createRender, type ErrorBodyOptions } from './shared/error-body.js'
-import { addHeaders, forgetContent, type HeaderAccess, isEmpty } from './shared/headers.js'
-import { metadataAnswer, requireRootMount } from './shared/metadata.js'
+import { forgetContent } from './shared/headers.js'
+import { metadataAnswer, requireRootMount, withMetadata } from './shared/metadata.js'
 import { NodeRequest } from './shared/node-request.js'
 import { receiveNode } from './shared/receive.js'
-import { surface } from './shared/refusals.js'
-import { closeWhenAnswered, cutOff } from './shared/streams.js'
+import { cutOff } from './shared/streams.js'
 
+export type { AuthState, KoaContext } from './koa/exchange.js'
 export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
-
-/** The used part of a Koa context. */
-export interface KoaContext {
-  readonly req: IncomingMessage
-  readonly res: ServerResponse
-  readonly originalUrl: string
-  readonly url: string
-  status: number
-  body: unknown
-  readonly state: object
-  readonly request?: object
-  set(name: string, value: string | string[]): unknown
-}
-
-/** For `new Koa<AuthState>()`: types `ctx.state.auth`. */
-export interface AuthState {
-  auth?: Access | undefined
-}
 
 /** A middleware of Koa 2 and 3, by shape. */
 export type KoaMiddleware = (context: KoaContext, next: () => Promise<unknown>) => Promise<unknown>
@@ -58,66 +38,7 @@ export function protect<Scope extends string, Role extends string>(
   ...requirements: readonly Requirement<NoInfer<Scope>, NoInfer<Role>>[]
 ): KoaMiddleware {
   const protection = api.protect(...requirements)
-  const { headers } = protection
-  return (context, next) => {
-    if (!isEmpty(headers)) addHeaders(headers, ...headersOf(context))
-    let access: Awaitable<Access | undefined>
-    try {
-      const { auth } = context.state as AuthState
-      access = protection.authorize(
-        new NodeRequest(context.req, context.originalUrl, undefined, context),
-        findAccess(auth)
-      )
-    } catch (error) {
-      return refuse(error, context)
-    }
-    // A known access needs no promise.
-    return isPromise(access) ? passLater(access, context, next) : pass(access, context, next)
-  }
-}
-
-function pass(access: Access | undefined, context: KoaContext, next: () => Promise<unknown>): Promise<unknown> {
-  ;(context.state as AuthState).auth = access
-  if (access !== undefined && !isEmpty(access.responseHeaders))
-    addHeaders(access.responseHeaders, ...headersOf(context))
-  return next()
-}
-
-async function passLater(
-  deciding: Promise<Access | undefined>,
-  context: KoaContext,
-  next: () => Promise<unknown>
-): Promise<unknown> {
-  const { headersSent: hadBegun } = context.res
-  let access: Access | undefined
-  try {
-    access = await deciding
-  } catch (error) {
-    return refuse(error, context)
-  }
-  // If the response was sent meanwhile, outside Koa, later handlers must not run.
-  return context.res.headersSent && !hadBegun ? undefined : pass(access, context, next)
-}
-
-/** @returns a rejection, which Koa handles like a thrown error */
-async function refuse(error: unknown, context: KoaContext): Promise<never> {
-  closeWhenAnswered(context.req)
-  throw surface(error, ...headersOf(context))
-}
-
-function headersOf(context: KoaContext): HeaderAccess {
-  return [(name) => context.res.getHeader(name), (name, value) => void context.set(name, value)]
-}
-
-/**
- * Koa computes the length itself, also for HEAD. An empty body is a text, not null: for null, Koa 2 sends no length and
- * Node no end. HTTP/1.1 would then close the connection, and HTTP/2 keep the stream open.
- */
-function send(context: KoaContext, status: number, headers: HeaderFields, body = ''): void {
-  context.body = body
-  context.status = status
-  if (body === '') context.res.removeHeader('Content-Type')
-  addHeaders(headers, ...headersOf(context))
+  return (context, next) => run(protection, read(context), context, context, next)
 }
 
 /**
@@ -127,20 +48,12 @@ function send(context: KoaContext, status: number, headers: HeaderFields, body =
  * @throws {ResourceServerError} the refusal, for the framework's error handling
  * @throws {Error} `protect` did not run, or accepted the request without a token
  */
-export async function enforce<Scope extends string, Role extends string>(
+export function enforce<Scope extends string, Role extends string>(
   api: ResourceServer<Scope, Role>,
   context: KoaContext,
   ...checks: readonly Check<NoInfer<Scope>, NoInfer<Role>>[]
 ): Promise<void> {
-  try {
-    await api.enforce(
-      getAuth(context),
-      new NodeRequest(context.req, context.originalUrl, undefined, context),
-      ...checks
-    )
-  } catch (error) {
-    return refuse(error, context)
-  }
+  return enforceIn(handling, context, api, checks)
 }
 
 /**
@@ -149,19 +62,12 @@ export async function enforce<Scope extends string, Role extends string>(
  */
 export function protectedResourceMetadata(...apis: readonly ResourceServer<never>[]): KoaMiddleware {
   return async (context, next) => {
-    const found = metadataAnswer(apis, new NodeRequest(context.req, context.originalUrl))
-    const answer = isPromise(found) ? await found : found
-    if (answer === undefined) {
-      const { originalUrl, url } = context
-      requireRootMount(
-        apis,
-        new NodeRequest(context.req, url),
-        originalUrl.endsWith(url) ? originalUrl.slice(0, -url.length) : ''
-      )
-      return next()
-    }
-    send(context, answer.status, answer.headers, answer.body)
-    return undefined
+    const answer = metadataAnswer(apis, new NodeRequest(context.req, context.originalUrl))
+    if (answer) return withMetadata(answer, ({ status, headers, body }) => send(context, status, headers, body))
+    const { originalUrl, url } = context
+    const prefix = originalUrl.endsWith(url) ? originalUrl.slice(0, -url.length) : ''
+    requireRootMount(apis, new NodeRequest(context.req, url), prefix)
+    return next()
   }
 }
 
@@ -171,7 +77,7 @@ export function protectedResourceMetadata(...apis: readonly ResourceServer<never
  * @throws {Error} `protect` did not run, or accepted the request without a token
  */
 export function getAuth(context: { readonly state: object }): Access {
-  return requireAccess((context.state as AuthState).auth, 'ctx.state.auth')
+  return handling.getAuth(context as KoaContext)
 }
 
 /** The access that `protect` granted to this request, or undefined where it accepted the request without a token. */

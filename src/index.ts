@@ -1,6 +1,5 @@
 /** The core: `resourceServer()`, the requirements of routes, client authentication, stores, receivers of events, errors and types. */
 
-export { isPromise } from './base/awaitable.js'
 export type { CacheStats } from './base/cache.js'
 export {
   base64Der,
@@ -57,13 +56,7 @@ export { claims, fresh, optional, type StandardSchema, skipPreflight } from './p
 export { anyRole, type RoleCheck, roles } from './policy/roles.js'
 export { anyScope, type ScopeCheck, scope } from './policy/scope.js'
 export { type LogoutIssuerOptions, type LogoutTokenOptions, logoutTokenReceiver } from './receivers/logout-token.js'
-export {
-  MAX_EVENT_LENGTH,
-  type ReceivedRequest,
-  type Receiver,
-  type ReceiverAnswer,
-  type SenderKeyOptions
-} from './receivers/receiver.js'
+export type { ReceivedRequest, Receiver, ReceiverAnswer, SenderKeyOptions } from './receivers/receiver.js'
 export {
   type SecurityEvent,
   type SecurityEventOptions,

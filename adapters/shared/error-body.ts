@@ -5,8 +5,8 @@
 import { STATUS_CODES } from 'node:http'
 import { emitWarning } from 'node:process'
 import { format } from 'node:util'
-import { requireOptions } from '../../src/base/spelling.js'
-import { isPromise, type ResourceServerError } from '../../src/index.js'
+import { isPromise, requireOptions } from '../../src/adapter.js'
+import type { ResourceServerError } from '../../src/index.js'
 
 /** Input for an error body. Contains no data of a token or request. */
 export interface ErrorFacts {

@@ -1,5 +1,7 @@
 /** Serves the protected resource metadata (RFC 9728 §3) for all adapters. */
 import { channel } from 'node:diagnostics_channel'
+import type { OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import { isPromise } from '../../src/adapter.js'
 import {
   type Awaitable,
   type MetadataAnswer,
@@ -23,6 +25,34 @@ export function metadataAnswer(
     if (answer) return answer
   }
   return undefined
+}
+
+/** Sends a metadata answer, synchronously if it is already known. */
+export function withMetadata<T>(answer: Awaitable<MetadataAnswer>, send: (answer: MetadataAnswer) => T): Awaitable<T> {
+  return isPromise(answer) ? answer.then(send) : send(answer)
+}
+
+/**
+ * Answers a request for metadata.
+ *
+ * @param send called at once, or for older clients soon: other code may have answered by then
+ * @returns false if the request is for something else
+ */
+export function answeredWithMetadata<Response>(
+  apis: Iterable<ResourceServer<never>>,
+  request: ResourceRequest,
+  response: Response,
+  send: (answer: MetadataAnswer, response: Response) => void
+): boolean {
+  const answer = metadataAnswer(apis, request)
+  if (answer === undefined) return false
+  void withMetadata(answer, (known) => send(known, response))
+  return true
+}
+
+/** Sends a metadata answer over `node:http`, unless other code has answered. */
+export function writeMetadata({ status, headers, body }: MetadataAnswer, response: ServerResponse): void {
+  if (!response.headersSent) response.writeHead(status, headers as OutgoingHttpHeaders).end(body)
 }
 
 /**

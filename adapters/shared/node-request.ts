@@ -1,13 +1,7 @@
-/** Shared by the adapters over `node:http`: a request as the core reads it, and delivery of metadata answers. */
+/** A request of `node:http` as the core reads it. Shared by the adapters over `node:http`. */
 import type { IncomingMessage } from 'node:http'
-import { type Awaitable, isPromise, type MetadataAnswer, type ResourceRequest } from '../../src/index.js'
-
-/** The used part of a connection, such as a socket of `node:net` or `node:tls`. */
-export interface Connection {
-  readonly remoteAddress?: string | undefined
-  /** The certificate that the client authenticated with, on a TLS server with `requestCert`. */
-  getPeerX509Certificate?(): { readonly raw: Uint8Array } | undefined
-}
+import type { ResourceRequest } from '../../src/index.js'
+import { type Closing, type Connection, onClose } from './connection.js'
 
 /** Properties in which Express, Fastify and @koa/router (in this order) store the matched route's pattern. */
 interface Routed {
@@ -15,50 +9,6 @@ interface Routed {
   readonly baseUrl?: string | undefined
   readonly routeOptions?: { readonly url?: string | undefined } | undefined
   readonly _matchedRoute?: unknown
-}
-
-/** A connection, or an HTTP/2 stream, that emits `close`. */
-interface Closing {
-  readonly destroyed?: boolean
-  once?(event: 'close', listener: () => void): unknown
-  off?(event: 'close', listener: () => void): unknown
-}
-
-/** Requests that wait on a connection. All share one listener, however many are pipelined. */
-interface Listening {
-  readonly calls: Set<() => void>
-  readonly listener: () => void
-}
-
-const listening = new WeakMap<Closing, Listening>()
-
-/** @returns a function that unsubscribes */
-function onClose(connection: Closing | null | undefined, call: () => void): () => void {
-  if (typeof connection?.once !== 'function') return () => undefined
-  if (connection.destroyed === true) {
-    call()
-    return () => undefined
-  }
-  const { calls, listener } = listening.get(connection) ?? listen(connection)
-  calls.add(call)
-  return () => {
-    calls.delete(call)
-    if (calls.size > 0) return
-    connection.off?.('close', listener)
-    listening.delete(connection)
-  }
-}
-
-function listen(connection: Closing): Listening {
-  const calls = new Set<() => void>()
-  const listener = (): void => {
-    listening.delete(connection)
-    for (const call of calls) call()
-  }
-  const made = { calls, listener }
-  listening.set(connection, made)
-  connection.once?.('close', listener)
-  return made
 }
 
 /** `GET http://host/path`: servers must accept it (RFC 9112 §3.2.2), but its host is not trusted. */
@@ -154,9 +104,4 @@ function linesOf(value: unknown): readonly string[] {
 
 function linesInAnyCase(headers: HeadersByName, name: string): readonly string[] {
   return Object.entries(headers).flatMap(([field, value]) => (field.toLowerCase() === name ? linesOf(value) : []))
-}
-
-/** Sends a metadata answer, synchronously if it is already known. */
-export function withMetadata<T>(answer: Awaitable<MetadataAnswer>, send: (answer: MetadataAnswer) => T): Awaitable<T> {
-  return isPromise(answer) ? answer.then(send) : send(answer)
 }

@@ -27,7 +27,7 @@ export interface ReceivedRequest {
   readonly contentType: string | undefined
   /** The `Authorization` field as received. */
   readonly authorization?: string | undefined
-  /** The whole body, as text. */
+  /** The whole body, as text. Read at most 65,536 bytes of a request: a longer text is not an event. */
   readonly body: string
 }
 

@@ -1,7 +1,8 @@
 /** What is remembered of a verified token: a fact, for as long as its time and its issuer's keys say so, and no more. */
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
-import { isPromise, scope } from '../../src/index.js'
+import { isPromise } from '../../src/base/awaitable.js'
+import { scope } from '../../src/index.js'
 import { ask, createBed, denial } from '../support/exchange.js'
 import { type SigningKey, signature, signJws } from '../support/issuer.js'
 import {

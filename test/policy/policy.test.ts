@@ -2,6 +2,7 @@
 import { runInNewContext } from 'node:vm'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
+import { isPromise } from '../../src/base/awaitable.js'
 import {
   type Access,
   anyRole,
@@ -14,7 +15,6 @@ import {
   fresh,
   InsufficientAuthentication,
   InsufficientScope,
-  isPromise,
   optional,
   type Requirement,
   roles,
