@@ -233,8 +233,14 @@ class Verifier implements AccessTokenVerifier {
     const since = now()
     // Read before the keys are: should a key leave meanwhile, what is remembered is outdated already.
     const keySetVersion = issuer.keySetVersion()
-    const rules = { required: issuer.settings.requiredClaims, allowMissingAudience: false, clockTolerance, now: since }
-    const verifying = verifyJwt(jwt, issuer.settings, issuer.keySet, verifySignature, rules)
+    const verifying = verifyJwt(jwt, issuer.settings, {
+      required: issuer.settings.requiredClaims,
+      allowMissingAudience: false,
+      clockTolerance,
+      now: since,
+      keySet: issuer.keySet,
+      verifySignature
+    })
     return verifying === undefined
       ? this.remember(received, issuer, keySetVersion, since)
       : this.rememberLater(verifying, received, issuer, keySetVersion, since)
