@@ -179,8 +179,6 @@ describe('layers', () => {
           .map(({ from }) => `${layerOf(name)} → ${from}`)
       )
     expect([...new Set(between)].toSorted()).toEqual([
-      // The characters that a token may have (RFC 9110 §11.2): written once, and looked at where a token is read first.
-      'access-token → src/credentials',
       'confirmation → src/access-token/verified-access-token',
       'revocation → src/access-token/verified-access-token'
     ])

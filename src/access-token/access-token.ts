@@ -5,10 +5,10 @@
  *
  * Does NOT confirm the sender or apply policy: both come after, on every request, past every cache.
  */
+import { fieldOf } from '../base/authorization-field.js'
 import { andThen, isPromise } from '../base/awaitable.js'
 import { type CacheStats, createMemo, type Memo } from '../base/cache.js'
 import { bytesOf, deepFreeze, freezeAll } from '../base/json.js'
-import { fieldOf, requireToken68 } from '../credentials.js'
 import { InvalidToken } from '../errors/errors.js'
 import type { Callers } from '../http/callers.js'
 import type { Http } from '../http/exchange.js'
@@ -26,6 +26,7 @@ import type { Awaitable, Claims, Credentials, ResourceRequest } from '../types.j
 import { createVerifyFresh, type VerifyFresh } from './fresh.js'
 import { readRoles, readScopes, withImplied } from './scopes.js'
 import { createTokenCache, type TokenCache } from './token-cache.js'
+import { requireToken68 } from './token68.js'
 import { type TokenVerifierMark, VerifiedAccessToken, type VerifiedBy } from './verified-access-token.js'
 
 /** Maximum seconds a verified JWT stays in the cache. */
