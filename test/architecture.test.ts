@@ -216,7 +216,7 @@ describe('what comes from outside', () => {
     expect(importersOf('jose')).toEqual(['src/issuer/client-auth', 'src/jwt/decryption'])
     // The proxy's is its types: undici is handed to it.
     expect(importersOf('undici')).toEqual(['src/http/exchange', 'src/http/proxy'])
-    expect(importersOf('lru-cache')).toEqual(['src/base/cache', 'src/issuer/issuers'])
+    expect(importersOf('lru-cache')).toEqual(['src/base/cache'])
   })
 
   test('jose and undici are loaded when they are needed, not before', () => {

@@ -99,6 +99,18 @@ export function createTimedCache<V>(max: number): TimedCache<V> {
   }
 }
 
+/** Values by key, without an end. Beyond its maximum of entries, the least recently used entry is evicted. */
+export interface RecentCache<V> {
+  get(key: string): V | undefined
+  set(key: string, value: V): unknown
+  delete(key: string): unknown
+  values(): Iterable<V>
+}
+
+export function createRecentCache<V extends object>(maxEntries: number): RecentCache<V> {
+  return new LRUCache<string, V>({ max: maxEntries })
+}
+
 /** A cache key that reveals nothing of its parts; distinct lists of parts have distinct keys. */
 export function digestKey(...parts: readonly string[]): string {
   return hash('sha256', JSON.stringify(parts), 'base64url')

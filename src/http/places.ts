@@ -4,6 +4,9 @@
  * that a flood of made-up tokens cannot shut out the tokens that are in use; known tokens leave strangers a quarter of
  * the places, so that new tokens can become known.
  *
+ * Does NOT share code with the queue of `jwt/decryption.ts`. There each kind of token has places of its own, because a thread
+ * of this process does the work, and waiting calls are served in their order.
+ *
  * Tests: `test/http/breaker.test.ts`.
  */
 import { Unavailable } from '../errors/errors.js'

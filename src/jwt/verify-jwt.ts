@@ -5,6 +5,7 @@
  * Does NOT fall back to introspection: a JWT that fails here is refused.
  */
 import { isPromise } from '../base/awaitable.js'
+import { isKid, MAX_KID_LENGTH } from '../base/bounds.js'
 import type { Memo } from '../base/cache.js'
 import { MAX_DEPTH } from '../base/json.js'
 import { InvalidToken } from '../errors/errors.js'
@@ -19,7 +20,7 @@ import {
   verifyClaims
 } from './claims.js'
 import { decodeObject, isCanonical, isMediaType, splitJws, type UnverifiedJws } from './compact.js'
-import { type CertificateThumbprints, type KeySet, MAX_KID_LENGTH } from './key-set.js'
+import type { CertificateThumbprints, KeySet } from './key-set.js'
 import type { Missing } from './looks.js'
 import type { VerifySignature } from './verify-signature.js'
 
@@ -166,13 +167,13 @@ function createKeySearch<Keys extends KeySet>(
   // No extension is supported, so any `crit` is refused. `b64: false` is never valid in a JWT, even if `crit` does not
   // list it.
   if (crit !== undefined || b64 === false) throw new InvalidToken('critical_header', { received: crit })
-  if (kid !== undefined && (typeof kid !== 'string' || kid.length > MAX_KID_LENGTH))
+  if (kid !== undefined && !isKid(kid))
     throw new InvalidToken('unknown_key', { expected: `a kid of at most ${MAX_KID_LENGTH} characters` })
   const isNamed = kid !== undefined || (header['x5t#S256'] === undefined && header['x5t'] === undefined)
   return {
     jwt,
     algorithm: alg as SignatureAlgorithm,
-    kid: kid as string | undefined,
+    kid,
     certificate: isNamed ? undefined : { x5t: header['x5t'], 'x5t#S256': header['x5t#S256'] },
     keySet,
     verifySignature
@@ -231,7 +232,7 @@ async function verifyAgain<Keys extends KeySet>(
   throw isWrong ? new InvalidToken('signature') : unknownKey(set, search)
 }
 
-/** What a header says about its key. */
+/** The names by which a header selects a key. */
 type Named = Pick<KeySearch<KeySet>, 'algorithm' | 'kid'>
 
 /** True if a wrong signature may mean that the key was replaced. A key without `kid` gives no other sign of it. */

@@ -11,6 +11,7 @@
  */
 
 import { withDeadline } from '../base/awaitable.js'
+import { isName } from '../base/bounds.js'
 import { createTimedCache, digestKey } from '../base/cache.js'
 import { isObject } from '../base/json.js'
 import { InvalidToken, Unavailable } from '../errors/errors.js'
@@ -26,7 +27,6 @@ import {
   hasCome,
   hasMediaType,
   isFor,
-  isName,
   type ReceivedRequest,
   type Receiver,
   type ReceiverAnswer,
