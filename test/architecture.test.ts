@@ -200,6 +200,19 @@ describe('layers', () => {
     expect(makers(/\.advertise\(/)).toEqual(['src/server/authorize', 'src/server/resource-server'])
   })
 
+  test('collections that live as long as the module are marks on objects, which two servers cannot fill or exhaust', () => {
+    const collection = /^(?:export )?const (\w+)[^=\n]*= new (?:Weak(?:Map|Set)|Map|Set)(?:<.*>)?\(\)/gm
+    const found = src.flatMap(({ name, code }) => [...code.matchAll(collection)].map(([, mark]) => `${name} ${mark}`))
+    expect(found.toSorted()).toEqual([
+      'src/base/problems MISTAKES',
+      // Empty, and typed as read-only.
+      'src/base/reach NO_HOSTS',
+      'src/issuer/client-auth basicSecrets',
+      'src/issuer/client-auth byCertificate',
+      'src/policy/scope grantChecks'
+    ])
+  })
+
   test('options are read at the edge', () => {
     const edge = /\/(?:[\w-]*settings|decryption-keys|issuers|transmitters|logout-token|receiver)$|^src\/profiles\//
     expect(importersOf('src/base/problems', src).filter((name) => !edge.test(name))).toEqual([])
