@@ -23,7 +23,7 @@ import { readUnverifiedJwt, type UnverifiedJwt, verifyJwt } from '../jwt/verify-
 import type { VerifySignature } from '../jwt/verify-signature.js'
 import type { Shared } from '../sharing/shared.js'
 import type { Awaitable, Claims, Credentials, ResourceRequest } from '../types.js'
-import { createVerifyFresh, type VerifyFresh } from './fresh.js'
+import { type Changes, createVerifyFresh, type VerifyFresh } from './fresh.js'
 import { readRoles, readScopes, withImplied } from './scopes.js'
 import { createTokenCache, type TokenCache } from './token-cache.js'
 import { requireToken68 } from './token68.js'
@@ -122,6 +122,7 @@ class Verifier implements AccessTokenVerifier {
       verifier: this.mark,
       answers: this.answers,
       create: (...parts) => this.create(...parts),
+      change: (accessToken, changes) => this.change(accessToken, changes),
       requireGood: (answer, issuer, by) => this.requireGood(answer, issuer, by),
       impliedScopes: means.impliedScopes,
       forget: (token) => this.forget(token)
@@ -244,18 +245,17 @@ class Verifier implements AccessTokenVerifier {
     })
     return verifying === undefined
       ? this.remember(received, issuer, keySetVersion, since)
-      : this.rememberLater(verifying, received, issuer, keySetVersion, since)
+      : verifying.then(this.remembering(received, issuer, keySetVersion, since))
   }
 
   /** A method of its own: a closure in `verifyHere` would allocate for tokens that await nothing too. */
-  private rememberLater(
-    verifying: Promise<undefined>,
+  private remembering(
     received: Received,
     issuer: Issuer,
     keySetVersion: number,
     since: number
-  ): Promise<VerifiedAccessToken> {
-    return verifying.then(() => this.remember(received, issuer, keySetVersion, since))
+  ): () => VerifiedAccessToken {
+    return () => this.remember(received, issuer, keySetVersion, since)
   }
 
   private remember(
@@ -314,18 +314,21 @@ class Verifier implements AccessTokenVerifier {
     verifyClaims(members, rules, { required: [], allowMissingAudience, clockTolerance }, now())
   }
 
-  private create(
-    field: string,
-    claims: Claims,
-    issuer: Issuer,
-    by: VerifiedBy,
-    scopes?: readonly string[],
-    roles?: readonly string[]
-  ): VerifiedAccessToken {
-    const granted =
-      scopes ?? withImplied(readScopes(claims, issuer.settings.scopeClaims, this.scopeLists), this.means.impliedScopes)
-    const held = roles ?? readRoles(claims, issuer.settings.rolesClaims)
-    return new VerifiedAccessToken(this.mark, field, claims, issuer, by, granted, held)
+  private create(field: string, claims: Claims, issuedBy: Issuer, by: VerifiedBy): VerifiedAccessToken {
+    const { scopeClaims, rolesClaims } = issuedBy.settings
+    return new VerifiedAccessToken({
+      verifier: this.mark,
+      field,
+      claims,
+      issuedBy,
+      by,
+      scopes: withImplied(readScopes(claims, scopeClaims, this.scopeLists), this.means.impliedScopes),
+      roles: readRoles(claims, rolesClaims)
+    })
+  }
+
+  private change({ field, issuedBy, by }: VerifiedAccessToken, changes: Changes): VerifiedAccessToken {
+    return new VerifiedAccessToken({ verifier: this.mark, field, issuedBy, by, ...changes })
   }
 
   private keep(accessToken: VerifiedAccessToken, since: number, until: number, bytes: number): void {

@@ -12,6 +12,13 @@ import type { Claims, ResourceRequest } from '../types.js'
 import { readRoles, readScopes, withImplied } from './scopes.js'
 import type { VerifiedAccessToken, VerifiedBy } from './verified-access-token.js'
 
+/** The parts of an access token that an answer may change. Deeply frozen. */
+export interface Changes {
+  readonly claims: Claims
+  readonly scopes: readonly string[]
+  readonly roles: readonly string[]
+}
+
 /** What it needs of the verifier that the token is from. */
 export interface FreshMeans {
   /** What every access token of it holds. */
@@ -20,14 +27,9 @@ export interface FreshMeans {
   readonly impliedScopes: ReadonlyMap<string, readonly string[]>
   /** @throws {InvalidToken} an active token that breaks a rule all the same */
   readonly requireGood: (answer: Active<VerifiedAccessToken>, issuer: Issuer, by: VerifiedBy) => void
-  readonly create: (
-    field: string,
-    claims: Claims,
-    issuer: Issuer,
-    by: VerifiedBy,
-    scopes?: readonly string[],
-    roles?: readonly string[]
-  ) => VerifiedAccessToken
+  readonly create: (field: string, claims: Claims, issuer: Issuer, by: VerifiedBy) => VerifiedAccessToken
+  /** The same token with these claims, scopes and roles. */
+  readonly change: (accessToken: VerifiedAccessToken, changes: Changes) => VerifiedAccessToken
   /** What was remembered of a token counts no longer. */
   readonly forget: (token: string) => void
 }
@@ -45,7 +47,7 @@ export interface FreshMeans {
 export type VerifyFresh = (accessToken: VerifiedAccessToken, request: ResourceRequest) => Promise<VerifiedAccessToken>
 
 export function createVerifyFresh(means: FreshMeans): VerifyFresh {
-  const { verifier, answers, impliedScopes, requireGood, create, forget } = means
+  const { verifier, answers, impliedScopes, requireGood, create, change, forget } = means
 
   /**
    * Where the answer names scopes: those of the token that it still has, and no others. An empty text here means that none is
@@ -96,7 +98,7 @@ export function createVerifyFresh(means: FreshMeans): VerifyFresh {
     const held = stillHeld(roles, answer, issuer)
     const claims = withAnswer(accessToken.claims, answer.members)
     const isSame = left.length === scopes.length && held.length === roles.length && claims === accessToken.claims
-    return isSame ? accessToken : create(field, claims, issuer, by, left, held)
+    return isSame ? accessToken : change(accessToken, { claims, scopes: left, roles: held })
   }
 }
 

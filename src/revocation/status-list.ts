@@ -268,7 +268,7 @@ async function fetchList(uri: string, issuer: Issuer, again: boolean, means: Sta
       'status_list',
       `${host} answered with ${contentType || 'no content type'} instead of ${STATUS_LIST_TOKEN}`
     )
-  return await readStatusListToken(body, uri, askedAt, issuer, means)
+  return await readStatusListToken({ text: body, uri, askedAt, issuer }, means)
 }
 
 /**
