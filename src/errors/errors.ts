@@ -270,13 +270,6 @@ const UNAVAILABLE: Partial<Readonly<Record<Dependency, string>>> = {
  */
 export type FailureKind = 'down' | 'rate_limited' | 'other'
 
-interface UnavailableOptions {
-  readonly retryAfter?: number
-  readonly cause?: unknown
-  /** Default `other`. @internal */
-  readonly failureKind?: FailureKind
-}
-
 /**
  * 503 with `Retry-After` and without a challenge: the token cannot be judged now, because the authorization server (or
  * its replacement) did not answer. Never the client's fault.
@@ -293,7 +286,16 @@ export class Unavailable extends ResourceServerError {
    * @param problem what happened, for the operator; not sent
    * @param options.retryAfter seconds, default 5
    */
-  constructor(dependency: Dependency, problem: string, options: UnavailableOptions = {}) {
+  constructor(
+    dependency: Dependency,
+    problem: string,
+    options: {
+      retryAfter?: number
+      cause?: unknown
+      /** Default `other`. @internal */
+      failureKind?: FailureKind
+    } = {}
+  ) {
     super({
       status: 503,
       code: 'temporarily_unavailable',
