@@ -2,6 +2,7 @@
  * Reads the access token of a request from the `Authorization` field only (RFC 6750 §2.1, RFC 9449 §7.1). Query, body,
  * cookies and `Proxy-Authorization` are ignored. An unknown scheme counts as missing credentials (RFC 6750 §3.1).
  */
+import { fieldOf, isJoined } from './base/authorization-field.js'
 import { CredentialsMissing, InvalidRequest, InvalidToken } from './errors/errors.js'
 import type { Credentials, ResourceRequest, Scheme } from './types.js'
 
@@ -9,9 +10,6 @@ const SPACE = 0x20
 
 /** Matches `Bearer` or `DPoP` behind another scheme's credentials: an intermediary joined two fields into one. */
 const JOINED_TOKEN = /,[ \t]*(?:bearer|dpop)[ \t]/i
-
-/** Matches any credentials that follow other credentials in one field. */
-const JOINED_FIELD = /,[ \t]*[A-Za-z]+[ \t]+[^ \t]/
 
 /** Matches a tab after the scheme: only spaces are allowed there (RFC 9110 §11.4). */
 const TAB_AFTER_SCHEME = /^(?:bearer|dpop)\t/i
@@ -32,7 +30,7 @@ export interface CredentialRules {
 /**
  * Reads the credentials of a request. Returns undefined where the request has none in a known scheme.
  *
- * Does NOT check the token's characters: {@link requireToken68} does. Tokens found in the cache need no such check.
+ * Does NOT check the token's characters: `access-token/token68.ts` does. Tokens found in the cache need no such check.
  *
  * @throws {InvalidRequest} repeated or malformed `Authorization`; a token in the query, with `rejectQueryToken`
  * @throws {InvalidToken} longer than `maxTokenLength`
@@ -101,7 +99,7 @@ class FieldCredentials implements Credentials {
 export function readUsedScheme(request: ResourceRequest, accepted: readonly Scheme[]): Scheme | undefined {
   const [line, another] = request.fieldLines('authorization')
   if (line === undefined || another !== undefined) return undefined
-  if (line.includes(',') && JOINED_FIELD.test(line)) return undefined
+  if (isJoined(line)) return undefined
   const scheme = schemeNamed(line.split(/[ \t]/, 1)[0] as string)
   return accepted.find((one) => one === scheme)
 }
@@ -118,53 +116,4 @@ function schemeNamed(name: string): Scheme | undefined {
   const lower = name.toLowerCase()
   if (lower === 'bearer') return 'Bearer'
   return lower === 'dpop' ? 'DPoP' : undefined
-}
-
-/** Builds the `Authorization` value of a token, as RFC 6750 §2.1 and RFC 9449 §7.1 spell it. */
-export function fieldOf(scheme: Scheme, token: string): string {
-  return `${scheme} ${token}`
-}
-
-/** `token68` of RFC 9110 §11.2, which is RFC 6750's `b64token`. */
-const TOKEN68 = /^[A-Za-z0-9\-._~+/]+=*$/
-
-/** Words that clients send if their variable is empty, or if the scheme is written twice. */
-const EMPTY = /^(?:undefined|null|nil|none|nan|false|bearer|dpop)$/i
-
-const QUOTED = /^(?:["'`]|%22|%27)/
-
-/** Unfilled placeholders: `{{token}}`, `${TOKEN}`, `$TOKEN`, `<token>`. */
-const PLACEHOLDER = /^(?:\{\{|\$|<)/
-
-const HINTS = {
-  empty:
-    'The client sent a word in place of a token, such as `undefined`, `null` or the scheme again: the client’s variable is empty. Look at where the client reads its token.',
-  quoted:
-    'The token is in quotes. The client must send it without quotes: let it parse the JSON response instead of cutting the token out.',
-  placeholder: 'The client sent a placeholder in place of a token: its template was not filled in.',
-  twice: 'The scheme is written twice: the client’s variable holds the scheme already, or its library adds it.'
-}
-
-/**
- * Checks that a token has only the characters of RFC 6750 §2.1.
- *
- * @throws {InvalidRequest} whitespace within the token; a second credential, joined to the first by an intermediary
- * @throws {InvalidToken} any other invalid character, or a placeholder in place of a token
- */
-export function requireToken68(token: string): void {
-  if (TOKEN68.test(token)) {
-    if (token.length < 10 && EMPTY.test(token)) throw new InvalidToken('malformed', { hint: HINTS.empty })
-    return
-  }
-  if (token.includes(',') && JOINED_FIELD.test(token)) throw new InvalidRequest('multiple_credentials')
-  if (QUOTED.test(token)) throw new InvalidToken('malformed', { hint: HINTS.quoted })
-  if (PLACEHOLDER.test(token)) throw new InvalidToken('malformed', { hint: HINTS.placeholder })
-  if (/[ \t]/.test(token))
-    throw new InvalidRequest(
-      'malformed_authorization',
-      /^(?:bearer|dpop)[ \t]/i.test(token) ? { hint: HINTS.twice } : {}
-    )
-  throw new InvalidToken('malformed', {
-    hint: 'The token has a character that is not allowed in a token (RFC 6750 §2.1): it was cut, joined or encoded on the way.'
-  })
 }

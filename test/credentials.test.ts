@@ -1,6 +1,7 @@
 /** The Authorization field as text: what is read from it, and what never is. */
 import { describe, expect, test } from 'vitest'
-import { type CredentialRules, readCredentials, readUsedScheme, requireToken68 } from '../src/credentials.js'
+import { requireToken68 } from '../src/access-token/token68.js'
+import { type CredentialRules, readCredentials, readUsedScheme } from '../src/credentials.js'
 import { CredentialsMissing, InvalidRequest, InvalidToken } from '../src/errors/errors.js'
 import { get } from './support/refusals.js'
 

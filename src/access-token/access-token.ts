@@ -5,10 +5,10 @@
  *
  * Does NOT confirm the sender or apply policy: both happen later, on every request, and are never cached.
  */
+import { fieldOf } from '../base/authorization-field.js'
 import { andThen, isPromise } from '../base/awaitable.js'
 import { type CacheStats, createMemo, type Memo } from '../base/cache.js'
 import { bytesOf, deepFreeze, freezeAll } from '../base/json.js'
-import { fieldOf, requireToken68 } from '../credentials.js'
 import { InvalidToken } from '../errors/errors.js'
 import type { Callers } from '../http/callers.js'
 import type { Http } from '../http/exchange.js'
@@ -23,9 +23,10 @@ import { readUnverifiedJwt, type UnverifiedJwt, verifyJwt } from '../jwt/verify-
 import type { VerifySignature } from '../jwt/verify-signature.js'
 import type { Shared } from '../sharing/shared.js'
 import type { Awaitable, Claims, Credentials, ResourceRequest } from '../types.js'
-import { createVerifyFresh, type VerifyFresh } from './fresh.js'
+import { type Changes, createVerifyFresh, type VerifyFresh } from './fresh.js'
 import { readRoles, readScopes, withImplied } from './scopes.js'
 import { createTokenCache, type TokenCache } from './token-cache.js'
+import { requireToken68 } from './token68.js'
 import { type TokenVerifierMark, VerifiedAccessToken, type VerifiedBy } from './verified-access-token.js'
 
 /** Maximum seconds a verified JWT stays in the cache. */
@@ -127,6 +128,7 @@ class Verifier implements AccessTokenVerifier {
       verifier: this.mark,
       answers: this.answers,
       create: (...parts) => this.create(...parts),
+      change: (accessToken, changes) => this.change(accessToken, changes),
       requireGood: (answer, issuer, by) => this.requireGood(answer, issuer, by),
       impliedScopes: means.impliedScopes,
       forget: (token) => this.forget(token)
@@ -246,22 +248,27 @@ class Verifier implements AccessTokenVerifier {
     const since = now()
     // Read before the keys are: if a key leaves meanwhile, the cached result is already outdated.
     const keySetVersion = issuer.keySetVersion()
-    const rules = { required: issuer.settings.requiredClaims, allowMissingAudience: false, clockTolerance, now: since }
-    const verifying = verifyJwt(jwt, issuer.settings, issuer.keySet, verifySignature, rules)
+    const verifying = verifyJwt(jwt, issuer.settings, {
+      required: issuer.settings.requiredClaims,
+      allowMissingAudience: false,
+      clockTolerance,
+      now: since,
+      keySet: issuer.keySet,
+      verifySignature
+    })
     return verifying === undefined
       ? this.remember(received, issuer, keySetVersion, since)
-      : this.rememberLater(verifying, received, issuer, keySetVersion, since)
+      : verifying.then(this.remembering(received, issuer, keySetVersion, since))
   }
 
   /** A separate method: a closure in `verifyHere` would also allocate for tokens that await nothing. */
-  private rememberLater(
-    verifying: Promise<undefined>,
+  private remembering(
     received: Received,
     issuer: Issuer,
     keySetVersion: number,
     since: number
-  ): Promise<VerifiedAccessToken> {
-    return verifying.then(() => this.remember(received, issuer, keySetVersion, since))
+  ): () => VerifiedAccessToken {
+    return () => this.remember(received, issuer, keySetVersion, since)
   }
 
   private remember(
@@ -320,18 +327,21 @@ class Verifier implements AccessTokenVerifier {
     verifyClaims(members, rules, { required: [], allowMissingAudience, clockTolerance }, now())
   }
 
-  private create(
-    field: string,
-    claims: Claims,
-    issuer: Issuer,
-    by: VerifiedBy,
-    scopes?: readonly string[],
-    roles?: readonly string[]
-  ): VerifiedAccessToken {
-    const granted =
-      scopes ?? withImplied(readScopes(claims, issuer.settings.scopeClaims, this.scopeLists), this.means.impliedScopes)
-    const held = roles ?? readRoles(claims, issuer.settings.rolesClaims)
-    return new VerifiedAccessToken(this.mark, field, claims, issuer, by, granted, held)
+  private create(field: string, claims: Claims, issuedBy: Issuer, by: VerifiedBy): VerifiedAccessToken {
+    const { scopeClaims, rolesClaims } = issuedBy.settings
+    return new VerifiedAccessToken({
+      verifier: this.mark,
+      field,
+      claims,
+      issuedBy,
+      by,
+      scopes: withImplied(readScopes(claims, scopeClaims, this.scopeLists), this.means.impliedScopes),
+      roles: readRoles(claims, rolesClaims)
+    })
+  }
+
+  private change({ field, issuedBy, by }: VerifiedAccessToken, changes: Changes): VerifiedAccessToken {
+    return new VerifiedAccessToken({ verifier: this.mark, field, issuedBy, by, ...changes })
   }
 
   private keep(accessToken: VerifiedAccessToken, since: number, until: number, bytes: number): void {

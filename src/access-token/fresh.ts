@@ -13,6 +13,13 @@ import type { Claims, ResourceRequest } from '../types.js'
 import { readRoles, readScopes, withImplied } from './scopes.js'
 import type { VerifiedAccessToken, VerifiedBy } from './verified-access-token.js'
 
+/** The parts of an access token that an answer may change. Deeply frozen. */
+export interface Changes {
+  readonly claims: Claims
+  readonly scopes: readonly string[]
+  readonly roles: readonly string[]
+}
+
 /** The parts of the token's verifier that `verifyFresh` needs. */
 export interface FreshMeans {
   /** Identity mark: every access token of this verifier holds it. */
@@ -21,14 +28,9 @@ export interface FreshMeans {
   readonly impliedScopes: ReadonlyMap<string, readonly string[]>
   /** @throws {InvalidToken} an active token that breaks one of our rules */
   readonly requireGood: (answer: Active<VerifiedAccessToken>, issuer: Issuer, by: VerifiedBy) => void
-  readonly create: (
-    field: string,
-    claims: Claims,
-    issuer: Issuer,
-    by: VerifiedBy,
-    scopes?: readonly string[],
-    roles?: readonly string[]
-  ) => VerifiedAccessToken
+  readonly create: (field: string, claims: Claims, issuer: Issuer, by: VerifiedBy) => VerifiedAccessToken
+  /** The same token with these claims, scopes and roles. */
+  readonly change: (accessToken: VerifiedAccessToken, changes: Changes) => VerifiedAccessToken
   /** Evicts a token from the cache. */
   readonly forget: (token: string) => void
 }
@@ -46,7 +48,7 @@ export interface FreshMeans {
 export type VerifyFresh = (accessToken: VerifiedAccessToken, request: ResourceRequest) => Promise<VerifiedAccessToken>
 
 export function createVerifyFresh(means: FreshMeans): VerifyFresh {
-  const { verifier, answers, impliedScopes, requireGood, create, forget } = means
+  const { verifier, answers, impliedScopes, requireGood, create, change, forget } = means
 
   /**
    * Keeps only those scopes that the answer still names. If the answer is silent about scopes, all stay. An empty
@@ -97,7 +99,7 @@ export function createVerifyFresh(means: FreshMeans): VerifyFresh {
     const held = stillHeld(roles, answer, issuer)
     const claims = withAnswer(accessToken.claims, answer.members)
     const isSame = left.length === scopes.length && held.length === roles.length && claims === accessToken.claims
-    return isSame ? accessToken : create(field, claims, issuer, by, left, held)
+    return isSame ? accessToken : change(accessToken, { claims, scopes: left, roles: held })
   }
 }
 

@@ -23,6 +23,17 @@ export interface TokenVerifierMark {
   readonly clockTolerance: number
 }
 
+/** The facts that an access token is made of. `claims`, `scopes` and `roles` are deeply frozen. */
+interface Facts {
+  readonly verifier: TokenVerifierMark
+  readonly field: string
+  readonly claims: Claims
+  readonly issuedBy: Issuer
+  readonly by: VerifiedBy
+  readonly scopes: readonly string[]
+  readonly roles: readonly string[]
+}
+
 /** Maximum scopes that are searched linearly; more are put into a set. */
 const FEW = 8
 
@@ -63,16 +74,7 @@ export class VerifiedAccessToken implements AccessToken {
   #owner: string | undefined
   #scopeSet: ReadonlySet<string> | undefined
 
-  /** @param claims deeply frozen; so are `scopes` and `roles` */
-  constructor(
-    verifier: TokenVerifierMark,
-    field: string,
-    claims: Claims,
-    issuedBy: Issuer,
-    by: VerifiedBy,
-    scopes: readonly string[],
-    roles: readonly string[]
-  ) {
+  constructor({ verifier, field, claims, issuedBy, by, scopes, roles }: Facts) {
     const { settings } = issuedBy
     const { iss, iat, exp, cnf, auth_time: authTime } = claims
     const sub = present(claims['sub'])

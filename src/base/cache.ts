@@ -73,13 +73,14 @@ export function createMemo<V extends object>(maxEntries: number, sizeOf?: (value
 /** Values by key, each until a time (seconds since the epoch). A value also ends if the clock is set back before `since`. */
 export interface TimedCache<V> {
   get(key: string, now: number): V | undefined
-  /** @param bytes approximate bytes of the value; a value of more than a 256th of the cache is not kept, and its key's old value is dropped */
-  set(key: string, value: V, now: number, until: number, bytes?: number): void
+  /** Does not keep a value of more than a 256th of the cache, and drops its key's old value then. */
+  set(key: string, value: V, now: number, until: number): void
   delete(key: string): void
   stats(): CacheStats
 }
 
-export function createTimedCache<V>(max: number): TimedCache<V> {
+/** @param sizeOf  approximate bytes of a value; needed if values hold more than a few hundred bytes */
+export function createTimedCache<V>(max: number, sizeOf?: (value: V) => number): TimedCache<V> {
   const entries = new LRUCache<string, { readonly value: V; readonly since: number; readonly until: number }>({
     max,
     maxSize: MAX_BYTES,
@@ -90,14 +91,27 @@ export function createTimedCache<V>(max: number): TimedCache<V> {
       const entry = entries.get(key, NO_OPTIONS)
       return entry !== undefined && entry.since <= now && now < entry.until ? entry.value : undefined
     },
-    set: (key, value, now, until, bytes = 0) => {
-      if (until > now) entries.set(key, { value, since: now, until }, { size: bytes + ENTRY_OVERHEAD })
+    set: (key, value, now, until) => {
+      const size = ENTRY_OVERHEAD + (sizeOf?.(value) ?? 0)
+      if (until > now) entries.set(key, { value, since: now, until }, { size })
     },
     delete: (key) => {
       entries.delete(key)
     },
     stats: () => ({ entries: entries.size, maxEntries: max, bytes: entries.calculatedSize, maxBytes: MAX_BYTES })
   }
+}
+
+/** Values by key, without an end. Beyond its maximum of entries, the least recently used entry is evicted. */
+export interface RecentCache<V> {
+  get(key: string): V | undefined
+  set(key: string, value: V): unknown
+  delete(key: string): unknown
+  values(): Iterable<V>
+}
+
+export function createRecentCache<V extends object>(maxEntries: number): RecentCache<V> {
+  return new LRUCache<string, V>({ max: maxEntries })
 }
 
 /** A cache key that reveals nothing of its parts; distinct lists of parts have distinct keys. */

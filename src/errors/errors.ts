@@ -260,6 +260,17 @@ const UNAVAILABLE: Partial<Readonly<Record<Dependency, string>>> = {
 }
 
 /**
+ * How a dependency failed. Rules that accept tokens during an outage apply to `down` and `rate_limited` only.
+ *
+ * - `down`: not reachable, or it answered that it cannot serve now (408, 5xx)
+ * - `rate_limited`: it is up and asked for fewer requests (429), so it counts as healthy
+ * - `other`: a limit of this process, or an unusable answer
+ *
+ * @internal
+ */
+export type FailureKind = 'down' | 'rate_limited' | 'other'
+
+/**
  * 503 with `Retry-After` and without a challenge: the token cannot be judged now, because the authorization server (or
  * its replacement) did not answer. Never the client's fault.
  */
@@ -268,13 +279,23 @@ export class Unavailable extends ResourceServerError {
   /** Seconds until a retry may help, rounded up, at most an hour. */
   readonly retryAfter: number
   readonly #problem: string
+  readonly #failureKind: FailureKind
   #isAsked: boolean
 
   /**
    * @param problem what happened, for the operator; not sent
    * @param options.retryAfter seconds, default 5
    */
-  constructor(dependency: Dependency, problem: string, options: { retryAfter?: number; cause?: unknown } = {}) {
+  constructor(
+    dependency: Dependency,
+    problem: string,
+    options: {
+      retryAfter?: number
+      cause?: unknown
+      /** Default `other`. @internal */
+      failureKind?: FailureKind
+    } = {}
+  ) {
     super({
       status: 503,
       code: 'temporarily_unavailable',
@@ -286,12 +307,18 @@ export class Unavailable extends ResourceServerError {
     this.dependency = dependency
     this.retryAfter = wholeSeconds(options.retryAfter ?? 5)
     this.#problem = problem
+    this.#failureKind = options.failureKind ?? 'other'
     this.#isAsked = options.retryAfter !== undefined
   }
 
   /** The problem without advice. @internal */
   get problem(): string {
     return this.#problem
+  }
+
+  /** @internal */
+  get failureKind(): FailureKind {
+    return this.#failureKind
   }
 
   /** Seconds for which the dependency asked not to be called; 0 if it did not ask. */
@@ -305,8 +332,11 @@ export class Unavailable extends ResourceServerError {
    * @param retryAfter seconds from then
    */
   later(retryAfter: number): Unavailable {
-    const Same = this.constructor as typeof Unavailable
-    const told = new Same(this.dependency, this.#problem, { retryAfter, cause: this.cause })
+    const told = new Unavailable(this.dependency, this.#problem, {
+      retryAfter,
+      cause: this.cause,
+      failureKind: this.#failureKind
+    })
     told.#isAsked = this.#isAsked
     return told
   }
@@ -315,24 +345,6 @@ export class Unavailable extends ResourceServerError {
     return { 'Retry-After': String(this.retryAfter), 'Cache-Control': 'no-store' }
   }
 }
-
-/**
- * The dependency is down: not reachable, or it answered that it cannot serve now (408, 429, 5xx). Excludes limits of
- * this process and unusable answers: rules that accept tokens during an outage do not apply to those.
- */
-export class Outage extends Unavailable {
-  // Callers see the public name, `Unavailable`.
-  override get name(): string {
-    return Unavailable.name
-  }
-
-  override set name(value: string) {
-    super.name = value
-  }
-}
-
-/** The dependency is up and asked for fewer requests (429): a limit on this API, not a sign of bad health. */
-export class RateLimited extends Outage {}
 
 /**
  * 500 without a challenge: our fault, not the client's. For example, the authorization server refused *our*

@@ -6,7 +6,7 @@
  * close the endpoint at most to strangers. Known tokens, which were active before, decide when it is down and when it
  * is up again.
  */
-import { RateLimited, Unavailable } from '../errors/errors.js'
+import { Unavailable } from '../errors/errors.js'
 import { createPlaces, type Occupancy, type Standing } from './places.js'
 
 /** Seconds over which the breaker counts outcomes. */
@@ -60,9 +60,11 @@ export function createLimits(now: () => number, monotonic?: () => number): Limit
       pass.answered()
       return result
     } catch (error) {
-      if (error instanceof RateLimited) rate.limited(standing, error)
+      const failure = error instanceof Unavailable ? error : undefined
+      const isLimited = failure?.failureKind === 'rate_limited'
+      if (isLimited) rate.limited(standing, failure)
       // Only an outage counts as a failure: any answer shows that the endpoint is up, even 429.
-      if (error instanceof Unavailable && !(error instanceof RateLimited)) pass.failed()
+      if (failure !== undefined && !isLimited) pass.failed()
       else pass.answered()
       throw error
     }
@@ -215,7 +217,7 @@ interface RateLimit {
   left(standing: Standing): number
   /** @throws {Unavailable} */
   requireUnlimited(standing: Standing): void
-  limited(standing: Standing, error: RateLimited): void
+  limited(standing: Standing, error: Unavailable): void
 }
 
 /**

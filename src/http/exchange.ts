@@ -10,7 +10,7 @@ import { isUtf8 } from 'node:buffer'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, inflate, inflateRaw } from 'node:zlib'
-import { type Dependency, Misconfigured, Outage, RateLimited, Unavailable } from '../errors/errors.js'
+import { type Dependency, type FailureKind, Misconfigured, Unavailable } from '../errors/errors.js'
 import { createProxied, ProxyFailure, unusedProxy } from './proxy.js'
 import { lookupPublic, NotPublic, requirePublicHost } from './public-addresses.js'
 import type { HttpSettings } from './settings.js'
@@ -196,9 +196,10 @@ function unavailable(
   { dependency, url, label = new URL(url).host }: Exchange,
   { failure, status, retryAfter, cause, isOutage }: Failure
 ): Unavailable {
-  const Kind = status === 429 ? RateLimited : isOutage ? Outage : Unavailable
-  return new Kind(dependency, `${label} ${failure}`, {
+  const failureKind: FailureKind = status === 429 ? 'rate_limited' : isOutage ? 'down' : 'other'
+  return new Unavailable(dependency, `${label} ${failure}`, {
     cause,
+    failureKind,
     ...(retryAfter !== undefined && { retryAfter })
   })
 }

@@ -4,6 +4,9 @@
  * so a flood of made-up tokens cannot block tokens in use. Known tokens leave a quarter of the places to strangers, so
  * new tokens can become known.
  *
+ * Does NOT share code with the queue of `jwt/decryption.ts`. There each kind of token has places of its own, because a thread
+ * of this process does the work, and waiting calls are served in their order.
+ *
  * Tests: `test/http/breaker.test.ts`.
  */
 import { Unavailable } from '../errors/errors.js'

@@ -89,7 +89,7 @@ interface Answered extends SharedAnswer {
 
 class Answers<Made> implements IntrospectionCache<Made> {
   private readonly means: IntrospectionCacheMeans
-  private readonly active = createTimedCache<Active<Made>>(MAX_ACTIVE)
+  private readonly active = createTimedCache<Active<Made>>(MAX_ACTIVE, ({ bytes }) => bytes)
   private readonly inactive = createTimedCache<true>(MAX_INACTIVE)
   private readonly shared: SharedAnswers | undefined
   private readonly knownTokens: KnownTokens
@@ -171,7 +171,7 @@ class Answers<Made> implements IntrospectionCache<Made> {
     // Read before the call: a slow answer is as old as its question.
     const since = now()
     const standing = wasActive ? 'known' : 'stranger'
-    const members = await introspect(token, issuer, this.means, waiting, standing)
+    const members = await introspect({ token, issuer, waiting, standing }, this.means)
     issuer.limits.told(standing, members !== undefined)
     const lifetime = lifetimeOf(issuer)
     const most = since + (members ? lifetime.active : lifetime.inactive)
@@ -198,7 +198,7 @@ class Answers<Made> implements IntrospectionCache<Made> {
     }
     this.inactive.delete(key)
     this.active.delete(key)
-    this.active.set(key, answer, time, until, answer.bytes)
+    this.active.set(key, answer, time, until)
   }
 }
 

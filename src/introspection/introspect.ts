@@ -29,9 +29,17 @@ export interface IntrospectionMeans extends SignedAnswerMeans {
   readonly deadline: number
 }
 
+/** One introspection. */
+interface Question {
+  readonly token: string
+  readonly issuer: Issuer
+  /** The callers that wait for the answer: nothing is sent once all of them have left. */
+  readonly waiting: Waiting
+  /** Whether the token was active before. */
+  readonly standing: Standing
+}
+
 /**
- * @param waiting   the callers that wait for the answer: nothing is sent once all of them have left
- * @param standing  whether the token was active before
  * @returns the members of the answer, frozen; or undefined for a token that is not active
  * @throws {InvalidToken} the server answered 400 about the token, or its answer is nested too deep; never cached
  * @throws {Unavailable} the server did not answer, or asked us to retry later
@@ -39,11 +47,8 @@ export interface IntrospectionMeans extends SignedAnswerMeans {
  *   answer was requested
  */
 export async function introspect(
-  token: string,
-  issuer: Issuer,
-  means: IntrospectionMeans,
-  waiting: Waiting,
-  standing: Standing
+  { token, issuer, waiting, standing }: Question,
+  means: IntrospectionMeans
 ): Promise<Claims | undefined> {
   const settings = issuer.settings.introspection as IntrospectionSettings
   const { signal } = waiting

@@ -8,11 +8,14 @@
  * Tests: `test/rfc/rfc8414-discovery.test.ts`.
  */
 import { reach } from '../base/reach.js'
-import { Misconfigured, Outage, RateLimited, Unavailable } from '../errors/errors.js'
+import { Misconfigured, Unavailable } from '../errors/errors.js'
 import { type Answer, describeStatus, type Http } from '../http/exchange.js'
 import type { AuthorizationServerMetadata } from './metadata.js'
 import { readMetadata } from './metadata.js'
 import type { IssuerSettings } from './settings.js'
+
+/** Where the metadata of an authorization server is, before the path of its identifier (RFC 8414 §3). */
+export const WELL_KNOWN_AUTHORIZATION_SERVER = '/.well-known/oauth-authorization-server'
 
 /** URLs where metadata may be: RFC 8414's path inserted, then OpenID Connect's inserted, then appended. */
 function metadataLocations(issuer: string, metadataUrl: string | undefined): readonly string[] {
@@ -20,7 +23,7 @@ function metadataLocations(issuer: string, metadataUrl: string | undefined): rea
   const [, origin, path] = /^([^/]*\/\/[^/]*)(.*?)\/?$/.exec(issuer) as unknown as [string, string, string]
   return [
     ...new Set([
-      `${origin}/.well-known/oauth-authorization-server${path}`,
+      `${origin}${WELL_KNOWN_AUTHORIZATION_SERVER}${path}`,
       `${origin}/.well-known/openid-configuration${path}`,
       `${origin}${path}/.well-known/openid-configuration`
     ])
@@ -192,7 +195,7 @@ async function search(
 function notFound(misses: readonly Miss[], { issuer, label, tokens }: DiscoverySettings): Unavailable | Misconfigured {
   const told = `no metadata of the issuer ${label} was found: ${misses.map(({ problem }) => problem).join('; ')}`
   const failures = misses.flatMap(({ failure }) => failure ?? [])
-  const worst = failures.find((one) => one instanceof Outage && !(one instanceof RateLimited)) ?? failures[0]
+  const worst = failures.find(({ failureKind }) => failureKind === 'down') ?? failures[0]
   if (worst === undefined)
     return new Misconfigured(
       `${told}. Set \`issuer\` to exactly the \`issuer\` of the metadata, or give ${
@@ -201,8 +204,8 @@ function notFound(misses: readonly Miss[], { issuer, label, tokens }: DiscoveryS
       { received: issuer }
     )
   const retryAfter = Math.max(...failures.map(({ askedFor }) => askedFor))
-  const Kind = worst.constructor as typeof Unavailable
-  return new Kind('metadata', told, { cause: worst.cause, ...(retryAfter > 0 && { retryAfter }) })
+  const { cause, failureKind } = worst
+  return new Unavailable('metadata', told, { cause, failureKind, ...(retryAfter > 0 && { retryAfter }) })
 }
 
 /** @returns the document, or the reason why it must not be used */

@@ -5,9 +5,9 @@
  */
 import { setImmediate } from 'node:timers'
 import { isDeepStrictEqual } from 'node:util'
-import { LRUCache } from 'lru-cache'
 import { isPromise, withDeadline } from '../base/awaitable.js'
-import { createTimedCache } from '../base/cache.js'
+import { MAX_NAME_LENGTH } from '../base/bounds.js'
+import { createRecentCache, createTimedCache } from '../base/cache.js'
 import { isAskedAsWritten, isHttp, withoutPath } from '../base/place.js'
 import { type Mistakes, mistakesOf, Problems } from '../base/problems.js'
 import { isWithin } from '../documents/source.js'
@@ -69,9 +69,6 @@ const REFUSED_FOR = 30
 
 /** Maximum concurrent questions about unknown names: an attacker can make names up. Known names are not counted. */
 const MAX_STRANGERS = 256
-
-/** Maximum characters of an `iss` that is passed to the resolver. */
-const MAX_NAME_LENGTH = 2048
 
 /** Maximum different warnings about unusable answers that the resolver derived from a token's `iss`. */
 const MAX_WARNINGS = 10
@@ -216,7 +213,7 @@ class Answers {
   private readonly create: (settings: IssuerSettings) => Issuer
   private readonly context: DynamicIssuersContext
   /** An issuer stays here after its trust ends: if the resolver confirms it later, it still has its keys. */
-  private readonly entries = new LRUCache<string, Known>({ max: MAX_ISSUERS })
+  private readonly entries = createRecentCache<Known>(MAX_ISSUERS)
   private readonly refused = createTimedCache<true>(MAX_ISSUERS)
   private readonly failed = createTimedCache<Misconfigured>(MAX_ISSUERS)
   private readonly trusted = new WeakMap<Issuer, number>()

@@ -4,9 +4,9 @@
  * Tests: `test/jwt/decryption.test.ts`.
  */
 import { KeyObject } from 'node:crypto'
+import { describeRsaSize, isKid, MAX_KID_LENGTH } from '../base/bounds.js'
 import type { Problems } from '../base/problems.js'
 import type { JsonWebKeySet } from './key-set.js'
-import { MAX_KID_LENGTH } from './key-set.js'
 
 /** A private key for encrypted access tokens (RFC 9068 §2.1) and introspection answers (RFC 9701 §5). */
 export interface DecryptionKey {
@@ -51,11 +51,6 @@ const ECDH_ALGORITHMS: readonly KeyManagementAlgorithm[] = [
 
 const CURVES: readonly unknown[] = ['prime256v1', 'secp384r1', 'secp521r1']
 
-const MIN_RSA_BITS = 2048
-
-/** An operation with an 8192-bit private key takes fifty times as long as one with 2048 bits. */
-const MAX_RSA_BITS = 8192
-
 /** Reads the option `decryptionKeys`. */
 export function readDecryptionKeys(value: unknown, problems: Problems): readonly DecryptionKeySettings[] {
   if (value === undefined) return []
@@ -77,7 +72,7 @@ function readDecryptionKey(
   if (!problems.object(value, path)) return undefined
   problems.unknownKeys(value, `${path}.`, ['key', 'kid', 'algorithm'])
   const { key, kid, algorithm } = value as Partial<DecryptionKey>
-  if (typeof kid !== 'string' || kid === '' || kid.length > MAX_KID_LENGTH)
+  if (!isKid(kid) || kid === '')
     problems.add(`${path}.kid`, 'is not a key identifier', `it must be a string of 1 to ${MAX_KID_LENGTH} characters`)
   else if (kids.has(kid)) problems.add(`${path}.kid`, 'is that of an earlier key', 'give each key its own')
   else kids.add(kid)
@@ -97,9 +92,7 @@ function algorithmsOf(key: unknown): readonly KeyManagementAlgorithm[] | string 
   if (key.asymmetricKeyType === 'x25519') return ECDH_ALGORITHMS
   if (key.asymmetricKeyType === 'ec' && CURVES.includes(namedCurve)) return ECDH_ALGORITHMS
   if (key.asymmetricKeyType !== 'rsa') return 'is not an RSA, P-256, P-384, P-521 or X25519 key'
-  if (bits < MIN_RSA_BITS || bits > MAX_RSA_BITS)
-    return `has ${bits} bits, and an RSA key needs ${MIN_RSA_BITS} to ${MAX_RSA_BITS}`
-  return RSA_ALGORITHMS
+  return describeRsaSize(bits) ?? RSA_ALGORITHMS
 }
 
 /** The public keys that the authorization server encrypts to, in the order of the option (RFC 7517 §4). */

@@ -106,7 +106,10 @@ function selectKey(
   return other === undefined ? key : undefined
 }
 
-/** Limits concurrent work and queues the rest, first come first served. */
+/**
+ * Limits concurrent work and queues the rest, first come first served. Does NOT share code with `http/places.ts`, where known
+ * and unknown tokens divide one set of places, unknown ones are paced and served last in, first out, and a caller can leave.
+ */
 function createPlaces({ concurrent, queued }: Bounds): <T>(work: () => Promise<T>) => Promise<T> {
   const waiting: (() => void)[] = []
   let underWay = 0

@@ -6,14 +6,12 @@
  * Does NOT fetch, and does NOT decide when a set is too old.
  */
 import { createPublicKey, hash, type JsonWebKeyInput, type KeyObject } from 'node:crypto'
+import { describeRsaSize, isKid } from '../base/bounds.js'
 import type { SignatureAlgorithm } from './algorithms.js'
 import { algorithmsFor, createSignatureKey, type SignatureKey } from './algorithms.js'
 
 /** Maximum keys of one set; a longer list is rejected as a whole. */
 export const MAX_KEYS = 100
-
-/** Maximum characters of a key identifier. Longer ones never match. */
-export const MAX_KID_LENGTH = 256
 
 /** Maximum keys tried for one token: those with its `kid`, or those that fit a token without `kid`. */
 const MAX_CANDIDATES = 4
@@ -34,11 +32,6 @@ const KEY_OVERHEAD = 1000
 const IMPORTED_OVERHEAD = 4096
 
 const IMPORTED_PER_CHARACTER = 6
-
-const MIN_RSA_BITS = 2048
-
-/** Verifying with an 8192-bit key takes ten times as long as with 2048 bits. */
-const MAX_RSA_BITS = 8192
 
 /** A longer exponent makes each verification as slow as signing. */
 const MAX_EXPONENT_BYTES = 4
@@ -273,7 +266,7 @@ function readKey(jwk: unknown, place: string): Published | string | undefined {
   const { kty, crv } = members
   if (PRIVATE_MEMBERS.some((member) => isSecret(member, members[member])))
     return 'is a private or symmetric key: it must not be published'
-  if (kid !== undefined && (typeof kid !== 'string' || kid.length > MAX_KID_LENGTH)) return 'has an unusable kid'
+  if (kid !== undefined && !isKid(kid)) return 'has an unusable kid'
   if (use !== undefined && use !== 'sig') return isMisspelled(use) ? 'is not for signatures (use)' : undefined
   if (operations !== undefined && !Array.isArray(operations)) return 'is not for verifying (key_ops)'
   if (operations !== undefined && !(operations as unknown[]).includes('verify')) return undefined
@@ -380,8 +373,8 @@ function inspectRsa(n: unknown, e: unknown): string | undefined {
   const exponent = numberOf(e)
   if (modulus === undefined || exponent === undefined) return BROKEN
   const bits = modulus.length * 8 - (Math.clz32(modulus[0] as number) - 24)
-  if (bits < MIN_RSA_BITS || bits > MAX_RSA_BITS)
-    return `has ${bits} bits; RSA keys need ${MIN_RSA_BITS} to ${MAX_RSA_BITS}`
+  const problem = describeRsaSize(bits)
+  if (problem !== undefined) return problem
   const value = exponent.length > MAX_EXPONENT_BYTES ? 0 : exponent.readUIntBE(0, exponent.length)
   if (value < 3 || value % 2 === 0) return 'has an unusable RSA exponent'
   return isRoca(modulus) ? 'has a modulus whose factors can be computed (CVE-2017-15361)' : undefined

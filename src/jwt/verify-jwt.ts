@@ -5,6 +5,7 @@
  * Does NOT fall back to introspection: a JWT that fails here is refused.
  */
 import { isPromise } from '../base/awaitable.js'
+import { isKid, MAX_KID_LENGTH } from '../base/bounds.js'
 import type { Memo } from '../base/cache.js'
 import { MAX_DEPTH } from '../base/json.js'
 import { InvalidToken } from '../errors/errors.js'
@@ -19,7 +20,7 @@ import {
   verifyClaims
 } from './claims.js'
 import { decodeObject, isCanonical, isMediaType, splitJws, type UnverifiedJws } from './compact.js'
-import { type CertificateThumbprints, type KeySet, MAX_KID_LENGTH } from './key-set.js'
+import type { CertificateThumbprints, KeySet } from './key-set.js'
 import type { Missing } from './looks.js'
 import type { VerifySignature } from './verify-signature.js'
 
@@ -95,26 +96,27 @@ export interface KeySource<Keys extends KeySet> {
   suspect?: () => void
 }
 
-export interface JwtRules extends ClaimRules {
+export interface JwtRules<Keys extends KeySet> extends ClaimRules {
+  /** Seconds since the epoch. */
   readonly now: number
+  /** Returns the issuer's keys; called again if no key fits, with the set that lacked one. */
+  readonly keySet: KeySource<Keys>
+  readonly verifySignature: VerifySignature
 }
 
 /**
  * Verifies a JWT against one issuer: algorithm and header, type, claims, key, signature, in this order.
  *
- * @param keySet returns the issuer's keys; called again if no key fits, with the set that lacked one
  * @returns undefined, or a promise of it while keys are fetched or the signature is verified. The claims are valid then
  * @throws {InvalidToken} malformed, wrong type, wrong claims, no key, wrong signature
- * @throws errors of `keySet`, such as {@link Unavailable} if keys are not available
+ * @throws errors of `rules.keySet`, such as {@link Unavailable} if keys are not available
  */
 export function verifyJwt<Keys extends KeySet>(
   jwt: UnverifiedJwt,
   issuer: IssuerRules,
-  keySet: KeySource<Keys>,
-  verifySignature: VerifySignature,
-  rules: JwtRules
+  rules: JwtRules<Keys>
 ): undefined | Promise<undefined> {
-  const header = readHeader(jwt.unverifiedHeader, issuer.algorithms)
+  const search = createKeySearch(jwt, issuer.algorithms, rules.keySet, rules.verifySignature)
   const claims = jwt.unverifiedClaims()
   requireType(jwt.unverifiedHeader['typ'], issuer.tokenProfile)
   if (issuer.tokenProfile === 'legacy') requireAccessTokenClaims(claims, issuer)
@@ -122,7 +124,7 @@ export function verifyJwt<Keys extends KeySet>(
   // A JWT needs `exp`, whichever claims are configured as required.
   if (isAbsent(claims['exp'])) throw new InvalidToken('claim', { expected: 'a claim exp' })
   verifyClaims(claims, issuer, rules, rules.now)
-  return requireSignature(jwt, header, keySet, verifySignature)
+  return requireSignature(search)
 }
 
 /**
@@ -137,49 +139,71 @@ export function verifyIssuerSignature<Keys extends KeySet>(
   keySet: KeySource<Keys>,
   verifySignature: VerifySignature
 ): undefined | Promise<undefined> {
-  return requireSignature(jwt, readHeader(jwt.unverifiedHeader, allowed), keySet, verifySignature)
+  return requireSignature(createKeySearch(jwt, allowed, keySet, verifySignature))
 }
 
-function requireSignature<Keys extends KeySet>(
+/** The search for the key that signed a JWT, and what its header says about that key. One object for each new token. */
+interface KeySearch<Keys extends KeySet> {
+  readonly jwt: UnverifiedJwt
+  readonly algorithm: SignatureAlgorithm
+  readonly kid: string | undefined
+  /** Set for a header without `kid` that has a certificate thumbprint. */
+  readonly certificate: CertificateThumbprints | undefined
+  readonly keySet: KeySource<Keys>
+  readonly verifySignature: VerifySignature
+}
+
+/** @throws {InvalidToken} the header has an `alg` that is not allowed, an extension, or a `kid` that is not a short string */
+function createKeySearch<Keys extends KeySet>(
   jwt: UnverifiedJwt,
-  header: Header,
+  allowed: ReadonlySet<SignatureAlgorithm>,
   keySet: KeySource<Keys>,
   verifySignature: VerifySignature
-): undefined | Promise<undefined> {
+): KeySearch<Keys> {
+  const header = jwt.unverifiedHeader
+  const { alg, crit, b64, kid } = header
+  if (!allowed.has(alg as SignatureAlgorithm))
+    throw new InvalidToken('algorithm', { expected: [...allowed], received: alg })
+  // No extension is supported, so any `crit` is refused. `b64: false` is never valid in a JWT, even if `crit` does not
+  // list it.
+  if (crit !== undefined || b64 === false) throw new InvalidToken('critical_header', { received: crit })
+  if (kid !== undefined && !isKid(kid))
+    throw new InvalidToken('unknown_key', { expected: `a kid of at most ${MAX_KID_LENGTH} characters` })
+  const isNamed = kid !== undefined || (header['x5t#S256'] === undefined && header['x5t'] === undefined)
+  return {
+    jwt,
+    algorithm: alg as SignatureAlgorithm,
+    kid,
+    certificate: isNamed ? undefined : { x5t: header['x5t'], 'x5t#S256': header['x5t#S256'] },
+    keySet,
+    verifySignature
+  }
+}
+
+function requireSignature<Keys extends KeySet>(search: KeySearch<Keys>): undefined | Promise<undefined> {
+  const { jwt, keySet } = search
   if (!isCanonical(jwt.signature)) throw new InvalidToken('malformed', { expected: 'a signature in base64url' })
   const known = keySet()
-  if (isPromise(known)) return known.then((set) => verifyWith(set, jwt, header, keySet, verifySignature))
-  return verifyWith(known, jwt, header, keySet, verifySignature)
+  return isPromise(known) ? known.then((set) => verifyWith(set, search)) : verifyWith(known, search)
 }
 
 /** A known key set is used directly, without a closure: every new token takes this path. */
-function verifyWith<Keys extends KeySet>(
-  set: Keys,
-  jwt: UnverifiedJwt,
-  header: Header,
-  keySet: KeySource<Keys>,
-  verifySignature: VerifySignature
-): undefined | Promise<undefined> {
-  const keys = set.find(header.algorithm, header.kid, header.certificate)
-  if (keys.length === 0) return verifyAgain(false, set, jwt, header, keySet, verifySignature)
-  const valid = verifyAny(keys, jwt.signingInput, jwt.signature, verifySignature, 0)
-  return typeof valid === 'boolean'
-    ? judge(valid, set, jwt, header, keySet, verifySignature)
-    : valid.then((isValid) => judge(isValid, set, jwt, header, keySet, verifySignature))
+function verifyWith<Keys extends KeySet>(set: Keys, search: KeySearch<Keys>): undefined | Promise<undefined> {
+  const keys = set.find(search.algorithm, search.kid, search.certificate)
+  if (keys.length === 0) return verifyAgain(false, set, search)
+  const valid = verifyAny(keys, search, 0)
+  return typeof valid === 'boolean' ? judge(valid, set, search) : valid.then((isValid) => judge(isValid, set, search))
 }
 
 /** @param isValid whether a key of this set verified the signature */
 function judge<Keys extends KeySet>(
   isValid: boolean,
   set: Keys,
-  jwt: UnverifiedJwt,
-  header: Header,
-  keySet: KeySource<Keys>,
-  verifySignature: VerifySignature
+  search: KeySearch<Keys>
 ): undefined | Promise<undefined> {
   if (isValid) return undefined
-  if (isReplaceable(set, header)) return verifyAgain(true, set, jwt, header, keySet, verifySignature)
-  keySet.suspect?.()
+  if (isReplaceable(set, search)) return verifyAgain(true, set, search)
+  search.keySet.suspect?.()
   throw new InvalidToken('signature')
 }
 
@@ -187,71 +211,48 @@ function judge<Keys extends KeySet>(
 async function verifyAgain<Keys extends KeySet>(
   wasWrong: boolean,
   known: Keys,
-  jwt: UnverifiedJwt,
-  header: Header,
-  keySet: KeySource<Keys>,
-  verifySignature: VerifySignature
+  search: KeySearch<Keys>
 ): Promise<undefined> {
-  const missing = { kid: header.kid, algorithm: header.algorithm, iat: jwt.unverifiedClaims()['iat'] }
+  const { jwt, algorithm, kid, certificate, keySet } = search
+  const missing = { kid, algorithm, iat: jwt.unverifiedClaims()['iat'] }
   let set = known
   let isWrong = wasWrong
   for (let further = MAX_SETS - 1; further >= 0; further--) {
-    if (!isWrong) requireFindable(set, header)
+    if (!isWrong) requireFindable(set, search)
     const next = further > 0 ? await keySet(set, missing) : set
     if (next === set) break
     set = next
-    const keys = set.find(header.algorithm, header.kid, header.certificate)
+    const keys = set.find(algorithm, kid, certificate)
     isWrong = keys.length > 0
-    if (isWrong && (await verifyAny(keys, jwt.signingInput, jwt.signature, verifySignature, 0))) return
-    if (isWrong && !isReplaceable(set, header)) throw new InvalidToken('signature')
+    if (isWrong && (await verifyAny(keys, search, 0))) return
+    if (isWrong && !isReplaceable(set, search)) throw new InvalidToken('signature')
     // A set that this process fetched is authoritative about a `kid`.
-    if (!isWrong && header.kid !== undefined && !set.isSecondHand) break
+    if (!isWrong && kid !== undefined && !set.isSecondHand) break
   }
-  throw isWrong ? new InvalidToken('signature') : unknownKey(set, header)
+  throw isWrong ? new InvalidToken('signature') : unknownKey(set, search)
 }
 
+/** The names by which a header selects a key. */
+type Named = Pick<KeySearch<KeySet>, 'algorithm' | 'kid'>
+
 /** True if a wrong signature may mean that the key was replaced. A key without `kid` gives no other sign of it. */
-function isReplaceable(set: KeySet, { algorithm, kid }: Header): boolean {
+function isReplaceable(set: KeySet, { algorithm, kid }: Named): boolean {
   return kid === undefined && set.hasUnnamed(algorithm)
 }
 
 /** @throws {InvalidToken} another fetch cannot help */
-function requireFindable(set: KeySet, { algorithm, kid }: Header): void {
+function requireFindable(set: KeySet, { algorithm, kid }: Named): void {
   // The set has the kid for another algorithm, and fetching again would not change that.
   if (kid !== undefined && set.has(kid)) throw new InvalidToken('unknown_key', { expected: `a key for ${algorithm}` })
 }
 
-function unknownKey(set: KeySet, { algorithm, kid }: Header): InvalidToken {
+function unknownKey(set: KeySet, { algorithm, kid }: Named): InvalidToken {
   const fitting = set.count(algorithm)
   return kid === undefined && fitting > 0
     ? new InvalidToken('unknown_key', {
         expected: `a kid, because ${fitting} keys fit ${algorithm} and at most 4 are tried`
       })
     : new InvalidToken('unknown_key', { received: kid })
-}
-
-interface Header {
-  readonly algorithm: SignatureAlgorithm
-  readonly kid: string | undefined
-  /** Set for a header without `kid` that has a certificate thumbprint. */
-  readonly certificate: CertificateThumbprints | undefined
-}
-
-function readHeader(header: Claims, allowed: ReadonlySet<SignatureAlgorithm>): Header {
-  const { alg, crit, b64, kid } = header
-  if (!allowed.has(alg as SignatureAlgorithm))
-    throw new InvalidToken('algorithm', { expected: [...allowed], received: alg })
-  // No extension is supported, so any `crit` is refused. `b64: false` is never valid in a JWT, even if `crit` does not
-  // list it.
-  if (crit !== undefined || b64 === false) throw new InvalidToken('critical_header', { received: crit })
-  if (kid !== undefined && (typeof kid !== 'string' || kid.length > MAX_KID_LENGTH))
-    throw new InvalidToken('unknown_key', { expected: `a kid of at most ${MAX_KID_LENGTH} characters` })
-  const isNamed = kid !== undefined || (header['x5t#S256'] === undefined && header['x5t'] === undefined)
-  return {
-    algorithm: alg as SignatureAlgorithm,
-    kid: kid as string | undefined,
-    certificate: isNamed ? undefined : { x5t: header['x5t'], 'x5t#S256': header['x5t#S256'] }
-  }
 }
 
 function requireType(typ: unknown, tokenProfile: 'rfc9068' | 'legacy'): void {
@@ -264,32 +265,26 @@ function requireType(typ: unknown, tokenProfile: 'rfc9068' | 'legacy'): void {
   })
 }
 
+/** The part of a search that a signature is verified with. */
+type Signed = Pick<KeySearch<KeySet>, 'jwt' | 'verifySignature'>
+
 /** Maximum key sets searched for a key: the known one, and its successors. */
 const MAX_SETS = 4
 
-function verifyAny(
-  keys: readonly SignatureKey[],
-  signingInput: string,
-  signature: string,
-  verifySignature: VerifySignature,
-  from: number
-): boolean | Promise<boolean> {
+function verifyAny(keys: readonly SignatureKey[], search: Signed, from: number): boolean | Promise<boolean> {
   const key = keys[from]
   if (!key) return false
-  const valid = verifySignature(key, signingInput, signature)
+  const valid = search.verifySignature(key, search.jwt.signingInput, search.jwt.signature)
   // Usually only one key fits.
   if (from + 1 === keys.length || valid === true) return valid
-  if (valid === false) return verifyAny(keys, signingInput, signature, verifySignature, from + 1)
-  return verifyAnother(valid, keys, signingInput, signature, verifySignature, from + 1)
+  return valid === false ? verifyAny(keys, search, from + 1) : verifyAnother(valid, keys, search, from + 1)
 }
 
 async function verifyAnother(
   valid: Promise<boolean>,
   keys: readonly SignatureKey[],
-  signingInput: string,
-  signature: string,
-  verifySignature: VerifySignature,
+  search: Signed,
   from: number
 ): Promise<boolean> {
-  return (await valid) || verifyAny(keys, signingInput, signature, verifySignature, from)
+  return (await valid) || verifyAny(keys, search, from)
 }

@@ -9,6 +9,7 @@ import { verify } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 // Imported, because tests that mock the global setImmediate would hang verification.
 import { setImmediate } from 'node:timers'
+import { MAX_RSA_BITS } from '../base/bounds.js'
 import type { SignatureKey } from './algorithms.js'
 import { MAX_ECDSA, writeEcdsa } from './ecdsa.js'
 
@@ -32,8 +33,8 @@ const WAITING_AT_MOST = 256
 const POOLED_AT_MOST = 32
 /** Bytes of the reused buffer for signing inputs on this thread; a longer input gets its own buffer. */
 const SCRATCH = 4096
-/** Maximum bytes of a signature: RSA with 8192 bits. */
-const MAX_SIGNATURE = 1024
+/** Maximum bytes of a signature: that of the longest RSA key. */
+const MAX_SIGNATURE = MAX_RSA_BITS / 8
 
 /** A check that waits for its turn. */
 interface Waiting {

@@ -7,10 +7,11 @@
  *
  * Tests: `test/rfc/rfc8935-set.test.ts`.
  */
+import { isName } from '../base/bounds.js'
 import { isObject } from '../base/json.js'
 import type { Revocation } from '../revocation/revocation.js'
 import type { Claims } from '../types.js'
-import { beforeOf, isName } from './receiver.js'
+import { beforeOf } from './receiver.js'
 
 const CAEP = 'https://schemas.openid.net/secevent/caep/event-type/'
 const RISC = 'https://schemas.openid.net/secevent/risc/event-type/'

@@ -8,6 +8,7 @@
  * Tests: `test/rfc/backchannel-logout.test.ts`.
  */
 
+import { isName } from '../base/bounds.js'
 import { isObject } from '../base/json.js'
 import type { Problems } from '../base/problems.js'
 import { requireOptions } from '../base/spelling.js'
@@ -25,7 +26,6 @@ import {
   hasCome,
   hasMediaType,
   isFor,
-  isName,
   type Receiver,
   type ReceiverAnswer,
   readEvent,

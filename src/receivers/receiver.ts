@@ -56,8 +56,6 @@ export interface SenderKeyOptions {
 
 /** Maximum bytes of a body: adapters refuse a longer one. */
 export const MAX_EVENT_LENGTH: number = 64 * 1024
-/** Maximum characters of a name: longer names cannot be revoked. */
-const MAX_NAME_LENGTH = 2048
 
 /** A party that may send events, and the audience its events must have. */
 export interface Sender {
@@ -177,11 +175,6 @@ export function isFor(aud: unknown, audience: ReadonlySet<string>): boolean {
 /** True for a time up to now, with {@link MAX_IAT_AHEAD} seconds of tolerance. */
 export function hasCome(time: unknown, now: number): time is number {
   return Number.isFinite(time) && (time as number) <= now + MAX_IAT_AHEAD
-}
-
-/** True for a string that a revocation can name: 1 to 2048 characters. */
-export function isName(value: unknown): value is string {
-  return typeof value === 'string' && value !== '' && value.length <= MAX_NAME_LENGTH
 }
 
 /**

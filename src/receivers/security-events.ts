@@ -11,6 +11,7 @@
  */
 
 import { withDeadline } from '../base/awaitable.js'
+import { isName } from '../base/bounds.js'
 import { createTimedCache, digestKey } from '../base/cache.js'
 import { isObject } from '../base/json.js'
 import { requireOptions } from '../base/spelling.js'
@@ -27,7 +28,6 @@ import {
   hasCome,
   hasMediaType,
   isFor,
-  isName,
   type ReceivedRequest,
   type Receiver,
   type ReceiverAnswer,

@@ -6,13 +6,11 @@
  *
  * Tests: `test/revocation/revocations.test.ts`.
  */
+import { isName, MAX_NAME_LENGTH } from '../base/bounds.js'
 
 const NAMES = ['jti', 'subject', 'sessionId', 'clientId'] as const
 
 export type Name = (typeof NAMES)[number]
-
-/** Maximum characters of a name. Names are stored whole. */
-export const MAX_NAME_LENGTH = 2048
 
 /** A revocation with its defaults filled in. */
 export interface Complete {
@@ -61,7 +59,7 @@ export function completed(revocation: Revocation, time: number, keepFor: number)
 }
 
 function readName(value: unknown, member: string): string {
-  if (typeof value === 'string' && value !== '' && value.length <= MAX_NAME_LENGTH) return value
+  if (isName(value)) return value
   throw new TypeError(`\`${member}\` of a revocation must be a string of 1 to ${MAX_NAME_LENGTH} characters`)
 }
 

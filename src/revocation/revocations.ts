@@ -7,10 +7,11 @@
  * the process, and does NOT verify the sender of a revocation.
  */
 import { hash } from 'node:crypto'
+import { MAX_NAME_LENGTH } from '../base/bounds.js'
 import type { IssuerSettings } from '../issuer/settings.js'
 import type { AccessToken } from '../types.js'
 import type { Revocation } from './revocation.js'
-import { asRevocation, type Complete, completed, MAX_NAME_LENGTH, type Name } from './revocation.js'
+import { asRevocation, type Complete, completed, type Name } from './revocation.js'
 import type { RevocationSettings } from './settings.js'
 
 /** How full the memory of revocations is. */

@@ -50,22 +50,27 @@ export interface StatusListTokenMeans {
   readonly verifySignature: VerifySignature
 }
 
+/** A list as it was fetched. */
+interface Fetched {
+  /** The body that {@link uri} answered. */
+  readonly text: string
+  /** The URI in the access token; `sub` must be exactly the same. */
+  readonly uri: string
+  /** When the list was requested, in seconds since the epoch: later revocations may be missing. */
+  readonly askedAt: number
+  readonly issuer: Issuer
+}
+
 /**
  * Verifies and inflates a Status List Token.
  *
- * @param text  the body that `uri` answered
- * @param uri   the URI in the access token; `sub` must be exactly the same
- * @param askedAt  when the list was requested, in seconds since the epoch: later revocations may be missing
  * @returns the list, fresh for its `ttl` (60 to 3600 s, default 300 s) from `askedAt`, and never past its `exp`; without both,
  *   never past a day after its `iat`
  * @throws {Misconfigured} not a Status List Token, signed by another key, for another URI, or with an unreadable list
  * @throws {Unavailable} it has expired or is too old, or the keys to verify it cannot be fetched
  */
 export async function readStatusListToken(
-  text: string,
-  uri: string,
-  askedAt: number,
-  issuer: Issuer,
+  { text, uri, askedAt, issuer }: Fetched,
   { now, clockTolerance, verifySignature }: StatusListTokenMeans
 ): Promise<StatusList> {
   const about = `the status list token of ${issuer.settings.label} at ${new URL(uri).host}`

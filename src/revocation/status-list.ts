@@ -15,7 +15,7 @@ import { type CacheStats, createTimedCache, digestKey } from '../base/cache.js'
 import { isAskedAsWritten } from '../base/place.js'
 import { reach } from '../base/reach.js'
 import { type Watched, watch } from '../documents/document.js'
-import { InvalidToken, Misconfigured, Outage, Unavailable } from '../errors/errors.js'
+import { InvalidToken, Misconfigured, Unavailable } from '../errors/errors.js'
 import type { Http } from '../http/exchange.js'
 import type { Issuer } from '../issuer/issuer.js'
 import type { StatusListSettings } from '../issuer/status-list-settings.js'
@@ -272,7 +272,7 @@ async function fetchList(uri: string, issuer: Issuer, again: boolean, means: Sta
       'status_list',
       `${host} answered with ${contentType || 'no content type'} instead of ${STATUS_LIST_TOKEN}`
     )
-  return await readStatusListToken(body, uri, askedAt, issuer, means)
+  return await readStatusListToken({ text: body, uri, askedAt, issuer }, means)
 }
 
 /**
@@ -285,7 +285,8 @@ async function fetchList(uri: string, issuer: Issuer, again: boolean, means: Sta
 function allowOutage(error: unknown, { uri, list }: Entry, idx: number, issuer: Issuer): void {
   const { onUnavailable } = issuer.settings.statusList as StatusListSettings
   // Only a real outage qualifies, not our own limits or an invalid list.
-  if (!(error instanceof Outage) || onUnavailable !== 'allow') throw error
+  const isOutage = error instanceof Unavailable && error.failureKind !== 'other'
+  if (!isOutage || onUnavailable !== 'allow') throw error
   // A token that the last known list revokes stays revoked during an outage.
   requireValid(list.held()?.statusOf(idx) ?? VALID)
   const { host } = new URL(uri)

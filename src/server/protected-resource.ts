@@ -7,6 +7,7 @@ import { hash } from 'node:crypto'
 import { andThen, isPromise } from '../base/awaitable.js'
 import type { SenderSettings } from '../confirmation/settings.js'
 import { ResourceServerError } from '../errors/errors.js'
+import { WELL_KNOWN_AUTHORIZATION_SERVER } from '../issuer/discovery.js'
 import { publicKeySet } from '../jwt/decryption-keys.js'
 import type { JsonWebKeySet } from '../jwt/key-set.js'
 import type { Policy } from '../policy/policy.js'
@@ -54,8 +55,6 @@ export interface ProtectedResourceSettings {
 }
 
 const WELL_KNOWN = '/.well-known/oauth-protected-resource'
-
-const WELL_KNOWN_AUTHORIZATION_SERVER = '/.well-known/oauth-authorization-server'
 
 const WELL_KNOWN_KEYS = '/.well-known/jwks.json'
 

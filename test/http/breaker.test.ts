@@ -1,12 +1,12 @@
 /** The bounds around introspection: how many at once, how many waiting, for whom, and when not to ask at all. */
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
-import { Misconfigured, Outage, RateLimited } from '../../src/errors/errors.js'
+import { Misconfigured, Unavailable } from '../../src/errors/errors.js'
 import { createLimits, type Limits } from '../../src/http/breaker.js'
 import type { Standing } from '../../src/http/places.js'
 import { createClock } from '../support/issuer.js'
 
-const outage = new Outage('introspection', 'down')
+const outage = new Unavailable('introspection', 'down', { failureKind: 'down' })
 const fail = async (): Promise<never> => {
   throw outage
 }
@@ -218,7 +218,7 @@ describe('the rate limit of strangers', () => {
 })
 
 describe('429', () => {
-  const limited = new RateLimited('introspection', 'answered 429', { retryAfter: 60 })
+  const limited = new Unavailable('introspection', 'answered 429', { retryAfter: 60, failureKind: 'rate_limited' })
   const refuse = async (): Promise<never> => {
     throw limited
   }
@@ -239,7 +239,7 @@ describe('429', () => {
   test('for a known token it pauses every token; for a second without Retry-After', async () => {
     const clock = createClock(0)
     const limits = createLimits(clock.now)
-    const unspecified = new RateLimited('introspection', 'answered 429')
+    const unspecified = new Unavailable('introspection', 'answered 429', { failureKind: 'rate_limited' })
     await expect(limits.run(() => Promise.reject(unspecified), 'known')).rejects.toBe(unspecified)
     await expect(limits.run(succeed, 'known')).rejects.toMatchObject({ status: 503, retryAfter: 1 })
     await expect(limits.run(succeed, 'stranger')).rejects.toMatchObject({ status: 503 })
@@ -251,7 +251,12 @@ describe('429', () => {
     const clock = createClock(0)
     const limits = createLimits(clock.now)
     for (let i = 0; i < 30; i++) {
-      await times(1, limits, () => Promise.reject(new RateLimited('introspection', 'answered 429')), 'known')
+      await times(
+        1,
+        limits,
+        () => Promise.reject(new Unavailable('introspection', 'answered 429', { failureKind: 'rate_limited' })),
+        'known'
+      )
       clock.advance(1)
     }
     expect(limits.health().state).toBe('closed')

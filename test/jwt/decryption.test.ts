@@ -76,7 +76,7 @@ describe('the option decryptionKeys', () => {
     [
       'a small RSA key',
       [{ key: tooSmall, kid: 'a' }],
-      ['`decryptionKeys[0].key` has 1024 bits, and an RSA key needs 2048 to 8192']
+      ['`decryptionKeys[0].key` has 1024 bits; RSA keys need 2048 to 8192']
     ],
     [
       'a signature key',

@@ -70,7 +70,7 @@ async function accepts(jws: string, keys: Jwk | JsonWebKeySet | undefined): Prom
     unverifiedClaims: () => ({ iss: ISSUER, aud: RESOURCE, exp: NOW + 60 })
   }
   try {
-    await verifyJwt(dressed, issuer, () => set, verifySignature, rules)
+    await verifyJwt(dressed, issuer, { ...rules, keySet: () => set, verifySignature })
     return true
   } catch (error) {
     if (error instanceof InvalidToken) return false

@@ -7,25 +7,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type IssuerOptions, resourceServer, scope } from '../../src/index.js'
-import {
-  authentik,
-  clerk,
-  curity,
-  firebase,
-  fusionAuth,
-  githubActions,
-  hydra,
-  kubernetes,
-  logto,
-  pingAm,
-  salesforce,
-  springAuthorizationServer,
-  supabase,
-  workosAuthKit,
-  wso2,
-  xsuaa,
-  zitadel
-} from '../../src/profiles/index.js'
+import * as profiles from '../../src/profiles/index.js'
 import {
   type Answered,
   ask,
@@ -47,25 +29,8 @@ const strange = createSigningKey('RS256')
 const times = { iat: NOW - 10, exp: NOW + 300 }
 const GUID = '8e7f1a3c-0d6b-4c39-9a51-2b7d4a0c9e11'
 
-const profiles = {
-  authentik,
-  clerk,
-  curity,
-  firebase,
-  fusionAuth,
-  githubActions,
-  hydra,
-  kubernetes,
-  logto,
-  pingAm,
-  salesforce,
-  springAuthorizationServer,
-  supabase,
-  workosAuthKit,
-  wso2,
-  xsuaa,
-  zitadel
-}
+/** Every profile, by the name that a shape has it under. */
+const PROFILES: Readonly<Record<string, unknown>> = { ...profiles }
 
 /** A variant of a token. */
 interface Variant {
@@ -112,7 +77,7 @@ function varied(members: JsonObject, set: JsonObject = {}, without: readonly str
 const titled = <T extends Variant>(variants: readonly T[]) => variants.map((one) => [one.title, one] as const)
 
 function profileOf({ profile, options }: Vendor): IssuerOptions {
-  return (profiles[profile] as (options: JsonObject) => IssuerOptions)(options)
+  return (PROFILES[profile] as (options: JsonObject) => IssuerOptions)(options)
 }
 
 describe.each(VENDORS.map((vendor) => [vendor.name, vendor] as const))('%s', (_name, vendor) => {
@@ -200,64 +165,77 @@ describe('parameters', () => {
   const subjects = 'system:serviceaccount:shop:web'
 
   test.each<readonly [problem: string, profile: () => unknown]>([
-    ['`url` is "https://a.supabase.co/"', () => supabase({ url: 'https://a.supabase.co/' })],
-    ['use https', () => supabase({ url: 'http://a.supabase.co' })],
-    ['it must be a project ID', () => firebase({ projectId: 'a/b' })],
-    ['`projectId` is missing', () => firebase({ projectId: undefined as never })],
-    ['`origins` must be given, or `clientIds`', () => clerk({ issuer: 'https://clerk.example.com' } as never)],
+    ['`url` is "https://a.supabase.co/"', () => profiles.supabase({ url: 'https://a.supabase.co/' })],
+    ['use https', () => profiles.supabase({ url: 'http://a.supabase.co' })],
+    ['it must be a project ID', () => profiles.firebase({ projectId: 'a/b' })],
+    ['`projectId` is missing', () => profiles.firebase({ projectId: undefined as never })],
+    ['`origins` must be given, or `clientIds`', () => profiles.clerk({ issuer: 'https://clerk.example.com' } as never)],
     [
       'and not both',
-      () => clerk({ issuer: 'https://clerk.example.com', origins: 'https://a.example', clientIds: 'c' } as never)
+      () =>
+        profiles.clerk({ issuer: 'https://clerk.example.com', origins: 'https://a.example', clientIds: 'c' } as never)
     ],
-    ['`origins` is empty', () => clerk({ issuer: 'https://clerk.example.com', origins: [] })],
-    ['an origin without path', () => clerk({ issuer: 'https://clerk.example.com', origins: 'https://a.example/' })],
-    ['`clientIds` is empty', () => clerk({ issuer: 'https://clerk.example.com', clientIds: [] })],
-    ['a host in lower case', () => workosAuthKit({ domain: 'https://a.authkit.app', audience: 'a' })],
-    ['`audience` is empty', () => workosAuthKit({ domain: 'a.authkit.app', audience: [] })],
-    ['contradicts `clientId`', () => workosAuthKit({ clientId: 'client_1', domain: 'a.authkit.app' } as never)],
-    ['it must be the client ID of the environment', () => workosAuthKit({ clientId: '../x' })],
-    ['without a path', () => logto({ endpoint: 'https://acme.logto.app/oidc', audience: 'a' })],
+    ['`origins` is empty', () => profiles.clerk({ issuer: 'https://clerk.example.com', origins: [] })],
     [
-      'login.salesforce.com serves every org',
-      () => salesforce({ issuer: 'https://login.salesforce.com', audience: 'a' })
+      'an origin without path',
+      () => profiles.clerk({ issuer: 'https://clerk.example.com', origins: 'https://a.example/' })
+    ],
+    ['`clientIds` is empty', () => profiles.clerk({ issuer: 'https://clerk.example.com', clientIds: [] })],
+    ['a host in lower case', () => profiles.workosAuthKit({ domain: 'https://a.authkit.app', audience: 'a' })],
+    ['`audience` is empty', () => profiles.workosAuthKit({ domain: 'a.authkit.app', audience: [] })],
+    [
+      'contradicts `clientId`',
+      () => profiles.workosAuthKit({ clientId: 'client_1', domain: 'a.authkit.app' } as never)
+    ],
+    ['it must be the client ID of the environment', () => profiles.workosAuthKit({ clientId: '../x' })],
+    ['without a path', () => profiles.logto({ endpoint: 'https://acme.logto.app/oidc', audience: 'a' })],
+    [
+      'login.salesforce.com is every org',
+      () => profiles.salesforce({ issuer: 'https://login.salesforce.com', audience: 'a' })
     ],
     [
       'it must be a tenant ID',
-      () => fusionAuth({ url: 'https://auth.example.com', tenantId: 'default', applicationIds: 'a' })
+      () => profiles.fusionAuth({ url: 'https://auth.example.com', tenantId: 'default', applicationIds: 'a' })
     ],
     [
       '`applicationIds` is empty',
-      () => fusionAuth({ url: 'https://auth.example.com', tenantId: GUID, applicationIds: [] })
+      () => profiles.fusionAuth({ url: 'https://auth.example.com', tenantId: GUID, applicationIds: [] })
     ],
-    ['without a path', () => zitadel({ issuer: 'https://acme.zitadel.cloud/', audience: 'a' })],
-    ['with its final slash', () => authentik({ issuer: 'https://a.example/application/o/x', audience: 'a' })],
-    ['`audience` holds an empty name', () => hydra({ issuer: 'https://hydra.example.com/', audience: '' })],
-    ['`issuer` is ""', () => springAuthorizationServer({ issuer: '', audience: 'a' })],
-    ['the realm’s issuer', () => pingAm({ issuer: 'https://am.example.com/am', audience: 'a' })],
-    ['sb-… is the client', () => xsuaa({ url: 'https://a.example', xsappname: 'sb-orders!t1' })],
-    ['`xsappname` is ""', () => xsuaa({ url: 'https://a.example', xsappname: '' })],
-    ['the issuer in the tokens', () => wso2({ issuer: 'https://api.asgardeo.io/t/acme', audience: 'a' })],
-    ['`audience` is missing', () => curity({ issuer: 'https://id.example.com', audience: undefined as never })],
-    ['`subjects` is empty', () => kubernetes({ audience: 'a', subjects: [] })],
+    ['without a path', () => profiles.zitadel({ issuer: 'https://acme.zitadel.cloud/', audience: 'a' })],
+    ['with its final slash', () => profiles.authentik({ issuer: 'https://a.example/application/o/x', audience: 'a' })],
+    ['`audience` holds an empty name', () => profiles.hydra({ issuer: 'https://hydra.example.com/', audience: '' })],
+    ['`issuer` is ""', () => profiles.springAuthorizationServer({ issuer: '', audience: 'a' })],
+    ['the realm’s issuer', () => profiles.pingAm({ issuer: 'https://am.example.com/am', audience: 'a' })],
+    ['sb-… is the client', () => profiles.xsuaa({ url: 'https://a.example', xsappname: 'sb-orders!t1' })],
+    ['`xsappname` is ""', () => profiles.xsuaa({ url: 'https://a.example', xsappname: '' })],
+    ['the issuer in the tokens', () => profiles.wso2({ issuer: 'https://api.asgardeo.io/t/acme', audience: 'a' })],
+    [
+      '`audience` is missing',
+      () => profiles.curity({ issuer: 'https://id.example.com', audience: undefined as never })
+    ],
+    ['`subjects` is empty', () => profiles.kubernetes({ audience: 'a', subjects: [] })],
     [
       '`subjects` is missing',
       // @ts-expect-error no subjects
-      () => kubernetes({ audience: 'a' })
+      () => profiles.kubernetes({ audience: 'a' })
     ],
-    ['one service account', () => kubernetes({ audience: 'a', subjects: 'system:serviceaccount:shop:*' })],
-    ['one service account', () => kubernetes({ audience: 'a', subjects: 'shop/web' })],
-    ['`audience` is empty', () => kubernetes({ audience: [], subjects })],
+    ['one service account', () => profiles.kubernetes({ audience: 'a', subjects: 'system:serviceaccount:shop:*' })],
+    ['one service account', () => profiles.kubernetes({ audience: 'a', subjects: 'shop/web' })],
+    ['`audience` is empty', () => profiles.kubernetes({ audience: [], subjects })],
     [
       '`repositories` and `owners` are missing',
       // @ts-expect-error neither owners nor repositories
-      () => githubActions({ audience: 'a' })
+      () => profiles.githubActions({ audience: 'a' })
     ],
-    ['`repositories` is empty', () => githubActions({ audience: 'a', repositories: [] })],
-    ['`owners` is empty', () => githubActions({ audience: 'a', owners: [], repositories: '74' })],
-    ['it must be the ID of a repository', () => githubActions({ audience: 'a', repositories: 'acme/shop' })],
-    ['it must be the ID of a user or organization', () => githubActions({ audience: 'a', owners: 'acme' })],
-    ['`repository` is not an option', () => githubActions({ audience: 'a', owners: '65', repository: 'a' } as never)]
-  ])('refuses an invalid parameter at start: %s', (problem, profile) => {
+    ['`repositories` is empty', () => profiles.githubActions({ audience: 'a', repositories: [] })],
+    ['`owners` is empty', () => profiles.githubActions({ audience: 'a', owners: [], repositories: '74' })],
+    ['it must be the ID of a repository', () => profiles.githubActions({ audience: 'a', repositories: 'acme/shop' })],
+    ['it must be the ID of a user or organization', () => profiles.githubActions({ audience: 'a', owners: 'acme' })],
+    [
+      '`repository` is not an option',
+      () => profiles.githubActions({ audience: 'a', owners: '65', repository: 'a' } as never)
+    ]
+  ])('a parameter that is no good is told at start: %s', (problem, profile) => {
     expect(profile).toThrow(TypeError)
     expect(profile).toThrow(problem)
   })
