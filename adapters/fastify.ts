@@ -19,8 +19,9 @@ import {
 import { findAccess, requireAccess } from './shared/access.js'
 import { createRender, type ErrorBodyOptions, oauthContent, type Render } from './shared/error-body.js'
 import { addHeaders, forgetContent, type HeaderAccess, isEmpty } from './shared/headers.js'
+import { FastifyNodeRequest } from './shared/host-log.js'
 import { metadataAnswer } from './shared/metadata.js'
-import { NodeRequest, withMetadata } from './shared/node-request.js'
+import { type NodeRequest, withMetadata } from './shared/node-request.js'
 import { receiveNode } from './shared/receive.js'
 import { failureStatus, surface } from './shared/refusals.js'
 import { closeWhenAnswered } from './shared/streams.js'
@@ -241,7 +242,7 @@ function answer(error: unknown, reply: FastifyReply, render: Render): void {
 
 /** Fastify stores fields that a hook assigns to `request.headers` separately from `request.raw`. */
 function requestOf(request: FastifyRequest): NodeRequest {
-  return new NodeRequest(request.raw, request.originalUrl, request.headers, request)
+  return new FastifyNodeRequest(request.raw, request.originalUrl, request.headers, request)
 }
 
 function compile(api: ResourceServer<never>, auth: RouteAuth | undefined): Protection<Access | undefined> | null {

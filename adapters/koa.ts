@@ -14,6 +14,7 @@ import {
 import { findAccess, requireAccess } from './shared/access.js'
 import { createRender, type ErrorBodyOptions } from './shared/error-body.js'
 import { addHeaders, forgetContent, type HeaderAccess, isEmpty } from './shared/headers.js'
+import { hasOwnListener, type KoaApp, KoaNodeRequest } from './shared/host-log.js'
 import { metadataAnswer, requireRootMount } from './shared/metadata.js'
 import { NodeRequest } from './shared/node-request.js'
 import { receiveNode } from './shared/receive.js'
@@ -32,6 +33,7 @@ export interface KoaContext {
   body: unknown
   readonly state: object
   readonly request?: object
+  readonly app?: KoaApp
   set(name: string, value: string | string[]): unknown
 }
 
@@ -65,7 +67,7 @@ export function protect<Scope extends string, Role extends string>(
     try {
       const { auth } = context.state as AuthState
       access = protection.authorize(
-        new NodeRequest(context.req, context.originalUrl, undefined, context),
+        new KoaNodeRequest(context.req, context.originalUrl, undefined, context),
         findAccess(auth)
       )
     } catch (error) {
@@ -135,7 +137,7 @@ export async function enforce<Scope extends string, Role extends string>(
   try {
     await api.enforce(
       getAuth(context),
-      new NodeRequest(context.req, context.originalUrl, undefined, context),
+      new KoaNodeRequest(context.req, context.originalUrl, undefined, context),
       ...checks
     )
   } catch (error) {
@@ -180,7 +182,8 @@ export function getOptionalAuth(context: { readonly state: object }): Access | u
 }
 
 /**
- * Answers this package's errors with their JSON body and rethrows all others. Use it first. If the response has begun,
+ * Answers this package's errors with their JSON body and rethrows all others. Use it first. A 5xx is also emitted to
+ * the `error` listeners that you added to the app; a 4xx is not. If the response has begun,
  * by `ctx.res.write()` or a piped stream, it is cut off and the error rethrown: Koa alone would leave the connection
  * open.
  *
@@ -198,6 +201,8 @@ export function errorHandler(options?: ErrorBodyOptions): KoaMiddleware {
         cutOff(context.res)
         throw error
       }
+      // Koa would emit a thrown error; an answered one is emitted here, for the application's own log.
+      if (error.status >= 500 && hasOwnListener(context.app)) context.app?.emit?.('error', error, context)
       const { body, type } = render(error)
       forgetContent(context.res)
       send(context, error.status, { ...error.headers, ...(type !== undefined && { 'Content-Type': type }) }, body)
