@@ -31,9 +31,11 @@ const MAX_VERDICTS = 200
 export function createProtectedApi({ origin, apiKey }) {
   const issuers = [{ ...telnyx({ apiKey, base: `${origin}/v2` }), tokens: /** @type {const} */ ('both') }]
   const scopes = Object.keys(SCOPES)
-  const api = resourceServer({ resource: origin, issuers, scopes })
-  const tomorrow = resourceServer({ resource: origin, issuers, scopes, now: () => Date.now() / 1000 + DAY })
-  const elsewhere = resourceServer({ resource: `${origin}/elsewhere`, issuers, scopes })
+  // The page shows each refusal itself.
+  const log = false
+  const api = resourceServer({ resource: origin, issuers, scopes, log })
+  const tomorrow = resourceServer({ resource: origin, issuers, scopes, log, now: () => Date.now() / 1000 + DAY })
+  const elsewhere = resourceServer({ resource: `${origin}/elsewhere`, issuers, scopes, log })
   /** @type {Map<string, object>} */
   const kept = new Map()
   /** @type {string[]} */

@@ -368,7 +368,5 @@ export function forOperator(error: unknown): unknown {
       ? error.later(error.retryAfter)
       : new Misconfigured(hint, { expected, received, cause })
   copy.message = hint
-  // The stack begins with the message that the error had when it was captured.
-  Error.captureStackTrace(copy, forOperator)
   return copy
 }
