@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    setupFiles: ['test/support/quiet.ts'],
     // Two cores are enough for everybody; sockets, child processes and RSA keys are what takes the time.
     maxWorkers: 2,
     testTimeout: 30_000,

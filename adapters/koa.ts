@@ -12,6 +12,7 @@ import { findAccess } from './shared/access.js'
 import { enforceIn } from './shared/enforce.js'
 import { createRender, type ErrorBodyOptions } from './shared/error-body.js'
 import { forgetContent } from './shared/headers.js'
+import { hasOwnListener } from './shared/host-log.js'
 import { metadataAnswer, requireRootMount, withMetadata } from './shared/metadata.js'
 import { NodeRequest } from './shared/node-request.js'
 import { receiveNode } from './shared/receive.js'
@@ -86,7 +87,8 @@ export function getOptionalAuth(context: { readonly state: object }): Access | u
 }
 
 /**
- * Answers this package's errors with their JSON body and rethrows all others. Use it first. If the response has begun,
+ * Answers this package's errors with their JSON body and rethrows all others. Use it first. A 5xx is also emitted to
+ * the `error` listeners that you added to the app; a 4xx is not. If the response has begun,
  * by `ctx.res.write()` or a piped stream, it is cut off and the error rethrown: Koa alone would leave the connection
  * open.
  *
@@ -104,6 +106,8 @@ export function errorHandler(options?: ErrorBodyOptions): KoaMiddleware {
         cutOff(context.res)
         throw error
       }
+      // Koa would emit a thrown error; an answered one is emitted here, for the application's own log.
+      if (error.status >= 500 && hasOwnListener(context.app)) context.app?.emit?.('error', error, context)
       const { body, type } = render(error)
       forgetContent(context.res)
       send(context, error.status, { ...error.headers, ...(type !== undefined && { 'Content-Type': type }) }, body)

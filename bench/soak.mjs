@@ -105,6 +105,7 @@ const issuer = `http://127.0.0.1:${/** @type {import('node:net').AddressInfo} */
 
 const api = resourceServer({
   resource: RESOURCE,
+  log: false,
   issuers: [{ issuer, introspection: { auth: noClientAuth(), clientId: 'api' } }],
   dpop: { advertise: true, proofLifetime: 5 },
   now

@@ -15,4 +15,5 @@ app.get('/orders', protect(api, scope('orders:read')), (req, res) => {
 app.use(errorHandler())
 
 const server = app.listen(Number(PORT), () => console.log(`Express: http://localhost:${PORT}/orders`))
+api.ready().catch((error) => console.error(error.message))
 process.once('SIGTERM', () => server.close(() => api.close()))

@@ -18,4 +18,5 @@ app.addHook('onClose', () => api.close())
 
 await app.listen({ port: Number(PORT) })
 console.log(`Fastify: http://localhost:${PORT}/orders`)
+api.ready().catch((error) => console.error(error.message))
 process.once('SIGTERM', () => app.close())

@@ -15,4 +15,5 @@ app.get('/orders', protect(api, scope('orders:read')), (c) => c.json({ orders: [
 const server = serve({ fetch: app.fetch, port: Number(PORT) }, () => {
   console.log(`Hono: http://localhost:${PORT}/orders`)
 })
+api.ready().catch((error) => console.error(error.message))
 process.once('SIGTERM', () => server.close(() => api.close()))

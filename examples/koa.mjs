@@ -19,4 +19,5 @@ app.use(protectedResourceMetadata(api))
 app.use(router.routes())
 
 const server = app.listen(Number(PORT), () => console.log(`Koa: http://localhost:${PORT}/orders`))
+api.ready().catch((error) => console.error(error.message))
 process.once('SIGTERM', () => server.close(() => api.close()))

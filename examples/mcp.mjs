@@ -41,4 +41,5 @@ app.all('/', protect(api, scope('mcp')), (_req, res) => void res.status(405).set
 app.use(errorHandler())
 
 const server = app.listen(Number(PORT), () => console.log(`MCP: http://localhost:${PORT}/`))
+api.ready().catch((error) => console.error(error.message))
 process.once('SIGTERM', () => server.close(() => api.close()))

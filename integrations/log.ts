@@ -18,11 +18,16 @@ export interface Logger {
 
 const LEVELS = ['debug', 'info', 'warn', 'error'] as const satisfies readonly (keyof Logger)[]
 
+type Level = (typeof LEVELS)[number]
+
+/** A console prints an object over many lines, so it gets one text. */
+type TextLogger = Readonly<Record<Level, (line: string) => void>>
+
 /** Options of `logTo()`. */
 export interface LogOptions {
-  /** Log only this API, by its identifier. Default: every resource server of the process. */
+  /** Log only this API, by its identifier; others keep their process warnings. Default: every resource server of the process. */
   readonly resource?: string
-  /** Add the expected and the received value, which comes from the token. For development machines. Default false. */
+  /** Add the received value, which comes from the token. For development machines. Default false. */
   readonly evidence?: boolean
   /**
    * Write an audit line for each request that is accepted with a token, and add the same fields to the lines of
@@ -56,11 +61,16 @@ const MAX_NAME = 256
  * | event | level |
  * |---|---|
  * | a request without a token | `debug`: clients can cause it at any rate |
- * | a refused token, proof or request; a missing scope | `info`, with `reason`, `hint` and the URL of its `documentation` |
+ * | a refused token, proof or request; a missing scope | `info` |
  * | an authorization server that is not available (503) | `warn`, with its cause as `err` |
  * | a wrong setting (500) | `error`, with its cause as `err` |
  * | a warning for the operator: an unusable key, a contradictory document | `warn` |
  * | an accepted request, only with `access` | `info` |
+ *
+ * The lines of refusals have `reason`, `hint`, `documentation`, `expected` (the accepted values, such as the configured
+ * audiences) and, where the adapter knows them, `method`, `route` and `requestId`. A console gets one line of text.
+ *
+ * The process warnings of these APIs end, until the returned function is called.
  *
  * A logger that throws does not stop requests: the first error becomes a process warning.
  *
@@ -74,35 +84,56 @@ export function logTo(logger: Logger, options: LogOptions = {}): () => void {
   if (missing.length > 0) throw new TypeError(`logTo(): the logger lacks the methods ${missing.join(', ')}`)
   if (subject && !audit) throw new TypeError('logTo(): `subject` is for audit lines: give `access: true` as well')
   const refused = (event: RefusalEvent): unknown => {
-    const { resource, error } = event
-    if (only !== undefined && resource !== only) return undefined
-    const { status, reason, hint, documentation, expected, received, cause } = error
-    const fields = {
-      resource,
-      status,
-      reason,
-      hint,
-      documentation,
+    const { facts, error } = event
+    if (only !== undefined && facts.resource !== only) return undefined
+    const { status, reason } = facts
+    const more = {
       ...(audit && auditOf(event, status < 500 ? 'refused' : 'failed', subject)),
-      ...(evidence && { expected, received }),
-      ...(status >= 500 && cause !== undefined && { err: cause })
+      ...(evidence && { received: error.received }),
+      ...(status >= 500 && error.cause !== undefined && { err: error.cause })
     }
-    const message = `${status} ${reason}`
-    if (status >= 500) return logger[status === 503 ? 'warn' : 'error'](fields, message)
-    return logger[reason === 'credentials_missing' ? 'debug' : 'info'](fields, message)
+    const level = levelOf(status, reason)
+    return isConsole(logger)
+      ? logger[level](event.sentence(more))
+      : logger[level]({ ...facts, ...more }, `${status} ${reason}`)
   }
+  const write = (level: Level, fields: object, message: string): unknown =>
+    isConsole(logger) ? logger[level](lineOf(message, fields)) : logger[level](fields, message)
   const granted = (event: AccessEvent): unknown => {
     const { resource } = event
     if (only !== undefined && resource !== only) return undefined
-    return logger.info({ resource, ...auditOf(event, 'granted', subject) }, 'granted')
+    return write('info', { resource, ...auditOf(event, 'granted', subject) }, 'granted')
   }
   const warned = ({ resource, issuer, message }: WarningEvent): unknown =>
-    only === undefined || resource === only ? logger.warn({ resource, issuer }, message) : undefined
+    only === undefined || resource === only ? write('warn', { resource, issuer }, message) : undefined
   const listen = createListen('logTo()')
-  const ends = [listen('refusal', refused), listen('warning', warned), ...(audit ? [listen('access', granted)] : [])]
+  const ends = [
+    listen('refusal', refused),
+    listen('warning', warned),
+    ...(audit ? [listen('access', granted)] : []),
+    // Nothing is published here: the core looks whether anyone listens, and ends its own warnings.
+    listen(only === undefined ? 'log' : `log:${only}`, () => undefined)
+  ]
   return () => {
     for (const end of ends) end()
   }
+}
+
+function levelOf(status: number, reason: string): Level {
+  if (status >= 500) return status === 503 ? 'warn' : 'error'
+  return reason === 'credentials_missing' ? 'debug' : 'info'
+}
+
+/** True for `console` and for instances of `Console`: loggers have no method `table`. */
+function isConsole(logger: Logger | TextLogger): logger is TextLogger {
+  return typeof (logger as { readonly table?: unknown }).table === 'function'
+}
+
+/** Characters that begin a new line, or that a terminal interprets. */
+const OBEYED = /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]+/gu
+
+function lineOf(message: string, fields: object): string {
+  return `oauth-resource-server: ${message} ${JSON.stringify(fields)}`.replace(OBEYED, ' ')
 }
 
 function auditOf({ access, request }: Decision, decision: 'granted' | 'refused' | 'failed', subject: boolean): object {

@@ -29,6 +29,7 @@ export {
   TooManyRequests,
   Unavailable
 } from './errors/errors.js'
+export type { RefusalFacts } from './errors/facts.js'
 export type { LimitReason, ProofReason, RequestReason, TokenReason } from './errors/reasons.js'
 export type { ExchangeEvent } from './http/exchange.js'
 export type { HttpDispatcher, HttpOptions } from './http/settings.js'
@@ -95,6 +96,7 @@ export type {
   Credentials,
   Granted,
   HeaderFields,
+  LogLine,
   Protection,
   Requirement,
   ResourceRequest,

@@ -6,6 +6,16 @@
 /** A value or a promise of it. Known values are returned directly, so the warm path creates no promise. */
 export type Awaitable<T> = T | Promise<T>
 
+/** A line about a refusal or a failure, for the host's own log. Holds nothing that comes from a token. */
+export interface LogLine {
+  /** `error`: 500. `warn`: 503. `info`: below 500. */
+  readonly level: 'error' | 'warn' | 'info'
+  /** The reason, the hint, the accepted values and the request's route, for structured logs. */
+  readonly fields: object
+  /** The fields as one line of text. */
+  readonly message: string
+}
+
 /**
  * An HTTP request as it arrived, before any decision. Adapters create it; other hosts (a WebSocket handshake, a lambda)
  * can too.
@@ -31,6 +41,15 @@ export interface ResourceRequest {
   readonly peerAddress?: string | undefined
   /** Pattern of the matched route, such as `/orders/:id`, for logs. Omit it where unknown. */
   readonly route?: string | undefined
+  /** The host's identifier of this request, for logs. Omit it where unknown. */
+  readonly requestId?: string | undefined
+  /**
+   * Writes a line to the host's own log of this request. Called while no `logTo()` logs this API, for a few lines an
+   * hour (see the option `log`). Omit the method where the host has no log.
+   *
+   * @returns false if the host's log is switched off: the line becomes a process warning
+   */
+  tell?(line: LogLine): boolean
   /**
    * Calls the listener once when the client disconnects, or at once if it already has. Called only for requests that
    * wait for an authorization server, so that a waiting request gives up its place in the queue. Omit the method where

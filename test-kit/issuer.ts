@@ -95,8 +95,8 @@ export interface TestIssuer {
   /** The requests that the resource server sent to it. */
   readonly requests: readonly TestRequest[]
   /**
-   * Options for `resourceServer()`: this issuer, its clock, and a dispatcher to reach it. Later tokens have the audience
-   * `resource`.
+   * Options for `resourceServer()`: this issuer, its clock, a dispatcher to reach it, and `log: false`. Later tokens
+   * have the audience `resource`.
    *
    * @param options  your own options; `issuer` holds options of this issuer: a profile, an audience …
    */
@@ -176,6 +176,7 @@ export async function createTestIssuer(options: TestIssuerOptions = {}): Promise
       state.resource = options.resource
       const introspection = { clientId: 'api', auth: clientSecretBasic('a secret of this test') }
       return {
+        log: false,
         ...options,
         issuers: [{ issuer: state.issuer, introspection, ...more }],
         now,

@@ -45,7 +45,7 @@ beforeAll(() => {
   } = JSON.parse(
     execFileSync(process.execPath, ['--expose-gc', script], {
       encoding: 'utf8',
-      env: { ...process.env, NODE_OPTIONS: '' }
+      env: { ...process.env, NODE_OPTIONS: '', NODE_NO_WARNINGS: '1' }
     })
   )
   counts = others

@@ -4,14 +4,15 @@ import type { Access } from '../../src/index.js'
 import { requireAccess } from '../shared/access.js'
 import type { Handling } from '../shared/enforce.js'
 import type { HeaderAccess } from '../shared/headers.js'
-import { NodeRequest } from '../shared/node-request.js'
+import { FastifyNodeRequest } from '../shared/host-log.js'
+import type { NodeRequest } from '../shared/node-request.js'
 import { surface } from '../shared/refusals.js'
 import { createRun, type Run } from '../shared/run.js'
 import { closeWhenAnswered } from '../shared/streams.js'
 
 /** Fastify stores fields that a hook assigns to `request.headers` separately from `request.raw`. */
 export function requestOf(request: FastifyRequest): NodeRequest {
-  return new NodeRequest(request.raw, request.originalUrl, request.headers, request)
+  return new FastifyNodeRequest(request.raw, request.originalUrl, request.headers, request)
 }
 
 /** Reads and sets the reply's fields. */

@@ -4,7 +4,8 @@ import type { Access, HeaderFields } from '../../src/index.js'
 import { requireAccess } from '../shared/access.js'
 import type { Handling } from '../shared/enforce.js'
 import { addHeaders, type HeaderAccess } from '../shared/headers.js'
-import { NodeRequest } from '../shared/node-request.js'
+import { type KoaApp, KoaNodeRequest } from '../shared/host-log.js'
+import type { NodeRequest } from '../shared/node-request.js'
 import { surface } from '../shared/refusals.js'
 import { createRun, type Run } from '../shared/run.js'
 import { closeWhenAnswered } from '../shared/streams.js'
@@ -19,6 +20,7 @@ export interface KoaContext {
   body: unknown
   readonly state: object
   readonly request?: object
+  readonly app?: KoaApp
   set(name: string, value: string | string[]): unknown
 }
 
@@ -31,7 +33,7 @@ type Next = () => Promise<unknown>
 
 /** Koa routers shorten `url`; the context keeps the whole target, and the route's pattern. */
 export function read(context: KoaContext): NodeRequest {
-  return new NodeRequest(context.req, context.originalUrl, undefined, context)
+  return new KoaNodeRequest(context.req, context.originalUrl, undefined, context)
 }
 
 /** Decides one request. */

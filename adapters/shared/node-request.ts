@@ -3,12 +3,17 @@ import type { IncomingMessage } from 'node:http'
 import type { ResourceRequest } from '../../src/index.js'
 import { type Closing, type Connection, onClose } from './connection.js'
 
-/** Properties in which Express, Fastify and @koa/router (in this order) store the matched route's pattern. */
+/**
+ * Properties in which Express, Fastify and @koa/router (in this order) store the matched route's pattern, and the
+ * request's identifier.
+ */
 interface Routed {
   readonly route?: { readonly path?: unknown } | undefined
   readonly baseUrl?: string | undefined
   readonly routeOptions?: { readonly url?: string | undefined } | undefined
   readonly _matchedRoute?: unknown
+  /** Set by Fastify, and on Express by middleware such as pino-http. */
+  readonly id?: unknown
 }
 
 /** `GET http://host/path`: servers must accept it (RFC 9112 §3.2.2), but its host is not trusted. */
@@ -89,6 +94,16 @@ export class NodeRequest implements ResourceRequest {
     const { route, baseUrl = '', routeOptions, _matchedRoute } = this.#routed
     if (typeof route?.path === 'string') return baseUrl + route.path
     return [routeOptions?.url, _matchedRoute].find((pattern) => typeof pattern === 'string')
+  }
+
+  get requestId(): string | undefined {
+    const { id } = this.#routed
+    return typeof id === 'string' || typeof id === 'number' ? String(id) : undefined
+  }
+
+  /** The object with the route's pattern: the framework's request or context. @internal */
+  protected get host(): object {
+    return this.#routed
   }
 
   onGone(listener: () => void): () => void {

@@ -41,9 +41,11 @@ export function createProtectedApi({ origin, apiKey }) {
       revoke: { path: '/v2/balance' }
     }
   }
-  const api = resourceServer({ resource: origin, issuers, scopes, metadata: { playground } })
-  const tomorrow = resourceServer({ resource: origin, issuers, scopes, now: () => Date.now() / 1000 + DAY })
-  const elsewhere = resourceServer({ resource: `${origin}/elsewhere`, issuers, scopes })
+  // The page shows each refusal itself.
+  const log = false
+  const api = resourceServer({ resource: origin, issuers, scopes, log, metadata: { playground } })
+  const tomorrow = resourceServer({ resource: origin, issuers, scopes, log, now: () => Date.now() / 1000 + DAY })
+  const elsewhere = resourceServer({ resource: `${origin}/elsewhere`, issuers, scopes, log })
   /** @type {Map<string, object>} */
   const kept = new Map()
   /** @type {string[]} */

@@ -122,6 +122,8 @@ export async function startApis({ issuer, client, audience, now, port }) {
     const resource = `http://127.0.0.1:${address.port}`
     const api = resourceServer({
       resource,
+      // The demo shows each refusal itself.
+      log: false,
       issuers: [
         {
           issuer,

@@ -35,3 +35,4 @@ server.on('upgrade', async (request, socket, head) => {
   })
 })
 server.listen(Number(PORT), () => console.log(`node: http://localhost:${PORT}/orders`))
+api.ready().catch((error) => console.error(error.message))

@@ -367,3 +367,18 @@ export class Misconfigured extends ResourceServerError {
     return { 'Cache-Control': 'no-store' }
   }
 }
+
+/**
+ * A copy of a failure whose message is its hint, for a program that awaits `ready()`. The original keeps its fixed
+ * words: requests may wait for the same failure, and frameworks send messages to clients.
+ */
+export function forOperator(error: unknown): unknown {
+  if (!(error instanceof Unavailable || error instanceof Misconfigured)) return error
+  const { hint, expected, received, cause } = error
+  const copy =
+    error instanceof Unavailable
+      ? error.later(error.retryAfter)
+      : new Misconfigured(hint, { expected, received, cause })
+  copy.message = hint
+  return copy
+}

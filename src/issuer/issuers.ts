@@ -22,6 +22,8 @@ export interface Issuers {
   readonly only: Issuer | undefined
   /** The issuer that this `iss` selects, or undefined if it is not trusted. */
   named(unverifiedIssuer: string): Awaitable<Issuer | undefined>
+  /** The issuer that this `iss` selects, if it is known already: calls no resolver. */
+  recall(unverifiedIssuer: string): Issuer | undefined
   /** The issuer to ask about this opaque token, or undefined if no issuer introspects it. */
   forOpaque(token: string): Awaitable<Issuer | undefined>
   /** Seconds since the epoch until when an issuer is trusted without another call of the resolver. */
@@ -48,6 +50,7 @@ export function createStaticIssuers(
   return {
     only: issuers.length === 1 && first?.settings.tokens === 'opaque' && prefix(first) === '' ? first : undefined,
     named: (unverifiedIssuer) => byName.get(unverifiedIssuer),
+    recall: (unverifiedIssuer) => byName.get(unverifiedIssuer),
     forOpaque: (token) => introspecting.find((issuer) => token.startsWith(prefix(issuer))),
     trustedUntil: () => Number.POSITIVE_INFINITY,
     names: Object.freeze([...byName.keys()]),
@@ -93,6 +96,10 @@ interface Name {
   readonly unverifiedIssuer: string | undefined
 }
 
+function nameOf(unverifiedIssuer: string): Name {
+  return { key: `iss ${unverifiedIssuer}`, unverifiedIssuer }
+}
+
 type Answer = string | IssuerOptions | null | undefined
 
 export interface DynamicIssuersContext {
@@ -132,9 +139,11 @@ class DynamicIssuers implements Issuers {
   }
 
   named(unverifiedIssuer: string): Awaitable<Issuer | undefined> {
-    return unverifiedIssuer.length > MAX_NAME_LENGTH
-      ? undefined
-      : this.find({ key: `iss ${unverifiedIssuer}`, unverifiedIssuer })
+    return unverifiedIssuer.length > MAX_NAME_LENGTH ? undefined : this.find(nameOf(unverifiedIssuer))
+  }
+
+  recall(unverifiedIssuer: string): Issuer | undefined {
+    return this.answers.known(nameOf(unverifiedIssuer))?.issuer
   }
 
   forOpaque(): Awaitable<Issuer | undefined> {

@@ -18,6 +18,7 @@ export function describe(settings: Settings, metadataUrl: string | undefined): R
     legacyClients: settings.legacyClients,
     rejectQueryToken,
     callbackTimeout: settings.callbackTimeout,
+    log: settings.log && 'process warnings',
     scopes: scopes && [...scopes],
     roles: roles && [...roles],
     scopeHierarchy: Object.fromEntries(impliedScopes),

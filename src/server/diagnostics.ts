@@ -1,6 +1,6 @@
 /**
  * Messages published on `node:diagnostics_channel`. Without a subscriber they cost nothing. Printing or copying a
- * message does not reveal the token.
+ * message does not reveal the token. Refusals are told to `voice.ts` too.
  *
  * | channel | payload |
  * |---|---|
@@ -11,8 +11,10 @@
  */
 import { type Channel, channel } from 'node:diagnostics_channel'
 import type { ResourceServerError } from '../errors/errors.js'
+import { factsOf, type RefusalFacts, sentenceOf } from '../errors/facts.js'
 import type { ExchangeEvent } from '../http/exchange.js'
 import type { Access, ResourceRequest, Scheme } from '../types.js'
+import type { Voice } from './voice.js'
 
 /** The request that was decided, and its access. Both are prototype getters, so printing, copying or JSON omits them. */
 export interface Decision {
@@ -36,6 +38,12 @@ export interface AccessEvent extends Decision {
 export interface RefusalEvent extends Decision {
   readonly resource: string
   readonly error: ResourceServerError
+  /** What a log may say by default: nothing of it comes from the token. A prototype getter, as `request` is. */
+  readonly facts: RefusalFacts
+  /**
+   * The facts as one line of text, with further values by their names. A method of the prototype.
+   */
+  sentence(more?: Readonly<Record<string, unknown>>): string
 }
 
 /** Message of the channel `oauth-resource-server:warning`: something that an operator should look at. */
@@ -48,9 +56,9 @@ export interface WarningEvent {
 export interface Events {
   readonly access: (access: Access, request: ResourceRequest) => void
   readonly exchange: (exchange: Omit<ExchangeEvent, 'resource'>) => void
-  /** @param access the confirmed access, if the sender was confirmed before the refusal */
-  /** Whether anyone listens to refusals. */
+  /** True while the channel of refusals has a listener. */
   readonly hearsRefusals: () => boolean
+  /** @param access the confirmed access, if the sender was confirmed before the refusal */
   readonly refusal: (error: ResourceServerError, request: ResourceRequest, access: Access | undefined) => void
   readonly warning: (issuer: string, message: string) => void
 }
@@ -73,7 +81,27 @@ class DecisionMessage implements Decision {
   }
 }
 
-export function createEvents(resource: string): Events {
+class RefusalMessage extends DecisionMessage implements RefusalEvent {
+  readonly resource: string
+  readonly error: ResourceServerError
+
+  constructor(resource: string, error: ResourceServerError, access: Access | undefined, request: ResourceRequest) {
+    super(access, request)
+    this.resource = resource
+    this.error = error
+  }
+
+  get facts(): RefusalFacts {
+    return factsOf(this.resource, this.error, this.request)
+  }
+
+  sentence(more?: Readonly<Record<string, unknown>>): string {
+    return sentenceOf(this.facts, 0, more)
+  }
+}
+
+/** @param voice tells the operator of refusals while no log does; undefined with `log: false` */
+export function createEvents(resource: string, voice?: Voice): Events {
   const accesses: Channel = channel('oauth-resource-server:access')
   const refusals: Channel = channel('oauth-resource-server:refusal')
   const exchanges: Channel = channel('oauth-resource-server:exchange')
@@ -90,9 +118,8 @@ export function createEvents(resource: string): Events {
     },
     hearsRefusals: () => refusals.hasSubscribers,
     refusal: (error, request, access) => {
-      if (!refusals.hasSubscribers) return
-      const about = new DecisionMessage(access, request)
-      refusals.publish(Object.assign(about, { resource, error }) satisfies RefusalEvent)
+      voice?.(error, request)
+      if (refusals.hasSubscribers) refusals.publish(new RefusalMessage(resource, error, access, request))
     },
     warning: (issuer, message) => {
       if (warnings.hasSubscribers) warnings.publish({ resource, issuer, message } satisfies WarningEvent)

@@ -84,7 +84,8 @@ export interface ResourceServer<Scope extends string = string, Role extends stri
    * Loads metadata and keys of every listed issuer, so that no request waits for them. With `shared.channel` it also
    * collects the revocations that other processes know, for at most a second.
    *
-   * @throws the first failure of an issuer
+   * @throws {Unavailable | Misconfigured} the first failure of an issuer. Its `message` is the `hint`, for your log: do
+   * not send it to clients
    */
   ready(): Promise<void>
   health(): Health

@@ -68,6 +68,12 @@ export interface ResourceServerOptions<Scope extends string = string, Role exten
   readonly decryptionKeys?: readonly DecryptionKey[]
   /** Limits of the list of revoked tokens: see `api.revoke()`. */
   readonly revocation?: RevocationOptions
+  /**
+   * `false`: say nothing about refusals and failures. By default, while no `logTo()` logs this API, they become process
+   * warnings (on Fastify, lines of `request.log`): 500 and 503 once per issuer, reason and minute; others once per
+   * reason and hour, at most 20 an hour; never a request without a token. Nothing in them comes from a token.
+   */
+  readonly log?: false
   /** Store and channel that all processes of this API share. Default: each process works alone. */
   readonly shared?: SharedOptions
 }

@@ -11,7 +11,7 @@ import type { Confirm } from '../confirmation/confirmation.js'
 import { accessTokenOf, createConfirm } from '../confirmation/confirmation.js'
 import { createVerifyProof } from '../confirmation/dpop.js'
 import type { CredentialRules } from '../credentials.js'
-import { InvalidToken } from '../errors/errors.js'
+import { forOperator, InvalidToken } from '../errors/errors.js'
 import { type Callers, createCallers } from '../http/callers.js'
 import { createHttp } from '../http/exchange.js'
 import { createIssuer, type Issuer } from '../issuer/issuer.js'
@@ -38,6 +38,7 @@ import { type Internals, lend } from './internals.js'
 import type { ResourceServerOptions } from './options.js'
 import { createResourceMetadata, type ResourceMetadata } from './protected-resource.js'
 import { meansOf, readSettings, type Settings } from './settings.js'
+import { createVoice } from './voice.js'
 
 /** Warning, emitted once at start. */
 const ADDRESSES_UNSAID =
@@ -88,7 +89,8 @@ interface Parts extends Foundation {
 
 function createFoundation(settings: Settings, options: ResourceServerOptions): Foundation {
   const { resource, now, callbackTimeout, shared } = settings
-  const events = createEvents(resource)
+  const voice = createVoice({ resource, now, credentialRules: readCredentialRules(settings), issuers: () => issuers })
+  const events = createEvents(resource, settings.log ? voice : undefined)
   const http = createHttp(settings.http, events.exchange)
   const senders: Issuer[] = []
   const keyMemory = createKeyMemory(() => [...issuers.known(), ...senders].map(({ heldKeys }) => heldKeys))
@@ -237,7 +239,11 @@ function createServer(settings: Settings, parts: Parts): ResourceServer {
     revoke: (one) => revokeAsOperator(settings, parts, one),
     refresh: (issuer) => refresh(issuers, senders, issuer),
     ready: async () => {
-      await Promise.all([...issuers.known().map((issuer) => issuer.ready()), fanOut?.ready()])
+      await Promise.all([...issuers.known().map((issuer) => issuer.ready()), fanOut?.ready()]).catch(
+        (error: unknown) => {
+          throw forOperator(error)
+        }
+      )
     },
     health: () =>
       overall(

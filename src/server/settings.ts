@@ -41,6 +41,8 @@ export interface Settings {
   readonly decryptionKeys: readonly DecryptionKeySettings[]
   readonly revocation: RevocationSettings
   readonly shared: Shared | undefined
+  /** False: no process warnings about refusals and failures. */
+  readonly log: boolean
 }
 
 const OPTIONS: Readonly<Record<keyof ResourceServerOptions, true>> = {
@@ -65,7 +67,8 @@ const OPTIONS: Readonly<Record<keyof ResourceServerOptions, true>> = {
   callbackTimeout: true,
   decryptionKeys: true,
   revocation: true,
-  shared: true
+  shared: true,
+  log: true
 }
 
 /** @throws {TypeError} listing every problem */
@@ -113,7 +116,8 @@ export function readSettings(options: ResourceServerOptions): Settings {
     sender: readSenderSettings(options, shared, problems),
     decryptionKeys: readDecryptionKeys(options.decryptionKeys, problems),
     revocation: readRevocation(options.revocation, problems),
-    shared
+    shared,
+    log: readLog(options.log, problems)
   }
   requireOwnKeys(settings, problems)
   requireLegacyIssuer(settings, problems)
@@ -278,6 +282,16 @@ function readRealm(realm: unknown, problems: Problems): string | undefined {
     )
   }
   return text
+}
+
+function readLog(log: unknown, problems: Problems): boolean {
+  if (log !== undefined && log !== false)
+    problems.addValue(
+      'log',
+      log,
+      'write false for no process warnings, or leave it out; for a logger call logTo(logger) of oauth-resource-server/log'
+    )
+  return log === undefined
 }
 
 /** `jwks_uri` of a resource names keys of the resource itself, never its authorization server's (RFC 9728 §2). */

@@ -52,6 +52,8 @@ async function run(example: string, env: Readonly<Record<string, string>> = {}, 
   child = spawn(process.execPath, [fileURLToPath(new URL(example, EXAMPLES))], {
     env: {
       PATH: process.env.PATH,
+      // Refusals are what these tests ask for.
+      NODE_NO_WARNINGS: '1',
       ISSUER: issuer.issuer,
       RESOURCE: origin,
       PORT: String(port),

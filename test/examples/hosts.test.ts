@@ -62,6 +62,8 @@ async function start(
     cwd,
     env: {
       PATH: process.env.PATH,
+      // Refusals are what these tests ask for.
+      NODE_NO_WARNINGS: '1',
       HOME: process.env.HOME,
       NEXT_TELEMETRY_DISABLED: '1',
       ISSUER: issuer,

@@ -1,6 +1,8 @@
 /** Metrics and traces in the OpenTelemetry SDK, logs in pino: what is told, by which names, and nothing of a token. */
+import { Console } from 'node:console'
 import { createHash } from 'node:crypto'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import { PassThrough } from 'node:stream'
 import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import {
   AggregationTemporality,
@@ -344,6 +346,46 @@ describe('logTo()', () => {
     })
     expect(lines[1]).not.toHaveProperty('received')
     for (const secret of secrets) expect(JSON.stringify(lines)).not.toContain(secret)
+  })
+
+  test('shows by default what the server expected, the method, the route and the request’s identifier, and not what came', async () => {
+    const lines = log()
+    const token = as.wrongAudience()
+    const request = {
+      method: 'GET',
+      url: '/orders/17',
+      route: '/orders/:id',
+      requestId: 'req-1',
+      fieldLines: (name: string) => (name === 'authorization' ? [`Bearer ${token}`] : [])
+    }
+    await expect((async () => api.authorize(request))()).rejects.toThrow()
+    expect(lines).toEqual([
+      expect.objectContaining({
+        msg: '401 audience',
+        expected: [RESOURCE],
+        method: 'GET',
+        route: '/orders/:id',
+        requestId: 'req-1'
+      })
+    ])
+    expect(JSON.stringify(lines)).not.toContain('another-api')
+  })
+
+  test('writes one line of text to a console', async () => {
+    const { out, err } = { out: new PassThrough(), err: new PassThrough() }
+    ended.push(logTo(new Console(out, err), { access: true, evidence: true }))
+    await everything()
+    const other = await startIssuer()
+    ended.push(() => other.close())
+    other.jwks.keys.push({ ...other.jwks.keys[0], use: 'Sig' })
+    await resourceServer({ resource: RESOURCE, issuers: [other.issuer] }).ready()
+    const lines = [out, err].flatMap((stream) => String(stream.read()).split('\n').slice(0, -1))
+    // Three grants, five refusals and failures, one warning.
+    expect(lines).toHaveLength(9)
+    for (const line of lines) expect(line).toMatch(/^oauth-resource-server: /)
+    expect(lines.filter((line) => line.includes('403 insufficient_scope'))).toEqual([
+      expect.stringMatching(/ expected: \["write"\]\. .*received: \["read"\]/)
+    ])
   })
 
   test('logs a 429 at the level info', async () => {

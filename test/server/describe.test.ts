@@ -14,6 +14,7 @@ describe('describe()', () => {
       metadataUrl: 'https://api.example.com/.well-known/oauth-protected-resource',
       clockTolerance: 30,
       legacyClients: false,
+      log: 'process warnings',
       rejectQueryToken: false,
       callbackTimeout: 5,
       scopeHierarchy: {},

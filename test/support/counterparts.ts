@@ -119,7 +119,11 @@ export async function startApi(configuration: string, { clientSecret, ahead = 0 
   writeFileSync(join(folder, 'clock.mjs'), `const real = Date.now\nDate.now = () => real() + ${ahead * 1000}\n`)
   const child = spawn(process.execPath, ['--import', './clock.mjs', 'api.mjs'], {
     cwd: folder,
-    env: { PATH: process.env.PATH, ...(clientSecret !== undefined && { CLIENT_SECRET: clientSecret }) },
+    env: {
+      PATH: process.env.PATH,
+      NODE_NO_WARNINGS: '1',
+      ...(clientSecret !== undefined && { CLIENT_SECRET: clientSecret })
+    },
     stdio: ['ignore', 'pipe', 'inherit']
   })
   const port = await new Promise<string>((resolve, reject) => {

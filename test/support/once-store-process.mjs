@@ -25,6 +25,7 @@ const replayStore = {
 }
 
 const api = resourceServer({
+  log: false,
   resource: RESOURCE,
   issuers: [ISSUER],
   requireSenderConstrained: 'dpop',

@@ -35,6 +35,7 @@ async function connect() {
 
 const { client, subscriber } = await connect()
 const api = resourceServer({
+  log: false,
   resource: 'https://api.example.com',
   issuers: [{ issuer: ISSUER, introspection: { auth: () => undefined, clientId: 'api' } }],
   dpop: { advertise: true, nonces: 'offered' },

@@ -101,6 +101,10 @@ describe('tokens', () => {
     expect(await ask(as.opaque({ aud: 'https://another-api.example' }))).toBe('401 audience')
   })
 
+  test('options() set log: false, so that a test prints no warnings about refusals', () => {
+    expect(as.options({ resource: RESOURCE }).log).toBe(false)
+  })
+
   test('the issuer’s options may be more: a profile, an audience', async () => {
     const legacy = resourceServer(
       as.options({ resource: RESOURCE, issuer: { tokenProfile: 'legacy', audience: 'orders' } })

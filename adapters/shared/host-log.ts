@@ -1,0 +1,45 @@
+/**
+ * Requests of frameworks with a log of their own, where lines about refusals and failures belong. Does NOT decide which
+ * lines are written: the core does.
+ */
+import type { LogLine } from '../../src/index.js'
+import { NodeRequest } from './node-request.js'
+
+/** The used part of a Fastify request. */
+interface FastifyHost {
+  readonly log?: { readonly [Level in LogLine['level']]?: (fields: object, message: string) => void }
+}
+
+/** Writes to `request.log`, unless it is switched off: then all its methods are the same empty function. */
+export class FastifyNodeRequest extends NodeRequest {
+  tell({ level, fields, message }: LogLine): boolean {
+    const { log } = this.host as FastifyHost
+    if (typeof log?.[level] !== 'function' || log.error === log.info) return false
+    log[level](fields, message)
+    return true
+  }
+}
+
+/** The used part of a Koa context. */
+interface KoaHost {
+  readonly app?: KoaApp
+}
+
+/** The used part of a Koa application, an event emitter. */
+export interface KoaApp {
+  readonly onerror?: unknown
+  listeners?(event: 'error'): readonly unknown[]
+  emit?(event: 'error', error: unknown, context: object): unknown
+}
+
+/** Leaves a 5xx to the application's own `error` listeners, which get the error itself. */
+export class KoaNodeRequest extends NodeRequest {
+  tell({ level }: LogLine): boolean {
+    return level !== 'info' && hasOwnListener((this.host as KoaHost).app)
+  }
+}
+
+/** False for an application that has only Koa's default listener: it prints the stack, and the hint is not part of it. */
+export function hasOwnListener(app: KoaApp | undefined): boolean {
+  return app?.listeners?.('error').some((listener) => listener !== app.onerror) ?? false
+}
