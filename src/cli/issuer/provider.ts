@@ -205,10 +205,10 @@ async function answerConsent(
   const { params, grantId } = interaction
   const clientId = String(params['client_id'])
   const client = await provider.Client.find(clientId)
-  const asked = String(params['scope'] ?? '')
-    .split(' ')
-    .filter(Boolean)
-  const resources = [params['resource'] ?? []].flat().map(String)
+  // Both are absent or text by now. Several resources are a list.
+  const { scope = '', resource = [] } = params as { readonly scope?: string; readonly resource?: string | string[] }
+  const asked = scope.split(' ').filter(Boolean)
+  const resources = [resource].flat()
   if (request.method !== 'POST') {
     const name = client?.clientName ?? clientId
     const redirectUri = String(params['redirect_uri'])
@@ -229,8 +229,8 @@ async function answerConsent(
     const known = grantId === undefined ? undefined : await provider.Grant.find(grantId)
     const grant = known ?? new provider.Grant({ accountId: settings.user, clientId })
     grant.addOIDCScope(asked.join(' '))
-    for (const resource of resources)
-      grant.addResourceScope(resource, settings.scopes.filter((one) => asked.includes(one)).join(' '))
+    const granted = settings.scopes.filter((one) => asked.includes(one)).join(' ')
+    for (const indicator of resources) grant.addResourceScope(indicator, granted)
     return grant.save()
   }
 }

@@ -80,7 +80,8 @@ export async function startIssuer(
   server.on('request', (request, response) => {
     respond(routes, issuer, request, response).catch((error) => {
       failed(error)
-      response.destroy()
+      if (response.headersSent) response.destroy()
+      else response.writeHead(500, { 'Content-Type': 'application/json' }).end('{"error":"server_error"}')
     })
   })
   return { issuer, client, api, close: () => close(server) }

@@ -14,7 +14,7 @@ export const TOKEN_LIFETIME = 3600
 /** Maximum tokens that introspection knows. The oldest is forgotten, which makes it inactive. */
 const MAX_TOKENS = 10_000
 
-export interface Grant {
+interface Grant {
   readonly audience: string
   readonly subject: string
   readonly clientId: string
