@@ -17,7 +17,9 @@ import { promisify } from 'node:util'
 import * as oauth from 'oauth4webapi'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { fromEnv } from '../../integrations/env.js'
+import { instructions } from '../../src/cli/issuer/command.js'
 import { createTokens } from '../../src/cli/issuer/tokens.js'
+import type { Terminal } from '../../src/cli/terminal.js'
 import { type ResourceServer, ResourceServerError, resourceServer, type WarningEvent } from '../../src/index.js'
 import { createDpopKey, createKey } from '../../test-kit/keys.js'
 
@@ -696,6 +698,22 @@ describe('the server', () => {
     child.kill('SIGINT')
     expect(await once(child, 'exit')).toEqual([0, null])
     socket.destroy()
+  })
+
+  test('--host: warns about a host that other machines reach, and prints the variable that permits plain http to it', () => {
+    const settings = { resources: [RESOURCE], scopes: [], user: 'alice', host: 'issuer', port: 4010, opaque: false }
+    const issuer = 'http://issuer:4010'
+    const credentials = { clientId: 'client', clientSecret: 'secret' }
+    const running = { issuer, client: credentials, api: credentials }
+    const terminal = { isTTY: false, noColor: false } as Terminal
+    const printed = instructions(running, settings, false, terminal)
+    expect(printed).toContain('Anyone who can reach issuer:4010 gets tokens for your API.')
+    expect(printed).toContain('export OAUTH_RS_INSECURE_HOSTS=issuer:4010')
+    const local = { ...running, issuer: 'http://[::1]:4010' }
+    const printedLocally = instructions(local, { ...settings, host: '::1' }, false, terminal)
+    expect(printedLocally).not.toContain('Anyone')
+    expect(printedLocally).not.toContain('INSECURE_HOSTS')
+    expect(printedLocally).toContain("curl -s 'http://[::1]:4010/token'")
   })
 
   test('quotes a resource for the shell', async () => {

@@ -58,8 +58,9 @@ function describe(error: unknown, { host, port }: IssuerSettings): string {
   }
 }
 
-function instructions(
-  { issuer: identifier, client, api }: RunningIssuer,
+/** The printed text: the secrets are in it once. */
+export function instructions(
+  { issuer: identifier, client, api }: Omit<RunningIssuer, 'close'>,
   settings: IssuerSettings,
   hasBrowser: boolean,
   terminal: Terminal
@@ -92,7 +93,7 @@ function instructions(
     '',
     'Get a token of an hour, and call your API with it (add the path of a route):',
     '',
-    `TOKEN=$(curl -s ${identifier}/token -u ${client.clientId}:${client.clientSecret} \\`,
+    `TOKEN=$(curl -s ${quote(`${identifier}/token`)} -u ${client.clientId}:${client.clientSecret} \\`,
     `  ${fields.join(' \\\n  ')} |`,
     `  node -pe 'JSON.parse(fs.readFileSync(0)).access_token')`,
     `curl -i ${quote(resource)} -H "Authorization: Bearer $TOKEN"`,

@@ -38,6 +38,8 @@ export interface BrowserParts {
   readonly key: TestKey
   readonly settings: IssuerSettings
   readonly tokens: Tokens
+  /** Receives errors that are defects. */
+  readonly failed: (error: unknown) => void
 }
 
 export interface Browser {
@@ -90,8 +92,9 @@ async function quietly<T>(work: () => T | Promise<T>): Promise<T> {
 }
 
 export async function createBrowser(module: OidcProviderModule, parts: BrowserParts): Promise<Browser> {
-  const { issuer, tokens } = parts
+  const { issuer, tokens, failed } = parts
   const provider = await quietly(() => new module.Provider(issuer, configurationOf(module, parts)))
+  provider.on('server_error', (_ctx, error) => failed(error))
   // Introspection has to know JWTs too, which oidc-provider does not keep.
   provider.use(async (ctx, next) => {
     await next()

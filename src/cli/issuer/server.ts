@@ -76,7 +76,7 @@ export async function startIssuer(
   const secret = (): string => randomBytes(32).toString('base64url')
   const client = { clientId: 'client', clientSecret: secret() }
   const api = { clientId: 'api', clientSecret: secret() }
-  const routes = await createRoutes({ issuer, settings, client, api, module })
+  const routes = await createRoutes({ issuer, settings, client, api, module, failed })
   server.on('request', (request, response) => {
     respond(routes, issuer, request, response).catch((error) => {
       failed(error)
@@ -100,14 +100,22 @@ interface Parts {
   readonly client: Credentials
   readonly api: Credentials
   readonly module: OidcProviderModule | undefined
+  readonly failed: (error: unknown) => void
 }
 
 /** The routes by method and path; `METHOD /path/` holds for all paths that begin so. */
-async function createRoutes({ issuer, settings, client, api, module }: Parts): Promise<ReadonlyMap<string, Route>> {
+async function createRoutes({
+  issuer,
+  settings,
+  client,
+  api,
+  module,
+  failed
+}: Parts): Promise<ReadonlyMap<string, Route>> {
   const key = createKey('ES256', randomBytes(8).toString('hex'))
   const tokens = createTokens(issuer, key, settings.opaque)
   const readProof = createReadProof(issuer, '/token')
-  const browser = module && (await createBrowser(module, { issuer, key, settings, tokens }))
+  const browser = module && (await createBrowser(module, { issuer, key, settings, tokens, failed }))
   const metadata: Answer = { status: 200, body: metadataOf(issuer, settings, browser !== undefined) }
   const token: Route = async (request, response) => {
     const body = await readBody(request)
