@@ -32,13 +32,19 @@ export async function issuer(args: readonly string[], terminal: Terminal): Promi
     terminal.err(`${describe(error, settings)}\n`)
     return 1
   }
+  // Before the text, so that a program that waits for it may end this process at once.
+  const ended = nextSignal()
   terminal.out(instructions(running, settings, module !== undefined, terminal))
+  await ended
+  await running.close()
+  return 0
+}
+
+async function nextSignal(): Promise<void> {
   const end = new AbortController()
   const options = { signal: end.signal }
   await Promise.race([once(process, 'SIGINT', options), once(process, 'SIGTERM', options)])
   end.abort()
-  await running.close()
-  return 0
 }
 
 /** @throws the error itself, if it is not about the address */
