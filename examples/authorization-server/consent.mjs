@@ -48,7 +48,8 @@ export function createConsent({ database, provider, scopes }) {
     const granted = requestedScopes(params).join(' ')
     // As scopes of the server, which is how a client's list of them is checked, and of its API, which a token is for.
     grant.addOIDCScope(granted)
-    for (const resource of [params.resource ?? []].flat()) grant.addResourceScope(String(resource), granted)
+    const resources = /** @type {string[]} */ ([params.resource ?? []].flat())
+    for (const resource of resources) grant.addResourceScope(resource, granted)
     return { login: { accountId: ACCOUNT }, consent: { grantId: await grant.save() } }
   }
 
