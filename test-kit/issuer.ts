@@ -15,6 +15,7 @@ import {
   resourceServer,
   type Scheme
 } from '../src/index.js'
+import { accessTokenClaims, type TestClaims } from './claims.js'
 import {
   createEndpoints,
   type Documents,
@@ -37,7 +38,7 @@ import {
   thumbprint
 } from './keys.js'
 
-export type { ClientCertificate, DpopKey, Failure, TestAlgorithm, TestEndpoint, TestRequest }
+export type { ClientCertificate, DpopKey, Failure, TestAlgorithm, TestClaims, TestEndpoint, TestRequest }
 
 /** Seconds from `iat` to `exp`. */
 const LIFETIME = 300
@@ -50,18 +51,6 @@ export interface TestIssuerOptions {
   readonly issuer?: string
   /** The signature algorithm of tokens. Default `ES256`. */
   readonly algorithm?: TestAlgorithm
-}
-
-/** Claims that replace those of a good token; `undefined` removes a claim. */
-export interface TestClaims {
-  /** Space-delimited, or an array that is joined by spaces. Default: none. */
-  readonly scope?: string | readonly string[] | undefined
-  /**
-   * For an issuer with `rolesClaim: 'roles'`. Write roles in another claim as the token has them: `realm_access: {
-   * roles: ['admin'] }`.
-   */
-  readonly roles?: readonly string[] | undefined
-  readonly [claim: string]: unknown
 }
 
 /** The header fields that a client sends with a token bound to its key. */
@@ -234,20 +223,10 @@ class IssuerState {
     return { typ: 'at+jwt', alg: this.key.alg, kid: this.key.kid }
   }
 
-  /** The claims of a good token, replaced by the given ones. */
-  claimsOf({ scope, ...claims }: TestClaims): JsonObject {
-    const time = Math.floor(this.now())
-    return {
-      iss: this.issuer,
-      aud: this.resource,
-      sub: 'user-1',
-      client_id: 'client-1',
-      iat: time,
-      exp: time + LIFETIME,
-      jti: randomUUID(),
-      scope: Array.isArray(scope) ? scope.join(' ') : scope,
-      ...claims
-    }
+  /** The claims of a good token, with these set over them. */
+  claimsOf(claims: TestClaims): JsonObject {
+    const { issuer, resource: audience } = this
+    return accessTokenClaims({ issuer, audience, at: this.now(), lifetime: LIFETIME }, claims)
   }
 }
 

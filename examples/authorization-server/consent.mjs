@@ -6,9 +6,9 @@
 import { randomUUID } from 'node:crypto'
 import { consentPage, errorPage } from './pages.mjs'
 import { notFound, unprocessable } from './problems.mjs'
-import { ACCOUNT, requestedScopes } from './provider.mjs'
+import { ACCOUNT } from './provider.mjs'
 import { readJson, readText } from './requests.mjs'
-import { SCOPES } from './scopes.mjs'
+import { splitScope } from './scopes.mjs'
 
 /** @typedef {import('oidc-provider').Interaction} Interaction */
 
@@ -16,8 +16,12 @@ import { SCOPES } from './scopes.mjs'
  * @param {object} world
  * @param {import('./database.mjs').AuthorizationDatabase} world.database
  * @param {() => import('./provider.mjs').AuthorizationProvider} world.provider
+ * @param {Readonly<Record<string, import('./scopes.mjs').ScopeWords>>} world.scopes
  */
-export function createConsent({ database, provider }) {
+export function createConsent({ database, provider, scopes }) {
+  /** The scopes of an authorization request that exist. @param {Record<string, unknown>} params */
+  const requestedScopes = ({ scope }) => splitScope(scope).filter((name) => Object.hasOwn(scopes, name))
+
   /** @param {Interaction} interaction */
   const describe = async ({ params }) => {
     const client = await provider().Client.find(String(params.client_id))
@@ -29,7 +33,7 @@ export function createConsent({ database, provider }) {
       policy_uri: client.policyUri ?? null,
       tos_uri: client.tosUri ?? null,
       redirect_uri: String(params.redirect_uri),
-      requested_scopes: requestedScopes(params).map((id) => ({ id, ...SCOPES[id] })),
+      requested_scopes: requestedScopes(params).map((id) => ({ id, ...scopes[id] })),
       verified: database.clientNotes(client.clientId)?.verified ?? false
     }
   }
@@ -37,14 +41,15 @@ export function createConsent({ database, provider }) {
   /** What oidc-provider is told of the answer. @param {Interaction} interaction @param {boolean} allowed */
   const resultOf = async ({ params, grantId }, allowed) => {
     if (!allowed) return { error: 'access_denied', error_description: 'The request was denied.' }
-    const { Grant, issuer } = provider()
+    const { Grant } = provider()
     const existing = grantId === undefined ? undefined : await Grant.find(grantId)
     const clientId = String(params.client_id)
     const grant = existing ?? new Grant(/** @type {any} */ ({ jti: randomUUID(), accountId: ACCOUNT, clientId }))
-    const scopes = requestedScopes(params).join(' ')
+    const granted = requestedScopes(params).join(' ')
     // As scopes of the server, which is how a client's list of them is checked, and of its API, which a token is for.
-    grant.addOIDCScope(scopes)
-    grant.addResourceScope(issuer, scopes)
+    grant.addOIDCScope(granted)
+    const resources = /** @type {string[]} */ ([params.resource ?? []].flat())
+    for (const resource of resources) grant.addResourceScope(resource, granted)
     return { login: { accountId: ACCOUNT }, consent: { grantId: await grant.save() } }
   }
 

@@ -4,7 +4,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { errors } from '../demo/oidc-provider.mjs'
 import { notFound, unprocessable } from './problems.mjs'
 import { readJson } from './requests.mjs'
-import { SCOPES, splitScope } from './scopes.mjs'
+import { splitScope } from './scopes.mjs'
 
 /** @typedef {import('oidc-provider').ClientMetadata} ClientMetadata */
 
@@ -29,8 +29,9 @@ const REQUIRED = ['name', 'allowed_scopes', 'client_type', 'allowed_grant_types'
  * @param {object} world
  * @param {import('./database.mjs').AuthorizationDatabase} world.database
  * @param {() => import('./provider.mjs').AuthorizationProvider} world.provider
+ * @param {Readonly<Record<string, import('./scopes.mjs').ScopeWords>>} world.scopes
  */
-export function createManagement({ database, provider }) {
+export function createManagement({ database, provider, scopes }) {
   /** @param {ClientMetadata} metadata @param {string | null} [secret] shown once, when it is made */
   const clientData = (metadata, secret = null) => {
     const id = metadata.client_id
@@ -64,7 +65,7 @@ export function createManagement({ database, provider }) {
 
   /** What oidc-provider would not accept is not kept. @param {ClientMetadata} metadata */
   const keep = (metadata) => {
-    requireConsistent(metadata)
+    requireConsistent(metadata, Object.keys(scopes))
     try {
       const client = new /** @type {any} */ (provider().Client)(metadata)
       database.save('Client', metadata.client_id, client.metadata())
@@ -184,11 +185,12 @@ function followsFrom({ grant_types: grants = [], redirect_uris: uris = [] }) {
 /**
  * What members mean together.
  * @param {ClientMetadata} metadata
+ * @param {readonly string[]} scopes
  */
-function requireConsistent({ scope, grant_types: grants = [], token_endpoint_auth_method: method }) {
+function requireConsistent({ scope, grant_types: grants = [], token_endpoint_auth_method: method }, scopes) {
   /** @type {Record<string, string>} */
   const wrong = {}
-  const known = [...Object.keys(SCOPES), 'openid']
+  const known = [...scopes, 'openid']
   const unknown = splitScope(scope).filter((name) => !known.includes(name))
   if (unknown.length > 0) wrong['/allowed_scopes'] = `must be among ${known.join(', ')}: not ${unknown.join(', ')}`
   if (method === 'none' && grants.includes('client_credentials'))

@@ -1,8 +1,7 @@
 // @ts-check
-/** oidc-provider under the paths of the API, for one resource: this very origin. */
+/** oidc-provider under the paths of the API. Tokens are for this origin, and for the resources that the options add. */
 import { errors, Provider } from '../demo/oidc-provider.mjs'
 import { errorPage } from './pages.mjs'
-import { SCOPES, splitScope } from './scopes.mjs'
 
 /** The only account: this server has no passwords, and takes everybody for its owner. */
 export const ACCOUNT = 'alice'
@@ -28,6 +27,8 @@ const DAY = 24 * HOUR
  * @property {string[]} cookieKeys
  * @property {Buffer} nonceSecret 32 bytes, of DPoP nonces
  * @property {{ client_id: string, client_secret: string }} introspector who may introspect: whoever has an API key is taken for it
+ * @property {readonly string[]} resources APIs that tokens are for, besides the issuer's origin
+ * @property {Readonly<Record<string, import('./scopes.mjs').ScopeWords>>} scopes
  * @property {'jwt' | 'opaque'} accessTokens of clients that did not say which they want
  */
 
@@ -40,6 +41,8 @@ export function createProvider({
   cookieKeys,
   nonceSecret,
   introspector,
+  resources,
+  scopes,
   accessTokens
 }) {
   const provider = new Provider(issuer, {
@@ -55,7 +58,7 @@ export function createProvider({
     pkce: {
       required: (_ctx, client) => client.clientAuthMethod === 'none' || client.require_pkce !== false
     },
-    scopes: Object.keys(SCOPES),
+    scopes: Object.keys(scopes),
     responseTypes: ['code'],
     interactions: { url: (_ctx, { uid }) => `/consent/${uid}` },
     findAccount: (_ctx, sub) => ({ accountId: sub, claims: () => ({ sub }) }),
@@ -93,10 +96,10 @@ export function createProvider({
         defaultResource: () => issuer,
         useGrantedResource: () => true,
         getResourceServerInfo: (_ctx, indicator, client) => {
-          if (indicator !== issuer) throw new errors.InvalidTarget()
+          if (indicator !== issuer && !resources.includes(indicator)) throw new errors.InvalidTarget()
           return {
             audience: indicator,
-            scope: Object.keys(SCOPES).join(' '),
+            scope: Object.keys(scopes).join(' '),
             accessTokenFormat: /** @type {'jwt' | 'opaque'} */ (client.access_token_format ?? accessTokens),
             accessTokenTTL: HOUR,
             jwt: { sign: { alg: 'ES256', kid: keys[0]?.kid } }
@@ -135,12 +138,4 @@ function validateMember(_ctx, name, value) {
   if (value === undefined) return
   const valid = name === 'access_token_format' ? value === 'jwt' || value === 'opaque' : typeof value === 'boolean'
   if (!valid) throw new errors.InvalidClientMetadata(`${name} is invalid`)
-}
-
-/**
- * What was asked for, of what there is. @param {Record<string, unknown>} params of an authorization request
- * @returns {string[]}
- */
-export function requestedScopes({ scope }) {
-  return splitScope(scope).filter((name) => Object.hasOwn(SCOPES, name))
 }

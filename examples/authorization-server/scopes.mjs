@@ -10,6 +10,11 @@ export const SCOPES = {
   'balance:read': { name: 'See your balance', description: 'See how much money is left on your account.' }
 }
 
+/** The scopes of this API, and those of your own, which are shown by their names. @param {readonly string[]} more */
+export function scopesWith(more) {
+  return { ...Object.fromEntries(more.map((name) => [name, { name, description: '' }])), ...SCOPES }
+}
+
 /** @param {unknown} text space-delimited @returns {string[]} */
 export function splitScope(text) {
   return typeof text === 'string' ? text.split(' ').filter(Boolean) : []

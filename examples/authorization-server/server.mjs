@@ -20,6 +20,7 @@ import { ApiProblem, renderProblems } from './problems.mjs'
 import { createProtectedApi } from './protected-api.mjs'
 import { createProvider } from './provider.mjs'
 import { readJson, readParameters, replaceBody } from './requests.mjs'
+import { scopesWith } from './scopes.mjs'
 
 /**
  * @typedef {object} ServerOptions
@@ -27,6 +28,8 @@ import { readJson, readParameters, replaceBody } from './requests.mjs'
  * @property {string} [database] a file; default: `:memory:`
  * @property {string} [apiKey] that may do everything; default: one that is made at the first start
  * @property {string} [readOnlyKey] that may read; default: the same
+ * @property {readonly string[]} [resources] your APIs that tokens are for, besides this one
+ * @property {readonly string[]} [scopes] of your APIs, besides those of this one
  * @property {'jwt' | 'opaque'} [accessTokens] of clients that did not say which they want; default: jwt
  * @property {import('./api-keys.mjs').RateLimit} [rateLimit] of each address for each endpoint; default: 600 in a minute
  */
@@ -37,6 +40,8 @@ export async function startServer({
   database: file = ':memory:',
   apiKey: givenKey,
   readOnlyKey: givenReadOnlyKey,
+  resources = [],
+  scopes: moreScopes = [],
   accessTokens = 'jwt',
   rateLimit = { requests: 600, seconds: 60 }
 } = {}) {
@@ -67,7 +72,15 @@ export async function startServer({
 
   /** @type {import('./provider.mjs').AuthorizationProvider} */
   let provider
-  const world = { database, provider: () => provider, keys: () => keys.all(), introspector, hasApiKey: apiKeys.find }
+  const scopes = scopesWith(moreScopes)
+  const world = {
+    database,
+    provider: () => provider,
+    keys: () => keys.all(),
+    introspector,
+    hasApiKey: apiKeys.find,
+    scopes
+  }
   const consent = createConsent(world)
   const management = createManagement(world)
   const introspection = createIntrospection(world)
@@ -81,6 +94,8 @@ export async function startServer({
       cookieKeys,
       nonceSecret,
       introspector,
+      resources,
+      scopes,
       accessTokens
     })
     provider.use(consent.rememberCookies(apiKeys.find))

@@ -15,6 +15,7 @@ import { harmless, type Terminal } from './terminal.js'
 const HELP = `Usage:
   oauth-resource-server doctor ISSUER [options] [--json]
   oauth-resource-server explain [TOKEN | -] [options] [--json]
+  oauth-resource-server issuer --resource URL [--scope SCOPE] [options]
 
 doctor looks at what an authorization server publishes, as a resource server
 reads it, and at an API before it. It ends with a configuration to paste.
@@ -31,7 +32,9 @@ Give the token on standard input: as an argument it stays in your shell history.
   --scope "a b"           the scopes that the route requires
   --jwks FILE             the issuer's keys: no server is asked for anything
 
-Both, as the options of an issuer:
+issuer starts an authorization server to develop an API against: issuer --help
+
+doctor and explain, as the options of an issuer:
 
   --metadata-url URL      the metadata, if they are not at a well-known place
   --jwks-uri URL          the keys, if the metadata do not say where
@@ -45,6 +48,7 @@ Exit code: 0 well, let in; 1 not well, refused; 2 no server reached, usage.
 
 /** @returns the exit code */
 async function run(args: string[], terminal: Terminal): Promise<number> {
+  if (args[0] === 'issuer') return (await import('./issuer/command.js')).issuer(args.slice(1), terminal)
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,

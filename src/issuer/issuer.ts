@@ -17,6 +17,7 @@ import { jwksAuthFields } from './jwks-auth.js'
 import {
   type AuthorizationServerMetadata,
   type DatedMetadata,
+  DEVELOPMENT_MARKER,
   readMetadata,
   requireIntrospectionEndpoint,
   weighMetadata
@@ -37,6 +38,9 @@ const METADATA_STALE_FOR = 24 * 3600
 
 /** Maximum warnings that `health()` shows; the oldest is dropped. */
 const MAX_WARNINGS = 10
+
+const TRUSTS_DEVELOPMENT =
+  'metadata: this is the development issuer of `npx oauth-resource-server issuer`, which gives tokens to anyone who can reach it: in production, trust another issuer'
 
 /**
  * Fraction of the deadline for which a token waits for new metadata while older ones can be used: its keys need the
@@ -220,6 +224,7 @@ class TrustedIssuer implements Issuer {
     const { protected_resources: resources } = document
     if (Array.isArray(resources) && !resources.includes(resource))
       this.warn(`metadata: \`protected_resources\` does not list ${resource} (RFC 9728 §4)`)
+    if (document[DEVELOPMENT_MARKER] === true) this.warn(TRUSTS_DEVELOPMENT)
     this.heldKeys.grew(weighMetadata(document))
   }
 }

@@ -31,6 +31,12 @@ export interface DatedMetadata extends Dated {
   readonly document: AuthorizationServerMetadata
 }
 
+/**
+ * The member with which the authorization server of `oauth-resource-server issuer` marks its metadata: `true`. An API that
+ * trusts it warns the operator. It is not a registered member, and other servers ignore it.
+ */
+export const DEVELOPMENT_MARKER = 'oauth_resource_server_development'
+
 /** Parses a metadata document. @returns the document, or the reason why it must not be used */
 export function readMetadata(body: string, issuer: string): AuthorizationServerMetadata | string {
   let document: unknown
@@ -54,7 +60,14 @@ export function readMetadata(body: string, issuer: string): AuthorizationServerM
 const MAX_KEPT = 64 * 1024
 
 /** Members that this package reads. They are kept first; other members get the rest of {@link MAX_KEPT}. */
-const READ = ['issuer', 'jwks_uri', 'introspection_endpoint', 'mtls_endpoint_aliases', 'protected_resources']
+const READ = [
+  'issuer',
+  'jwks_uri',
+  'introspection_endpoint',
+  'mtls_endpoint_aliases',
+  'protected_resources',
+  DEVELOPMENT_MARKER
+]
 
 /** Estimated bytes that a name, a string or an element takes beyond its characters. */
 const OVERHEAD = 32

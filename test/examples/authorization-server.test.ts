@@ -11,6 +11,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import * as oauth from 'oauth4webapi'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -50,12 +51,15 @@ function manage(server: RunningServer, path: string, init: RequestInit = {}): Pr
   })
 }
 
-async function createApp(server: RunningServer): Promise<App> {
+async function createApp(
+  server: RunningServer,
+  scopes: readonly string[] = ['messages:read', 'balance:read']
+): Promise<App> {
   const response = await manage(server, '/oauth_clients', {
     method: 'POST',
     body: JSON.stringify({
       name: 'Reports & <b>more</b>',
-      allowed_scopes: ['messages:read', 'balance:read'],
+      allowed_scopes: scopes,
       client_type: 'confidential',
       allowed_grant_types: ['authorization_code', 'refresh_token', 'client_credentials'],
       redirect_uris: [CALLBACK],
@@ -67,12 +71,17 @@ async function createApp(server: RunningServer): Promise<App> {
   return ((await response.json()) as { data: App }).data
 }
 
-async function getToken(server: RunningServer, { client_id, client_secret }: App): Promise<string> {
+async function getToken(
+  server: RunningServer,
+  { client_id, client_secret }: App,
+  more: Readonly<Record<string, string>> = {}
+): Promise<string> {
   const body = new URLSearchParams({
     grant_type: 'client_credentials',
     client_id,
     client_secret,
-    scope: 'messages:read'
+    scope: 'messages:read',
+    ...more
   })
   const response = await fetch(`${server.base}/oauth/token`, { method: 'POST', body })
   const { access_token } = (await response.json()) as { access_token: string }
@@ -85,7 +94,11 @@ interface Granted {
 }
 
 /** What a person allows, whom an API key speaks for. */
-async function getGrant(server: RunningServer, app: App): Promise<Granted> {
+async function getGrant(
+  server: RunningServer,
+  app: App,
+  more: Readonly<Record<string, string>> = {}
+): Promise<Granted> {
   const verifier = oauth.generateRandomCodeVerifier()
   const query = new URLSearchParams({
     client_id: app.client_id,
@@ -93,7 +106,8 @@ async function getGrant(server: RunningServer, app: App): Promise<Granted> {
     response_type: 'code',
     scope: 'messages:read balance:read',
     code_challenge: await oauth.calculatePKCECodeChallenge(verifier),
-    code_challenge_method: 'S256'
+    code_challenge_method: 'S256',
+    ...more
   })
   const page = await (await manage(server, `/oauth/authorize?${query}`)).text()
   const [, consentToken] = /name="consent_token" value="([^"]+)"/.exec(page) ?? []
@@ -230,6 +244,40 @@ describe('our verifier', () => {
       headers: { authorization: `Bearer ${server.readOnlyKey}` }
     })
     expect(reader.status).toBe(403)
+  })
+})
+
+describe('an API of yours', () => {
+  const resource = 'http://localhost:3999'
+
+  test('resources and scopes: tokens by client credentials and by consent are for it, and a scope for it is granted', async () => {
+    const server = await start({ resources: [resource], scopes: ['orders:read'] })
+    const app = await createApp(server, ['orders:read'])
+    const api = resourceServer({
+      resource,
+      issuers: [{ ...telnyx({ apiKey: server.apiKey, base: server.base }), tokens: 'jwt' }]
+    })
+    closing.push(() => api.close())
+    const asked = { resource, scope: 'orders:read' }
+    const accepted = { clientId: app.client_id }
+    expect(await decide(api, await getToken(server, app, asked), scope('orders:read'))).toEqual(accepted)
+    expect(await decide(api, (await getGrant(server, app, asked)).token, scope('orders:read'))).toEqual(accepted)
+    expect(await decide(api, await getToken(server, app, { scope: 'orders:read' }))).toMatchObject({
+      reason: 'audience'
+    })
+  })
+
+  test('a resource that was not given is refused: invalid_target', async () => {
+    const server = await start({ resources: [resource] })
+    const { client_id, client_secret } = await createApp(server)
+    const body = new URLSearchParams({
+      grant_type: 'client_credentials',
+      client_id,
+      client_secret,
+      resource: 'http://localhost:1'
+    })
+    const response = await fetch(`${server.base}/oauth/token`, { method: 'POST', body })
+    expect(await response.json()).toMatchObject({ error: 'invalid_target' })
   })
 })
 
@@ -454,5 +502,17 @@ describe('the command', () => {
     const ended = once(child, 'exit')
     child.kill('SIGINT')
     expect(await ended).toEqual([0, null])
+  })
+
+  test.each([
+    [['--resource', 'orders'], '--resource "orders" is not an http(s) URL'],
+    [['--scope', 'a b'], '--scope "a b" is not one scope']
+  ])('%j is a sentence on standard error, and exit code 2', async (args, message) => {
+    const child = spawn(process.execPath, [MAIN, '--memory', '--port', '0', ...args], {
+      stdio: ['ignore', 'ignore', 'pipe']
+    })
+    closing.push(() => child.kill('SIGKILL'))
+    const [err, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')])
+    expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(message) })
   })
 })
