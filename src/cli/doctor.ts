@@ -33,6 +33,8 @@ export interface DoctorOptions {
   readonly jwksUri?: string | undefined
   /** Path of a file with the bearer token that `jwksUri` requires. */
   readonly jwksTokenFile?: string | undefined
+  /** Path of a file with CA certificates in PEM. */
+  readonly ca?: string | undefined
   readonly json: boolean
 }
 

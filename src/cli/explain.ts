@@ -11,6 +11,7 @@ import { isIssuerIdentifier } from '../issuer/settings.js'
 import { type KeySet, readKeySet } from '../jwt/key-set.js'
 import { isResourceIdentifier } from '../server/settings.js'
 import { causeOf } from './causes.js'
+import { readGivenFile, UsageError } from './command.js'
 import { isEncrypted, remedyFor } from './remedies.js'
 import { harmless, inLine, json, painter, type Terminal, waiting, writeFinding } from './terminal.js'
 
@@ -31,6 +32,8 @@ export interface ExplainOptions {
   readonly jwksUri?: string | undefined
   /** Path of a file with the bearer token that `jwksUri` requires. */
   readonly jwksTokenFile?: string | undefined
+  /** Path of a file with CA certificates in PEM. */
+  readonly ca?: string | undefined
   readonly json: boolean
 }
 
@@ -40,10 +43,10 @@ export async function explain(options: ExplainOptions, terminal: Terminal): Prom
   const [header, payload] = token.split('.').map(decode)
   const issuer = options.issuer ?? issuerOf(payload)
   if (issuer === undefined)
-    throw new TypeError('The token names no issuer (`iss`), so say which: --issuer https://as.example.com')
+    throw new UsageError('The token names no issuer (`iss`), so say which: --issuer https://as.example.com')
   const resource = options.resource ?? audienceOf(payload)
   if (resource === undefined)
-    throw new TypeError('The token names no single audience (`aud`), so say which API it is for: --resource URL')
+    throw new UsageError('The token names no single audience (`aud`), so say which API it is for: --resource URL')
   const { keys, unused } = options.jwks === undefined ? {} : await readKeys(options.jwks, terminal)
   const { now, http } = terminal
   const issuers = [issuerOptions(issuer, options, keys)]
@@ -197,13 +200,11 @@ function issuerOptions(issuer: string, options: ExplainOptions, jwks: object | u
  */
 async function readKeys(
   path: string,
-  { readFile }: Terminal
+  terminal: Terminal
 ): Promise<{ readonly keys: object; readonly unused: readonly string[] }> {
-  const content = await readFile(path).catch((cause: NodeJS.ErrnoException) => {
-    throw new TypeError(`--jwks: the file cannot be read (${cause.code}).`, { cause })
-  })
+  const content = await readGivenFile(path, '--jwks', terminal)
   const keys = parseObject(content)?.['keys']
-  if (!Array.isArray(keys)) throw new TypeError('--jwks: the file is not a key set: {"keys": [...]} (RFC 7517 §5)')
+  if (!Array.isArray(keys)) throw new UsageError('--jwks: the file is not a key set: {"keys": [...]} (RFC 7517 §5)')
   const set = readWhole({ keys })
   const unused = [...set.skipped, ...set.broken()]
   const isUsable = (key: unknown): boolean => {
@@ -212,7 +213,7 @@ async function readKeys(
   }
   const usable = keys.filter(isUsable)
   if (usable.length === 0)
-    throw new TypeError(
+    throw new UsageError(
       `--jwks: the file has no key that a token can be verified with${unused.map((why) => `\n- ${why}`).join('')}`
     )
   return { keys: { keys: usable }, unused }
@@ -222,7 +223,7 @@ function readWhole(document: object): KeySet {
   try {
     return readKeySet(document)
   } catch (error) {
-    throw new TypeError(`--jwks: ${(error as Error).message}`, { cause: error })
+    throw new UsageError(`--jwks: ${(error as Error).message}`, { cause: error })
   }
 }
 

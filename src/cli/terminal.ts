@@ -11,12 +11,16 @@ export interface Terminal {
   readonly isTTY: boolean
   /** True if the environment asks for no colour; https://no-color.org. */
   readonly noColor: boolean
+  /** Characters in a line; undefined where the output is not a terminal, and lines are not wrapped. */
+  readonly columns?: number | undefined
   /** Writes to standard output. */
   readonly out: (text: string) => void
   readonly err: (text: string) => void
   /** Reads all of standard input. */
   readonly input: () => Promise<string>
   readonly readFile: (path: string) => Promise<string>
+  /** Reads the troubleshooting page of this version, in Markdown. */
+  readonly readPage: () => Promise<string>
   /** Used for requests to the API itself. */
   readonly fetch: typeof fetch
   /** HTTP options for authorization servers. Default: those of a resource server. */

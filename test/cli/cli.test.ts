@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
 import { afterEach, describe, expect, test } from 'vitest'
 import { fetchDispatcher } from '../../adapters/fetch.js'
+import { UsageError } from '../../src/cli/command.js'
 import { type DoctorOptions, doctor } from '../../src/cli/doctor.js'
 import { type ExplainOptions, explain } from '../../src/cli/explain.js'
 import { harmless, json, type Terminal, waiting } from '../../src/cli/terminal.js'
@@ -45,6 +46,7 @@ async function onTerminal(
     },
     input: async () => '',
     readFile: async () => '',
+    readPage: async () => '',
     fetch,
     now: () => Date.now() / 1000,
     ...(more.fetch && { http: { dispatcher: fetchDispatcher(more.fetch) } }),
@@ -629,7 +631,7 @@ describe('explain', () => {
     const options = { token: 'opaque', issuer: 'https://as.test', resource: RESOURCE, jwks: 'eyJ' }
     const cause = Object.assign(new Error("EACCES: permission denied, open 'eyJ'"), { code: 'EACCES' })
     const refused = ask(options, { readFile: () => Promise.reject(cause) })
-    await expect(refused).rejects.toThrow(new TypeError('--jwks: the file cannot be read (EACCES).'))
+    await expect(refused).rejects.toThrow(new UsageError('--jwks: you may not read this file (EACCES).'))
   })
 })
 
@@ -687,29 +689,33 @@ describe('the command', () => {
   })
 
   test.each([
-    [[], 'Which command?'],
-    [['cure'], 'There is no such command: doctor or explain.'],
-    [['doctor'], 'doctor needs the URL of an issuer.'],
-    [['doctor', 'as.example.com'], 'doctor needs the URL of an issuer.'],
-    [['doctor', 'https://a.example', 'b'], 'doctor needs one URL.'],
-    [['explain', 'a', '--resource', 'api'], '--resource: not an http(s) URL.'],
+    [[], 'Usage:'],
+    [['cure'], 'There is no such command. Use doctor or explain.'],
+    [['explane'], 'There is no such command. Did you mean explain?'],
+    [['doctor'], 'doctor needs the URL of an issuer: doctor https://as.example.com'],
+    [['doctor', 'as.example.com'], 'doctor needs the URL of an issuer: doctor https://as.example.com'],
+    [['doctor', 'https://a.example', 'b'], 'doctor takes one URL, and got more than one argument.'],
+    [['explain', 'a', '--resource', 'api'], '--resource needs a URL that begins with https://'],
     [['explain', 'a', '--token-profile', 'strict'], '--token-profile: rfc9068 or legacy.'],
-    [['explain', 'a', '--jwks-uri', 'keys'], '--jwks-uri: not an http(s) URL.'],
-    [['doctor', 'https://a.example', '--metadata-url', 'x'], '--metadata-url: not an http(s) URL.'],
-    [['doctor', 'https://a.example', '--jwks-token-file', 'x'], '--jwks-token-file: it needs --jwks-uri'],
+    [['explain', 'a', '--jwks-uri', 'keys'], '--jwks-uri needs a URL that begins with https://'],
+    [['doctor', 'https://a.example', '--metadata-url', 'x'], '--metadata-url needs a URL that begins with https://'],
+    [['doctor', 'https://a.example', '--jwks-token-file', 'x'], '--jwks-token-file needs --jwks-uri'],
     [['explain', 'a', '--jwks', 'x', '--jwks-uri', 'https://a.example'], 'not both.'],
     [['explain'], 'explain needs one token'],
     [['explain', 'a b'], 'explain needs one token'],
     [['explain', 'a', 'b'], 'explain needs one token'],
     [['explain', 'a', '--jwks', '/nowhere', '--issuer', 'https://a.example', '--resource', RESOURCE], 'ENOENT'],
     [['explain', 'a', '--jwks', tmpdir(), '--issuer', 'https://a.example', '--resource', RESOURCE], 'EISDIR'],
-    [['--nonsense'], 'There is no such option.'],
-    [['explain', '--issuer'], "'--issuer <value>' argument missing"]
+    [['--nonsense'], 'There is no such command. Use doctor or explain.'],
+    [['explain', '--nonsense'], 'explain has no such option.'],
+    [['explain', '--isuer', 'x'], 'explain has no such option. Did you mean --issuer?'],
+    [['explain', '--json=yes'], '--json takes no value: write --json alone.'],
+    [['explain', '--issuer'], '--issuer needs a value: write --issuer VALUE']
   ])('%j is said to be wrong: 2', async (args, words) => {
     const { out, err, code } = await run(args)
     expect({ out, code }).toEqual({ out: '', code: 2 })
     expect(err).toContain(words)
-    expect(err).toContain('Try --help.')
+    expect(err).toContain(args.length === 0 ? '--help' : 'Try --help.')
     expect(err).not.toContain('\n    at ')
   })
 
@@ -764,6 +770,6 @@ describe('the command', () => {
   test('--help says how it is used', async () => {
     const { out, code } = await run(['--help'])
     expect(code).toBe(0)
-    expect(out).toMatch(/^Usage:\n {2}oauth-resource-server doctor ISSUER/)
+    expect(out).toMatch(/^Usage:\n {2}oauth-resource-server COMMAND/)
   })
 })

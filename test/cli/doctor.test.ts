@@ -37,6 +37,7 @@ async function examine(
     err: () => undefined,
     input: async () => '',
     readFile: async () => '',
+    readPage: async () => '',
     fetch,
     now: bed.clock.now,
     http

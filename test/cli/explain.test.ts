@@ -45,6 +45,7 @@ async function ask(
         err: () => undefined,
         input: async () => '',
         readFile: async () => JSON.stringify(keys),
+        readPage: async () => '',
         fetch,
         now: bed.clock.now,
         http
