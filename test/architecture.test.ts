@@ -217,7 +217,7 @@ describe('what comes from outside', () => {
     expect(dependencies).toEqual(['jose', 'lru-cache', 'undici'])
     expect(importersOf('jose')).toEqual(['src/issuer/client-auth', 'src/jwt/decryption'])
     // The proxy's is its types: undici is handed to it.
-    expect(importersOf('undici')).toEqual(['src/http/exchange', 'src/http/proxy'])
+    expect(importersOf('undici')).toEqual(['src/cli/connections', 'src/http/exchange', 'src/http/proxy'])
     expect(importersOf('lru-cache')).toEqual(['src/base/cache', 'src/issuer/issuers'])
   })
 
@@ -245,7 +245,7 @@ describe('what comes from outside', () => {
     expect(using(/\bverify\(key\./)).toEqual(['src/jwt/verify-signature'])
     expect(using(/\bcreatePublicKey\(/)).toEqual(['src/jwt/key-set'])
     // The doctor asks the API itself, as any client would; authorization servers it asks as the API does.
-    expect(using(/\bfetch\(/)).toEqual(['src/cli/doctor'])
+    expect(using(/\bfetch\(/)).toEqual(['src/cli/resource-checks'])
   })
 })
 

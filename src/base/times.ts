@@ -27,6 +27,11 @@ function counted(count: number, unit: string): string {
   return `${count} ${unit}${count === 1 ? '' : 's'}`
 }
 
+/** A time in words: `59 minutes ago`, `in 4 min 55 s`. Both are seconds since the epoch. */
+export function timeInWords(time: number, now: number): string {
+  return time <= now ? `${inWords(now - time)} ago` : `in ${inWords(time - now)}`
+}
+
 /** The members of a refusal that tell about a time. */
 export interface TimeRefusal {
   readonly reason: string
@@ -44,12 +49,13 @@ export interface TimeRefusal {
 export function timeRefusalInWords({ reason, expected, received }: TimeRefusal, now: number): string | undefined {
   if (typeof received !== 'number' || !Number.isFinite(received)) return undefined
   if (reason === 'expired') return when('expired', received, now)
-  if (reason === 'proof_freshness') return when('made', received, now)
+  if (reason === 'proof_freshness') return when('proof made', received, now)
   if (reason !== 'not_yet_valid') return undefined
-  return when(String(expected).startsWith('nbf') ? 'valid from' : 'issued', received, now)
+  if (!String(expected).startsWith('nbf')) return when('issued', received, now)
+  return `becomes valid ${timeInWords(received, now)} by this machine’s clock`
 }
 
 function when(verb: string, time: number, now: number): string {
-  if (time <= now) return `${verb} ${inWords(now - time)} ago`
+  if (time <= now) return `${verb} ${timeInWords(time, now)}`
   return `${verb} ${inWords(time - now)} in this machine’s future`
 }

@@ -1,6 +1,6 @@
 /** Durations and refused times in words. */
 import { describe, expect, test } from 'vitest'
-import { inWords, timeRefusalInWords } from '../../src/base/times.js'
+import { inWords, timeInWords, timeRefusalInWords } from '../../src/base/times.js'
 
 describe('inWords', () => {
   test.each([
@@ -23,6 +23,10 @@ describe('inWords', () => {
   })
 })
 
+test('timeInWords writes a past and a future time', () => {
+  expect([timeInWords(100, 160), timeInWords(160, 100)]).toEqual(['1 minute ago', 'in 1 minute'])
+})
+
 describe('timeRefusalInWords', () => {
   const now = 1_750_000_000
 
@@ -30,9 +34,9 @@ describe('timeRefusalInWords', () => {
     ['expired', 'exp after 1749999970', now - 3599, 'expired 59 minutes ago'],
     ['expired', 'exp after 1749999970', now, 'expired 0 seconds ago'],
     ['not_yet_valid', 'iat up to 1750000030', now + 295, 'issued 4 min 55 s in this machine’s future'],
-    ['not_yet_valid', 'nbf up to 1750000030', now + 7200, 'valid from 2 hours in this machine’s future'],
-    ['proof_freshness', 'made at about 1750000000', now - 301, 'made 5 min 1 s ago'],
-    ['proof_freshness', 'made at about 1750000000', now + 60, 'made 1 minute in this machine’s future']
+    ['not_yet_valid', 'nbf up to 1750000030', now + 7200, 'becomes valid in 2 hours by this machine’s clock'],
+    ['proof_freshness', 'made at about 1750000000', now - 301, 'proof made 5 min 1 s ago'],
+    ['proof_freshness', 'made at about 1750000000', now + 60, 'proof made 1 minute in this machine’s future']
   ])('describes %s (%s) with %d as "%s"', (reason, expected, received, words) => {
     expect(timeRefusalInWords({ reason, expected, received }, now)).toBe(words)
   })

@@ -377,7 +377,7 @@ describe('a certificate that Node does not accept', () => {
     const { out, code } = await examine({ issuer: await startTls(bed) }, http)
     expect(out).toContain('could not be reached\n    self-signed certificate\n')
     expect(out).toContain(
-      'not accepted (DEPTH_ZERO_SELF_SIGNED_CERT): give Node the private CA, NODE_EXTRA_CA_CERTS=ca.pem'
+      'not accepted (DEPTH_ZERO_SELF_SIGNED_CERT): give Node the private CA: NODE_EXTRA_CA_CERTS=ca.pem'
     )
     expect(code).toBe(2)
   })

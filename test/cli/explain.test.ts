@@ -71,9 +71,11 @@ describe('an encrypted token', () => {
       const { out, code, report } = await ask(options, { keys: issuer.jwks })
       expect(code).toBe(1)
       expect(report).toMatchObject({ encrypted: true, verdict: 'refused', reason: 'type' })
-      expect(out).toContain('It is encrypted: only the API that has the key can read it.')
+      expect(out).toContain('It is encrypted: only the API that has the key can read it. Give the key with --decrypt.')
       expect(out).toContain('✗ It is encrypted, to a key of this API')
-      expect(out).toContain('Let the client ask for an audience, so that it gets a signed token. Or `decryptionKeys`')
+      expect(out).toContain(
+        'Let the client ask for an audience, so that it gets a signed token. Or set `decryptionKeys`'
+      )
       expect(out).not.toMatch(/opaque|calls it active|legacy/)
     }
   )
@@ -93,7 +95,7 @@ describe('an `iss` that no issuer can have', () => {
     const { out, code, report } = await ask({ token: issuer.token({ claims: { iss } }) }, { keys: issuer.jwks })
     expect(code).toBe(1)
     expect(report).toMatchObject({ verdict: 'refused', reason: 'issuer', received: iss, assumed: ['API (--resource)'] })
-    expect(report['remedy']).toContain('`acceptedIssuers` with the text that came, and `jwksUri`')
+    expect(report['remedy']).toContain('`acceptedIssuers` with the value that came, and `jwksUri`')
     expect(out).toContain('which trusts any issuer that can be configured\n')
   })
 })
@@ -112,7 +114,7 @@ describe('a token without `aud`', () => {
     const issuer = await bed.issuer()
     for (const aud of [undefined, 'orders', ['a', 'b'], `${RESOURCE}/#part`, 'http://api.example.com'])
       await expect(ask({ token: issuer.token({ claims: { aud } }) }, { keys: issuer.jwks })).rejects.toThrow(
-        '--resource URL'
+        'add --resource https://api.example.com'
       )
   })
 })
@@ -127,20 +129,21 @@ describe('the remedy names no option that is given already', () => {
     const { report } = await ask(options, { keys: issuer.jwks })
     return [report['reason'], report['remedy']]
   }
-  const idToken = (issuer: TestIssuer): string =>
-    issuer.token({ header: { typ: 'JWT' }, claims: { at_hash: 'a', scope: undefined } })
+  /** A token that `typ` does not name, without scope and client: it could be an ID token. */
+  const unnamed = (issuer: TestIssuer): string =>
+    issuer.token({ header: { typ: 'JWT' }, claims: { scope: undefined, client_id: undefined } })
   const forOthers = (issuer: TestIssuer): string => issuer.token({ claims: { aud: ['orders', RESOURCE] } })
   const withoutSubject = (issuer: TestIssuer): string => issuer.token({ claims: { sub: undefined } })
 
   test('type: `tokenProfile`, unless it is given or `typ` says that the token is of another kind', async () => {
-    expect(await remedyOf({}, idToken)).toEqual(['type', expect.stringMatching(/^`tokenProfile: "legacy"`/)])
-    const [reason, remedy] = await remedyOf({ tokenProfile: 'legacy' }, idToken)
+    expect(await remedyOf({}, unnamed)).toEqual(['type', expect.stringMatching(/^`tokenProfile: "legacy"`/)])
+    const [reason, remedy] = await remedyOf({ tokenProfile: 'legacy' }, unnamed)
     expect(reason).toBe('type')
     expect(remedy).toMatch(/^Let the client send the access token.*`requiredClaimValues`/)
     expect(remedy).not.toContain('legacy')
     expect(await remedyOf({}, (issuer) => issuer.token({ header: { typ: 'logout+jwt' } }))).toEqual([
       'type',
-      expect.stringMatching(/^None: its `typ` says that it is a token of another kind/)
+      expect.stringMatching(/^No option: its `typ` says that it is a token of another kind/)
     ])
   })
 
@@ -149,11 +152,11 @@ describe('the remedy names no option that is given already', () => {
     expect(await remedyOf({}, elsewhere)).toEqual(['audience', expect.stringMatching(/^`audience: \[\.\.\.\]`/)])
     expect(await remedyOf({ audience: 'stock' }, elsewhere)).toEqual([
       'audience',
-      expect.stringMatching(/in place of the one given or beside it/)
+      expect.stringMatching(/instead of the given one or beside it/)
     ])
     expect(await remedyOf({ audience: 'stock' }, forOthers)).toEqual([
       'audience',
-      'No `audience`: the token names the API by its URL, which is the default.'
+      'Leave `audience` out: the token names the API by its URL, which is the default.'
     ])
   })
 
@@ -162,7 +165,7 @@ describe('the remedy names no option that is given already', () => {
     const malformed = (issuer: TestIssuer): string => issuer.token({ header: { typ: 'JWT' }, claims: { exp: 'soon' } })
     expect(await remedyOf({ tokenProfile: 'legacy' }, malformed)).toEqual([
       'claim',
-      expect.stringMatching(/^None: `legacy` is given/)
+      expect.stringMatching(/^No option: `legacy` is given/)
     ])
   })
 
@@ -170,13 +173,13 @@ describe('the remedy names no option that is given already', () => {
     const stranger = createSigningKey('ES256', { kid: 'stranger' })
     expect(await remedyOf({}, (issuer) => issuer.token({ key: stranger }))).toEqual([
       'unknown_key',
-      'None. Is the file of --jwks the key set that the issuer publishes today?'
+      'No option. Check that the file of --jwks is the key set that the issuer publishes today.'
     ])
     const issuer = await bed.issuer()
     const { report } = await ask({ token: issuer.token({ key: stranger }) })
     expect(report).toMatchObject({
       reason: 'unknown_key',
-      remedy: expect.stringContaining('The key set is the issuer’s')
+      remedy: expect.stringContaining('the key set is the issuer’s')
     })
   })
 })
@@ -274,7 +277,7 @@ describe('an authorization server that is not reached', () => {
     const { out, code, report } = await ask({ token }, { http })
     expect(code).toBe(2)
     expect(report).toMatchObject({ verdict: 'unknown', cause: 'self-signed certificate' })
-    expect(report['remedy']).toContain('(DEPTH_ZERO_SELF_SIGNED_CERT): give Node the private CA, NODE_EXTRA_CA_CERTS')
+    expect(report['remedy']).toContain('(DEPTH_ZERO_SELF_SIGNED_CERT): give Node the private CA: NODE_EXTRA_CA_CERTS')
     expect(out).toContain('\ncause  self-signed certificate\n')
   })
 
