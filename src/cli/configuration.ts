@@ -110,7 +110,7 @@ export function introspectionLines(metadata: AuthorizationServerMetadata | undef
   const [, code] = method ?? (METHODS[0] as (typeof METHODS)[number])
   const told =
     offered === undefined
-      ? ['The metadata do not say how clients authenticate there: client_secret_basic is the most common way.']
+      ? ['The metadata name no authentication there; client_secret_basic is usual.']
       : method === undefined
         ? [
             `The metadata offer ${inLine(offered.join(', ') || 'nothing')} there: write a function of your own as \`auth\`.`

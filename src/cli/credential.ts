@@ -86,7 +86,7 @@ function fromTokenResponse(text: string): Credential {
 /** @throws {UsageError} text that cannot be a token */
 function requireToken(text: string): string {
   if (text === '') throw new UsageError('There is a scheme and no token behind it. Is a variable of the client empty?')
-  if (/^-----BEGIN /.test(text)) throw new UsageError('This is a key or a certificate (PEM), and not an access token.')
+  if (text.startsWith('-----BEGIN ')) throw new UsageError('This is a key or a certificate (PEM), and not an access token.')
   if (/^(?:\$|\{\{|<[\w -]+>$|%\w+%)/.test(text))
     throw new UsageError('There is a placeholder in place of the token. Paste the text with its value.')
   if (/[\r\n]/.test(text) && !text.startsWith('<'))

@@ -124,6 +124,6 @@ function writeAnswer(terminal: Terminal, { verdict, answer }: Report): void {
   say(terminal, `\n${painter(terminal)('bold', 'The answer')}`)
   if (verdict === 'let in') say(terminal, 'The request goes on to its handler.')
   else terminal.out(`HTTP/1.1 ${answer.status}\n`)
-  for (const [name, value] of Object.entries(answer.headers)) terminal.out(`${harmless(name)}: ${harmless(value)}\n`)
+  for (const [name, value] of Object.entries(answer.headers)) say(terminal, `${inLine(name)}: ${inLine(value)}`)
   if (answer.body !== '') terminal.out(`\n${harmless(answer.body)}\n`)
 }

@@ -535,14 +535,14 @@ describe('explain', () => {
   })
 
   test.each([
-    ['expired', 'It is in time', 'expired', 401, 'clockTolerance'],
-    ['notYetValid', 'It is in time', 'not_yet_valid', 401, 'clockTolerance'],
+    ['expired', 'It is valid at this time', 'expired', 401, 'clockTolerance'],
+    ['notYetValid', 'It is valid at this time', 'not_yet_valid', 401, 'clockTolerance'],
     ['wrongType', 'It is an access token', 'type', 401, 'tokenProfile: "legacy"'],
-    ['unsigned', 'Its algorithm', 'algorithm', 401, 'algorithms'],
+    ['unsigned', 'The API allows its algorithm', 'algorithm', 401, 'algorithms'],
     ['tampered', 'Its signature', 'signature', 401, 'No option, on purpose.'],
-    ['unknownKey', 'The issuer publishes the key', 'unknown_key', 401, 'No option. Check'],
+    ['unknownKey', 'The issuer publishes its key', 'unknown_key', 401, 'No option. Check'],
     ['wrongAudience', 'It is for this API', 'audience', 401, '`audience: [...]`'],
-    ['wrongIssuer', 'Its issuer', 'issuer', 401, 'acceptedIssuers']
+    ['wrongIssuer', 'The API trusts its issuer', 'issuer', 401, 'acceptedIssuers']
   ] as const)(
     '%s(): the check that failed, why, what would admit it, the answer',
     async (flaw, name, reason, status, remedy) => {
@@ -659,6 +659,7 @@ describe('the terminal', () => {
 })
 
 describe('the command', () => {
+  const PAGE = fileURLToPath(new URL('../../docs/troubleshooting.md', import.meta.url))
   const MAIN = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url))
 
   async function run(args: readonly string[], input = ''): Promise<Written> {
@@ -709,6 +710,21 @@ describe('the command', () => {
     [['explain', '--nonsense'], 'explain has no such option.'],
     [['explain', '--isuer', 'x'], 'explain has no such option. Did you mean --issuer?'],
     [['explain', '--json=yes'], '--json takes no value: write --json alone.'],
+    [['explain', 'a', '--config', tmpdir()], '--config: this is a directory, and a module is needed'],
+    [['explain', 'a', '--config', '/nowhere/api.mjs'], '--config: there is no such module.'],
+    [['explain', 'a', '--config', PAGE], '--config: Node cannot load this kind of file.'],
+    [
+      ['explain', 'a', '--config', 'x', '--issuer', 'https://a.example'],
+      '--config has all settings of the API: leave --issuer out.'
+    ],
+    [['explain', 'a', '--with', 'a=b'], '--with is a parameter of a profile: add --profile NAME.'],
+    [['explain', 'a', '--decrypt', '/nowhere', '--issuer', 'https://a.example'], '--decrypt is for an encrypted token'],
+    [['explain', '--reason', 'audiance'], '--reason: there is no such reason. Near: audience.'],
+    [
+      ['explain', 'a', '--audience', '', '--issuer', 'https://a.example', '--resource', RESOURCE],
+      'found a problem in its options'
+    ],
+    [['doctor', 'https://a.example', '--ca', '/nowhere'], '--ca: there is no such file (ENOENT).'],
     [['explain', '--issuer'], '--issuer needs a value: write --issuer VALUE']
   ])('%j is said to be wrong: 2', async (args, words) => {
     const { out, err, code } = await run(args)
@@ -733,7 +749,11 @@ describe('the command', () => {
     [['explain', SECRET.slice(2)]],
     [['explain', '--issuer', SECRET]],
     [['explain', `--json=${SECRET}`]],
-    [['explain', 'a', '--issuer', 'https://a.example', '--resource', RESOURCE, '--jwks', SECRET.slice(2)]]
+    [['explain', 'a', '--issuer', 'https://a.example', '--resource', RESOURCE, '--jwks', SECRET.slice(2)]],
+    [['explain', 'a', '--config', SECRET.slice(2)]],
+    [['explain', 'a', '--profile', SECRET.slice(2), '--issuer', 'https://a.example', '--resource', RESOURCE]],
+    [['explain', '--reason', SECRET.slice(2)]],
+    [['doctor', 'https://a.example', '--ca', SECRET.slice(2)]]
   ])('what was wrong in %j is not repeated: it may be a token', async (args) => {
     const { out, err, code } = await run(args)
     expect({ out, code }).toEqual({ out: '', code: 2 })
@@ -766,7 +786,14 @@ describe('the command', () => {
     expect((await run(['doctor', issuer, ...options])).out).toContain(`✓ Keys at ${endpoint}/keys: 1 of 1 usable`)
   })
 
+  test('prints the help for a reason, offline, from the page in the package', async () => {
+    const { out, err, code } = await run(['explain', '--reason', 'audience'])
+    expect({ err, code }).toEqual({ err: '', code: 0 })
+    expect(out).toMatch(/^audience\n\n- On the wire: 401/)
+  })
+
   test('--help says how it is used', async () => {
+    expect(await run(['explain', '--help'])).toMatchObject({ code: 0, out: expect.stringContaining('Exit code:') })
     const { out, code } = await run(['--help'])
     expect(code).toBe(0)
     expect(out).toMatch(/^Usage:\n {2}oauth-resource-server COMMAND/)

@@ -123,7 +123,7 @@ describe('introspection', () => {
   test('says that a key is offered, that nothing is known, and that the package has no such method', () => {
     expect(linesFor(['client_secret_basic', 'private_key_jwt'])).toContain('private_key_jwt is offered too')
     expect(linesFor(['private_key_jwt'])).not.toContain('offered too')
-    expect(linesFor(undefined)).toContain('The metadata do not say how clients authenticate there')
+    expect(linesFor(undefined)).toContain('The metadata name no authentication there')
     expect(linesFor(['client_secret_jwt'])).toContain('The metadata offer client_secret_jwt there')
     expect(introspectionLines({ issuer: 'https://as.example.com' })).toEqual([])
   })
