@@ -8,8 +8,8 @@ import { readFile } from 'node:fs/promises'
 import process from 'node:process'
 import { text } from 'node:stream/consumers'
 import { type Command, nearest, UsageError } from './command.js'
-import { doctorCommand } from './doctor-command.js'
-import { explainCommand } from './explain-command.js'
+import { doctorCommand } from './doctor/doctor-command.js'
+import { explainCommand } from './explain/explain-command.js'
 import { harmless, type Terminal } from './terminal.js'
 
 /** One line for each command. */

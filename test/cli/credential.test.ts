@@ -1,6 +1,6 @@
 /** The texts that `explain` takes a token from, and the answers to texts that have none. */
 import { expect, test } from 'vitest'
-import { readCredential } from '../../src/cli/credential.js'
+import { readCredential } from '../../src/cli/explain/credential.js'
 
 const TOKEN = 'eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJhIn0.c2ln'
 const PROOF = 'eyJ0eXAiOiJkcG9wK2p3dCJ9.eyJqdGkiOiIxIn0.cHJvb2Y'

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { printReason } from '../../src/cli/reason-page.js'
+import { printReason } from '../../src/cli/explain/reason-page.js'
 import { LIMIT_REASONS, PROOF_REASONS, REQUEST_REASONS, TOKEN_REASONS } from '../../src/errors/reasons.js'
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/troubleshooting.md'), 'utf8')

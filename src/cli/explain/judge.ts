@@ -1,14 +1,14 @@
 /**
  * The resource server that judges a token for `explain`, taken from a module of the user (`--config`).
  *
- * Tests: `test/cli/config.test.ts`.
+ * Tests: `test/cli/explain.test.ts`.
  */
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { isObject } from '../base/json.js'
-import { type ResourceServer, type ResourceServerOptions, resourceServer } from '../index.js'
-import { UsageError } from './command.js'
-import type { Terminal } from './terminal.js'
+import { isObject } from '../../base/json.js'
+import { type ResourceServer, type ResourceServerOptions, resourceServer } from '../../index.js'
+import { UsageError } from '../command.js'
+import type { Terminal } from '../terminal.js'
 
 export interface Judge {
   readonly api: Pick<ResourceServer, 'authorize' | 'close'>

@@ -3,12 +3,12 @@
  *
  * Tests: `test/cli/cli.test.ts`.
  */
-import { parseObject } from '../base/json.js'
-import { describeStatus } from '../http/exchange.js'
-import { metadataUrl } from '../server/protected-resource.js'
-import { causeOf, certificateRemedy } from './causes.js'
+import { parseObject } from '../../base/json.js'
+import { describeStatus } from '../../http/exchange.js'
+import { metadataUrl } from '../../server/protected-resource.js'
+import { causeOf, certificateRemedy } from '../causes.js'
+import { type Terminal, waiting } from '../terminal.js'
 import { type Add, quoted, textsOf } from './findings.js'
-import { type Terminal, waiting } from './terminal.js'
 
 /** Milliseconds to wait for the API's answer, and maximum bytes of its body. */
 const PATIENCE = 5000

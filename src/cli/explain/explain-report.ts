@@ -3,9 +3,9 @@
  *
  * Tests: `test/cli/explain.test.ts`.
  */
-import { timeInWords, timeRefusalInWords } from '../base/times.js'
-import type { explainChecks } from '../errors/explain.js'
-import { harmless, inLine, painter, say, type Terminal, writeFinding } from './terminal.js'
+import { timeInWords, timeRefusalInWords } from '../../base/times.js'
+import type { explainChecks } from '../../errors/explain.js'
+import { harmless, inLine, painter, say, type Terminal, writeFinding } from '../terminal.js'
 
 export interface Report {
   readonly verdict: 'let in' | 'refused' | 'unknown'

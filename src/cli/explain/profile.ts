@@ -3,9 +3,9 @@
  *
  * Tests: `test/cli/vendors.test.ts`.
  */
-import type { IssuerOptions } from '../index.js'
-import { nearest, UsageError } from './command.js'
-import { callProfile, PROFILE_NAMES, profileParameters } from './vendors.js'
+import type { IssuerOptions } from '../../index.js'
+import { nearest, UsageError } from '../command.js'
+import { callProfile, PROFILE_NAMES, profileParameters } from '../vendors.js'
 
 export interface ProfileFlags {
   readonly issuer: string

@@ -3,8 +3,8 @@
  *
  * Tests: `test/cli/reason-page.test.ts`.
  */
-import { nearest, UsageError } from './command.js'
-import { json, painter, say, type Terminal } from './terminal.js'
+import { nearest, UsageError } from '../command.js'
+import { json, painter, say, type Terminal } from '../terminal.js'
 
 /** @throws {UsageError} a reason that the page does not have */
 export async function printReason(reason: string, asJson: boolean, terminal: Terminal): Promise<0> {

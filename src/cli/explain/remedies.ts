@@ -4,9 +4,9 @@
  *
  * Tests: `test/cli/explain.test.ts`.
  */
-import type { ResourceServerError } from '../index.js'
-import { certificateRemedy } from './causes.js'
-import { recognise } from './vendors.js'
+import type { ResourceServerError } from '../../index.js'
+import { certificateRemedy } from '../causes.js'
+import { recognise } from '../vendors.js'
 
 /** The options that `explain` got. */
 export interface Given {

@@ -3,10 +3,10 @@
  *
  * Tests: `test/cli/vendors.test.ts`.
  */
-import type { AuthorizationServerMetadata } from '../issuer/metadata.js'
+import type { AuthorizationServerMetadata } from '../../issuer/metadata.js'
+import { inLine, json } from '../terminal.js'
+import type { Vendor } from '../vendors.js'
 import { textsOf } from './findings.js'
-import { inLine, json } from './terminal.js'
-import type { Vendor } from './vendors.js'
 
 export interface ConfigurationOptions {
   readonly issuer: string

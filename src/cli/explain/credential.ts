@@ -3,9 +3,11 @@
  * answer of a token endpoint. A DPoP proof, the method and the URL are taken where they come with it.
  *
  * Does NOT verify anything, and no message repeats the text.
+ *
+ * Tests: `test/cli/credential.test.ts`.
  */
-import { parseObject } from '../base/json.js'
-import { UsageError } from './command.js'
+import { parseObject } from '../../base/json.js'
+import { UsageError } from '../command.js'
 
 export interface Credential {
   readonly token: string
@@ -86,7 +88,8 @@ function fromTokenResponse(text: string): Credential {
 /** @throws {UsageError} text that cannot be a token */
 function requireToken(text: string): string {
   if (text === '') throw new UsageError('There is a scheme and no token behind it. Is a variable of the client empty?')
-  if (text.startsWith('-----BEGIN ')) throw new UsageError('This is a key or a certificate (PEM), and not an access token.')
+  if (text.startsWith('-----BEGIN '))
+    throw new UsageError('This is a key or a certificate (PEM), and not an access token.')
   if (/^(?:\$|\{\{|<[\w -]+>$|%\w+%)/.test(text))
     throw new UsageError('There is a placeholder in place of the token. Paste the text with its value.')
   if (/[\r\n]/.test(text) && !text.startsWith('<'))

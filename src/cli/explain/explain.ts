@@ -2,20 +2,29 @@
  * `explain` shows how a resource server with these settings judges a token, check by check: the expected and the
  * received value, the option that would admit the token and whether to use it, and the API's response. A real resource
  * server decides.
+ *
+ * Tests: `test/cli/explain.test.ts`.
  */
 
-import { parseObject } from '../base/json.js'
-import { explainChecks } from '../errors/explain.js'
-import { type IssuerOptions, type ResourceRequest, type ResourceServerError, resourceServer, scope } from '../index.js'
-import { createDiscovery } from '../issuer/discovery.js'
-import { type IssuerSettings, isIssuerIdentifier } from '../issuer/settings.js'
-import { createDecrypt } from '../jwt/decryption.js'
-import { isResourceIdentifier, readSettings } from '../server/settings.js'
-import { createAsking } from './asking.js'
-import { causeOf } from './causes.js'
-import { UsageError } from './command.js'
-import { introspectionLines } from './configuration.js'
-import { createConnections } from './connections.js'
+import { parseObject } from '../../base/json.js'
+import { explainChecks } from '../../errors/explain.js'
+import {
+  type IssuerOptions,
+  type ResourceRequest,
+  type ResourceServerError,
+  resourceServer,
+  scope
+} from '../../index.js'
+import { createDiscovery } from '../../issuer/discovery.js'
+import { type IssuerSettings, isIssuerIdentifier } from '../../issuer/settings.js'
+import { createDecrypt } from '../../jwt/decryption.js'
+import { isResourceIdentifier, readSettings } from '../../server/settings.js'
+import { causeOf } from '../causes.js'
+import { UsageError } from '../command.js'
+import { createConnections } from '../connections.js'
+import { createAsking } from '../doctor/asking.js'
+import { introspectionLines } from '../doctor/configuration.js'
+import { json, type Terminal, waiting } from '../terminal.js'
 import type { Credential } from './credential.js'
 import { NO_ISSUER, type Report, type Subject, writeReport } from './explain-report.js'
 import { isIdToken } from './id-token.js'
@@ -23,7 +32,6 @@ import { type Judge, judgeFromModule } from './judge.js'
 import { type GivenKeys, readDecryptionKey, readKeys } from './keys.js'
 import { profileEntries } from './profile.js'
 import { isEncrypted, remedyFor } from './remedies.js'
-import { json, type Terminal, waiting } from './terminal.js'
 
 export interface ExplainOptions extends Partial<Pick<Credential, 'scheme' | 'proof' | 'method' | 'target'>> {
   readonly token: string

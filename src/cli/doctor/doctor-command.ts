@@ -3,9 +3,9 @@
  *
  * Tests: `test/cli/cli.test.ts`.
  */
-import { type Command, isUrl, readArguments, requireUrl, UsageError } from './command.js'
+import { type Command, isUrl, readArguments, requireUrl, UsageError } from '../command.js'
+import { ISSUER_FLAGS, ISSUER_HELP, readIssuerFlags } from '../issuer-flags.js'
 import { doctor } from './doctor.js'
-import { ISSUER_FLAGS, ISSUER_HELP, readIssuerFlags } from './issuer-flags.js'
 
 const HELP = `Usage:
   oauth-resource-server doctor ISSUER [options]

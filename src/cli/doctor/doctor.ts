@@ -5,27 +5,39 @@
  * `--jwks-uri` only.
  *
  * It fetches and parses with the resource server's own code, so that both reach the same verdict.
+ *
+ * Tests: `test/cli/doctor.test.ts`.
  */
 
-import { parseObject } from '../base/json.js'
-import { isLoopback } from '../base/reach.js'
-import { type Answer, describeStatus } from '../http/exchange.js'
-import { type IssuerOptions, ResourceServerError } from '../index.js'
-import { createDiscovery, type Heard } from '../issuer/discovery.js'
-import { jwksAuthFields } from '../issuer/jwks-auth.js'
-import type { AuthorizationServerMetadata } from '../issuer/metadata.js'
-import { requireEndpoint } from '../issuer/metadata.js'
-import { keySetExchange, readPublishedKeySet } from '../issuer/published-keys.js'
-import type { IssuerSettings } from '../issuer/settings.js'
-import type { KeySet } from '../jwt/key-set.js'
-import { readSettings, type Settings } from '../server/settings.js'
+import { parseObject } from '../../base/json.js'
+import { isLoopback } from '../../base/reach.js'
+import { type Answer, describeStatus } from '../../http/exchange.js'
+import { type IssuerOptions, ResourceServerError } from '../../index.js'
+import { createDiscovery, type Heard } from '../../issuer/discovery.js'
+import { jwksAuthFields } from '../../issuer/jwks-auth.js'
+import type { AuthorizationServerMetadata } from '../../issuer/metadata.js'
+import { requireEndpoint } from '../../issuer/metadata.js'
+import { keySetExchange, readPublishedKeySet } from '../../issuer/published-keys.js'
+import type { IssuerSettings } from '../../issuer/settings.js'
+import type { KeySet } from '../../jwt/key-set.js'
+import { readSettings, type Settings } from '../../server/settings.js'
+import { type Connections, createConnections } from '../connections.js'
+import {
+  type Finding,
+  harmless,
+  inLine,
+  json,
+  painter,
+  say,
+  type Terminal,
+  waiting,
+  writeFinding
+} from '../terminal.js'
+import { recognise, type Vendor } from '../vendors.js'
 import { type Asking, createAsking, problemOf } from './asking.js'
 import { configurationFor, explainCommandFor } from './configuration.js'
-import { type Connections, createConnections } from './connections.js'
 import { type Add, quoted, textsOf } from './findings.js'
 import { checkResource } from './resource-checks.js'
-import { type Finding, harmless, inLine, json, painter, say, type Terminal, waiting, writeFinding } from './terminal.js'
-import { recognise, type Vendor } from './vendors.js'
 
 export interface DoctorOptions {
   readonly issuer: string

@@ -3,7 +3,7 @@
  *
  * Tests: `test/cli/cli.test.ts`.
  */
-import type { Finding } from './terminal.js'
+import type { Finding } from '../terminal.js'
 
 /** Adds a finding to the report. */
 export type Add = (verdict: Finding['verdict'], name: string, detail?: string) => void

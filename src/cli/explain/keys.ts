@@ -4,11 +4,11 @@
  * Tests: `test/cli/explain.test.ts`.
  */
 import { createPrivateKey, type KeyObject } from 'node:crypto'
-import { isObject, parseObject } from '../base/json.js'
-import type { DecryptionKey } from '../index.js'
-import { type KeySet, readKeySet } from '../jwt/key-set.js'
-import { readGivenFile, UsageError } from './command.js'
-import type { Terminal } from './terminal.js'
+import { isObject, parseObject } from '../../base/json.js'
+import type { DecryptionKey } from '../../index.js'
+import { type KeySet, readKeySet } from '../../jwt/key-set.js'
+import { readGivenFile, UsageError } from '../command.js'
+import type { Terminal } from '../terminal.js'
 
 export interface GivenKeys {
   readonly keys: object

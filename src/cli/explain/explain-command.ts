@@ -3,12 +3,12 @@
  *
  * Tests: `test/cli/cli.test.ts`.
  */
-import { type Command, readArguments, requireUrl, UsageError } from './command.js'
+import { type Command, readArguments, requireUrl, UsageError } from '../command.js'
+import { ISSUER_FLAGS, ISSUER_HELP, readIssuerFlags } from '../issuer-flags.js'
+import type { Terminal } from '../terminal.js'
 import { readCredential } from './credential.js'
 import { explain } from './explain.js'
-import { ISSUER_FLAGS, ISSUER_HELP, readIssuerFlags } from './issuer-flags.js'
 import { printReason } from './reason-page.js'
-import type { Terminal } from './terminal.js'
 
 const HELP = `Usage:
   oauth-resource-server explain [options] < token.txt
