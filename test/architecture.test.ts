@@ -261,7 +261,7 @@ describe('dependencies', () => {
     expect(using(/\bverify\(key\./)).toEqual(['src/jwt/verify-signature'])
     expect(using(/\bcreatePublicKey\(/)).toEqual(['src/jwt/key-set'])
     // The doctor asks the API itself, as any client would; authorization servers it asks as the API does.
-    expect(using(/\bfetch\(/)).toEqual(['src/cli/doctor'])
+    expect(using(/\bfetch\(/)).toEqual(['src/cli/doctor/resource-checks'])
   })
 })
 

@@ -35,17 +35,17 @@ export function causeOf(error: unknown): string | undefined {
 const CERTIFICATES: readonly (readonly [code: RegExp, cure: string])[] = [
   [
     /^(?:UNABLE_TO_GET_ISSUER_CERT(?:_LOCALLY)?|UNABLE_TO_VERIFY_LEAF_SIGNATURE|SELF_SIGNED_CERT_IN_CHAIN|DEPTH_ZERO_SELF_SIGNED_CERT)$/,
-    'give Node the private CA, NODE_EXTRA_CA_CERTS=ca.pem, or a dispatcher with `connect: { ca }`. With a public CA, the server does not send its intermediate certificates: mend that there.'
+    'give Node the private CA: NODE_EXTRA_CA_CERTS=ca.pem, or a dispatcher with `connect: { ca }`; here: --ca ca.pem. If the CA is public, the server does not send its intermediate certificates: correct that there.'
   ],
-  [
-    /^CERT_(?:HAS_EXPIRED|NOT_YET_VALID)$/,
-    'it is not valid at this time. Renew it there, or set the clock of this machine.'
-  ],
+  [/^CERT_(?:HAS_EXPIRED|NOT_YET_VALID)$/, 'it is not valid at this time. Renew it, or set the clock of this machine.'],
   [
     /^ERR_TLS_CERT_ALTNAME_INVALID$/,
-    'it is for another name. Write the URL with a name that the certificate has, or have one issued for this name.'
+    'it is for another name. Write the URL with a name in the certificate, or get a certificate for this name.'
   ],
-  [/^(?:CERT_|UNABLE_TO_|INVALID_CA|PATH_LENGTH_EXCEEDED|ERR_TLS_CERT_)/, 'look at the certificates that it sends.']
+  [
+    /^(?:CERT_|UNABLE_TO_|INVALID_CA|PATH_LENGTH_EXCEEDED|ERR_TLS_CERT_)/,
+    'look at the certificates that the server sends.'
+  ]
 ]
 
 /** Advice if TLS failed because of the server's certificate; undefined otherwise. */

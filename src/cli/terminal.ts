@@ -3,7 +3,7 @@
  *
  * Tests: `test/cli/cli.test.ts`.
  */
-import { styleText } from 'node:util'
+import { stripVTControlCharacters, styleText } from 'node:util'
 import type { HttpOptions } from '../http/settings.js'
 
 /** A terminal, or a replacement in tests. */
@@ -11,12 +11,16 @@ export interface Terminal {
   readonly isTTY: boolean
   /** True if the environment asks for no colour; https://no-color.org. */
   readonly noColor: boolean
+  /** Characters in a line; undefined where the output is not a terminal, and lines are not wrapped. */
+  readonly columns?: number | undefined
   /** Writes to standard output. */
   readonly out: (text: string) => void
   readonly err: (text: string) => void
   /** Reads all of standard input. */
   readonly input: () => Promise<string>
   readonly readFile: (path: string) => Promise<string>
+  /** Reads the troubleshooting page of this version, in Markdown. */
+  readonly readPage: () => Promise<string>
   /** Used for requests to the API itself. */
   readonly fetch: typeof fetch
   /** HTTP options for authorization servers. Default: those of a resource server. */
@@ -48,12 +52,47 @@ export function painter({ isTTY, noColor }: Terminal): (style: Style, text: stri
   return (style, text) => (isTTY && !noColor ? styleText(style, text, { validateStream: false }) : text)
 }
 
+/** Maximum characters of a line on a wide terminal. */
+const MAX_COLUMNS = 100
+
+/**
+ * Writes text for people. Lines are wrapped between words to the width of the terminal, and never within a word.
+ *
+ * @param indent begins each line
+ */
+export function say({ columns, out }: Terminal, text: string, indent = ''): void {
+  const width = columns === undefined ? Number.POSITIVE_INFINITY : Math.min(columns, MAX_COLUMNS) - indent.length
+  for (const line of text.split('\n')) {
+    // A line that continues a list item stands under its text.
+    const hanging = /^(?:[-✓✗!–·] | *)/.exec(stripVTControlCharacters(line))?.[0].length ?? 0
+    const [first = '', ...more] = wrap(line, width, hanging)
+    out(`${indent}${first}\n`)
+    for (const rest of more) out(`${indent}${' '.repeat(hanging)}${rest}\n`)
+  }
+}
+
+/** Breaks a line at spaces. Colours have no width. */
+function wrap(line: string, width: number, hanging: number): readonly string[] {
+  const lines: string[] = []
+  let last: string | undefined
+  for (const word of line.split(' ')) {
+    const longer: string = last === undefined ? word : `${last} ${word}`
+    const room = lines.length > 0 ? width - hanging : width
+    if (last === undefined || stripVTControlCharacters(longer).length <= room) last = longer
+    else {
+      lines.push(last)
+      last = word
+    }
+  }
+  return [...lines, last ?? '']
+}
+
 export function writeFinding(terminal: Terminal, { verdict, name, detail }: Finding): void {
   const [mark, style] = MARKS[verdict]
-  terminal.out(`${painter(terminal)(style, mark)} ${name}\n`)
+  say(terminal, `${painter(terminal)(style, mark)} ${name}`)
   // CI runners (GitHub) interpret a log line with this prefix as a command.
   const told = (line: string): string => line.replace(/^::/, '�')
-  if (detail !== undefined) for (const line of detail.split('\n')) terminal.out(`    ${told(line.trimStart())}\n`)
+  if (detail !== undefined) for (const line of detail.split('\n')) say(terminal, told(line.trimStart()), '    ')
 }
 
 /**

@@ -27,7 +27,7 @@ interface Check {
 }
 
 const REQUEST: readonly Check[] = [
-  check('One access token came, in the Authorization field', 'RFC 6750 §2.1', [
+  check('The request has one access token, in the Authorization field', 'RFC 6750 §2.1', [
     'credentials_missing',
     'malformed_authorization',
     'multiple_credentials'
@@ -35,36 +35,36 @@ const REQUEST: readonly Check[] = [
 ]
 
 const JWT: readonly Check[] = [
-  check('It is built like a JWT', 'RFC 7515 §3.1', ['malformed', 'decryption', 'not_encrypted']),
-  check('Its issuer is one that this API trusts', 'RFC 9068 §4', ['issuer']),
-  check('Its algorithm is one that this API allows', 'RFC 8725 §3.1', ['algorithm', 'critical_header']),
-  check('It is an access token, and no other kind', 'RFC 9068 §4', ['type']),
-  check('It has the claims that it needs', 'RFC 9068 §2.2', ['claim']),
+  check('The token is a JWT', 'RFC 7515 §3.1', ['malformed', 'decryption', 'not_encrypted']),
+  check('The API trusts its issuer', 'RFC 9068 §4', ['issuer']),
+  check('The API allows its algorithm', 'RFC 8725 §3.1', ['algorithm', 'critical_header']),
+  check('It is an access token, not another kind of token', 'RFC 9068 §4', ['type']),
+  check('It has the required claims', 'RFC 9068 §2.2', ['claim']),
   check('It is for this API', 'RFC 9068 §4, RFC 8707 §2', ['audience']),
-  check('It is in time', 'RFC 7519 §4.1', ['expired', 'not_yet_valid']),
-  check('The issuer publishes the key that it names', 'RFC 7517 §4', ['unknown_key']),
-  check('Its signature is good', 'RFC 7515 §5.2', ['signature'])
+  check('It is valid at this time', 'RFC 7519 §4.1', ['expired', 'not_yet_valid']),
+  check('The issuer publishes its key', 'RFC 7517 §4', ['unknown_key']),
+  check('Its signature is valid', 'RFC 7515 §5.2', ['signature'])
 ]
 
 const ENCRYPTED: readonly Check[] = [
-  check('It is encrypted, to a key of this API', 'RFC 7516 §5.2, RFC 9068 §4', ['decryption', 'type', 'malformed'])
+  check('It is encrypted to a key of this API', 'RFC 7516 §5.2, RFC 9068 §4', ['decryption', 'type', 'malformed'])
 ]
 
 const OPAQUE: readonly Check[] = [
-  check('The authorization server was asked about it (`introspection`), and calls it active', 'RFC 7662 §2.2', [
+  check('The authorization server says that it is active (`introspection`)', 'RFC 7662 §2.2', [
     'malformed',
     'decryption',
     'inactive'
   ]),
-  check('It is an access token, and no other kind', 'RFC 7662 §4', ['type']),
-  check('It says what it must', 'RFC 7662 §2.2', ['claim']),
-  check('Its issuer is the one that was asked', 'RFC 7662 §2.2', ['issuer']),
+  check('It is an access token, not another kind of token', 'RFC 7662 §4', ['type']),
+  check('The answer has the required members', 'RFC 7662 §2.2', ['claim']),
+  check('Its issuer is the authorization server that was asked', 'RFC 7662 §2.2', ['issuer']),
   check('It is for this API', 'RFC 7662 §4', ['audience']),
-  check('It is in time', 'RFC 7662 §4', ['expired', 'not_yet_valid'])
+  check('It is valid at this time', 'RFC 7662 §4', ['expired', 'not_yet_valid'])
 ]
 
 const BINDING: readonly Check[] = [
-  check('It came as it must: bound tokens with proof, others without', 'RFC 9449 §7, RFC 8705 §3', [
+  check('A bound token comes with its proof, another token without one', 'RFC 9449 §7, RFC 8705 §3', [
     'dpop_downgrade',
     'dpop_unbound',
     'certificate_binding',
@@ -73,7 +73,7 @@ const BINDING: readonly Check[] = [
 ]
 
 const PROOF: readonly Check[] = [
-  check('A proof came with it, built as a proof is', 'RFC 9449 §4.3', [
+  check('It comes with one well-formed proof', 'RFC 9449 §4.3', [
     'proof_missing',
     'proof_multiple',
     'proof_malformed',
@@ -82,7 +82,7 @@ const PROOF: readonly Check[] = [
     'proof_algorithm',
     'proof_key'
   ]),
-  check('The proof was signed by its own key', 'RFC 9449 §4.3', ['proof_signature']),
+  check('The key in the proof signed it', 'RFC 9449 §4.3', ['proof_signature']),
   check('The proof is for this request', 'RFC 9449 §4.3', ['proof_method', 'proof_target']),
   check('The proof is fresh', 'RFC 9449 §4.3, §8', ['proof_freshness', 'proof_nonce']),
   check('The proof is for this token', 'RFC 9449 §4.3', ['proof_token']),
@@ -91,8 +91,8 @@ const PROOF: readonly Check[] = [
 ]
 
 const POLICY: readonly Check[] = [
-  check('It was not revoked since', 'RFC 7009', ['revoked', 'status']),
-  check('It has what this route needs', 'RFC 6750 §3.1, RFC 9470 §3', [
+  check('It was not revoked', 'RFC 7009', ['revoked', 'status']),
+  check('It meets the requirements of the route', 'RFC 6750 §3.1, RFC 9470 §3', [
     'insufficient_scope',
     'insufficient_role',
     'insufficient_authentication',
@@ -103,7 +103,7 @@ const POLICY: readonly Check[] = [
 
 /** For a JWT, which was not introspected earlier. */
 const FRESH: readonly Check[] = [
-  check('The authorization server calls it active, asked just now', 'RFC 7662 §2.2', ['inactive'])
+  check('The authorization server says now that it is active', 'RFC 7662 §2.2', ['inactive'])
 ]
 
 /**

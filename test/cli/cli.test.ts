@@ -11,8 +11,9 @@ import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
 import { afterEach, describe, expect, test } from 'vitest'
 import { fetchDispatcher } from '../../adapters/fetch.js'
-import { type DoctorOptions, doctor } from '../../src/cli/doctor.js'
-import { type ExplainOptions, explain } from '../../src/cli/explain.js'
+import { UsageError } from '../../src/cli/command.js'
+import { type DoctorOptions, doctor } from '../../src/cli/doctor/doctor.js'
+import { type ExplainOptions, explain } from '../../src/cli/explain/explain.js'
 import { harmless, json, type Terminal, waiting } from '../../src/cli/terminal.js'
 import { resourceServer } from '../../src/index.js'
 import { createTestIssuer, type TestIssuer } from '../../test-kit/issuer.js'
@@ -45,6 +46,7 @@ async function onTerminal(
     },
     input: async () => '',
     readFile: async () => '',
+    readPage: async () => '',
     fetch,
     now: () => Date.now() / 1000,
     ...(more.fetch && { http: { dispatcher: fetchDispatcher(more.fetch) } }),
@@ -526,21 +528,21 @@ describe('explain', () => {
     expect(code).toBe(0)
     expect(out.match(/^✓/gm)).toHaveLength(13)
     expect(out).toContain('The request goes on to its handler.')
-    expect(out).toContain('are its own words')
+    expect(out).toContain('come from the token itself')
     expect(out).not.toContain(token.split('.')[2])
     const compared = await ask({ token, jwks: 'keys.json', issuer: as.issuer, resource: RESOURCE }, terminal)
-    expect(compared.out).not.toContain('are its own words')
+    expect(compared.out).not.toContain('come from the token itself')
   })
 
   test.each([
-    ['expired', 'It is in time', 'expired', 401, 'clockTolerance'],
-    ['notYetValid', 'It is in time', 'not_yet_valid', 401, 'clockTolerance'],
+    ['expired', 'It is valid at this time', 'expired', 401, 'clockTolerance'],
+    ['notYetValid', 'It is valid at this time', 'not_yet_valid', 401, 'clockTolerance'],
     ['wrongType', 'It is an access token', 'type', 401, 'tokenProfile: "legacy"'],
-    ['unsigned', 'Its algorithm', 'algorithm', 401, 'algorithms'],
-    ['tampered', 'Its signature', 'signature', 401, 'there must be none'],
-    ['unknownKey', 'The issuer publishes the key', 'unknown_key', 401, 'None'],
+    ['unsigned', 'The API allows its algorithm', 'algorithm', 401, 'algorithms'],
+    ['tampered', 'Its signature', 'signature', 401, 'No option, on purpose.'],
+    ['unknownKey', 'The issuer publishes its key', 'unknown_key', 401, 'No option. Check'],
     ['wrongAudience', 'It is for this API', 'audience', 401, '`audience: [...]`'],
-    ['wrongIssuer', 'Its issuer', 'issuer', 401, 'acceptedIssuers']
+    ['wrongIssuer', 'The API trusts its issuer', 'issuer', 401, 'acceptedIssuers']
   ] as const)(
     '%s(): the check that failed, why, what would admit it, the answer',
     async (flaw, name, reason, status, remedy) => {
@@ -581,7 +583,7 @@ describe('explain', () => {
     const [, bound = ''] = as.dpop({ url: RESOURCE }).authorization.split(' ')
     const stolen = await ask({ ...options, token: bound }, terminal)
     expect(stolen.out).toContain('Why  dpop_downgrade')
-    expect(stolen.out).toContain('That is a property.')
+    expect(stolen.out).toContain('No option: the token is bound to a key of its client')
   })
 
   test('over the network, and where that fails: nobody can know', async () => {
@@ -592,7 +594,7 @@ describe('explain', () => {
     const { out, code } = await ask({ token })
     expect(code).toBe(2)
     expect(out).toContain('Why  metadata_unavailable')
-    expect(out).toContain('this is no fault of the token')
+    expect(out).toContain('the token is not the cause')
     expect(out).toContain('HTTP/1.1 503')
   })
 
@@ -604,8 +606,8 @@ describe('explain', () => {
     const options = { token: 'opaque', issuer: 'https://as.test', resource: RESOURCE, jwks: 'keys.json' }
     const { out, code } = await ask(options, terminal)
     expect(code).toBe(1)
-    expect(out).toContain('It is opaque')
-    expect(out).toContain('If this authorization server issues opaque tokens: `introspection`')
+    expect(out).toContain('It is opaque: only the authorization server can tell what it is for.')
+    expect(out).toContain('If this authorization server issues opaque tokens, set `introspection`')
     await expect(ask(options, { readFile: async () => '[]' })).rejects.toThrow(/^--jwks: the file is not a key set/)
     const evil = as.token({ sub: '\u001b[2J', iss: 'https://as.test/\u202e', jti: 'a\n✓ forged', txn: '##[group]' })
     const said = await ask({ ...options, token: evil }, terminal)
@@ -629,7 +631,7 @@ describe('explain', () => {
     const options = { token: 'opaque', issuer: 'https://as.test', resource: RESOURCE, jwks: 'eyJ' }
     const cause = Object.assign(new Error("EACCES: permission denied, open 'eyJ'"), { code: 'EACCES' })
     const refused = ask(options, { readFile: () => Promise.reject(cause) })
-    await expect(refused).rejects.toThrow(new TypeError('--jwks: the file cannot be read (EACCES).'))
+    await expect(refused).rejects.toThrow(new UsageError('--jwks: you may not read this file (EACCES).'))
   })
 })
 
@@ -657,6 +659,7 @@ describe('the terminal', () => {
 })
 
 describe('the command', () => {
+  const PAGE = fileURLToPath(new URL('../../docs/troubleshooting.md', import.meta.url))
   const MAIN = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url))
 
   async function run(args: readonly string[], input = ''): Promise<Written> {
@@ -668,48 +671,66 @@ describe('the command', () => {
     return { out, err, code }
   }
 
-  test('reads a token from standard input, as it stands in a header too', async () => {
-    const as = await startIssuer()
-    for (const input of [as.token(), `Bearer ${as.token()}\n`, `Authorization: Bearer ${as.token()}\n`]) {
-      const { code, err } = await run(['explain'], input)
-      expect({ code, err }).toEqual({ code: 0, err: '' })
-    }
+  test('reads a token from standard input, and warns about one in the arguments', async () => {
+    const as = await createTestIssuer()
+    const issuer = await as.listen()
     const keys = join(tmpdir(), `keys-${process.pid}.json`)
-    await writeFile(keys, await (await fetch(`${as.issuer}/jwks`)).text())
+    await writeFile(keys, await (await fetch(`${issuer}/jwks`)).text())
     await as.close()
-    expect(await run(['explain', as.token(), '--jwks', keys])).toMatchObject({ code: 0 })
-    // Nobody put quotes around it.
-    for (const words of [['Bearer'], ['Authorization:', 'Bearer'], ['authorization:', 'bearer']])
-      expect(await run(['explain', ...words, as.token(), '--jwks', keys])).toMatchObject({ code: 0, err: '' })
+    const piped = await run(['explain', '-', '--jwks', keys, '--json'], `Authorization: Bearer ${as.expired()}\n`)
+    expect({ err: piped.err, code: piped.code }).toEqual({ err: '', code: 1 })
+    // Without quotes, the shell makes several arguments of it.
+    expect(await run(['explain', 'Authorization:', 'Bearer', as.token(), '--jwks', keys])).toMatchObject({
+      code: 0,
+      err: expect.stringMatching(/^Warning: a token in the arguments stays in the history of your shell/)
+    })
     expect(await run(['explain', '-', 'more', '--jwks', keys], as.token())).toMatchObject({ code: 2, out: '' })
-    expect(await run(['explain', '-', '--jwks', keys, '--json'], as.expired())).toMatchObject({ code: 1 })
     expect(await run(['doctor', as.issuer])).toMatchObject({ code: 2 })
   })
 
   test.each([
-    [[], 'Which command?'],
-    [['cure'], 'There is no such command: doctor or explain.'],
-    [['doctor'], 'doctor needs the URL of an issuer.'],
-    [['doctor', 'as.example.com'], 'doctor needs the URL of an issuer.'],
-    [['doctor', 'https://a.example', 'b'], 'doctor needs one URL.'],
-    [['explain', 'a', '--resource', 'api'], '--resource: not an http(s) URL.'],
-    [['explain', 'a', '--token-profile', 'strict'], '--token-profile: rfc9068 or legacy.'],
-    [['explain', 'a', '--jwks-uri', 'keys'], '--jwks-uri: not an http(s) URL.'],
-    [['doctor', 'https://a.example', '--metadata-url', 'x'], '--metadata-url: not an http(s) URL.'],
-    [['doctor', 'https://a.example', '--jwks-token-file', 'x'], '--jwks-token-file: it needs --jwks-uri'],
+    [[], 'Usage:'],
+    [['cure'], 'There is no such command. Use doctor or explain.'],
+    [['explane'], 'There is no such command. Did you mean explain?'],
+    [['doctor'], 'doctor needs the URL of an issuer: doctor https://as.example.com'],
+    [['doctor', 'as.example.com'], 'doctor needs the URL of an issuer: doctor https://as.example.com'],
+    [['doctor', 'https://a.example', 'b'], 'doctor takes one URL, and got more than one argument.'],
+    [['explain', 'a', '--resource', 'api'], '--resource needs a URL that begins with https://'],
+    [['explain', 'a', '--token-profile', 'strict'], '--token-profile is rfc9068 (the default) or legacy.'],
+    [['explain', 'a', '--jwks-uri', 'keys'], '--jwks-uri needs a URL that begins with https://'],
+    [['doctor', 'https://a.example', '--metadata-url', 'x'], '--metadata-url needs a URL that begins with https://'],
+    [['doctor', 'https://a.example', '--jwks-token-file', 'x'], '--jwks-token-file needs --jwks-uri'],
     [['explain', 'a', '--jwks', 'x', '--jwks-uri', 'https://a.example'], 'not both.'],
-    [['explain'], 'explain needs one token'],
-    [['explain', 'a b'], 'explain needs one token'],
-    [['explain', 'a', 'b'], 'explain needs one token'],
+    [['explain'], 'There is no token: the input is empty.'],
+    [['explain', 'a b'], 'The input has more than one word.'],
+    [['explain', 'a', 'b'], 'The input has more than one word.'],
     [['explain', 'a', '--jwks', '/nowhere', '--issuer', 'https://a.example', '--resource', RESOURCE], 'ENOENT'],
     [['explain', 'a', '--jwks', tmpdir(), '--issuer', 'https://a.example', '--resource', RESOURCE], 'EISDIR'],
-    [['--nonsense'], 'There is no such option.'],
-    [['explain', '--issuer'], "'--issuer <value>' argument missing"]
+    [['--nonsense'], 'There is no such command. Use doctor or explain.'],
+    [['explain', '--nonsense'], 'explain has no such option.'],
+    [['explain', '--isuer', 'x'], 'explain has no such option. Did you mean --issuer?'],
+    [['explain', '--json=yes'], '--json takes no value: write --json alone.'],
+    [['explain', 'a', '--config', tmpdir()], '--config: this is a directory, and a module is needed'],
+    [['explain', 'a', '--config', '/nowhere/api.mjs'], '--config: there is no such module.'],
+    [['explain', 'a', '--config', PAGE], '--config: Node cannot load this kind of file.'],
+    [
+      ['explain', 'a', '--config', 'x', '--issuer', 'https://a.example'],
+      '--config has all settings of the API: leave --issuer out.'
+    ],
+    [['explain', 'a', '--with', 'a=b'], '--with is a parameter of a profile: add --profile NAME.'],
+    [['explain', 'a', '--decrypt', '/nowhere', '--issuer', 'https://a.example'], '--decrypt is for an encrypted token'],
+    [['explain', '--reason', 'audiance'], '--reason: there is no such reason. Near: audience.'],
+    [
+      ['explain', 'a', '--audience', '', '--issuer', 'https://a.example', '--resource', RESOURCE],
+      'found a problem in its options'
+    ],
+    [['doctor', 'https://a.example', '--ca', '/nowhere'], '--ca: there is no such file (ENOENT).'],
+    [['explain', '--issuer'], '--issuer needs a value: write --issuer VALUE']
   ])('%j is said to be wrong: 2', async (args, words) => {
     const { out, err, code } = await run(args)
     expect({ out, code }).toEqual({ out: '', code: 2 })
     expect(err).toContain(words)
-    expect(err).toContain('Try --help.')
+    expect(err).toContain(args.length === 0 ? '--help' : 'Try --help.')
     expect(err).not.toContain('\n    at ')
   })
 
@@ -728,7 +749,11 @@ describe('the command', () => {
     [['explain', SECRET.slice(2)]],
     [['explain', '--issuer', SECRET]],
     [['explain', `--json=${SECRET}`]],
-    [['explain', 'a', '--issuer', 'https://a.example', '--resource', RESOURCE, '--jwks', SECRET.slice(2)]]
+    [['explain', 'a', '--issuer', 'https://a.example', '--resource', RESOURCE, '--jwks', SECRET.slice(2)]],
+    [['explain', 'a', '--config', SECRET.slice(2)]],
+    [['explain', 'a', '--profile', SECRET.slice(2), '--issuer', 'https://a.example', '--resource', RESOURCE]],
+    [['explain', '--reason', SECRET.slice(2)]],
+    [['doctor', 'https://a.example', '--ca', SECRET.slice(2)]]
   ])('what was wrong in %j is not repeated: it may be a token', async (args) => {
     const { out, err, code } = await run(args)
     expect({ out, code }).toEqual({ out: '', code: 2 })
@@ -739,7 +764,7 @@ describe('the command', () => {
   test('prints an issuer that is not a URL without what a terminal or a log obeys, and exits 1', async () => {
     const as = await createTestIssuer()
     const token = as.token({ iss: 'https://as.example/\u009b2J\u202e##vso[task.complete]\n' })
-    const { out, err, code } = await run(['explain', token])
+    const { out, err, code } = await run(['explain'], token)
     expect({ err, code }).toEqual({ err: '', code: 1 })
     expect(out).toContain(String.raw`"https://as.example/�2J��#vso[task.complete]\n"`)
   })
@@ -756,14 +781,21 @@ describe('the command', () => {
       response.writeHead(isRight ? 200 : 401).end(isRight ? keys : '')
     })
     const options = ['--jwks-uri', `${endpoint}/keys`, '--jwks-token-file', file]
-    expect(await run(['explain', as.token(), ...options])).toMatchObject({ code: 0, err: '' })
-    expect(await run(['explain', as.token(), ...options.slice(0, 2)])).toMatchObject({ code: 2, err: '' })
+    expect(await run(['explain', ...options], as.token())).toMatchObject({ code: 0, err: '' })
+    expect(await run(['explain', ...options.slice(0, 2)], as.token())).toMatchObject({ code: 2, err: '' })
     expect((await run(['doctor', issuer, ...options])).out).toContain(`✓ Keys at ${endpoint}/keys: 1 of 1 usable`)
   })
 
+  test('prints the help for a reason, offline, from the page in the package', async () => {
+    const { out, err, code } = await run(['explain', '--reason', 'audience'])
+    expect({ err, code }).toEqual({ err: '', code: 0 })
+    expect(out).toMatch(/^audience\n\n- On the wire: 401/)
+  })
+
   test('--help says how it is used', async () => {
+    expect(await run(['explain', '--help'])).toMatchObject({ code: 0, out: expect.stringContaining('Exit code:') })
     const { out, code } = await run(['--help'])
     expect(code).toBe(0)
-    expect(out).toMatch(/^Usage:\n {2}oauth-resource-server doctor ISSUER/)
+    expect(out).toMatch(/^Usage:\n {2}oauth-resource-server COMMAND/)
   })
 })

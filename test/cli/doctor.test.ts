@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { fetchDispatcher } from '../../adapters/fetch.js'
-import { type DoctorOptions, doctor } from '../../src/cli/doctor.js'
+import { type DoctorOptions, doctor } from '../../src/cli/doctor/doctor.js'
 import type { Terminal } from '../../src/cli/terminal.js'
 import { type HttpOptions, type IssuerOptions, resourceServer } from '../../src/index.js'
 import { ask, createBed, refusal } from '../support/exchange.js'
@@ -37,6 +37,7 @@ async function examine(
     err: () => undefined,
     input: async () => '',
     readFile: async () => '',
+    readPage: async () => '',
     fetch,
     now: bed.clock.now,
     http
@@ -376,7 +377,7 @@ describe('a certificate that Node does not accept', () => {
     const { out, code } = await examine({ issuer: await startTls(bed) }, http)
     expect(out).toContain('could not be reached\n    self-signed certificate\n')
     expect(out).toContain(
-      'not accepted (DEPTH_ZERO_SELF_SIGNED_CERT): give Node the private CA, NODE_EXTRA_CA_CERTS=ca.pem'
+      'not accepted (DEPTH_ZERO_SELF_SIGNED_CERT): give Node the private CA: NODE_EXTRA_CA_CERTS=ca.pem'
     )
     expect(code).toBe(2)
   })

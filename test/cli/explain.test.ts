@@ -7,7 +7,7 @@ import { Agent } from 'undici'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { fetchDispatcher } from '../../adapters/fetch.js'
 import { causeOf, certificateRemedy } from '../../src/cli/causes.js'
-import { type ExplainOptions, explain } from '../../src/cli/explain.js'
+import { type ExplainOptions, explain } from '../../src/cli/explain/explain.js'
 import type { HttpOptions } from '../../src/index.js'
 import { createCertificateAuthority } from '../support/certificates.js'
 import { createBed, RESOURCE } from '../support/exchange.js'
@@ -45,6 +45,7 @@ async function ask(
         err: () => undefined,
         input: async () => '',
         readFile: async () => JSON.stringify(keys),
+        readPage: async () => '',
         fetch,
         now: bed.clock.now,
         http
@@ -70,10 +71,12 @@ describe('an encrypted token', () => {
       const { out, code, report } = await ask(options, { keys: issuer.jwks })
       expect(code).toBe(1)
       expect(report).toMatchObject({ encrypted: true, verdict: 'refused', reason: 'type' })
-      expect(out).toContain('It is encrypted: only the API that has the key can read it.')
-      expect(out).toContain('✗ It is encrypted, to a key of this API')
-      expect(out).toContain('Let the client ask for an audience, so that it gets a signed token. Or `decryptionKeys`')
-      expect(out).not.toMatch(/opaque|calls it active|legacy/)
+      expect(out).toContain('It is encrypted: only the API that has the key can read it. Give the key with --decrypt.')
+      expect(out).toContain('✗ It is encrypted to a key of this API')
+      expect(out).toContain(
+        'Let the client ask for an audience, so that it gets a signed token. Or set `decryptionKeys`'
+      )
+      expect(out).not.toMatch(/opaque|is active|legacy/)
     }
   )
 })
@@ -92,7 +95,7 @@ describe('an `iss` that no issuer can have', () => {
     const { out, code, report } = await ask({ token: issuer.token({ claims: { iss } }) }, { keys: issuer.jwks })
     expect(code).toBe(1)
     expect(report).toMatchObject({ verdict: 'refused', reason: 'issuer', received: iss, assumed: ['API (--resource)'] })
-    expect(report['remedy']).toContain('`acceptedIssuers` with the text that came, and `jwksUri`')
+    expect(report['remedy']).toContain('`acceptedIssuers` with the value that came, and `jwksUri`')
     expect(out).toContain('which trusts any issuer that can be configured\n')
   })
 })
@@ -111,7 +114,7 @@ describe('a token without `aud`', () => {
     const issuer = await bed.issuer()
     for (const aud of [undefined, 'orders', ['a', 'b'], `${RESOURCE}/#part`, 'http://api.example.com'])
       await expect(ask({ token: issuer.token({ claims: { aud } }) }, { keys: issuer.jwks })).rejects.toThrow(
-        '--resource URL'
+        'add --resource https://api.example.com'
       )
   })
 })
@@ -126,20 +129,21 @@ describe('the remedy names no option that is given already', () => {
     const { report } = await ask(options, { keys: issuer.jwks })
     return [report['reason'], report['remedy']]
   }
-  const idToken = (issuer: TestIssuer): string =>
-    issuer.token({ header: { typ: 'JWT' }, claims: { at_hash: 'a', scope: undefined } })
+  /** A token that `typ` does not name, without scope and client: it could be an ID token. */
+  const unnamed = (issuer: TestIssuer): string =>
+    issuer.token({ header: { typ: 'JWT' }, claims: { scope: undefined, client_id: undefined } })
   const forOthers = (issuer: TestIssuer): string => issuer.token({ claims: { aud: ['orders', RESOURCE] } })
   const withoutSubject = (issuer: TestIssuer): string => issuer.token({ claims: { sub: undefined } })
 
   test('type: `tokenProfile`, unless it is given or `typ` says that the token is of another kind', async () => {
-    expect(await remedyOf({}, idToken)).toEqual(['type', expect.stringMatching(/^`tokenProfile: "legacy"`/)])
-    const [reason, remedy] = await remedyOf({ tokenProfile: 'legacy' }, idToken)
+    expect(await remedyOf({}, unnamed)).toEqual(['type', expect.stringMatching(/^`tokenProfile: "legacy"`/)])
+    const [reason, remedy] = await remedyOf({ tokenProfile: 'legacy' }, unnamed)
     expect(reason).toBe('type')
     expect(remedy).toMatch(/^Let the client send the access token.*`requiredClaimValues`/)
     expect(remedy).not.toContain('legacy')
     expect(await remedyOf({}, (issuer) => issuer.token({ header: { typ: 'logout+jwt' } }))).toEqual([
       'type',
-      expect.stringMatching(/^None: its `typ` says that it is a token of another kind/)
+      expect.stringMatching(/^No option: its `typ` says that it is a token of another kind/)
     ])
   })
 
@@ -148,11 +152,11 @@ describe('the remedy names no option that is given already', () => {
     expect(await remedyOf({}, elsewhere)).toEqual(['audience', expect.stringMatching(/^`audience: \[\.\.\.\]`/)])
     expect(await remedyOf({ audience: 'stock' }, elsewhere)).toEqual([
       'audience',
-      expect.stringMatching(/in place of the one given or beside it/)
+      expect.stringMatching(/instead of the given one or beside it/)
     ])
     expect(await remedyOf({ audience: 'stock' }, forOthers)).toEqual([
       'audience',
-      'No `audience`: the token names the API by its URL, which is the default.'
+      'Leave `audience` out: the token names the API by its URL, which is the default.'
     ])
   })
 
@@ -161,7 +165,7 @@ describe('the remedy names no option that is given already', () => {
     const malformed = (issuer: TestIssuer): string => issuer.token({ header: { typ: 'JWT' }, claims: { exp: 'soon' } })
     expect(await remedyOf({ tokenProfile: 'legacy' }, malformed)).toEqual([
       'claim',
-      expect.stringMatching(/^None: `legacy` is given/)
+      expect.stringMatching(/^No option: `legacy` is given/)
     ])
   })
 
@@ -169,14 +173,196 @@ describe('the remedy names no option that is given already', () => {
     const stranger = createSigningKey('ES256', { kid: 'stranger' })
     expect(await remedyOf({}, (issuer) => issuer.token({ key: stranger }))).toEqual([
       'unknown_key',
-      'None. Is the file of --jwks the key set that the issuer publishes today?'
+      'No option. Check that the file of --jwks is the key set that the issuer publishes today.'
     ])
     const issuer = await bed.issuer()
     const { report } = await ask({ token: issuer.token({ key: stranger }) })
     expect(report).toMatchObject({
       reason: 'unknown_key',
-      remedy: expect.stringContaining('The key set is the issuer’s')
+      remedy: expect.stringContaining('the key set is the issuer’s')
     })
+  })
+})
+
+describe('an ID token', () => {
+  test.each([
+    ['a hash of the access token', { at_hash: 'a' }],
+    ['`token_use: id`', { token_use: 'id' }],
+    ['`typ: ID`', { typ: 'ID' }],
+    ['a nonce, without client and scope', { nonce: 'n', client_id: undefined, scope: undefined }],
+    ['`azp` equal to `aud`', { aud: 'app', azp: 'app', client_id: undefined, scope: undefined }]
+  ])('is answered first, by %s', async (_title, claims) => {
+    const issuer = await bed.issuer()
+    const token = issuer.token({ header: { typ: 'JWT' }, claims })
+    const { out, code, report } = await ask({ token, resource: RESOURCE }, { keys: issuer.jwks })
+    expect(code).toBe(1)
+    expect(out).toMatch(/^This is an ID token: let the client send the access token\.\n/)
+    expect(report).toMatchObject({
+      idToken: true,
+      remedy: 'No option: let the client send the access token, which came together with this ID token.'
+    })
+  })
+
+  test.each([
+    ['an access token with a nonce and scopes', { header: { typ: 'JWT' }, claims: { nonce: 'n', scope: 'a' } }],
+    ['a refused at+jwt with a hash', { claims: { at_hash: 'a', aud: 'other' } }],
+    ['an expired access token', { claims: { exp: 1 } }]
+  ])('is not what %s is called', async (_title, parts) => {
+    const issuer = await bed.issuer()
+    const { out, report } = await ask({ token: issuer.token(parts), resource: RESOURCE }, { keys: issuer.jwks })
+    expect(report).toMatchObject({ verdict: 'refused', idToken: false })
+    expect(out).not.toContain('This is an ID token')
+  })
+})
+
+describe('times', () => {
+  test('are words in text and numbers in JSON', async () => {
+    const issuer = await bed.issuer()
+    const now = Math.floor(bed.clock.now())
+    const token = issuer.token({ claims: { iat: now - 7200, exp: now - 3599 } })
+    const { out, report } = await ask({ token }, { keys: issuer.jwks })
+    expect(out).toContain('Issued 2 hours ago, expired 59 minutes ago.\n')
+    expect(out).toContain('Why  expired\nExpired 59 minutes ago.\n')
+    expect(report).toMatchObject({ received: now - 3599 })
+    expect(JSON.stringify(report)).not.toContain('minutes')
+    const early = issuer.token({ claims: { iat: now + 295, exp: now + 7200 } })
+    const { out: said } = await ask({ token: early }, { keys: issuer.jwks })
+    expect(said).toContain('Why  not_yet_valid\nIssued 4 min 55 s in this machine’s future.\n')
+  })
+})
+
+describe('--decrypt FILE', () => {
+  const recipient = generateKeyPairSync('x25519')
+  const pem = recipient.privateKey.export({ format: 'pem', type: 'pkcs8' }).toString()
+
+  /** Runs with the private key in the one file that is read. */
+  async function decrypt(token: string, content: string, issuer?: string): Promise<{ out: string; code: number }> {
+    let out = ''
+    const code = await explain(
+      { json: false, token, issuer, decrypt: 'key.pem' },
+      {
+        isTTY: false,
+        noColor: true,
+        out: (text) => {
+          out += text
+        },
+        err: () => undefined,
+        input: async () => '',
+        readFile: async () => content,
+        readPage: async () => '',
+        fetch,
+        now: bed.clock.now
+      }
+    )
+    return { out, code }
+  }
+
+  test('shows and judges the token inside, with a key in PEM or as a JWK', async () => {
+    const issuer = await bed.issuer()
+    const token = encryptJwe(issuer.token(), { publicKey: recipient.publicKey, kid: 'a' })
+    for (const content of [pem, JSON.stringify(recipient.privateKey.export({ format: 'jwk' }))]) {
+      const { out, code } = await decrypt(token, content)
+      expect(code).toBe(0)
+      expect(out).toContain(`"iss": "${issuer.issuer}"`)
+    }
+  })
+
+  test('says that another key does not decrypt it', async () => {
+    const issuer = await bed.issuer()
+    const token = encryptJwe(issuer.token(), { publicKey: recipient.publicKey, kid: 'a' })
+    const other = generateKeyPairSync('x25519').privateKey.export({ format: 'pem', type: 'pkcs8' }).toString()
+    await expect(decrypt(token, other)).rejects.toThrow('The token names no issuer (`iss`)')
+    await expect(decrypt(issuer.token(), pem)).rejects.toThrow('--decrypt is for an encrypted token')
+  })
+
+  test.each([
+    ['no key', '--decrypt: the file has no private key that can be read'],
+    ['{"kty":"OKP","crv":"X25519","x":"AA"}', '--decrypt: the file has no private key: a JWK with the member `d`'],
+    ['-----BEGIN ENCRYPTED PRIVATE KEY-----\nAA\n', '--decrypt: the key has a passphrase.']
+  ])('refuses a file with %j', async (content, words) => {
+    await expect(decrypt('e30.a.b.c.d', content)).rejects.toThrow(words)
+  })
+})
+
+describe('a pasted request with a DPoP proof', () => {
+  test('is judged with its proof, method and URL', async () => {
+    const issuer = await bed.issuer()
+    const bound = issuer.token({ claims: { cnf: { jkt: 'NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs' } } })
+    const request = { token: bound, scheme: 'DPoP', method: 'POST', target: '/orders' } as const
+    const without = await ask(request, { keys: issuer.jwks })
+    expect(without.report).toMatchObject({ reason: 'proof_missing' })
+    const broken = await ask({ ...request, proof: 'a.b.c' }, { keys: issuer.jwks })
+    expect(broken.report).toMatchObject({ reason: 'proof_malformed' })
+    expect(broken.out).toContain('✗ It comes with one well-formed proof')
+  })
+})
+
+describe('an opaque token', () => {
+  test('leads to `introspection` with the authentication that the metadata offer', async () => {
+    const issuer = await bed.issuer()
+    issuer.metadata['introspection_endpoint_auth_methods_supported'] = ['client_secret_post']
+    const { report } = await ask({ token: 'opaque', issuer: issuer.issuer, resource: RESOURCE })
+    expect(report['remedy']).toContain(
+      "introspection: { clientId: 'api', auth: clientSecretPost(process.env.CLIENT_SECRET) }"
+    )
+    const offline = await ask({ token: 'opaque', issuer: issuer.issuer, resource: RESOURCE }, { keys: issuer.jwks })
+    expect(offline.report['remedy']).not.toContain('clientSecretPost')
+  })
+})
+
+describe('--profile', () => {
+  test('judges as an API with the profile, and is suggested for an issuer that is recognised', async () => {
+    const issuer = await bed.issuer()
+    const iss = 'https://tenant.eu.auth0.com/'
+    const claims = { iss, aud: [RESOURCE, `${iss}userinfo`], azp: 'app', client_id: undefined }
+    const token = issuer.token({ header: { typ: 'JWT' }, claims: { ...claims, scope: 'openid orders:read' } })
+    const plain = await ask({ token, resource: RESOURCE }, { keys: issuer.jwks })
+    expect(plain.report).toMatchObject({
+      reason: 'type',
+      remedy: expect.stringMatching(/^The profile `auth0` .* looks like Auth0\. Try it here: --profile auth0$/)
+    })
+    const judged = await ask({ token, resource: RESOURCE, profile: 'auth0' }, { keys: issuer.jwks })
+    expect(judged.report).toMatchObject({ verdict: 'let in', issuer: iss })
+  })
+})
+
+describe('--config FILE', () => {
+  const write = (name: string, code: string): string => {
+    const path = join(folder, name)
+    writeFileSync(path, code)
+    return path
+  }
+  const here = (path: string): string => JSON.stringify(new URL(`../../${path}`, import.meta.url).href)
+
+  test('judges with the API or the options that a module exports, and shows its settings', async () => {
+    const issuer = await bed.issuer()
+    const jwks = JSON.stringify(issuer.jwks)
+    const options = `{ resource: 'https://orders.example.com', issuers: [{ issuer: '${issuer.issuer}', jwks: ${jwks} }], now: () => ${bed.clock.now()} }`
+    const modules = [
+      write('options.mjs', `export const options = ${options}`),
+      // Another copy of the package than the one under test, as in a project of its own.
+      write(
+        'api.mjs',
+        `import { resourceServer } from ${here('dist/src/index.js')}\nexport default resourceServer(${options})`
+      )
+    ]
+    for (const config of modules) {
+      const good = await ask({ token: issuer.token({ claims: { aud: 'https://orders.example.com' } }), config })
+      expect(good.report).toMatchObject({ verdict: 'let in', resource: 'https://orders.example.com' })
+      expect(good.report['settings']).toMatchObject({ issuers: [{ issuer: issuer.issuer, tokenProfile: 'rfc9068' }] })
+      const bad = await ask({ token: issuer.token(), config })
+      expect(bad.report).toMatchObject({ verdict: 'refused', reason: 'audience', issuer: issuer.issuer })
+      expect(bad.out).toContain('Settings {\n')
+    }
+  })
+
+  test.each([
+    ['nothing.mjs', 'export const a = 1', '--config: the module exports neither a resource server nor its options.'],
+    ['throws.mjs', "throw new Error('no database')", '--config: the module failed while it was loaded: no database'],
+    ['broken.mjs', 'export const = 1', '--config: the module failed while it was loaded: '],
+    ['wrong.mjs', 'export const options = { resource: 5, issuers: [] }', '--config: resourceServer() found 2 problems']
+  ])('refuses %s', async (name, code, words) => {
+    await expect(ask({ token: 'a', config: write(name, code) })).rejects.toThrow(words)
   })
 })
 
@@ -273,7 +459,7 @@ describe('an authorization server that is not reached', () => {
     const { out, code, report } = await ask({ token }, { http })
     expect(code).toBe(2)
     expect(report).toMatchObject({ verdict: 'unknown', cause: 'self-signed certificate' })
-    expect(report['remedy']).toContain('(DEPTH_ZERO_SELF_SIGNED_CERT): give Node the private CA, NODE_EXTRA_CA_CERTS')
+    expect(report['remedy']).toContain('(DEPTH_ZERO_SELF_SIGNED_CERT): give Node the private CA: NODE_EXTRA_CA_CERTS')
     expect(out).toContain('\ncause  self-signed certificate\n')
   })
 

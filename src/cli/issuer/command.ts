@@ -10,15 +10,11 @@ import { isLoopback } from '../../base/reach.js'
 import { inLine, painter, type Terminal } from '../terminal.js'
 import { loadOidcProvider } from './provider.js'
 import { type RunningIssuer, startIssuer } from './server.js'
-import { hostInUrl, ISSUER_HELP, type IssuerSettings, readSettings } from './settings.js'
+import { hostInUrl, type IssuerSettings, readSettings } from './settings.js'
 
-/** @returns the exit code: 0 after Ctrl-C, 1 if it could not start @throws {TypeError} usage */
+/** @returns the exit code: 0 after Ctrl-C, 1 if it could not start @throws {UsageError} wrong arguments */
 export async function issuer(args: readonly string[], terminal: Terminal): Promise<number> {
   const settings = readSettings(args)
-  if (settings === undefined) {
-    terminal.out(ISSUER_HELP)
-    return 0
-  }
   if (process.env['NODE_ENV'] === 'production') {
     terminal.err('issuer does not start with NODE_ENV=production: it gives tokens to anyone who can reach it.\n')
     return 1

@@ -3,7 +3,7 @@
  *
  * Tests: `test/cli/issuer.test.ts`.
  */
-import { parseArgs } from 'node:util'
+import { readArguments, UsageError } from '../command.js'
 
 /** The address that is used without `--host`: other machines cannot reach it. */
 const LOOPBACK = '127.0.0.1'
@@ -39,18 +39,28 @@ secrets are new at each start. Not for production: it has no login.
   --user NAME      the person who gives consent in the browser; default ${DEFAULT_USER}
   --host HOST      listen on this name or address of this machine, which other
                    machines may reach; default ${LOOPBACK}
-  --help           this text
 
 Registration of clients, consent in a browser, PKCE and refresh tokens need
 the package oidc-provider: npm i -D oidc-provider
 
-Exit code: 0 ended by Ctrl-C; 1 could not start; 2 usage.
+Exit code:
+  0  ended by Ctrl-C
+  1  it could not start
+  2  the arguments are wrong
 `
 
-/** @returns undefined if the arguments ask for help @throws {TypeError} naming the argument, and its right form */
-export function readSettings(args: readonly string[]): IssuerSettings | undefined {
-  const values = parse(args)
-  if (values.help) return undefined
+/** @throws {UsageError} naming the argument, and its right form */
+export function readSettings(args: readonly string[]): IssuerSettings {
+  const { values, positionals } = readArguments('issuer', args, {
+    resource: { type: 'string', multiple: true, default: [] },
+    scope: { type: 'string', multiple: true, default: [] },
+    user: { type: 'string', default: DEFAULT_USER },
+    host: { type: 'string', default: LOOPBACK },
+    port: { type: 'string', default: String(DEFAULT_PORT) },
+    opaque: { type: 'boolean', default: false }
+  })
+  const [stray] = positionals
+  if (stray !== undefined) throw new UsageError(`issuer takes no argument without --, and got ${show(stray)}.`)
   return {
     resources: readResources(values.resource),
     scopes: readScopes(values.scope),
@@ -61,33 +71,13 @@ export function readSettings(args: readonly string[]): IssuerSettings | undefine
   }
 }
 
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        resource: { type: 'string', multiple: true, default: [] },
-        scope: { type: 'string', multiple: true, default: [] },
-        user: { type: 'string', default: DEFAULT_USER },
-        host: { type: 'string', default: LOOPBACK },
-        port: { type: 'string', default: String(DEFAULT_PORT) },
-        opaque: { type: 'boolean', default: false },
-        help: { type: 'boolean', default: false }
-      }
-    }).values
-  } catch (error) {
-    // The first sentence names the argument. The next ones are about Node.js.
-    throw new TypeError(`issuer: ${(error as Error).message.split(/\.\s|\n/, 1)[0]}. issuer --help lists the options.`)
-  }
-}
-
 function readResources(resources: readonly string[]): readonly string[] {
-  if (resources.length === 0) throw new TypeError('issuer needs the URL of your API: --resource http://localhost:3000')
+  if (resources.length === 0) throw new UsageError('issuer needs the URL of your API: --resource http://localhost:3000')
   for (const resource of resources) {
     if (!/^https?:\/\//i.test(resource) || !URL.canParse(resource) || /\s/.test(resource))
-      throw new TypeError(`--resource ${show(resource)} is not an http(s) URL: write --resource http://localhost:3000`)
+      throw new UsageError(`--resource ${show(resource)} is not an http(s) URL: write --resource http://localhost:3000`)
     if (resource.includes('#'))
-      throw new TypeError(
+      throw new UsageError(
         `--resource ${show(resource)} has a fragment: remove the # and the text after it (RFC 8707 §2)`
       )
   }
@@ -98,27 +88,27 @@ function readScopes(values: readonly string[]): readonly string[] {
   const scopes = values.flatMap((value) => value.split(' ')).filter(Boolean)
   for (const scope of scopes)
     if (!/^[\x21\x23-\x5B\x5D-\x7E]+$/.test(scope))
-      throw new TypeError(
+      throw new UsageError(
         `--scope ${show(scope)} is not a scope: use ASCII letters, digits and punctuation except " and \\ (RFC 6749 §3.3)`
       )
   return [...new Set(scopes)]
 }
 
 function readUser(user: string): string {
-  if (user.trim() === '') throw new TypeError(`--user is empty: give a name, as --user ${DEFAULT_USER}`)
+  if (user.trim() === '') throw new UsageError(`--user is empty: give a name, as --user ${DEFAULT_USER}`)
   if (user.length > MAX_USER || /\p{Cc}/u.test(user))
-    throw new TypeError(`--user must have at most ${MAX_USER} characters, and no control characters`)
+    throw new UsageError(`--user must have at most ${MAX_USER} characters, and no control characters`)
   return user
 }
 
 function readHost(host: string): string {
   if (/^(?:0\.0\.0\.0|::|\[::\]|)$/.test(host))
-    throw new TypeError(
+    throw new UsageError(
       `--host ${show(host)} is not an address that an API can call: give the name or address at which the API reaches this machine`
     )
   const name = hostInUrl(host)
   if (!/^[\w.:[\]-]+$/.test(name) || !URL.canParse(`http://${name}`) || new URL(`http://${name}`).hostname !== name)
-    throw new TypeError(
+    throw new UsageError(
       `--host ${show(host)} is not a host: give a name in lower case or an address, without scheme and port`
     )
   return host
@@ -126,7 +116,7 @@ function readHost(host: string): string {
 
 function readPort(port: string): number {
   if (!/^\d{1,5}$/.test(port) || Number(port) > 65_535)
-    throw new TypeError(`--port ${show(port)} is not a port: give a number from 0 to 65535`)
+    throw new UsageError(`--port ${show(port)} is not a port: give a number from 0 to 65535`)
   return Number(port)
 }
 

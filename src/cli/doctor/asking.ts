@@ -4,10 +4,10 @@
  *
  * Tests: `test/cli/doctor.test.ts`.
  */
-import { ResourceServerError, Unavailable } from '../errors/errors.js'
-import { type Answer, createHttp, type Exchange, type Http } from '../http/exchange.js'
-import type { HttpSettings } from '../http/settings.js'
-import { causeOf, certificateRemedy } from './causes.js'
+import { ResourceServerError, Unavailable } from '../../errors/errors.js'
+import { type Answer, createHttp, type Exchange, type Http } from '../../http/exchange.js'
+import type { HttpSettings } from '../../http/settings.js'
+import { causeOf, certificateRemedy } from '../causes.js'
 
 export interface Asking {
   readonly http: Http

@@ -5,24 +5,39 @@
  * `--jwks-uri` only.
  *
  * It fetches and parses with the resource server's own code, so that both reach the same verdict.
+ *
+ * Tests: `test/cli/doctor.test.ts`.
  */
 
-import { parseObject } from '../base/json.js'
-import { isLoopback } from '../base/reach.js'
-import { type Answer, describeStatus } from '../http/exchange.js'
-import { type IssuerOptions, ResourceServerError } from '../index.js'
-import { createDiscovery, type Heard } from '../issuer/discovery.js'
-import { jwksAuthFields } from '../issuer/jwks-auth.js'
-import type { AuthorizationServerMetadata } from '../issuer/metadata.js'
-import { requireEndpoint } from '../issuer/metadata.js'
-import { keySetExchange, readPublishedKeySet } from '../issuer/published-keys.js'
-import type { IssuerSettings } from '../issuer/settings.js'
-import type { KeySet } from '../jwt/key-set.js'
-import { metadataUrl } from '../server/protected-resource.js'
-import { readSettings, type Settings } from '../server/settings.js'
+import { parseObject } from '../../base/json.js'
+import { isLoopback } from '../../base/reach.js'
+import { type Answer, describeStatus } from '../../http/exchange.js'
+import { type IssuerOptions, ResourceServerError } from '../../index.js'
+import { createDiscovery, type Heard } from '../../issuer/discovery.js'
+import { jwksAuthFields } from '../../issuer/jwks-auth.js'
+import type { AuthorizationServerMetadata } from '../../issuer/metadata.js'
+import { requireEndpoint } from '../../issuer/metadata.js'
+import { keySetExchange, readPublishedKeySet } from '../../issuer/published-keys.js'
+import type { IssuerSettings } from '../../issuer/settings.js'
+import type { KeySet } from '../../jwt/key-set.js'
+import { readSettings, type Settings } from '../../server/settings.js'
+import { type Connections, createConnections } from '../connections.js'
+import {
+  type Finding,
+  harmless,
+  inLine,
+  json,
+  painter,
+  say,
+  type Terminal,
+  waiting,
+  writeFinding
+} from '../terminal.js'
+import { recognise, type Vendor } from '../vendors.js'
 import { type Asking, createAsking, problemOf } from './asking.js'
-import { causeOf, certificateRemedy } from './causes.js'
-import { type Finding, harmless, inLine, json, painter, type Terminal, waiting, writeFinding } from './terminal.js'
+import { configurationFor, explainCommandFor } from './configuration.js'
+import { type Add, quoted, textsOf } from './findings.js'
+import { checkResource } from './resource-checks.js'
 
 export interface DoctorOptions {
   readonly issuer: string
@@ -33,12 +48,11 @@ export interface DoctorOptions {
   readonly jwksUri?: string | undefined
   /** Path of a file with the bearer token that `jwksUri` requires. */
   readonly jwksTokenFile?: string | undefined
+  /** Path of a file with CA certificates in PEM. */
+  readonly ca?: string | undefined
   readonly json: boolean
 }
 
-/** Milliseconds to wait for the API's answer, and maximum bytes of its body. */
-const PATIENCE = 5000
-const MAX_BYTES = 256 * 1024
 /** Seconds by which clocks may differ without a warning. */
 const SKEW = 5
 const MIN_FRESH = 60
@@ -48,6 +62,15 @@ type Document = Readonly<Record<string, unknown>>
 
 /** @returns the exit code: 0 no problem, 1 a problem, 2 no authorization server was reached */
 export async function doctor(options: DoctorOptions, terminal: Terminal): Promise<0 | 1 | 2> {
+  const connections = await createConnections(options.ca, terminal)
+  try {
+    return await examine(options, { ...terminal, http: connections.http, fetch: connections.fetch }, connections)
+  } finally {
+    await connections.close()
+  }
+}
+
+async function examine(options: DoctorOptions, terminal: Terminal, { proxy }: Connections): Promise<0 | 1 | 2> {
   const { issuer, resource, json: asJson } = options
   const findings: Finding[] = []
   const add = (verdict: Finding['verdict'], name: string, detail?: string): void => {
@@ -55,26 +78,55 @@ export async function doctor(options: DoctorOptions, terminal: Terminal): Promis
     const last = findings.at(-1) as Finding
     if (!asJson) writeFinding(terminal, last)
   }
-  const paint = painter(terminal)
-  if (!asJson) terminal.out(`${paint('bold', 'Issuer')} ${inLine(issuer)}\n`)
-
+  const title = (name: string, text: string): void => {
+    if (!asJson) say(terminal, `${painter(terminal)('bold', name)} ${text}`)
+  }
+  title('Issuer', inLine(issuer))
+  if (proxy !== undefined)
+    add(
+      'note',
+      `Servers are asked through the proxy of ${proxy}`,
+      "An API needs `http: { proxy: 'environment' }` for that."
+    )
   const settings = readOptions(options, terminal, add)
   const { usable, reached, metadata } = settings
     ? await checkIssuer(settings, terminal, add)
     : { usable: false, reached: true, metadata: undefined }
+  const vendor = recognise(issuer, metadata)
+  if (vendor !== undefined) tellVendor(vendor, add)
   if (resource !== undefined) {
-    if (!asJson) terminal.out(`\n${paint('bold', 'Resource')} ${inLine(resource)}\n`)
+    title('\nResource', inLine(resource))
     await checkResource(resource, issuer, terminal, add)
   }
   const isWell = usable && !findings.some(({ verdict }) => verdict === 'failed')
-  const configuration = configurationFor(options, metadata)
-  if (asJson) terminal.out(json({ issuer, resource, ok: isWell, findings, configuration }))
-  else if (usable) terminal.out(`\n${paint('bold', 'To paste')}\n\n${configuration}`)
+  const api = { issuer, resource: resource ?? ANY_RESOURCE }
+  const given = { ...options, ...api, ca: options.ca !== undefined, proxy: proxy !== undefined }
+  const configuration = configurationFor(given, metadata, vendor)
+  const next = explainCommandFor(api, vendor)
+  if (asJson) terminal.out(json({ issuer, resource, ok: isWell, vendor: vendor?.name, findings, configuration, next }))
+  else {
+    if (usable) terminal.out(`\n${painter(terminal)('bold', 'To paste')}\n\n${configuration}`)
+    title('\nNext', 'If the API refuses a token, explain says why:')
+    terminal.out(`${next}\n`)
+  }
   if (!reached) return 2
   return isWell ? 0 : 1
 }
 
-type Add = (verdict: Finding['verdict'], name: string, detail?: string) => void
+function tellVendor({ name, profile, sign, advice }: Vendor, add: Add): void {
+  const told =
+    profile === undefined
+      ? [advice ?? '']
+      : [
+          `The configuration below uses its profile, \`${profile}\`. Compare it with a token of yours before you use it.`,
+          'The library does not choose a profile by itself: the choice decides which checks apply to a token.'
+        ]
+  add(
+    profile === undefined ? 'warning' : 'note',
+    `This looks like ${name}`,
+    [`Recognised by ${sign}.`, ...told].join('\n')
+  )
+}
 
 const ANY_RESOURCE = 'https://api.example.com'
 
@@ -345,114 +397,4 @@ function checkFeatures(metadata: AuthorizationServerMetadata, add: Add): void {
     const has = value === true || (texts !== undefined && texts.length > 0)
     add('note', `${has ? 'Offers' : 'Does not say that it offers'} ${name}`, texts && inLine(texts.join(' ')))
   }
-}
-
-async function checkResource(resource: string, issuer: string, terminal: Terminal, add: Add): Promise<void> {
-  const get = (url: string): Promise<Fetched> => waiting(terminal, `asking ${url}`, fetchDocument(terminal, url))
-  const place = metadataUrl(new URL(resource).href)
-  const { document, problem } = await get(place)
-  if (document === undefined || problem !== undefined) add('failed', `Metadata at ${place}`, `${problem} (RFC 9728 §3)`)
-  else {
-    const same = document['resource'] === resource
-    const named = `names ${quoted(document['resource'])}: it must be exactly equal (RFC 9728 §3.3)`
-    add(same ? 'passed' : 'failed', `Metadata at ${place}`, same ? undefined : named)
-    const servers = document['authorization_servers']
-    const has = Array.isArray(servers) && servers.includes(issuer)
-    const others = `\`authorization_servers\`: ${textsOf(servers)?.map(quoted).join(', ') || 'none'}`
-    add(has ? 'passed' : 'failed', 'It names this issuer', has ? undefined : others)
-  }
-  const { status, headers, problem: silent } = await get(resource)
-  const challenge = headers.get('www-authenticate')
-  if (status === 401 && challenge !== null)
-    add(
-      challenge.includes('resource_metadata') ? 'passed' : 'warning',
-      `${resource} without a token is 401, and says where to look`,
-      challenge.includes('resource_metadata') ? undefined : `${challenge}\nNo \`resource_metadata\` (RFC 9728 §5.1).`
-    )
-  else
-    add(
-      'note',
-      `${resource} without a token`,
-      `${silent ?? `answered ${status}`}. If it is protected, it should be 401 with WWW-Authenticate.`
-    )
-}
-
-/** The answer of the API itself. */
-interface Fetched {
-  /** 0 without an answer. */
-  readonly status: number
-  readonly headers: Headers
-  readonly document: Document | undefined
-  readonly problem: string | undefined
-}
-
-async function fetchDocument({ fetch }: Terminal, url: string): Promise<Fetched> {
-  const nothing = { status: 0, headers: new Headers(), document: undefined }
-  try {
-    const response = await fetch(url, {
-      redirect: 'manual',
-      signal: AbortSignal.timeout(PATIENCE),
-      headers: { accept: 'application/json' }
-    })
-    const { status, headers } = response
-    if (status !== 200) return { ...nothing, status, headers, problem: describeStatus(status) }
-    const document = parseObject(await readSome(response))
-    const problem =
-      document === undefined
-        ? `answered with something that is not a JSON object of at most ${MAX_BYTES} bytes and 64 levels`
-        : undefined
-    return { status, headers, document, problem }
-  } catch (error) {
-    const lines = ['could not be reached', causeOf(error), certificateRemedy(error)]
-    return { ...nothing, problem: lines.filter((line) => line !== undefined).join(': ') }
-  }
-}
-
-/** Reads at most the limit. A longer body is truncated and therefore not JSON. */
-async function readSome({ body }: Response): Promise<string> {
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  for await (const chunk of body ?? []) {
-    bytes += chunk.byteLength
-    if (bytes > MAX_BYTES) break
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString()
-}
-
-/** The texts in a list. Other members may be too deeply nested to print. */
-function textsOf(value: unknown): readonly string[] | undefined {
-  return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : undefined
-}
-
-function quoted(value: unknown): string {
-  return typeof value === 'string' ? JSON.stringify(value) : 'none'
-}
-
-function configurationFor(options: DoctorOptions, metadata: AuthorizationServerMetadata | undefined): string {
-  const { jwksAuth, ...entry } = issuerEntry(options)
-  const text = (value: unknown): string => json(value).trimEnd()
-  const lines = Object.entries(entry).map(([name, value]) => `${name}: ${text(value)}`)
-  if (jwksAuth !== undefined) lines.push(`jwksAuth: { tokenFile: ${text(options.jwksTokenFile)} }`)
-  const introspection =
-    typeof metadata?.['introspection_endpoint'] === 'string'
-      ? [
-          '// For opaque tokens, and for fresh(), with clientSecretBasic of this package:',
-          "// introspection: { clientId: 'api', auth: clientSecretBasic(process.env.CLIENT_SECRET) }"
-        ]
-      : []
-  const indented = (block: string): string => block.replace(/^/gm, '      ')
-  return `import { resourceServer } from 'oauth-resource-server'
-
-const api = resourceServer({
-  resource: ${text(options.resource ?? ANY_RESOURCE)},
-  issuers: [
-    {
-${indented(lines.join(',\n'))}${introspection.length > 0 ? `,\n${indented(introspection.join('\n'))}` : ''}
-    }
-  ]
-})
-// If the API refuses a token of this issuer, explain names the option that admits it:
-// npx oauth-resource-server explain --issuer ${inLine(options.issuer)} --resource ${inLine(options.resource ?? ANY_RESOURCE)} < token.txt
-`
 }

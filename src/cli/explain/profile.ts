@@ -1,0 +1,49 @@
+/**
+ * Calls the profile that `--profile` names, with the parameters that the issuer tells and those of `--with`.
+ *
+ * Tests: `test/cli/vendors.test.ts`.
+ */
+import type { IssuerOptions } from '../../index.js'
+import { nearest, UsageError } from '../command.js'
+import { callProfile, PROFILE_NAMES, profileParameters } from '../vendors.js'
+
+export interface ProfileFlags {
+  readonly issuer: string
+  readonly resource: string
+  readonly audience: string | undefined
+  /** Each as `name=value`. A name that comes twice makes a list. */
+  readonly parameters: readonly string[]
+}
+
+/** @throws {UsageError} an unknown profile, or one whose parameters are missing or wrong: each by name */
+export function profileEntries(name: string, flags: ProfileFlags): readonly IssuerOptions[] {
+  if (!PROFILE_NAMES.includes(name)) {
+    const near = nearest(name, PROFILE_NAMES)
+    throw new UsageError(
+      `--profile: there is no such profile. ${near.length > 0 ? `Near: ${near.join(', ')}.` : `The profiles: ${PROFILE_NAMES.join(', ')}.`}`
+    )
+  }
+  const { known, accepts } = profileParameters(name, flags.issuer)
+  const audience = accepts.includes('audience') ? { audience: flags.audience ?? flags.resource } : {}
+  try {
+    return callProfile(name, { ...known, ...audience, ...readParameters(flags.parameters) })
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error
+    throw new UsageError(`${error.message}\nGive each with --with, such as --with ${accepts[0] ?? 'name'}=VALUE.`, {
+      cause: error
+    })
+  }
+}
+
+function readParameters(pairs: readonly string[]): Readonly<Record<string, string | readonly string[]>> {
+  const all = new Map<string, string[]>()
+  for (const pair of pairs) {
+    const [, name, value] = /^(\w+)=(.*)$/s.exec(pair) ?? []
+    if (name === undefined || value === undefined)
+      throw new UsageError('--with needs a name and a value: --with clientId=orders-api')
+    all.set(name, [...(all.get(name) ?? []), value])
+  }
+  return Object.fromEntries(
+    [...all].map(([name, values]) => [name, values.length === 1 ? (values[0] as string) : values])
+  )
+}
