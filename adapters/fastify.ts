@@ -6,7 +6,6 @@
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
 import { type Access, type Check, type Requirement, type ResourceServer, ResourceServerError } from '../src/index.js'
 import { accessOf, bytes, handling, headersOf, requestOf, run } from './fastify/exchange.js'
-import { fastifyResourceServer } from './fastify/plugin.js'
 import type { RouteAuth } from './fastify/route-auth.js'
 import { findAccess } from './shared/access.js'
 import { enforceIn } from './shared/enforce.js'
@@ -18,10 +17,9 @@ export { assertProtected } from './fastify/assert-protected.js'
 export { mount as backchannelLogout, mount as securityEvents } from './fastify/events.js'
 export { protectedResourceMetadata } from './fastify/metadata.js'
 export type { FastifyResourceServerOptions } from './fastify/plugin.js'
+export { fastifyResourceServer, fastifyResourceServer as default } from './fastify/plugin.js'
 export type { RouteAuth } from './fastify/route-auth.js'
 export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
-export { fastifyResourceServer }
-export default fastifyResourceServer
 
 declare module 'fastify' {
   interface FastifyRequest {

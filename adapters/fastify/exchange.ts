@@ -1,4 +1,4 @@
-/** What the code that adapters share needs to know of Fastify: its request, its reply, and how a hook ends. */
+/** Tells the code that adapters share about Fastify: its request, its reply, and how a hook ends. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Access } from '../../src/index.js'
 import { requireAccess } from '../shared/access.js'

@@ -1,4 +1,4 @@
-/** What the code that adapters share needs to know of Koa: its context, and how middleware ends. */
+/** Tells the code that adapters share about Koa: its context, and how middleware ends. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Access, HeaderFields } from '../../src/index.js'
 import { requireAccess } from '../shared/access.js'

@@ -67,7 +67,7 @@ export class Problems {
   readonly #isResourceServer: boolean
 
   /**
-   * @param subject           what is configured, the first words of the error
+   * @param subject           the function or object being configured: the first words of the error
    * @param isResourceServer  true if options have the places of `resourceServer()`'s, so that lines can show them
    */
   constructor(subject: string = 'resourceServer()', isResourceServer: boolean = subject === 'resourceServer()') {

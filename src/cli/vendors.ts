@@ -31,7 +31,7 @@ export interface Vendor {
   readonly asked: Readonly<Record<string, readonly [example: string, origin: string]>>
   /** The facts by which it was recognised. */
   readonly sign: string
-  /** What to do instead, where there is no profile. */
+  /** The advice, where there is no profile. */
   readonly advice?: string
 }
 

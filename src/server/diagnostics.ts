@@ -38,7 +38,7 @@ export interface AccessEvent extends Decision {
 export interface RefusalEvent extends Decision {
   readonly resource: string
   readonly error: ResourceServerError
-  /** What a log may say by default: nothing of it comes from the token. A prototype getter, as `request` is. */
+  /** The values that a log may show by default: nothing in them comes from the token. A prototype getter, as `request` is. */
   readonly facts: RefusalFacts
   /**
    * The facts as one line of text, with further values by their names. A method of the prototype.

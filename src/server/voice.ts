@@ -46,7 +46,7 @@ export interface VoiceContext {
 }
 
 /** Channels without messages: `logTo()` subscribes to one of them while it logs every API, or this one. */
-export function logMarkers(resource: string): readonly [every: Channel, one: Channel] {
+function logMarkers(resource: string): readonly [every: Channel, one: Channel] {
   return [channel('oauth-resource-server:log'), channel(`oauth-resource-server:log:${resource}`)]
 }
 

@@ -18,7 +18,7 @@ export interface Judge {
   /** Options that were missing and therefore taken from the token. */
   readonly assumed: readonly string[]
   readonly unusedKeys: readonly string[]
-  /** What `api.describe()` returns, with `--config`. */
+  /** With `--config`: the result of `api.describe()`. */
   readonly settings?: Readonly<Record<string, unknown>>
 }
 

@@ -28,7 +28,8 @@ import { createReadProof, PROOF_ALGORITHMS } from './dpop.js'
 import { frontPage, pageHeaders } from './pages.js'
 import { type Browser, createBrowser, type OidcProviderModule, PROVIDER_PATHS } from './provider.js'
 import { hostInUrl, type IssuerSettings } from './settings.js'
-import { createTokens } from './tokens.js'
+import { createTokens, TOKEN_LIFETIME } from './tokens.js'
+import { issueVariant } from './variants.js'
 
 /** Milliseconds that a client may take to send a request. */
 const REQUEST_TIMEOUT = 30_000
@@ -126,13 +127,18 @@ async function createRoutes({
     await browser.handle(withBody(request, body), response)
     return undefined
   }
+  const claimsOf = async (asked: string) => tokens.introspect(asked) ?? (await browser?.introspect(asked))
   const introspect: Route = async (request) => {
     const form = readForm(request, await readBody(request))
     requireClient(readCredentials(request, form), api)
     const asked = parameter(form, 'token')
     if (asked === undefined) throw new OAuthError(400, 'invalid_request', 'token is missing.')
-    const answer = tokens.introspect(asked) ?? (await browser?.introspect(asked)) ?? { active: false }
+    const answer = (await claimsOf(asked)) ?? { active: false }
     return { status: 200, headers: { 'Cache-Control': 'no-store' }, body: answer }
+  }
+  const variant: Route = async (request) => {
+    const form = readForm(request, await readBody(request))
+    return issueVariant(form, claimsOf, { sign: tokens.sign, lifetime: TOKEN_LIFETIME })
   }
   return new Map<string, Route>([
     ['GET /', () => ({ status: 200, body: frontPage(issuer, settings.resources, browser !== undefined) })],
@@ -141,6 +147,7 @@ async function createRoutes({
     ['GET /jwks', () => ({ status: 200, body: { keys: [key.publicJwk] } })],
     ['POST /token', token],
     ['POST /introspect', introspect],
+    ['POST /variant', variant],
     ...browserRoutes(browser)
   ])
 }
@@ -183,6 +190,7 @@ function metadataOf(issuer: string, { scopes }: IssuerSettings, hasBrowser: bool
     token_endpoint: `${issuer}/token`,
     introspection_endpoint: `${issuer}/introspect`,
     introspection_endpoint_auth_methods_supported: methods,
+    development_variant_endpoint: `${issuer}/variant`,
     scopes_supported: scopes,
     dpop_signing_alg_values_supported: PROOF_ALGORITHMS
   }

@@ -25,6 +25,8 @@ interface Grant {
 
 export interface Tokens {
   issue(grant: Grant): string
+  /** Makes a token of these claims: a JWT, or an opaque one. */
+  sign(claims: JsonObject, isOpaque: boolean): string
   /** Makes a token known to introspection, by its claims. */
   remember(token: string, claims: JsonObject): void
   /** The introspection answer for a known token that has not expired; otherwise undefined. */
@@ -38,6 +40,13 @@ export function createTokens(issuer: string, key: TestKey, opaque: boolean): Tok
     const [oldest] = known.keys()
     if (known.size > MAX_TOKENS && oldest !== undefined) known.delete(oldest)
   }
+  const sign = (claims: JsonObject, isOpaque: boolean): string => {
+    const token = isOpaque
+      ? randomBytes(32).toString('base64url')
+      : signJwt({ typ: 'at+jwt', alg: key.alg, kid: key.kid }, claims, key)
+    remember(token, claims)
+    return token
+  }
   return {
     issue: ({ audience, subject, clientId, scopes, jkt }) => {
       const at = Date.now() / 1000
@@ -50,12 +59,9 @@ export function createTokens(issuer: string, key: TestKey, opaque: boolean): Tok
           ...(jkt !== undefined && { cnf: { jkt } })
         }
       )
-      const token = opaque
-        ? randomBytes(32).toString('base64url')
-        : signJwt({ typ: 'at+jwt', alg: key.alg, kid: key.kid }, claims, key)
-      remember(token, claims)
-      return token
+      return sign(claims, opaque)
     },
+    sign,
     remember,
     introspect: (token) => {
       const claims = known.get(token)
