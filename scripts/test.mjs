@@ -23,6 +23,7 @@ const FOLDERS = ['src', 'adapters', 'integrations', 'test-kit']
 const NEEDS = [
   { tests: /^test\/redis\//, apt: 'redis-server' },
   { tests: /^test\/examples\/playground/, apt: 'chromium' },
+  { tests: /^test\/examples\/demo/, apt: 'bsdutils' },
   { tests: /^test\/examples\/hosts/, command: 'npm install --prefix .ci/hosts' },
   { tests: /^test\/counterparts\/servers/, command: 'npm install --ignore-scripts --prefix .ci/counterparts' }
 ]

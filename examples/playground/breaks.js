@@ -65,9 +65,9 @@ export const BREAKS = [
   {
     id: 'tampered',
     title: 'Tampered',
-    about: 'one character changed',
+    about: 'one character of it changed',
     run: ({ found, tokens }, call) =>
-      call({ title: 'One character changed', url: found.url, token: tamper(tokens.accessToken) })
+      call({ title: 'One character of its signature changed', url: found.url, token: tamper(tokens.accessToken) })
   },
   {
     id: 'replay',
@@ -114,9 +114,10 @@ function elsewhere(url, { prefix = '', path, method, body }) {
   }
 }
 
-/** Changes one character of the payload of a JWT, or the last one of another token. @param {string} token */
+/** Changes one character of the signature of a JWT, or the last one of another token. @param {string} token */
 function tamper(token) {
-  const [header = '', payload = '', signature] = token.split('.')
-  const place = signature === undefined ? token.length - 1 : header.length + 1 + Math.floor(payload.length / 2)
+  const signature = token.split('.')[2] ?? ''
+  // In the middle: the last character of a signature has bits that mean nothing.
+  const place = token.length - 1 - Math.floor(signature.length / 2)
   return `${token.slice(0, place)}${token[place] === 'A' ? 'B' : 'A'}${token.slice(place + 1)}`
 }

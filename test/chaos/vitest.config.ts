@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
-/** `npm run test:chaos`: apart from `npm test`, because it takes a minute or two and is about counts of whole runs. */
+/** `npm run test:chaos`: apart from `npm test`, because it takes minutes and is about counts of whole runs. Runs every night and before each release. */
 export default defineConfig({
   test: {
     root: new URL('../..', import.meta.url).pathname,

@@ -149,8 +149,8 @@ describe.skipIf(!hasChromium)('the playground at any API', { timeout: 120_000 },
       failed: [expect.stringContaining('credentials_missing')]
     })
     const tampered = await breakIn(page, 'tampered')
-    expect(tampered).toMatchObject({ status: '401', failed: [expect.stringMatching(/signature|malformed/)] })
-    expect(await page.getAttribute('#result .hint a', 'href')).toMatch(/troubleshooting.*#(?:signature|malformed)$/)
+    expect(tampered).toMatchObject({ status: '401', failed: [expect.stringContaining('signature')] })
+    expect(await page.getAttribute('#result .hint a', 'href')).toMatch(/troubleshooting.*#signature$/)
     expect(await page.getAttribute('[data-break=expired]', 'aria-disabled')).toBe('true')
     expect(await page.textContent('#lacks-expired')).toContain('npx oauth-resource-server issuer')
   })

@@ -116,7 +116,7 @@ describe.skipIf(!hasChromium)('the playground', { timeout: 120_000 }, () => {
       expired: ['401', 'expired', 'The access token expired'],
       audience: ['401', 'audience', 'The access token audience is not accepted'],
       scope: ['403', 'insufficient_scope', 'error="insufficient_scope"'],
-      tampered: ['401', '', 'error="invalid_token"']
+      tampered: ['401', 'signature', 'error="invalid_token"']
     } as const
     for (const [what, [status, reason, words]] of Object.entries(expected)) {
       const answered = await breakIt(what)

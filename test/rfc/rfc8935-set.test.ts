@@ -934,11 +934,15 @@ describe('securityEventReceiver()', () => {
     ],
     ['no usable key', [{ issuer: 'https://a.example', jwks: { keys: [] } }], '`transmitters[0].jwks`'],
     ['plain http', [{ issuer: 'http://a.example', jwks }], 'use https'],
-    ['an issuer whose path climbs', [{ issuer: 'https://a.example/t/../x', jwks }], 'its path is not the one'],
+    [
+      'an issuer whose path climbs',
+      [{ issuer: 'https://a.example/t/../x', jwks }],
+      'its path would be requested as /x'
+    ],
     [
       'the same, with metadata that are found by it',
       [{ issuer: 'https://a.example/t/%2e%2e/x' }],
-      'its path is not the one'
+      'its path would be requested as /x'
     ],
     ['an audience of nobody', [{ issuer: 'https://a.example', jwks, audience: [] }], '`transmitters[0].audience`'],
     ['an audience of anybody', [{ issuer: 'https://a.example', jwks, audience: null }], '`transmitters[0]`'],
@@ -973,7 +977,7 @@ describe('securityEventReceiver()', () => {
   test('wants a resource server', () => {
     const copy = { ...bed.api({ issuers: ['https://as.example.com'] }) }
     expect(() => securityEventReceiver(copy, { transmitters: [{ issuer: 'https://a.example', jwks }] })).toThrow(
-      'what resourceServer() returned'
+      'the object that resourceServer() returned'
     )
   })
 })
