@@ -177,8 +177,17 @@ export async function startServer({
   })
   router.all('/v2/oauth/register', cors({ origin: '*' }))
   router.post('/v2/oauth/register', async (ctx, next) => {
+    const hasKey = apiKeys.find(ctx)?.mayWrite === true
     delete ctx.req.headers.authorization
-    replaceBody(ctx, 'application/json', JSON.stringify(await readJson(ctx)))
+    const members = await readJson(ctx)
+    // A page of any site can register a client (CORS): each token of such a client needs a person's consent.
+    if (!hasKey && [members['grant_types']].flat().includes('client_credentials')) {
+      const description = 'client_credentials needs an API key in Authorization'
+      ctx.status = 400
+      ctx.body = { error: 'invalid_client_metadata', error_description: description }
+      return
+    }
+    replaceBody(ctx, 'application/json', JSON.stringify(members))
     await next()
   })
   router.post('/v2/oauth/introspect', introspection)

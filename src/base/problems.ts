@@ -227,10 +227,13 @@ export class Problems {
   place(value: unknown, option: string, meaning: string, insecureHosts?: InsecureHosts): URL | undefined {
     const url = this.url(value, option, meaning, insecureHosts)
     if (url === undefined || isAskedAsWritten(value as string)) return url
+    const cure = 'write it without . and .. segments, encoded slashes and backslashes'
     this.addValue(
       option,
       value,
-      `its path would be requested as ${url.pathname}, or a server may interpret it differently: write it without . and .. segments, encoded slashes and backslashes`
+      `its path would be requested as ${url.pathname}, or a server may interpret it differently: ${cure}`,
+      'is',
+      `its path would be requested otherwise than it is written, or a server may interpret it differently: ${cure}`
     )
     return undefined
   }

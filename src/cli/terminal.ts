@@ -73,6 +73,7 @@ export function say({ columns, out }: Terminal, text: string, indent = ''): void
 
 /** Breaks a line at spaces. Colours have no width. */
 function wrap(line: string, width: number, hanging: number): readonly string[] {
+  if (width === Number.POSITIVE_INFINITY) return [line]
   const lines: string[] = []
   let last: string | undefined
   for (const word of line.split(' ')) {
@@ -96,10 +97,10 @@ export function writeFinding(terminal: Terminal, { verdict, name, detail }: Find
 }
 
 /**
- * Matches terminal control characters, and `##[…]` and `##vso[…]`, which CI runners interpret anywhere in a line
- * (GitHub, Azure).
+ * Matches terminal control characters; `##[…]` and `##vso[…]`, which CI runners interpret anywhere in a line (GitHub,
+ * Azure); and U+2028 and U+2029, which end a `//` comment in the printed configuration.
  */
-const OBEYED = /(?!\n)[\p{Cc}\p{Bidi_Control}]|#(?=#\w*\[)/gu
+const OBEYED = /(?!\n)[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]|#(?=#\w*\[)/gu
 
 /** Removes everything that a terminal or CI log would interpret from untrusted text. */
 export function harmless(text: string): string {

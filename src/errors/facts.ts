@@ -94,13 +94,13 @@ export function sentenceOf(
 }
 
 function shown(value: unknown): string {
-  let text: string | undefined
   try {
-    text = value instanceof Error ? value.message : JSON.stringify(value)
+    const text = value instanceof Error ? value.message : JSON.stringify(value)
+    return String(text ?? value).slice(0, MAX_VALUE)
   } catch {
-    // A check of the application may expect a value that JSON cannot hold.
+    // A check of the application may expect a value that JSON cannot hold, or that has no text.
+    return `a value of type ${typeof value}`
   }
-  return (text ?? String(value)).slice(0, MAX_VALUE)
 }
 
 /** Characters that begin a new line, or that a terminal interprets. */

@@ -55,8 +55,7 @@ export function createVoice({ resource, now, credentialRules, issuers }: VoiceCo
   const [every, one] = logMarkers(resource)
   const countRefusal = createRefusalCount()
   const isNewFailure = createFailureMemory()
-  return (error, request) => {
-    if (error.reason === 'credentials_missing' || every.hasSubscribers || one.hasSubscribers) return
+  const tell: Voice = (error, request) => {
     const isFailure = error.status >= 500
     const unsaid = isFailure ? undefined : countRefusal(error.reason, now())
     if (isFailure ? !isNewFailure(error, subjectOf(request, credentialRules, issuers()), now()) : unsaid === undefined)
@@ -64,6 +63,14 @@ export function createVoice({ resource, now, credentialRules, issuers }: VoiceCo
     const fields = factsOf(resource, error, request)
     const level = error.status < 500 ? 'info' : error.status === 503 ? 'warn' : 'error'
     say(request, { level, fields: { ...fields, ...(unsaid && { unsaid }) }, message: sentenceOf(fields, unsaid) })
+  }
+  return (error, request) => {
+    if (error.reason === 'credentials_missing' || every.hasSubscribers || one.hasSubscribers) return
+    try {
+      tell(error, request)
+    } catch {
+      // A failure to tell, such as a `process.emitWarning` that throws, must not turn the refusal into another answer.
+    }
   }
 }
 

@@ -96,3 +96,8 @@ test('reads hostile text in linear time', () => {
     expect(() => readCredential(text)).toThrow()
   expect(() => readCredential(`Authorization: Bearer ${TOKEN} ${"-H '".repeat(60_000)}`)).not.toThrow()
 })
+
+test('reads a DPoP field that is followed by 250,000 spaces: no expression takes quadratic time', () => {
+  const text = `curl -H 'Authorization: Bearer ${TOKEN}' https://api.example.com/orders -H 'DPoP:${' '.repeat(250_000)}!'`
+  expect(readCredential(text)).toEqual({ ...bearer, target: '/orders' })
+})

@@ -553,6 +553,20 @@ describe('with oidc-provider', () => {
     expect((await decide(running, { ...flow, browser: new Browser() }, 'allow')).response.status).toBe(400)
   })
 
+  test('refuses to register a client that would get tokens without consent: any page of any site can register one', async () => {
+    const { issuer } = await start()
+    const response = await fetch(`${issuer}/register`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', origin: 'https://evil.example' },
+      body: JSON.stringify({ grant_types: ['client_credentials'], response_types: [], redirect_uris: [] })
+    })
+    expect(response.status).toBe(400)
+    expect(await response.json()).toMatchObject({
+      error: 'invalid_client_metadata',
+      error_description: expect.stringContaining('grant_types')
+    })
+  })
+
   test('RFC 8707 §2: tells the client that the resource is unknown: invalid_target', async () => {
     const running = await start()
     const flow = await authorize(running, await register(running), { resource: 'https://api.example.com' })

@@ -1,7 +1,7 @@
 /** Lines for people: wrapped between words, to the width of the terminal. */
 import { stripVTControlCharacters, styleText } from 'node:util'
 import { expect, test } from 'vitest'
-import { say, type Terminal, writeFinding } from '../../src/cli/terminal.js'
+import { harmless, inLine, json, say, type Terminal, writeFinding } from '../../src/cli/terminal.js'
 
 function written(columns: number | undefined, write: (terminal: Terminal) => void): string {
   let out = ''
@@ -48,4 +48,15 @@ test('stands under the text of a finding and of a list item', () => {
 test('counts no width for colours', () => {
   const red = styleText('red', 'three', { validateStream: false })
   expect(written(18, (terminal) => say(terminal, `one two ${red} four`))).toBe(`one two ${red} four\n`)
+})
+
+test('writes a line of 500,000 characters that is not wrapped in linear time', () => {
+  const long = 'a '.repeat(250_000).trim()
+  expect(written(undefined, (terminal) => say(terminal, long))).toBe(`${long}\n`)
+})
+
+test('U+2028 and U+2029 end no line: in printed code they would end a comment', () => {
+  const text = '// client_secret_basic\u2028process.exit()\u2029'
+  for (const safe of [inLine, harmless]) expect(safe(text)).toBe('// client_secret_basic�process.exit()�')
+  expect(json(text)).toBe('"// client_secret_basic\\u2028process.exit()\\u2029"\n')
 })

@@ -384,6 +384,22 @@ describe('the consent page', () => {
     expect(page.headers.get('cache-control')).toBe('no-store')
   })
 
+  test('registers a client for client_credentials only with an API key: any page of any site can register one', async () => {
+    const server = await start()
+    const register = (key?: string): Promise<Response> =>
+      fetch(`${server.base}/oauth/register`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', ...(key !== undefined && { authorization: `Bearer ${key}` }) },
+        body: JSON.stringify({ grant_types: ['client_credentials'], response_types: [], redirect_uris: [] })
+      })
+    for (const key of [undefined, 'wrong', server.readOnlyKey]) {
+      const response = await register(key)
+      expect(response.status).toBe(400)
+      expect(await response.json()).toMatchObject({ error: 'invalid_client_metadata' })
+    }
+    expect((await register(server.apiKey)).status).toBe(201)
+  })
+
   test('a client that registered itself is called not verified', async () => {
     const server = await start()
     const registered = await fetch(`${server.base}/oauth/register`, {

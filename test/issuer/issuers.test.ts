@@ -262,7 +262,7 @@ describe('a resolver', () => {
     [
       'a URL that climbs',
       'https://as.example.com/t/../x',
-      /`answer` is a string of 29 characters: its path would be requested as/
+      /`answer` is a string of 29 characters: its path would be requested otherwise than it is written/
     ],
     [
       'a URL with an encoded slash',
@@ -609,6 +609,25 @@ describe('messages about a resolver’s answer', () => {
       const error = await refusal(() => authorize(api, token))
       expect(inspect(error), JSON.stringify(answer)).not.toContain('SECRET')
     }
+  })
+
+  test('never quote the path of a URL that was made from a part of the iss', async () => {
+    const issuer = await bed.issuer()
+    const api = bed.api({
+      issuers: (iss) => ({
+        issuer: 'https://login.example.com',
+        audiense: 'x',
+        jwksUri: `https://keys.example.com/${iss?.split('/').at(-1)}/../jwks/%2fSECRET`
+      })
+    })
+    const messages = await warningsWhile(async () => {
+      const token = issuer.token({ claims: { iss: 'https://login.example.com/SECRET' } })
+      const error = await refusal(() => authorize(api, token))
+      expect(error).toMatchObject({ status: 500, reason: 'misconfigured' })
+      expect(error.hint).toContain('`answer.jwksUri` is a string of')
+      expect(inspect(error)).not.toContain('SECRET')
+    })
+    expect(messages.join()).not.toContain('SECRET')
   })
 
   test('name an issuer without its path if its metadata cannot be found', async () => {

@@ -391,6 +391,28 @@ describe('how often', () => {
     expect(await warningsOf(() => ask(api, as.token({ exp }), { check: again }))).toHaveLength(1)
   })
 
+  test('a refusal whose expected value has no text keeps its answer, and is said', async () => {
+    const api = loud()
+    const expected: unknown = Object.assign(Object.create(null), { big: 1n })
+    const check: Requirement = () => {
+      throw new Forbidden('No', { expected })
+    }
+    const refused = (): Promise<unknown> =>
+      Promise.resolve().then(() => api.protect(check).authorize(request(as.token({ exp }))))
+    expect(await warningsOf(() => expect(refused()).rejects.toMatchObject({ status: 403 }))).toHaveLength(1)
+  })
+
+  test('a refusal keeps its answer if process.emitWarning throws', async () => {
+    const api = loud()
+    const before = Object.getOwnPropertyDescriptor(process, 'emitWarning') as PropertyDescriptor
+    process.emitWarning = () => {
+      throw new Error('the warnings are full')
+    }
+    ended.push(() => Object.defineProperty(process, 'emitWarning', before))
+    const refused = Promise.resolve().then(() => api.protect().authorize(request(as.wrongAudience({ exp }))))
+    await expect(refused).rejects.toMatchObject({ status: 401, reason: 'audience' })
+  })
+
   test('a clock that returns NaN causes no flood', async () => {
     const api = resourceServer({
       ...as.options({ resource: RESOURCE }),

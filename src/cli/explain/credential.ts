@@ -36,7 +36,8 @@ const SCHEMED = new RegExp(
   'gi'
 )
 const CURL_BEARER = /--oauth2-bearer[= ]\s*["']?(?<token>[^\s"']+)/gi
-const PROOF = new RegExp(String.raw`${FIELD}dpop["']?\s*:\s*["']?\s*(?<proof>[\w-]+\.[\w-]+\.[\w-]+)`, 'gi')
+/** White space and quotes are one run: two runs of white space in a row would be tried in every division of it. */
+const PROOF = new RegExp(String.raw`${FIELD}dpop["']?\s*:["'\s]*(?<proof>[\w-]+\.[\w-]+\.[\w-]+)`, 'gi')
 const HAS_FIELD = new RegExp(String.raw`${FIELD}authorization["']?\s*:`, 'i')
 
 /** @throws {UsageError} no token, more than one, or text that no API would accept as a token */

@@ -21,7 +21,7 @@ Authorization field, a whole curl command, or the answer of a token endpoint.
   --reason NAME           print the help for a refusal, such as audience; offline
 
 The API that judges:
-  --config FILE           a module that exports your API or its options
+  --config FILE           a module that exports your API or its options; it is run
   --issuer URL            the issuer that the API trusts; default: the token's
   --resource URL          the API; default: the token's audience
   --audience TEXT         the API's name in tokens, if it is not its URL

@@ -109,7 +109,7 @@ export async function createBrowser(module: OidcProviderModule, parts: BrowserPa
     handle: async (request, response) => handle(request, response),
     consent: (request, response) => answerConsent(provider, parts, request, response),
     introspect: async (token) => {
-      const found = (await provider.AccessToken.find(token)) ?? (await provider.ClientCredentials.find(token))
+      const found = await provider.AccessToken.find(token)
       if (found === undefined || found.isExpired) return undefined
       const { jti, iat, exp, aud, scope, clientId, jkt } = found as typeof found & { readonly jkt?: string }
       return {
@@ -117,7 +117,7 @@ export async function createBrowser(module: OidcProviderModule, parts: BrowserPa
         token_type: found.tokenType,
         iss: issuer,
         aud,
-        sub: 'accountId' in found ? found.accountId : clientId,
+        sub: found.accountId,
         client_id: clientId,
         scope,
         iat,
@@ -153,7 +153,6 @@ function configurationOf(
     },
     ttl: {
       AccessToken: TOKEN_LIFETIME,
-      ClientCredentials: TOKEN_LIFETIME,
       AuthorizationCode: CODE_LIFETIME,
       Interaction: CONSENT_LIFETIME,
       Grant: GRANT_LIFETIME,
@@ -162,7 +161,8 @@ function configurationOf(
       IdToken: TOKEN_LIFETIME
     },
     features: {
-      clientCredentials: { enabled: true },
+      // A page of any site can register a client here (CORS), so each token of such a client needs a person's consent.
+      clientCredentials: { enabled: false },
       devInteractions: { enabled: false },
       dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => false },
       registration: { enabled: true },
