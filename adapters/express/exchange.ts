@@ -1,4 +1,4 @@
-/** What the code that adapters share needs to know of Express: its request, its response, and how middleware ends. */
+/** Tells the code that adapters share about Express: its request, its response, and how middleware ends. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { requireAccess } from '../shared/access.js'
 import type { Handling } from '../shared/enforce.js'

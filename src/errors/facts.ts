@@ -1,5 +1,5 @@
 /**
- * What a log says about a refusal or a failure by default: the reason, the hint, and values that this server configured.
+ * The facts that a log has about a refusal or a failure by default: the reason, the hint, and values that this server configured.
  * Values of the token are left out; `received` holds them.
  *
  * Does NOT decide whether a line is written: `server/voice.ts` and `logTo()` do.

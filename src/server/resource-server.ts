@@ -96,7 +96,7 @@ function createFoundation(settings: Settings, options: ResourceServerOptions): F
     issuers: () => issuers,
     warning: (message) => events.warning('', message)
   })
-  const events: Events = createEvents(resource, settings.log ? voice : undefined)
+  const events: Events = createEvents(resource, now, settings.log ? voice : undefined)
   const http = createHttp(settings.http, events.exchange)
   const senders: Issuer[] = []
   const keyMemory = createKeyMemory(() => [...issuers.known(), ...senders].map(({ heldKeys }) => heldKeys))
