@@ -15,6 +15,8 @@ import { createTestIssuer } from 'oauth-resource-server/testing'
 
 const [framework, mistake] = process.argv.slice(2)
 const RESOURCE = 'https://api.example.com'
+// On a busy machine the default limits could cause a 503 instead of the answer that is shown.
+const PATIENT = { timeout: 30, deadline: 60 }
 
 const as = await createTestIssuer()
 await as.listen()
@@ -22,7 +24,7 @@ await as.listen()
 as.options({ resource: RESOURCE })
 
 /** Applies protections to `/orders`, one after the other. */
-const GUARDS = [[resourceServer({ resource: RESOURCE, issuers: [as.issuer] }), scope('orders:read')]]
+const GUARDS = [[resourceServer({ resource: RESOURCE, issuers: [as.issuer], http: PATIENT }), scope('orders:read')]]
 
 const SERVERS = {
   express: async ({ guards = GUARDS, parsesFirst = false, handlesErrors = true }) => {
@@ -135,7 +137,7 @@ async function askWith(token, app) {
 
 /** An API as README writes it, and its report at the start. */
 async function started(options) {
-  const api = resourceServer({ resource: RESOURCE, ...options })
+  const api = resourceServer({ resource: RESOURCE, http: PATIENT, ...options })
   await api.ready().catch((error) => console.error(error.message))
   return { guards: [[api, scope('orders:read')]] }
 }
@@ -163,7 +165,7 @@ const MISTAKES = {
     await askWith(as.opaque(claims()), await started({ issuers: [{ issuer: as.issuer, introspection }] }))
   },
   'misspelt scope': async () => {
-    const api = resourceServer({ resource: RESOURCE, issuers: [as.issuer] })
+    const api = resourceServer({ resource: RESOURCE, issuers: [as.issuer], http: PATIENT })
     await askWith(as.token(claims()), { guards: [[api, scope('order:read')]] })
   },
   'after the body parser': async () => {
@@ -173,7 +175,12 @@ const MISTAKES = {
   },
   'no errorHandler': async () => ask(`${await start({ handlesErrors: false })}/orders`),
   'two middlewares': async () => {
-    const options = { resource: RESOURCE, issuers: [as.issuer], dpop: { replayStore: memoryOnceStore() } }
+    const options = {
+      resource: RESOURCE,
+      issuers: [as.issuer],
+      http: PATIENT,
+      dpop: { replayStore: memoryOnceStore() }
+    }
     const [outer, inner] = [resourceServer(options), resourceServer(options)]
     const origin = await start({ guards: [[outer], [inner, scope('orders:read')]] })
     await ask(`${origin}/orders`, as.dpop({ url: `${RESOURCE}/orders`, claims: claims() }))
@@ -184,7 +191,7 @@ const MISTAKES = {
   'prefix cut': async () => {
     let app
     const proxy = await startProxy(() => app, { change: (path) => path.replace(/^\/v1/, '') })
-    const api = resourceServer({ resource: `${proxy}/v1`, issuers: [as.issuer] })
+    const api = resourceServer({ resource: `${proxy}/v1`, issuers: [as.issuer], http: PATIENT })
     app = await start({ guards: [[api, scope('orders:read')]] })
     await ask(`${proxy}/v1/orders`, as.dpop({ url: `${proxy}/v1/orders`, claims: claims({ aud: `${proxy}/v1` }) }))
   },
@@ -193,7 +200,7 @@ const MISTAKES = {
     const { certificate } = as.certificateBound(claims())
     const proxy = await startProxy(() => app, { key: certificate.key, cert: certificate.cert })
     const resource = proxy.replace('https:', 'http:')
-    const api = resourceServer({ resource, issuers: [as.issuer] })
+    const api = resourceServer({ resource, issuers: [as.issuer], http: PATIENT })
     app = await start({ guards: [[api, scope('orders:read')]] })
     await ask(`${proxy}/orders`, as.dpop({ url: `${proxy}/orders`, claims: claims({ aud: resource }) }))
   }
