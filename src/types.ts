@@ -10,7 +10,7 @@ export type Awaitable<T> = T | Promise<T>
 export interface LogLine {
   /** `error`: 500. `warn`: 503. `info`: below 500. */
   readonly level: 'error' | 'warn' | 'info'
-  /** The reason, the hint, the accepted values and the request's route, for structured logs. */
+  /** The reason, the hint, the accepted values and the request's route, or `resource` alone, for structured logs. */
   readonly fields: object
   /** The fields as one line of text. */
   readonly message: string
@@ -50,6 +50,12 @@ export interface ResourceRequest {
    * @returns false if the host's log is switched off: the line becomes a process warning
    */
   tell?(line: LogLine): boolean
+  /**
+   * A mistake in how the application mounted the protection, as sentences for the operator that end with the cure. Must
+   * not contain data of the request. Read for refused requests without credentials; each text is said once. Omit it
+   * where unknown.
+   */
+  readonly mistake?: string | undefined
   /**
    * Calls the listener once when the client disconnects, or at once if it already has. Called only for requests that
    * wait for an authorization server, so that a waiting request gives up its place in the queue. Omit the method where

@@ -6,6 +6,7 @@ import { headersOf } from '../shared/headers.js'
 import { NodeRequest } from '../shared/node-request.js'
 import { passable, surface } from '../shared/refusals.js'
 import { createRun, type Run } from '../shared/run.js'
+import { type ExpressApp, hasErrorHandler } from './error-handlers.js'
 
 /** The used part of an Express request, besides `node:http`'s. */
 export interface ExpressRequest extends IncomingMessage {
@@ -18,8 +19,17 @@ export interface ExpressRequest extends IncomingMessage {
 
 /** Express shortens `url` in a router, and keeps the whole target. */
 export function read(request: ExpressRequest): NodeRequest {
-  return new NodeRequest(request, request.originalUrl)
+  return new ExpressNodeRequest(request, request.originalUrl)
 }
+
+class ExpressNodeRequest extends NodeRequest {
+  override get mistake(): string | undefined {
+    return super.mistake ?? (hasErrorHandler((this.host as { readonly app?: ExpressApp }).app) ? undefined : NO_HANDLER)
+  }
+}
+
+const NO_HANDLER =
+  'The app has no error handler, so Express answers refusals with HTML, drops CORS fields, and prints an error for each. Mount errorHandler() last: app.use(errorHandler()).'
 
 type Next = (error?: unknown) => void
 

@@ -1,5 +1,6 @@
 /**
- * Requests of frameworks with a log of their own, where lines about refusals and failures belong. Does NOT decide which
+ * Requests of frameworks with a log of their own, where lines about refusals and failures belong, and what else these
+ * frameworks tell about their application. Does NOT decide which
  * lines are written: the core does.
  */
 import type { LogLine } from '../../src/index.js'
@@ -7,6 +8,8 @@ import { NodeRequest } from './node-request.js'
 
 /** The used part of a Fastify request. */
 interface FastifyHost {
+  /** The instance of the route. */
+  readonly server?: { readonly errorHandler?: unknown }
   readonly log?: { readonly [Level in LogLine['level']]?: (fields: object, message: string) => void }
 }
 
@@ -18,7 +21,16 @@ export class FastifyNodeRequest extends NodeRequest {
     log[level](fields, message)
     return true
   }
+
+  override get mistake(): string | undefined {
+    const { server } = this.host as FastifyHost
+    const isDefault = (server?.errorHandler as { readonly name?: unknown } | undefined)?.name === 'defaultErrorHandler'
+    return super.mistake ?? (isDefault ? NO_HANDLER : undefined)
+  }
 }
+
+const NO_HANDLER =
+  'Fastify’s default error handler answers refusals, so their body is not the JSON of OAuth. Write app.setErrorHandler(errorHandler).'
 
 /** The used part of a Koa context. */
 interface KoaHost {

@@ -19,6 +19,9 @@ interface Routed {
 /** `GET http://host/path`: servers must accept it (RFC 9112 §3.2.2), but its host is not trusted. */
 const ABSOLUTE_FORM = /^https?:\/\/[^/?#]*/i
 
+const BODY_READ =
+  'The body of a request was read before `protect` decided, so bodies of refused requests are read too. Mount `protect` before the body parser; on Fastify use it in `onRequest`.'
+
 /** Header fields by lower-case name, as in `IncomingMessage.headers`. */
 export type HeadersByName = Readonly<Record<string, string | readonly string[] | undefined>>
 
@@ -35,6 +38,7 @@ export class NodeRequest implements ResourceRequest {
     readonly headers?: HeadersByName | undefined
     readonly socket?: Connection | null | undefined
     readonly stream?: Closing | null
+    readonly readableDidRead?: boolean
   }
   readonly #headers: HeadersByName | undefined
   readonly #routed: Routed
@@ -51,6 +55,7 @@ export class NodeRequest implements ResourceRequest {
       readonly headers?: HeadersByName | undefined
       readonly socket?: Connection | null
       readonly stream?: object | null
+      readonly readableDidRead?: boolean
     },
     url?: string,
     headers?: HeadersByName,
@@ -99,6 +104,11 @@ export class NodeRequest implements ResourceRequest {
   get requestId(): string | undefined {
     const { id } = this.#routed
     return typeof id === 'string' || typeof id === 'number' ? String(id) : undefined
+  }
+
+  /** A body that was read before the decision, so bodies of refused requests are read too. */
+  get mistake(): string | undefined {
+    return this.#request.readableDidRead === true ? BODY_READ : undefined
   }
 
   /** The object with the route's pattern: the framework's request or context. @internal */

@@ -198,7 +198,7 @@ export class InsufficientScope extends Refusal {
       code: 'insufficient_scope',
       reason: 'insufficient_scope',
       description: 'The access token lacks a required scope',
-      hint: 'The client must request the scopes named in the challenge from its authorization server, which must grant them.',
+      hint: 'The client must request the scopes named in the challenge from its authorization server, which must grant them. If the route misspells a scope, correct it there; the option `scopes` finds that at the start.',
       ...evidence
     })
     this.scopes = scopes

@@ -89,7 +89,7 @@ export function sentenceOf(
   const told = values.map(([name, value]) => ` ${name}: ${shown(value)}.`).join('')
   const count = unsaid > 0 ? `, and ${unsaid} more since the last line about it` : ''
   return inOneLine(
-    `oauth-resource-server: ${status} ${reason}${count} (${where && `${where}, `}${resource}): ${hint}${told} See ${documentation}`
+    `oauth-resource-server: ${status} ${reason}${count} (${where && `${where}, `}${resource}): ${/[.!?]$/.test(hint) ? hint : `${hint}.`}${told} See ${documentation}`
   )
 }
 
@@ -106,6 +106,7 @@ function shown(value: unknown): string {
 /** Characters that begin a new line, or that a terminal interprets. */
 const OBEYED = /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}]+/gu
 
-function inOneLine(text: string): string {
+/** Replaces characters that begin a new line, or that a terminal interprets. */
+export function inOneLine(text: string): string {
   return text.replace(OBEYED, ' ')
 }

@@ -133,7 +133,7 @@ export const TOKEN_REASONS: Readonly<Record<TokenReason, Entry>> = {
   },
   type: {
     description: 'The token is not an access token',
-    hint: '`typ` must be `at+jwt` (RFC 9068 §4). If your authorization server writes `JWT` or no `typ`, set `tokenProfile: "legacy"`; then the claims must show that the token is an access token.'
+    hint: '`typ` must be `at+jwt` (RFC 9068 §4). If the client sent an ID token, it must send the access token instead. If your authorization server writes `JWT` or no `typ`, set `tokenProfile: "legacy"`; then the claims must show that the token is an access token.'
   },
   certificate_binding: {
     description: 'The access token is bound to a different client certificate',
@@ -201,7 +201,7 @@ export const PROOF_REASONS: Readonly<Record<ProofReason, Entry>> = {
   },
   proof_target: {
     description: 'DPoP proof htu mismatch',
-    hint: '`htu` must be the URL that the client called, without query and fragment. It is compared with `publicUrl` (default: the origin of `resource`) and the path of the request. If a proxy changes the host or the path, set `publicUrl`.'
+    hint: '`htu` must be the URL that the client called, without query and fragment. It is compared with `publicUrl` (default: the origin of `resource`) and the path of the request. If a proxy ends TLS, or changes the host or the path, set `publicUrl` to the URL that clients call.'
   },
   proof_freshness: {
     description: 'DPoP proof is not fresh',

@@ -10,6 +10,7 @@
  * | `oauth-resource-server:warning` | `{ resource, issuer, message }`: something that an operator should look at |
  */
 import { type Channel, channel } from 'node:diagnostics_channel'
+import { timeRefusalInWords } from '../base/times.js'
 import type { ResourceServerError } from '../errors/errors.js'
 import { factsOf, type RefusalFacts, sentenceOf } from '../errors/facts.js'
 import type { ExchangeEvent } from '../http/exchange.js'
@@ -41,7 +42,8 @@ export interface RefusalEvent extends Decision {
   /** The values that a log may show by default: nothing in them comes from the token. A prototype getter, as `request` is. */
   readonly facts: RefusalFacts
   /**
-   * The facts as one line of text, with further values by their names. A method of the prototype.
+   * The facts as one line of text, with further values by their names. With `received` among them, the line also says
+   * a refused time in words: `expired 59 minutes ago`. A method of the prototype.
    */
   sentence(more?: Readonly<Record<string, unknown>>): string
 }
@@ -84,9 +86,11 @@ class DecisionMessage implements Decision {
 class RefusalMessage extends DecisionMessage implements RefusalEvent {
   readonly resource: string
   readonly error: ResourceServerError
+  readonly #now: () => number
 
-  constructor(resource: string, error: ResourceServerError, access: Access | undefined, request: ResourceRequest) {
+  constructor(resource: string, error: ResourceServerError, { access, request }: Decision, now: () => number) {
     super(access, request)
+    this.#now = now
     this.resource = resource
     this.error = error
   }
@@ -96,12 +100,16 @@ class RefusalMessage extends DecisionMessage implements RefusalEvent {
   }
 
   sentence(more?: Readonly<Record<string, unknown>>): string {
-    return sentenceOf(this.facts, 0, more)
+    const time = more !== undefined && 'received' in more ? timeRefusalInWords(this.error, this.#now()) : undefined
+    return sentenceOf(this.facts, 0, { ...more, ...(time !== undefined && { time }) })
   }
 }
 
-/** @param voice tells the operator of refusals while no log does; undefined with `log: false` */
-export function createEvents(resource: string, voice?: Voice): Events {
+/**
+ * @param now seconds since the epoch
+ * @param voice tells the operator of refusals while no log does; undefined with `log: false`
+ */
+export function createEvents(resource: string, now: () => number, voice?: Voice): Events {
   const accesses: Channel = channel('oauth-resource-server:access')
   const refusals: Channel = channel('oauth-resource-server:refusal')
   const exchanges: Channel = channel('oauth-resource-server:exchange')
@@ -119,7 +127,7 @@ export function createEvents(resource: string, voice?: Voice): Events {
     hearsRefusals: () => refusals.hasSubscribers,
     refusal: (error, request, access) => {
       voice?.(error, request)
-      if (refusals.hasSubscribers) refusals.publish(new RefusalMessage(resource, error, access, request))
+      if (refusals.hasSubscribers) refusals.publish(new RefusalMessage(resource, error, { access, request }, now))
     },
     warning: (issuer, message) => {
       if (warnings.hasSubscribers) warnings.publish({ resource, issuer, message } satisfies WarningEvent)

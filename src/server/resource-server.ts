@@ -89,8 +89,14 @@ interface Parts extends Foundation {
 
 function createFoundation(settings: Settings, options: ResourceServerOptions): Foundation {
   const { resource, now, callbackTimeout, shared } = settings
-  const voice = createVoice({ resource, now, credentialRules: readCredentialRules(settings), issuers: () => issuers })
-  const events = createEvents(resource, settings.log ? voice : undefined)
+  const voice = createVoice({
+    resource,
+    now,
+    credentialRules: readCredentialRules(settings),
+    issuers: () => issuers,
+    warning: (message) => events.warning('', message)
+  })
+  const events: Events = createEvents(resource, now, settings.log ? voice : undefined)
   const http = createHttp(settings.http, events.exchange)
   const senders: Issuer[] = []
   const keyMemory = createKeyMemory(() => [...issuers.known(), ...senders].map(({ heldKeys }) => heldKeys))

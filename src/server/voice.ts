@@ -7,6 +7,7 @@
  * | 500, 503 | once per issuer, reason and minute |
  * | below 500 | the first of each reason per hour, with the number since; at most {@link MAX_LINES} an hour |
  * | a request without a token | never: clients can cause it at any rate |
+ * | a mistake in how the protection is mounted | once, when a request without a token shows it |
  *
  * Says nothing that comes from a token. All tables are bounded. Does NOT run for accepted requests.
  *
@@ -16,7 +17,7 @@ import { type Channel, channel } from 'node:diagnostics_channel'
 import { isPromise } from '../base/awaitable.js'
 import { type CredentialRules, readCredentials } from '../credentials.js'
 import type { ResourceServerError } from '../errors/errors.js'
-import { factsOf, sentenceOf } from '../errors/facts.js'
+import { factsOf, inOneLine, sentenceOf } from '../errors/facts.js'
 import type { Issuer } from '../issuer/issuer.js'
 import type { Issuers } from '../issuer/issuers.js'
 import { decodeObject, splitJws } from '../jwt/compact.js'
@@ -34,6 +35,9 @@ const MAX_LINES = 20
 /** Maximum reasons that are counted. The catalogue has fewer; an application's own errors may have any. */
 const MAX_REASONS = 200
 
+/** Maximum mistakes of mounting that are said. The adapters know fewer; a host of the application may make up any. */
+const MAX_MISTAKES = 8
+
 export type Voice = (error: ResourceServerError, request: ResourceRequest) => void
 
 export interface VoiceContext {
@@ -43,6 +47,8 @@ export interface VoiceContext {
   readonly credentialRules: CredentialRules
   /** Read when a failure is said: the issuers are created after the voice. */
   readonly issuers: () => Issuers
+  /** Publishes a warning, which `logTo()` writes. */
+  readonly warning: (message: string) => void
 }
 
 /** Channels without messages: `logTo()` subscribes to one of them while it logs every API, or this one. */
@@ -51,10 +57,19 @@ function logMarkers(resource: string): readonly [every: Channel, one: Channel] {
 }
 
 /** Speaks about refusals and failures as the table above says. */
-export function createVoice({ resource, now, credentialRules, issuers }: VoiceContext): Voice {
+export function createVoice({ resource, now, credentialRules, issuers, warning }: VoiceContext): Voice {
   const [every, one] = logMarkers(resource)
   const countRefusal = createRefusalCount()
   const isNewFailure = createFailureMemory()
+  const mistakes = new Set<string>()
+  const isLogged = (): boolean => every.hasSubscribers || one.hasSubscribers
+  const tellMistake = (request: ResourceRequest): void => {
+    const { mistake } = request
+    if (typeof mistake !== 'string' || mistakes.has(mistake) || mistakes.size >= MAX_MISTAKES) return
+    mistakes.add(mistake)
+    warning(mistake)
+    if (!isLogged()) sayMistake(resource, request, mistake)
+  }
   const tell: Voice = (error, request) => {
     const isFailure = error.status >= 500
     const unsaid = isFailure ? undefined : countRefusal(error.reason, now())
@@ -65,9 +80,9 @@ export function createVoice({ resource, now, credentialRules, issuers }: VoiceCo
     say(request, { level, fields: { ...fields, ...(unsaid && { unsaid }) }, message: sentenceOf(fields, unsaid) })
   }
   return (error, request) => {
-    if (error.reason === 'credentials_missing' || every.hasSubscribers || one.hasSubscribers) return
     try {
-      tell(error, request)
+      if (error.reason === 'credentials_missing') tellMistake(request)
+      else if (!isLogged()) tell(error, request)
     } catch {
       // A failure to tell, such as a `process.emitWarning` that throws, must not turn the refusal into another answer.
     }
@@ -173,13 +188,17 @@ const CODES: Readonly<Record<LogLine['level'], string>> = {
   info: 'OAUTH_RS_REFUSED'
 }
 
-function say(request: ResourceRequest, line: LogLine): void {
+function sayMistake(resource: string, request: ResourceRequest, mistake: string): void {
+  const message = inOneLine(`oauth-resource-server: ${mistake} (${resource})`)
+  say(request, { level: 'info', fields: { resource }, message }, CODES.error)
+}
+
+function say(request: ResourceRequest, line: LogLine, code = CODES[line.level]): void {
   try {
     if (request.tell?.(line) === true) return
   } catch {
     // A log that throws must not turn a refusal into another answer.
   }
-  const code = CODES[line.level]
   // Hosts other than Node.js, Deno and Bun may lack it.
   if (typeof globalThis.process?.emitWarning === 'function') globalThis.process.emitWarning(line.message, { code })
   else globalThis.console?.warn(`[${code}] ${line.message}`)

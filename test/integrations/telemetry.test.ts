@@ -388,6 +388,19 @@ describe('logTo()', () => {
     ])
   })
 
+  test('says with evidence when a token expired, in words to a console and as a number to a logger', async () => {
+    const { out, err } = { out: new PassThrough(), err: new PassThrough() }
+    ended.push(logTo(new Console(out, err), { evidence: true }))
+    const lines = log({ evidence: true })
+    await ask(as.expired())
+    expect(String(out.read())).toMatch(/ received: \d{10}\. time: "expired \d+ (minutes|hours?) ago"\./)
+    expect(lines).toEqual([expect.objectContaining({ reason: 'expired', received: expect.any(Number) })])
+    for (const end of ended.splice(0)) await end()
+    ended.push(logTo(new Console(out, err)))
+    await ask(as.expired())
+    expect(String(out.read())).not.toContain(' ago')
+  })
+
   test('logs a 429 at the level info', async () => {
     const lines = log()
     await ask(as.token(), () => {

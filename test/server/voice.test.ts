@@ -230,6 +230,38 @@ describe('how often', () => {
     const api = loud()
     expect(await warningsOf(() => ask(api, undefined, { times: 3 }))).toEqual([])
     expect(reasons(await warningsOf(() => ask(api, '')))).toEqual(['malformed_authorization'])
+    const unknownKeys = async (): Promise<void> => {
+      for (let i = 0; i < 9; i++) await ask(api, as.unknownKey({ exp }))
+    }
+    const limited = await warningsOf(unknownKeys)
+    expect(reasons(limited)).toEqual(['unknown_key', 'key_unknown_yet'])
+    expect(limited[1]).toMatchObject({ code: 'OAUTH_RS_REFUSED', message: expect.stringContaining(' 429 ') })
+  })
+
+  test('a mistake of mounting is said once, when a request without a token shows it; at most 8 texts', async () => {
+    const api = loud()
+    const mistake = 'Mount it elsewhere.\n'
+    expect(await warningsOf(() => ask(api, as.expired(), { more: { mistake } }))).toHaveLength(1)
+    const said = await warningsOf(() => ask(api, undefined, { times: 3, more: { mistake } }))
+    expect(said).toEqual([
+      { code: 'OAUTH_RS_MISCONFIGURED', message: `oauth-resource-server: Mount it elsewhere.  (${RESOURCE})` }
+    ])
+    const many = await warningsOf(async () => {
+      for (let i = 0; i < 20; i++) await ask(api, undefined, { more: { mistake: `${i}` } })
+    })
+    expect(many).toHaveLength(7)
+    expect(await warningsOf(() => ask(loud(), undefined, { more: { mistake: 1 as never } }))).toEqual([])
+  })
+
+  test('a mistake of mounting goes to logTo() as a warning, and with `log: false` nowhere', async () => {
+    const lines: unknown[] = []
+    const write = (...line: unknown[]): void => void lines.push(line)
+    ended.push(logTo({ debug: () => undefined, info: write, warn: write, error: write }))
+    const more = { mistake: 'Mount it elsewhere.' }
+    expect(await warningsOf(() => ask(loud(), undefined, { more }))).toEqual([])
+    expect(lines).toEqual([[{ resource: RESOURCE, issuer: '' }, 'Mount it elsewhere.']])
+    await ask(resourceServer(as.options({ resource: RESOURCE })), undefined, { more })
+    expect(lines).toHaveLength(1)
   })
 
   /** An error of the application with its own reason. */
