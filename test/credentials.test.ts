@@ -186,17 +186,19 @@ describe('requireToken68', () => {
     expect(() => requireToken68(token)).toThrow(expect.objectContaining({ reason }))
   })
 
-  const mistakes: readonly (readonly [words: string, ...tokens: string[]])[] = [
-    ['a word in place of', 'undefined', 'NULL', 'nil', 'None', 'nan', 'false', 'Bearer', 'dpop'],
-    ['The token is in quotes', '"a"', "'a'", '`a`', '%22a%22', '%27a%27'],
-    ['a placeholder in place of a token', '{{token}}', `\${TOKEN}`, '$TOKEN', '<token>'],
-    ['The scheme is written twice', 'Bearer abc', 'dpop\tabc'],
-    ['a character that is not allowed in a token', 'a!']
+  const mistakes: readonly (readonly [reason: string, words: string, ...tokens: string[]])[] = [
+    ['malformed', 'a word in place of', 'undefined', 'NULL', 'nil', 'None', 'nan', 'false', 'Bearer', 'dpop'],
+    ['malformed', 'The token is in quotes', '"a"', "'a'", '`a`', '%22a%22', '%27a%27'],
+    ['malformed', 'a placeholder in place of a token', '{{token}}', `\${TOKEN}`, '$TOKEN', '<token>'],
+    ['malformed_authorization', 'The scheme is written twice', 'Bearer abc', 'dpop\tabc'],
+    ['malformed', 'a character that is not allowed in a token', 'a!', 'a"', 'a%22', 'a$', 'a{{b', 'a<b']
   ]
   test.each(mistakes)(
-    'refuses what clients send by mistake in place of a token with a hint that says %j: %j',
-    async (words, ...tokens) => {
-      for (const token of tokens) expect((await refusal(() => requireToken68(token))).hint, token).toContain(words)
+    'refuses a client’s mistake as %s with a hint that says %j: %j',
+    async (reason, words, ...tokens) => {
+      const hint: unknown = expect.stringContaining(words)
+      for (const token of tokens)
+        expect(await refusal(() => requireToken68(token)), token).toMatchObject({ reason, hint })
     }
   )
 
