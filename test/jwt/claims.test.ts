@@ -374,6 +374,11 @@ describe('requireAccessTokenClaims', () => {
     expect(await reasonOf(() => judge({ resource: RESOURCE, nonce: 'n' }, owner))).toBe('type')
   })
 
+  test('ATV-12: either word for an access token is evidence by itself, even beside a nonce and an at_hash', () => {
+    for (const word of [{ token_use: 'access' }, { tokenName: 'access_token' }])
+      expect(judge({ ...word, nonce: 'n', at_hash: 'h' })).toBeUndefined()
+  })
+
   test('ATV-12: also reads what a token says about its own kind', async () => {
     expect(await reasonOf(() => judge({ ...validClaims, token_use: 'id' }))).toBe('type')
   })
