@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { requireToken68 } from '../src/access-token/token68.js'
 import { type CredentialRules, readCredentials, readUsedScheme } from '../src/credentials.js'
 import { CredentialsMissing, InvalidRequest, InvalidToken } from '../src/errors/errors.js'
-import { get } from './support/refusals.js'
+import { get, refusal } from './support/refusals.js'
 
 const MAX_TOKEN_LENGTH = 16_384
 const BOTH: CredentialRules = { accepted: ['Bearer', 'DPoP'], rejectQueryToken: false, maxTokenLength: 16_384 }
@@ -17,6 +17,7 @@ describe('readCredentials', () => {
       expect(readCredentials(get({ authorization: [line] }), BOTH)?.field).toBe('Bearer abc')
     }
     expect(readCredentials(get({ authorization: ['dpop abc'] }), BOTH)?.field).toBe('DPoP abc')
+    expect(readCredentials(get({ authorization: ['bearer abcBearer'] }), BOTH)?.field).toBe('Bearer abcBearer')
   })
 
   test('returns scheme and token as sent', () => {
@@ -30,7 +31,15 @@ describe('readCredentials', () => {
   })
 
   test('returns undefined without a field, and for another scheme', () => {
-    for (const lines of [[], ['Basic eDp5'], ['Bearer-ish abc'], ['Token'], ['HOBA abc'], ['Basic dpop\tx']]) {
+    for (const lines of [
+      [],
+      ['Basic eDp5'],
+      ['Bearer-ish abc'],
+      ['Token'],
+      ['HOBA abc'],
+      ['Basic dpop\tx'],
+      ['Digest xBearer']
+    ]) {
       expect(read(...lines)).toBeUndefined()
     }
   })
@@ -59,6 +68,24 @@ describe('readCredentials', () => {
     expect(read(`Bearer ${'a'.repeat(MAX_TOKEN_LENGTH)}`)).toMatchObject({ scheme: 'Bearer' })
     expect(() => read(`Bearer ${'a'.repeat(MAX_TOKEN_LENGTH + 1)}`)).toThrow(InvalidToken)
     expect(() => read(`Bearer ${'a b'.repeat(MAX_TOKEN_LENGTH)}`)).toThrow(InvalidToken)
+  })
+
+  test.each(['Bearer', 'Bearer   ', 'dpop'])(
+    'tells the operator that %j has no token after its scheme',
+    async (line) => {
+      const { hint } = await refusal(() => read(line))
+      expect(hint).toContain('The scheme is not followed by a token')
+    }
+  )
+
+  test('tells the operator how long a refused token was, the limit, and the option that raises it', async () => {
+    const limited = { ...BOTH, maxTokenLength: 10 }
+    const attempt = (): unknown => readCredentials(get({ authorization: `Bearer  ${'a'.repeat(11)}` }), limited)
+    expect(await refusal(attempt)).toMatchObject({
+      expected: 'at most 10 characters',
+      received: '11 characters',
+      hint: expect.stringMatching(/longer than 10 characters.*raise `maxTokenLength`/)
+    })
   })
 
   test('does not count spaces before a token in its length', () => {
@@ -157,6 +184,29 @@ describe('requireToken68', () => {
   ]
   test.each(others)('refuses %j as %s: %s', (token, reason) => {
     expect(() => requireToken68(token)).toThrow(expect.objectContaining({ reason }))
+  })
+
+  const mistakes: readonly (readonly [reason: string, words: string, ...tokens: string[]])[] = [
+    ['malformed', 'a word in place of', 'undefined', 'NULL', 'nil', 'None', 'nan', 'false', 'Bearer', 'dpop'],
+    ['malformed', 'The token is in quotes', '"a"', "'a'", '`a`', '%22a%22', '%27a%27'],
+    ['malformed', 'a placeholder in place of a token', '{{token}}', `\${TOKEN}`, '$TOKEN', '<token>'],
+    ['malformed_authorization', 'The scheme is written twice', 'Bearer abc', 'dpop\tabc'],
+    ['malformed', 'a character that is not allowed in a token', 'a!', 'a"', 'a%22', 'a$', 'a{{b', 'a<b']
+  ]
+  test.each(mistakes)(
+    'refuses a client’s mistake as %s with a hint that says %j: %j',
+    async (reason, words, ...tokens) => {
+      const hint: unknown = expect.stringContaining(words)
+      for (const token of tokens)
+        expect(await refusal(() => requireToken68(token)), token).toMatchObject({ reason, hint })
+    }
+  )
+
+  test('does not mistake a token that only contains such a word, or two tokens, for a client’s empty variable', async () => {
+    for (const token of ['nullable', 'xnull', 'undefined.', 'null=='])
+      expect(requireToken68(token), token).toBeUndefined()
+    for (const token of ['abc def', 'x Bearer abc', 'bearers abc'])
+      expect((await refusal(() => requireToken68(token))).hint, token).not.toContain('scheme is written twice')
   })
 
   test('takes no longer for a token that was crafted to be slow', () => {

@@ -13,7 +13,20 @@ import {
 import { sha256 } from '../../src/jwt/key-set.js'
 import type { Access, Credentials, Scheme } from '../../src/types.js'
 import { createBed, introspecting } from '../support/exchange.js'
-import { access, accessToken, api, bearer, get, granted, outcome, refusal, refused } from '../support/refusals.js'
+import {
+  access,
+  accessToken,
+  api,
+  bearer,
+  get,
+  granted,
+  ISSUER,
+  NOW,
+  outcome,
+  RESOURCE,
+  refusal,
+  refused
+} from '../support/refusals.js'
 
 /** A source that reads this field, or the connection. */
 function certificateIn(field: string | undefined): CertificateSource {
@@ -144,6 +157,21 @@ describe('createConfirm', () => {
         )
   })
 
+  test('MTL-03: tells the operator whether the certificate was missing or another one', async () => {
+    const hintOf = async (certificate?: Buffer): Promise<string> =>
+      (await refusal(() => confirmed({ cnf: cnf.x5t, settings: { readCertificate: () => certificate } }))).hint
+    expect(await hintOf(Buffer.from('another'))).toContain('The client presented a certificate, but the token is bound')
+    expect(await hintOf()).not.toContain('The client presented a certificate')
+    expect(await hintOf()).toContain('The request came from an address')
+  })
+
+  test('MTL-04 DEF-17: tells the operator that the token must be bound as `requireSenderConstrained` says', async () => {
+    for (const given of [{}, { cnf: cnf.jkt, scheme: 'DPoP' as const }]) {
+      const error = await refusal(() => confirmed({ ...given, settings: { require: 'certificate' } }))
+      expect(error.hint).toContain('not bound as `requireSenderConstrained` requires')
+    }
+  })
+
   test('DEN-21 DEN-23 (RFC 9449 §7.1, §7.2): requires that scheme and token agree, both ways', async () => {
     for (const binding of [cnf.jkt, both]) expect(await reasonOf({ cnf: binding })).toBe('dpop_downgrade')
     expect(await reasonOf({ type: 'dPoP' })).toBe('dpop_downgrade')
@@ -265,6 +293,34 @@ describe('the access', () => {
     expect(once).toBe(token)
     expect(confirm(verified, credentials, get())).toBe(once)
     expect(once).toMatchObject({ scheme: 'Bearer', confirmedBy: [], responseHeaders: {} })
+  })
+
+  test('an access has the members of its token, and ends with the leeway of its server', async () => {
+    const tolerant = api({ clockTolerance: 7 }, { rolesClaim: 'roles' })
+    const one = await access(tolerant, accessToken({ claims: { roles: ['admin'] } }))
+    expect(one).toMatchObject({
+      issuer: ISSUER,
+      subject: 'u1',
+      subjectType: 'unknown',
+      clientId: 'c1',
+      audience: [RESOURCE],
+      scopes: ['read'],
+      roles: ['admin'],
+      issuedAt: NOW - 10,
+      expiresAt: NOW + 300,
+      acceptedUntil: NOW + 307,
+      claims: { jti: 't1' }
+    })
+    expect(one.confirmation).toBeUndefined()
+    expect(one.signal.aborted).toBe(false)
+    expect([one.hasScope('read'), one.hasScope('write')]).toEqual([true, false])
+  })
+
+  test('the access of a token without exp has no end', async () => {
+    const issuer = await bed.issuer()
+    const of = bed.api({ issuers: [introspecting(issuer)] })
+    const one = await access(of, issuer.opaque({ exp: undefined }))
+    expect([one.expiresAt, one.acceptedUntil]).toEqual([undefined, undefined])
   })
 
   test('an access is accepted only by the server that granted it', async () => {

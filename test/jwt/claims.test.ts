@@ -7,6 +7,7 @@ import { Problems } from '../../src/base/problems.js'
 import type { IssuerOptions } from '../../src/issuer/settings.js'
 import { readIssuerOptions } from '../../src/issuer/settings.js'
 import {
+  issuerHint,
   readAudience,
   requireAccessTokenClaims,
   requireAccessTokenKind,
@@ -128,8 +129,69 @@ describe('verifyClaims', () => {
     expect(await reasonOf(() => verify({ aud: 7 }, { issuer }))).toBe('claim')
   })
 
+  test.each(['exp', 'nbf', 'iat'])('ATV-08: refuses %s in milliseconds, and tells the operator', async (name) => {
+    expect(await refusal(() => verify({ [name]: 1e11 + 1 }))).toMatchObject({
+      reason: 'claim',
+      expected: `${name}: seconds since the epoch`,
+      received: 1e11 + 1,
+      hint: expect.stringContaining(`\`${name}\` is in milliseconds`)
+    })
+  })
+
+  test('reads 1e11 as seconds, and leaves an auth_time in the future to the policy', async () => {
+    expect(verify({ exp: 1e11 })).toBeUndefined()
+    expect(await reasonOf(() => verify({ nbf: 1e11 }))).toBe('not_yet_valid')
+    expect(verify({ auth_time: NOW * 1000 })).toBeUndefined()
+  })
+
+  test('tells the operator the limit of a time in whole seconds', async () => {
+    const now = NOW + 0.5
+    expect((await refusal(() => verify({ exp: 1 }, { now }))).expected).toBe(`exp after ${NOW - 30}`)
+    expect((await refusal(() => verify({ nbf: NOW + 99 }, { now }))).expected).toBe(`nbf up to ${NOW + 30}`)
+    expect((await refusal(() => verify({ iat: NOW + 99 }, { now }))).expected).toBe(`iat up to ${NOW + 60}`)
+  })
+
   test('accepts any object as cnf, which is confirmed later', () => {
     expect(verify({ cnf: { x: 1 } })).toBeUndefined()
+  })
+})
+
+describe('the hint of a refused issuer', () => {
+  test('a refused iss that is not an https URL has a hint that names the options, and another has not', async () => {
+    for (const iss of ['acme', 'http://as.example.com', '']) {
+      expect(issuerHint(iss).hint, iss).toContain('`iss` is not an https URL')
+    }
+    expect(issuerHint(7).hint).toContain('`acceptedIssuers`')
+    expect(issuerHint('https://other.example.com')).toEqual({})
+    expect((await refusal(() => verify({ iss: 'acme' }))).hint).toContain('`iss` is not an https URL')
+    expect((await refusal(() => verify({ iss: 'https://x' }))).hint).not.toContain('is not an https URL')
+  })
+})
+
+describe('the hint of a refused audience', () => {
+  const hintFor = async (aud: unknown, audience: string[], options: Partial<IssuerOptions> = {}): Promise<string> =>
+    (await refusal(() => verify({ aud }, { issuer: settings({ audience, ...options }) }))).hint
+
+  test('a token without an audience is refused with a hint that says so, by the name of the claim', async () => {
+    for (const aud of [undefined, []]) expect(await hintFor(aud, ['a'])).toContain('The token has no `aud`.')
+    expect(await hintFor('x', ['a'], { audienceClaim: 'azp' })).toContain('The token has no `azp`.')
+  })
+
+  test('an audience that differs only by its final slash is refused with a hint that writes both spellings', async () => {
+    const hint = await hintFor(['x', `${RESOURCE}/`], ['other', RESOURCE])
+    expect(hint).toContain(`\`aud\` differs from ${RESOURCE} only by its final slash`)
+    expect(hint).toContain(`\`audience: ['${RESOURCE}', '${RESOURCE}/']\``)
+    expect(await hintFor(RESOURCE, [`${RESOURCE}/`])).toContain(`\`audience: ['${RESOURCE}/', '${RESOURCE}']\``)
+  })
+
+  test('an audience that differs by more than its final slash is refused with a hint that does not mention the slash', async () => {
+    const slashes = [
+      ['x', 'y'],
+      ['a/b', 'ab'],
+      ['a//', 'a'],
+      ['/a', 'a']
+    ] as const
+    for (const [aud, audience] of slashes) expect(await hintFor(aud, [audience]), aud).not.toContain('final slash')
   })
 })
 
@@ -252,14 +314,79 @@ describe('requireAccessTokenClaims', () => {
     }
   )
 
+  test('ATV-12: tells the operator which claims are missing beside a nonce, and the remedy', async () => {
+    expect(await refusal(() => judge({ nonce: 'n', azp: 'c1', tty: 'at' }))).toMatchObject({
+      reason: 'type',
+      expected: 'no claim nonce, or a scope claim and a client claim beside it',
+      hint: expect.stringMatching(
+        /^The token has a `nonce`.*`requiredClaimValues: \{ tty: \[\.\.\.\] \}`.*This token has `tty`\.$/
+      )
+    })
+  })
+
+  test('ATV-12: tells the operator that nothing shows an access token, and the remedy', async () => {
+    expect(await refusal(() => judge({ tty: 'at', role: 'r', sub: 'repo:a' }))).toMatchObject({
+      reason: 'type',
+      expected: 'a scope claim, or a client claim that is not the audience',
+      hint: expect.stringMatching(
+        /^The token does not show.*\{ tty: \[\.\.\.\] \}`\. This token has `tty`, `role`, `sub`\.$/
+      )
+    })
+    for (const claims of [{}, { sub: 'u1' }, { tty: '' }, { tty: 7 }, { sub: [':'] }] as Claims[])
+      expect((await refusal(() => judge(claims))).hint).toMatch(
+        /`requiredClaimValues: \{ claim: \[\.\.\.\] \}`\. This token has no claim that could show it\.$/
+      )
+  })
+
+  test('ATV-12: reads scopes and clients in the configured claims too', async () => {
+    expect(judge({ rights: 'a' }, { scopeClaim: 'rights' })).toBeUndefined()
+    expect(judge({ a: { rights: ['b'] } }, { scopeClaim: [['a', 'rights']] })).toBeUndefined()
+    expect(judge({ nonce: 'n', scope: 'a', app: 'c1' }, { clientIdClaim: 'app' })).toBeUndefined()
+    expect(judge({ app: 'c1' }, { clientIdClaim: 'app' })).toBeUndefined()
+    for (const claims of [{ nonce: 'n', scope: 'a', app: 'c1' }, { app: 'c1' }, { rights: 'a' }] as Claims[])
+      expect(await reasonOf(() => judge(claims)), JSON.stringify(claims)).toBe('type')
+  })
+
+  test('ATV-12: refuses any client claim that equals the matched audience, also beside another client', async () => {
+    for (const claims of [{ azp: RESOURCE }, { azp: 'c1', cid: RESOURCE }] as Claims[])
+      expect(await reasonOf(() => judge(claims))).toBe('type')
+    expect(await reasonOf(() => judge({ azp: 'c1', app: RESOURCE }, { clientIdClaim: 'app' }))).toBe('type')
+    expect(judge({ aud: [RESOURCE, 'c1'], azp: 'c1' })).toBeUndefined()
+    expect(await reasonOf(() => judge({ aud: [RESOURCE, 'c1'], azp: 'c1' }, { audience: null }))).toBe('type')
+    expect(await reasonOf(() => judge({ aud: undefined }, { audience: null }))).toBe('type')
+    expect(judge({ aud: undefined, azp: 'c1' }, { audience: null })).toBeUndefined()
+    expect(judge({ aud: 'x' })).toBeUndefined()
+  })
+
+  test('ATV-12: a requirement on any value of a claim about the kind is evidence; one about the owner is not', async () => {
+    expect(judge({ kind: 'x', nonce: 'n' }, { requiredClaimValues: { kind: true } })).toBeUndefined()
+    for (const name of ['iss', 'aud', 'tid', 'zid', 'hd', 'org_id', 'client_id', 'azp', 'cid', 'appid', 'app'])
+      expect(
+        await reasonOf(() =>
+          judge(
+            { aud: RESOURCE, nonce: 'n', [name]: RESOURCE },
+            { requiredClaimValues: { [name]: true }, clientIdClaim: 'app' }
+          )
+        ),
+        name
+      ).toBe('type')
+    const owner = { requiredClaimValues: { resource: true }, audienceClaim: 'resource' } as const
+    expect(await reasonOf(() => judge({ resource: RESOURCE, nonce: 'n' }, owner))).toBe('type')
+  })
+
+  test('ATV-12: either word for an access token is evidence by itself, even beside a nonce and an at_hash', () => {
+    for (const word of [{ token_use: 'access' }, { tokenName: 'access_token' }])
+      expect(judge({ ...word, nonce: 'n', at_hash: 'h' })).toBeUndefined()
+  })
+
   test('ATV-12: also reads what a token says about its own kind', async () => {
     expect(await reasonOf(() => judge({ ...validClaims, token_use: 'id' }))).toBe('type')
   })
 
   test('ATV-12: refuses words for other kinds and accepts those for access tokens, in any case', async () => {
     const words =
-      'id ID_token Refresh refresh_token Offline logout RefreshToken refresh-token N_A n_a N/A urn:ietf:params:oauth:token-type:refresh_token'
-    for (const word of words.split(' ')) {
+      'id ID_token Refresh refresh_token Offline offline_token logout Logout-Token RefreshToken refresh-token N_A n_a N/A urn:ietf:params:oauth:token-type:refresh_token'
+    for (const word of [...words.split(' '), 'id token']) {
       const refused = { reason: 'type', expected: 'an access token', received: word }
       expect(await refusal(() => requireAccessTokenKind({ typ: word }))).toMatchObject(refused)
       expect(await refusal(() => requireAccessTokenKind({ token_type: word }))).toMatchObject(refused)
@@ -278,6 +405,9 @@ describe('requireAccessTokenClaims', () => {
       })
     for (const use of ['access', 'Access_Token', undefined])
       expect(requireAccessTokenKind({ token_use: use, typ: 'Bearer', token_type: 'Bearer' })).toBeUndefined()
+    for (const tokenName of ['access_token', 'AccessToken', undefined])
+      expect(requireAccessTokenKind({ tokenName })).toBeUndefined()
+    expect(requireAccessTokenKind({ typ: 'x-urn:ietf:params:oauth:token-type:id_token' })).toBeUndefined()
   })
 })
 
@@ -294,6 +424,25 @@ describe('requireClaimValues', () => {
         received
       })
     expect(await reasonOf(() => requireClaimValues({ kind: 'a', tenant: 't2' }, required))).toBe('type')
+  })
+
+  test('ATV-12: `true` requires any value but null, in the token’s own members', async () => {
+    for (const kind of ['x', '', 0, false, []]) expect(requireClaimValues({ kind }, { kind: true })).toBeUndefined()
+    const expected = 'a claim kind'
+    expect(await refusal(() => requireClaimValues({}, { kind: true }))).toMatchObject({ reason: 'type', expected })
+    expect(await refusal(() => requireClaimValues({ kind: null }, { kind: true }))).toMatchObject({
+      reason: 'type',
+      expected,
+      received: null
+    })
+    expect(await reasonOf(() => requireClaimValues({}, Object.fromEntries([['constructor', true as const]])))).toBe(
+      'type'
+    )
+  })
+
+  test('does not read requirements from a prototype', () => {
+    const inherited = Object.create({ kind: true }) as Readonly<Record<string, true>>
+    expect(requireClaimValues({}, inherited)).toBeUndefined()
   })
 })
 

@@ -536,6 +536,35 @@ describe('requirements', () => {
     }
   })
 
+  test('SCP-08: a value that is not a requirement is refused at start with the call to write', () => {
+    const others = 'a requirement is scope(…), anyScope(…)'
+    const list = `a requirement is not a list: pass each one by itself, protect(api, …list). Otherwise ${others}`
+    const long = 'a'.repeat(80)
+    const rows: readonly (readonly [bad: unknown, message: string])[] = [
+      ['orders:read', `a requirement is not a text or a list: write scope('orders:read'). Otherwise ${others}`],
+      [['a', 'b c'], `a requirement is not a text or a list: write scope('a', 'b', 'c'). Otherwise ${others}`],
+      [long, `write scope('${long}')`],
+      [`${long}a`, `a requirement is string: ${others}`],
+      ['a"', `a requirement is string: ${others}`],
+      ['"a', `a requirement is string: ${others}`],
+      [[], list],
+      [['a', 7], list],
+      [null, `a requirement is null: ${others}`],
+      [true, `a requirement is boolean: ${others}`],
+      [undefined, `a requirement is undefined: ${others}`],
+      [{ a: 1 }, `a requirement is an object: ${others}`],
+      [{ a: 1, authRequired: false }, '`authRequired` is not an option here: write protect(api, optional)']
+    ]
+    for (const [bad, message] of rows) expect(() => server.protect(bad as never), String(bad)).toThrow(message)
+  })
+
+  test('SCP-08: refuse an undeclared role at start if roles are declared', () => {
+    const declared = new Set(['admin'])
+    expect(readPolicy([roles('admin')], undefined, declared).checks).toHaveLength(1)
+    for (const bad of [roles('admin', 'owner'), anyRole('owner')])
+      expect(() => readPolicy([bad], undefined, declared)).toThrow('the role "owner" is not in the option `roles`')
+  })
+
   test('CCH-03: refuse an object that only looks like a waiver', () => {
     expect(() => server.protect({ ...optional })).toThrow(TypeError)
     expect(Object.isFrozen(optional) && Object.isFrozen(skipPreflight)).toBe(true)
