@@ -4,6 +4,7 @@
  *
  * Does NOT check signatures, scopes required by a route, or the sender.
  */
+import { isLoopback } from '../base/reach.js'
 import { InvalidToken } from '../errors/errors.js'
 import type { Claims } from '../types.js'
 import type { SignatureAlgorithm } from './algorithms.js'
@@ -105,12 +106,16 @@ function requireIssuer(iss: unknown, { acceptedIssuers }: IssuerRules): void {
     throw new InvalidToken('issuer', { expected: [...acceptedIssuers], received: iss, ...issuerHint(iss) })
 }
 
-/** Hint for an `iss` that is not an https URL and so cannot be the option `issuer`. */
+/** Hint for an `iss` that cannot be the option `issuer`, because it is neither an https URL nor on this machine. */
 export function issuerHint(iss: unknown): { readonly hint?: string } {
-  if (typeof iss === 'string' && iss.startsWith('https://')) return {}
+  if (typeof iss === 'string' && (iss.startsWith('https://') || isLoopbackUrl(iss))) return {}
   return {
     hint: '`iss` is not an https URL, so it cannot be the `issuer`. Give the authorization server an https `issuer`, list the text that tokens have in `acceptedIssuers`, and say where its keys are with `jwksUri`.'
   }
+}
+
+function isLoopbackUrl(text: string): boolean {
+  return text.startsWith('http://') && URL.canParse(text) && isLoopback(new URL(text))
 }
 
 function requireAudience(
