@@ -528,10 +528,10 @@ describe('explain', () => {
     expect(code).toBe(0)
     expect(out.match(/^✓/gm)).toHaveLength(13)
     expect(out).toContain('The request goes on to its handler.')
-    expect(out).toContain('come from the token itself')
+    expect(out).toContain('Taken from the token itself: ')
     expect(out).not.toContain(token.split('.')[2])
     const compared = await ask({ token, jwks: 'keys.json', issuer: as.issuer, resource: RESOURCE }, terminal)
-    expect(compared.out).not.toContain('come from the token itself')
+    expect(compared.out).not.toContain('Taken from the token itself: ')
   })
 
   test.each([

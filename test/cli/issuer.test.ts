@@ -728,6 +728,10 @@ describe('the server', () => {
     expect(printedLocally).not.toContain('Anyone')
     expect(printedLocally).not.toContain('INSECURE_HOSTS')
     expect(printedLocally).toContain("curl -s 'http://[::1]:4010/token'")
+    const code = `# or in code: resourceServer({ resource: "${RESOURCE}", issuers: ["http://[::1]:4010"] })`
+    expect(printedLocally).toContain(`\n${code}\n`)
+    expect(printed).not.toContain('in code')
+    expect(instructions(local, { ...settings, host: '::1', opaque: true }, false, terminal)).not.toContain('in code')
   })
 
   test('quotes a resource for the shell', async () => {

@@ -97,6 +97,14 @@ describe('verifyClaims', () => {
     expect([expected, received]).toEqual([`exp after ${NOW - 30}`, NOW - 100])
   })
 
+  test('says of a refused iss that it cannot be an issuer, except for https URLs and http URLs of this machine', async () => {
+    const hintOf = async (iss: string) => (await refusal(() => verify({ iss }))).hint
+    for (const iss of ['https://as.test', 'http://127.0.0.1:4010/', 'http://localhost:4010', 'http://[::1]:4010'])
+      expect(await hintOf(iss), iss).toContain('exactly equal to a configured `issuer`, including a trailing slash')
+    for (const iss of ['http://127.0.0.1.example.com', 'http://as.example.com', 'http://', 'localhost', 'as'])
+      expect(await hintOf(iss), iss).toContain('is not an https URL')
+  })
+
   const strings = ['iss', 'sub', 'jti', 'client_id']
   const dates = ['exp', 'nbf', 'iat', 'auth_time']
   const told: readonly (readonly [claims: Record<string, unknown>, reason: string, expected: unknown])[] = [

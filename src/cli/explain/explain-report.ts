@@ -69,7 +69,7 @@ function writeToken(terminal: Terminal, report: Subject): void {
   const paint = painter(terminal)
   const { issuer, resource, encrypted, header, payload, assumed, unusedKeys, settings } = report
   const trusted = issuer === NO_ISSUER ? 'any issuer that can be configured' : inLine(issuer)
-  say(terminal, `${paint('bold', 'Token')} as the API ${inLine(resource)} sees it, which trusts ${trusted}`)
+  say(terminal, `${paint('bold', 'Token')} as seen by the API ${inLine(resource)}, which trusts ${trusted}`)
   if (encrypted)
     say(terminal, 'It is encrypted: only the API that has the key can read it. Give the key with --decrypt.')
   else if (header === undefined || payload === undefined)
@@ -80,10 +80,7 @@ function writeToken(terminal: Terminal, report: Subject): void {
     if (times !== '') say(terminal, times)
   }
   if (assumed.length > 0)
-    say(
-      terminal,
-      `The ${assumed.join(' and the ')} come from the token itself: give what your API trusts, and compare.`
-    )
+    say(terminal, `Taken from the token itself: ${assumed.join(', ')}. Give the values that your API has, to compare.`)
   for (const why of unusedKeys) writeFinding(terminal, { verdict: 'warning', name: inLine(`Not used: ${why}`) })
   if (settings !== undefined) terminal.out(`\n${paint('bold', 'Settings')} ${paint('dim', shown(settings))}\n`)
 }

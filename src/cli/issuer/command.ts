@@ -92,8 +92,13 @@ export function instructions(
     '',
     ...Object.entries(variables).map(([name, value]) => `export ${name}=${quote(value)}`),
     ...more.map((one) => `# or: export OAUTH_RS_RESOURCE=${quote(one)}`),
+    ...(opaque || !isLocal
+      ? []
+      : [
+          `# or in code: resourceServer({ resource: ${JSON.stringify(resource)}, issuers: [${JSON.stringify(identifier)}] })`
+        ]),
     '',
-    'Get a token of an hour, and call your API with it (add the path of a route):',
+    'Get a token, valid for an hour, and call your API with it (add the path of a route):',
     '',
     `TOKEN=$(curl -s ${quote(`${identifier}/token`)} -u ${client.clientId}:${client.clientSecret} \\`,
     `  ${fields.join(' \\\n  ')} |`,
