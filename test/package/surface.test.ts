@@ -71,7 +71,7 @@ test('what an API loads stays small: KiB of JavaScript without comments, compres
       imported.map((from) => weigh(join(dirname(file), from))).reduce((a, b) => a + b, 0)
     )
   }
-  const budgets = { './express': 116, './testing': 117, './log': 4, './otel': 4, './redis': 6 } as const
+  const budgets = { './express': 118, './testing': 119, './log': 4, './otel': 4, './redis': 6 } as const
   for (const [name, budget] of Object.entries(budgets)) {
     seen.clear()
     const entry = ENTRIES.find((one) => one.name === name)

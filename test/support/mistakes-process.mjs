@@ -9,7 +9,6 @@ import { once } from 'node:events'
 import { createServer as createPlainServer, request as plainRequest } from 'node:http'
 import { createServer as createTlsServer, request as tlsRequest } from 'node:https'
 import { text } from 'node:stream/consumers'
-import bodyParser from 'body-parser'
 import { clientSecretBasic, memoryOnceStore, resourceServer, scope } from 'oauth-resource-server'
 import { createTestIssuer } from 'oauth-resource-server/testing'
 
@@ -45,7 +44,8 @@ const SERVERS = {
     const router = new Router()
     if (handlesErrors) app.use(errorHandler())
     app.use(protectedResourceMetadata(guards[0][0]))
-    const parse = bodyParser.json()
+    const { default: express } = await import('express')
+    const parse = express.json()
     if (parsesFirst)
       app.use(async ({ req, res }, next) => {
         await new Promise((resolve, reject) => parse(req, res, (error) => (error ? reject(error) : resolve())))

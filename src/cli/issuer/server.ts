@@ -138,7 +138,7 @@ async function createRoutes({
   }
   const variant: Route = async (request) => {
     const form = readForm(request, await readBody(request))
-    return issueVariant(form, claimsOf, { sign: tokens.sign, lifetime: TOKEN_LIFETIME })
+    return issueVariant(form, claimsOf, tokens, TOKEN_LIFETIME)
   }
   return new Map<string, Route>([
     ['GET /', () => ({ status: 200, body: frontPage(issuer, settings.resources, browser !== undefined) })],

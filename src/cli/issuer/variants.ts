@@ -18,7 +18,7 @@ const CHANGES: Readonly<Record<string, (claims: Claims, lifetime: number) => Cla
     return { ...claims, iat: exp - lifetime, exp }
   },
   audience: (claims) => ({ ...claims, aud: OTHER_API }),
-  scope: ({ scope: _, ...claims }) => claims
+  scope: (claims) => ({ ...claims, scope: undefined })
 }
 
 /**
@@ -29,7 +29,8 @@ const CHANGES: Readonly<Record<string, (claims: Claims, lifetime: number) => Cla
 export async function issueVariant(
   form: URLSearchParams,
   introspect: (token: string) => Promise<Claims | undefined>,
-  { sign, lifetime }: Pick<Tokens, 'sign'> & { readonly lifetime: number }
+  tokens: Tokens,
+  lifetime: number
 ): Promise<Answer> {
   const change = parameter(form, 'change') ?? ''
   const token = parameter(form, 'token')
@@ -43,6 +44,6 @@ export async function issueVariant(
   return {
     status: 200,
     headers: { 'Cache-Control': 'no-store' },
-    body: { access_token: sign(changed, token.split('.').length !== 3), token_type: type }
+    body: { access_token: tokens.sign(changed, token.split('.').length !== 3), token_type: type }
   }
 }
