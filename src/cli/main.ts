@@ -41,7 +41,10 @@ async function run([name, ...args]: readonly string[], terminal: Terminal): Prom
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (command === undefined) {
     const [near] = nearest(name, NAMES)
-    const advice = near === undefined ? `Use ${NAMES.join(', ')}.` : `Did you mean ${near}?`
+    const advice =
+      near === undefined
+        ? `Use ${new Intl.ListFormat('en', { type: 'disjunction' }).format(NAMES)}.`
+        : `Did you mean ${near}?`
     throw new UsageError(`There is no such command. ${advice}`)
   }
   if (args.includes('--help')) {

@@ -752,9 +752,9 @@ describe('bad input', () => {
     [['--resource', RESOURCE, '--port', '65536'], 'is not a port'],
     [['--resource', RESOURCE, '--host', '0.0.0.0'], 'is not an address that an API can call'],
     [['--resource', RESOURCE, '--host', 'http://x'], 'is not a host: give a name in lower case or an address'],
-    [['--resource', RESOURCE, '--opaqe'], "Unknown option '--opaqe'. issuer --help lists the options."],
-    [['--resource'], "'--resource <value>' argument missing"],
-    [['--resource', RESOURCE, 'more'], "Unexpected argument 'more'"]
+    [['--resource', RESOURCE, '--opaqe'], 'issuer has no such option. Did you mean --opaque?'],
+    [['--resource'], '--resource needs a value'],
+    [['--resource', RESOURCE, 'more'], 'issuer takes no argument without --, and got "more"']
   ])('%j is a sentence on standard error, and exit code 2', async (args, message) => {
     const { code, out, err } = await runToEnd({ args })
     expect({ code, out }).toEqual({ code: 2, out: '' })

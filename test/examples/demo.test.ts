@@ -122,8 +122,8 @@ describe.skipIf(!hasScript)('the demo in a terminal of 80 columns and 24 lines',
     expect(statuses).toEqual([401, 200, 403, 201])
     const [, playground = ''] = /^ {2}(http\S+)$/m.exec(shown) ?? []
     expect(await (await fetch(playground)).text()).toContain('<title>OAuth playground</title>')
-    const api = new URL(playground).searchParams.get('api')
-    expect((await fetch(`${api}/v2/messages`)).status).toBe(401)
+    const url = new URL(playground).searchParams.get('url') ?? ''
+    expect((await fetch(url)).status).toBe(401)
   })
 })
 

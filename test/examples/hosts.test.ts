@@ -50,10 +50,15 @@ async function freePort(): Promise<number> {
 async function start(
   command: string,
   args: (port: number) => readonly string[],
-  { cwd = ROOT, env = {} }: { cwd?: string; env?: Readonly<Record<string, string>> } = {}
+  {
+    cwd = ROOT,
+    env = {},
+    isDown = false
+  }: { cwd?: string; env?: Readonly<Record<string, string>>; isDown?: boolean } = {}
 ): Promise<Running> {
   const as = await createTestIssuer()
   const issuer = await as.listen()
+  if (isDown) as.fail('metadata', 503)
   running.push(() => as.close())
   const port = await freePort()
   const origin = `http://localhost:${port}`
@@ -208,7 +213,8 @@ describe('node:http and WebSockets', () => {
   })
 
   test('the example does what every host does', async () => {
-    await requireContract(await start(process.execPath, () => [join(HOSTS, 'node.mjs')]))
+    // It calls `ready()` at the start, so the outage must begin before.
+    await requireContract(await start(process.execPath, () => [join(HOSTS, 'node.mjs')], { isDown: true }))
   })
 })
 

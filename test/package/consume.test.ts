@@ -289,7 +289,9 @@ test('a CommonJS app registers the Fastify plugin as it is required', async () =
      const { resourceServer, scope } = require('${NAME}')
      const api = resourceServer({ resource: 'https://api.example.com', issuers: ['https://as.example.com'] })
      const app = fastify()
-     app.register(require('${NAME}/fastify'), { api })
+     const plugin = require('${NAME}/fastify')
+     app.register(plugin, { api })
+     app.setErrorHandler(plugin.errorHandler)
      app.get('/items', { config: { auth: scope('read') } }, async () => ({}))
      app.inject('/items').then(({ statusCode, headers }) =>
        console.log(JSON.stringify([statusCode, headers['www-authenticate']])))`

@@ -190,7 +190,7 @@ describe('parameters', () => {
     ['it must be the client ID of the environment', () => profiles.workosAuthKit({ clientId: '../x' })],
     ['without a path', () => profiles.logto({ endpoint: 'https://acme.logto.app/oidc', audience: 'a' })],
     [
-      'login.salesforce.com is every org',
+      'login.salesforce.com serves every org',
       () => profiles.salesforce({ issuer: 'https://login.salesforce.com', audience: 'a' })
     ],
     [

@@ -56,8 +56,8 @@ export function describeCounterpart(expected: Expected): void {
       const { status } = await printed.ask(token)
       await printed.close()
       expect(status).toBe(missing ? 401 : 200)
-      // The configuration names the command that names the option.
-      expect(configuration).toContain(`explain --issuer ${server.issuer} --resource https://api.example.com`)
+      // The command that doctor names last finds the option.
+      expect(out).toContain(`explain --issuer ${server.issuer} --resource https://api.example.com`)
       if (missing) expect((await explain(server.issuer, token)).out).toMatch(missing)
     })
 
