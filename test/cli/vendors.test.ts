@@ -158,6 +158,7 @@ describe('--profile', () => {
     ['xsuaa', [], /`xsappname`/],
     ['keyclock', [], /there is no such profile\. Near: keycloak\./],
     ['mcp', [], /there is no such profile/],
+    ['legacy', [], /write --token-profile legacy\./],
     ['keycloak', ['clientId'], /--with needs a name and a value/],
     ['keycloak', ['clientID=a'], /`clientID`/]
   ])('says what %s needs with %j', (name, parameters, words) => {

@@ -17,6 +17,9 @@ export interface ProfileFlags {
 
 /** @throws {UsageError} an unknown profile, or one whose parameters are missing or wrong: each by name */
 export function profileEntries(name: string, flags: ProfileFlags): readonly IssuerOptions[] {
+  // The name that this option had for the kind of token.
+  if (name === 'legacy' || name === 'rfc9068')
+    throw new UsageError(`--profile names a vendor, and ${name} is a kind of token: write --token-profile ${name}.`)
   if (!PROFILE_NAMES.includes(name)) {
     const near = nearest(name, PROFILE_NAMES)
     throw new UsageError(
