@@ -96,7 +96,8 @@ export interface IssuerContext {
   readonly callbackTimeout: number
   /** Maximum seconds that a token waits for an unknown key. */
   readonly deadline: number
-  readonly warning: (issuer: string, message: string) => void
+  /** @param isUrgent true for a warning that is said without a logger too */
+  readonly warning: (issuer: string, message: string, isUrgent?: boolean) => void
   readonly keyMemory: KeyMemory
   readonly shared?: Shared | undefined
 }
@@ -183,11 +184,11 @@ class TrustedIssuer implements Issuer {
     if (failures.length > 0) throw failures[0]
   }
 
-  warn(message: string): void {
+  warn(message: string, isUrgent = false): void {
     if (this.warnings.includes(message)) return
     this.warnings.push(message)
     if (this.warnings.length > MAX_WARNINGS) this.warnings.shift()
-    this.context.warning(this.settings.issuer, message)
+    this.context.warning(this.settings.issuer, message, isUrgent)
   }
 
   health(): IssuerHealth {
@@ -224,7 +225,7 @@ class TrustedIssuer implements Issuer {
     const { protected_resources: resources } = document
     if (Array.isArray(resources) && !resources.includes(resource))
       this.warn(`metadata: \`protected_resources\` does not list ${resource} (RFC 9728 §4)`)
-    if (document[DEVELOPMENT_MARKER] === true) this.warn(TRUSTS_DEVELOPMENT)
+    if (document[DEVELOPMENT_MARKER] === true) this.warn(TRUSTS_DEVELOPMENT, true)
     this.heldKeys.grew(weighMetadata(document))
   }
 }

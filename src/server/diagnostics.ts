@@ -62,7 +62,8 @@ export interface Events {
   readonly hearsRefusals: () => boolean
   /** @param access the confirmed access, if the sender was confirmed before the refusal */
   readonly refusal: (error: ResourceServerError, request: ResourceRequest, access: Access | undefined) => void
-  readonly warning: (issuer: string, message: string) => void
+  /** @param isUrgent true for a warning that is said without a logger too */
+  readonly warning: (issuer: string, message: string, isUrgent?: boolean) => void
 }
 
 class DecisionMessage implements Decision {
@@ -126,10 +127,11 @@ export function createEvents(resource: string, now: () => number, voice?: Voice)
     },
     hearsRefusals: () => refusals.hasSubscribers,
     refusal: (error, request, access) => {
-      voice?.(error, request)
+      voice?.refusal(error, request)
       if (refusals.hasSubscribers) refusals.publish(new RefusalMessage(resource, error, { access, request }, now))
     },
-    warning: (issuer, message) => {
+    warning: (issuer, message, isUrgent = false) => {
+      if (isUrgent) voice?.warning(message)
       if (warnings.hasSubscribers) warnings.publish({ resource, issuer, message } satisfies WarningEvent)
     }
   }

@@ -7,6 +7,7 @@
  * | 500, 503 | once per issuer, reason and minute |
  * | below 500 | the first of each reason per hour, with the number since; at most {@link MAX_LINES} an hour |
  * | a request without a token | never: clients can cause it at any rate |
+ * | an urgent warning, such as trust in the development issuer | once |
  * | a mistake in how the protection is mounted | once, when a request without a token shows it |
  *
  * Says nothing that comes from a token. All tables are bounded. Does NOT run for accepted requests.
@@ -35,10 +36,14 @@ const MAX_LINES = 20
 /** Maximum reasons that are counted. The catalogue has fewer; an application's own errors may have any. */
 const MAX_REASONS = 200
 
-/** Maximum mistakes of mounting that are said. The adapters know fewer; a host of the application may make up any. */
-const MAX_MISTAKES = 8
+/** Maximum texts that are said once. This package has fewer; a host of the application may make up mistakes of its own. */
+const MAX_ONCE = 8
 
-export type Voice = (error: ResourceServerError, request: ResourceRequest) => void
+export interface Voice {
+  readonly refusal: (error: ResourceServerError, request: ResourceRequest) => void
+  /** A warning of the start or of a document, which belongs to no request. Said once. */
+  readonly warning: (message: string) => void
+}
 
 export interface VoiceContext {
   readonly resource: string
@@ -61,16 +66,16 @@ export function createVoice({ resource, now, credentialRules, issuers, warning }
   const [every, one] = logMarkers(resource)
   const countRefusal = createRefusalCount()
   const isNewFailure = createFailureMemory()
-  const mistakes = new Set<string>()
+  const said = new Set<string>()
   const isLogged = (): boolean => every.hasSubscribers || one.hasSubscribers
+  const isNew = (message: string): boolean => said.size < MAX_ONCE && !said.has(message) && said.add(message).size > 0
   const tellMistake = (request: ResourceRequest): void => {
     const { mistake } = request
-    if (typeof mistake !== 'string' || mistakes.has(mistake) || mistakes.size >= MAX_MISTAKES) return
-    mistakes.add(mistake)
+    if (typeof mistake !== 'string' || !isNew(mistake)) return
     warning(mistake)
-    if (!isLogged()) sayMistake(resource, request, mistake)
+    if (!isLogged()) sayOnce(resource, mistake, request)
   }
-  const tell: Voice = (error, request) => {
+  const tell: Voice['refusal'] = (error, request) => {
     const isFailure = error.status >= 500
     const unsaid = isFailure ? undefined : countRefusal(error.reason, now())
     if (isFailure ? !isNewFailure(error, subjectOf(request, credentialRules, issuers()), now()) : unsaid === undefined)
@@ -79,12 +84,21 @@ export function createVoice({ resource, now, credentialRules, issuers, warning }
     const level = error.status < 500 ? 'info' : error.status === 503 ? 'warn' : 'error'
     say(request, { level, fields: { ...fields, ...(unsaid && { unsaid }) }, message: sentenceOf(fields, unsaid) })
   }
-  return (error, request) => {
-    try {
-      if (error.reason === 'credentials_missing') tellMistake(request)
-      else if (!isLogged()) tell(error, request)
-    } catch {
-      // A failure to tell, such as a `process.emitWarning` that throws, must not turn the refusal into another answer.
+  return {
+    refusal: (error, request) => {
+      try {
+        if (error.reason === 'credentials_missing') tellMistake(request)
+        else if (!isLogged()) tell(error, request)
+      } catch {
+        // A failure to tell, such as a `process.emitWarning` that throws, must not turn the refusal into another answer.
+      }
+    },
+    warning: (message) => {
+      try {
+        if (!isLogged() && isNew(message)) sayOnce(resource, message)
+      } catch {
+        // Nor may it make a document unusable.
+      }
     }
   }
 }
@@ -188,14 +202,14 @@ const CODES: Readonly<Record<LogLine['level'], string>> = {
   info: 'OAUTH_RS_REFUSED'
 }
 
-function sayMistake(resource: string, request: ResourceRequest, mistake: string): void {
-  const message = inOneLine(`oauth-resource-server: ${mistake} (${resource})`)
+function sayOnce(resource: string, text: string, request?: ResourceRequest): void {
+  const message = inOneLine(`oauth-resource-server: ${text} (${resource})`)
   say(request, { level: 'info', fields: { resource }, message }, CODES.error)
 }
 
-function say(request: ResourceRequest, line: LogLine, code = CODES[line.level]): void {
+function say(request: ResourceRequest | undefined, line: LogLine, code = CODES[line.level]): void {
   try {
-    if (request.tell?.(line) === true) return
+    if (request?.tell?.(line) === true) return
   } catch {
     // A log that throws must not turn a refusal into another answer.
   }

@@ -15,7 +15,7 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import * as oauth from 'oauth4webapi'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { fromEnv } from '../../integrations/env.js'
 import { instructions } from '../../src/cli/issuer/command.js'
 import { createTokens } from '../../src/cli/issuer/tokens.js'
@@ -174,15 +174,20 @@ async function freePort(): Promise<number> {
   return port
 }
 
-/** The Express server of the README. */
-async function startExpress(issuer: string, port: number): Promise<void> {
+/** The Express server of the README. @returns a function that returns its standard error so far */
+async function startExpress(issuer: string, port: number): Promise<() => string> {
   const child = spawn(process.execPath, ['examples/express.mjs'], {
     cwd: ROOT,
     env: { ...process.env, ISSUER: issuer, RESOURCE: `http://localhost:${port}`, PORT: String(port) },
-    stdio: ['ignore', 'pipe', 'inherit']
+    stdio: ['ignore', 'pipe', 'pipe']
   })
   closing.push(() => child.kill('SIGKILL'))
+  let printed = ''
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    printed += chunk
+  })
   await once(child.stdout, 'data')
+  return () => printed
 }
 
 function introspect(
@@ -397,6 +402,18 @@ describe('an API that trusts the development issuer', () => {
     }
     expect(warnings).toEqual([expect.stringContaining('this is the development issuer')])
     expect(api.health().issuers[0]?.warnings).toEqual(warnings)
+  })
+
+  test('prints it without a logger, once', async () => {
+    const port = await freePort()
+    const running = await start({ args: ['--resource', `http://localhost:${port}`, '--port', '0'] })
+    const printed = await startExpress(running.issuer, port)
+    await vi.waitFor(() => expect(printed()).toContain('this is the development issuer'), 20_000)
+    const { access_token: token } = await getToken(running, {})
+    const headers = { authorization: `Bearer ${token}` }
+    expect((await fetch(`http://localhost:${port}/orders`, { headers })).status).toBe(403)
+    await vi.waitFor(() => expect(printed()).toContain('insufficient_scope'), 20_000)
+    expect(printed().match(/\[OAUTH_RS_MISCONFIGURED\] Warning: [^\n]*development issuer/g)).toHaveLength(1)
   })
 })
 
