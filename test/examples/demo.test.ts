@@ -84,7 +84,8 @@ describe.skipIf(!hasScript)('the demo in a terminal of 80 columns and 24 lines',
   beforeAll(async () => {
     const terminal = new Terminal({ cols: 80, rows: 24, allowProposedApi: true })
     const command = `stty cols 80 rows 24; exec '${process.execPath}' '${MAIN}'`
-    const env = { ...environment(), NO_COLOR: undefined, TERM: 'xterm-256color', SHELL: '/bin/sh' }
+    // With CI in the environment, Node.js writes no colours.
+    const env = { ...environment(), NO_COLOR: undefined, CI: undefined, TERM: 'xterm-256color', SHELL: '/bin/sh' }
     demo = spawn('script', ['-qec', command, '/dev/null'], { env, stdio: ['pipe', 'pipe', 'inherit'], detached: true })
     let text = ''
     demo.stdout?.on('data', (chunk: Buffer) => {

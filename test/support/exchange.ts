@@ -107,8 +107,8 @@ export function request(
   return { method: 'GET', url, fieldLines: (name) => (lines[name] === undefined ? [] : [lines[name]]) }
 }
 
-/** Limits under which a server that says nothing is soon given up. */
-const brief = { timeout: 0.5, deadline: 0.5 }
+/** Limits under which a server that says nothing is soon given up, and a busy machine still answers in time. */
+const brief = { timeout: 1.5, deadline: 1.5 }
 
 export type Outage = [what: string, behaviour: Behaviour, http?: HttpOptions]
 
