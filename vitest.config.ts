@@ -12,8 +12,8 @@ export default defineConfig({
     coverage: {
       provider: 'v8',
       include: ['src/**/*.ts', 'adapters/**/*.ts', 'integrations/**/*.ts', 'test-kit/**/*.ts'],
-      // The command itself is run as a process of its own.
-      exclude: ['src/types.ts', 'src/cli/main.ts', 'adapters/express-augment.ts']
+      // The command and its authorization server run as processes of their own.
+      exclude: ['src/types.ts', 'src/cli/main.ts', 'src/cli/issuer/**', 'adapters/express-augment.ts']
     }
   }
 })
