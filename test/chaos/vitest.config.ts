@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     root: new URL('../..', import.meta.url).pathname,
     include: ['test/chaos/reliability.ts'],
+    setupFiles: ['test/support/quiet.ts'],
     testTimeout: 180_000,
     hookTimeout: 60_000,
     reporters: ['default', 'json'],

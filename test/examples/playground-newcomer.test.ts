@@ -106,6 +106,8 @@ describe.skipIf(!hasChromium)('from nothing to a broken token', { timeout: 180_0
 
   test.each([
     ['light', 1280],
+    ['dark', 1280],
+    ['light', 400],
     ['dark', 400]
   ] as const)('every break has its status and its reason: %s, %d pixels wide', async (colorScheme, width) => {
     const context = await browser.newContext({ colorScheme, viewport: { width, height: 900 } })
