@@ -25,6 +25,76 @@ export interface Cache {
   delete(key: string): Awaitable<unknown>
 }
 
+/** One text in a {@link Log}, and where it stands. Only the log itself can compare two positions. */
+export interface LogEntry {
+  readonly position: string
+  readonly value: string
+}
+
+/** A part of a {@link Log}, and what the log is now. */
+export interface LogPage {
+  /** In the order of the log, the oldest first; at most `limit`. */
+  readonly entries: readonly LogEntry[]
+  /** Position of the oldest entry that the log holds; undefined if it holds none. */
+  readonly first: string | undefined
+  /** How many entries the log holds. */
+  readonly length: number
+  /**
+   * False if entries that the reader knows may be missing: the newest entry that the log remembers is older than `after`, or
+   * the entry at `first` is gone although it had not expired.
+   */
+  readonly isWhole: boolean
+  /**
+   * Names this run of the engine. Another name means that the engine was restarted, or that another server took its place:
+   * the last entries may be lost. Empty if the engine does not tell.
+   */
+  readonly incarnation: string
+}
+
+/** What a reader knows of a {@link Log}. */
+export interface LogReading {
+  /** Read only entries after this position. Default: from the beginning. */
+  readonly after?: string | undefined
+  /** The oldest position that an earlier page named. */
+  readonly first?: string | undefined
+  /** Maximum entries of the page: a positive integer. */
+  readonly limit: number
+  /** Seconds since the epoch: entries appended before may be missing. */
+  readonly expired: number
+}
+
+/** How to append to a {@link Log}. */
+export interface LogAppending {
+  /** Seconds since the epoch: entries appended before are not needed any more, and the log may drop them. */
+  readonly expired: number
+  /** The entry may only be appended while more than this share of the log's room is free: 0 or more, less than 1. */
+  readonly reserve: number
+  /** Entries up to and including this position are not needed any more. */
+  readonly dropTo?: string | undefined
+}
+
+/**
+ * A durable list of texts that all processes of an API append to and read: an engine such as Redis keeps it. An appended
+ * entry is seen by each later `read`, never before an entry that stands after it.
+ */
+export interface Log {
+  /**
+   * Appends in one atomic step, and wakes the readers. Resolves when the engine holds the entry.
+   *
+   * @param name printable ASCII, at most 128 characters: logs of different names have nothing in common
+   * @throws {LogFull} no room; nothing was appended or dropped for it. Every other error is an outage
+   */
+  append(name: string, value: string, how: LogAppending): Awaitable<unknown>
+  /** Reads a page. Fails if the engine cannot answer; a log without entries is not a failure. */
+  read(name: string, how: LogReading): Awaitable<LogPage>
+  /**
+   * Calls the listener soon after each `append` of any process. Best effort: readers also look once a second.
+   *
+   * @returns a function that ends it
+   */
+  wake?(name: string, listener: () => void): Awaitable<() => unknown>
+}
+
 /**
  * Sends a message to every process, including the sender, which thus learns that its subscription works. Best effort: a
  * disconnected process misses it.
