@@ -58,6 +58,8 @@ export class LogReader {
   hasPreviousSecret = false
   /** Position of the newest entry that was read. */
   newest: string | undefined
+  /** Positions of entries that this process appended and has not read yet. */
+  private readonly unread = new Set<string>()
   private first: string | undefined
   private incarnation: string | undefined
   /** Bytes in use when an entry found no room in the memory; undefined before that. */
@@ -75,6 +77,11 @@ export class LogReader {
     this.means = means
   }
 
+  /** Expects the next reading to find an entry that was appended. */
+  expect(position: string): void {
+    if (this.unread.size < MAX_RECENT) this.unread.add(position)
+  }
+
   /**
    * Reads to the end.
    *
@@ -83,27 +90,26 @@ export class LogReader {
    */
   async read(): Promise<boolean> {
     if (this.isClockSetBack() || this.hasRoomAgain()) this.begin()
+    const expected = [...this.unread]
     let after = this.startingPoint()
     let isFromBeginning = after === undefined
     let beginnings = 0
     for (;;) {
       const page = await this.means.log.read({ after, first: this.first, limit: PAGE })
-      if (!page.isWhole || (this.incarnation ?? page.incarnation) !== page.incarnation) {
-        if (++beginnings > MAX_BEGINNINGS)
-          throw new Error(`the log lost entries ${MAX_BEGINNINGS} times while it was read`)
-        this.begin()
-        this.incarnation = page.incarnation
-        after = undefined
-        isFromBeginning = true
-        continue
-      }
+      const isLost = !page.isWhole || (this.incarnation ?? page.incarnation) !== page.incarnation
       this.incarnation = page.incarnation
-      this.first = page.first
-      this.length = page.length
-      await this.takeAll(page)
-      after = page.entries.at(-1)?.position ?? after
-      this.newest = page.entries.at(-1)?.position ?? this.newest
-      if (page.entries.length < PAGE) break
+      if (!isLost) {
+        await this.takeAll(page)
+        after = page.entries.at(-1)?.position ?? after
+        if (page.entries.length === PAGE) continue
+        // An appended entry that this reading does not find was lost before it was read.
+        if (!expected.some((position) => this.unread.has(position))) break
+      }
+      if (++beginnings > MAX_BEGINNINGS)
+        throw new Error(`the log lost entries ${MAX_BEGINNINGS} times while it was read`)
+      this.begin()
+      after = undefined
+      isFromBeginning = true
     }
     // A long reading from the beginning is not repeated for the overlap.
     if (isFromBeginning) this.overlapFromHere()
@@ -122,6 +128,7 @@ export class LogReader {
     this.hasPreviousSecret = false
     this.newest = undefined
     this.first = undefined
+    this.unread.clear()
     this.fullAt = undefined
     this.recent.clear()
     this.beforeRecent = undefined
@@ -149,10 +156,14 @@ export class LogReader {
     }
   }
 
-  private async takeAll({ entries }: LogPage): Promise<void> {
+  private async takeAll({ entries, first, length }: LogPage): Promise<void> {
+    this.first = first
+    this.length = length
     const time = world.monotonic()
     let taken = 0
     for (const entry of entries) {
+      this.newest = entry.position
+      this.unread.delete(entry.position)
       if (this.recent.has(entry.position)) continue
       this.recent.set(entry.position, time)
       taken += this.take(entry)

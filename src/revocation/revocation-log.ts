@@ -293,7 +293,7 @@ class DurableLog {
   private async appendEntry(entry: RevocationEntry, how: Pick<LogAppending, 'reserve' | 'dropTo'>): Promise<void> {
     // Taken before: if the log loses entries meanwhile, this one may be among them.
     const { reading } = this.reader
-    await this.means.log.append(writeEntry(entry), how)
+    this.reader.expect(await this.means.log.append(writeEntry(entry), how))
     this.means.revocations.revokeLogged(entry.revocations, entry.by, reading)
   }
 

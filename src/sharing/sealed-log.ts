@@ -23,8 +23,11 @@ export interface Opened {
 export interface SealedLog {
   /** Seconds for which the log keeps an entry. */
   readonly keep: number
-  /** @throws {Error} the engine failed or was late; with the name `LogFull`: there is no room */
-  append(text: string, how: Pick<LogAppending, 'reserve' | 'dropTo'>): Promise<void>
+  /**
+   * @returns the position of the entry
+   * @throws {Error} the engine failed, was late, or answered nonsense; with the name `LogFull`: there is no room
+   */
+  append(text: string, how: Pick<LogAppending, 'reserve' | 'dropTo'>): Promise<string>
   /** @throws {Error} the engine failed, was late, or answered nonsense */
   read(how: Omit<LogReading, 'keep'>): Promise<LogPage>
   /** Opens the value of an entry; undefined if it was not sealed for this log. */
@@ -57,7 +60,9 @@ export function createSealedLog({ log, envelopes, resource, deadline, keep }: Se
     keep,
     append: async (text, how) => {
       const value = (envelopes[0] as Envelope).seal(sealName, text)
-      await inTime(() => log.append(name, value, { keep, ...how }))
+      const position: unknown = await inTime(() => log.append(name, value, { keep, ...how }))
+      if (typeof position !== 'string') throw new Error('the log answered nonsense: `append` returned no position')
+      return position
     },
     read: async (how) => {
       const page = await inTime(() => log.read(name, { keep, ...how }))

@@ -82,9 +82,10 @@ export interface Log {
    * Appends in one atomic step, and wakes the readers. Resolves when the engine holds the entry.
    *
    * @param name printable ASCII, at most 128 characters: logs of different names have nothing in common
+   * @returns the position of the entry
    * @throws {LogFull} no room; nothing was appended or dropped for it. Every other error is an outage
    */
-  append(name: string, value: string, how: LogAppending): Awaitable<unknown>
+  append(name: string, value: string, how: LogAppending): Awaitable<string>
   /** Reads a page. Fails if the engine cannot answer; a log without entries is not a failure. */
   read(name: string, how: LogReading): Awaitable<LogPage>
   /**
