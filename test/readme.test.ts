@@ -282,7 +282,7 @@ describe('docs/troubleshooting.md', () => {
     jwks: true,
     introspection: true,
     status_list: true,
-  revocations: true,
+    revocations: true,
     replay: true,
     decryption: true
   }

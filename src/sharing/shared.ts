@@ -53,6 +53,8 @@ export interface Shared {
   readonly replayStore: OnceStore
   /** One key per secret, for DPoP nonces. */
   readonly nonceSecrets: readonly Uint8Array[]
+  /** True with `shared.log`. */
+  readonly hasLog: boolean
   /**
    * The log of one API, with encrypted entries; undefined without one.
    *
@@ -122,6 +124,7 @@ export function createShared({ store, secrets, log }: SharedSettings, now: () =>
       }
     },
     nonceSecrets: secrets.map((secret) => derive(secret, 'dpop-nonce')),
+    hasLog: log !== undefined,
     log: (resource, deadline, keep) => log && createSealedLog({ log, envelopes, resource, deadline, keep }),
     stats: () => {
       const each = [gate.stats(), replay.stats()] as const

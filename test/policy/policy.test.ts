@@ -186,7 +186,10 @@ describe('checks', () => {
 
     test('leave everything but scopes and roles to the answer, and run once it has come', async () => {
       const seen: string[] = []
-      const check = (name: string): Check<string> => () => void seen.push(name)
+      const check =
+        (name: string): Check<string> =>
+        () =>
+          void seen.push(name)
       const result = enforce({ checks: [check('first'), scope('a'), check('last')], fresh: true }, one, get(), {
         ...onlyLosing,
         renew: (given) => {
