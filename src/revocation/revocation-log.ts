@@ -2,7 +2,7 @@
  * The revocations of all processes of this API, in a log that an engine keeps (`shared.log`): each process appends its own
  * and reads those of the others, so that they outlive every process.
  *
- * Requests wait until the log was read once. Later, while it fails, this process goes on with what it remembers. A log that
+ * At start requests wait until the log was read, and get 503 if that takes too long. Later, while it fails, this process goes on with what it remembers. A log that
  * has lost entries gets them back from the processes that remember them: one does it, and the others complete it within 30 s.
  * A log with many outdated entries is written anew.
  *
@@ -41,9 +41,9 @@ export interface LogStats {
 
 export interface RevocationLog {
   /**
-   * Undefined once the log was read; until then a promise of it.
+   * Undefined once the log was read; until then a promise of it, which rejects after `patience`. After that it throws.
    *
-   * @throws {Unavailable} reading has failed; the promise rejects with it too. Not with `onUnavailable: 'allow'`
+   * @throws {Unavailable} the log could not be read yet. Not with `onUnavailable: 'allow'`
    */
   wait(): Promise<void> | undefined
   /**
@@ -68,6 +68,8 @@ export interface RevocationLogMeans {
   readonly onUnavailable: 'refuse' | 'allow'
   /** Seconds since the epoch. */
   readonly now: () => number
+  /** Seconds for which attempts at start may fail before requests are refused. */
+  readonly patience: number
   /** Seconds to wait for the end of a subscription. */
   readonly deadline: number
   readonly warn: (message: string) => void
@@ -81,6 +83,9 @@ const RESERVE: Readonly<Record<RevokedBy, number>> = { sender: SENDERS_RESERVE, 
 
 /** Milliseconds between two readings, ± 10 % so that a fleet spreads out. A wake-up reads at once. */
 const READ_EVERY = 1000
+
+/** Milliseconds between two attempts at start: a client of the engine needs a moment to connect. */
+const TRY_EVERY = 100
 
 /** Milliseconds until a process without the claim completes a log that has lost entries. */
 const COMPLETE_AFTER = { least: 5000, most: 25_000 }
@@ -114,6 +119,8 @@ class DurableLog {
   private readonly means: RevocationLogMeans
   private readonly reader: LogReader
   private readonly writer: LogWriter
+  /** When requests no longer wait for the first reading, in milliseconds of the monotonic clock. */
+  private readonly patientUntil: number
   private readonly firstReading: Promise<void>
   private endFirstReading: (failure?: Error) => void = () => undefined
   private state: 'reading' | 'unread' | 'read' = 'reading'
@@ -133,6 +140,7 @@ class DurableLog {
 
   constructor(means: RevocationLogMeans) {
     this.means = means
+    this.patientUntil = world.monotonic() + means.patience * 1000
     this.reader = new LogReader(means)
     this.writer = createLogWriter((entry) => this.appendEntry(entry, { reserve: RESERVE[entry.by] }))
     this.firstReading = new Promise((resolve, reject) => {
@@ -176,10 +184,10 @@ class DurableLog {
   }
 
   health(): LogHealth {
-    if (this.state === 'unread' && this.means.onUnavailable === 'refuse')
-      return { status: 'failed', error: `the log of revocations was never read: ${messageOf(this.failure)}` }
+    if (this.state !== 'read' && this.failure !== undefined && this.means.onUnavailable === 'refuse')
+      return { status: 'failed', error: `the log of revocations was never read: ${this.failure.message}` }
     const problem =
-      (this.failure && `the log of revocations failed: ${messageOf(this.failure)}`) ??
+      (this.failure && `the log of revocations failed: ${this.failure.message}`) ??
       (this.reader.isFull()
         ? 'there is no room for the revocations of the log: raise `revocation.maxEntries`'
         : undefined) ??
@@ -219,7 +227,8 @@ class DurableLog {
     }
     this.isRunning = false
     if (this.isClosed) return
-    this.timer = world.after(READ_EVERY * (0.9 + world.random() / 5), () => void this.round())
+    const every = this.state === 'reading' ? TRY_EVERY : READ_EVERY
+    this.timer = world.after(every * (0.9 + world.random() / 5), () => void this.round())
     this.timer.unref()
   }
 
@@ -237,12 +246,13 @@ class DurableLog {
   }
 
   private fail(cause: unknown): void {
-    const failure = cause instanceof Error ? cause : new Error('it threw a value that is not an Error', { cause })
-    if (this.failure === undefined && !this.isClosed)
+    const isFirst = this.failure === undefined || this.state === 'reading'
+    this.failure = cause instanceof Error ? cause : new Error('it threw a value that is not an Error', { cause })
+    if (this.isClosed || (this.state === 'reading' && world.monotonic() < this.patientUntil)) return
+    if (isFirst)
       this.means.warn(
-        `the log of revocations (\`shared.log\`) failed: ${failure.message}. ${this.state === 'read' ? 'Revocations of other processes do not arrive meanwhile' : 'Until it was read, requests get 503'}`
+        `the log of revocations (\`shared.log\`) failed: ${this.failure.message}. ${this.state === 'read' ? 'Revocations of other processes do not arrive meanwhile' : 'Until it was read, requests get 503'}`
       )
-    this.failure = failure
     if (this.state !== 'reading') return
     this.state = 'unread'
     this.endFirstReading(this.means.onUnavailable === 'refuse' ? this.unread() : undefined)
@@ -325,10 +335,6 @@ class DurableLog {
     if (this.isClosed) await end()
     else this.unsubscribe = end
   }
-}
-
-function messageOf(error: Error | undefined): string {
-  return error?.message ?? 'it has not answered yet'
 }
 
 /**

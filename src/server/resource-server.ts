@@ -177,7 +177,7 @@ function createParts(settings: Settings, foundation: Foundation): Parts {
 
 /** The revocations of this process, and with `shared.log` those of all processes. */
 function createRevocationMemory(
-  { resource, now, callbackTimeout: deadline, shared, revocation }: Settings,
+  { resource, now, callbackTimeout: deadline, shared, revocation, http }: Settings,
   events: Events
 ): Pick<Parts, 'revocations' | 'log'> {
   const log = shared?.log(resource, deadline, LOG_KEEPS)
@@ -189,7 +189,7 @@ function createRevocationMemory(
   const warn = (message: string): void => events.warning('', message)
   return {
     revocations,
-    log: createRevocationLog({ log, revocations, claim, ...revocation, now, deadline, warn })
+    log: createRevocationLog({ log, revocations, claim, ...revocation, now, patience: http.deadline, deadline, warn })
   }
 }
 

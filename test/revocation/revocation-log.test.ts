@@ -380,8 +380,13 @@ describe('at start', () => {
     fleet.log.fail(new Error('ECONNREFUSED'))
     const messages = warnings()
     const api = join(issuer, fleet)
-    expect(await ask(api, issuer.token())).toEqual(unavailableFor(1))
-    await settle()
+    const [first, ready] = [ask(api, issuer.token()), api.ready().catch((cause: unknown) => cause)]
+    // A client that connects has some seconds.
+    await pass(4)
+    expect(messages).toEqual([])
+    await pass(2)
+    expect(await first).toEqual(unavailableFor(1))
+    expect(await ready).toMatchObject({ status: 503, message: expect.stringContaining('was not read yet') })
     expect(await ask(api, issuer.token())).toEqual(unavailableFor(1))
     const error = await refusal(() => api.authorize(request(issuer.token())))
     expect(error).toMatchObject({
@@ -406,6 +411,26 @@ describe('at start', () => {
     expect(api.health()).toMatchObject({ status: 'ok', log: { status: 'ok' } })
   })
 
+  test('a log whose client connects a little later makes requests wait, and refuses none', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet()
+    await sayRevoked(fleet, [{ issuer: issuer.issuer, jti: 'bad', until: bed.clock.now() + 600 }])
+    fleet.log.fail(new Error('Stream isn’t writeable and enableOfflineQueue options is false'))
+    const messages = warnings()
+    const api = join(issuer, fleet)
+    const [ready, good, bad] = [
+      api.ready(),
+      ask(api, issuer.token()),
+      ask(api, issuer.token({ claims: { jti: 'bad' } }))
+    ]
+    await pass(2)
+    fleet.log.fail(undefined)
+    await pass(1)
+    await ready
+    expect(await Promise.all([good, bad])).toEqual([granted, denial.inactive])
+    expect([api.health().status, messages]).toEqual(['ok', []])
+  })
+
   test('a token that is bad in itself is refused as bad, without the log', async () => {
     const issuer = await bed.issuer()
     const fleet = createFleet()
@@ -425,7 +450,7 @@ describe('at start', () => {
     await api.close()
   })
 
-  test("with onUnavailable: 'allow' they wait for the first attempt, and then are accepted", async () => {
+  test("with onUnavailable: 'allow' they wait as long, and then are accepted", async () => {
     const issuer = await bed.issuer()
     const fleet = createFleet()
     await sayRevoked(fleet, [{ issuer: issuer.issuer, subject: 'u1', before: bed.clock.now() + 1 }])
@@ -433,7 +458,9 @@ describe('at start', () => {
     expect(await ask(join(issuer, fleet, options), issuer.token())).toEqual(denial.inactive)
     fleet.log.fail(new Error('down'))
     const api = join(issuer, fleet, options)
-    expect(await ask(api, issuer.token())).toEqual(granted)
+    const answer = ask(api, issuer.token())
+    await pass(6)
+    expect(await answer).toEqual(granted)
     await api.ready()
     expect(api.health()).toMatchObject({
       status: 'degraded',
