@@ -83,7 +83,7 @@ export {
 } from './sharing/memory-once-store.js'
 export type { SharedOptions } from './sharing/settings.js'
 export type { SharedStats } from './sharing/shared.js'
-export type { Cache, Channel, OnceStore } from './sharing/stores.js'
+export type { Cache, Channel, Log, LogAppending, LogEntry, LogPage, LogReading, OnceStore } from './sharing/stores.js'
 export type {
   Access,
   AccessToken,
