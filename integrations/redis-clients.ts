@@ -36,11 +36,6 @@ export interface NodeRedisClient {
 /** A connected client for `redisStore()` and `redisLog()`: of ioredis, iovalkey or node-redis, by shape. */
 export type RedisClient = IoredisClient | NodeRedisClient
 
-/** A client that can publish: any client without a subscription. */
-export interface RedisPublisher {
-  publish(channel: string, message: string): Promise<unknown>
-}
-
 /** An ioredis or iovalkey client used only for subscriptions. */
 export interface IoredisSubscriber {
   readonly status: string

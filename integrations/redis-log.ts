@@ -145,6 +145,7 @@ export function redisLog(client: RedisClient, options: RedisLogOptions = {}): Lo
       const answer = asText(await run(APPEND, key, [value, keep, room, dropTo, `${key}:wake`]))
       if (answer === 'FULL') throw logFull(key, maxEntries)
       if (answer === undefined || !POSITION.test(answer)) throw unexpected('append', answer)
+      return answer
     },
     read: async (name, how) => {
       const { after, first, limit } = readingOf(how)

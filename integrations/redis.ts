@@ -1,14 +1,14 @@
 /**
- * Redis or Valkey as shared state of an API's processes: a {@link Cache}, an {@link OnceStore} (RFC 9449 §11.1), a
- * {@link Channel}, and in `redis-log.ts` a `Log`, over your own client: ioredis, iovalkey or node-redis (`@redis/client`, `redis`), single, cluster or
- * sentinel. Every call is one round trip with separate arguments. `add` is atomic. For a key without an owner it is
+ * Redis or Valkey as shared state of an API's processes: a {@link Cache}, an {@link OnceStore} (RFC 9449 §11.1) and, in
+ * `redis-log.ts`, a `Log`, over your own client: ioredis, iovalkey or node-redis (`@redis/client`, `redis`), single, cluster
+ * or sentinel. Every call is one round trip with separate arguments. `add` is atomic. For a key without an owner it is
  * `SET key 1 NX PX …`, otherwise one script that sets the key and counts for its owner.
  *
  * Does NOT open, configure or close a connection, retry, or wait for one: the client's settings decide how long a
  * command may take, and whether it queues without a connection. Does NOT encrypt: its input is already encrypted.
  */
 import { requireOptions } from '../src/base/spelling.js'
-import type { Cache, Channel, OnceStore, OwnerQuotaExceeded } from '../src/index.js'
+import type { Cache, OnceStore, OwnerQuotaExceeded } from '../src/index.js'
 import {
   asText,
   createScript,
@@ -19,11 +19,8 @@ import {
   messageOf,
   type NodeRedisClient,
   type RedisClient,
-  type RedisPublisher,
-  type RedisSubscriber,
   type RunScript,
-  runScriptOf,
-  subscribeOf
+  runScriptOf
 } from './redis-clients.js'
 
 export type {
@@ -32,7 +29,6 @@ export type {
   NodeRedisClient,
   NodeRedisSubscriber,
   RedisClient,
-  RedisPublisher,
   RedisSubscriber
 } from './redis-clients.js'
 export { type RedisLogOptions, redisLog } from './redis-log.js'
@@ -46,12 +42,6 @@ export interface RedisStoreOptions {
    * user or client. Default 30,000: 500 requests a second.
    */
   readonly maxPerOwner?: number
-}
-
-/** Options of `redisChannel()`. */
-export interface RedisChannelOptions {
-  /** Name of the channel. Default `oauth-rs:events`. */
-  readonly name?: string
 }
 
 /** Seconds in which an owner may add `maxPerOwner` entries. The counter expires with them. */
@@ -255,30 +245,6 @@ interface IoredisMulti {
   pttl(key: string): unknown
   del(key: string): unknown
   exec(): Promise<[error: Error | null, answer: unknown][] | null>
-}
-
-/**
- * Creates a channel for the option `shared`. Redis does not keep messages for disconnected subscribers.
- *
- * @param publisher may be the client of the store
- * @param subscriber a separate connection, `client.duplicate()`: a subscribed connection cannot send other commands
- * @throws {TypeError} at once, for a value that is not such a client
- */
-export function redisChannel(
-  publisher: RedisPublisher,
-  subscriber: RedisSubscriber,
-  options: RedisChannelOptions = {}
-): Channel {
-  requireOptions('redisChannel()', options, { name: 'oauth-rs:events' })
-  const { name = 'oauth-rs:events' } = options
-  if (!hasFunctions(publisher, ['publish']))
-    throw new TypeError('redisChannel() needs a publisher: a client of ioredis, iovalkey or node-redis')
-  return Object.freeze({
-    publish: async (message: string) => {
-      await publisher.publish(name, message)
-    },
-    subscribe: subscribeOf('redisChannel()', subscriber, name)
-  })
 }
 
 function milliseconds(seconds: number): number {

@@ -39,7 +39,7 @@ const PATIENCE = 5000
 
 /** A log of a fresh name, as one process sees it. */
 interface Named {
-  append(value: string, how?: Partial<LogAppending>): Promise<void>
+  append(value: string, how?: Partial<LogAppending>): Promise<string>
   read(how?: Partial<LogReading>): Promise<LogPage>
   wake(listener: () => void): Promise<(() => unknown) | undefined>
 }
@@ -84,9 +84,7 @@ async function open(
   return logs.map((log, i) => {
     const name = names === 'one' ? prefix : `${prefix} ${i}`
     return {
-      append: async (value, how) => {
-        await log.append(name, value, { ...APPENDING, ...how })
-      },
+      append: async (value, how) => log.append(name, value, { ...APPENDING, ...how }),
       read: async (how) => log.read(name, { ...READING, ...how }),
       wake: async (listener) => log.wake?.(name, listener)
     }
@@ -121,11 +119,11 @@ function orderTests(createLogs: CreateLogs, withTwo: WithTwo): Tests {
         for (const value of numbers(1, 10)) await (Number(value) % 2 ? one : other).append(value)
         for (const log of [one, other]) assert.deepEqual(valuesOf(await log.read()), numbers(1, 10))
       }),
-    'shows an entry to every process as soon as its append resolves': () =>
+    'shows an entry to every process, at the position that append returns, as soon as it resolves': () =>
       withTwo(async (one, other) => {
         for (const value of numbers(1, 10)) {
-          await one.append(value)
-          assert.equal(valuesOf(await other.read()).at(-1), value)
+          const position = await one.append(value)
+          assert.deepEqual((await other.read()).entries.at(-1), { position, value })
         }
       }),
     'reads page by page after a position, without a gap and without a repetition': () =>

@@ -77,8 +77,9 @@ export function createTestLog(options: TestLogOptions = {}): TestLog {
   return {
     append: async (name, value, how) => {
       const stream = streamOf(name)
-      append(stream, value, how, milliseconds(), maxEntries)
+      const position = append(stream, value, how, milliseconds(), maxEntries)
       for (const { call } of stream.listeners) queueMicrotask(call)
+      return position
     },
     read: async (name, how) => ({ ...pageOf(streamOf(name), how, milliseconds()), incarnation: `run-${run}` }),
     wake: async (name, listener) => {
@@ -113,7 +114,7 @@ export function createTestLog(options: TestLogOptions = {}): TestLog {
   }
 }
 
-function append(stream: Stream, value: string, how: LogAppending, time: number, maxEntries: number): void {
+function append(stream: Stream, value: string, how: LogAppending, time: number, maxEntries: number): string {
   const { keep, reserve, dropTo } = how
   const { entries, last } = stream
   dropBefore(entries, { milliseconds: time - keep * 1000, count: 0 })
@@ -124,12 +125,15 @@ function append(stream: Stream, value: string, how: LogAppending, time: number, 
     time > last.milliseconds
       ? { milliseconds: time, count: 0 }
       : { milliseconds: last.milliseconds, count: last.count + 1 }
-  entries.push({ position: `${stamp.milliseconds}-${stamp.count}`, value, stamp })
+  const appended = `${stamp.milliseconds}-${stamp.count}`
+  entries.push({ position: appended, value, stamp })
   stream.last = stamp
   const dropped = entries.findIndex(({ position }) => position === dropTo)
-  if (dropped < 0) return
-  entries.splice(0, dropped + 1)
-  stream.start = entries[0]?.stamp
+  if (dropped >= 0) {
+    entries.splice(0, dropped + 1)
+    stream.start = entries[0]?.stamp
+  }
+  return appended
 }
 
 function pageOf(stream: Stream, how: LogReading, time: number): Omit<LogPage, 'incarnation'> {

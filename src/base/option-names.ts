@@ -152,7 +152,7 @@ export const PLACES: Readonly<Record<string, Place>> = {
     name: '`revocation`',
     code: 'revocation: { … }',
     needs: {},
-    options: { keepFor: '3600', maxEntries: '100000' }
+    options: { keepFor: '3600', maxEntries: '100000', onUnavailable: "'allow'" }
   },
   shared: {
     name: '`shared`',
@@ -161,7 +161,7 @@ export const PLACES: Readonly<Record<string, Place>> = {
     options: {
       store: 'redisStore(client)',
       secret: 'sharedSecret',
-      channel: 'redisChannel(publisher, subscriber)'
+      log: 'redisLog(client)'
     }
   }
 }
@@ -169,6 +169,7 @@ export const PLACES: Readonly<Record<string, Place>> = {
 /** A name that was an option of this package once: its path, and the line that takes its place. */
 export const FORMER: Readonly<Record<string, string>> = {
   requireCertificateBound: "requireSenderConstrained: 'certificate'",
+  'shared.channel': 'log: redisLog(client), which also keeps the revocations',
   'dpop.required': "requireSenderConstrained: 'dpop', beside `dpop`",
   'issuers[].profile': "tokenProfile: 'rfc9068' or tokenProfile: 'legacy'"
 }

@@ -34,7 +34,7 @@ export function describe(settings: Settings, metadataUrl: string | undefined): R
     },
     clientCertificate: certificate.field === undefined ? 'TLS connection' : { field: certificate.field },
     revocation: settings.revocation,
-    shared: settings.shared && 'a store',
+    shared: settings.shared && (settings.shared.hasLog ? 'a store and a log' : 'a store'),
     decryptionKeys: settings.decryptionKeys.map(({ kid, algorithm }) => ({ kid, algorithm })),
     http: { ...http, dispatcher: http.dispatcher ? 'yours' : 'default', proxy: describeProxy(http.proxy) },
     issuers: typeof issuers === 'function' ? 'a function' : issuers.map(describeIssuer)

@@ -84,10 +84,11 @@ export interface Log {
    *
    * @param name printable ASCII, at most 128 characters: logs of different names have nothing in common
    * @param value text, at most 64 KiB of UTF-8
+   * @returns the position of the entry
    * @throws {LogFull} no room; nothing was appended, and nothing dropped that is not `keep` seconds old. The error is
    * recognized by its `name`. Every other error is an outage
    */
-  append(name: string, value: string, how: LogAppending): Awaitable<unknown>
+  append(name: string, value: string, how: LogAppending): Awaitable<string>
   /** Reads a page. Fails if the engine cannot answer; a log without entries is not a failure. */
   read(name: string, how: LogReading): Awaitable<LogPage>
   /**
@@ -96,14 +97,4 @@ export interface Log {
    * @returns a function that ends it
    */
   wake?(name: string, listener: () => void): Awaitable<() => unknown>
-}
-
-/**
- * Sends a message to every process, including the sender, which thus learns that its subscription works. Best effort: a
- * disconnected process misses it.
- */
-export interface Channel {
-  publish(message: string): Awaitable<unknown>
-  /** @returns a function that unsubscribes */
-  subscribe(listener: (message: string) => void): Awaitable<() => unknown>
 }

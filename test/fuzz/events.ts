@@ -61,7 +61,7 @@ function pushed({ contentType, success, receiverOf, effectOf }: Setting): Target
       expect(answer.status === success, answer.body).toBe(effect.taken)
       expect(memory.isRevoked(TOKEN)).toBe(effect.revokes)
       // One event is about few.
-      expect(memory.entries().length).toBeLessThan(256)
+      expect(memory.stats().entries).toBeLessThan(256)
       const { err, error_description: said = err } = JSON.parse(answer.body || '{}') as Record<string, string>
       return effect.taken ? `taken${effect.revokes ? ', revokes' : ''}` : (said ?? 'refused')
     },

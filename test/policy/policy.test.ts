@@ -170,6 +170,37 @@ describe('checks', () => {
     )
     expect(error).toBeInstanceOf(Unavailable)
   })
+
+  describe('of a route with fresh(), where the answer can only take grants away', () => {
+    const onlyLosing: Enforcement = { ...enforcement, canOnlyLoseGrants: () => true }
+    const refused = (...checks: readonly Check<string>[]): Promise<unknown> =>
+      refusal(() => enforce({ checks, fresh: true }, one, get(), onlyLosing))
+
+    test('refuse a missing scope before the authorization server is asked, and name all scopes of the route', async () => {
+      const error = (await refused(scope('a'), scope('c'), scope('d'))) as InsufficientScope
+      expect(error).toBeInstanceOf(InsufficientScope)
+      expect(error.scopes).toEqual(['a', 'c', 'd'])
+      const any = (await refused(anyScope('c', 'd'))) as InsufficientScope
+      expect(any.scopes).toEqual(['c'])
+    })
+
+    test('leave everything but scopes and roles to the answer, and run once it has come', async () => {
+      const seen: string[] = []
+      const check =
+        (name: string): Check<string> =>
+        () =>
+          void seen.push(name)
+      const result = enforce({ checks: [check('first'), scope('a'), check('last')], fresh: true }, one, get(), {
+        ...onlyLosing,
+        renew: (given) => {
+          seen.push('renewed')
+          return Promise.resolve(given)
+        }
+      })
+      expect(await result).toBe(one)
+      expect(seen).toEqual(['renewed', 'first', 'last'])
+    })
+  })
 })
 
 describe('one refusal names everything that is missing', () => {

@@ -310,6 +310,17 @@ describe.skipIf(!hasRedis)('keys and rights', () => {
     await untilTrue(async () => (await subscribers()) === 0)
   })
 
+  test('wakes its listeners again after the server was restarted', async () => {
+    const log = await logOf(redis, 'ioredis', { subscriber: await redis.client('ioredis') })
+    let wakes = 0
+    await log.wake?.(NAME, () => void wakes++)
+    await redis.kill()
+    await redis.start()
+    await untilTrue(async () => (await redis.look.pubsub('NUMSUB', `${KEY}:wake`))[1] === 1)
+    await append(log, ['1'])
+    await until(() => wakes === 1)
+  })
+
   /** The rights that the error names. */
   const RIGHTS =
     '~oauth-rs:* &oauth-rs:* +eval +evalsha +xadd +xtrim +xlen +xrange +xrevrange +xinfo|stream +time +info +publish'

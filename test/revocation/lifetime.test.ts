@@ -148,34 +148,6 @@ describe('access.signal when something is revoked', () => {
     expect(signal.aborted).toBe(true)
   })
 
-  test('fires for a revocation that another process publishes on the channel', async () => {
-    const listeners = new Set<(message: string) => void>()
-    const channel = {
-      publish: (message: string) => {
-        for (const listener of listeners) listener(message)
-      },
-      subscribe: (listener: (message: string) => void) => {
-        listeners.add(listener)
-        return () => listeners.delete(listener)
-      }
-    }
-    const issuer = await bed.issuer({ now: () => NOW })
-    const values = new Map<string, string>()
-    const store = {
-      add: () => true,
-      get: (key: string) => values.get(key),
-      set: (key: string, value: string) => values.set(key, value),
-      delete: (key: string) => values.delete(key)
-    }
-    const shared = { store, channel, secret: 'a secret of at least 32 characters' }
-    const create = (): ResourceServer => bed.api({ issuers: [issuer.issuer], now: () => NOW, shared })
-    const [here, there] = [create(), create()]
-    await Promise.all([here.ready(), there.ready()])
-    const { signal } = (await here.authorize(request(issuer.token({ claims: { sub: 'u1' } })))) as Access
-    await there.revoke({ issuer: issuer.issuer, subject: 'u1', before: NOW + 1 })
-    await expect.poll(() => signal.aborted).toBe(true)
-  })
-
   test('has already fired when it is first read after a revocation', async () => {
     const { api, grant } = await start()
     const access = await grant()

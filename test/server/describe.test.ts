@@ -29,7 +29,7 @@ describe('describe()', () => {
         nonceSecrets: 1
       },
       clientCertificate: 'TLS connection',
-      revocation: { keepFor: 86_400, maxEntries: 100_000 },
+      revocation: { keepFor: 86_400, maxEntries: 100_000, onUnavailable: 'refuse' },
       decryptionKeys: [],
       http: {
         timeout: 3,

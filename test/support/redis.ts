@@ -40,7 +40,7 @@ export const hasRedis: boolean = (() => {
 })()
 
 /** A client of any kind: what the adapter takes, what it takes for subscriptions, and its end. */
-export type AnyClient = RedisClient & RedisSubscriber & { publish(channel: string, message: string): Promise<number> }
+export type AnyClient = RedisClient & RedisSubscriber
 
 export interface TestRedis {
   readonly port: number

@@ -112,7 +112,7 @@ const BROKEN: Readonly<Record<string, { readonly breaks: (log: Log) => Partial<L
         return { ...page, entries: page.entries.slice(0, -1) }
       }
     }),
-    told: 'as soon as its append resolves'
+    told: 'at the position that append returns'
   },
   'repeats the entry at the position': {
     breaks: (log) => ({
@@ -132,16 +132,17 @@ const BROKEN: Readonly<Record<string, { readonly breaks: (log: Log) => Partial<L
     breaks: (log) => ({
       append: async (...all) => {
         setTimeout(() => void Promise.resolve(log.append(...all)).catch(() => undefined), 5)
+        return '1700000000000-0'
       }
     }),
-    told: 'as soon as its append resolves'
+    told: 'at the position that append returns'
   },
   'ignores the reserve': {
     breaks: (log) => ({ append: (name, value, how) => log.append(name, value, { ...how, reserve: 0 }) }),
     told: 'leaves the reserve'
   },
   'resolves although it has no room': {
-    breaks: (log) => ({ append: async (...all) => Promise.resolve(log.append(...all)).catch(() => undefined) }),
+    breaks: (log) => ({ append: async (...all) => Promise.resolve(log.append(...all)).catch(() => '1700000000000-0') }),
     told: 'throws LogFull'
   },
   'ignores dropTo': {
