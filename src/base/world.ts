@@ -19,7 +19,7 @@ export interface Timer {
 export interface World {
   /** Seconds since the epoch. Default of the option `now`. */
   now(): number
-  /** Milliseconds of a clock that nobody sets. */
+  /** Milliseconds of a monotonic clock. */
   monotonic(): number
   /** A number from 0 to less than 1. Not for secrets. */
   random(): number

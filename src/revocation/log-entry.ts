@@ -33,7 +33,7 @@ export function readEntry(text: string): RevocationEntry | undefined {
   const entry = parseObject(text) as ({ readonly v: unknown } & Partial<RevocationEntry>) | undefined
   if (entry?.v !== FORMAT || !Array.isArray(entry.revocations) || entry.revocations.length > MAX_REVOCATIONS)
     return undefined
-  // What nobody vouches for as the operator's has no more room than a sender's.
+  // An unknown origin gets no more room than a sender.
   return { by: entry.by === 'operator' ? 'operator' : 'sender', revocations: entry.revocations }
 }
 

@@ -1,6 +1,6 @@
 /**
- * Reads the log of revocations into the memory of this process: from the beginning at first, then what is new. It begins
- * again when the log may have lost entries, when the clock was set back, or when the memory has room again.
+ * Reads the log of revocations into the memory of this process: from the beginning at first, later the new entries. It
+ * begins again when the log may have lost entries, when the clock was set back, or when the memory has room again.
  *
  * Does NOT decide when to read, and does NOT append: see `revocation-log.ts`.
  *
@@ -34,7 +34,7 @@ const MAX_RECENT = 20_000
 /** Seconds by which the clock may be set back before the log is read again: ended entries were forgotten meanwhile. */
 const CLOCK_STEP = 5
 
-/** Milliseconds between two warnings about one problem: whoever can write to the engine could fill the operator's log. */
+/** Milliseconds between two warnings about one problem: otherwise a writer to the engine could fill the operator's log. */
 const WARN_EVERY = 60_000
 
 export interface LogReaderMeans {
@@ -86,7 +86,7 @@ export class LogReader {
    * Reads to the end.
    *
    * @returns true if it had to begin again because the log may have lost entries
-   * @throws {Error} the log failed, or answered nonsense; what was read before holds
+   * @throws {Error} the log failed, or answered nonsense; earlier entries hold
    */
   async read(): Promise<boolean> {
     if (this.isClockSetBack() || this.hasRoomAgain()) this.begin()

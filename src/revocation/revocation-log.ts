@@ -146,7 +146,7 @@ class DurableLog {
     this.firstReading = new Promise((resolve, reject) => {
       this.endFirstReading = (failure) => (failure === undefined ? resolve() : reject(failure))
     })
-    // Whoever waits for it is told; without one, the failure is in `health()`.
+    // A rejection without a waiting request is not an error of the process: the failure is in `health()`.
     this.firstReading.catch(() => undefined)
   }
 
@@ -210,7 +210,7 @@ class DurableLog {
     await withDeadline(Promise.resolve().then(end), this.means.deadline, late).catch(() => undefined)
   }
 
-  /** Reads what is new, and mends the log where necessary. Never rejects. */
+  /** Reads the new entries, and mends the log where necessary. Never rejects. */
   private async round(): Promise<void> {
     this.isRunning = true
     try {
@@ -263,7 +263,7 @@ class DurableLog {
     return new Unavailable('revocations', problem, { cause: this.failure, retryAfter: 1 })
   }
 
-  /** Appends what the log has lost, or did not get. */
+  /** Appends the revocations that the log has lost, or never had. */
   private async mend(hasLost: boolean): Promise<void> {
     const time = world.monotonic()
     if ((hasLost || this.reader.hasPreviousSecret) && this.completeAt === undefined && this.isAnyMissing()) {

@@ -75,7 +75,7 @@ export function completed(revocation: Revocation, time: number, { keepFor, longe
   }
 }
 
-/** What a revocation names; `kind` is undefined for all tokens of the issuer. */
+/** The name in a revocation; `kind` is undefined for all tokens of the issuer. */
 export function nameOf(revocation: Revocation): Pick<Complete, 'kind' | 'name'> {
   const given = revocation as unknown as Readonly<Record<string, string>>
   const kind = NAMES.find((one) => given[one] !== undefined)

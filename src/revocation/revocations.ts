@@ -194,7 +194,7 @@ class Memory {
 
   revokeLogged(revocations: readonly Revocation[], by: RevokedBy, reading: number): void {
     const time = this.now()
-    // Whoever appended a revocation has judged how long it lasts, by its own clock.
+    // The process that appended a revocation has checked `until`, by its own clock.
     const complete = revocations.map((one) =>
       completed(one, time, { ...this.terms, longest: Number.POSITIVE_INFINITY })
     )

@@ -45,8 +45,8 @@ export interface RevocationOptions {
   /** Maximum entries. When the memory is full, `revoke()` throws and no entry is evicted. Default 100000 (up to about 50 MB; about 40 MB with names of 32 characters), at most 1000000. An eighth, at least one entry, is reserved for `revoke()`: events never take it. */
   readonly maxEntries?: number
   /**
-   * What happens to requests until `shared.log` was read once: `refuse` (503) or `allow`, which accepts revoked tokens meanwhile. Default
-   * `refuse`. Once it was read, a later outage refuses nobody.
+   * Requests that arrive before `shared.log` was read: `refuse` them (503), or `allow` them, revoked tokens among them. Default `refuse`.
+   * After the first reading, an outage refuses no request.
    */
   readonly onUnavailable?: 'refuse' | 'allow'
 }

@@ -51,7 +51,7 @@ export interface LogPage {
   readonly incarnation: string
 }
 
-/** What a reader knows of a {@link Log}. */
+/** How to read a {@link Log}: from which position, and how much. */
 export interface LogReading {
   /** Read only entries after this position. Default: from the beginning. */
   readonly after?: string | undefined
