@@ -1,74 +1,37 @@
 /**
- * Redis or Valkey as shared state of an API's processes: a {@link Cache}, an {@link OnceStore} (RFC 9449 §11.1) and a
- * {@link Channel}, over your own client: ioredis, iovalkey or node-redis (`@redis/client`, `redis`), single, cluster or
- * sentinel. Every call is one round trip with separate arguments. `add` is atomic. For a key without an owner it is
+ * Redis or Valkey as shared state of an API's processes: a {@link Cache}, an {@link OnceStore} (RFC 9449 §11.1) and, in
+ * `redis-log.ts`, a `Log`, over your own client: ioredis, iovalkey or node-redis (`@redis/client`, `redis`), single, cluster
+ * or sentinel. Every call is one round trip with separate arguments. `add` is atomic. For a key without an owner it is
  * `SET key 1 NX PX …`, otherwise one script that sets the key and counts for its owner.
  *
  * Does NOT open, configure or close a connection, retry, or wait for one: the client's settings decide how long a
  * command may take, and whether it queues without a connection. Does NOT encrypt: its input is already encrypted.
  */
-import { createHash } from 'node:crypto'
 import { requireOptions } from '../src/base/spelling.js'
-import type { Awaitable, Cache, OnceStore, OwnerQuotaExceeded } from '../src/index.js'
+import type { Cache, OnceStore, OwnerQuotaExceeded } from '../src/index.js'
+import {
+  asText,
+  createScript,
+  hasFunctions,
+  type IoredisClient,
+  isIoredis,
+  isNodeRedis,
+  messageOf,
+  type NodeRedisClient,
+  type RedisClient,
+  type RunScript,
+  runScriptOf
+} from './redis-clients.js'
 
-interface Channel {
-  publish(message: string): Awaitable<unknown>
-  subscribe(listener: (message: string) => void): Awaitable<() => unknown>
-}
-
-/** The used part of an ioredis or iovalkey client. */
-export interface IoredisClient {
-  readonly status: string
-  get(key: string): Promise<unknown>
-  set(key: string, value: string, unit: 'PX', milliseconds: number): Promise<unknown>
-  set(key: string, value: string, unit: 'PX', milliseconds: number, condition: 'NX'): Promise<unknown>
-  setex(key: string, seconds: number, value: string): Promise<unknown>
-  del(key: string): Promise<unknown>
-  /** Without it, `add` is a transaction: see `redisStore()`. */
-  evalsha?(sha1: string, keyCount: number, ...keysAndArguments: (string | number)[]): Promise<unknown>
-  eval?(script: string, keyCount: number, ...keysAndArguments: (string | number)[]): Promise<unknown>
-  multi(): unknown
-}
-
-/** The used part of a node-redis client, version 4 or later. */
-export interface NodeRedisClient {
-  readonly isOpen: boolean
-  get(key: string): Promise<unknown>
-  set(key: string, value: string, options: { PX: number; NX?: true }): Promise<unknown>
-  setEx(key: string, seconds: number, value: string): Promise<unknown>
-  del(key: string): Promise<unknown>
-  /** Without it, `add` is a transaction: see `redisStore()`. */
-  evalSha?(sha1: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>
-  eval?(script: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>
-  multi(): unknown
-}
-
-/** A connected client for `redisStore()`: of ioredis, iovalkey or node-redis, by shape. */
-export type RedisClient = IoredisClient | NodeRedisClient
-
-/** A client that can publish: any client without a subscription. */
-export interface RedisPublisher {
-  publish(channel: string, message: string): Promise<unknown>
-}
-
-/** An ioredis or iovalkey client used only for subscriptions. */
-export interface IoredisSubscriber {
-  readonly status: string
-  subscribe(channel: string): Promise<unknown>
-  unsubscribe(channel: string): Promise<unknown>
-  on(event: 'message', listener: (channel: string, message: string) => void): unknown
-  off(event: 'message', listener: (channel: string, message: string) => void): unknown
-}
-
-/** A node-redis client used only for subscriptions. */
-export interface NodeRedisSubscriber {
-  readonly isOpen: boolean
-  subscribe(channel: string, listener: (message: string) => void): Promise<unknown>
-  unsubscribe(channel: string, listener: (message: string) => void): Promise<unknown>
-}
-
-/** A separate client for `redisChannel()`: a subscribed connection cannot send other commands. */
-export type RedisSubscriber = IoredisSubscriber | NodeRedisSubscriber
+export type {
+  IoredisClient,
+  IoredisSubscriber,
+  NodeRedisClient,
+  NodeRedisSubscriber,
+  RedisClient,
+  RedisSubscriber
+} from './redis-clients.js'
+export { type RedisLogOptions, redisLog } from './redis-log.js'
 
 /** Options of `redisStore()`. */
 export interface RedisStoreOptions {
@@ -79,12 +42,6 @@ export interface RedisStoreOptions {
    * user or client. Default 30,000: 500 requests a second.
    */
   readonly maxPerOwner?: number
-}
-
-/** Options of `redisChannel()`. */
-export interface RedisChannelOptions {
-  /** Name of the channel. Default `oauth-rs:events`. */
-  readonly name?: string
 }
 
 /** Seconds in which an owner may add `maxPerOwner` entries. The counter expires with them. */
@@ -112,8 +69,9 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   const { prefix = 'oauth-rs:', maxPerOwner = 30_000 } = options
   if (!Number.isInteger(maxPerOwner) || maxPerOwner < 1)
     throw new TypeError(`redisStore(): maxPerOwner must be a positive integer, not ${maxPerOwner}`)
-  const { set, setOnce, scripts, transaction } = commandsOf(client)
-  const addCounted = scripts ? withScript(scripts, transaction) : withTransaction(transaction)
+  const { set, setOnce, transaction } = commandsOf(client)
+  const run = runScriptOf(client)
+  const addCounted = run ? withScript(run, transaction) : withTransaction(transaction)
   return Object.freeze({
     get: async (key: string) => asText(await client.get(prefix + key)),
     set: async (key: string, value: string, ttl: number) => {
@@ -161,34 +119,19 @@ type AddCounted = (entry: Entry) => Promise<boolean>
  * Returns 1 for a new key, 0 for a known one, and for an owner at its limit the counter's remaining milliseconds as a
  * negative number.
  */
-const SCRIPT = `
+const SCRIPT = createScript(`
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 local count = tonumber(redis.call('GET', KEYS[2]) or '0')
 if count >= tonumber(ARGV[2]) then return -math.max(1, redis.call('PTTL', KEYS[2])) end
 if count == 0 then redis.call('SET', KEYS[2], '1', 'PX', ARGV[3]) else redis.call('INCR', KEYS[2]) end
 redis.call('SET', KEYS[1], '1', 'PX', ARGV[1])
 return 1
-`
-const SCRIPT_SHA1 = createHash('sha1').update(SCRIPT).digest('hex')
+`)
 
-interface Scripts {
-  readonly bySha1: (sha1: string, keys: string[], values: string[]) => Promise<unknown>
-  readonly byText: (script: string, keys: string[], values: string[]) => Promise<unknown>
-}
-
-function withScript({ bySha1, byText }: Scripts, transaction: () => Transaction): AddCounted {
+function withScript(run: RunScript, transaction: () => Transaction): AddCounted {
   let isForbidden = false
-  const run = async (keys: string[], values: string[]): Promise<unknown> => {
-    try {
-      return await bySha1(SCRIPT_SHA1, keys, values)
-    } catch (error) {
-      // A restarted server has no cached scripts.
-      if (String((error as Error | undefined)?.message).startsWith('NOSCRIPT')) return byText(SCRIPT, keys, values)
-      throw error
-    }
-  }
   const add: AddCounted = async ({ key, counter, milliseconds: time, max }) => {
-    const answer = Number(await run([key, counter], [String(time), String(max), String(WINDOW * 1000)]))
+    const answer = Number(await run(SCRIPT, [key, counter], [String(time), String(max), String(WINDOW * 1000)]))
     if (answer === 1 || answer === 0) return answer === 1
     if (answer < 0) throw quotaExceeded(Math.ceil(-answer / 1000))
     throw new Error('the client answered the script of `add` with a value that is not a number')
@@ -199,7 +142,7 @@ function withScript({ bySha1, byText }: Scripts, transaction: () => Transaction)
     try {
       return await add(entry)
     } catch (error) {
-      if (!/^(NOPERM|ERR unknown command)/.test(String((error as Error | undefined)?.message))) throw error
+      if (!/^(NOPERM|ERR unknown command)/.test(messageOf(error))) throw error
       isForbidden = true
       return addInstead(entry)
     }
@@ -235,16 +178,9 @@ function withTransaction(begin: () => Transaction): AddCounted {
   }
 }
 
-/** Clients can be configured to answer with bytes. */
-function asText(answer: unknown): string | undefined {
-  if (Buffer.isBuffer(answer)) return answer.toString()
-  return typeof answer === 'string' ? answer : undefined
-}
-
 interface Commands {
   readonly set: (key: string, value: string, milliseconds: number) => Promise<unknown>
   readonly setOnce: (key: string, milliseconds: number) => Promise<unknown>
-  readonly scripts: Scripts | undefined
   readonly transaction: () => Transaction
 }
 
@@ -259,13 +195,6 @@ function nodeRedisCommands(client: NodeRedisClient): Commands {
   return {
     set: (key, value, PX) => client.set(key, value, { PX }),
     setOnce: (key, PX) => client.set(key, '1', { PX, NX: true }),
-    scripts:
-      typeof client.evalSha === 'function' && typeof client.eval === 'function'
-        ? {
-            bySha1: async (sha1, keys, values) => client.evalSha?.(sha1, { keys, arguments: values }),
-            byText: async (script, keys, values) => client.eval?.(script, { keys, arguments: values })
-          }
-        : undefined,
     transaction: () => {
       const multi = client.multi() as NodeRedisMulti
       return {
@@ -283,13 +212,6 @@ function ioredisCommands(client: IoredisClient): Commands {
   return {
     set: (key, value, time) => client.set(key, value, 'PX', time),
     setOnce: (key, time) => client.set(key, '1', 'PX', time, 'NX'),
-    scripts:
-      typeof client.evalsha === 'function' && typeof client.eval === 'function'
-        ? {
-            bySha1: async (sha1, keys, values) => client.evalsha?.(sha1, keys.length, ...keys, ...values),
-            byText: async (script, keys, values) => client.eval?.(script, keys.length, ...keys, ...values)
-          }
-        : undefined,
     transaction: () => {
       const multi = client.multi() as IoredisMulti
       return {
@@ -323,98 +245,6 @@ interface IoredisMulti {
   pttl(key: string): unknown
   del(key: string): unknown
   exec(): Promise<[error: Error | null, answer: unknown][] | null>
-}
-
-/**
- * Creates a channel for the option `shared`. Redis does not keep messages for disconnected subscribers.
- *
- * @param publisher may be the client of the store
- * @param subscriber a separate connection, `client.duplicate()`: a subscribed connection cannot send other commands
- * @throws {TypeError} at once, for a value that is not such a client
- */
-export function redisChannel(
-  publisher: RedisPublisher,
-  subscriber: RedisSubscriber,
-  options: RedisChannelOptions = {}
-): Channel {
-  requireOptions('redisChannel()', options, { name: 'oauth-rs:events' })
-  const { name = 'oauth-rs:events' } = options
-  if (!hasFunctions(publisher, ['publish']))
-    throw new TypeError('redisChannel() needs a publisher: a client of ioredis, iovalkey or node-redis')
-  return Object.freeze({
-    publish: async (message: string) => {
-      await publisher.publish(name, message)
-    },
-    subscribe: subscribeOf(subscriber, name)
-  })
-}
-
-function subscribeOf(subscriber: unknown, name: string): Channel['subscribe'] {
-  if (isNodeRedis(subscriber, 'subscribe')) {
-    const client = subscriber as unknown as NodeRedisSubscriber
-    return async (listener) => {
-      // A separate function per subscription, so that ending one does not end another.
-      const listen = (message: string): void => listener(message)
-      await client.subscribe(name, listen)
-      return () => settled(() => client.unsubscribe(name, listen))
-    }
-  }
-  if (isIoredis(subscriber, 'subscribe')) return ioredisSubscribe(subscriber as unknown as IoredisSubscriber, name)
-  throw new TypeError('redisChannel() needs a subscriber: a client of ioredis, iovalkey or node-redis of its own')
-}
-
-/** In ioredis, a subscription belongs to the connection, and messages of all channels arrive as one event. */
-function ioredisSubscribe(client: IoredisSubscriber, name: string): Channel['subscribe'] {
-  const listening = new Set<unknown>()
-  return async (listener) => {
-    const listen = (channel: string, message: string): void => {
-      if (channel === name) listener(message)
-    }
-    const end = (): unknown => {
-      client.off('message', listen)
-      return listening.delete(listen) && listening.size === 0
-        ? settled(() => client.unsubscribe(name))
-        : Promise.resolve()
-    }
-    listening.add(listen)
-    client.on('message', listen)
-    try {
-      await client.subscribe(name)
-    } catch (error) {
-      client.off('message', listen)
-      listening.delete(listen)
-      throw error
-    }
-    return end
-  }
-}
-
-/** Ending a subscription never fails: a closed connection has nothing to end. */
-async function settled(run: () => Promise<unknown>): Promise<void> {
-  await Promise.allSettled([Promise.resolve().then(run)])
-}
-
-/**
- * `isOpen` distinguishes the client from a pipeline; the command's spelling distinguishes it from ioredis and from
- * callback-style clients.
- */
-function isNodeRedis(client: unknown, command: 'setEx' | 'subscribe'): client is NodeRedisClient {
-  return (
-    typeof (client as Partial<NodeRedisClient> | null | undefined)?.isOpen === 'boolean' &&
-    hasFunctions(client, ['get', 'set', 'del', command])
-  )
-}
-
-function isIoredis(client: unknown, command: 'setex' | 'subscribe'): client is IoredisClient {
-  return (
-    typeof (client as Partial<IoredisClient> | null | undefined)?.status === 'string' &&
-    hasFunctions(client, ['get', 'set', 'del', 'call', command])
-  )
-}
-
-function hasFunctions(value: unknown, names: readonly string[]): boolean {
-  if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return false
-  return names.every((name) => typeof (value as Readonly<Record<string, unknown>>)[name] === 'function')
 }
 
 function milliseconds(seconds: number): number {

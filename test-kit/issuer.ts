@@ -38,6 +38,8 @@ import {
   thumbprint
 } from './keys.js'
 
+export { type LogContractNeeds, type LogContractTest, logContract } from './log-contract.js'
+export { createTestLog, type TestLog, type TestLogOptions } from './test-log.js'
 export type { ClientCertificate, DpopKey, Failure, TestAlgorithm, TestClaims, TestEndpoint, TestRequest }
 
 /** Seconds from `iat` to `exp`. */

@@ -76,7 +76,7 @@ export interface RevocationLogMeans {
 }
 
 /** Seconds that the log keeps entries: as long as a revocation may last, and an hour for clocks that differ. */
-export const LOG_KEEPS = MAX_KEEP + 3600
+export const LOG_KEEPS: number = MAX_KEEP + 3600
 
 /** Shares of the log's room that must stay free: the senders leave the operator's, and both leave room to write it anew. */
 const RESERVE: Readonly<Record<RevokedBy, number>> = { sender: SENDERS_RESERVE, operator: 1 / 64 }

@@ -102,7 +102,7 @@ const SESSIONS_SHARE = 3 / 4
  */
 const TIMES_THE_REST = 7
 /** Share of the room reserved for the operator, here and in the log: senders can never fill it. */
-export const SENDERS_RESERVE = 1 / 8
+export const SENDERS_RESERVE: number = 1 / 8
 /** Seconds: entries that end within the same period are removed together. */
 const PERIOD = 60
 

@@ -6,7 +6,7 @@
 import type { Problems } from '../base/problems.js'
 
 /** Maximum seconds for which a revocation is remembered. */
-export const MAX_KEEP = 31 * 24 * 3600
+export const MAX_KEEP: number = 31 * 24 * 3600
 
 export interface RevocationSettings {
   /** Seconds that a revocation without `until` is remembered. */

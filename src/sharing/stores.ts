@@ -33,7 +33,7 @@ export interface LogEntry {
 
 /** A part of a {@link Log}, and what the log is now. */
 export interface LogPage {
-  /** In the order of the log, the oldest first; at most `limit`. */
+  /** In the order of the log, the oldest first. Fewer than `limit` entries mean that the log ends with them. */
   readonly entries: readonly LogEntry[]
   /** Position of the oldest entry that the log holds; undefined if it holds none. */
   readonly first: string | undefined
@@ -41,7 +41,7 @@ export interface LogPage {
   readonly length: number
   /**
    * False if entries that the reader knows may be missing: the newest entry that the log remembers is older than `after`, or
-   * the entry at `first` is gone although it is not `keep` seconds old.
+   * the entry at `first` is gone although it is not `keep` seconds old and no `append` dropped it.
    */
   readonly isWhole: boolean
   /**
@@ -55,9 +55,9 @@ export interface LogPage {
 export interface LogReading {
   /** Read only entries after this position. Default: from the beginning. */
   readonly after?: string | undefined
-  /** The oldest position that an earlier page named. */
+  /** The `first` of the reader's last page. */
   readonly first?: string | undefined
-  /** Maximum entries of the page: a positive integer. */
+  /** Maximum entries of the page: a positive integer, at most 1,000. */
   readonly limit: number
   /** Seconds: entries that were appended longer ago, by the clock of the log, may be missing. */
   readonly keep: number
@@ -67,23 +67,26 @@ export interface LogReading {
 export interface LogAppending {
   /** Seconds: the log may drop entries that were appended longer ago, by its own clock. */
   readonly keep: number
-  /** The entry may only be appended while more than this share of the log's room is free: 0 or more, less than 1. */
+  /** Share of the log's room that must still be free after the entry was appended: 0 or more, less than 1. */
   readonly reserve: number
-  /** Entries up to and including this position are not needed any more. */
+  /** Entries up to and including this position are not needed any more: a position that the caller has read. */
   readonly dropTo?: string | undefined
 }
 
 /**
  * A durable list of texts that all processes of an API append to and read: an engine such as Redis keeps it. An appended
- * entry is seen by each later `read`, never before an entry that stands after it.
+ * entry is seen by each later `read`, never before an entry that stands after it. `logContract()` of the test kit checks this.
  */
 export interface Log {
   /**
-   * Appends in one atomic step, and wakes the readers. Resolves when the engine holds the entry.
+   * Appends in one atomic step, and wakes the readers. Resolves when the engine holds the entry. A client that sends a
+   * command again after it reconnects may append the entry twice.
    *
    * @param name printable ASCII, at most 128 characters: logs of different names have nothing in common
+   * @param value text, at most 64 KiB of UTF-8
    * @returns the position of the entry
-   * @throws {LogFull} no room; nothing was appended or dropped for it. Every other error is an outage
+   * @throws {LogFull} no room; nothing was appended, and nothing dropped that is not `keep` seconds old. The error is
+   * recognized by its `name`. Every other error is an outage
    */
   append(name: string, value: string, how: LogAppending): Awaitable<string>
   /** Reads a page. Fails if the engine cannot answer; a log without entries is not a failure. */

@@ -13,7 +13,7 @@ import resourceServerPlugin from '../../adapters/fastify.js'
 import { logTo } from '../../integrations/log.js'
 import { securitySchemes } from '../../integrations/openapi.js'
 import { instrument } from '../../integrations/otel.js'
-import { redisChannel, redisStore } from '../../integrations/redis.js'
+import { redisLog, redisStore } from '../../integrations/redis.js'
 import { COUNTERPARTS, FORMER, PLACES } from '../../src/base/option-names.js'
 import { codeOf, counterpartOf } from '../../src/base/suggestions.js'
 import * as core from '../../src/index.js'
@@ -67,7 +67,7 @@ const SCOPE: Readonly<Record<string, unknown>> = {
   ...express,
   logTo,
   redisStore,
-  redisChannel,
+  redisLog,
   Agent,
   createPrivateKey,
   ca: '',
@@ -411,11 +411,7 @@ describe('a function with few options refuses', () => {
       () => redisStore(redis as never, { maxPerOwner: '5' } as never),
       'it must be a number, such as maxPerOwner: 30000'
     ],
-    [
-      'redisChannel()',
-      () => redisChannel(redis as never, redis as never, { names: 'x' } as never),
-      'did you mean `name`?'
-    ],
+    ['redisLog()', () => redisLog(redis as never, { prefixes: 'x' } as never), 'did you mean `prefix`?'],
     ['memoryOnceStore()', () => core.memoryOnceStore({ maxEntrys: 5 } as never), 'did you mean `maxEntries`?'],
     ['memoryOnceStore()', () => core.memoryOnceStore({ now: 5 } as never), '`now` is 5: it must be a function'],
     ['memoryOnceStore()', () => core.memoryOnceStore(5 as never), '`options` is 5: it must be an object'],

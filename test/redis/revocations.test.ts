@@ -1,6 +1,6 @@
 /** An attacker who may send revocations, and the operator, in processes of one API over a real Redis. */
 import { describe, expect, test } from 'vitest'
-import { redisChannel, redisStore } from '../../integrations/redis.js'
+import { redisLog, redisStore } from '../../integrations/redis.js'
 import { type ResourceServer, securityEventReceiver } from '../../src/index.js'
 import { ask, createBed, denial, granted, RESOURCE, until } from '../support/exchange.js'
 import { createSigningKey, signJws, type TestIssuer } from '../support/issuer.js'
@@ -22,11 +22,11 @@ describe.skipIf(!hasRedis)('transmitters of some tenants that send revocations w
     const issuers = [...loud, quiet].map(({ issuer }) => issuer)
     const key = createSigningKey('RS256', { kid: 's' })
     const start = async (): Promise<ResourceServer> => {
-      const channel = redisChannel(await redis.client('ioredis'), await redis.client('ioredis'))
+      const log = redisLog(await redis.client('ioredis'), { subscriber: await redis.client('ioredis') })
       const store = redisStore(await redis.client('ioredis'))
       const api = bed.api({
         issuers,
-        shared: { store, secret: SECRET, channel },
+        shared: { store, secret: SECRET, log },
         revocation: { maxEntries: MAX_ENTRIES }
       })
       await api.ready()

@@ -1,7 +1,7 @@
 /** Everything that several processes say to a Redis while they do all they do with it, read on the wire. */
 import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { redisChannel, redisStore } from '../../integrations/redis.js'
+import { redisLog, redisStore } from '../../integrations/redis.js'
 import type { ResourceServer } from '../../src/index.js'
 import { createDpopKey } from '../support/dpop.js'
 import { ask, createBed, granted, introspecting, strangeKey, until } from '../support/exchange.js'
@@ -22,12 +22,12 @@ describe.skipIf(!hasRedis)('what Redis is told', () => {
     monitor.on('error', () => undefined)
     monitor.on('monitor', (_time: string, args: string[]) => said.push(...args))
     const process = async (): Promise<ResourceServer> => {
-      const channel = redisChannel(await redis.client('ioredis'), await redis.client('ioredis'))
+      const log = redisLog(await redis.client('ioredis'), { subscriber: await redis.client('ioredis') })
       const store = redisStore(await redis.client('ioredis'))
       return bed.api({
         issuers: [introspecting(issuer)],
         dpop: { advertise: true },
-        shared: { store, secret: SECRET, channel }
+        shared: { store, secret: SECRET, log }
       })
     }
     const [a, b] = [await process(), await process()]
@@ -57,6 +57,7 @@ describe.skipIf(!hasRedis)('what Redis is told', () => {
       'jwks',
       'jwks-refetch',
       'known-token',
+      'log',
       'metadata',
       'replay'
     ])

@@ -2,6 +2,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { fresh, type ResourceServer, resourceServer, type SharedOptions, scope } from '../../src/index.js'
+import { createTestLog } from '../../test-kit/issuer.js'
 import { ask, createBed, denial, granted, introspecting, until } from '../support/exchange.js'
 import { fault } from '../support/issuer.js'
 import { OTHER_SECRET, SECRET } from '../support/processes.js'
@@ -28,7 +29,7 @@ const serverWith = (shared: unknown) =>
 
 describe('the option `shared`', () => {
   const store = memoryStore()
-  const channel = { publish: () => undefined, subscribe: () => () => undefined }
+  const log = createTestLog()
 
   test.each<[string, unknown, string]>([
     ['is no object', 'redis://localhost', '`shared`'],
@@ -40,7 +41,7 @@ describe('the option `shared`', () => {
     ['has no secret in its list', { store, secret: [] }, '`shared.secret`'],
     ['has three secrets', { store, secret: [SECRET, OTHER_SECRET, SECRET] }, '`shared.secret`'],
     ['has one short secret of two', { store, secret: [SECRET, 'x'] }, '`shared.secret`'],
-    ['has a channel that is none', { store, secret: SECRET, channel: { publish: () => 1 } }, '`shared.channel` has no'],
+    ['has a log without read', { store, secret: SECRET, log: { append: () => '' } }, '`shared.log` has no'],
     ['has a member that is none', { store, secret: SECRET, prefix: 'x' }, '`shared.prefix`']
   ])('that %s is refused at start', (_, shared, problem) => {
     const attempt = (): unknown => serverWith(shared)
@@ -60,10 +61,10 @@ describe('the option `shared`', () => {
   })
 
   test('SEC-01: describe(), stats() and health() reveal neither the secret nor keys derived from it', async () => {
-    const api = serverWith({ store, secret: [SECRET, OTHER_SECRET], channel })
+    const api = serverWith({ store, secret: [SECRET, OTHER_SECRET], log })
     const told = JSON.stringify([api.describe(), api.stats(), api.health()])
     for (const secret of [SECRET, OTHER_SECRET]) expect(told).not.toContain(secret)
-    expect(api.describe()).toMatchObject({ shared: 'a store', dpop: { nonceSecrets: 2 } })
+    expect(api.describe()).toMatchObject({ shared: 'a store and a log', dpop: { nonceSecrets: 2 } })
     expect(api.stats().shared).toEqual({ state: 'ok', error: undefined })
     expect(api.health().shared).toEqual({ status: 'ok', error: undefined })
     await api.close()

@@ -1,9 +1,9 @@
-/** `redisStore()` and `redisChannel()` over a real server, with each client they are for. */
+/** `redisStore()` over a real server, with each client it is for. */
 import { createClient, createCluster, createSentinel } from '@redis/client'
 import { Cluster, Redis as Ioredis } from 'ioredis'
 import { Cluster as ValkeyCluster } from 'iovalkey'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { type RedisClient, type RedisSubscriber, redisChannel, redisStore } from '../../integrations/redis.js'
+import { type RedisClient, type RedisSubscriber, redisLog, redisStore } from '../../integrations/redis.js'
 import type { OwnerQuotaExceeded } from '../../src/index.js'
 import { isOwnerQuotaExceeded } from '../../src/sharing/memory-once-store.js'
 import { until } from '../support/exchange.js'
@@ -172,40 +172,6 @@ describe.skipIf(!hasRedis)('with a server', () => {
       expect(await store.add(`after ${name}`, 60)).toBe(true)
       expect(await store.add(`after ${name}`, 60)).toBe(false)
     })
-
-    test('redisChannel(): every subscriber receives every message until it unsubscribes', async () => {
-      const publisher = await redis.client(name)
-      const subscriber = await redis.client(name)
-      const channel = redisChannel(publisher, subscriber, { name: `c ${name}` })
-      const other = redisChannel(publisher, subscriber, { name: `d ${name}` })
-      const heard: string[][] = [[], [], []]
-      const end = await channel.subscribe((message) => heard[0]?.push(message))
-      const endToo = await channel.subscribe((message) => heard[1]?.push(message))
-      await other.subscribe((message) => heard[2]?.push(message))
-      await channel.publish('one')
-      await other.publish('else')
-      await until(() => heard.every((one) => one.length === 1))
-      await end()
-      await channel.publish('two')
-      await until(() => heard[1]?.length === 2)
-      await endToo()
-      await other.publish('else')
-      await until(() => heard[2]?.length === 2)
-      expect(heard).toEqual([['one'], ['one', 'two'], ['else', 'else']])
-      expect(await redis.look.pubsub('NUMSUB', `c ${name}`)).toEqual([`c ${name}`, 0])
-    })
-
-    test('redisChannel(): a subscription survives a restart of the server', async () => {
-      const channel = redisChannel(await redis.client(name), await redis.client(name), { name: `live ${name}` })
-      const heard: string[] = []
-      await channel.subscribe((message) => heard.push(message))
-      await redis.kill()
-      await redis.start()
-      while ((await redis.look.pubsub('NUMSUB', `live ${name}`))[1] === 0) await redis.look.ping()
-      await channel.publish('back')
-      await until(() => heard.length === 1)
-      expect(heard).toEqual(['back'])
-    })
   })
 
   test('a client that may not wait for its connection fails at once, without an unhandled rejection', async () => {
@@ -223,8 +189,9 @@ describe.skipIf(!hasRedis)('with a server', () => {
     await silence.close()
     await until(() => client.status === 'end')
     await expect(store.get('x')).rejects.toThrow()
-    const end = redisChannel(client, client)
-    await expect(end.subscribe(() => undefined)).rejects.toThrow()
+    const log = redisLog(client, { subscriber: client })
+    await expect(log.wake?.('x', () => undefined)).rejects.toThrow()
+    await expect(log.read('x', { limit: 1, keep: 1 })).rejects.toThrow()
     expect(client.listenerCount('message')).toBe(0)
   })
 })
@@ -242,7 +209,7 @@ describe('a client of many servers', () => {
   ])('%s works', (_, make) => {
     const client = make()
     expect(() => redisStore(client as RedisClient)).not.toThrow()
-    expect(() => redisChannel(client as Ioredis, client as RedisSubscriber)).not.toThrow()
+    expect(() => redisLog(client as RedisClient, { subscriber: client as RedisSubscriber })).not.toThrow()
   })
 })
 
@@ -321,12 +288,9 @@ describe('invalid clients and answers', () => {
     ['a transaction of node-redis', nodeRedis.multi()]
   ])('%s is refused at once', (_, client) => {
     expect(() => redisStore(client as unknown as RedisClient)).toThrow(TypeError)
-    expect(() => redisChannel(ioredis, client as unknown as RedisSubscriber)).toThrow(TypeError)
-  })
-
-  test('refuses a publisher that cannot publish at once', () => {
-    for (const publisher of [undefined, null, {}, 'x'])
-      expect(() => redisChannel(publisher as unknown as Ioredis, ioredis)).toThrow(TypeError)
+    expect(() => redisLog(client as unknown as RedisClient)).toThrow(TypeError)
+    if (client !== undefined)
+      expect(() => redisLog(ioredis, { subscriber: client as unknown as RedisSubscriber })).toThrow(TypeError)
   })
 
   test('understands a client that answers with bytes', async () => {

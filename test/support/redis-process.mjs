@@ -9,7 +9,7 @@ import { Redis as Ioredis } from 'ioredis'
 import { Redis as Iovalkey } from 'iovalkey'
 import { resourceServer } from 'oauth-resource-server'
 import { errorHandler, getAuth, protect } from 'oauth-resource-server/express'
-import { redisChannel, redisStore } from 'oauth-resource-server/redis'
+import { redisLog, redisStore } from 'oauth-resource-server/redis'
 
 const { REDIS_PORT, CLIENT, ISSUER = '', SECRET = '' } = process.env
 const port = Number(REDIS_PORT)
@@ -39,7 +39,7 @@ const api = resourceServer({
   resource: 'https://api.example.com',
   issuers: [{ issuer: ISSUER, introspection: { auth: () => undefined, clientId: 'api' } }],
   dpop: { advertise: true, nonces: 'offered' },
-  shared: { store: redisStore(client), secret: SECRET, channel: redisChannel(client, subscriber) }
+  shared: { store: redisStore(client), secret: SECRET, log: redisLog(client, { subscriber }) }
 })
 const guard = protect(api)
 const answerError = errorHandler()

@@ -40,12 +40,12 @@ export const hasRedis: boolean = (() => {
 })()
 
 /** A client of any kind: what the adapter takes, what it takes for subscriptions, and its end. */
-export type AnyClient = RedisClient & RedisSubscriber & { publish(channel: string, message: string): Promise<number> }
+export type AnyClient = RedisClient & RedisSubscriber
 
 export interface TestRedis {
   readonly port: number
   /** A connected client that tries to connect again for ever, and soon; it ends with the test. */
-  client(name: ClientName, port?: number): Promise<AnyClient>
+  client(name: ClientName, port?: number, login?: Login): Promise<AnyClient>
   /** For looking at what the server has. */
   readonly look: Ioredis
   start(): Promise<void>
@@ -53,11 +53,23 @@ export interface TestRedis {
   kill(): Promise<void>
 }
 
+/** How a client logs in. */
+export interface Login {
+  readonly username?: string
+  readonly password?: string
+  /** The version of the protocol; only node-redis has a choice. Default 2. */
+  readonly RESP?: 2 | 3
+}
+
 /** Milliseconds between two attempts to connect. */
 const RECONNECT = 20
 
-/** @param options.cluster  a cluster's only node; give it its slots yourself */
-export function createRedis({ cluster = false } = {}): TestRedis {
+/**
+ * @param options.cluster  a cluster's only node; give it its slots yourself
+ * @param options.durable  writes each command to its disk before it answers, and has its entries again after a crash
+ */
+export function createRedis({ cluster = false, durable = false } = {}): TestRedis {
+  const directory = mkdtempSync(join(tmpdir(), 'redis-'))
   let port = 0
   let server: ChildProcess | undefined
   let look: Ioredis | undefined
@@ -78,12 +90,14 @@ export function createRedis({ cluster = false } = {}): TestRedis {
         '--save',
         '',
         '--appendonly',
-        'no',
+        durable ? 'yes' : 'no',
+        '--appendfsync',
+        'always',
         '--daemonize',
         'no',
         ...settings
       ],
-      { cwd: mkdtempSync(join(tmpdir(), 'redis-')), stdio: ['ignore', 'pipe', 'ignore'] }
+      { cwd: directory, stdio: ['ignore', 'pipe', 'ignore'] }
     )
     const out = server.stdout as Readable
     for await (const chunk of out.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
@@ -123,8 +137,8 @@ export function createRedis({ cluster = false } = {}): TestRedis {
     get look() {
       return look as Ioredis
     },
-    client: async (name, to = port) => {
-      const { client, end } = await connect(name, to)
+    client: async (name, to = port, login = {}) => {
+      const { client, end } = await connect(name, to, login)
       ends.push(end)
       return client
     },
@@ -133,14 +147,18 @@ export function createRedis({ cluster = false } = {}): TestRedis {
   }
 }
 
-async function connect(name: ClientName, port: number): Promise<{ client: AnyClient; end: () => unknown }> {
+async function connect(
+  name: ClientName,
+  port: number,
+  { RESP = 2, ...login }: Login
+): Promise<{ client: AnyClient; end: () => unknown }> {
   if (name === 'node-redis') {
-    const client = createClient({ socket: { port, host: '127.0.0.1', reconnectStrategy: RECONNECT } })
+    const client = createClient({ RESP, ...login, socket: { port, host: '127.0.0.1', reconnectStrategy: RECONNECT } })
     client.on('error', () => undefined)
     await client.connect()
     return { client, end: () => client.destroy() }
   }
-  const options = { port, retryStrategy: () => RECONNECT }
+  const options = { port, ...login, retryStrategy: () => RECONNECT }
   const client = name === 'ioredis' ? new Ioredis(options) : new Iovalkey(options)
   client.on('error', () => undefined)
   if (client.status !== 'ready') await once(client, 'ready')
