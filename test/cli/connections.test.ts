@@ -164,7 +164,7 @@ test('issuer goes on after head has read the first line', async () => {
   }
 })
 
-test('the output can be closed early, as by head', async () => {
+test('the output of explain can be closed early, as by head', async () => {
   const command = `"${process.execPath}" "${MAIN}" explain --help | head -n 1`
   const { stdout, stderr } = await shell(command)
   expect({ stdout, stderr }).toEqual({ stdout: 'Usage:\n', stderr: '' })
