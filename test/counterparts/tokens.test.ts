@@ -298,7 +298,7 @@ describe('oidc-provider: introspection with a client certificate', () => {
 
   test.each([
     ['of another name', 'by-certificate', otherName],
-    ['that nobody vouches for', 'by-certificate', selfSigned],
+    ['that is not trusted', 'by-certificate', selfSigned],
     ['that is not registered', 'self-signed', createSelfSignedCertificate('api')],
     ['that is missing', 'by-certificate', {}]
   ] as const)(

@@ -468,10 +468,10 @@ describe('refusals, as the SDK’s error classes', () => {
 
   test.each([
     ['nothing at all', {}, ['/name', '/allowed_scopes', '/client_type', '/allowed_grant_types']],
-    ['a name that is none', { name: '' }, ['/name']],
+    ['an empty name', { name: '' }, ['/name']],
     ['scopes that are no array', { allowed_scopes: 'messages:read' }, ['/allowed_scopes']],
     ['another type of client', { client_type: 'secret' }, ['/client_type']],
-    ['an address that is none', { logo_uri: 'javascript:alert(1)' }, ['/logo_uri']],
+    ['an address that is not https', { logo_uri: 'javascript:alert(1)' }, ['/logo_uri']],
     ['a scope that there is not', { allowed_scopes: ['everything'] }, ['/allowed_scopes']],
     ['a grant type that there is not', { allowed_grant_types: ['password'] }, ['/allowed_grant_types']],
     ['client_credentials for a public client', { client_type: 'public' }, ['/allowed_grant_types']],

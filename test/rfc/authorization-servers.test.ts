@@ -200,7 +200,7 @@ describe('ASQ-12: an endpoint that does not speak RFC 7662', () => {
   test.each([
     ['expired', { ...info, exp: '1749999970' }, denial.expired],
     ['for another', { ...info, aud: 'https://other.example' }, denial.audience],
-    ['for nobody', { ...info, aud: undefined }, denial.audience],
+    ['without an audience', { ...info, aud: undefined }, denial.audience],
     ['of an exp that is no number', { ...info, exp: 'soon' }, denial.claim]
   ])('ASQ-12 (RFC 7662 §4): refuses a token that is %s, even if it is active', async (_, body, expected) => {
     const { issuer, api } = await start()

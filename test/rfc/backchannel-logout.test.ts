@@ -385,7 +385,11 @@ describe('logoutTokenReceiver()', () => {
     ['no client identifier', [{ issuer: A }], '`issuers[0].clientId`'],
     ['an empty client identifier', [{ issuer: A, clientId: '' }], '`issuers[0].clientId`'],
     ['an unknown option', [{ issuer: A, clientId: 'c', audience: 'x' }], '`issuers[0].audience`'],
-    ['a switch that is none', [{ issuer: A, clientId: 'c', tokensHaveSid: 'yes' }], '`issuers[0].tokensHaveSid`'],
+    [
+      'a switch that is not a boolean',
+      [{ issuer: A, clientId: 'c', tokensHaveSid: 'yes' }],
+      '`issuers[0].tokensHaveSid`'
+    ],
     ['another such', [{ issuer: A, clientId: 'c', acceptMissingExp: 1 }], '`issuers[0].acceptMissingExp`'],
     ['an issuer of no token here', [{ issuer: `${A}/`, clientId: 'c' }], '`issuers[0].issuer`'],
     [

@@ -667,7 +667,7 @@ const outages: readonly Outage[] = [
   ['null', fault.body(null)],
   ['a string', fault.body('keys')],
   ['101 keys', fault.body({ keys: Array.from({ length: 101 }, () => createSigningKey('ES256').publicJwk) })],
-  ['only keys of no use', fault.body({ keys: [{ kty: 'AKP' }, { kty: 'oct', k: 'AAAA' }] })]
+  ['unusable keys only', fault.body({ keys: [{ kty: 'AKP' }, { kty: 'oct', k: 'AAAA' }] })]
 ]
 
 describe('KEY-08 (RFC 9111 §4.2.4): an outage', () => {

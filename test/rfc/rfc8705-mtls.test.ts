@@ -346,7 +346,7 @@ describe('TLS', () => {
       expect((await send(port, withToken(foreign), { ...connecting(client), session })).status).toBe(401)
     })
 
-    test(`MTL-09: a session resumed over ${version} that began with another certificate has that one, whoever resumes it`, async () => {
+    test(`MTL-09: a session resumed over ${version} that began with another certificate keeps that one, with any client`, async () => {
       const { port, resumed } = await serve(limits)
       const session = await begin(port, other)
       const reply = await send(port, withToken(bound()), { ...connecting(client), session })

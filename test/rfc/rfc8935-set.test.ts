@@ -947,11 +947,11 @@ describe('securityEventReceiver()', () => {
       [{ issuer: 'https://a.example/t/%2e%2e/x' }],
       'its path would be requested as /x'
     ],
-    ['an audience of nobody', [{ issuer: 'https://a.example', jwks, audience: [] }], '`transmitters[0].audience`'],
-    ['an audience of anybody', [{ issuer: 'https://a.example', jwks, audience: null }], '`transmitters[0]`'],
-    ['tokens of nobody', [{ issuer: 'https://other.example', jwks }], '`transmitters[0].tokenIssuers`'],
+    ['an empty audience', [{ issuer: 'https://a.example', jwks, audience: [] }], '`transmitters[0].audience`'],
+    ['any audience', [{ issuer: 'https://a.example', jwks, audience: null }], '`transmitters[0]`'],
+    ['tokens of no issuer', [{ issuer: 'https://other.example', jwks }], '`transmitters[0].tokenIssuers`'],
     [
-      'tokens of somebody else',
+      'tokens of another issuer',
       [{ issuer: 'https://a.example', jwks, tokenIssuers: ['https://a.example/'] }],
       '`transmitters[0].tokenIssuers`'
     ],

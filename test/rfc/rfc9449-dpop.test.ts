@@ -1460,7 +1460,7 @@ describe('RFC 9449 §8, §9: nonces', () => {
   })
 
   const wrong: readonly (readonly [string, unknown])[] = [
-    ['of somebody else', 'eyJ7S_zG.eyJH0-Z.HX4w-7v'],
+    ['of another server', 'eyJ7S_zG.eyJH0-Z.HX4w-7v'],
     ['that is empty', ''],
     ['of another type: number', 1],
     ['of another type: null', null],
