@@ -55,6 +55,8 @@ export class LogReader {
   private taken = { entries: 0, characters: 0 }
   /** True if this reading found entries under the previous secret. */
   hasPreviousSecret = false
+  /** True if the log may have lost entries. The owner sets it back: a reading that fails halfway must not forget the loss. */
+  hasLost = false
   /** Position of the newest entry that was read. */
   newest: string | undefined
   /** Positions of entries that this process appended and has not read yet. */
@@ -82,12 +84,11 @@ export class LogReader {
   }
 
   /**
-   * Reads to the end.
+   * Reads to the end. Begins again if the log may have lost entries.
    *
-   * @returns true if it had to begin again because the log may have lost entries
    * @throws {Error} the log failed, or answered nonsense; earlier entries hold
    */
-  async read(): Promise<boolean> {
+  async read(): Promise<void> {
     if (this.isClockSetBack() || this.hasRoomAgain()) this.begin()
     const expected = [...this.unread]
     let after = this.startingPoint()
@@ -104,6 +105,7 @@ export class LogReader {
         // An appended entry that this reading does not find was lost before it was read.
         if (!expected.some((position) => this.unread.has(position))) break
       }
+      this.hasLost = true
       if (++beginnings > MAX_BEGINNINGS)
         throw new Error(`the log lost entries ${MAX_BEGINNINGS} times while it was read`)
       this.begin()
@@ -112,7 +114,6 @@ export class LogReader {
     }
     // A long reading from the beginning is not repeated for the overlap.
     if (isFromBeginning) this.overlapFromHere()
-    return beginnings > 0
   }
 
   /** Characters of all values in the log, estimated from those that were read. */

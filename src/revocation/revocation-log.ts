@@ -220,9 +220,9 @@ class DurableLog {
     try {
       do {
         this.isWoken = false
-        const hasLost = await this.reader.read()
+        await this.reader.read()
         this.readCompletely()
-        await this.mend(hasLost)
+        await this.mend()
       } while (this.isWoken && !this.isClosed)
       await this.subscribe()
       this.failure = undefined
@@ -268,15 +268,16 @@ class DurableLog {
   }
 
   /** Appends the revocations that the log has lost, or never had. */
-  private async mend(hasLost: boolean): Promise<void> {
+  private async mend(): Promise<void> {
     const time = world.monotonic()
-    const { hasPreviousSecret } = this.reader
+    const { hasLost, hasPreviousSecret } = this.reader
     if ((hasLost || hasPreviousSecret) && this.completeAt === undefined && this.isAnyMissing()) {
       // One process at once, the others later: by then they find in the log what the first one appended.
       const { least, most } = COMPLETE_AFTER
       const isOurs = await this.means.claim('complete', CLAIM.complete)
       this.completeAt = isOurs === true ? time : time + least + world.random() * (most - least)
     }
+    this.reader.hasLost = false
     const isDue = this.completeAt === undefined ? this.isBehind : time >= this.completeAt
     // Only at start: while a new secret is rolled out, processes with either order of secrets run, and would take turns.
     const isOutdated = hasPreviousSecret && this.isNew && this.isReadWhole()

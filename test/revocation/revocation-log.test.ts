@@ -663,6 +663,25 @@ describe('a log that lost entries', () => {
     expect(await entriesOf(fleet)).toBe(1)
   })
 
+  test('gets them back although the reading that noticed the loss failed halfway', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet()
+    const [api] = (await start(issuer, fleet, 1)) as [ResourceServer]
+    await api.revoke({ issuer: issuer.issuer, jti: 'a' })
+    await pass(2)
+    fleet.log.lose(1)
+    // The first answer tells of the loss, and then the connection breaks.
+    fleet.answer = (page) => {
+      fleet.log.fail(new Error('ECONNRESET'))
+      return page
+    }
+    await pass(2)
+    fleet.answer = undefined
+    fleet.log.fail(undefined)
+    await pass(30)
+    expect(await entriesOf(fleet)).toBe(1)
+  })
+
   test('does not show an entry that stands before those that were read: it is found within 15 s', async () => {
     const issuer = await bed.issuer()
     const fleet = createFleet()
