@@ -140,6 +140,8 @@ class DurableLog {
   private isRunning = false
   private isWoken = false
   private isClosed = false
+  /** True from the call of `wake` on, unless it fails. */
+  private isSubscribing = false
   private unsubscribe: (() => unknown) | undefined
 
   constructor(means: RevocationLogMeans) {
@@ -206,6 +208,8 @@ class DurableLog {
   async close(): Promise<void> {
     this.isClosed = true
     world.cancel(this.timer)
+    // No reading comes any more that would end the wait.
+    if (this.state === 'reading') this.endWait()
     const end = this.unsubscribe
     this.unsubscribe = undefined
     if (end === undefined) return
@@ -224,7 +228,7 @@ class DurableLog {
         this.readCompletely()
         await this.mend()
       } while (this.isWoken && !this.isClosed)
-      await this.subscribe()
+      this.subscribe()
       this.failure = undefined
     } catch (cause) {
       this.fail(cause)
@@ -257,7 +261,10 @@ class DurableLog {
       this.means.warn(
         `the log of revocations (\`shared.log\`) failed: ${this.failure.message}. ${this.state === 'read' ? 'Revocations of other processes do not arrive meanwhile' : 'Until it was read, requests get 503'}`
       )
-    if (this.state !== 'reading') return
+    if (this.state === 'reading') this.endWait()
+  }
+
+  private endWait(): void {
     this.state = 'unread'
     this.endFirstReading(this.means.onUnavailable === 'refuse' ? this.unread() : undefined)
   }
@@ -281,13 +288,22 @@ class DurableLog {
     const isDue = this.completeAt === undefined ? this.isBehind : time >= this.completeAt
     // Only at start: while a new secret is rolled out, processes with either order of secrets run, and would take turns.
     const isOutdated = hasPreviousSecret && this.isNew && this.isReadWhole()
-    if (isDue && time >= this.appendAt && (await (isOutdated ? this.rewrite() : this.appendMissing()))) {
-      this.completeAt = undefined
-      this.isBehind = false
-    }
+    if (isDue && time >= this.appendAt) await this.catchUp(isOutdated)
     if (this.isLongerThanNeeded() && (await this.means.claim('rewrite', CLAIM.rewrite)) === true) await this.rewrite()
     this.reader.hasPreviousSecret = false
     this.isNew = false
+  }
+
+  private async catchUp(isOutdated: boolean): Promise<void> {
+    // Set back before: a revocation that fails meanwhile sets it again.
+    this.isBehind = false
+    let isDone = false
+    try {
+      isDone = await (isOutdated ? this.rewrite() : this.appendMissing())
+    } finally {
+      if (isDone) this.completeAt = undefined
+      else this.isBehind = true
+    }
   }
 
   private isAnyMissing(): boolean {
@@ -302,7 +318,6 @@ class DurableLog {
         await this.appendEntry(entry, { reserve: RESERVE[entry.by] })
       return true
     } catch (cause) {
-      this.isBehind = true
       if (!isLogFull(cause)) throw cause
       this.appendAt = world.monotonic() + RETRY_AFTER
       return false
@@ -348,14 +363,29 @@ class DurableLog {
     return true
   }
 
-  /** Without a subscription, this process reads once a second all the same. */
-  private async subscribe(): Promise<void> {
+  /**
+   * Without a subscription, this process reads once a second all the same. Readings do not wait for it: a client whose
+   * connection is gone may hold the command back until it has connected.
+   */
+  private subscribe(): void {
     const time = world.monotonic()
-    if (this.unsubscribe !== undefined || this.isClosed || time < this.subscribeAt) return
+    if (this.isSubscribing || this.isClosed || time < this.subscribeAt) return
+    this.isSubscribing = true
     this.subscribeAt = time + RETRY_AFTER
-    const end = await this.means.log.wake(() => this.wakeUp())
-    if (this.isClosed) await end()
-    else this.unsubscribe = end
+    this.means.log
+      .wake(() => this.wakeUp())
+      .then((end) => {
+        if (this.isClosed) return end()
+        this.unsubscribe = end
+        return undefined
+      })
+      .catch((cause: unknown) => {
+        this.isSubscribing = false
+        if (!this.isClosed)
+          this.means.warn(
+            `the subscription to the log of revocations failed: ${cause instanceof Error ? cause.message : 'it threw a value that is not an Error'}. Revocations of other processes arrive within a second meanwhile, not at once`
+          )
+      })
   }
 }
 
