@@ -1,6 +1,7 @@
 /**
  * Reads the log of revocations into the memory of this process: from the beginning at first, later the new entries. It
- * begins again when the log may have lost entries, when the clock was set back, or when the memory has room again.
+ * begins again when the log may have lost entries or others dropped some, when the clock was set back, or when the memory
+ * has room again.
  *
  * Does NOT decide when to read, and does NOT append: see `revocation-log.ts`.
  *
@@ -27,6 +28,9 @@ const OVERLAP = 60_000
 
 /** Milliseconds between two readings that overlap. */
 const OVERLAP_EVERY = 15_000
+
+/** Milliseconds between two checks of what others dropped from the log. */
+const CHECK_EVERY = 600_000
 
 /** Maximum positions remembered from the overlap. Earlier entries are read twice, which changes nothing. */
 const MAX_RECENT = 20_000
@@ -55,7 +59,7 @@ export class LogReader {
   private taken = { entries: 0, characters: 0 }
   /** True if this reading found entries under the previous secret. */
   hasPreviousSecret = false
-  /** True if the log may have lost entries. The owner sets it back: a reading that fails halfway must not forget the loss. */
+  /** True if the log may lack entries that are needed. The owner sets it back: a reading that fails halfway must not forget the loss. */
   hasLost = false
   /** Position of the newest entry that was read. */
   newest: string | undefined
@@ -69,6 +73,9 @@ export class LogReader {
   private readonly recent = new Map<string, number>()
   private beforeRecent: string | undefined
   private overlapAt = 0
+  /** True if the oldest entry is gone: too old, or outdated, by the clocks and the memory of others. */
+  private isShortened = false
+  private checkAt = 0
   /** The clock minus the monotonic clock, in seconds. */
   private offset: number | undefined
   private readonly warnedAt = new Map<string, number>()
@@ -103,7 +110,8 @@ export class LogReader {
         after = page.entries.at(-1)?.position ?? after
         if (page.entries.length === PAGE) continue
         // An appended entry that this reading does not find was lost before it was read.
-        if (!expected.some((position) => this.unread.has(position))) break
+        const isAllFound = !expected.some((position) => this.unread.has(position))
+        if (isAllFound && !this.isCheckDue()) break
       }
       this.hasLost = true
       if (++beginnings > MAX_BEGINNINGS)
@@ -134,10 +142,22 @@ export class LogReader {
     this.hasPreviousSecret = false
     this.newest = undefined
     this.first = undefined
+    this.isShortened = false
     this.unread.clear()
     this.fullAt = undefined
     this.recent.clear()
     this.beforeRecent = undefined
+  }
+
+  /**
+   * A process, or the engine, whose clock is ahead drops entries that are still needed. So this process looks whether the
+   * rest of the log has all that it remembers.
+   */
+  private isCheckDue(): boolean {
+    const time = world.monotonic()
+    if (!this.isShortened || time < this.checkAt) return false
+    this.checkAt = time + CHECK_EVERY
+    return true
   }
 
   private startingPoint(): string | undefined {
@@ -163,6 +183,7 @@ export class LogReader {
   }
 
   private async takeAll({ entries, first, length }: LogPage): Promise<void> {
+    this.isShortened ||= this.first !== undefined && first !== this.first
     this.first = first
     this.length = length
     const time = world.monotonic()

@@ -525,6 +525,35 @@ describe('while the log is out of order later', () => {
     expect(fleet.appended).toHaveLength(1)
   })
 
+  test('a revocation that fails while an earlier one is appended again is not forgotten', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet()
+    const [one, other] = (await start(issuer, fleet)) as [ResourceServer, ResourceServer]
+    const append = fleet.shared.append.bind(fleet.shared)
+    fleet.log.fail(new Error('down'))
+    await expect(one.revoke({ issuer: issuer.issuer, jti: 'a' })).rejects.toThrow()
+    fleet.log.fail(undefined)
+    let answer = (): void => {}
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve
+    })
+    Object.assign(fleet.shared, {
+      append: async (...all: Parameters<Log['append']>) => {
+        Object.assign(fleet.shared, { append: () => Promise.reject(new Error('ECONNRESET')) })
+        const position = await append(...all)
+        await answered
+        return position
+      }
+    })
+    await pass(2)
+    await expect(one.revoke({ issuer: issuer.issuer, jti: 'b' })).rejects.toThrow()
+    Object.assign(fleet.shared, { append })
+    answer()
+    await settle()
+    await pass(4)
+    expect(known(other)).toBe(2)
+  })
+
   test('a sender of events gets 503, so that it sends the event again, and then 202', async () => {
     const issuer = await bed.issuer()
     const fleet = createFleet()
@@ -680,6 +709,36 @@ describe('a log that lost entries', () => {
     fleet.log.fail(undefined)
     await pass(30)
     expect(await entriesOf(fleet)).toBe(1)
+  })
+
+  test('because a process whose clock is ahead wrote it anew, without what it takes for ended, gets them back', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet()
+    const [api] = (await start(issuer, fleet, 1)) as [ResourceServer]
+    for (let i = 0; i < 1100; i++) await api.revoke({ issuer: issuer.issuer, jti: `t${i}` })
+    await pass(2)
+    const ahead = join(issuer, fleet, { now: () => bed.clock.now() + 2 * DAY })
+    await ahead.ready()
+    await settle()
+    await pass(30)
+    const [later] = (await start(issuer, fleet, 1)) as [ResourceServer]
+    expect(known(later)).toBe(1100)
+  })
+
+  test('because the clock of the engine jumped ahead gets them back', async () => {
+    const issuer = await bed.issuer()
+    let ahead = 0
+    const log = createTestLog({ now: () => bed.clock.now() + ahead })
+    const fleet: Fleet = { ...createFleet(), log, shared: log }
+    const [one, other] = (await start(issuer, fleet)) as [ResourceServer, ResourceServer]
+    for (const jti of ['a', 'b']) await one.revoke({ issuer: issuer.issuer, jti })
+    await pass(2)
+    ahead = 40 * DAY
+    await other.revoke({ issuer: issuer.issuer, jti: 'c' })
+    ahead = 0
+    await pass(30)
+    const [later] = (await start(issuer, fleet, 1)) as [ResourceServer]
+    expect(known(later)).toBe(3)
   })
 
   test('does not show an entry that stands before those that were read: it is found within 15 s', async () => {
@@ -997,6 +1056,43 @@ describe('close()', () => {
     await settle()
     await Promise.all([api.close(), api.close()])
     expect(ends).toBe(1)
+  })
+
+  test('a subscription that hangs is the only one, delays no reading, and ends when it arrives after close()', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet()
+    let asked = 0
+    let ends = 0
+    let subscribed = (): void => {}
+    const log: Log = {
+      ...fleet.shared,
+      wake: () =>
+        new Promise((resolve) => {
+          asked++
+          subscribed = () => resolve(() => ends++)
+        })
+    }
+    const [api] = (await start(issuer, { ...fleet, shared: log }, 1)) as [ResourceServer]
+    await sayRevoked(fleet, [{ issuer: issuer.issuer, jti: 'a', until: bed.clock.now() + 600 }])
+    await pass(2)
+    expect(known(api)).toBe(1)
+    await pass(100)
+    expect([asked, api.health().status]).toEqual([1, 'ok'])
+    await api.close()
+    subscribed()
+    await settle()
+    expect(ends).toBe(1)
+  })
+
+  test('before the log was read: requests and ready() that wait end', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet()
+    fleet.log.fail(new Error('down'))
+    const api = join(issuer, fleet)
+    const waiting = [refusal(() => api.authorize(request(issuer.token()))), refusal(() => api.ready())]
+    await settle()
+    await api.close()
+    expect(await Promise.all(waiting)).toMatchObject([{ status: 503 }, { status: 503 }])
   })
 
   test('a subscription that fails is tried again after half a minute, and readings go on without it', async () => {
