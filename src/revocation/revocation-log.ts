@@ -49,10 +49,11 @@ export interface RevocationLog {
   /**
    * Appends the live revocations among these that the log does not have. Resolves when it has them.
    *
+   * @param by  the origin of this call: a sender who extends the operator's revocation uses the senders' room
    * @throws {Unavailable} the log failed: they hold in this process, and are appended when it answers again
    * @throws {RevocationsFull} the log has no room
    */
-  append(revocations: readonly Revocation[]): Promise<void>
+  append(revocations: readonly Revocation[], by: RevokedBy): Promise<void>
   /** Resolves when the log was read. @throws {Unavailable} as `wait()` */
   ready(): Promise<void>
   health(): LogHealth
@@ -94,13 +95,16 @@ const COMPLETE_AFTER = { least: 5000, most: 25_000 }
 const RETRY_AFTER = 30_000
 
 /** Seconds for which one process has the claim to complete the log, or to write it anew. */
-const CLAIM = { complete: 10, rewrite: 60 }
+const CLAIM = { complete: 10, rewrite: 20 }
 
-/** A log is written anew when it has more entries than these, and a quarter of the remembered revocations. */
+/** A log may be written anew when it has more entries than these, and a quarter of the remembered revocations. */
 const MANY_ENTRIES = 1000
 
-/** … or when it is longer than this, and four characters for each byte in memory. */
+/** … or when it is longer than this, and four characters for each byte in memory … */
 const MANY_CHARACTERS = 4 * 1024 * 1024
+
+/** … if it then has at most this share of its entries or characters; a full log: this share, which leaves room for them. */
+const SHARE_ANEW = { usual: 1 / 2, full: 1 / 8 }
 
 const NO_REVOCATIONS: RevocationEntry = Object.freeze({ by: 'operator', revocations: [] })
 
@@ -109,7 +113,7 @@ export function createRevocationLog(means: RevocationLogMeans): RevocationLog {
   log.start()
   return {
     wait: () => log.wait(),
-    append: (revocations) => log.append(revocations),
+    append: (revocations, by) => log.append(revocations, by),
     ready: () => log.ready(),
     health: () => log.health(),
     stats: () => log.stats(),
@@ -136,6 +140,8 @@ class DurableLog {
   /** Not before: when the log was full. */
   private appendAt = 0
   private subscribeAt = 0
+  /** True if the log refused the last entry because it is full. */
+  private hasNoRoom = false
   private timer: Timer | undefined
   private isRunning = false
   private isWoken = false
@@ -148,7 +154,7 @@ class DurableLog {
     this.means = means
     this.patientUntil = world.monotonic() + means.patience * 1000
     this.reader = new LogReader(means)
-    this.writer = createLogWriter((entry) => this.appendEntry(entry, { reserve: RESERVE[entry.by] }))
+    this.writer = createLogWriter((entry, by) => this.appendEntry(entry, { reserve: RESERVE[by] }))
     this.firstReading = new Promise((resolve, reject) => {
       this.endFirstReading = (failure) => (failure === undefined ? resolve() : reject(failure))
     })
@@ -172,11 +178,11 @@ class DurableLog {
     await this.wait()
   }
 
-  async append(revocations: readonly Revocation[]): Promise<void> {
+  async append(revocations: readonly Revocation[], by: RevokedBy): Promise<void> {
     const missing = this.means.revocations.missing(revocations, this.reader.reading)
     if (missing.length === 0) return
     try {
-      await this.writer.write(missing)
+      await this.writer.write(missing, by)
     } catch (cause) {
       this.isBehind = true
       if (!isLogFull(cause))
@@ -289,7 +295,8 @@ class DurableLog {
     // Only at start: while a new secret is rolled out, processes with either order of secrets run, and would take turns.
     const isOutdated = hasPreviousSecret && this.isNew && this.isReadWhole()
     if (isDue && time >= this.appendAt) await this.catchUp(isOutdated)
-    if (this.isLongerThanNeeded() && (await this.means.claim('rewrite', CLAIM.rewrite)) === true) await this.rewrite()
+    if (this.isLong() && (await this.means.claim('rewrite', CLAIM.rewrite)) === true && (await this.isShorterAnew()))
+      await this.rewrite()
     this.reader.hasPreviousSecret = false
     this.isNew = false
   }
@@ -327,14 +334,35 @@ class DurableLog {
   private async appendEntry(entry: RevocationEntry, how: Pick<LogAppending, 'reserve' | 'dropTo'>): Promise<void> {
     // Taken before: if the log loses entries meanwhile, this one may be among them.
     const { reading } = this.reader
-    this.reader.expect(await this.means.log.append(writeEntry(entry), how))
+    try {
+      this.reader.expect(await this.means.log.append(writeEntry(entry), how))
+      this.hasNoRoom = false
+    } catch (cause) {
+      this.hasNoRoom = isLogFull(cause)
+      throw cause
+    }
     this.means.revocations.revokeLogged(entry.revocations, entry.by, reading)
   }
 
-  private isLongerThanNeeded(): boolean {
+  /** True if the log may be longer than needed. Cheap. */
+  private isLong(): boolean {
     const { entries, bytes } = this.means.revocations.stats()
     const isLong = this.reader.length > MANY_ENTRIES + entries / 4 || this.reader.size() > MANY_CHARACTERS + 4 * bytes
-    return isLong && this.isReadWhole()
+    return (isLong || this.hasNoRoom) && this.isReadWhole()
+  }
+
+  /** Measures the log that `rewrite` would write: names may have any length, and each revocation repeats its issuer. */
+  private async isShorterAnew(): Promise<boolean> {
+    let entries = 0
+    let characters = 0
+    for (const entry of inEntries(this.means.revocations.allMissing(Number.NaN))) {
+      entries++
+      characters += (Buffer.byteLength(writeEntry(entry)) * 4) / 3
+      await new Promise<void>((resolve) => world.soon(resolve))
+    }
+    const { length } = this.reader
+    if (this.hasNoRoom) return entries <= length * SHARE_ANEW.full
+    return entries <= length * SHARE_ANEW.usual || characters <= this.reader.size() * SHARE_ANEW.usual
   }
 
   /** False if this process could not read or remember an entry: a new log would lack it. */
@@ -345,21 +373,27 @@ class DurableLog {
   /**
    * Appends everything that this process remembers, and then drops everything that it has read.
    *
-   * @returns false if the log lost entries meanwhile: some of the new ones may be among them
+   * @returns false if the log has no room for it, or lost entries meanwhile: some of the new ones may be among them
    */
   private async rewrite(): Promise<boolean> {
     const { reading, newest } = this.reader
     let last: RevocationEntry | undefined
-    for (const entry of inEntries(this.means.revocations.allMissing(Number.NaN))) {
-      if (last !== undefined) await this.appendEntry(last, { reserve: 0 })
-      last = entry
+    try {
+      for (const entry of inEntries(this.means.revocations.allMissing(Number.NaN))) {
+        if (last !== undefined) await this.appendEntry(last, { reserve: 0 })
+        last = entry
+      }
+      await this.reader.read()
+      if (this.reader.reading !== reading) {
+        this.isBehind = true
+        return false
+      }
+      await this.appendEntry(last ?? NO_REVOCATIONS, { reserve: 0, dropTo: newest })
+    } catch (cause) {
+      if (isLogFull(cause)) return false
+      throw cause
     }
-    await this.reader.read()
-    if (this.reader.reading !== reading) {
-      this.isBehind = true
-      return false
-    }
-    await this.appendEntry(last ?? NO_REVOCATIONS, { reserve: 0, dropTo: newest })
+    this.appendAt = 0
     return true
   }
 
@@ -408,6 +442,6 @@ export async function revokeEverywhere(
     if (!(error instanceof RevocationsFull)) throw error
     full = error
   }
-  await log?.append(list)
+  await log?.append(list, by)
   if (full !== undefined) throw full
 }

@@ -922,6 +922,56 @@ describe('room', () => {
     expect(api.health().log?.status).toBe('degraded')
   })
 
+  test('a sender who extends the operator’s revocations uses the senders’ room of the log', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet(64)
+    const [api] = (await start(issuer, fleet, 1)) as [ResourceServer]
+    const { send } = createSender(issuer)
+    await api.revoke({ issuer: issuer.issuer, subject: 'u1' })
+    const answers: number[] = []
+    for (let i = 0; i < 60; i++) {
+      bed.clock.advance(1)
+      answers.push(await send(api, 'u1', `event ${i}`))
+    }
+    expect(answers.filter((status) => status === 202)).toHaveLength(55)
+    expect(await entriesOf(fleet)).toBe(56)
+    for (let i = 0; i < 7; i++) await api.revoke({ issuer: issuer.issuer, jti: `${i}` })
+  })
+
+  test('a full log of outdated entries is written anew, however few it may have', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet(64)
+    const [api, other] = (await start(issuer, fleet)) as [ResourceServer, ResourceServer]
+    const { send } = createSender(issuer)
+    const answers: number[] = []
+    for (let i = 0; i < 60; i++) {
+      bed.clock.advance(1)
+      answers.push(await send(api, 'u1', `event ${i}`))
+    }
+    expect(answers.at(-1)).toBe(503)
+    await pass(40)
+    expect(await entriesOf(fleet)).toBeLessThan(5)
+    expect(await send(api, 'u1', 'another')).toBe(202)
+    expect([api, other].map((one) => one.health().status)).toEqual(['ok', 'ok'])
+  })
+
+  test('a log of long names is not written anew in turns: it would not become shorter', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet()
+    const all = await start(issuer, fleet)
+    const until = bed.clock.now() + DAY
+    // A control character has six bytes in JSON, so an entry has room for two of these names.
+    const revocations = Array.from({ length: 4400 }, (_, i) => ({
+      issuer: issuer.issuer,
+      jti: `${i}`.padEnd(2048, '\0'),
+      until
+    }))
+    await all[0]?.revoke(revocations)
+    const { length } = fleet.appended
+    await pass(130)
+    expect([fleet.appended.length, ...all.map(known)]).toEqual([length, 4400, 4400])
+  })
+
   test('events never take the operator’s reserve of any process, whenever it starts', async () => {
     const [loud, quiet] = [await bed.issuer(), await bed.issuer()]
     const fleet = createWokenFleet()
