@@ -38,6 +38,12 @@ const MAX_RECENT = 20_000
 /** Seconds by which the clock may be set back before the log is read again: ended entries were forgotten meanwhile. */
 const CLOCK_STEP = 5
 
+/** Seconds by which the clocks of two processes may differ. */
+const MAX_SKEW = 300
+
+/** Milliseconds for which this process counts as one whose clock may be ahead. */
+const AHEAD_FOR = 3_600_000
+
 /** Milliseconds between two warnings about one problem: otherwise a writer to the engine could fill the operator's log. */
 const WARN_EVERY = 60_000
 
@@ -76,7 +82,10 @@ export class LogReader {
   /** True if the oldest entry is gone: too old, or outdated, by the clocks and the memory of others. */
   private isShortened = false
   private checkAt = 0
-  /** The clock minus the monotonic clock, in seconds. */
+  /** When the last reading to the end began, in seconds since the epoch; undefined while the log is read from the beginning. */
+  private readAt: number | undefined
+  private aheadUntil = 0
+  /** The clock minus the monotonic clock, in seconds: the highest since the log was read from the beginning. */
   private offset: number | undefined
   private readonly warnedAt = new Map<string, number>()
   private readonly means: LogReaderMeans
@@ -87,7 +96,8 @@ export class LogReader {
 
   /** Expects the next reading to find an entry that was appended. */
   expect(position: string): void {
-    if (this.unread.size < MAX_RECENT) this.unread.add(position)
+    // A reading may be faster than the acknowledgement.
+    if (this.unread.size < MAX_RECENT && !this.recent.has(position)) this.unread.add(position)
   }
 
   /**
@@ -98,6 +108,7 @@ export class LogReader {
   async read(): Promise<void> {
     if (this.isClockSetBack() || this.hasRoomAgain()) this.begin()
     const expected = [...this.unread]
+    const readAt = this.means.now()
     let after = this.startingPoint()
     let isFromBeginning = after === undefined
     let beginnings = 0
@@ -122,6 +133,7 @@ export class LogReader {
     }
     // A long reading from the beginning is not repeated for the overlap.
     if (isFromBeginning) this.overlapFromHere()
+    this.readAt = readAt
   }
 
   /** Characters of all values in the log, estimated from those that were read. */
@@ -135,6 +147,11 @@ export class LogReader {
     return this.fullAt !== undefined && this.means.revocations.stats().bytes >= this.fullAt
   }
 
+  /** True if the clock of this process may be ahead: what has ended by it may be needed by others. */
+  isAhead(): boolean {
+    return world.monotonic() < this.aheadUntil
+  }
+
   private begin(): void {
     this.reading++
     this.skipped = 0
@@ -143,6 +160,7 @@ export class LogReader {
     this.newest = undefined
     this.first = undefined
     this.isShortened = false
+    this.readAt = undefined
     this.unread.clear()
     this.fullAt = undefined
     this.recent.clear()
@@ -217,6 +235,7 @@ export class LogReader {
       return 1
     }
     if (!opened.isCurrent) this.hasPreviousSecret = true
+    this.compareClocks(entry.revocations)
     const reading = opened.isCurrent ? this.reading : 0
     try {
       this.means.revocations.revokeLogged(entry.revocations, entry.by, reading)
@@ -224,6 +243,20 @@ export class LogReader {
       for (const one of entry.revocations) this.takeOne(one, entry.by, reading)
     }
     return entry.revocations.length
+  }
+
+  /** A new entry whose revocations had ended before the last reading comes from a process with another clock. */
+  private compareClocks(revocations: readonly Revocation[]): void {
+    const { readAt } = this
+    if (readAt === undefined) return
+    for (const one of revocations as readonly (Revocation | null)[]) {
+      if (one?.until === undefined || !(one.until < readAt - MAX_SKEW)) continue
+      this.aheadUntil = world.monotonic() + AHEAD_FOR
+      this.warnSometimes(
+        `by the clock of this process, a revocation had ended ${Math.round(readAt - one.until)} s before it arrived: synchronize the clocks of all processes`
+      )
+      return
+    }
   }
 
   /** One at a time: a revocation that is not understood, or has no room, must not block the others. */
@@ -248,7 +281,8 @@ export class LogReader {
   private isClockSetBack(): boolean {
     const offset = this.means.now() - world.monotonic() / 1000
     const isBack = this.offset !== undefined && offset < this.offset - CLOCK_STEP
-    this.offset = offset
+    // The highest since: small steps add up.
+    this.offset = this.offset !== undefined && !isBack && this.offset > offset ? this.offset : offset
     return isBack
   }
 

@@ -85,6 +85,9 @@ const RESERVE: Readonly<Record<RevokedBy, number>> = { sender: SENDERS_RESERVE, 
 /** Milliseconds between two readings, ± 10 % so that a fleet spreads out. A wake-up reads at once. */
 const READ_EVERY = 1000
 
+/** Readings by wake-ups: at most so many at once, and a second. A sender of events can cause any number of wake-ups. */
+const MAX_WOKEN = 50
+
 /** Milliseconds between two attempts at start: a client of the engine needs a moment to connect. */
 const TRY_EVERY = 100
 
@@ -145,6 +148,8 @@ class DurableLog {
   private timer: Timer | undefined
   private isRunning = false
   private isWoken = false
+  /** How many readings by wake-ups are left, and when they were counted. */
+  private readonly woken = { left: MAX_WOKEN, at: world.monotonic() }
   private isClosed = false
   /** True from the call of `wake` on, unless it fails. */
   private isSubscribing = false
@@ -233,7 +238,7 @@ class DurableLog {
         await this.reader.read()
         this.readCompletely()
         await this.mend()
-      } while (this.isWoken && !this.isClosed)
+      } while (this.isWoken && !this.isClosed && this.mayReadAtOnce())
       this.subscribe()
       this.failure = undefined
     } catch (cause) {
@@ -248,9 +253,20 @@ class DurableLog {
 
   private wakeUp(): void {
     this.isWoken = true
-    if (this.isRunning || this.isClosed) return
+    if (this.isRunning || this.isClosed || !this.mayReadAtOnce()) return
     world.cancel(this.timer)
     void this.round()
+  }
+
+  /** The other wake-ups wait for the reading of this second. */
+  private mayReadAtOnce(): boolean {
+    const { woken } = this
+    const time = world.monotonic()
+    woken.left = Math.min(MAX_WOKEN, woken.left + ((time - woken.at) * MAX_WOKEN) / 1000)
+    woken.at = time
+    if (woken.left < 1) return false
+    woken.left--
+    return true
   }
 
   private readCompletely(): void {
@@ -365,9 +381,9 @@ class DurableLog {
     return entries <= length * SHARE_ANEW.usual || characters <= this.reader.size() * SHARE_ANEW.usual
   }
 
-  /** False if this process could not read or remember an entry: a new log would lack it. */
+  /** False if this process could not read or remember an entry, or may have forgotten one too early: a new log would lack it. */
   private isReadWhole(): boolean {
-    return this.reader.skipped === 0 && !this.reader.isFull()
+    return this.reader.skipped === 0 && !this.reader.isFull() && !this.reader.isAhead()
   }
 
   /**

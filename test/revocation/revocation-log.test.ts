@@ -10,6 +10,7 @@ import {
   type Cache,
   type Log,
   type LogPage,
+  type LogReading,
   type OnceStore,
   type ResourceServer,
   securityEventReceiver,
@@ -656,6 +657,36 @@ describe('a log that lost entries', () => {
     expect(await entriesOf(fleet)).toBe(1)
   })
 
+  test('is not taken for one because an entry is read before its append is acknowledged', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet()
+    const [api] = (await start(issuer, fleet, 1)) as [ResourceServer]
+    await api.revoke({ issuer: issuer.issuer, jti: 'a' })
+    await pass(2)
+    const [append, read] = [fleet.shared.append.bind(fleet.shared), fleet.shared.read.bind(fleet.shared)]
+    const starts: unknown[] = []
+    let answer = (): void => {}
+    Object.assign(fleet.shared, {
+      read: (name: string, how: LogReading) => {
+        starts.push(how.after)
+        return read(name, how)
+      },
+      append: async (...all: Parameters<Log['append']>) => {
+        const position = await append(...all)
+        await new Promise<void>((resolve) => {
+          answer = resolve
+        })
+        return position
+      }
+    })
+    const revoked = api.revoke({ issuer: issuer.issuer, jti: 'b' })
+    await pass(2)
+    answer()
+    await revoked
+    await pass(2)
+    expect(starts).not.toContain(undefined)
+  })
+
   test('after a restart that lost nothing, nothing is appended', async () => {
     const issuer = await bed.issuer()
     const fleet = createFleet()
@@ -723,6 +754,25 @@ describe('a log that lost entries', () => {
     await pass(30)
     const [later] = (await start(issuer, fleet, 1)) as [ResourceServer]
     expect(known(later)).toBe(1100)
+  })
+
+  test('is not written anew again by a process whose clock stays ahead', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet()
+    const messages = warnings()
+    const [api] = (await start(issuer, fleet, 1)) as [ResourceServer]
+    // More than 4 MiB: long enough to be written anew, although each entry is full.
+    const revocations = Array.from({ length: 4000 }, (_, i) => ({ issuer: issuer.issuer, jti: `${i}`.padEnd(1024) }))
+    await api.revoke(revocations)
+    await pass(2)
+    const ahead = join(issuer, fleet, { now: () => bed.clock.now() + 2 * DAY })
+    await ahead.ready()
+    await pass(120)
+    const [later] = (await start(issuer, fleet, 1)) as [ResourceServer]
+    expect(known(later)).toBe(4000)
+    expect(messages.filter((message) => message.includes('synchronize the clocks'))[0]).toMatch(
+      /^by the clock of this process, a revocation had ended 86\d{3} s before it arrived/
+    )
   })
 
   test('because the clock of the engine jumped ahead gets them back', async () => {
@@ -858,6 +908,20 @@ describe('an entry', () => {
     ahead = 0
     await pass(2)
     expect(await ask(api, issuer.token({ claims: { iat: bed.clock.now() - 10 } }))).toEqual(denial.inactive)
+  })
+
+  test('that was forgotten is remembered also when the clock is set back in small steps', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet()
+    let ahead = 0
+    const api = join(issuer, fleet, { now: () => bed.clock.now() + ahead })
+    await api.revoke({ issuer: issuer.issuer, jti: 'a', until: bed.clock.now() + 130 })
+    ahead = 200
+    await pass(2)
+    expect(known(api)).toBe(0)
+    for (; ahead > 0; ahead -= 4) await pass(1)
+    await pass(2)
+    expect(known(api)).toBe(1)
   })
 })
 
@@ -1087,6 +1151,38 @@ describe('close()', () => {
     await one.revoke({ issuer: issuer.issuer, jti: 'b' })
     await settle()
     expect(known(other)).toBe(2)
+  })
+
+  test('a flood of wake-ups causes at most 50 readings a second', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createWokenFleet()
+    let readings = 0
+    let wakeUp = (): void => {}
+    const log: Log = {
+      ...fleet.shared,
+      read: (...all) => {
+        readings++
+        return fleet.shared.read(...all)
+      },
+      wake: (_, listener) => {
+        wakeUp = listener
+        return () => undefined
+      }
+    }
+    setWorld({ ...world, monotonic: () => passed })
+    await start(issuer, { ...fleet, shared: log }, 1)
+    const flood = async (): Promise<number> => {
+      readings = 0
+      for (let i = 0; i < 100; i++) {
+        wakeUp()
+        await settle()
+      }
+      return readings
+    }
+    expect(await flood()).toBe(50)
+    expect(await flood()).toBe(0)
+    await pass(1)
+    expect(await flood()).toBe(50)
   })
 
   test('ends once, and waits no longer than the deadline for a subscription that does not end', async () => {
