@@ -109,6 +109,12 @@ const MANY_CHARACTERS = 4 * 1024 * 1024
 /** … if it then has at most this share of its entries or characters; a full log: this share, which leaves room for them. */
 const SHARE_ANEW = { usual: 1 / 2, full: 1 / 8 }
 
+/**
+ * Senders append nothing to a log that is longer than this, and eight characters for each byte that the memory may have. The
+ * engine counts entries only, and an entry may be 250 bytes or 43 KiB.
+ */
+const MAX_CHARACTERS = 16 * 1024 * 1024
+
 const NO_REVOCATIONS: RevocationEntry = Object.freeze({ by: 'operator', revocations: [] })
 
 export function createRevocationLog(means: RevocationLogMeans): RevocationLog {
@@ -159,7 +165,7 @@ class DurableLog {
     this.means = means
     this.patientUntil = world.monotonic() + means.patience * 1000
     this.reader = new LogReader(means)
-    this.writer = createLogWriter((entry, by) => this.appendEntry(entry, { reserve: RESERVE[by] }))
+    this.writer = createLogWriter((entry, by) => this.appendFor(by, entry))
     this.firstReading = new Promise((resolve, reject) => {
       this.endFirstReading = (failure) => (failure === undefined ? resolve() : reject(failure))
     })
@@ -195,7 +201,6 @@ class DurableLog {
           cause,
           retryAfter: 1
         })
-      this.appendAt = world.monotonic() + RETRY_AFTER
       throw new RevocationsFull(`the log of revocations has no room: ${cause.message}`)
     }
   }
@@ -338,13 +343,22 @@ class DurableLog {
   private async appendMissing(): Promise<boolean> {
     try {
       for (const entry of inEntries(this.means.revocations.allMissing(this.reader.reading)))
-        await this.appendEntry(entry, { reserve: RESERVE[entry.by] })
+        await this.appendFor(entry.by, entry)
       return true
     } catch (cause) {
       if (!isLogFull(cause)) throw cause
       this.appendAt = world.monotonic() + RETRY_AFTER
       return false
     }
+  }
+
+  /** @throws {Error} with the name `LogFull`: no room for this origin */
+  private async appendFor(by: RevokedBy, entry: RevocationEntry): Promise<void> {
+    if (by === 'sender' && this.reader.size() > MAX_CHARACTERS + 8 * this.means.revocations.stats().maxBytes)
+      throw Object.assign(new Error('senders append nothing to it until it is written anew, because it is too long'), {
+        name: 'LogFull'
+      })
+    await this.appendEntry(entry, { reserve: RESERVE[by] })
   }
 
   private async appendEntry(entry: RevocationEntry, how: Pick<LogAppending, 'reserve' | 'dropTo'>): Promise<void> {

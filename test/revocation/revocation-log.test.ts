@@ -972,8 +972,10 @@ describe('room', () => {
     const [api, other] = (await start(issuer, fleet)) as [ResourceServer, ResourceServer]
     const { send } = createSender(issuer)
     const answers: number[] = []
+    // With an entry of another format, it is not written anew.
+    await say(fleet, '{}')
     for (let i = 0; i < 80; i++) answers.push(await send(api, `x${i}`))
-    expect(answers.filter((status) => status === 202)).toHaveLength(56)
+    expect(answers.filter((status) => status === 202)).toHaveLength(55)
     expect(answers.at(-1)).toBe(503)
     await api.revoke({ issuer: issuer.issuer, subject: 'u1' })
     await pass(2)
@@ -1000,6 +1002,40 @@ describe('room', () => {
     expect(answers.filter((status) => status === 202)).toHaveLength(55)
     expect(await entriesOf(fleet)).toBe(56)
     for (let i = 0; i < 7; i++) await api.revoke({ issuer: issuer.issuer, jti: `${i}` })
+  })
+
+  test('senders are refused while the log is much longer than the memory, and the operator is not', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet()
+    const [api] = (await start(issuer, fleet, 1, { revocation: { maxEntries: 10 } })) as [ResourceServer]
+    const { send } = createSender(issuer)
+    expect(await send(api, 'u1')).toBe(202)
+    // This release cannot read them, so it does not write the log anew.
+    for (let i = 0; i < 300; i++)
+      await fleet.shared.append([...fleet.names][0] as string, 'A'.repeat(60_000), { keep: KEEP, reserve: 0 })
+    await pass(2)
+    expect(await send(api, 'u2')).toBe(503)
+    await api.revoke({ issuer: issuer.issuer, subject: 'u3' })
+    expect(await ask(api, issuer.token({ claims: { sub: 'u2' } }))).toEqual(denial.inactive)
+  })
+
+  test('senders who find no room do not delay what the operator’s revocations wait for', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet(64)
+    const [api, other] = (await start(issuer, fleet)) as [ResourceServer, ResourceServer]
+    const { send } = createSender(issuer)
+    const token = issuer.token()
+    // With an entry of another format, it is not written anew and stays full.
+    await say(fleet, '{}')
+    for (let i = 0; i < 55; i++) expect(await send(api, `x${i}`)).toBe(202)
+    fleet.log.fail(new Error('down'))
+    await expect(api.revoke({ issuer: issuer.issuer, subject: 'u1' })).rejects.toThrow()
+    fleet.log.fail(undefined)
+    for (let i = 0; i < 40; i++) {
+      expect(await send(api, `y${i}`)).toBe(503)
+      await pass(1)
+    }
+    expect(await ask(other, token)).toEqual(denial.inactive)
   })
 
   test('a full log of outdated entries is written anew, however few it may have', async () => {
