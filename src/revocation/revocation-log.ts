@@ -152,6 +152,7 @@ class DurableLog {
   /** True if the log refused the last entry because it is full. */
   private hasNoRoom = false
   private timer: Timer | undefined
+  private readAgainAt = 0
   private isRunning = false
   private isWoken = false
   /** How many readings by wake-ups are left, and when they were counted. */
@@ -240,7 +241,7 @@ class DurableLog {
     try {
       do {
         this.isWoken = false
-        await this.reader.read()
+        await this.read()
         this.readCompletely()
         await this.mend()
       } while (this.isWoken && !this.isClosed && this.mayReadAtOnce())
@@ -254,6 +255,16 @@ class DurableLog {
     const every = this.state === 'reading' ? TRY_EVERY : READ_EVERY
     this.timer = world.after(every * (0.9 + world.random() / 5), () => void this.round())
     this.timer.unref()
+  }
+
+  private async read(): Promise<void> {
+    await this.reader.read()
+    this.readAgainAt = world.monotonic() + READ_EVERY
+  }
+
+  /** Many entries take seconds to append, and revocations of other processes must arrive meanwhile. */
+  private async readInTime(): Promise<void> {
+    if (world.monotonic() >= this.readAgainAt) await this.read()
   }
 
   private wakeUp(): void {
@@ -339,11 +350,15 @@ class DurableLog {
     return false
   }
 
-  /** @returns false if the log has no room for all */
+  /** @returns false if the log has no room for all, or lost entries meanwhile */
   private async appendMissing(): Promise<boolean> {
+    const { reading } = this.reader
     try {
-      for (const entry of inEntries(this.means.revocations.allMissing(this.reader.reading)))
+      for (const entry of inEntries(this.means.revocations.allMissing(reading))) {
         await this.appendFor(entry.by, entry)
+        await this.readInTime()
+        if (this.reader.reading !== reading) return false
+      }
       return true
     } catch (cause) {
       if (!isLogFull(cause)) throw cause
@@ -412,8 +427,9 @@ class DurableLog {
       for (const entry of inEntries(this.means.revocations.allMissing(Number.NaN))) {
         if (last !== undefined) await this.appendEntry(last, { reserve: 0 })
         last = entry
+        await this.readInTime()
       }
-      await this.reader.read()
+      await this.read()
       if (this.reader.reading !== reading) {
         this.isBehind = true
         return false

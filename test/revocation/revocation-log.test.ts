@@ -687,6 +687,31 @@ describe('a log that lost entries', () => {
     expect(starts).not.toContain(undefined)
   })
 
+  test('and needs seconds to get them back: the process that appends them reads once a second meanwhile', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet()
+    const [api] = (await start(issuer, fleet, 1)) as [ResourceServer]
+    await api.revoke(Array.from({ length: 1000 }, (_, i) => ({ issuer: issuer.issuer, jti: `t${i}` })))
+    await pass(2)
+    fleet.log.empty()
+    const append = fleet.shared.append.bind(fleet.shared)
+    const knownAt: number[] = []
+    Object.assign(fleet.shared, {
+      append: async (...all: Parameters<Log['append']>) => {
+        passed += 400
+        if (knownAt.push(known(api)) === 2)
+          await sayRevoked({ ...fleet, shared: { ...fleet.shared, append } }, [
+            { issuer: issuer.issuer, jti: 'new', until: bed.clock.now() + 600 }
+          ])
+        return append(...all)
+      }
+    })
+    await pass(2)
+    expect(known(api)).toBe(1001)
+    expect(knownAt).toHaveLength(1000 / MAX_REVOCATIONS)
+    expect(knownAt.at(-1)).toBe(1001)
+  })
+
   test('after a restart that lost nothing, nothing is appended', async () => {
     const issuer = await bed.issuer()
     const fleet = createFleet()
