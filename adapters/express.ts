@@ -3,32 +3,18 @@
  * Express 4 its rejection ends the process. Refusals go to `next(error)`, with their header fields already set.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import {
-  type Access,
-  type Check,
-  type Receiver,
-  type Requirement,
-  type ResourceServer,
-  ResourceServerError
-} from '../src/index.js'
-import { type ExpressRequest, handling, read, run } from './express/exchange.js'
+import { type Access, type Check, type Requirement, type ResourceServer, ResourceServerError } from '../src/index.js'
+import { type ExpressHandler, type ExpressRequest, handling, read, run } from './express/exchange.js'
 import { findAccess } from './shared/access.js'
 import { enforceIn } from './shared/enforce.js'
 import { createRender, type ErrorBodyOptions } from './shared/error-body.js'
 import { answeredWithMetadata, requireRootMount, writeMetadata } from './shared/metadata.js'
 import { NodeRequest } from './shared/node-request.js'
-import { receiveNode } from './shared/receive.js'
 import { answerWith } from './shared/refusals.js'
 
-export type { ExpressRequest } from './express/exchange.js'
+export { mount as backchannelLogout, mount as securityEvents } from './express/events.js'
+export type { ExpressHandler, ExpressRequest } from './express/exchange.js'
 export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
-
-/** A middleware of Express 4 and 5, by shape. */
-export type ExpressHandler = (
-  request: ExpressRequest,
-  response: ServerResponse,
-  next: (error?: unknown) => void
-) => void
 
 /** An error handler of Express, by shape. */
 export type ExpressErrorHandler = (
@@ -112,22 +98,3 @@ export function errorHandler(options?: ErrorBodyOptions): ExpressErrorHandler {
     else answerWith(error, request, response, render)
   }
 }
-
-/**
- * Passes pushed events to their receiver, `securityEventReceiver(…)` or `logoutTokenReceiver(…)`, and answers the
- * sender. Mount it on its own path, before or after a body parser, and without `protect`: events are signed and carry
- * no access token.
- */
-function mount(receiver: Receiver): ExpressHandler {
-  return (request, response, next) => {
-    // Not declared in our request type, because that would replace the handler's own type of the body.
-    const { body: parsed } = request as { readonly body?: unknown }
-    receiveNode(receiver, request, parsed).then(({ status, headers, body }) => {
-      // A timeout middleware has answered meanwhile.
-      if (response.headersSent) return
-      response.writeHead(status, { ...headers, 'Content-Length': Buffer.byteLength(body) }).end(body)
-    }, next)
-  }
-}
-
-export { mount as backchannelLogout, mount as securityEvents }

@@ -1,33 +1,22 @@
 /** Hosts with WHATWG `Request` and `Response`. A decision is a value: an access, or the response that refuses. */
 import {
   type Granted,
-  type HeaderFields,
   type Receiver,
   type Requirement,
   type ResourceServer,
   ResourceServerError
 } from '../src/index.js'
-import type { Connection } from './shared/connection.js'
-import { createRender, type ErrorBodyOptions, oauthContent, type Render, responseOf } from './shared/error-body.js'
+import { createGuard, type FetchProtection } from './fetch/guard.js'
+import { createRender, type ErrorBodyOptions, oauthContent, responseOf } from './shared/error-body.js'
 import { FetchRequest } from './shared/fetch-request.js'
 import { metadataAnswer, withMetadata } from './shared/metadata.js'
 import { receiveFetch } from './shared/receive.js'
 
 export { fetchDispatcher } from './fetch/dispatcher.js'
+export type { FetchProtection } from './fetch/guard.js'
 export type { Connection } from './shared/connection.js'
 export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
 export { FetchRequest } from './shared/fetch-request.js'
-
-/** Decides one `Request`: returns the access, or the `Response` that refuses. */
-export interface FetchProtection<Decision> {
-  /**
-   * @param connection the request's socket, needed for client certificates or `trustedProxies`: a `Request` does not
-   * expose it
-   */
-  (request: Request, connection?: Connection): Promise<Decision | Response>
-  /** Header fields for every response of the route: `Vary`, where a token is optional. */
-  readonly headers: HeaderFields
-}
 
 /**
  * Decides requests: returns the {@link Access}, or the `Response` to send instead. On a route with `optional` or
@@ -44,23 +33,6 @@ export function protect<
   const R extends readonly Requirement<NoInfer<Scope>, NoInfer<Role>>[]
 >(api: ResourceServer<Scope, Role>, ...requirements: R): FetchProtection<Granted<R>> {
   return createGuard(api, requirements, oauthContent)
-}
-
-function createGuard<
-  Scope extends string,
-  Role extends string,
-  const R extends readonly Requirement<NoInfer<Scope>, NoInfer<Role>>[]
->(api: ResourceServer<Scope, Role>, requirements: R, render: Render): FetchProtection<Granted<R>> {
-  const protection = api.protect(...requirements)
-  const decide = async (request: Request, connection?: Connection): Promise<Granted<R> | Response> => {
-    try {
-      return await protection.authorize(new FetchRequest(request, connection))
-    } catch (error) {
-      if (error instanceof ResourceServerError) return responseOf(error, render)
-      throw error
-    }
-  }
-  return Object.assign(decide, { headers: protection.headers })
 }
 
 /**

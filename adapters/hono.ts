@@ -1,33 +1,22 @@
 /** Hono. Typed by shape. Refusals are thrown; Hono's own error handling answers with their `getResponse()`. */
-import {
-  type Access,
-  type Check,
-  type Receiver,
-  type Requirement,
-  type ResourceServer,
-  ResourceServerError
-} from '../src/index.js'
+import { type Access, type Check, type Requirement, type ResourceServer, ResourceServerError } from '../src/index.js'
 import { protectedResourceMetadata as metadataResponse } from './fetch.js'
-import { fieldsOf, type HonoContext, HonoRequest, headersOf } from './hono/exchange.js'
-import { forgettingContent, restate } from './hono/refusals.js'
-import { findAccess, requireAccess } from './shared/access.js'
-import { enforceIn, type Handling } from './shared/enforce.js'
+import { fieldsOf, type HonoContext, type HonoMiddleware, HonoRequest, headersOf } from './hono/exchange.js'
+import { handling, restate } from './hono/refusals.js'
+import { findAccess } from './shared/access.js'
+import { enforceIn } from './shared/enforce.js'
 import { createRender, type ErrorBodyOptions } from './shared/error-body.js'
 import { addHeaders, forgetContent, isEmpty } from './shared/headers.js'
-import { receiveFetch } from './shared/receive.js'
 import { surface } from './shared/refusals.js'
 
-export type { HonoContext } from './hono/exchange.js'
+export { mount as backchannelLogout, mount as securityEvents } from './hono/events.js'
+export type { HonoContext, HonoMiddleware } from './hono/exchange.js'
 export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
 
 /** For `new Hono<{ Variables: AuthVariables }>()`: types `c.var.auth`. */
 export interface AuthVariables {
   auth: Access | undefined
 }
-
-/** A middleware of Hono, by shape. */
-// biome-ignore lint/suspicious/noConfusingVoidType: Hono's own signature
-export type HonoMiddleware = (context: HonoContext, next: () => Promise<void>) => Promise<Response | void>
 
 /**
  * Accepts a request only with an access token that satisfies every requirement, and stores the {@link Access} as
@@ -76,12 +65,6 @@ export function enforce<Scope extends string, Role extends string>(
   return enforceIn(handling, context, api, checks)
 }
 
-const handling: Handling<HonoContext> = {
-  getAuth,
-  read: (context) => new HonoRequest(context),
-  toThrow: (error, context) => forgettingContent(surface(error, ...headersOf(context)), context)
-}
-
 /**
  * Gives this package's errors a body in the shape of the API, such as {@link problemDetails}. Use it first, before any
  * `protect`. Hono, or your own `app.onError`, answers all other errors. Without it, Hono answers with the JSON of
@@ -121,23 +104,10 @@ export function protectedResourceMetadata(...apis: readonly ResourceServer<never
  * @throws {Error} `protect` did not run, or accepted the request without a token
  */
 export function getAuth(context: Pick<HonoContext, 'get'>): Access {
-  return requireAccess(context.get('auth'), 'this context')
+  return handling.getAuth(context as HonoContext)
 }
 
 /** The access that `protect` granted to this request, or undefined where it accepted the request without a token. */
 export function getOptionalAuth(context: Pick<HonoContext, 'get'>): Access | undefined {
   return findAccess(context.get('auth'))
 }
-
-/**
- * Passes pushed events to their receiver, `securityEventReceiver(…)` or `logoutTokenReceiver(…)`, and answers the
- * sender. Use it on its own path, without `protect`: events are signed and carry no access token.
- */
-function mount(receiver: Receiver): (context: Pick<HonoContext, 'req' | 'env'>) => Promise<Response> {
-  return ({ req, env }) => {
-    const isForm = req.raw.headers.get('content-type')?.toLowerCase().startsWith('application/x-www-form-urlencoded')
-    return receiveFetch(receiver, req.raw, env, async () => (isForm ? req.parseBody?.() : req.text?.()))
-  }
-}
-
-export { mount as backchannelLogout, mount as securityEvents }

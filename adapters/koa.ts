@@ -1,13 +1,6 @@
 /** Koa 2 and 3. Typed by shape. Refusals are thrown, which is how Koa passes errors on; each carries its header fields. */
-import {
-  type Access,
-  type Check,
-  type Receiver,
-  type Requirement,
-  type ResourceServer,
-  ResourceServerError
-} from '../src/index.js'
-import { type AuthState, handling, type KoaContext, read, run, send } from './koa/exchange.js'
+import { type Access, type Check, type Requirement, type ResourceServer, ResourceServerError } from '../src/index.js'
+import { type AuthState, handling, type KoaContext, type KoaMiddleware, read, run, send } from './koa/exchange.js'
 import { findAccess } from './shared/access.js'
 import { enforceIn } from './shared/enforce.js'
 import { createRender, type ErrorBodyOptions } from './shared/error-body.js'
@@ -15,14 +8,11 @@ import { forgetContent } from './shared/headers.js'
 import { hasOwnListener } from './shared/host-log.js'
 import { metadataAnswer, requireRootMount, withMetadata } from './shared/metadata.js'
 import { NodeRequest } from './shared/node-request.js'
-import { receiveNode } from './shared/receive.js'
 import { cutOff } from './shared/streams.js'
 
-export type { AuthState, KoaContext } from './koa/exchange.js'
+export { mount as backchannelLogout, mount as securityEvents } from './koa/events.js'
+export type { AuthState, KoaContext, KoaMiddleware } from './koa/exchange.js'
 export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
-
-/** A middleware of Koa 2 and 3, by shape. */
-export type KoaMiddleware = (context: KoaContext, next: () => Promise<unknown>) => Promise<unknown>
 
 /**
  * Accepts a request only with an access token that satisfies every requirement, and stores the {@link Access} as
@@ -115,18 +105,3 @@ export function errorHandler(options?: ErrorBodyOptions): KoaMiddleware {
     }
   }
 }
-
-/**
- * Passes pushed events to their receiver, `securityEventReceiver(…)` or `logoutTokenReceiver(…)`, and answers the
- * sender. Mount it on its own path, before or after a body parser, and without `protect`: events are signed and carry
- * no access token.
- */
-function mount(receiver: Receiver): KoaMiddleware {
-  return async (context) => {
-    const { body: parsed } = (context.request ?? {}) as { readonly body?: unknown }
-    const { status, headers, body } = await receiveNode(receiver, context.req, parsed)
-    send(context, status, headers, body)
-  }
-}
-
-export { mount as backchannelLogout, mount as securityEvents }

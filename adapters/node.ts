@@ -9,14 +9,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Check, Requirement, ResourceServer } from '../src/index.js'
 import { answerOrCutOff, createGuard, type Granted, type Guard } from './node/guard.js'
-import { createUpgradeGuard, type UpgradeGuard } from './node/upgrade.js'
+import { createUpgradeGuard, type protectUpgrade } from './node/upgrade.js'
 import { createRender, type ErrorBodyOptions, oauthContent } from './shared/error-body.js'
 import { answeredWithMetadata, writeMetadata } from './shared/metadata.js'
 import { NodeRequest } from './shared/node-request.js'
 
 export type { Granted, Guard } from './node/guard.js'
 export { onExpiry } from './node/on-expiry.js'
-export type { UpgradeGuard } from './node/upgrade.js'
+export { protectUpgrade, type UpgradeGuard } from './node/upgrade.js'
 export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
 /**
  * A request as {@link ResourceServer.authorize} reads it, for hosts that have an `IncomingMessage` but no adapter in
@@ -67,42 +67,6 @@ export async function enforce<Scope extends string, Role extends string>(
  */
 export function refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
   answerOrCutOff(request, response, error, oauthContent)
-}
-
-/**
- * For `server.on('upgrade', …)`: decides before the handshake. A refusal is written to the socket as plain HTTP, with
- * its challenge. The socket is closed once that is sent, at the latest after 5 seconds, even if the client does not end
- * its side.
- *
- * ```ts
- * const guard = protectUpgrade(api, scope('events'))
- * server.on('upgrade', async (request, socket, head) => {
- *   const granted = await guard(request, socket)
- *   if (!granted) return
- *   webSockets.handleUpgrade(request, socket, head, (client) => {
- *     client.on('error', () => client.terminate()) // a frame that is not valid ends this client, not the process
- *     granted.access?.signal.addEventListener('abort', () => client.close(4401), { once: true })
- *   })
- * })
- * ```
- *
- * Waits for the responses to earlier requests on the same connection (RFC 9112 §9.3.2), then decides. A listener for
- * `error` stays on the socket, because a client may reset the connection before `handleUpgrade` listens. Your own
- * listeners are called as well.
- *
- * For HTTP/2 (extended CONNECT, RFC 8441), pass `request.stream` in `server.on('connect', (request, response) => …)`. A
- * refusal is a response with its status, and the stream is closed. After a grant nothing has been sent: answer
- * `:status` 200 yourself.
- *
- * @returns a guard that resolves with undefined for a refused handshake, which it has answered, and for a client that
- * has gone
- * @throws {TypeError} at once, for an invalid requirement
- */
-export function protectUpgrade<Scope extends string, Role extends string>(
-  api: ResourceServer<Scope, Role>,
-  ...requirements: readonly Requirement<NoInfer<Scope>, NoInfer<Role>>[]
-): UpgradeGuard {
-  return createUpgradeGuard(api, requirements, oauthContent)
 }
 
 /** {@link protect}, {@link protectUpgrade} and {@link refuse}, with bodies in the shape of the API. */

@@ -299,6 +299,12 @@ describe('adapters', () => {
     }
   })
 
+  test('an entry of an adapter has at most 120 lines: its parts are in the folder of its name', () => {
+    const entries = adapters.filter(({ name }) => folderOf(name) === 'adapters')
+    expect(entries.length).toBeGreaterThan(6)
+    expect(entries.filter(({ text }) => text.trimEnd().split('\n').length > 120).map(({ name }) => name)).toEqual([])
+  })
+
   test('adapters have no texts of their own for a refusal', () => {
     for (const { code } of [...adapters, ...integrations]) {
       expect(code).not.toMatch(/invalid_token|insufficient_scope|invalid_request|error_description|resource_metadata/)

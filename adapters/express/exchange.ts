@@ -17,6 +17,13 @@ export interface ExpressRequest extends IncomingMessage {
   res?: ServerResponse | undefined
 }
 
+/** A middleware of Express 4 and 5, by shape. */
+export type ExpressHandler = (
+  request: ExpressRequest,
+  response: ServerResponse,
+  next: (error?: unknown) => void
+) => void
+
 /** Express shortens `url` in a router, and keeps the whole target. */
 export function read(request: ExpressRequest): NodeRequest {
   return new ExpressNodeRequest(request, request.originalUrl)

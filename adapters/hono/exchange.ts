@@ -25,6 +25,10 @@ export interface HonoContext {
   header(name: string, value?: string): void
 }
 
+/** A middleware of Hono, by shape. */
+// biome-ignore lint/suspicious/noConfusingVoidType: Hono's own signature
+export type HonoMiddleware = (context: HonoContext, next: () => Promise<void>) => Promise<Response | void>
+
 /** A request of Hono as the core reads it, with its route. */
 export class HonoRequest extends FetchRequest {
   readonly #req: HonoContext['req']

@@ -3,8 +3,11 @@
  * and the earlier value of a field that already exists.
  */
 import { Refusal, type ResourceServerError } from '../../src/index.js'
+import { requireAccess } from '../shared/access.js'
+import type { Handling } from '../shared/enforce.js'
 import { addHeaders, forgetContent } from '../shared/headers.js'
-import { fieldsOf, type HonoContext, headersOf } from './exchange.js'
+import { surface } from '../shared/refusals.js'
+import { fieldsOf, type HonoContext, HonoRequest, headersOf } from './exchange.js'
 
 /**
  * Corrects Hono's response to an error that a handler threw. Hono keeps the earlier value of existing fields: a length
@@ -26,7 +29,7 @@ export function restate({ status, headers }: ResourceServerError, context: HonoC
  * continue, and its fields are correct then. The length is removed at once. It is computed anyway, and a wrong one
  * would break the connection.
  */
-export function forgettingContent(error: object, context: HonoContext): object {
+function forgettingContent(error: object, context: HonoContext): object {
   const forget = (): void => forgetContent(fieldsOf(context))
   if (error instanceof Refusal) {
     context.header('Content-Length')
@@ -39,4 +42,11 @@ export function forgettingContent(error: object, context: HonoContext): object {
   // Other errors may be shared by many requests.
   else forget()
   return error
+}
+
+/** For `enforce` in a handler. */
+export const handling: Handling<HonoContext> = {
+  getAuth: (context) => requireAccess(context.get('auth'), 'this context'),
+  read: (context) => new HonoRequest(context),
+  toThrow: (error, context) => forgettingContent(surface(error, ...headersOf(context)), context)
 }

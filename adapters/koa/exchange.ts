@@ -24,6 +24,9 @@ export interface KoaContext {
   set(name: string, value: string | string[]): unknown
 }
 
+/** A middleware of Koa 2 and 3, by shape. */
+export type KoaMiddleware = (context: KoaContext, next: () => Promise<unknown>) => Promise<unknown>
+
 /** For `new Koa<AuthState>()`: types `ctx.state.auth`. */
 export interface AuthState {
   auth?: Access | undefined

@@ -3,7 +3,7 @@ import { type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse, ST
 import type { Http2ServerRequest } from 'node:http2'
 import type { Duplex } from 'node:stream'
 import type { Access, Requirement, ResourceServer, ResourceServerError } from '../../src/index.js'
-import type { Render } from '../shared/error-body.js'
+import { oauthContent, type Render } from '../shared/error-body.js'
 import { NodeRequest } from '../shared/node-request.js'
 import { contentOf } from '../shared/refusals.js'
 import { type Http2Stream, INTERNAL_ERROR, NO_ERROR } from '../shared/streams.js'
@@ -17,6 +17,42 @@ export type UpgradeGuard = (
   request: IncomingMessage | Http2ServerRequest,
   socket: Duplex
 ) => Promise<Granted | undefined>
+
+/**
+ * For `server.on('upgrade', …)`: decides before the handshake. A refusal is written to the socket as plain HTTP, with
+ * its challenge. The socket is closed once that is sent, at the latest after 5 seconds, even if the client does not end
+ * its side.
+ *
+ * ```ts
+ * const guard = protectUpgrade(api, scope('events'))
+ * server.on('upgrade', async (request, socket, head) => {
+ *   const granted = await guard(request, socket)
+ *   if (!granted) return
+ *   webSockets.handleUpgrade(request, socket, head, (client) => {
+ *     client.on('error', () => client.terminate()) // a frame that is not valid ends this client, not the process
+ *     granted.access?.signal.addEventListener('abort', () => client.close(4401), { once: true })
+ *   })
+ * })
+ * ```
+ *
+ * Waits for the responses to earlier requests on the same connection (RFC 9112 §9.3.2), then decides. A listener for
+ * `error` stays on the socket, because a client may reset the connection before `handleUpgrade` listens. Your own
+ * listeners are called as well.
+ *
+ * For HTTP/2 (extended CONNECT, RFC 8441), pass `request.stream` in `server.on('connect', (request, response) => …)`. A
+ * refusal is a response with its status, and the stream is closed. After a grant nothing has been sent: answer
+ * `:status` 200 yourself.
+ *
+ * @returns a guard that resolves with undefined for a refused handshake, which it has answered, and for a client that
+ * has gone
+ * @throws {TypeError} at once, for an invalid requirement
+ */
+export function protectUpgrade<Scope extends string, Role extends string>(
+  api: ResourceServer<Scope, Role>,
+  ...requirements: readonly Requirement<NoInfer<Scope>, NoInfer<Role>>[]
+): UpgradeGuard {
+  return createUpgradeGuard(api, requirements, oauthContent)
+}
 
 /** @param render creates the body of a refusal */
 export function createUpgradeGuard<Scope extends string, Role extends string>(

@@ -56,7 +56,7 @@ export const BREAKS = [
   {
     id: 'none',
     title: 'No token',
-    about: 'as any stranger could',
+    about: 'no Authorization header',
     run: ({ found }, call) => call({ title: 'No token', url: found.url, token: null })
   },
   { id: 'expired', title: 'Expired', about: 'its time is over', ...faulty('expired') },

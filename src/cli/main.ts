@@ -70,8 +70,11 @@ const terminal: Terminal = {
   now: () => Date.now() / 1000
 }
 
-// The reader went away: `explain … | head`.
-process.stdout.on('error', () => process.exit())
+// A reader that closes its pipe early, such as `head`, is no failure: the command goes on to its exit code.
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', ({ code }: NodeJS.ErrnoException) => {
+    if (code !== 'EPIPE') process.exit(2)
+  })
 
 try {
   process.exitCode = await run(process.argv.slice(2), terminal)

@@ -29,13 +29,17 @@ export interface Vendor {
   readonly known: Parameters
   /** The parameters that only the operator knows: an example, and where it comes from. */
   readonly asked: Readonly<Record<string, readonly [example: string, origin: string]>>
+  /** The parameters that are secrets, each with the environment variable that has it. */
+  readonly secrets?: Readonly<Record<string, string>>
+  /** True if the profile sets `introspection` itself. */
+  readonly introspects?: true
   /** The facts by which it was recognised. */
   readonly sign: string
   /** The advice, where there is no profile. */
   readonly advice?: string
 }
 
-interface Entry extends Pick<Vendor, 'name' | 'profile' | 'asked' | 'advice'> {
+interface Entry extends Pick<Vendor, 'name' | 'profile' | 'asked' | 'secrets' | 'introspects' | 'advice'> {
   /** The sign in words; undefined for a server of another vendor. */
   readonly sign: (facts: Facts) => string | undefined
   readonly known?: (facts: Facts) => Parameters
@@ -297,6 +301,14 @@ const ENTRIES: readonly Entry[] = [
     asked: audience('the audience that the app adds to `aud`')
   },
   {
+    name: 'Telnyx',
+    profile: 'telnyx',
+    sign: host(/^api\.telnyx\.com$/),
+    asked: {},
+    secrets: { apiKey: 'TELNYX_API_KEY' },
+    introspects: true
+  },
+  {
     name: 'Supabase',
     profile: 'supabase',
     sign: ({ url }) =>
@@ -364,20 +376,25 @@ const PRESETS: readonly string[] = ['fapi2', 'mcp']
 export const PROFILE_NAMES: readonly string[] = Object.keys(profiles).filter((name) => !PRESETS.includes(name))
 
 /**
- * The parameters of a profile that an issuer tells, and the names of all that are known here.
+ * The parameters of a profile that an issuer tells, the environment variables of its secrets, and the names of its other
+ * parameters.
  *
  * @param name one of {@link PROFILE_NAMES}
  */
 export function profileParameters(
   name: string,
   issuer: string
-): { readonly known: Parameters; readonly accepts: readonly string[] } {
+): {
+  readonly known: Parameters
+  readonly secrets: Readonly<Record<string, string>>
+  readonly accepts: readonly string[]
+} {
   const facts = { issuer, url: new URL(issuer), metadata: {} }
   const entries = ENTRIES.filter(({ profile }) => profile === name)
   const entry = entries.find(({ sign }) => sign(facts) !== undefined) ?? entries[0]
   const known = entry?.known?.(facts) ?? {}
   const accepts = entries.flatMap(({ asked }) => Object.keys(asked))
-  return { known, accepts }
+  return { known, secrets: entry?.secrets ?? {}, accepts }
 }
 
 /**

@@ -24,8 +24,8 @@ export function authentication(requirement: {
   readonly acr?: string | readonly string[]
   readonly maxAge?: number
 }): Check {
-  requireKeys('authentication', requirement, ['acr', 'maxAge'])
-  const { acr, maxAge } = requirement
+  requireKeys('authentication', requirement ?? {}, ['acr', 'maxAge'])
+  const { acr, maxAge } = requirement ?? {}
   const needed: AuthenticationRequirement = Object.freeze({
     ...(acr !== undefined && { acr: Object.freeze([acr].flat() as string[]) }),
     ...(maxAge !== undefined && { maxAge })

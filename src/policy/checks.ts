@@ -8,6 +8,7 @@
  * requires.
  */
 import { andThen } from '../base/awaitable.js'
+import { meantOf, optionsError } from '../base/spelling.js'
 import { Forbidden } from '../errors/errors.js'
 import type { Access, Awaitable, Check, Claims, Waiver } from '../types.js'
 
@@ -41,11 +42,16 @@ function requireAllowed(allowed: boolean, received?: unknown): void {
   if (!allowed) throw new Forbidden("The access token's claims do not allow this", { received })
 }
 
-/** Rejects a misspelt option, which would otherwise require nothing. */
+/**
+ * Rejects misspelt options, which would otherwise require nothing.
+ *
+ * @param name the function, for messages
+ * @throws {TypeError} listing every name that is not an option, and the one that was probably meant
+ */
 export function requireKeys(name: string, given: object, known: readonly string[]): void {
-  const unknown = Object.keys(given).find((key) => !known.includes(key))
-  if (unknown !== undefined)
-    throw new TypeError(`${name}(): ${unknown} is not an option; the options are ${known.join(', ')}`)
+  const unknown = Object.keys(given).filter((key) => !known.includes(key))
+  const lines = unknown.map((key) => `- \`${key}\` is not an option: ${meantOf(key, known)}`)
+  if (lines.length > 0) throw optionsError(`${name}()`, lines)
 }
 
 /**

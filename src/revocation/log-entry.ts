@@ -12,8 +12,8 @@ import type { OwnedRevocation, RevokedBy } from './revocations.js'
 /** Maximum revocations of one entry. */
 export const MAX_REVOCATIONS = 100
 
-/** Approximate maximum characters of one entry. */
-const MAX_LENGTH = 32 * 1024
+/** Approximate maximum bytes of one entry. Sealing it makes it a third longer. */
+const MAX_BYTES = 32 * 1024
 
 /** The format. A release that does not know a format skips such entries, and counts them. */
 const FORMAT = 1
@@ -41,18 +41,18 @@ export function readEntry(text: string): RevocationEntry | undefined {
 export function* inEntries(all: Iterable<OwnedRevocation>): Iterable<RevocationEntry> {
   let by: RevokedBy = 'operator'
   let revocations: Revocation[] = []
-  let length = 0
+  let bytes = 0
   for (const one of all) {
-    const more = JSON.stringify(one.revocation).length
-    const isFull = revocations.length === MAX_REVOCATIONS || length + more > MAX_LENGTH
+    const more = Buffer.byteLength(JSON.stringify(one.revocation))
+    const isFull = revocations.length === MAX_REVOCATIONS || bytes + more > MAX_BYTES
     if (revocations.length > 0 && (isFull || one.by !== by)) {
       yield { by, revocations }
       revocations = []
-      length = 0
+      bytes = 0
     }
     by = one.by
     revocations.push(one.revocation)
-    length += more
+    bytes += more
   }
   if (revocations.length > 0) yield { by, revocations }
 }

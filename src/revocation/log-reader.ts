@@ -52,8 +52,7 @@ export class LogReader {
   length = 0
   /** Entries of this reading that are of another format, or were made without the secret. */
   skipped = 0
-  /** Characters of the values read since the beginning. */
-  characters = 0
+  private taken = { entries: 0, characters: 0 }
   /** True if this reading found entries under the previous secret. */
   hasPreviousSecret = false
   /** Position of the newest entry that was read. */
@@ -116,6 +115,12 @@ export class LogReader {
     return beginnings > 0
   }
 
+  /** Characters of all values in the log, estimated from those that were read. */
+  size(): number {
+    const { entries, characters } = this.taken
+    return entries === 0 ? 0 : (characters / entries) * this.length
+  }
+
   /** True while the memory has no room for an entry of the log. */
   isFull(): boolean {
     return this.fullAt !== undefined && this.means.revocations.stats().bytes >= this.fullAt
@@ -124,7 +129,7 @@ export class LogReader {
   private begin(): void {
     this.reading++
     this.skipped = 0
-    this.characters = 0
+    this.taken = { entries: 0, characters: 0 }
     this.hasPreviousSecret = false
     this.newest = undefined
     this.first = undefined
@@ -176,7 +181,8 @@ export class LogReader {
 
   /** @returns the number of revocations in the entry */
   private take({ value }: LogEntry): number {
-    this.characters += value.length
+    this.taken.entries++
+    this.taken.characters += value.length
     const opened = this.means.log.open(value)
     const entry = opened && readEntry(opened.text)
     if (opened === undefined || entry === undefined) {

@@ -24,10 +24,9 @@ export function createLogWriter(append: (entry: RevocationEntry) => Promise<void
   const queues = { operator: new Queue(append), sender: new Queue(append) }
   return {
     write: async (revocations) => {
-      const writes = (['operator', 'sender'] as const).map((by) => {
-        const own = revocations.filter((one) => one.by === by)
-        return own.length === 0 ? undefined : queues[by].write(own)
-      })
+      const writes = (['operator', 'sender'] as const).map((by) =>
+        queues[by].write(revocations.filter((one) => one.by === by))
+      )
       await Promise.all(writes)
     }
   }
@@ -45,10 +44,11 @@ class Queue {
     this.append = append
   }
 
-  write(revocations: readonly OwnedRevocation[]): Promise<void> {
+  async write(revocations: readonly OwnedRevocation[]): Promise<void> {
+    if (revocations.length === 0) return
     for (const one of revocations) this.waiting.set(keyOf(one), one)
     this.next ??= this.begin()
-    return this.next
+    await this.next
   }
 
   private begin(): Promise<void> {

@@ -99,8 +99,10 @@ const CLAIM = { complete: 10, rewrite: 60 }
 /** A log is written anew when it has more entries than these, and a quarter of the remembered revocations. */
 const MANY_ENTRIES = 1000
 
-/** … or when more characters were read than these, and four for each byte in memory. */
+/** … or when it is longer than this, and four characters for each byte in memory. */
 const MANY_CHARACTERS = 4 * 1024 * 1024
+
+const NO_REVOCATIONS: RevocationEntry = Object.freeze({ by: 'operator', revocations: [] })
 
 export function createRevocationLog(means: RevocationLogMeans): RevocationLog {
   const log = new DurableLog(means)
@@ -125,6 +127,8 @@ class DurableLog {
   private endFirstReading: (failure?: Error) => void = () => undefined
   private state: 'reading' | 'unread' | 'read' = 'reading'
   private failure: Error | undefined
+  /** True until the log was read and mended once. */
+  private isNew = true
   /** True if the log may not have everything that this process remembers. */
   private isBehind = false
   /** When this process completes a log that has lost entries, in milliseconds of the monotonic clock. */
@@ -266,19 +270,23 @@ class DurableLog {
   /** Appends the revocations that the log has lost, or never had. */
   private async mend(hasLost: boolean): Promise<void> {
     const time = world.monotonic()
-    if ((hasLost || this.reader.hasPreviousSecret) && this.completeAt === undefined && this.isAnyMissing()) {
+    const { hasPreviousSecret } = this.reader
+    if ((hasLost || hasPreviousSecret) && this.completeAt === undefined && this.isAnyMissing()) {
       // One process at once, the others later: by then they find in the log what the first one appended.
       const { least, most } = COMPLETE_AFTER
       const isOurs = await this.means.claim('complete', CLAIM.complete)
       this.completeAt = isOurs === true ? time : time + least + world.random() * (most - least)
     }
-    this.reader.hasPreviousSecret = false
     const isDue = this.completeAt === undefined ? this.isBehind : time >= this.completeAt
-    if (isDue && time >= this.appendAt && (await this.appendMissing())) {
+    // Only at start: while a new secret is rolled out, processes with either order of secrets run, and would take turns.
+    const isOutdated = hasPreviousSecret && this.isNew && this.isReadWhole()
+    if (isDue && time >= this.appendAt && (await (isOutdated ? this.rewrite() : this.appendMissing()))) {
       this.completeAt = undefined
       this.isBehind = false
     }
-    if (this.isWorthRewriting() && (await this.means.claim('rewrite', CLAIM.rewrite)) === true) await this.rewrite()
+    if (this.isLongerThanNeeded() && (await this.means.claim('rewrite', CLAIM.rewrite)) === true) await this.rewrite()
+    this.reader.hasPreviousSecret = false
+    this.isNew = false
   }
 
   private isAnyMissing(): boolean {
@@ -307,23 +315,36 @@ class DurableLog {
     this.means.revocations.revokeLogged(entry.revocations, entry.by, reading)
   }
 
-  /** Not while an entry could not be read or remembered: it would be dropped with the outdated ones. */
-  private isWorthRewriting(): boolean {
-    const { length, characters, skipped } = this.reader
-    if (skipped > 0 || this.reader.isFull()) return false
+  private isLongerThanNeeded(): boolean {
     const { entries, bytes } = this.means.revocations.stats()
-    return length > MANY_ENTRIES + entries / 4 || characters > MANY_CHARACTERS + 4 * bytes
+    const isLong = this.reader.length > MANY_ENTRIES + entries / 4 || this.reader.size() > MANY_CHARACTERS + 4 * bytes
+    return isLong && this.isReadWhole()
   }
 
-  /** Appends everything that this process remembers, and then drops everything that it has read. */
-  private async rewrite(): Promise<void> {
+  /** False if this process could not read or remember an entry: a new log would lack it. */
+  private isReadWhole(): boolean {
+    return this.reader.skipped === 0 && !this.reader.isFull()
+  }
+
+  /**
+   * Appends everything that this process remembers, and then drops everything that it has read.
+   *
+   * @returns false if the log lost entries meanwhile: some of the new ones may be among them
+   */
+  private async rewrite(): Promise<boolean> {
     const { reading, newest } = this.reader
-    const entries = [...inEntries(this.means.revocations.allMissing(Number.NaN))]
-    const last = entries.pop() ?? { by: 'operator', revocations: [] }
-    for (const entry of entries) await this.appendEntry(entry, { reserve: 0 })
+    let last: RevocationEntry | undefined
+    for (const entry of inEntries(this.means.revocations.allMissing(Number.NaN))) {
+      if (last !== undefined) await this.appendEntry(last, { reserve: 0 })
+      last = entry
+    }
     await this.reader.read()
-    // A log that lost entries meanwhile may have lost some of the new ones too.
-    if (this.reader.reading === reading) await this.appendEntry(last, { reserve: 0, dropTo: newest })
+    if (this.reader.reading !== reading) {
+      this.isBehind = true
+      return false
+    }
+    await this.appendEntry(last ?? NO_REVOCATIONS, { reserve: 0, dropTo: newest })
+    return true
   }
 
   /** Without a subscription, this process reads once a second all the same. */

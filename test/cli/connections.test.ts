@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { afterAll, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { createConnections } from '../../src/cli/connections.js'
 import type { Terminal } from '../../src/cli/terminal.js'
 import { createCertificateAuthority } from '../support/certificates.js'
@@ -126,10 +126,52 @@ test.each([
   await expect(createConnections('ca.pem', terminal(content))).rejects.toThrow(words)
 })
 
-test('the output can be closed early, as by head', async () => {
-  const command = `"${process.execPath}" "${MAIN}" explain --help | head -n 1`
-  const { stdout, stderr } = await new Promise<{ stdout: string; stderr: string }>((resolve) => {
-    execFile('/bin/sh', ['-c', command], (_error, out, err) => resolve({ stdout: out, stderr: err }))
+describe('a reader that closes its pipe before the command writes', () => {
+  /** Fills the pipe until its reader has gone, so that each write of the command fails with EPIPE. */
+  const fill = 'while printf x; do :; done 2>/dev/null'
+  const main = `"${process.execPath}" "${MAIN}"`
+  const token = join(folder, 'token.txt')
+  writeFileSync(token, 'opaque')
+
+  test.each([
+    ['doctor ends with the exit code of its verdict', 'doctor http://127.0.0.1:1', 2],
+    [
+      'explain ends with the exit code of its verdict',
+      'explain --issuer http://127.0.0.1:1 --resource http://localhost < "$TOKEN"',
+      1
+    ],
+    ['a mistake in the arguments ends with its exit code', 'issuer --bogus 2>&1', 2],
+    ['issuer ends, because nobody can read its secrets', 'issuer --resource http://localhost:3999 --port 0', 0]
+  ])('%s, and without a stack trace', async (_title, args, code) => {
+    const command = `TOKEN='${token}'; trap '' PIPE; { ${fill}; ${main} ${args} ${args.includes('2>') ? '' : '2>&3'}; echo "code $?" >&3; } 3>&2 | true`
+    const { stdout, stderr } = await shell(command)
+    expect(stdout).toBe('')
+    expect(stderr).toMatch(new RegExp(`code ${code}\n$`))
+    expect(stderr).not.toMatch(/EPIPE|\n {4}at /)
   })
+})
+
+test('issuer goes on after head has read the first line', async () => {
+  const command = `{ "${process.execPath}" "${MAIN}" issuer --resource http://localhost:3999 --port 0 & echo $! >&3; wait; } 3>&2 | head -n 1`
+  const child = spawn('/bin/sh', ['-c', command], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const [first, pid] = await Promise.all([once(child.stdout, 'data'), once(child.stderr, 'data')])
+  try {
+    const [, issuer = ''] = /(http:\S+)\n$/.exec(String(first[0])) ?? []
+    expect((await fetch(`${issuer}/jwks`)).status).toBe(200)
+  } finally {
+    process.kill(Number(String(pid[0])), 'SIGINT')
+    await once(child, 'exit')
+  }
+})
+
+test('the output of explain can be closed early, as by head', async () => {
+  const command = `"${process.execPath}" "${MAIN}" explain --help | head -n 1`
+  const { stdout, stderr } = await shell(command)
   expect({ stdout, stderr }).toEqual({ stdout: 'Usage:\n', stderr: '' })
 })
+
+function shell(command: string): Promise<{ readonly stdout: string; readonly stderr: string }> {
+  return new Promise((resolve) => {
+    execFile('/bin/sh', ['-c', command], (_error, stdout, stderr) => resolve({ stdout, stderr }))
+  })
+}

@@ -6,7 +6,7 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { cp, mkdir, mkdtemp, rm, symlink } from 'node:fs/promises'
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,9 +18,19 @@ import * as oauth from 'oauth4webapi'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { fromEnv } from '../../integrations/env.js'
 import { instructions } from '../../src/cli/issuer/command.js'
+import { revokeToken } from '../../src/cli/issuer/revocation.js'
 import { createTokens } from '../../src/cli/issuer/tokens.js'
 import type { Terminal } from '../../src/cli/terminal.js'
-import { type ResourceServer, ResourceServerError, resourceServer, type WarningEvent } from '../../src/index.js'
+import {
+  type Check,
+  fresh,
+  type ResourceRequest,
+  type ResourceServer,
+  ResourceServerError,
+  resourceServer,
+  scope,
+  type WarningEvent
+} from '../../src/index.js'
 import { createDpopKey, createKey } from '../../test-kit/keys.js'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -120,6 +130,10 @@ async function start(options: Options = {}): Promise<Running> {
   }
 }
 
+/** Starts a copy of the package that cannot find oidc-provider. */
+const startBare = (args = ARGUMENTS): Promise<Running> =>
+  start({ args, from: join(installed, 'node_modules/oauth-resource-server'), cwd: installed })
+
 async function discover({ issuer }: Running): Promise<oauth.AuthorizationServer> {
   const url = new URL(issuer)
   const response = await oauth.discoveryRequest(url, { algorithm: 'oauth2', ...insecure })
@@ -144,20 +158,25 @@ async function getToken(
 }
 
 /** An API that is configured by the printed variables. */
-function createApi({ variables }: Running): ResourceServer {
-  const api = resourceServer(fromEnv(variables))
+function createApi({ variables }: Running): ResourceServer<string> {
+  const api = resourceServer<string>(fromEnv(variables))
   closing.push(() => api.close())
   return api
 }
 
 /** `200 subject scopes`, or the status and the reason. */
-async function ask(api: ResourceServer, token: string): Promise<string> {
+async function ask(
+  api: ResourceServer<string>,
+  token: string,
+  ...requirements: readonly Check<string>[]
+): Promise<string> {
   try {
-    const access = await api.authorize({
+    const request: ResourceRequest = {
       method: 'GET',
       url: '/orders',
       fieldLines: (name) => (name === 'authorization' ? [`Bearer ${token}`] : [])
-    })
+    }
+    const access = await api.authorize(request, ...requirements)
     return `200 ${access?.subject} ${access?.scopes.join(' ')}`
   } catch (error) {
     if (!(error instanceof ResourceServerError)) throw error
@@ -389,6 +408,150 @@ describe('introspection (RFC 7662)', () => {
   })
 })
 
+async function revoke(
+  running: Running,
+  token: string,
+  auth = oauth.ClientSecretBasic(running.client.secret)
+): Promise<Response> {
+  return oauth.revocationRequest(await discover(running), { client_id: running.client.id }, auth, token, insecure)
+}
+
+describe.each([
+  ['with oidc-provider', (args: string[]) => start({ args })],
+  ['without oidc-provider', (args: string[]) => startBare(args)]
+])('revocation (RFC 7009), %s', (_name, begin) => {
+  test.each([
+    ['a JWT', ARGUMENTS],
+    ['an opaque token', [...ARGUMENTS, '--opaque']]
+  ])(
+    '§2.1: a standard client revokes %s, which is inactive from then on, and no other token is',
+    async (_kind, args) => {
+      const running = await begin(args)
+      const [revoked, other] = [await getToken(running), await getToken(running)]
+      await oauth.processRevocationResponse(await revoke(running, revoked.access_token))
+      expect(await (await introspect(running, revoked.access_token)).json()).toEqual({ active: false })
+      expect(await (await introspect(running, other.access_token)).json()).toMatchObject({ active: true })
+    }
+  )
+
+  test('§2.1: refuses a wrong secret with 401, and the token stays active', async () => {
+    const running = await begin(ARGUMENTS)
+    const { access_token: token } = await getToken(running)
+    const response = await revoke(running, token, oauth.ClientSecretBasic('wrong'))
+    expect([response.status, await response.json()]).toEqual([
+      401,
+      expect.objectContaining({ error: 'invalid_client' })
+    ])
+    expect(await (await introspect(running, token)).json()).toMatchObject({ active: true })
+  })
+
+  test('§2.1: refuses a request without a token with invalid_request', async () => {
+    const { issuer, client } = await begin(ARGUMENTS)
+    const body = new URLSearchParams({ client_id: client.id, client_secret: client.secret })
+    const response = await fetch(`${issuer}/revoke`, { method: 'POST', body })
+    expect([response.status, await response.json()]).toEqual([
+      400,
+      expect.objectContaining({ error: 'invalid_request' })
+    ])
+  })
+
+  test('§2.2: answers 200 for an unknown token, and for one that was revoked before', async () => {
+    const running = await begin(ARGUMENTS)
+    const { access_token: token } = await getToken(running)
+    for (const one of ['unknown', token, token]) expect((await revoke(running, one)).status).toBe(200)
+  })
+})
+
+test('RFC 7009 §2.1: the API sees with fresh() that a JWT was revoked, and without it accepts the token until exp', async () => {
+  const running = await start()
+  const api = createApi(running)
+  const { access_token: token } = await getToken(running)
+  await revoke(running, token)
+  expect(await ask(api, token)).toBe('200 client orders:read orders:write')
+  expect(await ask(api, token, fresh())).toBe('401 inactive')
+})
+
+test('RFC 7009 §2.1: refuses to revoke the token of another client', () => {
+  const tokens = createTokens('http://127.0.0.1:1', createKey('ES256', 'key'), true)
+  const token = tokens.issue({ audience: RESOURCE, subject: 'bob', clientId: 'shop', scopes: [], jkt: undefined })
+  const client = { clientId: 'client', clientSecret: 'secret' }
+  const form = new URLSearchParams({ client_id: 'client', client_secret: 'secret', token })
+  expect(() => revokeToken({ headers: {} } as IncomingMessage, form, client, tokens)).toThrow('another client')
+  expect(tokens.introspect(token)).toMatchObject({ active: true })
+})
+
+describe('POST /variant: a faulty copy of a token', () => {
+  const variant = async (
+    issuer: string,
+    fields: Record<string, string>
+  ): Promise<[number, Record<string, unknown>]> => {
+    const response = await fetch(`${issuer}/variant`, { method: 'POST', body: new URLSearchParams(fields) })
+    return [response.status, (await response.json()) as Record<string, unknown>]
+  }
+
+  test.each([
+    ['JWT', ARGUMENTS, { expired: '401 expired', audience: '401 audience', scope: '403 insufficient_scope' }],
+    [
+      'opaque token',
+      [...ARGUMENTS, '--opaque'],
+      { expired: '401 inactive', audience: '401 audience', scope: '403 insufficient_scope' }
+    ]
+  ])('of a %s is refused by the API for its flaw alone', async (_kind, args, flaws) => {
+    const running = await start({ args })
+    expect(await discover(running)).toMatchObject({ development_variant_endpoint: `${running.issuer}/variant` })
+    const { access_token: token } = await getToken(running)
+    const api = createApi(running)
+    expect(await ask(api, token, scope('orders:read'))).toMatch(/^200 /)
+    for (const [change, answer] of Object.entries(flaws)) {
+      const [status, body] = await variant(running.issuer, { token, change })
+      expect([status, body['token_type']]).toEqual([200, 'Bearer'])
+      expect(await ask(api, String(body['access_token']), scope('orders:read'))).toBe(answer)
+    }
+  })
+
+  test('is bound to the key of the original', async () => {
+    const running = await start()
+    const DPoP = oauth.DPoP({}, await oauth.generateKeyPair('ES256'))
+    const { access_token: token } = await getToken(running, { DPoP })
+    const [, body] = await variant(running.issuer, { token, change: 'scope' })
+    const [original, copy] = await Promise.all(
+      [token, String(body['access_token'])].map(async (one) => (await introspect(running, one)).json())
+    )
+    expect(body['token_type']).toBe('DPoP')
+    expect((copy as { cnf: object }).cnf).toEqual((original as { cnf: object }).cnf)
+  })
+
+  test.each([
+    [
+      'an unknown change',
+      (token: string) => ({ token, change: 'constructor' }),
+      'change must be one of expired, audience, scope.'
+    ],
+    ['no change', (token: string) => ({ token }), 'change must be one of expired, audience, scope.'],
+    ['no token', () => ({ change: 'scope' }), 'token must be an active token of this issuer.'],
+    [
+      'a token of another issuer',
+      () => ({ token: 'x', change: 'scope' }),
+      'token must be an active token of this issuer.'
+    ]
+  ])('is refused for %s: invalid_request', async (_title, fields, description) => {
+    const running = await start()
+    const { access_token: token } = await getToken(running)
+    expect(await variant(running.issuer, fields(token) as Record<string, string>)).toEqual([
+      400,
+      { error: 'invalid_request', error_description: description }
+    ])
+  })
+
+  test('is refused for an expired copy: no token comes to life again', async () => {
+    const running = await start()
+    const { access_token: token } = await getToken(running)
+    const [, body] = await variant(running.issuer, { token, change: 'expired' })
+    const [status] = await variant(running.issuer, { token: String(body['access_token']), change: 'scope' })
+    expect(status).toBe(400)
+  })
+})
+
 describe('an API that trusts the development issuer', () => {
   test('warns at ready(), on the channel and in health()', async () => {
     const api = createApi(await start())
@@ -611,17 +774,14 @@ describe('with oidc-provider', () => {
 })
 
 describe('without oidc-provider', () => {
-  const bare = (): Promise<Running> =>
-    start({ from: join(installed, 'node_modules/oauth-resource-server'), cwd: installed })
-
   test('issues tokens by client credentials, and an API accepts them', async () => {
-    const running = await bare()
+    const running = await startBare()
     const { access_token: token } = await getToken(running)
     expect(await ask(createApi(running), token)).toBe('200 client orders:read orders:write')
   })
 
   test('names the command that installs it, at the start and at the endpoints that need it', async () => {
-    const running = await bare()
+    const running = await startBare()
     expect(running.printed).toContain('need: npm i -D oidc-provider')
     for (const [method, path] of [
       ['GET', '/authorize?client_id=x'],

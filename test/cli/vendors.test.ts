@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { UsageError } from '../../src/cli/command.js'
 import { configurationFor, explainCommandFor, introspectionLines } from '../../src/cli/doctor/configuration.js'
 import { profileEntries } from '../../src/cli/explain/profile.js'
@@ -64,7 +64,8 @@ describe('the suggested configuration', () => {
       ({ name, issuer }) => `[${JSON.stringify(issuer)}, (await import('file://${name}')).trusted]`
     )
     writeFileSync(join(folder, 'all.mjs'), `console.log(JSON.stringify([${all.join(',')}]))`)
-    const { stdout } = await promisify(execFile)(process.execPath, [join(folder, 'all.mjs')])
+    const env = { ...process.env, TELNYX_API_KEY: 'KEY0123' }
+    const { stdout } = await promisify(execFile)(process.execPath, [join(folder, 'all.mjs')], { env })
     for (const [issuer, trusted] of JSON.parse(stdout) as [string, string[]][]) {
       const isOldEntra = issuer.startsWith('https://sts.windows.net/')
       expect(trusted).toEqual([isOldEntra ? expect.stringContaining('login.microsoftonline.com') : issuer])
@@ -101,6 +102,29 @@ const api = resourceServer({
   })
 })
 
+test('suggests for Telnyx a variable for the API key, no second introspection, and a command without the key', () => {
+  const issuer = 'https://api.telnyx.com'
+  const metadata = { issuer, introspection_endpoint: `${issuer}/v2/oauth/introspect` }
+  const vendor = recognise(issuer, metadata)
+  expect(
+    configurationFor({ ...plain, issuer }, metadata, vendor)
+  ).toBe(`import { resourceServer } from 'oauth-resource-server'
+import { telnyx } from 'oauth-resource-server/profiles'
+
+const api = resourceServer({
+  resource: "https://api.example.com",
+  issuers: [
+    telnyx({
+      apiKey: process.env.TELNYX_API_KEY ?? ''
+    })
+  ]
+})
+`)
+  expect(explainCommandFor({ issuer, resource: 'https://api.example.com' }, vendor)).toBe(
+    `npx oauth-resource-server explain --profile telnyx --issuer ${issuer} --resource https://api.example.com < token.txt`
+  )
+})
+
 describe('introspection', () => {
   const linesFor = (methods: unknown): string =>
     introspectionLines({
@@ -130,6 +154,9 @@ describe('introspection', () => {
 })
 
 describe('--profile', () => {
+  beforeEach(() => vi.stubEnv('TELNYX_API_KEY', ''))
+  afterEach(() => vi.unstubAllEnvs())
+
   const flags = {
     issuer: 'https://sso.example.com/realms/acme',
     resource: 'https://api.example.com',
@@ -153,12 +180,19 @@ describe('--profile', () => {
     expect(pool).toMatchObject({ issuer, audience: ['a', 'b'] })
   })
 
+  test('takes a secret from the environment, so that no argument shows it', () => {
+    vi.stubEnv('TELNYX_API_KEY', 'KEY0123')
+    const [entry] = profileEntries('telnyx', { ...flags, issuer: 'https://api.telnyx.com', parameters: [] })
+    expect(entry).toMatchObject({ issuer: 'https://api.telnyx.com', tokens: 'opaque' })
+  })
+
   test.each([
     ['cognito', [], /`clientIds`.*\nGive each with --with, such as --with clientIds=VALUE\./s],
     ['xsuaa', [], /`xsappname`/],
     ['keyclock', [], /there is no such profile\. Near: keycloak\./],
     ['mcp', [], /there is no such profile/],
     ['legacy', [], /write --token-profile legacy\./],
+    ['telnyx', [], /`apiKey`.*\nSet the environment variable TELNYX_API_KEY to the apiKey\.$/s],
     ['keycloak', ['clientId'], /--with needs a name and a value/],
     ['keycloak', ['clientID=a'], /`clientID`/]
   ])('says what %s needs with %j', (name, parameters, words) => {

@@ -128,7 +128,7 @@ describe.each(CONFIGURED)('oidc-provider %s', (_title, ownNonces) => {
   })
 
   for (const format of ['jwt', 'opaque'] as const) {
-    test(`DPP-18 DPP-36: oauth4webapi's proofs for its ${format} tokens are accepted, each with its own key`, async () => {
+    test(`DPP-18 DPP-36: accepts oauth4webapi's proofs for its ${format} tokens, each with its own key`, async () => {
       const api = await startApi(as, format, {})
       for (const alg of ['ES256', 'Ed25519', 'PS256', 'RS256']) {
         const { call } = await createClient(api, alg)
@@ -137,7 +137,7 @@ describe.each(CONFIGURED)('oidc-provider %s', (_title, ownNonces) => {
       }
     })
 
-    test(`DPP-13 DPP-38 DEN-24 (RFC 9449 §9): for ${format} tokens it repeats a request with the nonce that it is given`, async () => {
+    test(`DPP-13 DPP-38 DEN-24 (RFC 9449 §9): oauth4webapi repeats a request with the nonce of the challenge, with ${format} tokens`, async () => {
       const api = await startApi(as, format, { nonces: 'required' })
       const { call } = await createClient(api)
       const error: unknown = await call().catch((reason: unknown) => reason)
@@ -157,7 +157,7 @@ describe.each(CONFIGURED)('oidc-provider %s', (_title, ownNonces) => {
       for (const _ of [1, 2, 3]) expect(await seen(await call())).toMatchObject(ME)
     })
 
-    test(`DPP-25 DEN-21: ${format} tokens are of no use without their proof, or with another key's`, async () => {
+    test(`DPP-25 DEN-21: refuses ${format} tokens without their proof, and with a proof by another key`, async () => {
       const api = await startApi(as, format, {})
       const { call, token, client } = await createClient(api)
       const error: unknown = await oauth
@@ -175,7 +175,7 @@ describe.each(CONFIGURED)('oidc-provider %s', (_title, ownNonces) => {
       expect(await seen(await call())).toMatchObject(ME)
     })
 
-    test(`DPP-13 DPP-29 DPP-30: openid-client repeats by itself, and learns of the next nonce from a success: ${format}`, async () => {
+    test(`DPP-13 DPP-29 DPP-30: openid-client repeats a request itself, and takes the next nonce from a successful answer: ${format}`, async () => {
       let ahead = 0
       const api = await startApi(as, format, { nonces: 'required' }, () => Date.now() / 1000 + ahead)
       const config = await openid.discovery(
@@ -209,7 +209,7 @@ describe.each(CONFIGURED)('oidc-provider %s', (_title, ownNonces) => {
     })
   }
 
-  test('DPP-31 (RFC 9449 §9): its own nonces are none of ours', async () => {
+  test('DPP-31 (RFC 9449 §9): refuses a nonce of the authorization server', async () => {
     const api = await startApi(as, 'jwt', { nonces: 'required' })
     const given = await fetch(`${as.issuer}/token`, {
       method: 'POST',
@@ -232,7 +232,7 @@ describe.each(CONFIGURED)('oidc-provider %s', (_title, ownNonces) => {
   })
 })
 
-test('DPP-27 (RFC 9728 §2): oauth4webapi reads in the metadata what our challenges say', async () => {
+test('DPP-27 (RFC 9728 §2): oauth4webapi reads in the metadata our algorithms, and that DPoP is required', async () => {
   const issuer = await startIssuer()
   onTestFinished(() => issuer.close())
   const api = await startProtectedApi({ issuer: { issuer: issuer.issuer }, requireSenderConstrained: 'dpop' })
@@ -283,7 +283,7 @@ describe('several processes', () => {
   const call = (origin: string, token: string, proof: string): Promise<Response> =>
     fetch(`${origin}/items`, { headers: { authorization: `DPoP ${token}`, dpop: proof } })
 
-  test('DPP-19 DPP-22 (RFC 9449 §11.1): two that share a store accept a proof exactly once between them', async () => {
+  test('DPP-19 DPP-22 (RFC 9449 §11.1): two processes with one store accept a proof exactly once', async () => {
     const { origins, token, folder } = await startTwo()
     for (let round = 1; round <= 5; round++) {
       const proof = key.proof({ token, at: now() })
@@ -300,7 +300,7 @@ describe('several processes', () => {
     for (const origin of origins) expect((await call(origin, token, key.proof({ token, at: now() }))).status).toBe(200)
   })
 
-  test('DEF-07 DPP-13: nonces of one are good at the other, if they share the secret', async () => {
+  test('DEF-07 DPP-13: processes with one secret accept the nonces of each other', async () => {
     const secret = randomBytes(32).toString('base64url')
     const { origins, token } = await startTwo({ SECRET: secret })
     for (const [one, other] of [origins, [...origins].reverse()] as [string, string][]) {

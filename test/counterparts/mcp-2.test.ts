@@ -180,7 +180,7 @@ async function connect(url: string, session?: DpopSession): Promise<Connected> {
   return { browser, log, call }
 }
 
-test('MCP-01 MCP-02 MCP-06: from a bare URL to a token, and a tool that knows its caller', async () => {
+test('MCP-01 MCP-02 MCP-06: a client gets from a bare URL to a token, and the tool sees its caller', async () => {
   const url = await startServer()
   const { browser, log, call } = await connect(url)
   const caller = JSON.parse(await call('whoami'))
@@ -196,7 +196,7 @@ test('MCP-01 MCP-02 MCP-06: from a bare URL to a token, and a tool that knows it
   })
 })
 
-test('MCP-04 MCP-10: a tool that needs another scope: 403, and the client asks its user for more', async () => {
+test('MCP-04 MCP-10: refuses a tool that needs another scope with 403, and the client asks its user for it', async () => {
   const { browser, log, call } = await connect(await startServer())
   log.length = 0
   expect(await call('write_note')).toBe('written')
@@ -211,7 +211,7 @@ test.each([
   ['without nonces', {}],
   ['with nonces', { nonces: 'required', nonceSecret: 'a secret of thirty-two characters' }]
 ] as const)(
-  'DPoP, %s: what the client got is bound to its key, and it proves that at each request',
+  'DPoP, %s: binds the token to the client’s key, which the client proves at each request',
   async (title, dpop) => {
     const url = await startServer(dpop)
     const session = await DpopSession.create()

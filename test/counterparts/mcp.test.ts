@@ -219,7 +219,7 @@ const text = (value: string): unknown => ({ content: [{ type: 'text', text: valu
 // ---- the flow
 
 describe('MCP: the SDK’s client against a server behind this package', () => {
-  test('MCP-01 MCP-02 MCP-03 MCP-06: from a bare URL the client finds its way to a token and a tool call', async () => {
+  test('MCP-01 MCP-02 MCP-03 MCP-06: the client gets from a bare URL to a token and a tool call', async () => {
     const { client, browser, log } = await connect()
     expect(await client.callTool({ name: 'whoami' })).toMatchObject(text('you') as object)
 
@@ -251,7 +251,7 @@ describe('MCP: the SDK’s client against a server behind this package', () => {
     ])
   })
 
-  test('MCP-04 MCP-10 SCP-06: a tool that needs another scope is refused with 403, and the client steps up', async () => {
+  test('MCP-04 MCP-10 SCP-06: refuses a tool that needs another scope with 403, and the client steps up', async () => {
     const { client, browser, log, signedIn } = await connect()
     log.length = 0
     const written = await signedIn(() => client.callTool({ name: 'write_note' }))
@@ -268,7 +268,7 @@ describe('MCP: the SDK’s client against a server behind this package', () => {
     expect(browser.authorizations).toHaveLength(2)
   })
 
-  test('MCP-04 DEN-13: that 403 carries the whole challenge, on the wire', async () => {
+  test('MCP-04 DEN-13: the 403 to a tool call has the whole challenge on the wire', async () => {
     const { browser } = await connect()
     const response = await fetch(running.url, {
       method: 'POST',
@@ -290,14 +290,14 @@ describe('MCP: the SDK’s client against a server behind this package', () => {
     })
   })
 
-  test('MCP-07: a session is no authentication: each request needs the token, and the client signs in again without one', async () => {
+  test('MCP-07: a session does not authenticate: each request needs the token, and the client signs in again without one', async () => {
     const { client, browser, signedIn } = await connect()
     browser.saveTokens({ access_token: 'forgotten', token_type: 'Bearer' })
     expect(await signedIn(() => client.callTool({ name: 'whoami' }))).toMatchObject(text('you') as object)
     expect(browser.authorizations).toHaveLength(2)
   })
 
-  test('MCP-06: a token that the same user got for another MCP server is refused', async () => {
+  test('MCP-06: refuses a token that the same user got for another MCP server', async () => {
     const { client, browser } = await connect()
     const stolen = browser.tokens() as OAuthTokens
     await client.close()
@@ -312,7 +312,7 @@ describe('MCP: the SDK’s client against a server behind this package', () => {
     expect(response.headers.get('www-authenticate')).toContain('The access token audience is not accepted')
   })
 
-  test('a limit of the SDK’s client: with a refresh token it refreshes instead of asking for more, and gives up', async () => {
+  test('the SDK’s client with a refresh token refreshes instead of asking for the scope, and gives up', async () => {
     withRefreshTokens = true
     const { client, browser, log } = await connect()
     expect(browser.tokens()?.refresh_token).toBeDefined()

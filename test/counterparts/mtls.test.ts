@@ -187,7 +187,7 @@ describe.each([
   ['a JWT', '/jwt', JWT],
   ['an introspected token', '/opaque', OPAQUE]
 ])('oidc-provider: %s', (kind, path, resource) => {
-  test(`MTL-01 DEN-15 (RFC 8705 §3): ${kind} is of use to the client that got it, and to no other`, async () => {
+  test(`MTL-01 DEN-15 (RFC 8705 §3): accepts ${kind} from the client that got it, and from no other`, async () => {
     const token = await tokenFor('device', resource, agents.device)
     expect(await call(path, token, agents.device)).toEqual(granted('device'))
     expect(await call(path, token, agents.thief)).toEqual(refused(path))
@@ -195,13 +195,13 @@ describe.each([
     expect(await call(path, token, agents.device)).toEqual(granted('device'))
   })
 
-  test(`MTL-01 MTL-04 (RFC 8705 §2.2, §6.2): ${kind} of a client that authenticated with a certificate of its own making`, async () => {
+  test(`MTL-01 MTL-04 (RFC 8705 §2.2, §6.2): accepts ${kind} of a client that authenticated with a self-signed certificate`, async () => {
     const token = await tokenFor('gadget', resource, agents.gadget)
     expect(await call(path, token, agents.gadget)).toEqual(granted('gadget'))
     expect(await call(path, token, agents.device)).toEqual(refused(path))
   })
 
-  test(`MTL-02: ${kind} that was bound to nothing is refused where it must be bound`, async () => {
+  test(`MTL-02: refuses ${kind} that is not bound, where tokens must be bound`, async () => {
     const token = await tokenFor('laptop', resource, agents.device)
     expect(await call(path, token, agents.device)).toEqual(refused(path))
   })

@@ -39,7 +39,7 @@ function tokenFor({ api }: ProtectedApi, overrides: Parameters<TestIssuer['token
 
 describe('oauth4webapi: RFC 9728 metadata', () => {
   test.each(['', '/', '/v1', '/v1/', '/tenant/orders', '/v1?tenant=a'])(
-    'PRM-02 PRM-03 (RFC 9728 §3.1, §3.3): it finds and accepts the document of a resource at "%s"',
+    'PRM-02 PRM-03 (RFC 9728 §3.1, §3.3): oauth4webapi finds and accepts the document of a resource at "%s"',
     async (path) => {
       const { api } = await startApi({ path, metadata: { resource_name: 'Orders', 'resource_name#it': 'Ordini' } })
       const identifier = new URL(api.resource)
@@ -56,7 +56,7 @@ describe('oauth4webapi: RFC 9728 metadata', () => {
     }
   )
 
-  test('PRM-06 (RFC 9728 §2): from the document it gets to the authorization server’s metadata', async () => {
+  test('PRM-06 (RFC 9728 §2): oauth4webapi gets from the document to the authorization server’s metadata', async () => {
     const { api } = await startApi()
     const identifier = new URL(api.resource)
     const response = await oauth.resourceDiscoveryRequest(identifier, loopback)
@@ -66,7 +66,7 @@ describe('oauth4webapi: RFC 9728 metadata', () => {
     expect(await oauth.processDiscoveryResponse(as, discovery)).toMatchObject({ issuer: issuer.issuer })
   })
 
-  test('PRM-18 (RFC 9728 §3.3): of another resource on the same host it finds nothing', async () => {
+  test('PRM-18 (RFC 9728 §3.3): oauth4webapi finds no document of another resource on the same host', async () => {
     const { origin } = await startApi({ path: '/v1' })
     const other = new URL(`${origin}/v10`)
     const response = await oauth.resourceDiscoveryRequest(other, loopback)
@@ -92,7 +92,7 @@ describe('oauth4webapi: challenges', () => {
     { scheme: 'bearer', parameters: { ...parameters, resource_metadata: api.api.metadata?.url } }
   ]
 
-  test('HTTP-01 HTTP-04 (RFC 6750 §3): it parses every parameter of a 401', async () => {
+  test('HTTP-01 HTTP-04 (RFC 6750 §3): oauth4webapi parses every parameter of a 401', async () => {
     const api = await startApi()
     const expected: readonly (readonly [string, string])[] = [
       ['garbage', 'The access token is malformed'],
@@ -113,7 +113,7 @@ describe('oauth4webapi: challenges', () => {
     }
   })
 
-  test('HTTP-12 SCP-06 (RFC 6750 §3.1): it parses the scopes of a 403', async () => {
+  test('HTTP-12 SCP-06 (RFC 6750 §3.1): oauth4webapi parses the scopes of a 403', async () => {
     const api = await startApi({ requirements: [scope('read', 'orders:write')] })
     expect(await challenges(api.origin, tokenFor(api))).toEqual({
       status: 403,
@@ -125,7 +125,7 @@ describe('oauth4webapi: challenges', () => {
     })
   })
 
-  test('TRN-07 (RFC 6750 §3.1): it parses the challenge of a 400', async () => {
+  test('TRN-07 (RFC 6750 §3.1): oauth4webapi parses the challenge of a 400', async () => {
     const api = await startApi()
     expect(await challenges(api.origin, 'two parts')).toEqual({
       status: 400,
@@ -133,7 +133,7 @@ describe('oauth4webapi: challenges', () => {
     })
   })
 
-  test('HTTP-06 HTTP-11 (RFC 9110 §5.6.4): it gets back a realm with quotes and backslashes as it was configured', async () => {
+  test('HTTP-06 HTTP-11 (RFC 9110 §5.6.4): oauth4webapi reads a realm with quotes and backslashes as it was configured', async () => {
     const realm = 'the "best" \\ API, v=1'
     const api = await startApi({ realm })
     expect(await challenges(api.origin, 'garbage')).toEqual({
@@ -147,7 +147,7 @@ describe('oauth4webapi: challenges', () => {
     })
   })
 
-  test('HTTP-03 (RFC 6750 §3.1): without credentials it parses a challenge that has no error', async () => {
+  test('HTTP-03 (RFC 6750 §3.1): oauth4webapi parses the challenge without an error of a request without credentials', async () => {
     const api = await startApi()
     // No request of the library comes without credentials, so one of its readers is given the answer.
     const answer = oauth.processRevocationResponse(await fetch(new URL('/me', api.origin)))
@@ -156,7 +156,7 @@ describe('oauth4webapi: challenges', () => {
     expect(error).toMatchObject({ status: 401, cause: bearer(api, { scope: 'read' }) })
   })
 
-  test('DEN-16 (RFC 9110 §15.6.4): an outage is an answer without a challenge', async () => {
+  test('DEN-16 (RFC 9110 §15.6.4): answers an outage without a challenge', async () => {
     const api = await startApi({ http: { timeout: 1, deadline: 1 } })
     const token = tokenFor(api)
     await issuer.close()
@@ -171,7 +171,7 @@ describe('oauth4webapi: challenges', () => {
     expect([response.status, await response.json()]).toEqual([503, { error: 'temporarily_unavailable' }])
   })
 
-  test('a token that is good goes through to the API', async () => {
+  test('lets a valid token through to the API', async () => {
     const api = await startApi()
     const response = await oauth.protectedResourceRequest(
       tokenFor(api),
@@ -202,14 +202,14 @@ describe('oauth4webapi: as a resource server itself', () => {
     }
   }
 
-  test.each(ALGORITHMS)('ATV-05 (RFC 9068 §4): a %s token is accepted by both', async (alg) => {
+  test.each(ALGORITHMS)('ATV-05 (RFC 9068 §4): oauth4webapi and this package accept a %s token', async (alg) => {
     const api = await startApi()
     const token = tokenFor(api, { alg })
     expect(await accepts(token, api.api.resource)).toBe(true)
     expect(await callMe(api.origin, token)).toMatchObject({ status: 200, body: { subject: 'u1' } })
   })
 
-  test('ATV-01 ATV-03 ATV-04 ATV-06 ATV-08 ATV-09 (RFC 9068 §4): whatever it accepts is accepted here, but for the claims listed', async () => {
+  test('ATV-01 ATV-03 ATV-04 ATV-06 ATV-08 ATV-09 (RFC 9068 §4): accepts every token that oauth4webapi accepts, except for the claims listed', async () => {
     const api = await startApi({ requirements: [] })
     const { resource } = api.api
     const now = Math.floor(Date.now() / 1000)

@@ -108,7 +108,7 @@ function invalidToken(resource: string, description: string): Awaited<ReturnType
 describe.each(ALGORITHMS)('oidc-provider: JWT access tokens with %s', (algorithm) => {
   const resource = jwtResource(algorithm)
 
-  test(`ATV-05 ATV-13 (RFC 9068 §2.2): a service's own token is accepted, its subject being the client`, async () => {
+  test(`ATV-05 ATV-13 (RFC 9068 §2.2): accepts a service's own token, whose subject is the client`, async () => {
     const { origin } = await startApi(resource)
     const token = await client.clientCredentials(resource, 'read')
     expect(decodeProtectedHeader(token)).toMatchObject({ alg: algorithm, typ: 'at+jwt' })
@@ -126,7 +126,7 @@ describe.each(ALGORITHMS)('oidc-provider: JWT access tokens with %s', (algorithm
     })
   })
 
-  test(`ATV-05 (RFC 9068 §4): a user's token, got by code and PKCE, is accepted`, async () => {
+  test(`ATV-05 (RFC 9068 §4): accepts a user's token, which a client got by code and PKCE`, async () => {
     const { origin } = await startApi(resource)
     const { accessToken } = await client.authorizationCode(resource, 'read write')
     expect(await callMe(origin, accessToken)).toMatchObject({
@@ -135,13 +135,13 @@ describe.each(ALGORITHMS)('oidc-provider: JWT access tokens with %s', (algorithm
     })
   })
 
-  test('ATV-11 (RFC 9068 §5): an ID token, signed with the same keys, is refused', async () => {
+  test('ATV-11 (RFC 9068 §5): refuses an ID token that was signed with the same keys', async () => {
     const { origin } = await startApi(resource)
     const { idToken } = await client.authorizationCode(resource, 'read')
     expect(await callMe(origin, idToken)).toEqual(invalidToken(resource, 'The token is not an access token'))
   })
 
-  test('ATV-04 (RFC 9068 §4): a token for another resource of the same server is refused', async () => {
+  test('ATV-04 (RFC 9068 §4): refuses a token for another resource of the same server', async () => {
     const { origin } = await startApi('https://api.example.com/other')
     const token = await client.clientCredentials(resource, 'read')
     expect(await callMe(origin, token)).toEqual(
@@ -149,7 +149,7 @@ describe.each(ALGORITHMS)('oidc-provider: JWT access tokens with %s', (algorithm
     )
   })
 
-  test('SCP-06 (RFC 6750 §3.1): a token without the scope is refused with 403', async () => {
+  test('SCP-06 (RFC 6750 §3.1): refuses a token without the scope with 403', async () => {
     const { origin } = await startApi(resource)
     const token = await client.clientCredentials(resource, 'write')
     expect(await callMe(origin, token)).toEqual({
@@ -161,7 +161,7 @@ describe.each(ALGORITHMS)('oidc-provider: JWT access tokens with %s', (algorithm
 })
 
 describe('oidc-provider: ID tokens under the legacy profile', () => {
-  test('ATV-12 (RFC 8725 §3.12): an ID token is refused there too, though its typ may pass', async () => {
+  test('ATV-12 (RFC 8725 §3.12): refuses an ID token under the legacy profile too, though its typ may pass', async () => {
     const resource = jwtResource('RS256')
     const { origin } = await startApi(resource, { tokenProfile: 'legacy' })
     const { idToken } = await client.authorizationCode(resource, 'read')
@@ -172,7 +172,7 @@ describe('oidc-provider: ID tokens under the legacy profile', () => {
 })
 
 describe('oidc-provider: opaque tokens', () => {
-  test(`INT-02 INT-08 (RFC 7662 §2): a service's opaque token is introspected and accepted`, async () => {
+  test(`INT-02 INT-08 (RFC 7662 §2): introspects and accepts a service's opaque token`, async () => {
     // The API's secret has characters that client_secret_basic must form-encode (RFC 6749 §2.3.1).
     expect(API.client_secret).toMatch(/[+/=]/)
     const { origin } = await startApi(OPAQUE, { introspection })
@@ -191,7 +191,7 @@ describe('oidc-provider: opaque tokens', () => {
     })
   })
 
-  test(`INT-08 (RFC 7662 §2): a user's opaque token is introspected and accepted`, async () => {
+  test(`INT-08 (RFC 7662 §2): introspects and accepts a user's opaque token`, async () => {
     const { origin } = await startApi(OPAQUE, { introspection })
     const { accessToken } = await client.authorizationCode(OPAQUE, 'read')
     expect(await callMe(origin, accessToken)).toMatchObject({
@@ -200,26 +200,26 @@ describe('oidc-provider: opaque tokens', () => {
     })
   })
 
-  test('INT-08 (RFC 7662 §4): an active token for another resource is refused', async () => {
+  test('INT-08 (RFC 7662 §4): refuses an active token for another resource', async () => {
     const { origin } = await startApi(OPAQUE, { introspection })
     const token = await client.clientCredentials(OTHER_OPAQUE, 'read')
     expect(await callMe(origin, token)).toEqual(invalidToken(OPAQUE, 'The access token audience is not accepted'))
   })
 
-  test('INT-06 (RFC 7662 §2.2): a token that the server never issued is refused', async () => {
+  test('INT-06 (RFC 7662 §2.2): refuses a token that the server never issued', async () => {
     const { origin } = await startApi(OPAQUE, { introspection })
     expect(await callMe(origin, 'nobody-ever-issued-this')).toEqual(
       invalidToken(OPAQUE, 'The access token is not active')
     )
   })
 
-  test('INT-07 (RFC 7662 §2.3): that the server refuses our own credentials is our fault, not the client’s', async () => {
+  test('INT-07 (RFC 7662 §2.3): treats a refusal of our own credentials as our misconfiguration, not as the client’s fault', async () => {
     const { origin } = await startApi(OPAQUE, { introspection: { ...introspection, auth: clientSecretBasic('wrong') } })
     const token = await client.clientCredentials(OPAQUE, 'read')
     expect(await callMe(origin, token)).toEqual({ status: 500, challenge: null, body: { error: 'server_error' } })
   })
 
-  test('INT-11 (RFC 7662 §4): a revocation by the client is seen when the cached answer has aged', async () => {
+  test('INT-11 (RFC 7662 §4): sees a revocation by the client once the cached answer has aged', async () => {
     const { origin } = await startApi(OPAQUE, { introspection })
     const token = await client.clientCredentials(OPAQUE, 'read')
     expect(await callMe(origin, token)).toMatchObject({ status: 200 })
@@ -230,7 +230,7 @@ describe('oidc-provider: opaque tokens', () => {
     expect(await callMe(origin, token)).toEqual(invalidToken(OPAQUE, 'The access token is not active'))
   })
 
-  test('INT-11 (RFC 7662 §4): with cacheFor 0 a revocation by an administrator is seen at once', async () => {
+  test('INT-11 (RFC 7662 §4): sees a revocation by an administrator at once with cacheFor 0', async () => {
     const { origin } = await startApi(OPAQUE, { introspection: { ...introspection, cacheFor: 0 } })
     const { accessToken } = await client.authorizationCode(OPAQUE, 'read')
     expect(await callMe(origin, accessToken)).toMatchObject({ status: 200 })
@@ -238,7 +238,7 @@ describe('oidc-provider: opaque tokens', () => {
     expect(await callMe(origin, accessToken)).toEqual(invalidToken(OPAQUE, 'The access token is not active'))
   })
 
-  test('an API that takes both kinds verifies a JWT here and introspects the rest', async () => {
+  test('verifies a JWT locally and introspects other tokens, where an API takes both kinds', async () => {
     const resource = jwtResource('ES256')
     const { origin } = await startApi(resource, { audience: [resource, OPAQUE], introspection, tokens: 'both' })
     const jwt = await client.clientCredentials(resource, 'read')
@@ -247,7 +247,7 @@ describe('oidc-provider: opaque tokens', () => {
     expect(await callMe(origin, opaque)).toMatchObject({ status: 200, body: { audience: [OPAQUE] } })
   })
 
-  test('INT-08 INT-09 (RFC 7662 §4): a refresh token, which this server calls active, is refused for want of an audience', async () => {
+  test('INT-08 INT-09 (RFC 7662 §4): refuses a refresh token, which this server calls active, because it has no audience', async () => {
     const { origin } = await startApi(OPAQUE, { introspection })
     const tokens = await codeFlow(as, APP, { resource: OPAQUE, scope: 'openid read' })
     const refreshToken = String(tokens['refresh_token'])
@@ -258,7 +258,7 @@ describe('oidc-provider: opaque tokens', () => {
     )
   })
 
-  test('INT-09: with `allowMissingAudience` a refresh token of this server is let in: its answer says nothing of the kind', async () => {
+  test('INT-09: accepts a refresh token of this server with `allowMissingAudience`: its answer does not name the kind', async () => {
     const allowing = { ...introspection, allowMissingAudience: true }
     const { origin } = await startApi(OPAQUE, { introspection: allowing })
     const { refresh_token: refreshToken } = await codeFlow(as, APP, { resource: OPAQUE, scope: 'openid read' })
@@ -267,7 +267,7 @@ describe('oidc-provider: opaque tokens', () => {
     expect(await callMe(origin, String(refreshToken))).toMatchObject({ status: 200 })
   })
 
-  test('DEN-04: a refresh token of an API that takes JWTs only is refused as malformed, and goes nowhere', async () => {
+  test('DEN-04: refuses a refresh token as malformed where an API takes only JWTs, and sends it nowhere', async () => {
     const resource = jwtResource('ES256')
     const { origin } = await startApi(resource)
     const tokens = await codeFlow(as, APP, { resource, scope: 'openid read' })
@@ -277,15 +277,15 @@ describe('oidc-provider: opaque tokens', () => {
     )
   })
 
-  test('JOS-15 DEN-04: without introspection an opaque token is refused as malformed', async () => {
+  test('JOS-15 DEN-04: refuses an opaque token as malformed without introspection', async () => {
     const { origin } = await startApi(OPAQUE)
     const token = await client.clientCredentials(OPAQUE, 'read')
     expect(await callMe(origin, token)).toEqual(invalidToken(OPAQUE, 'The access token is malformed'))
   })
 })
 
-describe('oidc-provider: what its introspection endpoint is like', () => {
-  test('it refuses to introspect a JWT with 400 unsupported_token_type', async () => {
+describe('oidc-provider: its introspection endpoint', () => {
+  test('oidc-provider refuses to introspect a JWT with 400 unsupported_token_type', async () => {
     const token = await client.clientCredentials(jwtResource('ES256'), 'read')
     expect(await introspect(token)).toEqual({
       status: 400,
@@ -296,7 +296,7 @@ describe('oidc-provider: what its introspection endpoint is like', () => {
     })
   })
 
-  test('INT-07 ASQ-17: so `tokens: "opaque"` with JWTs is a misconfiguration, and no verdict on the token', async () => {
+  test('INT-07 ASQ-17: treats JWTs with `tokens: "opaque"` as a misconfiguration, and gives no verdict on the token', async () => {
     const resource = jwtResource('ES256')
     const { origin } = await startApi(resource, { introspection, tokens: 'opaque' })
     const token = await client.clientCredentials(resource, 'read')
@@ -305,7 +305,7 @@ describe('oidc-provider: what its introspection endpoint is like', () => {
 })
 
 describe('oidc-provider: a JWT among opaque tokens that are introspected', () => {
-  test('INT-07: is 401 and a warning once the server answered about another token, and is not called inactive for good', async () => {
+  test('INT-07: answers 401 and warns once the server answered about another token, and does not remember the JWT as inactive', async () => {
     const resource = jwtResource('ES256')
     const audience = [resource, OPAQUE]
     const { api, origin } = await startApi(resource, { introspection, tokens: 'opaque', audience })
@@ -320,7 +320,7 @@ describe('oidc-provider: a JWT among opaque tokens that are introspected', () =>
 })
 
 describe('oidc-provider: key rotation', () => {
-  test('KEY-07 KEY-09 (OIDC Core §10.1.1): publish, switch and retire under traffic, and never a wrong 401', async () => {
+  test('KEY-07 KEY-09 (OIDC Core §10.1.1): accepts every good token while keys are published, switched and retired under traffic', async () => {
     const resource = jwtResource('ES256')
     const { origin, api } = await startApi(resource)
     const [before] = as.keyIds().filter((kid) => kid.startsWith('ES256'))
@@ -386,7 +386,7 @@ describe('oidc-provider: key rotation', () => {
     expect(api.health().status).toBe('ok')
   })
 
-  test('KEY-08 DEN-16: while the server is down known keys verify, and introspection is 503', async () => {
+  test('KEY-08 DEN-16: verifies with known keys while the server is down, and answers 503 where it must introspect', async () => {
     const resource = jwtResource('ES256')
     const { origin } = await startApi(
       resource,

@@ -215,20 +215,20 @@ const refused = (resource: string, description: string) => ({
 describe.each(['ECDH-ES', 'RSA-OAEP-256'])('oidc-provider: access tokens encrypted with %s', (alg) => {
   const resource = encryptedFor(alg)
 
-  test('JOS-15 JOS-16 (RFC 9068 §2.1): an encrypted token is accepted by whom it is encrypted to', async () => {
+  test('JOS-15 JOS-16 (RFC 9068 §2.1): accepts a token that is encrypted to this API', async () => {
     const { origin } = await startApi(resource, { requireEncrypted: true })
     const token = await client.clientCredentials(resource, 'read')
     expect(decodeProtectedHeader(token)).toMatchObject({ alg, enc: 'A256GCM' })
     expect(await callMe(origin, token)).toEqual(accepted(resource))
   })
 
-  test('JOS-15 (RFC 7516 §9): by another it is refused', async () => {
+  test('JOS-15 (RFC 7516 §9): refuses a token that is encrypted to another API', async () => {
     const { origin } = await startApi(resource, {}, { decryptionKeys: [{ kid: 'x', key: ec.privateKey }] })
     const token = await client.clientCredentials(resource, 'read')
     expect(await callMe(origin, token)).toEqual(refused(resource, 'The access token could not be decrypted'))
   })
 
-  test('ATV-04 (RFC 9068 §4): by an API with the same keys that it is not for it is refused', async () => {
+  test('ATV-04 (RFC 9068 §4): refuses a token for another API, even if both have the same keys', async () => {
     const { origin } = await startApi(OPAQUE)
     const token = await client.clientCredentials(resource, 'read')
     expect(await callMe(origin, token)).toEqual(refused(OPAQUE, 'The access token audience is not accepted'))
@@ -243,7 +243,7 @@ describe('oidc-provider: signed introspection answers', () => {
   })
 
   test.each(['signed', 'encrypted-ECDH-ES', 'encrypted-RSA-OAEP-256'])(
-    'INT-18 INT-19 (RFC 9701 §5): an opaque token is accepted, and revoked refused (%s)',
+    'INT-18 INT-19 (RFC 9701 §5): accepts an opaque token, and refuses it once it is revoked (%s)',
     async (clientId) => {
       const { origin } = await startApi(OPAQUE, { introspection: introspection(clientId) })
       const token = await client.clientCredentials(OPAQUE, 'read')
@@ -254,13 +254,13 @@ describe('oidc-provider: signed introspection answers', () => {
     }
   )
 
-  test('INT-19 (RFC 8725 §3.1): an answer signed with an algorithm that was not agreed on is our misconfiguration', async () => {
+  test('INT-19 (RFC 8725 §3.1): treats an answer signed with an algorithm that was not agreed on as our misconfiguration', async () => {
     const { origin } = await startApi(OPAQUE, { introspection: introspection('signed'), algorithms: ['PS256'] })
     const token = await client.clientCredentials(OPAQUE, 'read')
     expect(await callMe(origin, token)).toMatchObject({ status: 500, challenge: null })
   })
 
-  test('INT-19 (RFC 9701 §5): an answer that is encrypted to keys of another is our misconfiguration', async () => {
+  test('INT-19 (RFC 9701 §5): treats an answer that is encrypted to other keys as our misconfiguration', async () => {
     const options = { decryptionKeys: [{ kid: 'ec', key: rsa.privateKey }] }
     const { origin } = await startApi(OPAQUE, { introspection: introspection('encrypted-ECDH-ES') }, options)
     const token = await client.clientCredentials(OPAQUE, 'read')
@@ -283,28 +283,34 @@ describe('oidc-provider: introspection with a client certificate', () => {
   test.each([
     ['tls_client_auth', 'by-certificate', vouchedFor, 'CN=api'],
     ['self_signed_tls_client_auth', 'self-signed', selfSigned, 'CN=api']
-  ])('INT-02 ASM-09 (RFC 8705 §2, §5): %s, at the alias of the endpoint', async (_, clientId, certificate, subject) => {
-    const { origin } = await startWith(clientId, certificate)
-    const token = await client.clientCredentials(OPAQUE, 'read')
-    expect(await callMe(origin, token)).toEqual(accepted(OPAQUE))
-    expect(certificates).toEqual([subject])
-    await as.revoke(token)
-    const revoked = await startWith(clientId, certificate)
-    expect(await callMe(revoked.origin, token)).toEqual(refused(OPAQUE, 'The access token is not active'))
-  })
+  ])(
+    'INT-02 ASM-09 (RFC 8705 §2, §5): introspects at the alias of the endpoint with %s',
+    async (_, clientId, certificate, subject) => {
+      const { origin } = await startWith(clientId, certificate)
+      const token = await client.clientCredentials(OPAQUE, 'read')
+      expect(await callMe(origin, token)).toEqual(accepted(OPAQUE))
+      expect(certificates).toEqual([subject])
+      await as.revoke(token)
+      const revoked = await startWith(clientId, certificate)
+      expect(await callMe(revoked.origin, token)).toEqual(refused(OPAQUE, 'The access token is not active'))
+    }
+  )
 
   test.each([
     ['of another name', 'by-certificate', otherName],
-    ['that nobody vouches for', 'by-certificate', selfSigned],
+    ['that is not trusted', 'by-certificate', selfSigned],
     ['that is not registered', 'self-signed', createSelfSignedCertificate('api')],
     ['that is missing', 'by-certificate', {}]
-  ] as const)('INT-07 (RFC 8705 §2): a certificate %s is our misconfiguration', async (_, clientId, certificate) => {
-    const { origin } = await startWith(clientId, certificate)
-    const token = await client.clientCredentials(OPAQUE, 'read')
-    expect(await callMe(origin, token)).toMatchObject({ status: 500, challenge: null })
-  })
+  ] as const)(
+    'INT-07 (RFC 8705 §2): treats a certificate %s as our misconfiguration',
+    async (_, clientId, certificate) => {
+      const { origin } = await startWith(clientId, certificate)
+      const token = await client.clientCredentials(OPAQUE, 'read')
+      expect(await callMe(origin, token)).toMatchObject({ status: 500, challenge: null })
+    }
+  )
 
-  test('ASM-09 (RFC 8705 §5): whoever does not authenticate by it does not go to the alias', async () => {
+  test('ASM-09 (RFC 8705 §5): does not use the alias without a client certificate', async () => {
     const { origin } = await startWith('by-certificate', vouchedFor, noClientAuth())
     const token = await client.clientCredentials(OPAQUE, 'read')
     expect(await callMe(origin, token)).toMatchObject({ status: 500, challenge: null })
@@ -315,7 +321,7 @@ describe('oidc-provider: introspection with a client certificate', () => {
 describe('oidc-provider: fresh()', () => {
   const introspection = { clientId: API.client_id, auth: clientSecretBasic(API.client_secret) }
 
-  test('an opaque token that was revoked a moment ago is refused, though its answer is remembered', async () => {
+  test('refuses an opaque token that was revoked a moment ago, though its answer is cached', async () => {
     const { origin } = await startApi(OPAQUE, { introspection }, { checks: [fresh()] })
     const token = await client.clientCredentials(OPAQUE, 'read')
     expect(await callMe(origin, token)).toEqual(accepted(OPAQUE))
@@ -323,7 +329,7 @@ describe('oidc-provider: fresh()', () => {
     expect(await callMe(origin, token)).toEqual(refused(OPAQUE, 'The access token is not active'))
   })
 
-  test('a JWT, about which it refuses to be asked, is never taken for good or bad', async () => {
+  test('gives no verdict on a JWT that the server refuses to introspect', async () => {
     const resource = encryptedFor('ECDH-ES')
     const { origin } = await startApi(resource, { introspection }, { checks: [fresh()] })
     const token = await client.clientCredentials(resource, 'read')

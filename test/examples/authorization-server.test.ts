@@ -161,7 +161,7 @@ async function decide(api: ResourceServer, token: string, ...requirements: Requi
 }
 
 describe('our verifier', () => {
-  test('JWTs, verified here with the published keys: nobody is asked about them', async () => {
+  test('verifies JWTs locally with the published keys, and asks no server about them', async () => {
     const server = await start()
     const app = await createApp(server)
     const api = createApi(server, { tokens: 'jwt' })
@@ -169,7 +169,7 @@ describe('our verifier', () => {
     expect(await decide(api, 'opaque')).toMatchObject({ status: 401 })
   })
 
-  test('opaque tokens, introspected with the API key', async () => {
+  test('introspects opaque tokens with the API key', async () => {
     const server = await start({ accessTokens: 'opaque' })
     const app = await createApp(server)
     const token = await getToken(server, app)
@@ -181,7 +181,7 @@ describe('our verifier', () => {
     expect(await decide(stranger, token)).toMatchObject({ status: 500, reason: 'misconfigured' })
   })
 
-  test('both: whichever a token is; and JWTs are asked about where they must be fresh', async () => {
+  test('accepts both kinds of token, and introspects JWTs where they must be fresh', async () => {
     const server = await start()
     const app = await createApp(server)
     const token = await getToken(server, app)
@@ -196,22 +196,25 @@ describe('our verifier', () => {
   test.each([
     ['a grant', (_app: App, grant: string) => `/oauth_grants/${grant}`],
     ['a client', ({ client_id }: App) => `/oauth_clients/${client_id}`]
-  ])('%s is no more: refused when the answer is too old, and at once where it must be fresh', async (_title, what) => {
-    const server = await start({ accessTokens: 'opaque' })
-    const app = await createApp(server)
-    const { grant, token } = await getGrant(server, app)
-    let clock = Date.now() / 1000
-    const api = createApi(server, {}, () => clock)
-    expect(await decide(api, token)).toEqual({ clientId: app.client_id })
-    expect((await manage(server, what(app, grant), { method: 'DELETE' })).ok).toBe(true)
-    expect(await decide(api, token)).toEqual({ clientId: app.client_id })
-    const other = createApi(server, {}, () => clock)
-    expect(await decide(other, token, fresh())).toMatchObject({ status: 401, reason: 'inactive' })
-    clock += 31
-    expect(await decide(api, token)).toMatchObject({ status: 401, reason: 'inactive' })
-  })
+  ])(
+    'after %s is deleted, refuses its token once the answer is too old, and at once where it must be fresh',
+    async (_title, what) => {
+      const server = await start({ accessTokens: 'opaque' })
+      const app = await createApp(server)
+      const { grant, token } = await getGrant(server, app)
+      let clock = Date.now() / 1000
+      const api = createApi(server, {}, () => clock)
+      expect(await decide(api, token)).toEqual({ clientId: app.client_id })
+      expect((await manage(server, what(app, grant), { method: 'DELETE' })).ok).toBe(true)
+      expect(await decide(api, token)).toEqual({ clientId: app.client_id })
+      const other = createApi(server, {}, () => clock)
+      expect(await decide(other, token, fresh())).toMatchObject({ status: 401, reason: 'inactive' })
+      clock += 31
+      expect(await decide(api, token)).toMatchObject({ status: 401, reason: 'inactive' })
+    }
+  )
 
-  test('too many introspections are an outage, for as long as Retry-After says', async () => {
+  test('treats too many introspections as an outage, for as long as Retry-After says', async () => {
     const server = await start({ accessTokens: 'opaque', rateLimit: { requests: 3, seconds: 120 } })
     const app = await createApp(server)
     const token = await getToken(server, app)
@@ -222,7 +225,7 @@ describe('our verifier', () => {
     expect(Number((refused as { retryAfter: string }).retryAfter)).toBeGreaterThan(30)
   })
 
-  test('keys rotated by an administrator: old and new tokens are good, those of the key before them are not', async () => {
+  test('accepts old and new tokens after an administrator rotated the keys, and refuses those of the key before', async () => {
     const server = await start()
     const app = await createApp(server)
     let clock = Date.now() / 1000
@@ -250,7 +253,7 @@ describe('our verifier', () => {
 describe('an API of yours', () => {
   const resource = 'http://localhost:3999'
 
-  test('resources and scopes: tokens by client credentials and by consent are for it, and a scope for it is granted', async () => {
+  test('issues tokens for the API by client credentials and by consent, and grants its scopes', async () => {
     const server = await start({ resources: [resource], scopes: ['orders:read'] })
     const app = await createApp(server, ['orders:read'])
     const api = resourceServer({
@@ -267,7 +270,7 @@ describe('an API of yours', () => {
     })
   })
 
-  test('a resource that was not given is refused: invalid_target', async () => {
+  test('refuses a resource that was not configured with invalid_target', async () => {
     const server = await start({ resources: [resource] })
     const { client_id, client_secret } = await createApp(server)
     const body = new URLSearchParams({
@@ -281,14 +284,14 @@ describe('an API of yours', () => {
   })
 })
 
-describe('what survives a restart', () => {
+describe('a restart', () => {
   async function folder(): Promise<string> {
     const path = await mkdtemp(join(tmpdir(), 'authorization-server-'))
     closing.push(() => rm(path, { recursive: true }))
     return path
   }
 
-  test('clients, grants, keys and the API key, in one file', async () => {
+  test('keeps clients, grants, keys and the API key in one file', async () => {
     const database = join(await folder(), 'as.sqlite')
     const before = await startServer({ database })
     const app = await createApp(before)
@@ -310,7 +313,7 @@ describe('what survives a restart', () => {
     expect(await decide(createApi(after, { tokens: 'both' }), token, fresh())).toMatchObject({ reason: 'inactive' })
   })
 
-  test('a file that a killed process left locked opens again; one in use by another process does not', async () => {
+  test('opens a file that a killed process left locked, but not one that another process uses', async () => {
     const database = join(await folder(), 'as.sqlite')
     mkdirSync(`${database}.lock`)
     writeFileSync(`${database}.pid`, '999999999')
@@ -363,7 +366,7 @@ describe('the consent page', () => {
     })
   }
 
-  test('says who asks for what, in text that is escaped; no script, no frame, no cache', async () => {
+  test('the consent page says who asks for what, escapes the text, and allows no script, frame or cache', async () => {
     const server = await start()
     const { page, html } = await visit(server, await createApp(server))
     expect(page.status).toBe(200)
@@ -400,7 +403,7 @@ describe('the consent page', () => {
     expect((await register(server.apiKey)).status).toBe(201)
   })
 
-  test('a client that registered itself is called not verified', async () => {
+  test('the consent page calls a client that registered itself not verified', async () => {
     const server = await start()
     const registered = await fetch(`${server.base}/oauth/register`, {
       method: 'POST',
@@ -413,7 +416,7 @@ describe('the consent page', () => {
     expect(html).not.toContain('Verified application')
   })
 
-  test('the answer counts from the browser that began, on our page, and nowhere else', async () => {
+  test('accepts the answer only from the browser that began, on this page', async () => {
     const server = await start()
     const app = await createApp(server)
     const { url, cookies } = await visit(server, app)
@@ -449,7 +452,7 @@ describe('the consent page', () => {
     ['no PKCE', { code_challenge: '', code_challenge_method: '' }],
     ['another resource', { resource: 'https://other.example' }],
     ['a scope that the client may not have', { scope: 'messages:write' }]
-  ])('is not shown for %s', async (_title, more) => {
+  ])('the consent page is not shown for a request with %s', async (_title, more) => {
     const server = await start()
     const app = await createApp(server)
     const query = new URLSearchParams({
@@ -469,19 +472,19 @@ describe('the consent page', () => {
   })
 })
 
-describe('what it is sent', () => {
+describe('invalid requests', () => {
   test.each([
     ['no JSON', '{', 400],
     ['no object', '[]', 400],
     ['a body of a megabyte', `"${'x'.repeat(1024 * 1024)}"`, 413]
-  ])('%s is refused', async (_title, body, status) => {
+  ])('refuses a request with %s', async (_title, body, status) => {
     const server = await start()
     const response = await manage(server, '/oauth_clients', { method: 'POST', body })
     expect(response.status).toBe(status)
     expect(await response.json()).toMatchObject({ errors: [{ title: expect.any(String) }] })
   })
 
-  test('one parameter twice is refused, with an API key as without', async () => {
+  test('refuses a repeated parameter, with an API key and without', async () => {
     const server = await start()
     const response = await fetch(`${server.base}/oauth/introspect`, {
       method: 'POST',
@@ -499,7 +502,7 @@ describe('what it is sent', () => {
 describe('the command', () => {
   const MAIN = fileURLToPath(new URL('../../examples/authorization-server/main.mjs', import.meta.url))
 
-  test('prints what to open and to paste, keeps nothing with --memory, and ends with Ctrl-C', async () => {
+  test('the command prints what to open and to paste, keeps nothing with --memory, and ends with Ctrl-C', async () => {
     const apiKey = `KEY-${randomBytes(8).toString('hex')}`
     const child = spawn(process.execPath, [MAIN, '--memory', '--port', '0'], {
       env: { ...process.env, API_KEY: apiKey },
@@ -523,7 +526,7 @@ describe('the command', () => {
   test.each([
     [['--resource', 'orders'], '--resource "orders" is not an http(s) URL'],
     [['--scope', 'a b'], '--scope "a b" is not one scope']
-  ])('%j is a sentence on standard error, and exit code 2', async (args, message) => {
+  ])('the command answers %j with a sentence on standard error and exit code 2', async (args, message) => {
     const child = spawn(process.execPath, [MAIN, '--memory', '--port', '0', ...args], {
       stdio: ['ignore', 'ignore', 'pipe']
     })

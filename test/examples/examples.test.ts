@@ -99,7 +99,7 @@ function get(url: string, token?: string): Promise<Response> {
   return fetch(url, token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } })
 }
 
-test('every file of examples/ is run here or has a test of its own', () => {
+test('runs every file of examples/, but those that have a test of their own', () => {
   expect(
     readdirSync(EXAMPLES)
       .filter((name) => name.endsWith('.mjs'))
@@ -108,7 +108,7 @@ test('every file of examples/ is run here or has a test of its own', () => {
 })
 
 describe.each(SERVERS)('examples/%s', (example) => {
-  test('lets in a good token, refuses the others, publishes its metadata and ends on SIGTERM', async () => {
+  test('accepts a good token, refuses others, publishes its metadata and ends on SIGTERM', async () => {
     const { origin, line, issuer } = await run(example)
     const metadata = `resource_metadata="${origin}/.well-known/oauth-protected-resource"`
     expect(line).toMatch(new RegExp(`^\\w+: ${origin}/orders$`))
@@ -159,7 +159,7 @@ describe.each(SERVERS)('examples/%s', (example) => {
   })
 })
 
-test('examples/introspection.mjs asks about opaque tokens with its client secret, and about no JWT', async () => {
+test('examples/introspection.mjs introspects opaque tokens with its client secret, and no JWT', async () => {
   const { origin, issuer } = await run('introspection.mjs')
   const basic = `Basic ${Buffer.from('orders-api:s3cret').toString('base64')}`
   issuer.introspectionAuth = ({ headers }) => headers.authorization === basic
@@ -180,7 +180,7 @@ test('examples/introspection.mjs asks about opaque tokens with its client secret
   expect(issuer.count('introspection')).toBe(2)
 })
 
-test('examples/dpop.mjs lets in a client that proves its key and repeats with a nonce, and no bearer token', async () => {
+test('examples/dpop.mjs accepts a client that proves its key and repeats with a nonce, and refuses a bearer token', async () => {
   const { origin, line, issuer } = await run('dpop.mjs')
   expect(line).toBe(`DPoP: ${origin}/orders`)
   const client: oauth.Client = { client_id: 'c1' }
@@ -228,7 +228,7 @@ describe('examples/mtls.mjs', () => {
   const challenge = (origin: string): string =>
     `Bearer error="invalid_token", error_description="${description}", scope="orders:read", resource_metadata="${origin}/.well-known/oauth-protected-resource"`
 
-  test('takes a bound token on a TLS connection with its certificate, and on no other one', async () => {
+  test('accepts a bound token on a TLS connection with its certificate, and on no other connection', async () => {
     const { key, cert } = authority.issue({ commonName: 'localhost', sans: ['localhost'] })
     const folder = mkdtempSync(join(tmpdir(), 'mtls-'))
     onTestFinished(() => rmSync(folder, { recursive: true }))
@@ -260,7 +260,7 @@ describe('examples/mtls.mjs', () => {
     ['127.0.0.1', 200],
     ['10.0.0.7', 401]
   ] as const) {
-    test(`behind a proxy at ${proxy} takes the certificate that nginx tells of from it alone`, async () => {
+    test(`accepts the certificate field of nginx from a proxy at ${proxy} alone`, async () => {
       const { origin, issuer } = await run('mtls.mjs', { TRUSTED_PROXY: proxy })
       const authorization = `Bearer ${bound(origin, issuer)}`
       const headers = { authorization, 'x-ssl-cert': encodeURIComponent(client.cert) }
@@ -276,7 +276,7 @@ describe('examples/mtls.mjs', () => {
   }
 })
 
-test('examples/mcp.mjs tells a tool who calls, and refuses one whose scope is not there', async () => {
+test('examples/mcp.mjs tells a tool its caller, and refuses a tool whose scope is missing', async () => {
   const { origin, issuer } = await run('mcp.mjs')
   const call = async (name: string, scope: string): Promise<unknown[]> => {
     const reply = await fetch(origin, {
@@ -356,7 +356,7 @@ describe('examples/cookies.mjs', () => {
     expect(await ask({ ...GOOD, cookie: '__Host-token=garbage' })).toBe(401)
   })
 
-  test('decides about upgrades the same way', async () => {
+  test('decides about upgrades as about requests', async () => {
     const { origin, issuer } = await run('cookies.mjs')
     const token = issuer.token({ claims: claims(origin, 'orders:read') })
     const shake = (cookie: string, fields: Record<string, string>): Promise<number | undefined> =>
@@ -381,7 +381,7 @@ describe('examples/cookies.mjs', () => {
 })
 
 describe('examples/forwarded-token.mjs', () => {
-  test('reads X-Forwarded-Access-Token from the proxy’s address, in the place of what the client sent', async () => {
+  test('reads X-Forwarded-Access-Token from the proxy’s address, and replaces the client’s own field', async () => {
     const { origin, issuer } = await run('forwarded-token.mjs')
     const ask = async (headers: Record<string, string>): Promise<number> =>
       (await fetch(`${origin}/orders`, { headers })).status
@@ -404,7 +404,7 @@ describe('examples/forwarded-token.mjs', () => {
   })
 })
 
-test('examples/step-up.mjs asks for a login by route and by amount, and for what the user agreed to', async () => {
+test('examples/step-up.mjs asks for a login by route and by amount, and for the details that the user agreed to', async () => {
   const { origin, issuer } = await run('step-up.mjs')
   const metadata = `resource_metadata="${origin}/.well-known/oauth-protected-resource"`
   const now = Math.floor(Date.now() / 1000)

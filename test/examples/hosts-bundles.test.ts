@@ -71,7 +71,7 @@ describe.each([
   ['esbuild', withEsbuild, existsSync(esbuild)]
 ] as const)('an ESM bundle by %s', (_, bundle, isInstalled) => {
   test.skipIf(!isInstalled)(
-    'with undici in it is 500, and the hint says to mark it as external',
+    'answers 500 with undici in the bundle, and the hint says to mark it as external',
     async () => {
       const file = join(beside, 'inside.mjs')
       await bundle({ file })
@@ -86,7 +86,7 @@ describe.each([
   )
 
   test.skipIf(!isInstalled)(
-    'with undici as external grants where undici is installed, and else says so',
+    'accepts a request with undici as external where undici is installed, and otherwise says so',
     async () => {
       const [found, missing] = [join(beside, 'external.mjs'), join(alone, 'external.mjs')]
       for (const file of [found, missing]) await bundle({ file, external: ['undici'] })
@@ -100,7 +100,7 @@ describe.each([
   )
 
   test.skipIf(!isInstalled)(
-    'with a `require` in its banner grants with undici in it',
+    'accepts a request with undici in the bundle if its banner has a `require`',
     async () => {
       const file = join(alone, 'banner.mjs')
       const banner = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);"

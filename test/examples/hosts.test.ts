@@ -171,7 +171,7 @@ describe('NestJS', () => {
   })
   afterAll(() => rmSync(NEST, { recursive: true, force: true }))
 
-  test.each(['express', 'fastify'])('a guard and a filter, on %s', async (PLATFORM) => {
+  test.each(['express', 'fastify'])('protects a NestJS app by a guard and a filter, on %s', async (PLATFORM) => {
     const host = await start(process.execPath, () => [join(NEST, 'nest.js')], { env: { PLATFORM } })
     await requireContract(host)
     const { as, origin } = host
@@ -189,7 +189,7 @@ describe('node:http and WebSockets', () => {
     ['a frame with reserved bits', Buffer.from([0xf1, 0x80, 0, 0, 0, 0])],
     ['a text that is not UTF-8', Buffer.from([0x81, 0x81, 0, 0, 0, 0, 0xff])],
     ['half a frame, then nothing', Buffer.from([0x81])]
-  ])('the example goes on after %s from a client with a good token', async (_title, frame) => {
+  ])('the WebSocket example goes on after %s from a client with a good token', async (_title, frame) => {
     const { as, origin } = await start(process.execPath, () => [join(HOSTS, 'node.mjs')])
     const token = as.token({ scope: 'orders:read' })
     const shakeHands = async (): Promise<Socket> => {
@@ -212,14 +212,14 @@ describe('node:http and WebSockets', () => {
     ;(await shakeHands()).destroy()
   })
 
-  test('the example does what every host does', async () => {
+  test('the WebSocket example passes the scenario of all hosts', async () => {
     // It calls `ready()` at the start, so the outage must begin before.
     await requireContract(await start(process.execPath, () => [join(HOSTS, 'node.mjs')], { isDown: true }))
   })
 })
 
 describe('GraphQL', () => {
-  test('one 403 for all the scopes that an operation lacks, before anything is resolved', async () => {
+  test('answers one 403 for all scopes that an operation lacks, before it resolves anything', async () => {
     const { as, origin } = await start(process.execPath, () => [join(HOSTS, 'graphql.mjs')])
     const query = (text: string, token?: string): Promise<Answer> =>
       ask(`${origin}/graphql`, token, {
@@ -258,7 +258,7 @@ describe('GraphQL', () => {
 })
 
 describe('tRPC', () => {
-  test('procedures with scopes, also in a batch, whose token is looked at once', async () => {
+  test('protects procedures by scopes, also in a batch, whose token is verified once', async () => {
     const host = await start(process.execPath, () => [join(HOSTS, 'trpc.mjs')])
     const { as, origin } = host
     const answer = await ask(`${origin}/orders`, as.token({ scope: 'orders:read' }))
@@ -303,7 +303,7 @@ describe('tRPC', () => {
 type Client = Readonly<Record<'me' | 'orders' | 'health', { query(): Promise<unknown> }>>
 
 describe.skipIf(!isInstalled)('with npm install --prefix .ci/hosts', () => {
-  test('Bun', async () => {
+  test('passes the scenario of all hosts on Bun', async () => {
     const host = await start(bin('bun'), () => [join(HOSTS, 'bun.mjs')])
     expect(host.line).toMatch(/^Bun: /)
     await requireContract(host)
@@ -319,7 +319,7 @@ describe.skipIf(!isInstalled)('with npm install --prefix .ci/hosts', () => {
     expect(stdout).toMatch(/^500 undici does not run on this host: .*fetchDispatcher\(\)/)
   })
 
-  test('Deno', async () => {
+  test('passes the scenario of all hosts on Deno', async () => {
     const host = await start(bin('deno'), () => [
       'run',
       '--no-lock',
@@ -333,7 +333,9 @@ describe.skipIf(!isInstalled)('with npm install --prefix .ci/hosts', () => {
     await requireContract(host)
   })
 
-  test('Next.js: route handlers on Node.js, built', { timeout: 180_000 }, async () => {
+  test('passes the scenario of all hosts in built route handlers of Next.js on Node.js', {
+    timeout: 180_000
+  }, async () => {
     rmSync(NEXT, { recursive: true, force: true })
     mkdirSync(NEXT)
     cpSync(join(HOSTS, 'next'), NEXT, { recursive: true })

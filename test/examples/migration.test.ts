@@ -188,14 +188,14 @@ describe.each(MIGRATIONS)('%s → %s', (before, after) => {
     ['one for another API', () => as.wrongAudience(read), 401],
     ['no signature', () => as.unsigned(read), 401],
     ['an altered token', () => as.tampered(read), 401]
-  ] as const)('%s: alike before and after', async (_title, make, status) => {
+  ] as const)('%s: decides alike before and after the migration', async (_title, make, status) => {
     const token = make()
     const was = await ask(before, token)
     // By which status a package says no is its own affair.
     expect({ letIn: was === 200, after: await ask(after, token) }).toEqual({ letIn: status === 200, after: status })
   })
 
-  test('a token whose `typ` is `JWT` needs `tokenProfile: "legacy"` afterwards', async () => {
+  test('refuses a token whose `typ` is `JWT` after the migration, unless `tokenProfile` is "legacy"', async () => {
     const token = as.wrongType(read)
     const was = await ask(before, token)
     expect({ before: was, after: await ask(after, token) }).toEqual({ before: 200, after: 401 })

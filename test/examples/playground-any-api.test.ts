@@ -138,7 +138,7 @@ describe.skipIf(!hasChromium)('the playground at any API', { timeout: 120_000 },
   const said = async (): Promise<string> => (await page.textContent('#alert')) ?? ''
   const token = (): string => as.token({ aud: new URL(orders).origin, scope: 'orders:read' })
 
-  test("README's server without CORS: its own server sends the requests, says what a browser misses, and makes the checks", async () => {
+  test("calls README's server, which has no CORS, by its own server, says what a browser misses, and makes the checks", async () => {
     await start(orders, { token: token() })
     expect(await said()).toBe('')
     expect(await shownIn(page)).toMatchObject({ status: '200', failed: [] })
@@ -155,14 +155,14 @@ describe.skipIf(!hasChromium)('the playground at any API', { timeout: 120_000 },
     expect(await page.textContent('#lacks-expired')).toContain('npx oauth-resource-server issuer')
   })
 
-  test('an opaque token: the API alone knows, so no checks are shown', async () => {
+  test('shows no checks for an opaque token, which only the API can verify', async () => {
     await start(orders, { token: 'opaque-token-of-another-server' })
     const { status, failed, passed } = await shownIn(page)
     expect({ status, failed, passed }).toEqual({ status: '401', failed: [], passed: 0 })
     expect(await page.textContent('#result')).toContain('in the log of the API')
   })
 
-  test('an API of another package, whose challenge names no metadata: the person names the server', async () => {
+  test('asks the person for the server of an API whose challenge names no metadata', async () => {
     const url = `${await serve((_request, response) => {
       response.writeHead(401, {
         'WWW-Authenticate': 'Bearer realm="orders"',
@@ -178,7 +178,7 @@ describe.skipIf(!hasChromium)('the playground at any API', { timeout: 120_000 },
     expect(await shownIn(page)).toMatchObject({ status: '401' })
   })
 
-  test.each(NOT_APIS)('a URL that is no protected API: %s', async (_, makeUrl, words) => {
+  test.each(NOT_APIS)('says why a URL is not that of a protected API: %s', async (_, makeUrl, words) => {
     await start(await makeUrl())
     expect(await said()).toMatch(words)
   })
@@ -191,7 +191,7 @@ describe.skipIf(!hasChromium)('the playground at any API', { timeout: 120_000 },
     expect(await said()).toMatch(words)
   })
 
-  test('a server that registers no clients: the page says what to register', async () => {
+  test('says which client to register at a server without registration', async () => {
     await start(orders)
     expect(await said()).toMatch(/does not let clients register themselves .*redirect URI http:.*client ID/)
   })
@@ -217,7 +217,7 @@ describe('the server of the playground', () => {
     expect(asked).toBe(0)
   })
 
-  test('a question that is too long, not JSON, or a GET is refused', async () => {
+  test('refuses a question that is too long, not JSON, or a GET', async () => {
     const playground = await startPlayground()
     closers.push(playground.close)
     const own = { Origin: playground.origin }

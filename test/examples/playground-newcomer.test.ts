@@ -109,7 +109,7 @@ describe.skipIf(!hasChromium)('from nothing to a broken token', { timeout: 180_0
     ['dark', 1280],
     ['light', 400],
     ['dark', 400]
-  ] as const)('every break has its status and its reason: %s, %d pixels wide', async (colorScheme, width) => {
+  ] as const)('shows status and reason of every break: %s, %d pixels wide', async (colorScheme, width) => {
     const context = await browser.newContext({ colorScheme, viewport: { width, height: 900 } })
     const page = await context.newPage()
     page.setDefaultTimeout(PATIENCE)

@@ -92,7 +92,7 @@ describe.skipIf(!hasChromium)('the playground', { timeout: 120_000 }, () => {
   const shown = (): Promise<Shown> => shownIn(page)
   const breakIt = (what: string): Promise<Shown> => breakIn(page, what)
 
-  test('a JWT: what was said, what it says, and what each thing that is wrong is answered', async () => {
+  test('shows the requests, the claims, and the answer to each fault of a JWT', async () => {
     await open()
     await getToken({ kind: 'jwt', dpop: false })
     expect(new URL(page.url()).search).toBe(`?${new URLSearchParams({ url: `${server.origin}/v2/messages` })}`)
@@ -131,7 +131,7 @@ describe.skipIf(!hasChromium)('the playground', { timeout: 120_000 }, () => {
     expect([...origins].toSorted()).toEqual([playground.origin, server.origin].toSorted())
   })
 
-  test('an opaque token: the server is asked, and what it took back is refused', async () => {
+  test('introspects an opaque token, and shows that a revoked one is refused', async () => {
     await open()
     await getToken({ kind: 'opaque', dpop: false })
     expect(await page.textContent('#token')).toContain('opaque')
@@ -143,7 +143,7 @@ describe.skipIf(!hasChromium)('the playground', { timeout: 120_000 }, () => {
     expect(complaints).toEqual([])
   })
 
-  test.each(['jwt', 'opaque'] as const)('DPoP, with a key that cannot be read: %s', async (kind) => {
+  test.each(['jwt', 'opaque'] as const)('uses a DPoP key that scripts cannot read: %s', async (kind) => {
     await open()
     await getToken({ kind, dpop: true })
     expect(await shown()).toMatchObject({ status: '200', failed: [] })
@@ -169,7 +169,7 @@ describe.skipIf(!hasChromium)('the playground', { timeout: 120_000 }, () => {
     expect(complaints).toEqual([])
   })
 
-  test('denied, and an answer that this page did not ask for: said, and no token', async () => {
+  test('says that the user denied, or that an answer was not asked for, and gets no token', async () => {
     await open()
     await begin({ kind: 'jwt', dpop: false })
     await page.click('button[value=deny]')
@@ -190,7 +190,7 @@ describe.skipIf(!hasChromium)('the playground', { timeout: 120_000 }, () => {
     ['light', 400],
     ['dark', 400],
     ['light', 320]
-  ] as const)('for everybody: %s, %d pixels wide, without a mouse', async (colorScheme, width) => {
+  ] as const)('is accessible, and can be used without a mouse: %s, %d pixels wide', async (colorScheme, width) => {
     await open({ colorScheme, viewport: { width, height: 900 } })
     const picture = (name: string) =>
       page.screenshot({ path: `${PICTURES}/${name}-${colorScheme}-${width}.png`, fullPage: true })
@@ -222,7 +222,7 @@ describe.skipIf(!hasChromium)('the playground', { timeout: 120_000 }, () => {
     expect(scrollHeight).toBeLessThan(3 * 900)
   })
 
-  test('the front page of the example server, and a wrong client identifier, are pages', async () => {
+  test('shows a page at the front of the example server, and for a wrong client identifier', async () => {
     await open()
     await page.goto(server.origin)
     expect(await page.textContent('h1')).toBe('An authorization server for development')
@@ -238,7 +238,7 @@ describe.skipIf(!hasChromium)('the playground', { timeout: 120_000 }, () => {
     expect(await (await fetch(wrong)).json()).toMatchObject({ error: 'invalid_client' })
   })
 
-  test('the consent page without JavaScript', async () => {
+  test('the consent page works without JavaScript', async () => {
     await open()
     // The address that the page would go to, in a browser where no script runs.
     await page.route(`${server.origin}/v2/oauth/authorize*`, (route) => route.abort())

@@ -102,8 +102,8 @@ async function call(path: string, token: string): Promise<{ status: number; chal
   return { status: response.status, challenge: response.headers.get('www-authenticate') }
 }
 
-describe('what is published', () => {
-  test('authorization server metadata (RFC 8414), at the origin and under the base', async () => {
+describe('published documents', () => {
+  test('publishes the authorization server metadata (RFC 8414) at the origin and under the base', async () => {
     const metadata = await telnyx.wellKnown.retrieveAuthorizationServerMetadata()
     expect(asked.at(-1)).toBe('GET /v2/.well-known/oauth-authorization-server')
     const { base, origin } = server
@@ -124,13 +124,13 @@ describe('what is published', () => {
     expect(await atOrigin.json()).toEqual(metadata)
   })
 
-  test('protected resource metadata (RFC 9728), which this package serves', async () => {
+  test('publishes the protected resource metadata (RFC 9728) of this package', async () => {
     const metadata = await telnyx.wellKnown.retrieveProtectedResourceMetadata()
     expect(metadata).toMatchObject({ resource: server.origin, authorization_servers: [server.origin] })
     expect(metadata).toEqual(server.api.metadata?.document())
   })
 
-  test('the key set, without private parts', async () => {
+  test('publishes the key set without private members', async () => {
     const { keys } = await telnyx.oauth.retrieveJwks()
     expect(keys).toEqual([expect.objectContaining({ kty: 'EC', alg: 'ES256', use: 'sig', kid: expect.any(String) })])
     expect(JSON.stringify(keys)).not.toMatch(/"d":/)
@@ -138,7 +138,7 @@ describe('what is published', () => {
 })
 
 describe('clients', () => {
-  test('create, retrieve, update, delete', async () => {
+  test('the SDK creates, retrieves, updates and deletes a client', async () => {
     const { data: created } = await telnyx.oauthClients.create({
       name: 'Ledger',
       allowed_scopes: ['balance:read'],
@@ -203,7 +203,7 @@ describe('clients', () => {
     expect(data).toMatchObject({ client_secret: null, client_type: 'public', require_pkce: true })
   })
 
-  test('dynamic registration (RFC 7591): not verified, and no more than it asks for', async () => {
+  test('a client of dynamic registration (RFC 7591) is not verified, and gets no more than it asks for', async () => {
     const registered = await telnyx.oauth.register({
       client_name: 'Stranger',
       redirect_uris: [CALLBACK],
@@ -233,7 +233,7 @@ describe('clients', () => {
     })
   })
 
-  test('lists: auto-pagination over three pages, and every filter', async () => {
+  test('the SDK lists clients over three pages, and by every filter', async () => {
     const names = ['Page A', 'Page B', 'Page C', 'Page D', 'Page E']
     for (const name of names) await createApp({ name })
     asked.length = 0
@@ -260,7 +260,7 @@ describe('clients', () => {
   })
 })
 
-test('revocation (RFC 7009): an opaque token ends, a JWT is 400 unsupported_token_type, as the README says', async () => {
+test('revokes an opaque token (RFC 7009), and answers a JWT with 400 unsupported_token_type, as the README says', async () => {
   const revoke = async (format: 'jwt' | 'opaque'): Promise<unknown[]> => {
     const client = (await telnyx.oauth.register({
       grant_types: ['client_credentials'],
@@ -287,7 +287,7 @@ test('revocation (RFC 7009): an opaque token ends, a JWT is 400 unsupported_toke
 })
 
 describe('consent and grants', () => {
-  test('authorize, look at the question, allow, get tokens, refresh them', async () => {
+  test('the SDK authorizes, reads the question, allows, gets tokens and refreshes them', async () => {
     const app = await createApp({ policy_uri: 'https://reports.example/policy' })
     const { token, verifier, page } = await ask(app)
     expect(page).toMatch(/^<!doctype html>/)
@@ -342,7 +342,7 @@ describe('consent and grants', () => {
     expect(await call('/v2/balance', refreshed.access_token)).toMatchObject({ status: 401 })
   })
 
-  test('denied: the client is told so, and there is no grant', async () => {
+  test('tells the client that the user denied, and keeps no grant', async () => {
     const app = await createApp()
     const { token } = await ask(app)
     const { redirect_uri } = await telnyx.oauth.grants({ allowed: false, consent_token: token })
@@ -353,7 +353,7 @@ describe('consent and grants', () => {
     await expect(grantOf(app)).rejects.toThrow('there is no grant')
   })
 
-  test('list, retrieve, delete: revoking a grant ends its tokens, and last_used_at moves', async () => {
+  test('the SDK lists, retrieves and deletes grants: a deleted grant ends its tokens, and last_used_at moves', async () => {
     const app = await createApp()
     const tokens = await getTokens(app)
     const grant = await grantOf(app)
@@ -385,7 +385,7 @@ describe('consent and grants', () => {
     expect(await call('/v2/balance', tokens.access_token)).toMatchObject({ status: 401 })
   })
 
-  test('with a client go its grants', async () => {
+  test('deletes the grants of a deleted client', async () => {
     const app = await createApp()
     const tokens = await getTokens(app)
     const grant = await grantOf(app)
@@ -396,7 +396,7 @@ describe('consent and grants', () => {
 })
 
 describe('tokens and introspection', () => {
-  test('introspection says what the SDK expects, and no more; of JWTs and of opaque tokens', async () => {
+  test('introspection answers exactly the members that the SDK expects, for JWTs and for opaque tokens', async () => {
     const app = await createApp()
     const jwt = await getTokens(app)
     const active = {
@@ -416,7 +416,7 @@ describe('tokens and introspection', () => {
     expect(await telnyx.oauth.introspect({ token: jwt.refresh_token ?? '' })).toEqual({ active: false })
   })
 
-  test('JSON instead of a form is tolerated by the token and introspection endpoints', async () => {
+  test('accepts JSON instead of a form at the token and introspection endpoints', async () => {
     const app = await createApp()
     const send = async (path: string, body: object): Promise<Record<string, unknown>> => {
       const response = await fetch(`${server.base}${path}`, {
@@ -437,10 +437,10 @@ describe('tokens and introspection', () => {
   })
 })
 
-describe('what is refused, by the SDK’s error classes', () => {
+describe('refusals, as the SDK’s error classes', () => {
   const hasty = { maxRetries: 0 }
 
-  test('401: an API key that is none', async () => {
+  test('answers 401 to an unknown API key', async () => {
     const stranger = connect({ apiKey: 'KEY-of-nobody', ...hasty })
     await expect(stranger.oauthClients.list()).rejects.toBeInstanceOf(Telnyx.AuthenticationError)
     await expect(stranger.oauthGrants.list()).rejects.toMatchObject({
@@ -454,13 +454,13 @@ describe('what is refused, by the SDK’s error classes', () => {
     await expect(stranger.oauth.grants({ allowed: true, consent_token: 'any' })).rejects.toMatchObject({ status: 401 })
   })
 
-  test('403: an API key that may only read', async () => {
+  test('answers 403 to an API key that may only read', async () => {
     const reader = connect({ apiKey: server.readOnlyKey, ...hasty })
     await expect(reader.oauthClients.list()).resolves.toBeDefined()
     await expect(reader.oauthClients.delete('any')).rejects.toBeInstanceOf(Telnyx.PermissionDeniedError)
   })
 
-  test('404: no such client, grant, consent token', async () => {
+  test('answers 404 to an unknown client, grant or consent token', async () => {
     await expect(telnyx.oauthClients.retrieve('none')).rejects.toBeInstanceOf(Telnyx.NotFoundError)
     await expect(telnyx.oauthGrants.delete('none')).rejects.toBeInstanceOf(Telnyx.NotFoundError)
     await expect(telnyx.oauth.retrieve('none')).rejects.toBeInstanceOf(Telnyx.NotFoundError)
@@ -468,10 +468,10 @@ describe('what is refused, by the SDK’s error classes', () => {
 
   test.each([
     ['nothing at all', {}, ['/name', '/allowed_scopes', '/client_type', '/allowed_grant_types']],
-    ['a name that is none', { name: '' }, ['/name']],
+    ['an empty name', { name: '' }, ['/name']],
     ['scopes that are no array', { allowed_scopes: 'messages:read' }, ['/allowed_scopes']],
     ['another type of client', { client_type: 'secret' }, ['/client_type']],
-    ['an address that is none', { logo_uri: 'javascript:alert(1)' }, ['/logo_uri']],
+    ['an address that is not https', { logo_uri: 'javascript:alert(1)' }, ['/logo_uri']],
     ['a scope that there is not', { allowed_scopes: ['everything'] }, ['/allowed_scopes']],
     ['a grant type that there is not', { allowed_grant_types: ['password'] }, ['/allowed_grant_types']],
     ['client_credentials for a public client', { client_type: 'public' }, ['/allowed_grant_types']],
@@ -486,7 +486,7 @@ describe('what is refused, by the SDK’s error classes', () => {
       { allowed_grant_types: ['authorization_code'], redirect_uris: [] },
       ['/redirect_uris']
     ]
-  ])('422: %s', async (_title, body, pointers) => {
+  ])('answers 422 to %s', async (_title, body, pointers) => {
     const good = {
       name: 'App',
       allowed_scopes: ['messages:read'],
@@ -500,12 +500,12 @@ describe('what is refused, by the SDK’s error classes', () => {
     })
   })
 
-  test('422: a page or a filter that there is not', async () => {
+  test('answers 422 to an invalid page or filter', async () => {
     await expect(telnyx.oauthClients.list({ 'page[size]': 0 } as never)).rejects.toMatchObject({ status: 422 })
     await expect(telnyx.oauthClients.list({ 'filter[secret]': 'x' } as never)).rejects.toMatchObject({ status: 422 })
   })
 
-  test('429: the SDK waits for as long as Retry-After says, and asks again', async () => {
+  test('the SDK waits after a 429 for as long as Retry-After says, and asks again', async () => {
     const limited = await startServer({ rateLimit: { requests: 2, seconds: 1 } })
     try {
       const waits = new Telnyx({ apiKey: limited.apiKey, baseURL: limited.base, maxRetries: 5 })

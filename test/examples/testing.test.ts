@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
-test('node --test runs the example, and all of it passes', async () => {
+test('node --test runs the example, and all its tests pass', async () => {
   // What node --test tells its children would be believed by this one.
   const { NODE_TEST_CONTEXT: _, ...env } = process.env
   const { stdout } = await promisify(execFile)(

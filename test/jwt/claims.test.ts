@@ -166,11 +166,12 @@ describe('verifyClaims', () => {
 
 describe('the hint of a refused issuer', () => {
   test('a refused iss that is not an https URL has a hint that names the options, and another has not', async () => {
-    for (const iss of ['acme', 'http://as.example.com', '']) {
+    for (const iss of ['acme', 'http://as.example.com', 'ftp://localhost', '']) {
       expect(issuerHint(iss).hint, iss).toContain('`iss` is not an https URL')
     }
     expect(issuerHint(7).hint).toContain('`acceptedIssuers`')
-    expect(issuerHint('https://other.example.com')).toEqual({})
+    for (const iss of ['https://other.example.com', 'http://localhost:3000', 'http://127.0.0.1'])
+      expect(issuerHint(iss), iss).toEqual({})
     expect((await refusal(() => verify({ iss: 'acme' }))).hint).toContain('`iss` is not an https URL')
     expect((await refusal(() => verify({ iss: 'https://x' }))).hint).not.toContain('is not an https URL')
   })
@@ -308,6 +309,9 @@ describe('requireAccessTokenClaims', () => {
     for (const mark of [{}, { typ: 'Bearer' }, { typ: 1 }, { token_use: 'access' }, { at: 'x' }] as Claims[])
       for (const other of [{ scope: 'a' }, { scp: [] }, { scopes: ['a'] }, { azp: 'c1' }])
         expect(judge({ ...mark, ...other })).toBeUndefined()
+    // Each usual scope claim counts, also where the issuer has one of its own.
+    for (const name of ['scope', 'scp', 'scopes'])
+      expect(judge({ [name]: 'a' }, { scopeClaim: 'permissions' }), name).toBeUndefined()
   })
 
   test.each(['at_hash', 'c_hash', 's_hash', 'events'])(

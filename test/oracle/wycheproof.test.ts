@@ -111,7 +111,7 @@ describe('Wycheproof: JSON Web Signature', () => {
   const empty = asymmetric.filter(({ tcId }) => EMPTY_PAYLOAD.includes(tcId))
   const run = asymmetric.filter((one) => !stricter.includes(one) && !empty.includes(one))
 
-  test('every vector is either run for its result or listed with its reason', () => {
+  test('runs every signature vector for its result, or lists it with its reason', () => {
     expect(cases).toHaveLength(numberOfTests)
     expect(cases).toHaveLength(401)
     // HMAC groups: 1 hs256, 2 of RFC 7520's figure 35, and the base64 group.
@@ -122,12 +122,12 @@ describe('Wycheproof: JSON Web Signature', () => {
     expect(run).toHaveLength(401 - 40 - 4 - 6)
   })
 
-  test('JOS-05 JOS-12 ATV-05 (RFC 7515 §5.2): the decision is the stated result for every vector with a public key', async () => {
+  test('JOS-05 JOS-12 ATV-05 (RFC 7515 §5.2): decides as stated for every vector with a public key', async () => {
     expect(run.filter(({ result }) => result === 'valid')).toHaveLength(26)
     expect(await disagreements(run)).toEqual([])
   })
 
-  test('JOS-07 (RFC 8725 §3.1): a key that names another algorithm, or none that exists, verifies nothing', async () => {
+  test('JOS-07 (RFC 8725 §3.1): verifies nothing with a key that names another algorithm, or an unknown one', async () => {
     for (const { jws, group, result } of stricter) {
       expect(result).toBe('valid')
       expect(await accepts(jws, group.public)).toBe(false)
@@ -137,7 +137,7 @@ describe('Wycheproof: JSON Web Signature', () => {
     }
   })
 
-  test('JOS-03 (RFC 7519 §7.2): a JWS with an empty payload is no JWT, though its signature is right', async () => {
+  test('JOS-03 (RFC 7519 §7.2): refuses a JWS with an empty payload, though its signature is valid', async () => {
     for (const { jws, group, result } of empty) {
       expect(result).toBe('valid')
       expect(await accepts(jws, group.public)).toBe(false)
@@ -149,7 +149,7 @@ describe('Wycheproof: JSON Web Signature', () => {
     }
   })
 
-  test('JOS-06 KEY-03 (RFC 8725 §2.1): no vector with a secret key is accepted, the valid ones included', async () => {
+  test('JOS-06 KEY-03 (RFC 8725 §2.1): accepts no vector with a secret key, the valid ones included', async () => {
     expect(secret.filter(({ result }) => result === 'valid')).toHaveLength(10)
     for (const { jws, group } of secret) {
       expect(keySetOf(group.private).size).toBe(0)
@@ -157,7 +157,7 @@ describe('Wycheproof: JSON Web Signature', () => {
     }
   })
 
-  test('JOS-01 JOS-02 (RFC 7515 §2): a character outside the alphabet is refused in any segment, before any key is looked at', () => {
+  test('JOS-01 JOS-02 (RFC 7515 §2): refuses a character outside the alphabet in any segment, before it looks for a key', () => {
     const base64 = secret.filter(({ group }) => group.comment === 'base64')
     expect(base64).toHaveLength(21)
     const readable = base64.filter(({ jws }) => readUnverifiedJwt(jws) !== undefined)
@@ -174,18 +174,18 @@ describe('Wycheproof: JSON Web Key', () => {
   const secret = cases.filter((one) => !hasPublicKey(one))
   const asymmetric = cases.filter(hasPublicKey)
 
-  test('every vector is either run for its result or listed with its reason', () => {
+  test('runs every key vector for its result, or lists it with its reason', () => {
     expect(cases).toHaveLength(numberOfTests)
     expect(cases).toHaveLength(26)
     expect(idsOf(secret)).toEqual([...range(1, 4), ...range(10, 18), 25, 26])
     expect(idsOf(asymmetric)).toEqual([...range(5, 9), ...range(19, 24)])
   })
 
-  test('JOS-12 KEY-02 KEY-06 (RFC 7517 §4): the decision is the stated result for every vector with a public key', async () => {
+  test('JOS-12 KEY-02 KEY-06 (RFC 7517 §4): decides as stated for every key vector with a public key', async () => {
     expect(await disagreements(asymmetric)).toEqual([])
   })
 
-  test('JOS-12 KEY-02 KEY-06 (RFC 7517 §4): it is the key that is refused, whatever is signed with it', () => {
+  test('JOS-12 KEY-02 KEY-06 (RFC 7517 §4): refuses the key itself, whatever is signed with it', () => {
     const good = asymmetric.filter(({ group }) => keySetOf(group.public).size > 0)
     // A point that is not on its curve shows when the key is imported, which a token that names it brings about.
     expect(good.map(label)).toEqual(['5 rs256: acceptsValid', '22 invalid_point: rejectsModifiedKey'])
@@ -194,7 +194,7 @@ describe('Wycheproof: JSON Web Key', () => {
     expect(set.broken()).toHaveLength(1)
   })
 
-  test('KEY-03 (RFC 7517 §9): no secret key of a set is used, alone or beside a public key', async () => {
+  test('KEY-03 (RFC 7517 §9): uses no secret key of a set, alone or beside a public key', async () => {
     for (const { tcId, jws, group } of secret) {
       // Vector 1 is the mixed set: its public key stays usable.
       expect(keySetOf(group.private).size).toBe(tcId === 1 ? 1 : 0)
@@ -202,7 +202,7 @@ describe('Wycheproof: JSON Web Key', () => {
     }
   })
 
-  test('KEY-03 (RFC 7517 §9): the private half of a key pair is not used, in place of its public half', async () => {
+  test('KEY-03 (RFC 7517 §9): does not use the private half of a key pair in place of its public half', async () => {
     const { jws, group } = asymmetric.find(({ tcId }) => tcId === 5) as Case
     expect(await accepts(jws, group.public)).toBe(true)
     expect(await accepts(jws, group.private)).toBe(false)

@@ -108,7 +108,7 @@ async function evaluate(project: string, name: string, source: string): Promise<
   return JSON.parse(stdout)
 }
 
-test('the tarball has what the package.json names, its sources, and nothing else', async () => {
+test('the tarball has the files that package.json names, its sources, and nothing else', async () => {
   const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
     exports: Record<string, string | Record<string, string>>
     dependencies: Record<string, string>
@@ -131,7 +131,7 @@ test('the tarball has what the package.json names, its sources, and nothing else
   expect(Object.keys(manifest.dependencies)).toEqual(DEPENDENCIES)
 })
 
-test('every subpath is imported, with no framework installed', async () => {
+test('imports every subpath with no framework installed', async () => {
   const names = await evaluate(
     bare,
     'import.mjs',
@@ -144,7 +144,7 @@ test('every subpath is imported, with no framework installed', async () => {
   }
 })
 
-test('every subpath is required from CommonJS, without a warning', async () => {
+test('requires every subpath from CommonJS, without a warning', async () => {
   const names = await evaluate(
     bare,
     'require.cjs',
@@ -159,7 +159,7 @@ test('every subpath is required from CommonJS, without a warning', async () => {
   expect(names).toMatchObject({ manifest: NAME })
 })
 
-test('what is not exported cannot be reached', async () => {
+test('refuses to import a path that is not exported', async () => {
   const code = await evaluate(
     bare,
     'internal.mjs',
@@ -191,7 +191,7 @@ test('importing the package and all its adapters loads neither undici nor a fram
   for (const name of ['undici', 'express', 'koa', 'fastify', 'hono']) expect(loaded).not.toContain(name)
 })
 
-test('undici is loaded when something is to be fetched, and not for keys that are given', async () => {
+test('loads undici when something must be fetched, and not for configured keys', async () => {
   const issuer = await startIssuer()
   onTestFinished(() => issuer.close())
   const load = (more: string): string => `
@@ -208,7 +208,7 @@ test('undici is loaded when something is to be fetched, and not for keys that ar
   expect(await evaluate(app, 'given.mjs', loadedAfter(load(keys)))).not.toContain('undici')
 })
 
-test('OPS-01: a process that is done ends by itself, without close()', async () => {
+test('OPS-01: a process without work ends by itself, without close()', async () => {
   const issuer = await startIssuer()
   onTestFinished(() => issuer.close())
   const done = await evaluate(
@@ -281,7 +281,7 @@ const server = app.listen(0, '127.0.0.1', () => console.log(server.address().por
   ])
 })
 
-test('a CommonJS app registers the Fastify plugin as it is required', async () => {
+test('a CommonJS app registers the Fastify plugin that it requires', async () => {
   const answer = await evaluate(
     app,
     'fastify.cjs',
@@ -306,7 +306,7 @@ test('a CommonJS app registers the Fastify plugin as it is required', async () =
 const COMPILERS = { '5.8': 'typescript58', '5.9': 'typescript59', '6.0': 'typescript60', '7.0': 'typescript' }
 
 describe.each(Object.entries(COMPILERS))('TypeScript %s', { timeout: 120_000 }, (version, compiler) => {
-  test('is that', async () => {
+  test('the compiler is of that version', async () => {
     const { version: installed } = JSON.parse(
       await readFile(join(root, 'node_modules', compiler, 'package.json'), 'utf8')
     )
@@ -318,7 +318,7 @@ describe.each(Object.entries(COMPILERS))('TypeScript %s', { timeout: 120_000 }, 
     ['CommonJS', 'nodenext', 'consumer.cts', "import express = require('express')"],
     ['a bundler', 'preserve', 'consumer.ts', "import express from 'express'"]
   ])(
-    'its types need no skipLibCheck, and no framework but the one used: %s',
+    'compiles the types without skipLibCheck, and with only the framework used: %s',
     async (_for, module, file, importExpress) => {
       await writeFile(
         join(app, file),

@@ -48,7 +48,7 @@ function kindsIn(file: string): (readonly [string, string])[] {
   return namesOf(file).map((one) => one.split(' ').toReversed() as [string, string])
 }
 
-test('the public names', async () => {
+test('exports exactly the public names of surface.txt', async () => {
   const surface = ENTRIES.map(({ name, types }) =>
     [name, ...namesOf(join(ROOT, types)).map((one) => `  ${one}`)].join('\n')
   )
@@ -59,7 +59,7 @@ test('the public names', async () => {
 const withoutComments = (text: string): string =>
   text.replace(/^\s*\/\*[\s\S]*?\*\/\s*$/gm, '').replace(/^\s*\/\/.*$/gm, '')
 
-test('what an API loads stays small: KiB of JavaScript without comments, compressed', () => {
+test('an API loads little JavaScript: KiB without comments, compressed', () => {
   const seen = new Set<string>()
   const weigh = (file: string): number => {
     if (seen.has(file)) return 0

@@ -242,7 +242,7 @@ describe('options refused at start, with the reason', () => {
     ],
     [
       () => authentication({ acr: 'mfa', maxage: 1 } as object),
-      'authentication(): maxage is not an option; the options are acr, maxAge'
+      'authentication() found a problem in its options:\n- `maxage` is not an option: did you mean `maxAge`?'
     ],
     [
       () => requireAuthenticationRequirement({ acr: 'mfa' } as object),
@@ -262,7 +262,7 @@ describe('options refused at start, with the reason', () => {
     ],
     [
       () => authorizationDetails(yes, { types: ['a'], type: 'b' } as never),
-      'authorizationDetails(): type is not an option; the options are types'
+      'authorizationDetails() found a problem in its options:\n- `type` is not an option: did you mean `types`?'
     ],
     [
       () => fresh()({} as never, {} as never, context),

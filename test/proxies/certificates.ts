@@ -189,7 +189,7 @@ async function start(proxy: Proxy): Promise<{ readonly port: number; close(): Pr
 describe.each(PROXIES)('$name with the configuration of docs/sender-constrained.md', (proxy) => {
   const { name, parse, write } = proxy
 
-  test(`the options below the block of ${name} have the parser that is tested here`, () => {
+  test(`the options below the block of ${name} use the parser that is tested here`, () => {
     expect(documented(proxy.language).options).toContain(`field: 'X-Client-Cert', parse: ${parse.name} }`)
   })
 
@@ -216,7 +216,7 @@ describe.each(PROXIES)('$name with the configuration of docs/sender-constrained.
       ['of the authority that the proxy knows', client],
       ['of another authority', stranger],
       ['that is self-signed', selfSigned]
-    ])('lets a token in that is bound to the certificate of the connection, %s', async (_, shown) => {
+    ])('accepts a token that is bound to the certificate of the connection, %s', async (_, shown) => {
       expect((await ask(bound(shown), shown)).status).toBe(200)
     })
 

@@ -82,7 +82,7 @@ describe.skipIf(!hasRedis)('processes of the operating system', () => {
     await fetch(`${first[0]?.origin}/revoke/somebody`)
     expect(await statusOf(first[0] as Running, token)).toBe(401)
     for (const one of first) await untilTrue(async () => (await statusOf(one, token)) === 401)
-    await Promise.all(first.map(({ kill }) => kill()))
+    await Promise.all(first.map((one) => one.kill()))
     await redis.kill()
     await redis.start()
     for (const one of await startAll(issuer)) {

@@ -60,7 +60,7 @@ describe('ASQ-05: a claim other than aud names the resource', () => {
     expect(await ask(api, issuer.token({ claims }))).toEqual(expected)
   })
 
-  test('ASQ-05: it becomes the audience of the token', async () => {
+  test('ASQ-05: the claim becomes the audience of the token', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [{ issuer: issuer.issuer, ...cognito, audienceClaim: 'azp' }] })
     const claims = { azp: ['client-1', 'x'], aud: RESOURCE }
@@ -68,7 +68,7 @@ describe('ASQ-05: a claim other than aud names the resource', () => {
     expect(await ask(api, issuer.token({ claims: { azp: [1] } }))).toEqual(denial.claim)
   })
 
-  test('ASQ-05 (RFC 7662 §2.2): it applies to introspection answers too', async () => {
+  test('ASQ-05 (RFC 7662 §2.2): the claim applies to introspection answers too', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer, {}, cognito)] })
     expect(await ask(api, issuer.opaque({ client_id: 'client-1', aud: undefined }))).toEqual(granted)
@@ -200,7 +200,7 @@ describe('ASQ-12: an endpoint that does not speak RFC 7662', () => {
   test.each([
     ['expired', { ...info, exp: '1749999970' }, denial.expired],
     ['for another', { ...info, aud: 'https://other.example' }, denial.audience],
-    ['for nobody', { ...info, aud: undefined }, denial.audience],
+    ['without an audience', { ...info, aud: undefined }, denial.audience],
     ['of an exp that is no number', { ...info, exp: 'soon' }, denial.claim]
   ])('ASQ-12 (RFC 7662 §4): refuses a token that is %s, even if it is active', async (_, body, expected) => {
     const { issuer, api } = await start()
@@ -337,14 +337,14 @@ describe('ASM-09 (RFC 8705 §5): the endpoint for a client with a certificate', 
     return { issuer, api, tls }
   }
 
-  test('ASM-09: is the alias, if there is one', async () => {
+  test('ASM-09: asks a server with a client certificate at the alias, if there is one', async () => {
     const { issuer, api, tls } = await start()
     expect(await ask(api, issuer.opaque())).toEqual(granted)
     expect(tls.connections()).toBe(1)
     expect(issuer.requests.at(-1)?.form.get('client_id')).toBe('api')
   })
 
-  test('ASM-09: is the usual one for a client without a certificate', async () => {
+  test('ASM-09: asks at the usual endpoint without a client certificate', async () => {
     const { issuer, api, tls } = await start(bearerToken('t'))
     expect(await ask(api, issuer.opaque())).toEqual(granted)
     expect(tls.connections()).toBe(0)
@@ -355,7 +355,7 @@ describe('ASM-09 (RFC 8705 §5): the endpoint for a client with a certificate', 
     ['aliases of other endpoints', { token_endpoint: 'https://mtls.example.com/token' }],
     ['aliases that are null', null],
     ['aliases that are a text', 'https://mtls.example.com']
-  ])('ASM-09: is the usual one with %s', async (_, aliases) => {
+  ])('ASM-09: asks at the usual endpoint with %s', async (_, aliases) => {
     const { issuer, api } = await start()
     issuer.metadata.mtls_endpoint_aliases = aliases
     expect(await ask(api, issuer.opaque())).toEqual(granted)
@@ -366,14 +366,17 @@ describe('ASM-09 (RFC 8705 §5): the endpoint for a client with a certificate', 
     ['no URL', '/introspect'],
     ['null', null],
     ['a number', 1]
-  ])('ASM-09 (RFC 7662 §4): an alias that is %s is a misconfiguration, and is not skipped', async (_, alias) => {
-    const { issuer, api } = await start()
-    issuer.metadata.mtls_endpoint_aliases = { introspection_endpoint: alias }
-    expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
-    expect(issuer.count('introspection')).toBe(0)
-  })
+  ])(
+    'ASM-09 (RFC 7662 §4): treats an alias that is %s as a misconfiguration, and does not skip it',
+    async (_, alias) => {
+      const { issuer, api } = await start()
+      issuer.metadata.mtls_endpoint_aliases = { introspection_endpoint: alias }
+      expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
+      expect(issuer.count('introspection')).toBe(0)
+    }
+  )
 
-  test('ASM-09 (ASM-12): an endpoint in the options is used as written', async () => {
+  test('ASM-09 (ASM-12): uses an endpoint in the options as written', async () => {
     const { issuer, api, tls } = await start(tlsClientAuth(), 'https://localhost:1/introspect')
     expect((await refusal(() => authorize(api, issuer.opaque()))).status).toBe(503)
     expect(tls.connections()).toBe(0)

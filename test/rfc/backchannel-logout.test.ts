@@ -294,7 +294,7 @@ describe('the effect of a logout', () => {
 })
 
 describe('a failure on our side is a 503, so that the provider retries', () => {
-  test.each([...OUTAGES])('keys for which there is %s', async (_, behaviour, http = {}) => {
+  test.each([...OUTAGES])('answers 503 after %s in place of the keys', async (_, behaviour, http = {}) => {
     const { issuer, api, post, logout } = await start({}, http)
     issuer.always('jwks', behaviour)
     const answer = await post(logout())
@@ -306,13 +306,13 @@ describe('a failure on our side is a 503, so that the provider retries', () => {
     expect(api.stats().revocations.entries).toBe(1)
   })
 
-  test('metadata of somebody else', async () => {
+  test('answers 503 for metadata of another issuer', async () => {
     const { issuer, post, logout } = await start()
     issuer.script('metadata', fault.body({ ...issuer.metadata, issuer: 'https://other.example' }))
     expect((await post(logout())).status).toBe(503)
   })
 
-  test('no room for it', async () => {
+  test('answers 503 if it cannot store the revocation', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer], revocation: { maxEntries: 1 } })
     const receive = logoutTokenReceiver(api, { issuers: [{ issuer: issuer.issuer, clientId: 'api' }] })
@@ -385,7 +385,11 @@ describe('logoutTokenReceiver()', () => {
     ['no client identifier', [{ issuer: A }], '`issuers[0].clientId`'],
     ['an empty client identifier', [{ issuer: A, clientId: '' }], '`issuers[0].clientId`'],
     ['an unknown option', [{ issuer: A, clientId: 'c', audience: 'x' }], '`issuers[0].audience`'],
-    ['a switch that is none', [{ issuer: A, clientId: 'c', tokensHaveSid: 'yes' }], '`issuers[0].tokensHaveSid`'],
+    [
+      'a switch that is not a boolean',
+      [{ issuer: A, clientId: 'c', tokensHaveSid: 'yes' }],
+      '`issuers[0].tokensHaveSid`'
+    ],
     ['another such', [{ issuer: A, clientId: 'c', acceptMissingExp: 1 }], '`issuers[0].acceptMissingExp`'],
     ['an issuer of no token here', [{ issuer: `${A}/`, clientId: 'c' }], '`issuers[0].issuer`'],
     [
@@ -396,7 +400,7 @@ describe('logoutTokenReceiver()', () => {
       ],
       '`issuers[1]`'
     ]
-  ])('%s is refused at start', (_, issuers, message) => {
+  ])('refuses %s at start', (_, issuers, message) => {
     const api = bed.api({ issuers: [A] })
     const make = (): Receiver => logoutTokenReceiver(api, { issuers: issuers as never })
     expect(make).toThrow(TypeError)

@@ -77,7 +77,7 @@ const SIGNATURE = 'The access token signature could not be verified'
 const CERTIFICATE = 'The access token is bound to a different client certificate'
 
 describe('FAPI 2.0 Security Profile §5.3.4: a resource server', () => {
-  test('FAP-01 FAP-04 (§5.3.4): takes a DPoP-bound token with its proof', async () => {
+  test('FAP-01 FAP-04 (§5.3.4): accepts a DPoP-bound token with its proof', async () => {
     expect(await outcome(api(), dpop(bound()))).toEqual(granted)
   })
 
@@ -102,7 +102,7 @@ describe('FAPI 2.0 Security Profile §5.3.4: a resource server', () => {
       expect(await outcome(api(), dpop(token))).toEqual(refused('DPoP', reason, description))
   })
 
-  test('FAP-02 (§5.3.4): the revocation status is known by introspection; without, the process is warned', async () => {
+  test('FAP-02 (§5.3.4): learns the revocation status by introspection, and warns the process without it', async () => {
     const issuer = await bed.issuer()
     const introspected = introspecting(issuer, {}, { tokens: 'opaque' })
     const server = bed.api(fapi2({ resource: RESOURCE, issuers: [introspected], now: bed.clock.now }))
@@ -119,7 +119,7 @@ describe('FAPI 2.0 Security Profile §5.3.4: a resource server', () => {
     expect(warning?.code).toBe('OAUTH_RS_FAPI_REVOCATION')
   })
 
-  test('FAP-03 (§5.3.4, RFC 6750 §3.1): a token that does not suffice is refused with 403', async () => {
+  test('FAP-03 (§5.3.4, RFC 6750 §3.1): refuses a token that does not suffice with 403', async () => {
     const expected = refused('DPoP', 'insufficient_scope', 'The access token lacks a required scope', {
       status: 403,
       code: 'insufficient_scope'
@@ -127,14 +127,14 @@ describe('FAPI 2.0 Security Profile §5.3.4: a resource server', () => {
     expect(await outcome(api(), dpop(bound({ claims: { scope: 'write' } })))).toEqual(expected)
   })
 
-  test('FAP-04 (§5.3.4): a token that is bound to no key is refused, with either scheme', async () => {
+  test('FAP-04 (§5.3.4): refuses a token that is not bound to a key, with either scheme', async () => {
     expect(await outcome(api(), bearer(accessToken()))).toEqual(refused('Bearer', 'certificate_binding', CERTIFICATE))
     expect(await outcome(api(), dpop(accessToken()))).toEqual(
       refused('DPoP', 'dpop_unbound', 'The access token is not DPoP-bound')
     )
   })
 
-  test('FAP-04 (§5.3.4): a bound token without its proof, or with another client’s, is refused', async () => {
+  test('FAP-04 (§5.3.4): refuses a bound token without its proof, or with the proof of another client', async () => {
     const token = bound()
     expect(await outcome(api(), bearer(token))).toEqual(
       refused('Bearer', 'dpop_downgrade', 'DPoP-bound access token used with the Bearer scheme')
@@ -145,7 +145,7 @@ describe('FAPI 2.0 Security Profile §5.3.4: a resource server', () => {
     )
   })
 
-  test('FAP-04 (§5.3.4, RFC 8705 §3): a certificate-bound token needs its certificate', async () => {
+  test('FAP-04 (§5.3.4, RFC 8705 §3): refuses a certificate-bound token without its certificate', async () => {
     const [mine, other] = [createSelfSignedCertificate(), createSelfSignedCertificate()].map(
       ({ cert }) => new X509Certificate(cert).raw
     ) as [Buffer, Buffer]
@@ -166,7 +166,7 @@ describe('FAPI 2.0 Security Profile §5.3.4: a resource server', () => {
     })
   })
 
-  test('FAP-04: with `requireSenderConstrained` dpop Bearer is not looked at', async () => {
+  test('FAP-04: treats Bearer as no credentials with `requireSenderConstrained` dpop', async () => {
     const server = api({ requireSenderConstrained: 'dpop' })
     expect(await outcome(server, dpop(bound()))).toEqual(granted)
     expect(await outcome(server, bearer(bound()))).toMatchObject({
@@ -180,7 +180,7 @@ describe('FAPI 2.0 Security Profile §5.4.1: algorithms', () => {
   const others: readonly Algorithm[] = ['RS256', 'RS512', 'PS384', 'PS512', 'ES384', 'ES512']
 
   test.each(['PS256', 'ES256', 'EdDSA', 'Ed25519'] as const)(
-    'FAP-05: a token and a proof by %s are good',
+    'FAP-05: accepts a token and a proof by %s',
     async (alg) => {
       const key = createSigningKey(alg)
       const server = api({}, { jwks: keySet(key) })
@@ -190,13 +190,13 @@ describe('FAPI 2.0 Security Profile §5.4.1: algorithms', () => {
     }
   )
 
-  test.each(others)('FAP-05 DEN-05: a token by %s is refused, though a key of the issuer signed it', async (alg) => {
+  test.each(others)('FAP-05 DEN-05: refuses a token by %s, though a key of the issuer signed it', async (alg) => {
     const key = createSigningKey(alg)
     const server = api({}, { jwks: keySet(key) })
     expect(await outcome(server, dpop(bound({ key })))).toEqual(refused('DPoP', 'algorithm', SIGNATURE))
   })
 
-  test.each(others)('FAP-05 DEN-22: a proof by %s is refused', async (alg) => {
+  test.each(others)('FAP-05 DEN-22: refuses a proof by %s', async (alg) => {
     const holder = createDpopKey(alg)
     const token = bound({}, holder)
     const description = PROOF_TEXTS.proof_algorithm
@@ -205,7 +205,7 @@ describe('FAPI 2.0 Security Profile §5.4.1: algorithms', () => {
     )
   })
 
-  test('FAP-05 (§5.4.1): RSA keys of less than 2048 bits are refused', async () => {
+  test('FAP-05 (§5.4.1): refuses RSA keys of less than 2048 bits', async () => {
     const holder = createDpopKey('PS256', createSigningKey('PS256', { modulusLength: 1024 }))
     const token = bound({}, holder)
     expect(await outcome(api(), dpop(token, holder.proof({ token })))).toEqual(
@@ -225,7 +225,7 @@ describe('FAPI 2.0 Security Profile §5.4.1: algorithms', () => {
     expect(server.metadata?.document()).toMatchObject({ dpop_signing_alg_values_supported: ALGS.split(' ') })
   })
 
-  test('FAP-04 (RFC 9449 §11.1): a proof is good for 60 s', async () => {
+  test('FAP-04 (RFC 9449 §11.1): accepts a proof for 60 s', async () => {
     const token = bound()
     expect(await outcome(api(), dpop(token, client.proof({ token, at: NOW - 60 })))).toEqual(granted)
     expect(await outcome(api(), dpop(token, client.proof({ token, at: NOW - 61 })))).toEqual(
@@ -235,7 +235,7 @@ describe('FAPI 2.0 Security Profile §5.4.1: algorithms', () => {
 })
 
 describe('FAPI 2.0 Security Profile §5.2: TLS', () => {
-  test('FAP-06 (§5.2, BCP 195): the authorization server’s certificate is verified, and no option says otherwise', async () => {
+  test('FAP-06 (§5.2, BCP 195): verifies the authorization server’s certificate, and no option turns that off', async () => {
     const server = createServer(createSelfSignedCertificate('127.0.0.1'), (_request, response) => response.end('{}'))
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
@@ -254,7 +254,7 @@ describe('FAPI 2.0 Security Profile §5.2: TLS', () => {
 })
 
 describe('FAPI 2.0 Message Signing §5.5: introspection', () => {
-  test('FAP-07 (§5.5, RFC 9701 §8.2): signed answers, where they are configured, are all that is taken', async () => {
+  test('FAP-07 (§5.5, RFC 9701 §8.2): accepts only signed answers where they are configured', async () => {
     const issuer = await bed.issuer()
     const introspection = { auth: clientSecretBasic('secret'), clientId: 'api' }
     const token = issuer.opaque({ cnf: { jkt: client.jkt }, token_type: 'DPoP' })

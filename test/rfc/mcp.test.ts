@@ -36,8 +36,8 @@ function server(options: Partial<ResourceServerOptions> = {}): ResourceServer {
 /** The one challenge line of an MCP server without DPoP. */
 const challenge = (error: string): string[] => [`Bearer ${error}scope="read", resource_metadata="${METADATA}"`]
 
-describe('MCP: how a client finds its way', () => {
-  test('MCP-01 (Authorization Server Location): the metadata names at least one authorization server', () => {
+describe('MCP: discovery', () => {
+  test('MCP-01 (Authorization Server Location): the metadata name at least one authorization server', () => {
     expect(server().metadata?.document()).toEqual({
       resource: RESOURCE,
       authorization_servers: [ISSUER],
@@ -47,7 +47,7 @@ describe('MCP: how a client finds its way', () => {
       expect(() => server({ issuers: none })).toThrow('`issuers` must be a list of at least one issuer')
   })
 
-  test('MCP-02 (Protected Resource Metadata Discovery): at the well-known place of the endpoint’s path, and in the 401', async () => {
+  test('MCP-02 (Protected Resource Metadata Discovery): publishes the metadata at the well-known place of the endpoint’s path, and names it in the 401', async () => {
     const api = server()
     const { metadata } = api
     expect(metadata?.respond(get({}, { url: '/.well-known/oauth-protected-resource/mcp' }))).toMatchObject({
@@ -68,7 +68,7 @@ describe('MCP: how a client finds its way', () => {
     })
   })
 
-  test('MCP-09 (Canonical Server URI): a final slash or upper case is warned of, and compared to the letter all the same', async () => {
+  test('MCP-09 (Canonical Server URI): warns about a final slash or upper case, and compares the identifier exactly', async () => {
     const [warning] = await warningsOf(async () => {
       const api = server({ resource: `${RESOURCE}/` })
       expect((await outcome(api, bearer(token()))).reason).toBe('audience')
@@ -80,7 +80,7 @@ describe('MCP: how a client finds its way', () => {
     expect(await warningsOf(() => server())).toEqual([])
   })
 
-  test('SCP-09 MCP-03 (Refresh Tokens): offline_access is in no metadata and no challenge', async () => {
+  test('SCP-09 MCP-03 (Refresh Tokens): names offline_access in no metadata and no challenge', async () => {
     const api = server({
       scopes: ['read', 'offline_access'],
       metadata: { scopes_supported: ['read', 'offline_access'] }
@@ -91,21 +91,21 @@ describe('MCP: how a client finds its way', () => {
 })
 
 describe('MCP: tokens', () => {
-  test('MCP-06 (Access Token Privilege Restriction): only tokens for this server', async () => {
+  test('MCP-06 (Access Token Privilege Restriction): accepts only tokens for this server', async () => {
     expect(await outcome(server(), bearer(token()))).toEqual(granted)
     for (const aud of [API, 'https://mcp.example.com', `${RESOURCE}/`, 'https://mcp.example.com/mcp2'])
       expect(await outcome(server(), bearer(token({ aud })))).toMatchObject({ status: 401, reason: 'audience' })
     expect(() => server({ issuers: [{ issuer: ISSUER, audience: null }] })).toThrow('`issuers[0].audience` is null')
   })
 
-  test('MCP-08 (Token Requirements): a token in the query is no credential', async () => {
+  test('MCP-08 (Token Requirements): does not read a token in the query', async () => {
     expect(await outcome(server(), get({}, { url: `/mcp?access_token=${token()}` }))).toMatchObject({
       status: 401,
       code: undefined
     })
   })
 
-  test('MCP-04 MCP-05 MCP-10 (Scope Challenge Handling): a tool’s scopes are asked for when the body is known, all of them', async () => {
+  test('MCP-04 MCP-05 MCP-10 (Scope Challenge Handling): asks for all scopes of a tool once the body is known', async () => {
     const api = server()
     const request = bearer(token())
     const access = (await api.authorize(request)) as Access
@@ -121,7 +121,7 @@ describe('MCP: tokens', () => {
     })
   })
 
-  test('MCP-12: an access has all of the SDK’s AuthInfo; a token whose end is not known is refused', async () => {
+  test('MCP-12: an access has all of the SDK’s AuthInfo, and a token without a known end is refused', async () => {
     const access = (await server().authorize(bearer(token()))) as Access
     expect(access).toMatchObject({ clientId: 'c1', scopes: ['read'], expiresAt: NOW + 300, audience: [RESOURCE] })
     const as = await bed.issuer()
@@ -145,14 +145,14 @@ describe('MCP: DPoP extension', () => {
     body: { error: 'invalid_dpop_proof', error_description: PROOF_TEXTS[reason] }
   })
 
-  test('MCP-11: a proof may be five minutes old', async () => {
+  test('MCP-11: accepts a proof that is five minutes old', async () => {
     for (const at of [NOW, NOW - 61, NOW - 300])
       expect(await answerTo(client.proof({ token: bound, url, at }))).toEqual(granted)
     for (const at of [NOW - 301, NOW + 301])
       expect(await answerTo(client.proof({ token: bound, url, at }))).toMatchObject(proofRefused('proof_freshness'))
   })
 
-  test('MCP-11: the checks of RFC 9449 §4.3, and any failure is 401', async () => {
+  test('MCP-11: makes the checks of RFC 9449 §4.3, and answers any failure with 401', async () => {
     const proof = client.proof({ token: bound, url })
     expect(await answerTo(proof)).toEqual(granted)
     expect(await answerTo(proof)).toMatchObject(proofRefused('proof_replayed'))
@@ -169,7 +169,7 @@ describe('MCP: DPoP extension', () => {
     })
   })
 
-  test('MCP-11 MCP-06: the audience is still checked', async () => {
+  test('MCP-11 MCP-06: checks the audience of a DPoP token too', async () => {
     const other = token({ cnf: { jkt: client.jkt }, aud: 'x' })
     expect(await answerTo(client.proof({ token: other, url }), other)).toMatchObject({
       status: 401,

@@ -25,7 +25,7 @@ const bed = createBed()
 const server = api()
 
 describe('the order of checks', () => {
-  test('ORD-01: of all that is wrong with a request the first in the order is told', async () => {
+  test('ORD-01: reports the first fault in the order, whatever else is wrong with a request', async () => {
     const everything = { iss: 'x', aud: 'x', exp: 1, cnf: { jkt: 'x' }, scope: '', sub: undefined }
     const stranger = createSigningKey('ES256')
     const walk = [
@@ -50,7 +50,7 @@ describe('the order of checks', () => {
     expect(told).toEqual(walk.map(([, reason]) => reason))
   })
 
-  test('ORD-01 ORD-06 DEN-08: an opaque token is asked about before its scope matters', async () => {
+  test('ORD-01 ORD-06 DEN-08: introspects an opaque token before its scope matters', async () => {
     const issuer = await bed.issuer()
     const of = bed.api({ issuers: [introspecting(issuer)] })
     expect(await outcome(of, bearer('unknown'), scope('write'))).toEqual(
@@ -59,7 +59,7 @@ describe('the order of checks', () => {
     expect(await outcome(of, bearer(issuer.opaque()), scope('write'))).toEqual(insufficient('write'))
   })
 
-  test('ATV-12 DEN-12 (RFC 7662 §2.2): an answer that says it is about a refresh or an ID token is about no access token', async () => {
+  test('ATV-12 DEN-12 (RFC 7662 §2.2): refuses an answer that says it is about a refresh or an ID token', async () => {
     const issuer = await bed.issuer()
     const of = bed.api({ issuers: [introspecting(issuer)] })
     for (const members of [
@@ -75,7 +75,7 @@ describe('the order of checks', () => {
     }
   })
 
-  test('ORD-02 CCH-03: an access of another server, or one made by hand, is no earlier grant', async () => {
+  test('ORD-02 CCH-03: does not take an access of another server, or a made-up one, for an earlier grant', async () => {
     const route = server.protect(scope('read'))
     const foreign = (await api().authorize(bearer(accessToken()))) as Access
     const own = (await server.authorize(bearer(accessToken()), scope('read'))) as Access
@@ -94,7 +94,7 @@ describe('the order of checks', () => {
     ])
   })
 
-  test('ORD-02 SCP-06: an earlier grant spares the token a second look, and no check', async () => {
+  test('ORD-02 SCP-06: an earlier grant spares the token a second verification, and no check', async () => {
     const own = (await server.authorize(bearer(accessToken()), scope('read'))) as Access
     const route = server.protect(scope('write'))
     await expect(async () => await route.authorize(get(), own)).rejects.toMatchObject({ reason: 'insufficient_scope' })
@@ -109,7 +109,7 @@ describe('the order of checks', () => {
 })
 
 describe('secrecy', () => {
-  test('SEC-01 (RFC 9700 §4.9.3): no refusal holds the token, however it is printed', async () => {
+  test('SEC-01 (RFC 9700 §4.9.3): no refusal contains the token, however it is printed', async () => {
     const bad = [
       accessToken({ claims: { exp: 1 } }),
       accessToken({ claims: { aud: 'x' } }),
@@ -139,13 +139,13 @@ describe('secrecy', () => {
     }
   })
 
-  test('SEC-01 (RFC 9700 §4.9.3): what is received is for those who ask: it is not enumerable', async () => {
+  test('SEC-01 (RFC 9700 §4.9.3): `received` is not enumerable, so that only code that asks for it sees it', async () => {
     const error = await refusal(() => server.authorize(bearer(accessToken({ claims: { aud: 'someone-else' } }))))
     expect(error.received).toBe('someone-else')
     expect(JSON.stringify(Object.entries(error)) + inspect(error) + String(error.stack)).not.toContain('someone-else')
   })
 
-  test('SEC-01 (RFC 9700 §4.9.3): nothing is written to the console, and no statistics name a token', async () => {
+  test('SEC-01 (RFC 9700 §4.9.3): writes nothing to the console, and names no token in statistics', async () => {
     const token = accessToken({ claims: { jti: 'secret-jti' } })
     const spies = (['log', 'warn', 'error', 'info', 'debug'] as const).map((name) => vi.spyOn(console, name))
     await outcome(server, bearer(token))
@@ -157,7 +157,7 @@ describe('secrecy', () => {
     }
   })
 
-  test('SEC-04 SEC-01: who listens learns the reason, which the client does not', async () => {
+  test('SEC-04 SEC-01: a listener learns the reason, which the client does not', async () => {
     const heard: unknown[] = []
     const listen = (message: unknown): void => void heard.push(message)
     subscribe('oauth-resource-server:refusal', listen)
@@ -181,7 +181,7 @@ describe('secrecy', () => {
     'x-remote-user': 'admin'
   }
 
-  test('SEC-02 DEF-18 (RFC 9700 §4.13): what a proxy may say of host, scheme and user changes no answer', async () => {
+  test('SEC-02 DEF-18 (RFC 9700 §4.13): no field of a proxy about host, scheme or user changes an answer', async () => {
     expect(await outcome(server, get(spoofed))).toEqual(missing())
     expect(await outcome(server, bearer('x', spoofed))).toEqual(refused('DEN-04', 'malformed'))
     const access = (await server.authorize(bearer(accessToken(), spoofed), scope('read'))) as Access
@@ -206,7 +206,7 @@ describe('secrecy', () => {
     expect(of.authorize(good, scope('read'))).toBe(access)
   })
 
-  test('SEC-05: every bounded memory says what it holds, and its bound', async () => {
+  test('SEC-05: reports the size and the bound of every memory', async () => {
     const of = api()
     await of.authorize(bearer(accessToken()), scope('read'))
     expect(of.stats()).toMatchObject({
@@ -223,7 +223,7 @@ describe('secrecy', () => {
     })
   })
 
-  test('SEC-05: what did not verify is not remembered, its header and its scopes neither', async () => {
+  test('SEC-05: does not remember a token that did not verify, nor its header and scopes', async () => {
     const of = api()
     const others = [
       accessToken({ header: { other: 1 }, claims: { exp: 1, scope: 'a' } }),
@@ -236,7 +236,7 @@ describe('secrecy', () => {
 })
 
 describe('caching of answers', () => {
-  test('CCH-01 (RFC 9111 §5.2.2.5): no refusal may be stored', async () => {
+  test('CCH-01 (RFC 9111 §5.2.2.5): forbids caches to store a refusal', async () => {
     const requests = [
       get(),
       get({ authorization: 'Bearer' }),
@@ -251,12 +251,12 @@ describe('caching of answers', () => {
     expect([status, headers['Cache-Control']]).toEqual([503, 'no-store'])
   })
 
-  test('CCH-02 (RFC 9110 §12.5.5): a route that is open to some without a token varies by Authorization', () => {
+  test('CCH-02 (RFC 9110 §12.5.5): an answer of an optional route varies by Authorization', () => {
     expect(server.protect(optional, scope('read')).headers).toEqual({ Vary: 'Authorization' })
     expect(server.protect(scope('read')).headers).toEqual({})
   })
 
-  test('CCH-03 (RFC 6750 §3.1): an expired token on an open route is refused, even after it was good', async () => {
+  test('CCH-03 (RFC 6750 §3.1): refuses an expired token on an optional route, even after it was valid', async () => {
     let now = NOW
     const timed = api({ now: () => now })
     const route = timed.protect(optional)
@@ -268,7 +268,7 @@ describe('caching of answers', () => {
 })
 
 describe('outages', () => {
-  test('DEF-11 DEN-16: an authorization server that is gone is 503 with Retry-After, and no challenge', async () => {
+  test('DEF-11 DEN-16: answers 503 with Retry-After and without a challenge while the authorization server is down', async () => {
     const issuer = await bed.issuer()
     const token = issuer.token()
     await issuer.close()
@@ -280,7 +280,7 @@ describe('outages', () => {
     expect(body).toEqual({ error: 'temporarily_unavailable' })
   })
 
-  test('DEF-11 ORD-01: what needs no authorization server is answered in its absence', async () => {
+  test('DEF-11 ORD-01: answers requests that do not need the authorization server in its absence', async () => {
     const issuer = await bed.issuer()
     await issuer.close()
     const of = bed.api({ issuers: [issuer.issuer] })
@@ -289,7 +289,7 @@ describe('outages', () => {
     expect(await outcome(of, bearer(issuer.token({ claims: { exp: 1 } })))).toEqual(refused('DEN-06', 'expired'))
   })
 
-  test('DEN-17: a server whose metadata names another issuer is our misconfiguration: 500, no challenge', async () => {
+  test('DEN-17: answers 500 without a challenge where metadata name another issuer', async () => {
     const issuer = await bed.issuer()
     issuer.always('metadata', fault.wrongIssuer())
     const of = bed.api({ issuers: [issuer.issuer] })
@@ -298,7 +298,7 @@ describe('outages', () => {
     expect(error.headers).toEqual({ 'Cache-Control': 'no-store' })
   })
 
-  test('DEF-18 KEY-10: a server behind https is found through the dispatcher that was given', async () => {
+  test('DEF-18 KEY-10: reaches a server behind https through the configured dispatcher', async () => {
     const issuer = await bed.issuer()
     issuer.metadata.issuer = ISSUER
     issuer.metadata.jwks_uri = `${ISSUER}/jwks`
@@ -309,7 +309,7 @@ describe('outages', () => {
 })
 
 describe('life cycle', () => {
-  test('OPS-01: closed, it verifies with what it knows, and closing again does no harm', async () => {
+  test('OPS-01: verifies with known keys after close(), and may be closed again', async () => {
     const issuer = await bed.issuer()
     const of = bed.api({ issuers: [issuer.issuer] })
     expect(await outcome(of, bearer(issuer.token()))).toEqual(granted)
@@ -318,7 +318,7 @@ describe('life cycle', () => {
     expect(await outcome(of, bearer(issuer.token({ claims: { sub: 'u2' } })))).toEqual(granted)
   })
 
-  test('OPS-01: failures in the background and of many requests at once leave no rejection unhandled', async () => {
+  test('OPS-01: leaves no rejection unhandled, in the background and for many requests at once', async () => {
     const unhandled: unknown[] = []
     const note = (reason: unknown): void => void unhandled.push(reason)
     process.on('unhandledRejection', note)
@@ -336,7 +336,7 @@ describe('life cycle', () => {
     expect(new Set(results.map(({ status }) => status))).toEqual(new Set(['rejected']))
   })
 
-  test('OPS-01 ASM-10: making one, and asking how it is, fetches nothing', async () => {
+  test('OPS-01 ASM-10: fetches nothing when it is created, and when its health is read', async () => {
     const issuer = await bed.issuer()
     const of = bed.api({ issuers: [issuer.issuer] })
     of.protect(scope('read'))

@@ -25,87 +25,93 @@ const scopesOf = async (value: unknown): Promise<readonly string[]> =>
   (await access(server, accessToken({ claims: { scope: value } }))).scopes
 
 describe('what a token grants', () => {
-  test('SCP-01 (RFC 6749 §3.3): a space-delimited set, without order', async () => {
+  test('SCP-01 (RFC 6749 §3.3): reads a space-delimited set, without order', async () => {
     expect(await scopesOf('write read')).toEqual(['write', 'read'])
     expect(await outcome(server, granting('write read'), scope('read', 'write'))).toEqual(granted)
     expect(await scopesOf('read write read')).toEqual(['read', 'write'])
   })
 
-  test('SCP-01 DEN-13 (RFC 6749 §3.3): case-sensitive', async () => {
+  test('SCP-01 DEN-13 (RFC 6749 §3.3): compares scopes case-sensitively', async () => {
     expect(await outcome(server, granting('Read'))).toEqual(insufficient('read'))
     expect(await outcome(server, granting('read'), scope('Read'))).toEqual(insufficient('Read'))
   })
 
-  test('SCP-01 (RFC 6749 §3.3): of every character that a scope may have', async () => {
+  test('SCP-01 (RFC 6749 §3.3): reads every character that a scope may have', async () => {
     const all = String.fromCharCode(...Array.from({ length: 94 }, (_, i) => 0x21 + i)).replace(/["\\]/g, '')
     expect(all).toHaveLength(92)
     expect(await outcome(server, granting(all), scope(all))).toEqual(granted)
   })
 
-  test('SCP-02 DEN-13 (RFC 6749 §3.3): whole words: no substring, prefix, suffix or wildcard', async () => {
+  test('SCP-02 DEN-13 (RFC 6749 §3.3): compares whole words: no substring, prefix, suffix or wildcard', async () => {
     const near = ['readwrite', 'xread', 're', '*', 'read*', 'read:all', 'read:', 'read,write', 'read/write', 'read.']
     for (const one of near) expect(await outcome(server, granting(one))).toEqual(insufficient('read'))
   })
 
-  test('SCP-02 (RFC 6749 §3.3): names of Object’s own are scopes like others', async () => {
+  test('SCP-02 (RFC 6749 §3.3): reads names of Object’s own as ordinary scopes', async () => {
     for (const name of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
       expect(await outcome(server, bearer(accessToken()), scope(name))).toEqual(insufficient(name))
       expect(await outcome(server, granting(name), scope(name))).toEqual(granted)
     }
   })
 
-  test('SCP-03 (RFC 6749 §3.3): runs of spaces, and spaces at the ends, count for nothing', async () => {
+  test('SCP-03 (RFC 6749 §3.3): ignores repeated, leading and trailing spaces', async () => {
     expect(await scopesOf('read  write')).toEqual(['read', 'write'])
     expect(await scopesOf('  read ')).toEqual(['read'])
     expect(await scopesOf('   ')).toEqual([])
   })
 
   const malformed = ['read\twrite', 'read\nwrite', 'read\0', 'read "write"', 'read\\', 'réad', 'read\u00a0write']
-  test.each(malformed)('SCP-03 DEN-11 (RFC 6749 §3.3): the claim %j is malformed, not half read', async (value) => {
-    expect(await outcome(server, granting(value))).toEqual(refused('DEN-11', 'claim'))
-  })
+  test.each(malformed)(
+    'SCP-03 DEN-11 (RFC 6749 §3.3): refuses the malformed claim %j, and does not read half of it',
+    async (value) => {
+      expect(await outcome(server, granting(value))).toEqual(refused('DEN-11', 'claim'))
+    }
+  )
 
   const others = [1, true, {}, { read: true }, [1], ['read', null], [['read']]]
-  test.each(others)('SCP-03 DEN-11 (RFC 9068 §2.2.3): the claim %j is of the wrong type', async (value) => {
-    expect(await outcome(server, granting(value))).toEqual(refused('DEN-11', 'claim'))
-  })
+  test.each(others)(
+    'SCP-03 DEN-11 (RFC 9068 §2.2.3): refuses the claim %j, which is of the wrong type',
+    async (value) => {
+      expect(await outcome(server, granting(value))).toEqual(refused('DEN-11', 'claim'))
+    }
+  )
 
-  test('SCP-03: the claim null is as if missing: no scope is granted', async () => {
+  test('SCP-03: grants no scope for the claim null', async () => {
     expect(await scopesOf(null)).toEqual([])
     expect(await outcome(server, granting(null))).toEqual(insufficient('read'))
     const later = bearer(accessToken({ claims: { scope: null, scp: 'read' } }))
     expect(await outcome(server, later)).toEqual(granted)
   })
 
-  test('SCP-04 (RFC 9068 §2.2.3): of an array each element is one scope', async () => {
+  test('SCP-04 (RFC 9068 §2.2.3): reads each element of an array as one scope', async () => {
     expect(await scopesOf(['read', 'write', 'read'])).toEqual(['read', 'write'])
     expect(await outcome(server, granting(['write', 'read']))).toEqual(granted)
   })
 
-  test('SCP-04 DEN-13 (RFC 9068 §2.2.3): an element with a space is not split', async () => {
+  test('SCP-04 DEN-13 (RFC 9068 §2.2.3): does not split an element with a space', async () => {
     expect(await outcome(server, granting(['read write']))).toEqual(insufficient('read'))
     expect(await scopesOf(['read write'])).toEqual(['read write'])
   })
 
-  test('DEF-20 DEN-13 (RFC 6749 §3.3): no claim grants no scope, never all', async () => {
+  test('DEF-20 DEN-13 (RFC 6749 §3.3): grants no scope without a claim, and never all', async () => {
     expect(await outcome(server, granting(undefined))).toEqual(insufficient('read'))
     expect(await scopesOf(undefined)).toEqual([])
     for (const empty of ['', [], ' ']) expect(await outcome(server, granting(empty))).toEqual(insufficient('read'))
   })
 
-  test('SCP-04: `scp` counts where there is no `scope`, string or array', async () => {
+  test('SCP-04: reads `scp`, string or array, where `scope` is missing', async () => {
     expect(await outcome(server, granting('read', 'scp'))).toEqual(granted)
     expect(await outcome(server, granting(['read'], 'scp'))).toEqual(granted)
   })
 
-  test('SCP-02 DEN-13: with both, `scope` alone counts: they are not added up', async () => {
+  test('SCP-02 DEN-13: reads `scope` alone where a token has both, and does not add them up', async () => {
     const both = bearer(accessToken({ claims: { scope: 'write', scp: 'read' } }))
     expect(await outcome(server, both)).toEqual(insufficient('read'))
     const empty = bearer(accessToken({ claims: { scope: '', scp: 'read' } }))
     expect(await outcome(server, empty)).toEqual(insufficient('read'))
   })
 
-  test('SCP-04 ATV-16: `scopeClaim` of an issuer names the claim that counts, and no other does', async () => {
+  test('SCP-04 ATV-16: reads only the claim that an issuer’s `scopeClaim` names', async () => {
     const custom = api({}, { scopeClaim: 'permissions' })
     expect(await outcome(custom, granting(['read'], 'permissions'))).toEqual(granted)
     expect(await outcome(custom, granting('read', 'scope'))).toEqual(insufficient('read'))
@@ -113,7 +119,7 @@ describe('what a token grants', () => {
     expect(await outcome(either, granting('read', 'scope'))).toEqual(granted)
   })
 
-  test('ATV-10 DEN-13 (RFC 9068 §2.2.3.1): roles, groups and entitlements are no scopes', async () => {
+  test('ATV-10 DEN-13 (RFC 9068 §2.2.3.1): does not read roles, groups and entitlements as scopes', async () => {
     const claims = {
       scope: undefined,
       roles: ['read'],
@@ -134,7 +140,7 @@ describe('what a token grants', () => {
 describe('a hierarchy', () => {
   const hierarchical = api({ scopeHierarchy: { admin: ['write'], write: ['read'], a: ['b'], b: ['a'] } })
 
-  test('SCP-05 (MCP Step-Up Authorization Flow): a scope grants those it includes, at any depth', async () => {
+  test('SCP-05 (MCP Step-Up Authorization Flow): a scope grants the scopes that it includes, at any depth', async () => {
     expect(await outcome(hierarchical, granting('admin'))).toEqual(granted)
     expect(await outcome(hierarchical, granting('write'), scope('read', 'write'))).toEqual(granted)
     expect((await access(hierarchical, accessToken({ claims: { scope: 'admin' } }))).scopes).toEqual([
@@ -144,60 +150,60 @@ describe('a hierarchy', () => {
     ])
   })
 
-  test('SCP-05 DEN-13: never the other way', async () => {
+  test('SCP-05 DEN-13: an included scope does not grant the scope that includes it', async () => {
     expect(await outcome(hierarchical, granting('read'), scope('write'))).toEqual(insufficient('write'))
   })
 
-  test('SCP-05: a circle is two names for one thing, not a hang', async () => {
+  test('SCP-05: reads a circle as two names for one scope, and ends', async () => {
     expect(await outcome(hierarchical, granting('a'), scope('b'))).toEqual(granted)
     expect(await outcome(hierarchical, granting('b'), scope('a'))).toEqual(granted)
   })
 
-  test('SCP-05: without a hierarchy `admin` is a word', async () => {
+  test('SCP-05: gives `admin` no meaning without a hierarchy', async () => {
     expect(await outcome(server, granting('admin'))).toEqual(insufficient('read'))
   })
 
-  test('SCP-05 SCP-06: a challenge names what the route requires, not what would include it', async () => {
+  test('SCP-05 SCP-06: a challenge names the required scope, not one that includes it', async () => {
     expect(await outcome(hierarchical, granting('other'))).toEqual(insufficient('read'))
   })
 })
 
 describe('what a route requires', () => {
-  test('SCP-06 DEN-13 MCP-05 (RFC 6750 §3.1): the challenge lists all of the operation, not only the missing', async () => {
+  test('SCP-06 DEN-13 MCP-05 (RFC 6750 §3.1): the challenge lists all scopes of the operation, not only the missing ones', async () => {
     expect(await outcome(server, granting('a'), scope('a', 'b'))).toEqual(insufficient('a b'))
     expect(await outcome(server, granting('a'), scope('a'), scope('b'), scope('c'))).toEqual(insufficient('a b c'))
     expect(await outcome(server, granting('c'), scope('a'), scope('b', 'c'))).toEqual(insufficient('a b c'))
   })
 
-  test('SCP-06 (RFC 6750 §3.1): and none of the client’s other grants', async () => {
+  test('SCP-06 (RFC 6750 §3.1): the challenge lists none of the client’s other scopes', async () => {
     expect(await outcome(server, granting('x y z'), scope('a'))).toEqual(insufficient('a'))
   })
 
-  test('SCP-06 SCP-07: of alternatives within the operation it lists the one that is granted', async () => {
+  test('SCP-06 SCP-07: the challenge lists the granted one of alternatives within the operation', async () => {
     expect(await outcome(server, granting('y'), anyScope('x', 'y'), scope('z'))).toEqual(insufficient('y z'))
     expect(await outcome(server, granting('q'), scope('z'), anyScope('x', 'y'))).toEqual(insufficient('z x'))
   })
 
-  test('SCP-07 DEN-13 (RFC 6750 §3): all means all', async () => {
+  test('SCP-07 DEN-13 (RFC 6750 §3): scope() requires every scope', async () => {
     expect(await outcome(server, granting('a b'), scope('a', 'b'))).toEqual(granted)
     expect(await outcome(server, granting('b'), scope('a', 'b'))).toEqual(insufficient('a b'))
   })
 
-  test('SCP-07 DEN-13 (RFC 6750 §3): any means one, and the preferred one is asked for', async () => {
+  test('SCP-07 DEN-13 (RFC 6750 §3): anyScope() requires one scope, and the challenge names the preferred one', async () => {
     for (const one of ['x', 'y', 'x y'])
       expect(await outcome(server, granting(one), anyScope('x', 'y'))).toEqual(granted)
     expect(await outcome(server, granting('z'), anyScope('x', 'y'))).toEqual(insufficient('x'))
     expect(await outcome(server, granting(undefined), anyScope('y', 'x'))).toEqual(insufficient('y'))
   })
 
-  test('SCP-07: a check of the application may name its scopes as ours do', async () => {
+  test('SCP-07: a check of the application may declare its scopes as ours do', async () => {
     const check: Check<string> = Object.assign(() => {}, { scopes: ['export'] })
     const pointer = `resource_metadata="${RESOURCE_METADATA}"`
     expect(await outcome(server, get(), check)).toEqual(missing(`Bearer scope="export", ${pointer}`))
   })
 
   const impossible = ['', ' ', 'a b', 'a"', 'a\\b', 'a\tb', 'é', 'a\n', '\x7F']
-  test.each(impossible)('SCP-08 (RFC 6749 §3.3): the scope %j does not start', (one) => {
+  test.each(impossible)('SCP-08 (RFC 6749 §3.3): refuses the scope %j at start', (one) => {
     expect(() => scope(one)).toThrow(/^scope\(.*\): a scope is printable ASCII without space, quote or backslash/)
     expect(() => anyScope('read', one)).toThrow(/^anyScope\(/)
     expect(() => api({ scopes: [one] })).toThrow(/`scopes` holds .*, which is not a scope/)
@@ -207,13 +213,13 @@ describe('what a route requires', () => {
     expect(() => api({ scopeHierarchy: { read: [one] } })).toThrow(/`scopeHierarchy/)
   })
 
-  test('SCP-08: no scope at all does not start', () => {
+  test('SCP-08: refuses a check without a scope at start', () => {
     expect(() => scope()).toThrow('scope() needs at least one scope')
     expect(() => anyScope()).toThrow('anyScope() needs at least one scope')
     expect(() => scope(undefined as never)).toThrow(TypeError)
   })
 
-  test('SCP-08: a scope that the API does not declare does not start', () => {
+  test('SCP-08: refuses a scope at start that the API does not declare', () => {
     const declared = api({ scopes: ['read'] })
     expect(() => declared.protect(scope('raed' as 'read'))).toThrow('the scope "raed" is not in the option `scopes`')
     expect(() => declared.protect(anyScope('read', 'raed' as 'read'))).toThrow(TypeError)
@@ -221,7 +227,7 @@ describe('what a route requires', () => {
     expect(declared.protect(scope('read'))).toBeDefined()
   })
 
-  test('SCP-09 (MCP Refresh Tokens): declared scopes that no route requires, such as offline_access, are not asked for', async () => {
+  test('SCP-09 (MCP Refresh Tokens): does not ask for declared scopes that no route requires, such as offline_access', async () => {
     const login = ['openid', 'profile', 'email', 'offline_access']
     const one = resourceServer({ resource: RESOURCE, issuers: ['https://as.example.com'], scopes: ['read', ...login] })
     const route = one.protect(scope('read'))
@@ -234,7 +240,7 @@ describe('what a route requires', () => {
 describe('properties', () => {
   const name = fc.stringMatching(/^[\x21\x23-\x5B\x5D-\x7E]{1,12}$/)
 
-  test('SCP-01 SCP-02 (RFC 6749 §3.3): a route is open exactly to those who have every scope of it', () => {
+  test('SCP-01 SCP-02 (RFC 6749 §3.3): a route accepts exactly the tokens that grant its scopes', () => {
     const small = fc.constantFrom('a', 'b', 'A', 'ab', 'a:b', 'b:a')
     return fc.assert(
       fc.asyncProperty(fc.uniqueArray(small), fc.uniqueArray(small, { minLength: 1 }), async (has, needs) => {
@@ -247,7 +253,7 @@ describe('properties', () => {
     )
   })
 
-  test('SCP-01 SCP-08 (RFC 6749 §3.3): every scope of the grammar is a scope, in a claim and in a challenge', () =>
+  test('SCP-01 SCP-08 (RFC 6749 §3.3): accepts every scope of the grammar, in a claim and in a challenge', () =>
     fc.assert(
       fc.asyncProperty(fc.uniqueArray(name, { minLength: 1, maxLength: 4 }), async (names) => {
         expect(await outcome(server, granting(names.join(' ')), scope(...names))).toEqual(granted)
@@ -256,7 +262,7 @@ describe('properties', () => {
       { numRuns: 50 }
     ))
 
-  test('SCP-03 (RFC 6749 §3.3): any text as claim is either read as the grammar says, or refused', () =>
+  test('SCP-03 (RFC 6749 §3.3): reads any text as the grammar says, or refuses it', () =>
     fc.assert(
       fc.asyncProperty(fc.string({ unit: 'binary' }), async (text) => {
         const { status } = await outcome(server, granting(text), () => {})

@@ -57,13 +57,13 @@ async function startIntrospecting(options: Partial<IssuerOptions> = {}) {
 }
 
 describe('JOS-15 (RFC 8725 §3.3): encrypted is not signed', () => {
-  test('JOS-15 (RFC 7516 §9): a JWE without a key to read it is no access token', async () => {
+  test('JOS-15 (RFC 7516 §9): refuses a JWE without a key to read it', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     expect(await ask(api, encryptJwe(issuer.token(), ec))).toEqual(denial.type)
   })
 
-  test('JOS-15 (RFC 7662 §2.1): a JWE without a key to read it is introspected where that is configured', async () => {
+  test('JOS-15 (RFC 7662 §2.1): introspects a JWE without a key to read it, where that is configured', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const jwe = encryptJwe(issuer.token(), ec)
@@ -78,7 +78,7 @@ describe('JOS-15 (RFC 8725 §3.3): encrypted is not signed', () => {
     ['ECDH-ES on P-256', ec],
     ['RSA-OAEP-256', rsa],
     ['ECDH-ES on X25519', okp]
-  ])('JOS-15 (RFC 9068 §2.1): a signed token inside, encrypted with %s, is accepted', async (_, recipient) => {
+  ])('JOS-15 (RFC 9068 §2.1): accepts a signed token that is encrypted with %s', async (_, recipient) => {
     const { issuer, api } = await start()
     const jwe = encryptJwe(issuer.token(), recipient)
     const access = await authorize(api, jwe)
@@ -86,7 +86,7 @@ describe('JOS-15 (RFC 8725 §3.3): encrypted is not signed', () => {
     expect(access.token).toBe(jwe)
   })
 
-  test('JOS-15: it is remembered as it came, not as it was inside, and for no longer than it lives', async () => {
+  test('JOS-15: caches the encrypted text, not the token inside, and for no longer than it lives', async () => {
     const { issuer, api } = await start()
     const inner = issuer.token()
     const jwe = encryptJwe(inner, ec)
@@ -98,7 +98,7 @@ describe('JOS-15 (RFC 8725 §3.3): encrypted is not signed', () => {
     expect(await ask(api, jwe)).toEqual(denial.expired)
   })
 
-  test('JOS-15 (RFC 8725 §3.3): a token that a stranger signed and encrypted to us is refused', async () => {
+  test('JOS-15 (RFC 8725 §3.3): refuses a token that a stranger signed and encrypted to this API', async () => {
     const { issuer, api } = await startIntrospecting()
     const jwe = encryptJwe(issuer.token({ key: strangeKey('k1') }), ec)
     issuer.opaque({}, jwe)
@@ -111,13 +111,13 @@ describe('JOS-15 (RFC 8725 §3.3): encrypted is not signed', () => {
     ['for another API', { claims: { aud: 'https://other.example' } }, denial.audience],
     ['of another issuer', { claims: { iss: 'https://other.example' } }, denial.issuer],
     ['without jti', { claims: { jti: undefined } }, denial.claim]
-  ])('JOS-15 (RFC 9068 §4): a token inside that is %s is refused as any other', async (_, overrides, expected) => {
+  ])('JOS-15 (RFC 9068 §4): refuses a token inside that is %s, like any other', async (_, overrides, expected) => {
     const { issuer, api } = await start()
     expect(await ask(api, encryptJwe(issuer.token(overrides), ec))).toEqual(expected)
   })
 })
 
-describe('JOS-16 (RFC 9068 §4): what is inside', () => {
+describe('JOS-16 (RFC 9068 §4): the token inside', () => {
   test.each([
     ['plain claims', (issuer: TestIssuer) => Buffer.from(issuer.token().split('.')[1] as string, 'base64url')],
     ['nothing', () => ''],
@@ -126,12 +126,12 @@ describe('JOS-16 (RFC 9068 §4): what is inside', () => {
     ['another JWE', (issuer: TestIssuer) => encryptJwe(issuer.token(), ec)],
     ['an ID token', (issuer: TestIssuer) => issuer.token({ header: { typ: 'JWT' } })],
     ['a signed JWT without typ', (issuer: TestIssuer) => issuer.token({ header: { typ: undefined } })]
-  ] as const)('JOS-16 (RFC 8725 §3.3): %s inside a JWE is no access token', async (_, content) => {
+  ] as const)('JOS-16 (RFC 8725 §3.3): does not accept %s inside a JWE', async (_, content) => {
     const { issuer, api } = await start()
     expect(await ask(api, encryptJwe(content(issuer), ec))).toEqual(denial.type)
   })
 
-  test('JOS-16 (RFC 8725 §3.2): an unsigned JWT inside a JWE is refused', async () => {
+  test('JOS-16 (RFC 8725 §3.2): refuses an unsigned JWT inside a JWE', async () => {
     const { issuer, api } = await start()
     const { privateKey } = issuer.key()
     const unsigned = issuer.token({ key: { alg: 'none', privateKey } })
@@ -153,7 +153,7 @@ describe('JOS-16 (RFC 9068 §4): what is inside', () => {
     [['RSA-OAEP-256'], rsa],
     ['ECDH-ES+A256KW', ec],
     ['dir', ec]
-  ] as const)('JOS-16 (RFC 8725 §3.2): the key management algorithm %j is refused', async (alg, recipient) => {
+  ] as const)('JOS-16 (RFC 8725 §3.2): refuses the key management algorithm %j', async (alg, recipient) => {
     const { issuer, api } = await startIntrospecting()
     const jwe = encryptJwe(issuer.token(), recipient, { header: { alg } })
     issuer.opaque({}, jwe)
@@ -161,7 +161,7 @@ describe('JOS-16 (RFC 9068 §4): what is inside', () => {
     expect(issuer.count('introspection')).toBe(0)
   })
 
-  test('JOS-16 (RFC 8725 §3.1): RSA-OAEP (SHA-1) is read by a key that names it, which then reads nothing else', async () => {
+  test('JOS-16 (RFC 8725 §3.1): reads RSA-OAEP (SHA-1) with a key that names it, which then reads nothing else', async () => {
     const issuer = await bed.issuer()
     const sha1 = { kid: 'rsa', key: rsa.privateKey, algorithm: 'RSA-OAEP' } as const
     const api = bed.api({ issuers: [issuer.issuer], decryptionKeys: [sha1] })
@@ -173,7 +173,7 @@ describe('JOS-16 (RFC 9068 §4): what is inside', () => {
     expect(await ask(api, encryptJwe(strange, rsa, { header: { alg: 'RSA-OAEP' } }))).toEqual(denial.signature)
   })
 
-  test('JOS-16 (RFC 8725 §3.1): a key is for the one algorithm it is configured with', async () => {
+  test('JOS-16 (RFC 8725 §3.1): uses a key only for the algorithm that it is configured with', async () => {
     const { issuer, api } = await start()
     const wrap = (alg: string) =>
       new CompactEncrypt(Buffer.from(issuer.token()))
@@ -184,7 +184,7 @@ describe('JOS-16 (RFC 9068 §4): what is inside', () => {
   })
 
   test.each(['A128CBC', 'none', '', undefined, 1, 'a256gcm', 'A128GCM', 'A256CBC-HS512'])(
-    'JOS-16 (RFC 7518 §5.1): the content encryption %j, which it was not encrypted with, is refused',
+    'JOS-16 (RFC 7518 §5.1): refuses the content encryption %j, which the token was not encrypted with',
     async (enc) => {
       const { issuer, api } = await start()
       expect(await ask(api, encryptJwe(issuer.token(), ec, { header: { enc } }))).toEqual(denial.decryption)
@@ -194,7 +194,7 @@ describe('JOS-16 (RFC 9068 §4): what is inside', () => {
   test.each([
     ['crit', { crit: ['exp'], exp: 1 }],
     ['an empty crit', { crit: [] }]
-  ])('JOS-16 (RFC 7516 §4.1.13): %s is refused', async (_, header) => {
+  ])('JOS-16 (RFC 7516 §4.1.13): refuses %s', async (_, header) => {
     const { issuer, api } = await start()
     expect(await ask(api, encryptJwe(issuer.token(), ec, { header }))).toEqual(denial.decryption)
   })
@@ -205,7 +205,7 @@ describe('JOS-16 (RFC 9068 §4): what is inside', () => {
     ['initialization vector', 2],
     ['ciphertext', 3],
     ['authentication tag', 4]
-  ])('JOS-16 (RFC 7516 §5.2): with its %s altered, it is refused and nobody else is asked', async (_, index) => {
+  ])('JOS-16 (RFC 7516 §5.2): refuses a token with its %s altered, and asks no other server', async (_, index) => {
     const { issuer, api } = await startIntrospecting()
     const jwe = encryptJwe(issuer.token(), rsa)
     expect(await ask(api, jwe)).toEqual(granted)
@@ -223,7 +223,7 @@ describe('JOS-16 (RFC 9068 §4): what is inside', () => {
     expect(issuer.count('introspection')).toBe(0)
   })
 
-  test('JOS-16 (RFC 7515 §2): another text that decodes to the same bytes is another token, and refused', async () => {
+  test('JOS-16 (RFC 7515 §2): refuses another text that decodes to the same bytes', async () => {
     const { issuer, api } = await start()
     const jwe = encryptJwe(issuer.token(), ec)
     expect(await ask(api, jwe)).toEqual(granted)
@@ -236,7 +236,7 @@ describe('JOS-16 (RFC 9068 §4): what is inside', () => {
     expect(await ask(api, other)).toEqual(denial.decryption)
   })
 
-  test('JOS-16 (RFC 7518 §5.3): a shortened authentication tag is refused', async () => {
+  test('JOS-16 (RFC 7518 §5.3): refuses a shortened authentication tag', async () => {
     const { issuer, api } = await start()
     const jwe = encryptJwe(issuer.token(), ec)
     expect(await ask(api, jwe)).toEqual(granted)
@@ -250,12 +250,12 @@ describe('JOS-17 (RFC 8725 §3.6): compression', () => {
     ['10 MiB of nothing', () => deflateRawSync(Buffer.alloc(10 * 1024 * 1024)), 'DEF'],
     ['a zip that names nothing known', (token: string) => token, 'none'],
     ['a zip that is null', (token: string) => token, null]
-  ] as const)('JOS-17 (RFC 7516 §4.1.3): %s is refused unread', async (_, content, zip) => {
+  ] as const)('JOS-17 (RFC 7516 §4.1.3): refuses %s without reading it', async (_, content, zip) => {
     const { issuer, api } = await start()
     expect(await ask(api, encryptJwe(content(issuer.token()), ec, { header: { zip } }))).toEqual(denial.decryption)
   })
 
-  test('JOS-17 (RFC 7518 §4.8.1.2): a password that would take long to derive is never derived', async () => {
+  test('JOS-17 (RFC 7518 §4.8.1.2): never derives a key from a password that would take long', async () => {
     const { issuer, api } = await start()
     const header = { alg: 'PBES2-HS256+A128KW', p2c: 2 ** 31 - 1, p2s: base64url('salt of 16 bytes') }
     expect(await ask(api, encryptJwe(issuer.token(), ec, { header }))).toEqual(denial.decryption)
@@ -298,14 +298,14 @@ describe('JOS-18 (RFC 8725 §3.4): the ephemeral public key', () => {
     ['that is a text', ec, { header: { epk: 'P-256' } }],
     ['with a private part', ec, { header: { epk: ec.privateKey.export({ format: 'jwk' }) } }],
     ['of RSA', ec, { header: { epk: rsa.publicKey.export({ format: 'jwk' }) } }]
-  ] as const)('JOS-18 (RFC 7518 §4.6.1.1): a key %s is refused', async (_, recipient, encryption) => {
+  ] as const)('JOS-18 (RFC 7518 §4.6.1.1): refuses a key %s', async (_, recipient, encryption) => {
     const { issuer, api } = await start()
     expect(await ask(api, encryptJwe(issuer.token(), recipient, encryption))).toEqual(denial.decryption)
   })
 })
 
-describe('ATV-02 (RFC 9068 §4): where encryption was agreed on', () => {
-  test('ATV-02: a token that is only signed is refused, an encrypted one accepted', async () => {
+describe('ATV-02 (RFC 9068 §4): required encryption', () => {
+  test('ATV-02: refuses a token that is only signed, and accepts an encrypted one', async () => {
     const { issuer, api } = await start({ requireEncrypted: true })
     const token = issuer.token()
     expect(await ask(api, token)).toEqual(denial.notEncrypted)
@@ -314,14 +314,14 @@ describe('ATV-02 (RFC 9068 §4): where encryption was agreed on', () => {
     expect(((await refusal(() => authorize(api, token))) as { reason?: string }).reason).toBe('not_encrypted')
   })
 
-  test('ATV-02: without it both are accepted', async () => {
+  test('ATV-02: accepts both without `requireEncrypted`', async () => {
     const { issuer, api } = await start()
     const token = issuer.token()
     expect(await ask(api, token)).toEqual(granted)
     expect(await ask(api, encryptJwe(token, ec))).toEqual(granted)
   })
 
-  test('ATV-02: an opaque token of the same issuer is introspected all the same', async () => {
+  test('ATV-02: introspects an opaque token of the same issuer all the same', async () => {
     const { issuer, api } = await startIntrospecting({ requireEncrypted: true })
     expect(await ask(api, issuer.opaque())).toEqual(granted)
     expect(await ask(api, issuer.token())).toEqual(denial.notEncrypted)
@@ -336,14 +336,14 @@ describe('ATV-02 (RFC 9068 §4): where encryption was agreed on', () => {
       /issuers\[0\]\.requireEncrypted` has no effect/
     ],
     ['that is no boolean', { requireEncrypted: 'yes' }, decryptionKeys, /issuers\[0\]\.requireEncrypted` is "yes"/]
-  ] as const)('ATV-02: requireEncrypted %s does not start', (_, options, keys, expected) => {
+  ] as const)('ATV-02: refuses at start requireEncrypted %s', (_, options, keys, expected) => {
     const issuers = [{ issuer: 'https://as.example.com', ...options } as IssuerOptions]
     expect(() => resourceServer({ resource: RESOURCE, issuers, ...(keys && { decryptionKeys: keys }) })).toThrow(
       expected
     )
   })
 
-  test('ATV-02: an issuer that a resolver names may require it too', async () => {
+  test('ATV-02: an issuer of a resolver may require encryption too', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: () => ({ issuer: issuer.issuer, requireEncrypted: true }), decryptionKeys })
     expect(await ask(api, issuer.token())).toEqual(denial.notEncrypted)
@@ -353,11 +353,11 @@ describe('ATV-02 (RFC 9068 §4): where encryption was agreed on', () => {
   })
 })
 
-describe('ASQ-09: whose it is', () => {
+describe('ASQ-09: a JWE for another recipient', () => {
   test.each([
     ['names another key', { kid: 'theirs' }],
     ['names no key, and an algorithm of none of ours', { kid: undefined, alg: 'dir' }]
-  ])('ASQ-09: a JWE that %s is introspected', async (_, header) => {
+  ])('ASQ-09: introspects a JWE that %s', async (_, header) => {
     const { issuer, api } = await startIntrospecting()
     const jwe = encryptJwe(issuer.token(), ec, { header })
     issuer.opaque({}, jwe)
@@ -365,12 +365,12 @@ describe('ASQ-09: whose it is', () => {
     expect(issuer.count('introspection')).toBe(1)
   })
 
-  test('ASQ-09: without introspection it is refused', async () => {
+  test('ASQ-09: refuses a JWE that it cannot read without introspection', async () => {
     const { issuer, api } = await start()
     expect(await ask(api, encryptJwe(issuer.token(), ec, { header: { kid: 'theirs' } }))).toEqual(denial.decryption)
   })
 
-  test("ASQ-09: where every token is introspected (tokens: 'opaque'), nothing is decrypted", async () => {
+  test("ASQ-09: decrypts nothing where every token is introspected (tokens: 'opaque')", async () => {
     const { issuer, api } = await startIntrospecting({ tokens: 'opaque' })
     const jwe = encryptJwe(issuer.token(), ec)
     expect(await ask(api, jwe)).toEqual(denial.inactive)
@@ -379,7 +379,7 @@ describe('ASQ-09: whose it is', () => {
 })
 
 describe('RFC 9728 §2: the keys of this API', () => {
-  test('its metadata says where they are, and a token encrypted to one is accepted', async () => {
+  test('the metadata name the URL of the keys, and a token encrypted to one is accepted', async () => {
     const { issuer, api } = await start()
     const uri = api.metadata?.document()['jwks_uri']
     expect(uri).toBe(`${RESOURCE}/.well-known/jwks.json`)
@@ -395,7 +395,7 @@ describe('RFC 9728 §2: the keys of this API', () => {
     }
   })
 
-  test('a key that is to be replaced is still of use while it is listed', async () => {
+  test('decrypts with a key that is to be replaced, while it is listed', async () => {
     const issuer = await bed.issuer()
     const [first, second] = decryptionKeys as [DecryptionKey, DecryptionKey]
     const jwe = encryptJwe(issuer.token(), ec)
@@ -404,7 +404,7 @@ describe('RFC 9728 §2: the keys of this API', () => {
     expect(await ask(withKeys(second), jwe)).toEqual(denial.decryption)
   })
 
-  test('a flood of tokens to decrypt is 503 and never a challenge', async () => {
+  test('answers a flood of tokens to decrypt with 503 and never a challenge', async () => {
     const { issuer, api } = await start()
     expect(await ask(api, issuer.token())).toEqual(granted)
     const answers = Array.from({ length: 289 }, () => ask(api, encryptJwe('no token', ec)))
@@ -414,7 +414,7 @@ describe('RFC 9728 §2: the keys of this API', () => {
     expect(results[0]).toEqual(denial.type)
   })
 
-  test('a client whose encrypted token was verified before is served while 400 junk JWEs are to be decrypted', async () => {
+  test('serves a client whose encrypted token was verified before, while 400 junk JWEs wait', async () => {
     const { issuer, api } = await start()
     const victim = encryptJwe(issuer.token({ claims: { exp: bed.clock.now() + 3600 } }), ec)
     expect(await ask(api, victim)).toEqual(granted)

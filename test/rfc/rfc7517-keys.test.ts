@@ -89,7 +89,7 @@ describe('KEY-02 (RFC 7517 §5): an unusable key is skipped, and the others stay
     ['an array', []]
   ]
 
-  test.each(rows)('KEY-02 (RFC 7517 §5): beside %s', async (_, junk) => {
+  test.each(rows)('KEY-02 (RFC 7517 §5): uses the good key beside %s', async (_, junk) => {
     const issuer = await bed.issuer()
     publish(issuer, junk, issuer.key().publicJwk)
     const api = bed.api({ issuers: [issuer.issuer] })
@@ -106,7 +106,7 @@ describe('KEY-02 (RFC 7517 §5): an unusable key is skipped, and the others stay
     expect(await ask(api, issuer.token({ key: short }))).toEqual(denial.signature)
   })
 
-  test('KEY-02 (RFC 7517 §4.4): unknown members, and x5c, change nothing', async () => {
+  test('KEY-02 (RFC 7517 §4.4): ignores unknown members, and x5c', async () => {
     const issuer = await bed.issuer()
     publish(issuer, { ...issuer.key().publicJwk, x5c: ['junk'], x5t: 'junk', 'x-vendor': { a: 1 } })
     expect(await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token())).toEqual(granted)
@@ -134,7 +134,7 @@ describe('KEY-03 (RFC 7517 §9): private and symmetric keys in a published set',
     expect(await ask(api, issuer.token({ key: leaked }))).toEqual(denial.signature)
   })
 
-  test('KEY-03 (RFC 7517 §9, RFC 8725 §3.1): an oct key in the set verifies nothing', async () => {
+  test('KEY-03 (RFC 7517 §9, RFC 8725 §3.1): verifies nothing with an oct key in the set', async () => {
     const issuer = await bed.issuer()
     issuer.jwks.keys.push({ kty: 'oct', kid: 'shared', alg: 'HS256', k: 'c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0' })
     const api = bed.api({ issuers: [issuer.issuer] })
@@ -147,7 +147,7 @@ describe('KEY-03 (RFC 7517 §9): private and symmetric keys in a published set',
 })
 
 describe('KEY-04 (RFC 7517 §4.5): keys that share a kid', () => {
-  test('KEY-04 (RFC 7517 §4.5): an RSA and an EC key with one kid are told apart by the algorithm', async () => {
+  test('KEY-04 (RFC 7517 §4.5): tells an RSA and an EC key with one kid apart by the algorithm', async () => {
     const issuer = await bed.issuer({ algorithms: ['RS256', 'ES256'] })
     const [rsa, ec] = issuer.keys.map((key) => ({ ...key, kid: 'same' })) as [SigningKey, SigningKey]
     publish(issuer, { ...rsa.publicJwk, kid: 'same' }, { ...ec.publicJwk, kid: 'same' })
@@ -156,7 +156,7 @@ describe('KEY-04 (RFC 7517 §4.5): keys that share a kid', () => {
     expect(await ask(api, issuer.token({ key: rsa }))).toEqual(granted)
   })
 
-  test('KEY-04 (RFC 7517 §4.5): of keys with one kid and one algorithm each of the first four is tried, and no more', async () => {
+  test('KEY-04 (RFC 7517 §4.5): tries the first four keys with one kid and one algorithm, and no more', async () => {
     const issuer = await bed.issuer()
     const keys = [1, 2, 3, 4, 5].map(() => strangeKey('same'))
     publish(issuer, ...keys.map((key) => key.publicJwk))
@@ -178,24 +178,24 @@ describe('KEY-04 (RFC 7517 §4.5): keys that share a kid', () => {
 describe('KEY-05 (RFC 7515 §4.1.4): a token without kid', () => {
   const withoutKid = { header: { kid: undefined } }
 
-  test('KEY-05 (RFC 7515 §4.1.4): is verified by the only key there is', async () => {
+  test('KEY-05 (RFC 7515 §4.1.4): verifies a token without kid by the only key there is', async () => {
     const issuer = await bed.issuer()
     expect(await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token(withoutKid))).toEqual(granted)
   })
 
-  test('KEY-05 (RFC 7515 §4.1.4): is verified by the only key that fits its algorithm', async () => {
+  test('KEY-05 (RFC 7515 §4.1.4): verifies a token without kid by the only key that fits its algorithm', async () => {
     const issuer = await bed.issuer({ algorithms: ['ES256', 'RS256', 'ES384'] })
     const api = bed.api({ issuers: [issuer.issuer] })
     expect(await ask(api, issuer.token({ ...withoutKid, alg: 'RS256' }))).toEqual(granted)
   })
 
-  test('KEY-05 (RFC 7515 §4.1.4): is verified by a published key that has no kid either', async () => {
+  test('KEY-05 (RFC 7515 §4.1.4): verifies a token without kid by a published key that has no kid either', async () => {
     const issuer = await bed.issuer()
     publish(issuer, { ...issuer.key().publicJwk, kid: undefined })
     expect(await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token(withoutKid))).toEqual(granted)
   })
 
-  test('KEY-05 (RFC 7515 §4.1.4): is verified where four keys fit, and refused where five do', async () => {
+  test('KEY-05 (RFC 7515 §4.1.4): verifies a token without kid where four keys fit, and refuses it where five do', async () => {
     const issuer = await bed.issuer()
     const others = ['a', 'b', 'c', 'd'].map((kid) => strangeKey(kid).publicJwk)
     publish(issuer, ...others.slice(1), issuer.key().publicJwk)
@@ -206,7 +206,7 @@ describe('KEY-05 (RFC 7515 §4.1.4): a token without kid', () => {
     expect(await ask(api, issuer.token())).toEqual(granted)
   })
 
-  test('KEY-05 (RFC 7515 §4.1.4): is refused if no key fits', async () => {
+  test('KEY-05 (RFC 7515 §4.1.4): refuses a token without kid if no key fits', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     const key = strangeKey('r', 'ES384')
@@ -249,7 +249,7 @@ describe('KEY-06 (RFC 7517 §4.2-4.3): keys that are not for verifying signature
 })
 
 describe('KEY-07 (OIDC Core §10.1.1): an unknown kid', () => {
-  test('KEY-07 (OIDC Core §10.1.1): causes one more fetch, which finds a key that was just published', async () => {
+  test('KEY-07 (OIDC Core §10.1.1): an unknown kid causes one more fetch, which finds a key that was just published', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     expect(await ask(api, issuer.token())).toEqual(granted)
@@ -258,7 +258,7 @@ describe('KEY-07 (OIDC Core §10.1.1): an unknown kid', () => {
     expect(issuer.count('jwks')).toBe(2)
   })
 
-  test('KEY-07 (RFC 9111 §5.2.1.4): bypasses caches on the way, unlike the first fetch', async () => {
+  test('KEY-07 (RFC 9111 §5.2.1.4): the fetch for an unknown kid bypasses caches on the way, unlike the first fetch', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     await ask(api, issuer.token({ key: strangeKey('x') }))
@@ -266,7 +266,7 @@ describe('KEY-07 (OIDC Core §10.1.1): an unknown kid', () => {
     expect(fetches.map(({ headers }) => headers['cache-control'])).toEqual([undefined, 'no-cache'])
   })
 
-  test('KEY-07, SEC-05, DEF-10 (OIDC Core §10.1.1): in 100 parallel requests causes one fetch, and each kid no other fetch for 10 s', async () => {
+  test('KEY-07, SEC-05, DEF-10 (OIDC Core §10.1.1): an unknown kid in 100 parallel requests causes one fetch, and each kid no other fetch for 10 s', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     await api.ready()
@@ -667,7 +667,7 @@ const outages: readonly Outage[] = [
   ['null', fault.body(null)],
   ['a string', fault.body('keys')],
   ['101 keys', fault.body({ keys: Array.from({ length: 101 }, () => createSigningKey('ES256').publicJwk) })],
-  ['only keys of no use', fault.body({ keys: [{ kty: 'AKP' }, { kty: 'oct', k: 'AAAA' }] })]
+  ['unusable keys only', fault.body({ keys: [{ kty: 'AKP' }, { kty: 'oct', k: 'AAAA' }] })]
 ]
 
 describe('KEY-08 (RFC 9111 §4.2.4): an outage', () => {
@@ -709,7 +709,7 @@ describe('KEY-08 (RFC 9111 §4.2.4): an outage', () => {
     }
   )
 
-  test('KEY-08, DEF-10 (RFC 9111 §4.2.4): a server that is gone: known keys serve for an hour past their life, and no longer', async () => {
+  test('KEY-08, DEF-10 (RFC 9111 §4.2.4): uses known keys for an hour past their life while the server is down, and no longer', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     expect(await ask(api, issuer.token())).toEqual(granted)
@@ -786,7 +786,7 @@ describe('KEY-08 (RFC 9111 §4.2.4): an outage', () => {
     }
   })
 
-  test('KEY-08 (RFC 9110 §15.6.4): 500 and then the set is not an outage: one retry, unnoticed', async () => {
+  test('KEY-08 (RFC 9110 §15.6.4): does not treat 500 and then the set as an outage: one retry', async () => {
     const issuer = await bed.issuer()
     issuer.script('jwks', fault.status(500))
     const api = bed.api({ issuers: [issuer.issuer] })
@@ -794,7 +794,7 @@ describe('KEY-08 (RFC 9111 §4.2.4): an outage', () => {
     expect(issuer.count('jwks')).toBe(2)
   })
 
-  test('KEY-08 (RFC 9110 §15.6.4): 500 twice is an outage: no second retry', async () => {
+  test('KEY-08 (RFC 9110 §15.6.4): treats 500 twice as an outage, without a second retry', async () => {
     const issuer = await bed.issuer()
     issuer.always('jwks', fault.status(500))
     const api = bed.api({ issuers: [issuer.issuer] })
@@ -870,7 +870,7 @@ describe('KEY-10 (RFC 8414 §2): the source of keys', () => {
     expect(issuer.count('jwks')).toBe(0)
   })
 
-  test('KEY-10 (RFC 9110 §4.3.4): an untrusted certificate is an outage; with its authority trusted it works', async () => {
+  test('KEY-10 (RFC 9110 §4.3.4): treats an untrusted certificate as an outage, until its authority is trusted', async () => {
     const issuer = await bed.issuer()
     const { key, cert } = createSelfSignedCertificate()
     const server = createServer({ key, cert }, (_, response) => response.end(JSON.stringify(issuer.jwks)))
@@ -903,7 +903,7 @@ describe('KEY-11 (RFC 8725 §3.10): the limits of a fetch', () => {
     expect(await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token())).toEqual(denial.unavailable)
   })
 
-  test('KEY-11 (RFC 8725 §3.10): a redirect is not followed, on this host or to another', async () => {
+  test('KEY-11 (RFC 8725 §3.10): follows no redirect, on this host or to another', async () => {
     const [issuer, other] = [await bed.issuer(), await bed.issuer()]
     issuer.script('jwks', fault.redirect(`${other.origin}/jwks`), fault.redirect('/jwks?again', 307))
     const api = bed.api({ issuers: [issuer.issuer] })
@@ -912,7 +912,7 @@ describe('KEY-11 (RFC 8725 §3.10): the limits of a fetch', () => {
     expect(issuer.count('jwks')).toBe(1)
   })
 
-  test('KEY-11 (RFC 8725 §3.10): cookies are not kept, and compression is not asked for', async () => {
+  test('KEY-11 (RFC 8725 §3.10): keeps no cookies, and asks for no compression', async () => {
     const issuer = await bed.issuer()
     issuer.always('jwks', fault.headers({ 'set-cookie': 'session=1; Path=/' }))
     await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token({ key: strangeKey('x') }))
@@ -926,7 +926,7 @@ describe('KEY-11 (RFC 8725 §3.10): the limits of a fetch', () => {
 })
 
 describe('KEY-12 (RFC 7517 §8.5): media types', () => {
-  test('KEY-12 (RFC 7517 §8.5): requests both', async () => {
+  test('KEY-12 (RFC 7517 §8.5): requests both media types', async () => {
     const issuer = await bed.issuer()
     await bed.api({ issuers: [issuer.issuer] }).ready()
     expect(issuer.requests.at(-1)).toMatchObject({

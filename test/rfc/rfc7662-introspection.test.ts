@@ -66,7 +66,7 @@ function introspections(issuer: TestIssuer): RecordedRequest[] {
 }
 
 describe('INT-01 (RFC 7662 §2.1): the request', () => {
-  test('INT-01 (RFC 7662 §2.1): is a POST of a form with the token and its hint, and nothing else', async () => {
+  test('INT-01 (RFC 7662 §2.1): sends a POST of a form with the token and its hint, and nothing else', async () => {
     const { received } = await introspected(() => {})
     expect(received).toMatchObject({ method: 'POST', path: '/introspect' })
     expect(received.body).toBe('token=abc&token_type_hint=access_token')
@@ -75,17 +75,17 @@ describe('INT-01 (RFC 7662 §2.1): the request', () => {
     expect(received.headers.authorization).toBeUndefined()
   })
 
-  test('INT-01 (RFC 7662 §2.1): a token is form-encoded', async () => {
+  test('INT-01 (RFC 7662 §2.1): form-encodes the token', async () => {
     const { received } = await introspected(() => {}, { token: 'a+b/c~d.e-f_g==' })
     expect(received.body).toBe('token=a%2Bb%2Fc%7Ed.e-f_g%3D%3D&token_type_hint=access_token')
   })
 
-  test('INT-01 (RFC 7662 §2.1): a token never stands in a URL', async () => {
+  test('INT-01 (RFC 7662 §2.1): never writes a token into a URL', async () => {
     const { issuer } = await introspected(() => {}, { token: 'visible-token' })
     for (const { path } of issuer.requests) expect(path).not.toContain('visible-token')
   })
 
-  test('INT-01 (RFC 7662 §2.1): the endpoint’s own query is kept', async () => {
+  test('INT-01 (RFC 7662 §2.1): keeps the endpoint’s own query', async () => {
     const issuer = await bed.issuer()
     issuer.metadata.introspection_endpoint = `${issuer.origin}/introspect?tenant=a%20b`
     expect(await ask(bed.api({ issuers: [introspecting(issuer)] }), issuer.opaque())).toEqual(granted)
@@ -106,13 +106,13 @@ describe('INT-02 (RFC 7662 §2.1): how this API authenticates', () => {
     expect(received.headers.authorization).toBeUndefined()
   })
 
-  test('INT-02 (RFC 7662 §2.1): a bearer token of our own', async () => {
+  test('INT-02 (RFC 7662 §2.1): sends a bearer token of this API', async () => {
     const { received } = await introspected(bearerToken('api-key'))
     expect(received.headers.authorization).toBe('Bearer api-key')
     expect(received.body).toBe('token=abc&token_type_hint=access_token')
   })
 
-  test('INT-02 (RFC 7662 §2.1): no authentication names the client, where there is one', async () => {
+  test('INT-02 (RFC 7662 §2.1): names the client without authentication, where there is one', async () => {
     const { received } = await introspected(noClientAuth(), { clientId: 'api' })
     expect(received.body).toBe('token=abc&token_type_hint=access_token&client_id=api')
     const { received: anonymous } = await introspected(noClientAuth())
@@ -152,12 +152,15 @@ describe('INT-02 (RFC 7662 §2.1): how this API authenticates', () => {
       'own'
     ]
   ]
-  test.each(methods)('INT-02 (RFC 7662 §2.1): %s of oauth4webapi fits as it is', async (_, create, read, expected) => {
-    const { received } = await introspected(await create(), { clientId: 'api' })
-    expect(await read(received)).toBe(expected)
-  })
+  test.each(methods)(
+    'INT-02 (RFC 7662 §2.1): accepts %s of oauth4webapi as it is',
+    async (_, create, read, expected) => {
+      const { received } = await introspected(await create(), { clientId: 'api' })
+      expect(await read(received)).toBe(expected)
+    }
+  )
 
-  test('INT-02 (RFC 7662 §2.1): an authentication of one’s own sees the metadata, the client, the form and the header', async () => {
+  test('INT-02 (RFC 7662 §2.1): passes the metadata, the client, the form and the header to an authentication function', async () => {
     const issuer = await bed.issuer()
     const seen: unknown[] = []
     const auth: ClientAuth = (as, client, body, headers) => {
@@ -171,7 +174,7 @@ describe('INT-02 (RFC 7662 §2.1): how this API authenticates', () => {
     expect(introspections(issuer)[0]?.headers['x-api-key']).toBe('k')
   })
 
-  test('INT-02 (RFC 7662 §4): an endpoint that is plain http does not start, and metadata cannot name one', async () => {
+  test('INT-02 (RFC 7662 §4): refuses an endpoint with plain http at start, and in metadata', async () => {
     const start = (endpoint: string) => () =>
       resourceServer({
         resource: RESOURCE,
@@ -187,7 +190,7 @@ describe('INT-02 (RFC 7662 §2.1): how this API authenticates', () => {
     }
   })
 
-  test('INT-02 (RFC 7662 §4): a server with a certificate that nobody vouches for never sees the token', async () => {
+  test('INT-02 (RFC 7662 §4): never sends the token to a server with an untrusted certificate', async () => {
     const issuer = await bed.issuer()
     let seen = 0
     const server = createServer(createSelfSignedCertificate(), (_, response) => {
@@ -241,7 +244,7 @@ describe('INT-03 (RFC 7523 §3): private_key_jwt', () => {
     }
   )
 
-  test('INT-03 (RFC 7523 §3): every request has an assertion of its own', async () => {
+  test('INT-03 (RFC 7523 §3): sends a new assertion with every request', async () => {
     const issuer = await bed.issuer()
     const { privateKey, publicKey } = createSigningKey('ES256')
     const api = bed.api({ issuers: [introspecting(issuer, { auth: privateKeyJwt(privateKey) })] })
@@ -252,7 +255,7 @@ describe('INT-03 (RFC 7523 §3): private_key_jwt', () => {
     expect(decodeProtectedHeader(assertions[0] as string)).toEqual({ alg: 'ES256', typ: 'JWT' })
   })
 
-  test('INT-03 (RFC 7518 §3.3): an RSA key signs with the algorithm that is asked for', async () => {
+  test('INT-03 (RFC 7518 §3.3): signs with the configured algorithm of an RSA key', async () => {
     const key = createSigningKey('RS256')
     const { received } = await introspected(privateKeyJwt(key.privateKey, { algorithm: 'RS256' }), { clientId: 'api' })
     const { protectedHeader } = await compactVerify(received.form.get('client_assertion') as string, key.publicKey)
@@ -260,7 +263,7 @@ describe('INT-03 (RFC 7523 §3): private_key_jwt', () => {
   })
 })
 
-test('INT-04 (RFC 8414 §2): without a method in the settings it does not start: none is guessed from metadata', () => {
+test('INT-04 (RFC 8414 §2): refuses settings without a method at start, and guesses none from metadata', () => {
   const introspection = { clientId: 'api' } as IssuerOptions['introspection'] & object
   const start = () =>
     resourceServer({ resource: RESOURCE, issuers: [{ issuer: 'https://as.example.com', introspection }] })
@@ -280,7 +283,7 @@ describe('INT-05 (RFC 7662 §2.2): active is a boolean', () => {
     ['0', { active: 0 }]
   ]
   test.each(answers)(
-    'INT-05 (RFC 7662 §2.2): %s is no answer: 500, never allowed, never remembered',
+    'INT-05 (RFC 7662 §2.2): refuses an answer whose active is %s: 500, and not cached',
     async (_, members) => {
       const issuer = await bed.issuer()
       const grant = { iss: issuer.issuer, aud: RESOURCE, sub: 'u1', exp: bed.clock.now() + 300, scope: 'read' }
@@ -304,7 +307,7 @@ describe('INT-05 (RFC 7662 §2.2): active is a boolean', () => {
     ['JSON without a media type', fault.contentType(undefined)],
     ['an empty body', fault.status(200, { body: '' })]
   ]
-  test.each(documents)('INT-05 (RFC 7662 §2.2): %s is no answer: 500', async (_, behaviour) => {
+  test.each(documents)('INT-05 (RFC 7662 §2.2): does not accept %s as an answer: 500', async (_, behaviour) => {
     const issuer = await bed.issuer()
     issuer.script('introspection', behaviour)
     const api = bed.api({ issuers: [introspecting(issuer)] })
@@ -314,7 +317,7 @@ describe('INT-05 (RFC 7662 §2.2): active is a boolean', () => {
   })
 
   test.each(['application/json; charset=UTF-8', 'Application/JSON'])(
-    'INT-05 (RFC 7662 §2.2): %s is JSON',
+    'INT-05 (RFC 7662 §2.2): reads %s as JSON',
     async (type) => {
       const issuer = await bed.issuer()
       issuer.always('introspection', fault.contentType(type))
@@ -324,18 +327,18 @@ describe('INT-05 (RFC 7662 §2.2): active is a boolean', () => {
 })
 
 describe('INT-06 (RFC 7662 §2.2): a token that is not active', () => {
-  test('INT-06 (RFC 7662 §2.2): is refused with 401 invalid_token', async () => {
+  test('INT-06 (RFC 7662 §2.2): refuses a token that is not active with 401 invalid_token', async () => {
     const issuer = await bed.issuer()
     expect(await ask(bed.api({ issuers: [introspecting(issuer)] }), 'unknown')).toEqual(denial.inactive)
   })
 
-  test('INT-06 (RFC 7662 §2.2): whatever else the answer says', async () => {
+  test('INT-06 (RFC 7662 §2.2): refuses a token that is not active, whatever else the answer says', async () => {
     const issuer = await bed.issuer()
     const token = issuer.opaque({ active: false })
     expect(await ask(bed.api({ issuers: [introspecting(issuer)] }), token)).toEqual(denial.inactive)
   })
 
-  test('INT-06, DEF-09 (RFC 7662 §2.2): is remembered as that for 10 s', async () => {
+  test('INT-06, DEF-09 (RFC 7662 §2.2): caches for 10 s that a token is not active', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     expect(await ask(api, 'later')).toEqual(denial.inactive)
@@ -347,7 +350,7 @@ describe('INT-06 (RFC 7662 §2.2): a token that is not active', () => {
     expect(await ask(api, 'later')).toEqual(granted)
   })
 
-  test('INT-06 (RFC 6750 §3): each request gets an error of its own, with the scope of its own route', async () => {
+  test('INT-06 (RFC 6750 §3): creates an error for each request, with the scope of its own route', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const gate = issuer.hold('introspection')
@@ -365,7 +368,7 @@ describe('INT-06 (RFC 7662 §2.2): a token that is not active', () => {
     expect(issuer.count('introspection')).toBe(1)
   })
 
-  test('INT-06 (RFC 6750 §3): a shared outage is an error of its own for each request, too', async () => {
+  test('INT-06 (RFC 6750 §3): creates an error for each request of a shared outage, too', async () => {
     const issuer = await bed.issuer()
     issuer.always('introspection', fault.status(400))
     const api = bed.api({ issuers: [introspecting(issuer)] })
@@ -380,7 +383,7 @@ describe('INT-06 (RFC 7662 §2.2): a token that is not active', () => {
 describe('INT-07 (RFC 7662 §2.2): a 400 about a token that the server cannot read', () => {
   const unreadable = fault.status(400, { body: '{"error":"unsupported_token_type"}' })
 
-  test('is 401 and one warning after a 200 about another token, and the token is not remembered as inactive', async () => {
+  test('answers 401 and warns once after a 200 about another token, and does not cache the token as inactive', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const token = issuer.opaque()
@@ -404,7 +407,7 @@ describe('INT-07 (RFC 7662 §2.2): a 400 about a token that the server cannot re
   })
 
   test.each(['invalid_client', 'unauthorized_client', 'invalid_request'])(
-    'is 500 where its body names %s, which blames our request',
+    'answers 500 where the body names %s, which blames our request',
     async (error) => {
       const issuer = await bed.issuer()
       const api = bed.api({ issuers: [introspecting(issuer)] })
@@ -414,7 +417,7 @@ describe('INT-07 (RFC 7662 §2.2): a 400 about a token that the server cannot re
     }
   )
 
-  test.each([401, 403, 404])('is 500 where it is a %i', async (status) => {
+  test.each([401, 403, 404])('answers 500 to a %i', async (status) => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     expect(await ask(api, issuer.opaque())).toEqual(granted)
@@ -422,7 +425,7 @@ describe('INT-07 (RFC 7662 §2.2): a 400 about a token that the server cannot re
     expect(await ask(api, 'other')).toEqual(denial.misconfigured)
   })
 
-  test('is 500 without a 200 before, more than 10 s after it, or after one about the same token alone', async () => {
+  test('answers 500 to a 400 without a 200 before, more than 10 s after it, or after one about the same token alone', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer, { cacheFor: 0 })] })
     issuer.script('introspection', unreadable)
@@ -436,7 +439,7 @@ describe('INT-07 (RFC 7662 §2.2): a 400 about a token that the server cannot re
     expect(await ask(api, 'y')).toEqual(denial.misconfigured)
   })
 
-  test('is judged by answers of the same issuer alone', async () => {
+  test('judges a 400 by answers of the same issuer alone', async () => {
     const [one, two] = [await bed.issuer(), await bed.issuer()]
     const api = bed.api({
       issuers: [introspecting(one, { tokenPrefix: 'a_' }), introspecting(two, { tokenPrefix: 'b_' })]
@@ -456,14 +459,14 @@ describe('INT-07 (RFC 7662 §2.3): the hint about a 400', () => {
     return error.hint
   }
 
-  test('names unsupported_token_type and the option that verifies JWTs here, and does not blame the credentials', async () => {
+  test('the hint names unsupported_token_type and the option that verifies JWTs here, and does not blame the credentials', async () => {
     const hint = await hintOf('{"error":"unsupported_token_type","error_description":"Structured JWT Tokens"}')
     expect(hint).toContain('400 `unsupported_token_type`: it does not introspect tokens of this kind')
     expect(hint).toContain("`tokens: 'jwt'`")
     expect(hint).not.toContain('`clientId`')
   })
 
-  test('names another error beside what to check', async () => {
+  test('the hint names another error beside what to check', async () => {
     expect(await hintOf('{"error":"invalid_client"}')).toMatch(/400 `invalid_client` .*`introspection\.auth`/)
   })
 
@@ -473,7 +476,7 @@ describe('INT-07 (RFC 7662 §2.3): the hint about a 400', () => {
     ['is not a text', '{"error":{"code":"nested"}}', 'x'],
     ['is in the token', '{"error":"part_of_the_token"}', 'some.part_of_the_token.here'],
     ['is in a body that is not JSON', 'error=from_a_form', 'x']
-  ])('does not repeat an error that %s', async (_, body, token) => {
+  ])('the hint does not repeat an error that %s', async (_, body, token) => {
     expect(await hintOf(body, token)).toContain('answered 400 to our request')
   })
 })
@@ -490,7 +493,7 @@ test.each(['N_A', 'refresh_token', 'RefreshToken', 'urn:ietf:params:oauth:token-
 
 describe('INT-07 (RFC 7662 §2.3): answers that are not about the token', () => {
   test.each([400, 401, 403, 404, 405, 410, 201, 204, 302, 308])(
-    'INT-07 (RFC 7662 §2.3): %i to our own request is our fault: 500, no challenge, not remembered',
+    'INT-07 (RFC 7662 §2.3): answers 500 after a %i about our own request, without a challenge, and does not cache it',
     async (status) => {
       const issuer = await bed.issuer()
       issuer.script(
@@ -506,7 +509,7 @@ describe('INT-07 (RFC 7662 §2.3): answers that are not about the token', () => 
     }
   )
 
-  test('INT-07 (RFC 7662 §2.3): a wrong secret is 500 to the client, and says in the log what to look at', async () => {
+  test('INT-07 (RFC 7662 §2.3): answers 500 to the client for a wrong secret, and says in the log what to look at', async () => {
     const issuer = await bed.issuer()
     issuer.introspectionAuth = ({ headers }) => headers.authorization === `Basic ${btoa('api:right')}`
     const wrong = bed.api({ issuers: [introspecting(issuer, { auth: clientSecretBasic('wrong') })] })
@@ -518,7 +521,7 @@ describe('INT-07 (RFC 7662 §2.3): answers that are not about the token', () => 
     expect(await ask(right, issuer.opaque())).toEqual(granted)
   })
 
-  test('INT-07 (RFC 7662 §2.3): an authentication that throws is 500 and keeps the cause', async () => {
+  test('INT-07 (RFC 7662 §2.3): answers 500 if an authentication function throws, and keeps the cause', async () => {
     const issuer = await bed.issuer()
     const cause = new Error('the vault is sealed')
     const failing = bearerToken(async () => {
@@ -532,7 +535,7 @@ describe('INT-07 (RFC 7662 §2.3): answers that are not about the token', () => 
   })
 
   test.each(OUTAGES)(
-    'INT-07, DEF-11 (RFC 9110 §15.6.4): %s is 503, no challenge, not remembered',
+    'INT-07, DEF-11 (RFC 9110 §15.6.4): answers 503 after %s, without a challenge, and does not cache it',
     async (_, behaviour, http) => {
       const issuer = await bed.issuer()
       issuer.always('introspection', behaviour)
@@ -547,7 +550,7 @@ describe('INT-07 (RFC 7662 §2.3): answers that are not about the token', () => 
   )
 
   test.each([429, 503])(
-    'INT-07 (RFC 9110 §10.2.3): %i with a Retry-After beyond the deadline passes it on, unretried',
+    'INT-07 (RFC 9110 §10.2.3): passes on %i with a Retry-After beyond the deadline, without a retry',
     async (status) => {
       const issuer = await bed.issuer()
       issuer.script('introspection', fault.retryAfter(42, status))
@@ -556,7 +559,7 @@ describe('INT-07 (RFC 7662 §2.3): answers that are not about the token', () => 
     }
   )
 
-  test('INT-07 (RFC 9110 §10.2.3): 429 with a Retry-After within the deadline is retried, once', async () => {
+  test('INT-07 (RFC 9110 §10.2.3): retries a 429 once if its Retry-After is within the deadline', async () => {
     const issuer = await bed.issuer()
     issuer.script('introspection', fault.retryAfter(0))
     const api = bed.api({ issuers: [introspecting(issuer)] })
@@ -566,14 +569,14 @@ describe('INT-07 (RFC 7662 §2.3): answers that are not about the token', () => 
     expect(issuer.count('introspection')).toBe(4)
   })
 
-  test('INT-07 (RFC 9110 §15.6.4): 500 and then the answer is no outage', async () => {
+  test('INT-07 (RFC 9110 §15.6.4): does not treat 500 and then the answer as an outage', async () => {
     const issuer = await bed.issuer()
     issuer.script('introspection', fault.status(500))
     expect(await ask(bed.api({ issuers: [introspecting(issuer)] }), issuer.opaque())).toEqual(granted)
     expect(issuer.count('introspection')).toBe(2)
   })
 
-  test('INT-07 (RFC 9110 §15.6.4): what was answered active goes on serving, for as long as it may be cached', async () => {
+  test('INT-07 (RFC 9110 §15.6.4): goes on using an active answer in an outage, for as long as it may be cached', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const token = issuer.opaque()
@@ -586,7 +589,7 @@ describe('INT-07 (RFC 7662 §2.3): answers that are not about the token', () => 
   })
 })
 
-describe('INT-08 (RFC 7662 §4): an active token must fit all the same', () => {
+describe('INT-08 (RFC 7662 §4): the checks of an active token', () => {
   const now = bed.clock.now()
   const rows: readonly [string, Record<string, unknown>, object][] = [
     ['expired', { exp: now - 60 }, denial.expired],
@@ -608,12 +611,12 @@ describe('INT-08 (RFC 7662 §4): an active token must fit all the same', () => {
     ['with a scope that holds a quote', { scope: 'read "x"' }, denial.claim],
     ['with a cnf that is a string', { cnf: 'x' }, denial.claim]
   ]
-  test.each(rows)('INT-08 (RFC 7662 §4): active, but %s', async (_, members, expected) => {
+  test.each(rows)('INT-08 (RFC 7662 §4): refuses a token that is active, but %s', async (_, members, expected) => {
     const issuer = await bed.issuer()
     expect(await ask(bed.api({ issuers: [introspecting(issuer)] }), issuer.opaque(members))).toEqual(expected)
   })
 
-  test('INT-08 (RFC 7662 §2.2): an answer needs neither iss, sub, client_id, iat, jti nor exp', async () => {
+  test('INT-08 (RFC 7662 §2.2): accepts an answer without iss, sub, client_id, iat, jti and exp', async () => {
     const issuer = await bed.issuer()
     const none = {
       iss: undefined,
@@ -632,7 +635,7 @@ describe('INT-08 (RFC 7662 §4): an active token must fit all the same', () => {
     ['null', null],
     ['an empty text', '']
   ])(
-    'INT-08 (RFC 7662 §2.2): members of an answer that are %s are as if missing, and stay in the claims',
+    'INT-08 (RFC 7662 §2.2): treats members of an answer that are %s as missing, and keeps them in the claims',
     async (_, nothing) => {
       const issuer = await bed.issuer()
       const names = ['iss', 'sub', 'client_id', 'iat', 'jti', 'exp', 'nbf', 'cnf', 'auth_time']
@@ -648,7 +651,7 @@ describe('INT-08 (RFC 7662 §4): an active token must fit all the same', () => {
     }
   )
 
-  test('INT-09 (RFC 7662 §2.2): an aud that is null or empty is a missing one', async () => {
+  test('INT-09 (RFC 7662 §2.2): treats an aud that is null or empty as missing', async () => {
     const issuer = await bed.issuer()
     for (const aud of [null, '']) {
       const token = issuer.opaque({ aud })
@@ -658,7 +661,7 @@ describe('INT-08 (RFC 7662 §4): an active token must fit all the same', () => {
     }
   })
 
-  test('INT-08 (RFC 7662 §4): the leeway is the one in the settings', async () => {
+  test('INT-08 (RFC 7662 §4): applies the configured leeway', async () => {
     const issuer = await bed.issuer()
     const exact = bed.api({ issuers: [introspecting(issuer)], clockTolerance: 0 })
     const token = issuer.opaque({ exp: bed.clock.now() })
@@ -668,13 +671,13 @@ describe('INT-08 (RFC 7662 §4): an active token must fit all the same', () => {
 })
 
 describe('INT-09 (RFC 7662 §2.2): an answer without aud', () => {
-  test('INT-09 (RFC 7662 §2.2): is refused', async () => {
+  test('INT-09 (RFC 7662 §2.2): refuses an answer without aud', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     expect(await ask(api, issuer.opaque({ aud: undefined }))).toEqual(denial.audience)
   })
 
-  test('INT-09 (RFC 7662 §2.2): is accepted with allowMissingAudience; another audience is still refused', async () => {
+  test('INT-09 (RFC 7662 §2.2): accepts an answer without aud with allowMissingAudience, and still refuses another audience', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer, { allowMissingAudience: true })] })
     expect(await ask(api, issuer.opaque({ aud: undefined }))).toEqual(granted)
@@ -682,13 +685,13 @@ describe('INT-09 (RFC 7662 §2.2): an answer without aud', () => {
     expect(await ask(api, issuer.opaque({ aud: [] }))).toEqual(denial.audience)
   })
 
-  test('INT-09 (RFC 9068 §4): allowMissingAudience says nothing of JWTs', async () => {
+  test('INT-09 (RFC 9068 §4): does not apply allowMissingAudience to JWTs', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer, { allowMissingAudience: true })] })
     expect(await ask(api, issuer.token({ claims: { aud: undefined } }))).toEqual(denial.audience)
   })
 
-  test('INT-09 (RFC 7662 §2.2): with audience null every audience passes', async () => {
+  test('INT-09 (RFC 7662 §2.2): accepts every audience with audience null', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer, {}, { audience: null })] })
     expect(await ask(api, issuer.opaque({ aud: 'other' }))).toEqual(granted)
@@ -701,13 +704,13 @@ describe('INT-10 (RFC 7662 §2.2): shapes', () => {
     ['a string', RESOURCE],
     ['a list', [RESOURCE]],
     ['a longer list', ['https://other.example', RESOURCE]]
-  ])('INT-10 (RFC 7662 §2.2): aud as %s', async (_, aud) => {
+  ])('INT-10 (RFC 7662 §2.2): reads aud as %s', async (_, aud) => {
     const issuer = await bed.issuer()
     const access = await authorize(bed.api({ issuers: [introspecting(issuer)] }), issuer.opaque({ aud }))
     expect(access.audience).toEqual([aud].flat())
   })
 
-  test('INT-10 (RFC 7662 §2.2): scope is a space-delimited string, whose order and repetition say nothing', async () => {
+  test('INT-10 (RFC 7662 §2.2): reads scope as a space-delimited string, without regard to order and repetition', async () => {
     const issuer = await bed.issuer()
     const access = await authorize(
       bed.api({ issuers: [introspecting(issuer)] }),
@@ -716,7 +719,7 @@ describe('INT-10 (RFC 7662 §2.2): shapes', () => {
     expect(access.scopes).toEqual(['write', 'read'])
   })
 
-  test('INT-10 (RFC 7662 §2.2): the Telnyx answer, with aud as a string and no sub, under an API key', async () => {
+  test('INT-10 (RFC 7662 §2.2): accepts the Telnyx answer, with aud as a string and no sub, under an API key', async () => {
     const issuer = await bed.issuer()
     issuer.introspectionAuth = ({ headers }) => headers.authorization === 'Bearer KEY0123'
     const now = bed.clock.now()
@@ -738,7 +741,7 @@ describe('INT-10 (RFC 7662 §2.2): shapes', () => {
     expect(access.claims).toEqual(answer)
   })
 
-  test('INT-10 (RFC 7662 §2.2): what a handler gets is frozen, so that no request changes the answer of the next', async () => {
+  test('INT-10 (RFC 7662 §2.2): freezes the claims that a handler gets, so that no request changes the answer of the next', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const token = issuer.opaque({ act: { sub: 'a', nested: [{ x: 1 }] } })
@@ -752,8 +755,8 @@ describe('INT-10 (RFC 7662 §2.2): shapes', () => {
   })
 })
 
-describe('INT-11 (RFC 7662 §4): what is remembered', () => {
-  test('INT-11, DEF-09 (RFC 7662 §4): an active answer for 30 s: so long a revocation may go unseen, and no longer', async () => {
+describe('INT-11 (RFC 7662 §4): cached answers', () => {
+  test('INT-11, DEF-09 (RFC 7662 §4): caches an active answer for 30 s, and no longer', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const token = issuer.opaque()
@@ -767,7 +770,7 @@ describe('INT-11 (RFC 7662 §4): what is remembered', () => {
     expect(issuer.count('introspection')).toBe(2)
   })
 
-  test('INT-11 (RFC 7662 §4): cacheFor is that time', async () => {
+  test('INT-11 (RFC 7662 §4): caches an active answer for cacheFor', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer, { cacheFor: 120 })] })
     const token = issuer.opaque()
@@ -780,7 +783,7 @@ describe('INT-11 (RFC 7662 §4): what is remembered', () => {
     expect(issuer.count('introspection')).toBe(2)
   })
 
-  test('INT-11 (RFC 7662 §4): with cacheFor 0 every request asks, and requests at one time share the answer', async () => {
+  test('INT-11 (RFC 7662 §4): asks on every request with cacheFor 0, and requests at one time share the answer', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer, { cacheFor: 0 })] })
     const token = issuer.opaque()
@@ -791,7 +794,7 @@ describe('INT-11 (RFC 7662 §4): what is remembered', () => {
     expect(await ask(api, token)).toEqual(denial.inactive)
   })
 
-  test('INT-11 (RFC 7662 §4): an answer never outlives its exp', async () => {
+  test('INT-11 (RFC 7662 §4): caches no answer past its exp', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer, { cacheFor: 60 })] })
     const token = issuer.opaque({ exp: bed.clock.now() + 2 })
@@ -805,7 +808,7 @@ describe('INT-11 (RFC 7662 §4): what is remembered', () => {
     expect(issuer.count('introspection')).toBe(2)
   })
 
-  test('INT-11 (RFC 7662 §4): an expired token that its server still calls active is asked about again, and refused', async () => {
+  test('INT-11 (RFC 7662 §4): asks again about an expired token that its server still calls active, and refuses it', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const token = issuer.opaque({ exp: bed.clock.now() - 60 })
@@ -814,7 +817,7 @@ describe('INT-11 (RFC 7662 §4): what is remembered', () => {
     expect(issuer.count('introspection')).toBe(2)
   })
 
-  test('INT-08 (RFC 7662 §4): time is checked again on every hit', async () => {
+  test('INT-08 (RFC 7662 §4): checks the time again on every hit', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const token = issuer.opaque({ nbf: bed.clock.now() + 40 })
@@ -827,7 +830,7 @@ describe('INT-11 (RFC 7662 §4): what is remembered', () => {
     expect(issuer.count('introspection')).toBe(1)
   })
 
-  test('INT-08 (RFC 7662 §4): a token refused for its time is accepted from the cache once its time has come', async () => {
+  test('INT-08 (RFC 7662 §4): accepts a token from the cache once its time has come', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const token = issuer.opaque({ nbf: bed.clock.now() + 40 })
@@ -837,7 +840,7 @@ describe('INT-11 (RFC 7662 §4): what is remembered', () => {
     expect(issuer.count('introspection')).toBe(1)
   })
 
-  test('INT-08 (RFC 7662 §4): audience and scope are checked again on every hit', async () => {
+  test('INT-08 (RFC 7662 §4): checks audience and scope again on every hit', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const [foreign, narrow] = [issuer.opaque({ aud: 'other' }), issuer.opaque()]
@@ -849,7 +852,7 @@ describe('INT-11 (RFC 7662 §4): what is remembered', () => {
     expect(issuer.count('introspection')).toBe(2)
   })
 
-  test('INT-11 (RFC 7662 §4): tokens that end alike have answers of their own, however often they come', async () => {
+  test('INT-11 (RFC 7662 §4): keeps separate answers for tokens whose texts end alike, however often they come', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const end = 'the-same-end-of-all-of-them'
@@ -864,7 +867,7 @@ describe('INT-11 (RFC 7662 §4): what is remembered', () => {
     expect(issuer.count('introspection')).toBe(3)
   })
 
-  test('INT-10 (RFC 7662 §4): an answer that is found often ends with the rest, at the second', async () => {
+  test('INT-10 (RFC 7662 §4): ends an answer that is found often with the rest, at the second', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer, { cacheFor: 60 })] })
     const token = issuer.opaque()
@@ -878,7 +881,7 @@ describe('INT-11 (RFC 7662 §4): what is remembered', () => {
     expect(api.stats().cache).toMatchObject({ active: { entries: 0 }, inactive: { entries: 1 } })
   })
 
-  test('INT-10 (RFC 7662 §4): a clock that is set back does not lengthen what is found often', async () => {
+  test('INT-10 (RFC 7662 §4): a clock that is set back does not lengthen an answer that is found often', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer, { cacheFor: 60 })] })
     const token = issuer.opaque()
@@ -888,7 +891,7 @@ describe('INT-11 (RFC 7662 §4): what is remembered', () => {
     expect(await ask(api, token)).toEqual(denial.inactive)
   })
 
-  test('INT-12 (RFC 9700 §4.9.3): a short token is found by its digest alone', async () => {
+  test('INT-12 (RFC 9700 §4.9.3): finds a short token by its digest alone', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const token = issuer.opaque({}, 'short-token-0123456789')
@@ -906,7 +909,7 @@ describe('INT-11 (RFC 7662 §4): what is remembered', () => {
     expect(await ask(other as never, token)).toEqual(denial.inactive)
   })
 
-  test('INT-11, SEC-05 (RFC 7662 §4): a flood of unknown tokens does not push out what was answered active', async () => {
+  test('INT-11, SEC-05 (RFC 7662 §4): a flood of unknown tokens evicts no active answer', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const token = issuer.opaque()
@@ -919,8 +922,8 @@ describe('INT-11 (RFC 7662 §4): what is remembered', () => {
   })
 })
 
-describe('INT-12 (RFC 9700 §4.9.3): tokens are kept from sight', () => {
-  test('INT-12, SEC-01, DEF-09 (RFC 9700 §4.9.3): no cache has one among its keys', async () => {
+describe('INT-12 (RFC 9700 §4.9.3): secrecy of tokens', () => {
+  test('INT-12, SEC-01, DEF-09 (RFC 9700 §4.9.3): no cache has a token among its keys', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const [active, unknown] = [issuer.opaque(), 'unknown-token-0123456789']
@@ -938,7 +941,7 @@ describe('INT-12 (RFC 9700 §4.9.3): tokens are kept from sight', () => {
     }
   })
 
-  test('INT-12, SEC-01 (RFC 9700 §4.9.3): none is in what is printed, serialized or counted', async () => {
+  test('INT-12, SEC-01 (RFC 9700 §4.9.3): no token is in a text that is printed, serialized or counted', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const token = issuer.opaque()
@@ -951,7 +954,7 @@ describe('INT-12 (RFC 9700 §4.9.3): tokens are kept from sight', () => {
     expect(access.token).toBe(token)
   })
 
-  test('INT-12, SEC-01 (RFC 9700 §4.9.3): none is in an error about the authorization server', async () => {
+  test('INT-12, SEC-01 (RFC 9700 §4.9.3): no token is in an error about the authorization server', async () => {
     const issuer = await bed.issuer()
     const token = issuer.opaque()
     for (const behaviour of [fault.status(400), fault.retryAfter(60, 503), fault.html200(), fault.reset()]) {
@@ -972,7 +975,7 @@ describe('INT-13 (RFC 9449 §6.2, RFC 8705 §3.2): bound tokens', () => {
     ['another member of cnf', { cnf: { jwk: {} } }, denial.claim],
     ['an empty cnf', { cnf: {} }, denial.claim]
   ])(
-    'INT-13 (RFC 9449 §6.2, RFC 8705 §3.2): %s is refused as a plain bearer token, remembered or not',
+    'INT-13 (RFC 9449 §6.2, RFC 8705 §3.2): refuses a token with %s as a plain bearer token, cached or not',
     async (_, members, expected) => {
       const issuer = await bed.issuer()
       const api = bed.api({ issuers: [introspecting(issuer)] })
@@ -983,7 +986,7 @@ describe('INT-13 (RFC 9449 §6.2, RFC 8705 §3.2): bound tokens', () => {
   )
 
   test.each(['Bearer', 'bearer', 'access_token', undefined])(
-    'INT-13 (RFC 7662 §2.2): token_type %s of an unbound token is no obstacle',
+    'INT-13 (RFC 7662 §2.2): accepts token_type %s of an unbound token',
     async (type) => {
       const issuer = await bed.issuer()
       const api = bed.api({ issuers: [introspecting(issuer)] })
@@ -1007,7 +1010,7 @@ test.each([
   ['larger than is kept', JSON.stringify('x'.repeat(250_000))],
   ['of more objects than are kept', JSON.stringify(Array.from({ length: 2200 }, () => ({})))]
 ])(
-  'INT-13 (RFC 7662 §4): an answer that is %s is good for all that wait for it, and asked for again',
+  'INT-13 (RFC 7662 §4): an answer that is %s serves all requests that wait for it, and is asked for again',
   async (_, data) => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
@@ -1031,7 +1034,7 @@ test('INT-15 (RFC 9470 §6.2): acr and auth_time reach the checks of a route', a
 })
 
 describe('INT-16 (RFC 9700 §4.9.1): a token is sent to one server', () => {
-  test('INT-16 (RFC 9700 §4.9.1): two servers and nothing to tell their tokens apart do not start', () => {
+  test('INT-16 (RFC 9700 §4.9.1): refuses two servers at start whose tokens cannot be told apart', () => {
     const entry = (issuer: string, tokenPrefix?: string): IssuerOptions => ({
       issuer,
       introspection: { auth: noClientAuth(), ...(tokenPrefix !== undefined && { tokenPrefix }) }
@@ -1054,7 +1057,7 @@ describe('INT-16 (RFC 9700 §4.9.1): a token is sent to one server', () => {
     expect(start('a_', 'b_', undefined)).not.toThrow()
   })
 
-  test('INT-16 (RFC 9700 §4.9.1): each token goes to the server of its prefix, the rest to the one without', async () => {
+  test('INT-16 (RFC 9700 §4.9.1): sends each token to the server of its prefix, and the rest to the one without', async () => {
     const [a, b, rest] = [await bed.issuer(), await bed.issuer(), await bed.issuer()]
     const api = bed.api({
       issuers: [introspecting(rest), introspecting(a, { tokenPrefix: 'a_' }), introspecting(b, { tokenPrefix: 'b_' })]
@@ -1071,7 +1074,7 @@ describe('INT-16 (RFC 9700 §4.9.1): a token is sent to one server', () => {
     }
   })
 
-  test('INT-16 (RFC 9700 §4.9.1): not active there is the answer: no other server is asked', async () => {
+  test('INT-16 (RFC 9700 §4.9.1): asks no other server after "not active"', async () => {
     const [a, rest] = [await bed.issuer(), await bed.issuer()]
     const api = bed.api({ issuers: [introspecting(a, { tokenPrefix: 'a_' }), introspecting(rest)] })
     rest.opaque({}, 'a_token')
@@ -1081,20 +1084,20 @@ describe('INT-16 (RFC 9700 §4.9.1): a token is sent to one server', () => {
     expect(rest.requests).toEqual([])
   })
 
-  test('INT-16 (RFC 9700 §4.9.1): a token of no prefix is malformed, and nobody is asked', async () => {
+  test('INT-16 (RFC 9700 §4.9.1): refuses a token of no prefix as malformed, and asks no server', async () => {
     const [a, b] = [await bed.issuer(), await bed.issuer()]
     const api = bed.api({ issuers: [introspecting(a, { tokenPrefix: 'a_' }), introspecting(b, { tokenPrefix: 'b_' })] })
     expect(await ask(api, 'c_token')).toEqual(denial.malformed)
     expect([...a.requests, ...b.requests]).toEqual([])
   })
 
-  test('INT-16 (RFC 9700 §4.9.1): one server’s answer about a token of another’s name is refused', async () => {
+  test('INT-16 (RFC 9700 §4.9.1): refuses one server’s answer about a token of another’s name', async () => {
     const [a, b] = [await bed.issuer(), await bed.issuer()]
     const api = bed.api({ issuers: [introspecting(a, { tokenPrefix: 'a_' }), b.issuer] })
     expect(await ask(api, a.opaque({ iss: b.issuer }, 'a_token'))).toEqual(denial.issuer)
   })
 
-  test('INT-16, DEF-08 (RFC 9700 §4.9.1): a JWT that fails here is not tried there', async () => {
+  test('INT-16, DEF-08 (RFC 9700 §4.9.1): does not introspect a JWT that failed local verification', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const forged = issuer.token({ key: createSigningKey('ES256') })
@@ -1105,7 +1108,7 @@ describe('INT-16 (RFC 9700 §4.9.1): a token is sent to one server', () => {
     expect(issuer.count('introspection')).toBe(0)
   })
 
-  test('INT-16, DEF-08 (RFC 7662 §2.1): with tokens opaque a JWT is introspected like any other token', async () => {
+  test('INT-16, DEF-08 (RFC 7662 §2.1): introspects a JWT like any other token with tokens opaque', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer, {}, { tokens: 'opaque' })] })
     const token = issuer.token()
@@ -1116,7 +1119,7 @@ describe('INT-16 (RFC 9700 §4.9.1): a token is sent to one server', () => {
     expect(issuer.count('jwks')).toBe(0)
   })
 
-  test('INT-16 (RFC 9068 §4): with tokens jwt nothing is introspected', async () => {
+  test('INT-16 (RFC 9068 §4): introspects nothing with tokens jwt', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer, {}, { tokens: 'jwt' })] })
     expect(await ask(api, issuer.opaque())).toEqual(denial.malformed)
@@ -1124,8 +1127,8 @@ describe('INT-16 (RFC 9700 §4.9.1): a token is sent to one server', () => {
   })
 })
 
-describe('INT-17 (RFC 9700 §4.9.1): many at a time', () => {
-  test('INT-17 (RFC 9700 §4.9.1): fifty requests with one token are one call', async () => {
+describe('INT-17 (RFC 9700 §4.9.1): concurrent requests', () => {
+  test('INT-17 (RFC 9700 §4.9.1): sends one call for fifty requests with one token', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const token = issuer.opaque()
@@ -1137,7 +1140,7 @@ describe('INT-17 (RFC 9700 §4.9.1): many at a time', () => {
     expect(issuer.count('introspection')).toBe(1)
   })
 
-  test('INT-17 (RFC 9700 §4.9.1): 48 calls about new tokens are under way at once, 192 wait, and one more makes room', async () => {
+  test('INT-17 (RFC 9700 §4.9.1): sends 48 calls about new tokens at once, lets 192 wait, and makes room for one more', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)], http: { timeout: 20, deadline: 25 } })
     const tokens = Array.from({ length: 48 + 192 + 3 }, () => issuer.opaque())
@@ -1160,7 +1163,7 @@ describe('INT-17 (RFC 9700 §4.9.1): many at a time', () => {
     expect(await ask(api, tokens[48])).toEqual(granted)
   })
 
-  test('INT-17 (RFC 9700 §4.9.1): a server that keeps failing is left alone for 5 s, then tried by one call', async () => {
+  test('INT-17 (RFC 9700 §4.9.1): leaves a server that keeps failing alone for 5 s, then tries it with one call', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const known = issuer.opaque({}, 'known')
@@ -1198,7 +1201,7 @@ describe('INT-17 (RFC 9700 §4.9.1): many at a time', () => {
     expect(await ask(api, 'y')).toEqual(denial.inactive)
   })
 
-  test('INT-17 (RFC 7662 §2.3): answers that are not outages never open it', async () => {
+  test('INT-17 (RFC 7662 §2.3): answers that are not outages never open the breaker', async () => {
     const issuer = await bed.issuer()
     issuer.always('introspection', fault.status(400))
     const api = bed.api({ issuers: [introspecting(issuer)] })
@@ -1212,7 +1215,7 @@ describe('INT-17 (RFC 9700 §4.9.1): many at a time', () => {
     expect(mute.health().issuers[0]?.introspection.state).toBe('closed')
   })
 
-  test('INT-17 (RFC 9700 §4.9.1): a failing server of one issuer does not hold up another’s', async () => {
+  test('INT-17 (RFC 9700 §4.9.1): a failing server of one issuer does not delay another’s', async () => {
     const [sick, well] = [await bed.issuer(), await bed.issuer()]
     const api = bed.api({ issuers: [introspecting(sick, { tokenPrefix: 's_' }), introspecting(well)] })
     sick.always('introspection', fault.retryAfter(60, 503))
@@ -1237,7 +1240,7 @@ describe('INT-17 (RFC 9700 §4.9.1): many at a time', () => {
 })
 
 describe('INT-20 (RFC 9701 §8.1): an introspection response is not an access token', () => {
-  test('INT-20 (RFC 9701 §8.1): as a Bearer token it is refused, signed by the issuer’s own key as it is', async () => {
+  test('INT-20 (RFC 9701 §8.1): refuses an introspection response as a Bearer token, though the issuer’s own key signed it', async () => {
     const issuer = await bed.issuer()
     const now = bed.clock.now()
     const token_introspection = {

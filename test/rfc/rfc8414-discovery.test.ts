@@ -49,7 +49,7 @@ describe('ASM-01 (RFC 8414 §3.1): the well-known path is inserted between host 
     ['/t1', '/.well-known/oauth-authorization-server/t1'],
     ['/t1/', '/.well-known/oauth-authorization-server/t1'],
     ['/a/b%20c/d', '/.well-known/oauth-authorization-server/a/b%20c/d']
-  ])('ASM-01 (RFC 8414 §3.1): an issuer with the path %s', async (path, expected) => {
+  ])('ASM-01 (RFC 8414 §3.1): finds the metadata of an issuer with the path %s', async (path, expected) => {
     const issuer = await bed.issuer(path === undefined ? {} : { path })
     expect(await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token())).toEqual(granted)
     expect(asked(issuer)).toEqual([expected])
@@ -63,7 +63,7 @@ describe('ASM-02 (OIDC Discovery §4): the other places', () => {
     ['/t1/', '/t1/.well-known/openid-configuration'],
     ['/a/b', '/a/b/.well-known/openid-configuration']
   ])(
-    'ASM-02 (OIDC Discovery §4): it is appended to the issuer with the path %s, after removing a final slash',
+    'ASM-02 (OIDC Discovery §4): appends the well-known path to an issuer with the path %s, after removing a final slash',
     async (path, expected) => {
       const issuer = await bed.issuer({ path, discovery: 'openid-append' })
       expect(await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token())).toEqual(granted)
@@ -73,7 +73,7 @@ describe('ASM-02 (OIDC Discovery §4): the other places', () => {
 })
 
 describe('ASM-03 (RFC 8414 §5): the order of the places', () => {
-  test('ASM-03 (RFC 8414 §5): RFC 8414 inserted, OpenID inserted, OpenID appended; the first with a document ends it', async () => {
+  test('ASM-03 (RFC 8414 §5): asks RFC 8414 inserted, OpenID inserted, OpenID appended, and uses the first document', async () => {
     for (const [index, discovery] of (['rfc8414', 'openid-insert', 'openid-append'] as const).entries()) {
       const issuer = await bed.issuer({ path: '/t1', discovery })
       expect(await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token())).toEqual(granted)
@@ -87,13 +87,13 @@ describe('ASM-03 (RFC 8414 §5): the order of the places', () => {
     }
   })
 
-  test('ASM-03 (RFC 8414 §5): an issuer without a path has two places, not three', async () => {
+  test('ASM-03 (RFC 8414 §5): asks two places, not three, for an issuer without a path', async () => {
     const issuer = await bed.issuer({ discovery: [] })
     expect(await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token())).toEqual(denial.misconfigured)
     expect(asked(issuer)).toEqual([places.rfc8414, places['openid-insert']])
   })
 
-  test('ASM-03 (RFC 8414 §5): all three without a document is our own misconfiguration, not the client’s', async () => {
+  test('ASM-03 (RFC 8414 §5): treats three places without a document as our own misconfiguration, not the client’s', async () => {
     const issuer = await bed.issuer({ path: '/t1', discovery: [] })
     const api = bed.api({ issuers: [issuer.issuer] })
     expect(await ask(api, issuer.token())).toEqual(denial.misconfigured)
@@ -120,7 +120,7 @@ describe('ASM-03 (RFC 8414 §5): the order of the places', () => {
     ['an empty object', fault.body({})],
     ['the document of another issuer', fault.wrongIssuer()]
   ]
-  test.each(next)('ASM-03 (RFC 8414 §5): after %s the next place is asked', async (_, behaviour) => {
+  test.each(next)('ASM-03 (RFC 8414 §5): asks the next place after %s', async (_, behaviour) => {
     const issuer = await bed.issuer({ discovery: ['rfc8414', 'openid-append'] })
     issuer.script('metadata', behaviour)
     expect(await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token())).toEqual(granted)
@@ -145,7 +145,7 @@ describe('ASM-03 (RFC 8414 §5): the order of the places', () => {
   )
 
   test.each(OUTAGES)(
-    'ASM-03 (RFC 8414 §5): %s at every place is 503 that names each place, and it heals',
+    'ASM-03 (RFC 8414 §5): answers 503 and names each place after %s at every place, and recovers',
     async (_, behaviour, http) => {
       const issuer = await bed.issuer({ path: '/t1' })
       issuer.always('metadata', behaviour)
@@ -193,14 +193,14 @@ describe('ASM-03 (RFC 8414 §5): the order of the places', () => {
     expect(new Set(asked(issuer))).toEqual(new Set([places.rfc8414]))
   })
 
-  test('ASM-03 (RFC 9110 §10.2.3): 429 with a Retry-After beyond the deadline is passed on and not retried', async () => {
+  test('ASM-03 (RFC 9110 §10.2.3): passes on a 429 with a Retry-After beyond the deadline, without a retry', async () => {
     const issuer = await bed.issuer({ discovery: [] })
     issuer.script('metadata', fault.retryAfter(120))
     expect(await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token())).toEqual(unavailableFor(120))
     expect(asked(issuer)).toEqual([places.rfc8414, places['openid-insert']])
   })
 
-  test('ASM-03 (RFC 8414 §5): 500 and then the document is no outage: one retry at the same place', async () => {
+  test('ASM-03 (RFC 8414 §5): does not treat 500 and then the document as an outage: one retry at the same place', async () => {
     const issuer = await bed.issuer()
     issuer.script('metadata', fault.status(500))
     expect(await ask(bed.api({ issuers: [issuer.issuer] }), issuer.token())).toEqual(granted)
@@ -223,7 +223,7 @@ describe('ASM-04 (RFC 8414 §3.3): the document names the issuer, code point by 
     ['a list of it', I, [I]],
     ['nothing', I, undefined]
   ])(
-    'ASM-04 (RFC 8414 §3.3): %s is another issuer: 500, and its keys are never fetched',
+    'ASM-04 (RFC 8414 §3.3): treats %s as another issuer: 500, and never fetches its keys',
     async (_, configured, named) => {
       const { pathname } = new URL(configured)
       const issuer = await bed.issuer({ path: pathname, discovery: ['rfc8414', 'openid-insert', 'openid-append'] })
@@ -237,7 +237,7 @@ describe('ASM-04 (RFC 8414 §3.3): the document names the issuer, code point by 
     }
   )
 
-  test('ASM-04 (RFC 8414 §3.3): the log says which issuer was named, the answer does not', async () => {
+  test('ASM-04 (RFC 8414 §3.3): names the other issuer in the log, and not in the answer', async () => {
     const issuer = await bed.issuer()
     issuer.always('metadata', fault.wrongIssuer(`${issuer.issuer}/`))
     const error = await refusal(() => authorize(bed.api({ issuers: [issuer.issuer] }), issuer.token()))
@@ -259,7 +259,7 @@ describe('ASM-04 (RFC 8414 §3.3): the document names the issuer, code point by 
   })
 })
 
-describe('ASM-05 (RFC 8414 §2): what can be an issuer', () => {
+describe('ASM-05 (RFC 8414 §2): valid issuers', () => {
   test.each([
     ['https://as.example.com?x=1', /query or a fragment/],
     ['https://as.example.com?', /query or a fragment/],
@@ -269,7 +269,7 @@ describe('ASM-05 (RFC 8414 §2): what can be an issuer', () => {
     ['urn:example:issuer', /an issuer identifier, such as/],
     ['', /an issuer identifier, such as/],
     ['https://user:secret@as.example.com', /user name or password/]
-  ])('ASM-05 (RFC 8414 §2): %s does not start', (issuer, problem) => {
+  ])('ASM-05 (RFC 8414 §2): refuses %s at start', (issuer, problem) => {
     expect(() => resourceServer({ resource: RESOURCE, issuers: [issuer] })).toThrow(TypeError)
     expect(() => resourceServer({ resource: RESOURCE, issuers: [issuer] })).toThrow(problem)
     expect(() => resourceServer({ resource: RESOURCE, issuers: [{ issuer }] })).toThrow(/issuers\[0\]\.issuer/)
@@ -278,7 +278,7 @@ describe('ASM-05 (RFC 8414 §2): what can be an issuer', () => {
 
 describe('ASM-06 (RFC 8414 §3.2): a document', () => {
   test.each(['application/json; charset=utf-8', 'APPLICATION/JSON', 'application/vnd.example+json'])(
-    'ASM-06 (RFC 8414 §3.2): is read as %s',
+    'ASM-06 (RFC 8414 §3.2): reads a document of the type %s',
     async (type) => {
       const issuer = await bed.issuer()
       issuer.always('metadata', fault.contentType(type))
@@ -287,7 +287,7 @@ describe('ASM-06 (RFC 8414 §3.2): a document', () => {
     }
   )
 
-  test('ASM-06 (RFC 8414 §3.2): may have members that nobody knows, and lists that repeat themselves', async () => {
+  test('ASM-06 (RFC 8414 §3.2): accepts unknown members, and lists that repeat themselves', async () => {
     const issuer = await bed.issuer()
     issuer.metadata['x-vendor'] = { nested: [1, 2, null] }
     issuer.metadata.scopes_supported = ['read', 'read']
@@ -296,7 +296,7 @@ describe('ASM-06 (RFC 8414 §3.2): a document', () => {
   })
 })
 
-test('ASM-06: of a document no more is kept than is of use: many issuers’ are held at once', async () => {
+test('ASM-06: keeps only the used members of a document: many issuers’ are held at once', async () => {
   const issuer = await bed.issuer()
   const seen: AuthorizationServerMetadata[] = []
   const auth: ClientAuth = (as) => void seen.push(as)
@@ -328,14 +328,14 @@ test('ASM-06: of a document no more is kept than is of use: many issuers’ are 
   expect(Object.getPrototypeOf(as)).toBe(Object.prototype)
 })
 
-test('ASM-07 (RFC 8414 §2.1): signed_metadata is not read: the plain values count', async () => {
+test('ASM-07 (RFC 8414 §2.1): does not read signed_metadata: the plain values count', async () => {
   const issuer = await bed.issuer()
   const { issuer: name } = issuer
   issuer.metadata.signed_metadata = issuer.token({ claims: { iss: name, jwks_uri: 'https://evil.example/jwks' } })
   expect(await ask(bed.api({ issuers: [name] }), issuer.token())).toEqual(granted)
 })
 
-test('ASM-08 (RFC 8414 §2): algorithms named for ID tokens and client assertions say nothing of access tokens', async () => {
+test('ASM-08 (RFC 8414 §2): ignores algorithms named for ID tokens and client assertions', async () => {
   const issuer = await bed.issuer({ algorithms: ['ES256', 'RS256'] })
   issuer.metadata.id_token_signing_alg_values_supported = ['RS256']
   issuer.metadata.token_endpoint_auth_signing_alg_values_supported = ['RS256']
@@ -346,7 +346,7 @@ test('ASM-08 (RFC 8414 §2): algorithms named for ID tokens and client assertion
   expect(await ask(narrow, issuer.token({ alg: 'RS256' }))).toEqual(denial.signature)
 })
 
-test('ASM-09 (RFC 8705 §5): a caller without a client certificate leaves mtls_endpoint_aliases alone', async () => {
+test('ASM-09 (RFC 8705 §5): does not use mtls_endpoint_aliases without a client certificate', async () => {
   const issuer = await bed.issuer()
   issuer.metadata.mtls_endpoint_aliases = { introspection_endpoint: `${issuer.origin}/mtls/introspect` }
   const auth = clientSecretBasic('secret')
@@ -356,7 +356,7 @@ test('ASM-09 (RFC 8705 §5): a caller without a client certificate leaves mtls_e
 })
 
 describe('ASM-10 (RFC 9700 §2.6): when metadata is fetched', () => {
-  test('ASM-10 (RFC 9700 §2.6): not before a token needs it', async () => {
+  test('ASM-10 (RFC 9700 §2.6): fetches metadata only when a token needs it', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     await expect(async () => authorize(api, undefined)).rejects.toMatchObject({ status: 401 })
@@ -366,7 +366,7 @@ describe('ASM-10 (RFC 9700 §2.6): when metadata is fetched', () => {
     expect(issuer.requests.map(({ endpoint }) => endpoint)).toEqual(['metadata', 'jwks'])
   })
 
-  test('ASM-10 (RFC 9700 §2.6): never, where the keys are in the settings', async () => {
+  test('ASM-10 (RFC 9700 §2.6): never fetches metadata where the keys are in the settings', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [{ issuer: issuer.issuer, jwks: { keys: [...issuer.jwks.keys] } }] })
     await api.ready()
@@ -377,7 +377,7 @@ describe('ASM-10 (RFC 9700 §2.6): when metadata is fetched', () => {
     expect(issuer.requests).toEqual([])
   })
 
-  test('ASM-10 (RFC 9700 §2.6): once, for fifty first requests', async () => {
+  test('ASM-10 (RFC 9700 §2.6): fetches metadata once for fifty first requests', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     const answers = await Promise.all(Array.from({ length: 50 }, () => ask(api, issuer.token())))
@@ -385,7 +385,7 @@ describe('ASM-10 (RFC 9700 §2.6): when metadata is fetched', () => {
     expect(issuer.requests.map(({ endpoint }) => endpoint)).toEqual(['metadata', 'jwks'])
   })
 
-  test('ASM-10 (RFC 9700 §2.6): once, for keys and introspection together', async () => {
+  test('ASM-10 (RFC 9700 §2.6): fetches metadata once for keys and introspection together', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer)] })
     const answers = await Promise.all(
@@ -395,7 +395,7 @@ describe('ASM-10 (RFC 9700 §2.6): when metadata is fetched', () => {
     expect(issuer.count('metadata')).toBe(1)
   })
 
-  test('ASM-10 (RFC 9700 §2.6): it is kept for an hour, and renewed in the background when that is nearly over', async () => {
+  test('ASM-10 (RFC 9700 §2.6): keeps metadata for an hour, and renews it in the background when that is nearly over', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer, { cacheFor: 0 }, { tokens: 'opaque' })] })
     const read = () => ask(api, issuer.opaque())
@@ -413,7 +413,7 @@ describe('ASM-10 (RFC 9700 §2.6): when metadata is fetched', () => {
     expect(issuer.count('metadata')).toBe(2)
   })
 
-  test('ASM-10 (RFC 9700 §2.6): in an outage it serves for 24 h past its hour, and no longer', async () => {
+  test('ASM-10 (RFC 9700 §2.6): uses metadata in an outage for 24 h past its hour, and no longer', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [introspecting(issuer, {}, { tokens: 'opaque' })] })
     expect(await ask(api, issuer.opaque())).toEqual(granted)
@@ -431,7 +431,7 @@ describe('ASM-10 (RFC 9700 §2.6): when metadata is fetched', () => {
     expect(api.health().status).toBe('ok')
   })
 
-  test('ASM-10 (RFC 9700 §2.6): a moved jwks_uri is followed, not pinned for the life of the process', async () => {
+  test('ASM-10 (RFC 9700 §2.6): follows a jwks_uri that moved', async () => {
     const [issuer, elsewhere] = [await bed.issuer(), await bed.issuer()]
     const api = bed.api({ issuers: [issuer.issuer] })
     expect(await ask(api, issuer.token())).toEqual(granted)
@@ -440,7 +440,7 @@ describe('ASM-10 (RFC 9700 §2.6): when metadata is fetched', () => {
     expect(await ask(api, issuer.token({ key: elsewhere.key() }))).toEqual(granted)
   })
 
-  test('ASM-10 (RFC 9700 §2.6): a server that is down at the start costs 503s, not the process, and is asked again, backing off', async () => {
+  test('ASM-10 (RFC 9700 §2.6): answers 503 while a server is down at the start, and asks it again, backing off', async () => {
     const issuer = await bed.issuer()
     issuer.always('metadata', fault.reset())
     const api = bed.api({ issuers: [issuer.issuer] })
@@ -460,7 +460,7 @@ describe('ASM-10 (RFC 9700 §2.6): when metadata is fetched', () => {
     expect(api.health()).toMatchObject({ status: 'ok' })
   })
 
-  test('ASM-10 (RFC 9700 §2.6): however long it was down, a failure is remembered for 30 s at most, or as long as the server asked for', async () => {
+  test('ASM-10 (RFC 9700 §2.6): remembers a failure for 30 s at most, or as long as the server asked for, however long it was down', async () => {
     const issuer = await bed.issuer()
     issuer.always('metadata', fault.retryAfter(60, 503))
     const api = bed.api({ issuers: [issuer.issuer] })
@@ -481,7 +481,7 @@ describe('ASM-10 (RFC 9700 §2.6): when metadata is fetched', () => {
     expect(await ask(api, issuer.token())).toEqual(granted)
   })
 
-  test('ASM-10, DEF-11 (RFC 9700 §2.6): a port that refuses connections is 503 with a Retry-After, no challenge', async () => {
+  test('ASM-10, DEF-11 (RFC 9700 §2.6): answers 503 with a Retry-After and without a challenge if a port refuses connections', async () => {
     const issuer = await bed.issuer()
     const token = issuer.token()
     await issuer.close()
@@ -491,7 +491,7 @@ describe('ASM-10 (RFC 9700 §2.6): when metadata is fetched', () => {
   })
 })
 
-test('ASM-11 (RFC 9728 §4): protected_resources that does not list this API is warned about, and stops nothing', async () => {
+test('ASM-11 (RFC 9728 §4): warns about protected_resources that does not list this API, and goes on', async () => {
   const issuer = await bed.issuer()
   issuer.metadata.protected_resources = ['https://other.example']
   const api = bed.api({ issuers: [issuer.issuer] })
@@ -505,13 +505,13 @@ test('ASM-11 (RFC 9728 §4): protected_resources that does not list this API is 
   expect(listed.health().issuers[0]?.warnings).toEqual([])
 })
 
-describe('ASM-12: what settings override', () => {
+describe('ASM-12: settings that override metadata', () => {
   const start = async (options: (issuer: TestIssuer) => Partial<IssuerOptions>, settings = {}) => {
     const issuer = await bed.issuer(settings)
     return { issuer, api: bed.api({ issuers: [{ issuer: issuer.issuer, ...options(issuer) }] }) }
   }
 
-  test('ASM-12 (RFC 8414 §3.3): metadataUrl is the only place that is asked, and its issuer is still compared', async () => {
+  test('ASM-12 (RFC 8414 §3.3): asks only metadataUrl, and still compares its issuer', async () => {
     const { issuer, api } = await start(
       ({ origin }) => ({ metadataUrl: `${origin}/t1/.well-known/openid-configuration` }),
       {
@@ -527,7 +527,7 @@ describe('ASM-12: what settings override', () => {
     expect(asked(other)).toEqual([places.rfc8414])
   })
 
-  test('ASM-12 (RFC 8414 §3.3): expectedMetadataIssuer is what the metadata must name, and no token', async () => {
+  test('ASM-12 (RFC 8414 §3.3): requires expectedMetadataIssuer in the metadata, and in no token', async () => {
     const { issuer, api } = await start(() => ({ expectedMetadataIssuer: 'https://template.example/{tenant}' }))
     issuer.metadata.issuer = 'https://template.example/{tenant}'
     expect(await ask(api, issuer.token())).toEqual(granted)
@@ -538,7 +538,7 @@ describe('ASM-12: what settings override', () => {
     expect(await ask(strict, plain.token())).toEqual(denial.misconfigured)
   })
 
-  test('ASM-12 (RFC 8414 §2): with jwksUri no metadata is fetched', async () => {
+  test('ASM-12 (RFC 8414 §2): fetches no metadata with jwksUri', async () => {
     const [keys] = [await bed.issuer()]
     const { issuer, api } = await start(() => ({ jwksUri: `${keys.origin}/jwks` }))
     expect(await ask(api, issuer.token({ key: keys.key() }))).toEqual(granted)
@@ -546,7 +546,7 @@ describe('ASM-12: what settings override', () => {
     expect(issuer.requests).toEqual([])
   })
 
-  test('ASM-12 (RFC 7662 §2): with introspection.endpoint no metadata is fetched', async () => {
+  test('ASM-12 (RFC 7662 §2): fetches no metadata with introspection.endpoint', async () => {
     const { issuer, api } = await start(({ origin }) => ({
       introspection: { endpoint: `${origin}/introspect`, auth: clientSecretBasic('secret'), clientId: 'api' }
     }))
@@ -554,7 +554,7 @@ describe('ASM-12: what settings override', () => {
     expect(issuer.requests.map(({ endpoint }) => endpoint)).toEqual(['introspection'])
   })
 
-  test('ASM-12: acceptedIssuers are further exact names for the same keys', async () => {
+  test('ASM-12: accepts acceptedIssuers as further exact names for the same keys', async () => {
     const alias = 'https://sts.example.com/tenant/'
     const { issuer, api } = await start(() => ({ acceptedIssuers: [alias] }))
     expect(await ask(api, issuer.token({ claims: { iss: alias } }))).toEqual(granted)
@@ -564,7 +564,7 @@ describe('ASM-12: what settings override', () => {
   })
 
   test.each(['metadataUrl', 'jwksUri'] as const)(
-    'ASM-12 (RFC 8414 §2): a %s that is plain http does not start',
+    'ASM-12 (RFC 8414 §2): refuses a %s with plain http at start',
     (option) => {
       const issuers = [{ issuer: 'https://as.example.com', [option]: 'http://as.example.com/x' }]
       expect(() => resourceServer({ resource: RESOURCE, issuers })).toThrow(new RegExp(`issuers\\[0\\]\\.${option}`))
@@ -572,7 +572,7 @@ describe('ASM-12: what settings override', () => {
   )
 })
 
-test('ASM-13 (RFC 9207): an iss parameter of a request means nothing here', async () => {
+test('ASM-13 (RFC 9207): ignores an iss parameter of a request', async () => {
   const issuer = await bed.issuer()
   const api = bed.api({ issuers: [issuer.issuer] })
   const asking = request(issuer.token(), {}, '/items?iss=https%3A%2F%2Fevil.example')
@@ -581,7 +581,7 @@ test('ASM-13 (RFC 9207): an iss parameter of a request means nothing here', asyn
 
 describe('ASM-14 (RFC 8414 §6.2): metadata comes from where the settings say', () => {
   test.each([301, 302, 303, 307, 308])(
-    'ASM-14 (RFC 8414 §6.2): a %i is not followed: the place has no metadata',
+    'ASM-14 (RFC 8414 §6.2): does not follow a %i: the place has no metadata',
     async (status) => {
       const [issuer, other] = [await bed.issuer(), await bed.issuer()]
       issuer.always('metadata', fault.redirect(`${other.origin}${places.rfc8414}`, status))
@@ -591,7 +591,7 @@ describe('ASM-14 (RFC 8414 §6.2): metadata comes from where the settings say', 
     }
   )
 
-  test('ASM-14, ORD-03, DEF-18 (RFC 9728 §7.7, RFC 8725 §3.10): nothing in a request or a token names a host that is asked', async () => {
+  test('ASM-14, ORD-03, DEF-18 (RFC 9728 §7.7, RFC 8725 §3.10): asks no host that a request or a token names', async () => {
     const [issuer, evil] = [await bed.issuer(), await bed.issuer()]
     const api = bed.api({ issuers: [issuer.issuer] })
     const header = { jku: `${evil.origin}/jwks`, x5u: `${evil.origin}/cert`, jwk: evil.key().publicJwk }
@@ -618,7 +618,7 @@ describe('the scheme of the issuer binds its endpoints (RFC 8414 §2, RFC 7662 �
     return { issuer, api, name }
   }
 
-  test('refuses a jwks_uri in clear of an https issuer on loopback, and fetches no key by it', async () => {
+  test('refuses a jwks_uri with plain http of an https issuer on loopback, and fetches no key by it', async () => {
     const { issuer, api, name } = await secure()
     const error = await refusal(() => authorize(api, issuer.token({ claims: { iss: name } })))
     expect(error).toMatchObject({ reason: 'misconfigured', hint: expect.stringMatching(/jwks_uri that is not https/) })
@@ -626,7 +626,7 @@ describe('the scheme of the issuer binds its endpoints (RFC 8414 §2, RFC 7662 �
   })
 
   test.each(['introspection_endpoint', 'its mtls alias'])(
-    'refuses an %s in clear, and sends no token there',
+    'refuses an %s with plain http, and sends no token there',
     async (where) => {
       const { issuer, api } = await secure((one) => ({
         jwks: one.jwks as never,
@@ -642,14 +642,14 @@ describe('the scheme of the issuer binds its endpoints (RFC 8414 §2, RFC 7662 �
     }
   )
 
-  test('takes a jwksUri in clear that the settings name: the operator says so', async () => {
+  test('accepts a jwksUri with plain http in the settings: the operator says so', async () => {
     const { issuer, api, name } = await secure((one) => ({ jwksUri: `${one.origin}/jwks` }))
     expect(await ask(api, issuer.token({ claims: { iss: name } }))).toEqual(granted)
   })
 })
 
 test.each(['issuer', 'jwksUri', 'metadataUrl', 'introspection'])(
-  'refuses a path at start that is not asked as it is written: %s',
+  'refuses a path at start that is not requested as written: %s',
   (option) => {
     for (const path of ['/t/../x', '/t/%2e%2e/x', '/t%2fx', '/t/..;/x', '/t/%c0%ae']) {
       const url = `https://as.example.com${path}`

@@ -80,14 +80,14 @@ bUlJSGQgjwD5vaUaKlLR50Q2DmFfQj1L+SY=
 })
 
 describe('MTL-01 (RFC 8705 §3): the token', () => {
-  test('MTL-01 DEN-15 (RFC 8705 §3): with its certificate, with another one and with none', async () => {
+  test('MTL-01 DEN-15 (RFC 8705 §3): accepts a bound token with its certificate, and refuses it with another one and with none', async () => {
     expect(await outcome(server, shown(bearer(bound()), client))).toEqual(granted)
     expect(await outcome(server, shown(bearer(bound()), other))).toEqual(denied)
     expect(await outcome(server, shown(bearer(bound())))).toEqual(denied)
     expect(await outcome(server, bearer(bound()))).toEqual(denied)
   })
 
-  test('MTL-01: the certificate is asked for at every request, also for a token that is known', async () => {
+  test('MTL-01: checks the certificate on every request, also for a cached token', async () => {
     const token = bound()
     const answers: Outcome[] = []
     for (const one of [client, other, client, undefined, client])
@@ -95,14 +95,14 @@ describe('MTL-01 (RFC 8705 §3): the token', () => {
     expect(answers).toEqual([granted, denied, granted, denied, granted])
   })
 
-  test('MTL-01: an access says what confirmed it', async () => {
+  test('MTL-01: an access names what confirmed it', async () => {
     const access = (await server.authorize(shown(bearer(bound()), client))) as Access
     expect(access).toMatchObject({ scheme: 'Bearer', confirmedBy: ['certificate'], responseHeaders: {} })
     expect(access.confirmation).toEqual({ 'x5t#S256': thumbprintOf(client) })
     expect(Object.isFrozen(access.confirmedBy)).toBe(true)
   })
 
-  test('MTL-01 DEN-15: x5t#S256 of an odd type is nobody’s, and no reason to pass', async () => {
+  test('MTL-01 DEN-15: refuses a token whose x5t#S256 is not a text', async () => {
     const thumbprint = thumbprintOf(client)
     for (const value of [null, '', 0, 1, true, false, [], [thumbprint], {}, { thumbprint }, `${thumbprint}=`]) {
       const token = bearer(bound({ 'x5t#S256': value }))
@@ -111,7 +111,7 @@ describe('MTL-01 (RFC 8705 §3): the token', () => {
     }
   })
 
-  test('DEF-17 (RFC 7800 §3.1): members that nobody here knows neither help nor harm beside one that is known', async () => {
+  test('DEF-17 (RFC 7800 §3.1): ignores unknown members of cnf beside a known one', async () => {
     const known = { 'x5t#S256': thumbprintOf(client) }
     expect(await outcome(server, shown(bearer(bound({ ...known, kid: 'x', 'x5t#S512': 'y' })), client))).toEqual(
       granted
@@ -123,14 +123,14 @@ describe('MTL-01 (RFC 8705 §3): the token', () => {
       )
   })
 
-  test('DEN-11: a cnf that is no object makes the token bad', async () => {
+  test('DEN-11: refuses a token whose cnf is not an object', async () => {
     for (const cnf of ['x', 1, true, [], [{ 'x5t#S256': thumbprintOf(client) }]]) {
       const token = accessToken({ claims: { cnf } })
       expect(await outcome(server, shown(bearer(token), client))).toEqual(refused('DEN-11', 'claim'))
     }
   })
 
-  test('MTL-01 INT-13 (RFC 8705 §3.2): an introspected token alike, from the cache too', async () => {
+  test('MTL-01 INT-13 (RFC 8705 §3.2): checks the binding of an introspected token too, also from the cache', async () => {
     const issuer = await bed.issuer()
     const of = bed.api({ issuers: [introspecting(issuer)] })
     const token = bearer(issuer.opaque({ cnf: { 'x5t#S256': thumbprintOf(client) } }))
@@ -140,18 +140,18 @@ describe('MTL-01 (RFC 8705 §3): the token', () => {
     expect(issuer.count('introspection')).toBe(1)
   })
 
-  test('ORD-04 (RFC 8705 §3): the certificate of a token that is no good is not looked at', async () => {
+  test('ORD-04 (RFC 8705 §3): does not look at the certificate of an invalid token', async () => {
     const request = { ...bearer(bound()), certificate: () => expect.unreachable() }
     const expired = { ...bearer(accessToken({ claims: { cnf: { 'x5t#S256': 'x' }, exp: 1 } })) }
     expect(await outcome(server, { ...request, ...expired })).toEqual(refused('DEN-06', 'expired'))
   })
 
-  test('ORD-01: a scope that is lacking is told after the certificate, and ORD-05 not before', async () => {
+  test('ORD-01: reports a missing scope after the certificate, and not before (ORD-05)', async () => {
     expect(await outcome(server, shown(bearer(bound()), other), scope('write'))).toMatchObject({ status: 401 })
     expect(await outcome(server, shown(bearer(bound()), client), scope('write'))).toMatchObject({ status: 403 })
   })
 
-  test('ORD-02: a host that cannot answer lets nobody in', async () => {
+  test('ORD-02: rejects with the error of a host that cannot read the certificate', async () => {
     const broken = {
       ...bearer(bound()),
       certificate: () => {
@@ -162,7 +162,7 @@ describe('MTL-01 (RFC 8705 §3): the token', () => {
   })
 })
 
-describe('what a server may ask for', () => {
+describe('required binding', () => {
   const dpopKey = createDpopKey()
   const dpop = (token: string, url?: string): ResourceRequest =>
     get({ authorization: `DPoP ${token}`, dpop: dpopKey.proof({ token, ...(url && { url }) }) })
@@ -178,7 +178,7 @@ describe('what a server may ask for', () => {
     expect(await outcome(strict, shown(bearer(bound({ kid: 'x' })), client))).toEqual(denied)
   })
 
-  test('MTL-02 MTL-03: each time, though the same token passed another server', async () => {
+  test('MTL-02 MTL-03: requireSenderConstrained refuses a token each time, though it passed another server', async () => {
     const strict = api({ requireSenderConstrained: 'certificate' })
     const token = accessToken()
     for (const _ of [1, 2]) {
@@ -198,7 +198,7 @@ describe('what a server may ask for', () => {
     expect(await outcome(strict, shown(dpop(both), client))).toEqual(granted)
   })
 
-  test('DEF-17: requireSenderConstrained takes either kind', async () => {
+  test('DEF-17: requireSenderConstrained accepts either kind', async () => {
     const constrained = api({ requireSenderConstrained: true })
     expect(await outcome(constrained, bearer(accessToken()))).toEqual(denied)
     expect(await outcome(constrained, shown(bearer(bound()), client))).toEqual(granted)
@@ -208,14 +208,14 @@ describe('what a server may ask for', () => {
     )
   })
 
-  test('MTL-02 (RFC 8705 §3.3, RFC 9728 §2): the metadata says that tokens must be bound, and only then', () => {
+  test('MTL-02 (RFC 8705 §3.3, RFC 9728 §2): the metadata say that tokens must be bound, and only then', () => {
     const member = 'tls_client_certificate_bound_access_tokens'
     expect(api({ requireSenderConstrained: 'certificate' }).metadata?.document()).toMatchObject({ [member]: true })
     for (const of of [server, api({ requireSenderConstrained: true }), api({ requireSenderConstrained: 'dpop' })])
       expect(of.metadata?.document()).not.toHaveProperty(member)
   })
 
-  describe('both keys', () => {
+  describe('a token that is bound to a key and a certificate', () => {
     const both = (): string => bound({ jkt: dpopKey.jkt, 'x5t#S256': thumbprintOf(client) })
 
     test('DPP-37 DEF-17: a token bound to a key and a certificate needs both', async () => {
@@ -235,17 +235,17 @@ describe('what a server may ask for', () => {
       ])
     })
 
-    test('DPP-37 DEN-21: as a bearer token it is of no use with its certificate alone', async () => {
+    test('DPP-37 DEN-21: refuses a token that is bound to both as a bearer token with its certificate alone', async () => {
       expect(await outcome(server, shown(bearer(both()), client))).toEqual(refused('DEN-21', 'dpop_downgrade'))
     })
 
-    test('DPP-37: where DPoP is not spoken it is of no use at all', async () => {
+    test('DPP-37: refuses a token that is bound to both where DPoP is off', async () => {
       const certificates = api({ dpop: false })
       expect(await outcome(certificates, shown(bearer(both()), client))).toEqual(refused('DEN-21', 'dpop_downgrade'))
       expect((await outcome(certificates, shown(dpop(both()), client))).reason).toBe('credentials_missing')
     })
 
-    test('DPP-37 DPP-21: a wrong certificate burns no proof', async () => {
+    test('DPP-37 DPP-21: a wrong certificate does not use up the proof', async () => {
       const of = api()
       const token = both()
       const request = dpop(token)
@@ -253,7 +253,7 @@ describe('what a server may ask for', () => {
       expect(await outcome(of, shown(request, client))).toEqual(granted)
     })
 
-    test('DPP-37: the access is confirmed by both, and an odd jkt beside a good certificate passes nobody', async () => {
+    test('DPP-37: an access is confirmed by both, and an invalid jkt beside a good certificate is refused', async () => {
       const access = (await server.authorize(shown(dpop(both()), client))) as Access
       expect([access.scheme, access.confirmedBy]).toEqual(['DPoP', ['dpop', 'certificate']])
       for (const jkt of [null, '', 1, {}, [dpopKey.jkt]]) {
@@ -265,7 +265,7 @@ describe('what a server may ask for', () => {
     })
   })
 
-  test('DPP-24 DEN-23: a token that is bound to a certificate alone is none for the scheme DPoP', async () => {
+  test('DPP-24 DEN-23: refuses a token that is bound to a certificate alone under the scheme DPoP', async () => {
     const { headers } = await outcome(server, shown(dpop(bound()), client))
     expect(headers['WWW-Authenticate']).toEqual([challengeOf('The access token is not DPoP-bound')])
   })
@@ -300,7 +300,7 @@ const withToken = (token: string): { path: string; headers: [string, string][] }
 })
 
 describe('TLS', () => {
-  test('MTL-01 MTL-04 (RFC 8705 §6.2): undici with a certificate of anybody’s', async () => {
+  test('MTL-01 MTL-04 (RFC 8705 §6.2): accepts a bound token from undici with its self-signed certificate, and with no other one', async () => {
     const { port } = await serve({})
     const me = createSelfSignedCertificate('me')
     const ask = async (one?: CertificateAndKey): Promise<number> => {
@@ -346,7 +346,7 @@ describe('TLS', () => {
       expect((await send(port, withToken(foreign), { ...connecting(client), session })).status).toBe(401)
     })
 
-    test(`MTL-09: a session resumed over ${version} that began with another certificate has that one, whoever resumes it`, async () => {
+    test(`MTL-09: a session resumed over ${version} that began with another certificate keeps that one, with any client`, async () => {
       const { port, resumed } = await serve(limits)
       const session = await begin(port, other)
       const reply = await send(port, withToken(bound()), { ...connecting(client), session })
@@ -426,7 +426,7 @@ describe('HTTP/2', () => {
     expect(await ask(port)).toEqual([401, 401])
   })
 
-  test('MTL-09 ORD-02: a connection that ends while its token is verified has no certificate any more, and harms nobody', async () => {
+  test('MTL-09 ORD-02: a connection that ends while its token is verified has no certificate, and causes no error', async () => {
     const failures = vi.fn()
     process.on('unhandledRejection', failures)
     onTestFinished(() => void process.off('unhandledRejection', failures))
@@ -480,7 +480,7 @@ describe('HTTP/2', () => {
 })
 
 describe('MTL-09: hosts without a connection', () => {
-  test('MTL-09: Fastify’s inject has no certificate, and is refused like any request without one', async () => {
+  test('MTL-09: refuses Fastify’s inject, which has no certificate, like any request without one', async () => {
     for (const clientCertificate of [undefined, { trustedProxies: ['10.0.0.1'] }]) {
       const of = api(clientCertificate && { clientCertificate })
       const app = fastify()
@@ -491,7 +491,7 @@ describe('MTL-09: hosts without a connection', () => {
     }
   })
 
-  test('MTL-09: a Hono app without a server has none', async () => {
+  test('MTL-09: a Hono app without a server has no certificate', async () => {
     const app = new Hono()
     app.use(protectHono(server, scope('read')))
     const reply = await app.request('/items', { headers: { authorization: `Bearer ${bound()}` } })
@@ -504,7 +504,7 @@ describe('MTL-09: hosts without a connection', () => {
     expect(bound_.status).toBe(401)
   })
 
-  test('MTL-09: no socket, a socket without TLS and a socket that has gone have none', () => {
+  test('MTL-09: no socket, a socket without TLS and a socket that has gone have no certificate', () => {
     const rawHeaders: string[] = []
     const sockets: unknown[] = [
       undefined,

@@ -130,7 +130,7 @@ describe.each(MOUNTS)('%s', (_, mount) => {
     cache: reply.values('cache-control')
   })
 
-  test('SET-01 SET-02 (RFC 8935 §2.2): a good event is taken with 202 and nothing else, and had its effect', async () => {
+  test('SET-01 SET-02 (RFC 8935 §2.2): answers a good event with 202 and nothing else, and applies it', async () => {
     const { issuer, api, set, served } = await serve()
     const token = issuer.token()
     expect(await ask(api, token)).toEqual(granted)
@@ -144,7 +144,7 @@ describe.each(MOUNTS)('%s', (_, mount) => {
     expect(await ask(api, token)).toEqual(denial.inactive)
   })
 
-  test('SET-03 (RFC 8935 §2.3): a bad one is told what is wrong with it, in JSON and a language', async () => {
+  test('SET-03 (RFC 8935 §2.3): answers a bad event with its error, in JSON and a language', async () => {
     const { set, served } = await serve()
     expect(seen(await post(served, set({ claims: { aud: 'https://other.example' } })))).toEqual({
       status: 400,
@@ -160,7 +160,7 @@ describe.each(MOUNTS)('%s', (_, mount) => {
     ['application/x-www-form-urlencoded', (event: string) => `event=${event}`],
     ['text/plain', (event: string) => event],
     ['a b c', (event: string) => event]
-  ])('SET-01 (RFC 8935 §2.1): the content type %s is an invalid request', async (type, make) => {
+  ])('SET-01 (RFC 8935 §2.1): refuses the content type %s as an invalid request', async (type, make) => {
     const { api, set, served } = await serve()
     const reply = seen(await post(served, make(set()), type))
     expect(reply).toMatchObject({ status: 400, type: ['application/json'], language: ['en'] })
@@ -168,20 +168,20 @@ describe.each(MOUNTS)('%s', (_, mount) => {
     expect(api.stats().revocations.entries).toBe(0)
   })
 
-  test('SET-01 (RFC 8935 §2.1): no content type and no body is an invalid request', async () => {
+  test('SET-01 (RFC 8935 §2.1): refuses a request without content type and body as invalid', async () => {
     const { served } = await serve()
     const reply = await send(served.port, { method: 'POST', path: PATH, headers: [['Content-Length', '0']] })
     expect(reply.status).toBe(400)
     expect(JSON.parse(reply.body)).toMatchObject({ err: 'invalid_request' })
   })
 
-  test('SET-01 (RFC 8935 §2.1): another method is not allowed', async () => {
+  test('SET-01 (RFC 8935 §2.1): refuses another method', async () => {
     const { served } = await serve()
     const reply = await send(served.port, { path: PATH })
     expect([reply.status, reply.values('allow'), reply.body]).toEqual([405, ['POST'], ''])
   })
 
-  test('SET-06 (SSF 1.0 §6.1.1): the Authorization field arrives', async () => {
+  test('SET-06 (SSF 1.0 §6.1.1): passes the Authorization field to the receiver', async () => {
     const { set, served } = await serve({ authorization: 'Bearer s3cret' })
     expect((await post(served, set(), TYPE, [['Authorization', 'Bearer s3cret']])).status).toBe(202)
     expect(JSON.parse((await post(served, set(), TYPE, [['Authorization', 'Bearer x']])).body)).toMatchObject({
@@ -189,7 +189,7 @@ describe.each(MOUNTS)('%s', (_, mount) => {
     })
   })
 
-  test('a body of more than 64 KiB is refused', async () => {
+  test('refuses a body of more than 64 KiB', async () => {
     const { served } = await serve()
     expect((await post(served, 'x'.repeat(64 * 1024))).status).toBe(400)
     expect((await post(served, 'x'.repeat(64 * 1024 + 1))).status).toBe(413)
@@ -199,7 +199,7 @@ describe.each(MOUNTS)('%s', (_, mount) => {
 /** A parser that has the body first bounds it itself. */
 const BARE = MOUNTS.filter(([name]) => !name.includes(' after '))
 
-test.each(BARE)('%s: what is longer than 64 KiB is answered 413 before its end', async (_, mount) => {
+test.each(BARE)('%s: answers 413 to more than 64 KiB before the end', async (_, mount) => {
   const { receive, api } = await start()
   const served = bed.closing(await mount(receive, 'securityEvents', api))
   const headers = [['Content-Type', TYPE]] as const
@@ -207,7 +207,7 @@ test.each(BARE)('%s: what is longer than 64 KiB is answered 413 before its end',
   expect((await send(served.port, { method: 'POST', path: PATH, headers, body, missing: 1_000_000 })).status).toBe(413)
 })
 
-test.each(BARE)('%s: a body that does not come to its end within 10 s is answered 408', async (_, mount) => {
+test.each(BARE)('%s: answers 408 to a body that does not end within 10 s', async (_, mount) => {
   const { receive, api, set } = await start()
   const served = bed.closing(await mount(receive, 'securityEvents', api))
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
@@ -227,7 +227,7 @@ test.each(BARE)('%s: a body that does not come to its end within 10 s is answere
 
 describe('SET-01 (RFC 8935 §2.1)', () => {
   test.each([TYPE, 'Application/SecEvent+JWT', `${TYPE}; charset=utf-8`])(
-    'SET-01: %s is the content type',
+    'SET-01: accepts the content type %s',
     async (type) => {
       const { push, set } = await start()
       expect(await push(set(), { contentType: type })).toEqual(accepted)
@@ -235,7 +235,7 @@ describe('SET-01 (RFC 8935 §2.1)', () => {
   )
 
   test.each(['application/json', 'application/jwt', 'secevent+jwt', '', `x${TYPE}`])(
-    'SET-01: %j is not the content type',
+    'SET-01: refuses the content type %j',
     async (type) => {
       const { push, set } = await start()
       expect(await push(set(), { contentType: type })).toEqual(
@@ -245,7 +245,7 @@ describe('SET-01 (RFC 8935 §2.1)', () => {
   )
 
   test.each(['', 'x', 'a.b.c', '{"iss":"x"}', 'e30.e30.', `${'a'.repeat(70_000)}.b.c`])(
-    'SET-01: a body that is no signed JWT is an invalid request (%#)',
+    'SET-01: refuses a body that is not a signed JWT as an invalid request (%#)',
     async (body) => {
       const { push } = await start()
       expect(await push(body)).toEqual(rejected('invalid_request', 'The body is not a signed security event token'))
@@ -254,7 +254,7 @@ describe('SET-01 (RFC 8935 §2.1)', () => {
 })
 
 describe('SET-02 (RFC 8935 §2)', () => {
-  test('SET-02: the same event again is taken again, and has no second effect', async () => {
+  test('SET-02: accepts the same event again, without a second effect', async () => {
     const seen: SecurityEvent[] = []
     const { push, set } = await start({}, { revocations: (event) => void seen.push(event) })
     const body = set()
@@ -265,7 +265,7 @@ describe('SET-02 (RFC 8935 §2)', () => {
     expect(seen).toHaveLength(2)
   })
 
-  test('SET-02: the same event twice at once has one effect, and both are told how it went', async () => {
+  test('SET-02: applies an event that comes twice at once only once, and answers both', async () => {
     const calls: ((list: Revocation[]) => void)[] = []
     const { push, set } = await start({}, { revocations: () => new Promise((resolve) => void calls.push(resolve)) })
     const body = set()
@@ -277,7 +277,7 @@ describe('SET-02 (RFC 8935 §2)', () => {
     expect(calls).toHaveLength(1)
   })
 
-  test('SET-02: the same `jti` of another transmitter is another event', async () => {
+  test('SET-02: treats the same `jti` of another transmitter as another event', async () => {
     const seen: string[] = []
     const other = 'https://other.example'
     const issuer = await bed.issuer()
@@ -293,7 +293,7 @@ describe('SET-02 (RFC 8935 §2)', () => {
     expect(seen).toEqual([issuer.issuer, other])
   })
 
-  test('SET-02: an event that could not be kept is not taken: it comes again, and then has its effect', async () => {
+  test('SET-02: does not accept an event that it could not store, so that it comes again and has its effect', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer], revocation: { maxEntries: 2, keepFor: 60 } })
     const receive = securityEventReceiver(api, { transmitters: [{ issuer: issuer.issuer, jwks }] })
@@ -342,7 +342,7 @@ describe('SET-02 (RFC 8935 §2)', () => {
 })
 
 describe('SET-03 (RFC 8935 §2.3, §2.4)', () => {
-  test('SET-03: what becomes of an event is not told', async () => {
+  test('SET-03: does not tell the transmitter the effect of an event', async () => {
     const { push, set } = await start()
     expect(await push(set({ claims: { sub_id: { format: 'iss_sub', iss: 'https://x.example', sub: 'u1' } } }))).toEqual(
       accepted
@@ -357,13 +357,13 @@ describe('SET-03 (RFC 8935 §2.3, §2.4)', () => {
     ['no algorithm', { header: { alg: 'none' } }],
     ['a secret', { header: { alg: 'HS256' } }],
     ['an extension', { header: { crit: ['x'], x: 1 } }]
-  ])('SET-03 SET-05: %s is an invalid key', async (_, overrides) => {
+  ])('SET-03 SET-05: refuses %s as an invalid key', async (_, overrides) => {
     const { api, push, set } = await start()
     expect(await push(set(overrides))).toEqual(badKey)
     expect(api.stats().revocations.entries).toBe(0)
   })
 
-  test('SET-03: keys that cannot be had are our trouble: 503, and the event comes again', async () => {
+  test('SET-03: answers 503 if keys cannot be fetched, so that the event comes again', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     const receive = securityEventReceiver(api, {
@@ -379,7 +379,7 @@ describe('SET-03 (RFC 8935 §2.3, §2.4)', () => {
   })
 
   test.each([...OUTAGES, ['a redirect', fault.redirect('https://elsewhere.example/jwks')] as Outage])(
-    'SET-03: keys for which there is %s are our trouble, and no fault of the event',
+    'SET-03: does not blame the event after %s in place of the keys',
     async (_, behaviour, http = {}) => {
       const { issuer, api, push, event } = await fetching(http)
       issuer.always('jwks', behaviour)
@@ -429,7 +429,7 @@ describe('keys of a transmitter', () => {
     expect(issuer.count('jwks')).toBe(5)
   })
 
-  test('SET-03 (KEY-07): an event by a new key is taken after made-up keys, where a look is due and where it is not yet', async () => {
+  test('SET-03 (KEY-07): accepts an event by a new key after made-up keys, whether a look is due or not yet', async () => {
     const { issuer, event, push } = await fetching()
     expect(await push(event('a', strangeKey('x')))).toEqual(badKey)
     issuer.rotate('switch')
@@ -446,7 +446,7 @@ describe('keys of a transmitter', () => {
     expect(await push(good)).toEqual(accepted)
   })
 
-  test('SET-05: nothing is fetched for an event that is no good anyway', async () => {
+  test('SET-05: fetches nothing for an event that is invalid anyway', async () => {
     const { issuer, event, push } = await fetching()
     const other = 'https://other.example'
     for (const claims of [{ iss: other }, { aud: other }, { exp: NOW + 60 }, { jti: '' }, { iat: NOW + 61 }])
@@ -454,7 +454,7 @@ describe('keys of a transmitter', () => {
     expect(issuer.requests).toEqual([])
   })
 
-  test('SET-05: a key that is in wrong hands is of no use after api.refresh()', async () => {
+  test('SET-05: a leaked key is useless after api.refresh()', async () => {
     const { issuer, api, event, push } = await fetching()
     const stolen = issuer.key()
     expect(await push(event('a', stolen))).toEqual(accepted)
@@ -472,15 +472,18 @@ describe('SET-04 (RFC 8417 §2.2, SSF 1.0 §4.1)', () => {
     ['JWT', '`typ` is not secevent+jwt'],
     ['at+jwt', '`typ` is not secevent+jwt'],
     [undefined, '`typ` is not secevent+jwt']
-  ])('SET-04: with the type %s it is none', async (typ, description) => {
+  ])('SET-04: refuses the type %s', async (typ, description) => {
     const { push, set } = await start()
     expect(await push(set({ header: { typ } }))).toEqual(rejected('invalid_request', description))
   })
 
-  test.each(['secevent+jwt', 'application/secevent+jwt', 'SecEvent+JWT'])('SET-04: %s is its type', async (typ) => {
-    const { push, set } = await start()
-    expect(await push(set({ header: { typ } }))).toEqual(accepted)
-  })
+  test.each(['secevent+jwt', 'application/secevent+jwt', 'SecEvent+JWT'])(
+    'SET-04: accepts the type %s',
+    async (typ) => {
+      const { push, set } = await start()
+      expect(await push(set({ header: { typ } }))).toEqual(accepted)
+    }
+  )
 
   test.each([
     ['an expiry', { exp: NOW + 60 }, '`exp` must not be there'],
@@ -499,7 +502,7 @@ describe('SET-04 (RFC 8417 §2.2, SSF 1.0 §4.1)', () => {
       '`events` is not an object of events'
     ],
     ['an event that is a text', { events: { x: 'y' } }, '`events` is not an object of events']
-  ])('SET-04: %s is an invalid request', async (_, claims, description) => {
+  ])('SET-04: refuses %s as an invalid request', async (_, claims, description) => {
     const { api, push, set } = await start()
     expect(await push(set({ claims }))).toEqual(rejected('invalid_request', description))
     expect(api.stats().revocations.entries).toBe(0)
@@ -507,14 +510,14 @@ describe('SET-04 (RFC 8417 §2.2, SSF 1.0 §4.1)', () => {
 })
 
 describe('SET-05 (SSF 1.0 §4.1.4, §4.1.6, §4.1.8)', () => {
-  test.each(['https://other.example', undefined, 5, ['x']])('SET-05: the issuer %j is not accepted', async (iss) => {
+  test.each(['https://other.example', undefined, 5, ['x']])('SET-05: refuses the issuer %j', async (iss) => {
     const { issuer, push, set } = await start()
     expect(await push(set({ claims: { iss } }))).toEqual(rejected('invalid_issuer', 'The issuer is not accepted'))
     expect(issuer.requests).toEqual([])
   })
 
   test.each(['https://other.example', undefined, [], 5, `${RESOURCE}/`])(
-    'SET-05: the audience %j is not ours',
+    'SET-05: refuses the audience %j',
     async (aud) => {
       const { push, set } = await start()
       expect(await push(set({ claims: { aud } }))).toEqual(
@@ -523,7 +526,7 @@ describe('SET-05 (SSF 1.0 §4.1.4, §4.1.6, §4.1.8)', () => {
     }
   )
 
-  test('SET-05: the audience may be one of several, and is `resource` unless it is given', async () => {
+  test('SET-05: accepts its audience among several, which is `resource` unless it is given', async () => {
     const { push, set } = await start()
     expect(await push(set({ claims: { aud: ['x', RESOURCE] } }))).toEqual(accepted)
     const other = await start({ audience: ['stream-1', 'stream-2'] })
@@ -531,7 +534,7 @@ describe('SET-05 (SSF 1.0 §4.1.4, §4.1.6, §4.1.8)', () => {
     expect((await other.push(other.set())).status).toBe(400)
   })
 
-  test('SET-05: keys are found by the SSF metadata of the transmitter, and an event by its issuer’s other keys is not taken', async () => {
+  test('SET-05: finds keys by the transmitter’s SSF metadata, and refuses an event by its issuer’s other keys', async () => {
     const issuer = await bed.issuer({ path: '/tenant' })
     const api = bed.api({ issuers: [issuer.issuer] })
     const receive = securityEventReceiver(api, { transmitters: [{ issuer: issuer.issuer }] })
@@ -579,7 +582,7 @@ describe('SET-06 (SSF 1.0 §6.1.1)', () => {
   const failed = rejected('authentication_failed', 'The Authorization field is not the one that was registered')
 
   test.each([undefined, '', 'Bearer s3cre', 'Bearer s3cret2', 'bearer s3cret', 's3cret'])(
-    'SET-06: %j is not what was registered',
+    'SET-06: refuses %j, which was not registered',
     async (authorization) => {
       const { api, push, set } = await start({ authorization: 'Bearer s3cret' })
       expect(await push(set(), authorization === undefined ? {} : { authorization })).toEqual(failed)
@@ -587,13 +590,13 @@ describe('SET-06 (SSF 1.0 §6.1.1)', () => {
     }
   )
 
-  test('SET-06: either of two is accepted, while one takes the place of the other', async () => {
+  test('SET-06: accepts either of two registered values, while one replaces the other', async () => {
     const { push, set } = await start({ authorization: ['Bearer new', 'Bearer old'] })
     for (const authorization of ['Bearer new', 'Bearer old'])
       expect(await push(set(), { authorization })).toEqual(accepted)
   })
 
-  test('SET-06: where none was registered, none is asked for', async () => {
+  test('SET-06: asks for no Authorization where none was registered', async () => {
     const { push, set } = await start()
     expect(await push(set(), { authorization: 'Bearer anything' })).toEqual(accepted)
   })
@@ -603,7 +606,7 @@ describe('SET-07 (SSF 1.0 §8.1.4)', () => {
   const verification = ({ issuer, set }: Scene, payload: JsonObject = { state: 'abc' }): string =>
     set({ claims: { sub_id: { format: 'opaque', id: issuer.issuer }, events: { [VERIFICATION]: payload } } })
 
-  test('SET-07: the state that was asked for', async () => {
+  test('SET-07: accepts the state that was asked for', async () => {
     const asked: unknown[] = []
     const scene = await start(
       {},
@@ -627,17 +630,17 @@ describe('SET-07 (SSF 1.0 §8.1.4)', () => {
     expect(scene.api.stats().revocations.entries).toBe(0)
   })
 
-  test('SET-07: any state, where nobody compares it', async () => {
+  test('SET-07: accepts any state, where the application does not compare it', async () => {
     const scene = await start()
     expect(await scene.push(verification(scene))).toEqual(accepted)
   })
 
-  test('SET-07: who compares it and says nothing has not said yes', async () => {
+  test('SET-07: refuses the state if the comparison returns nothing', async () => {
     const scene = await start({}, { onVerification: (() => undefined) as never })
     expect((await scene.push(verification(scene))).status).toBe(400)
   })
 
-  test('SET-07: who compares it and fails lets nothing pass', async () => {
+  test('SET-07: refuses the state if the comparison throws', async () => {
     const scene = await start({}, { onVerification: () => Promise.reject(new Error('database')) })
     expect(await scene.push(verification(scene))).toEqual(tryAgain)
   })
@@ -716,7 +719,7 @@ describe('SET-08 (RFC 9493 §3, SSF 1.0 §3)', () => {
     ['a name of another type', { format: 'complex', session: { format: 'opaque', id: 5 } }],
     ['no subject', undefined],
     ['a text', 'u1']
-  ])('SET-08: %s is taken, and revokes nothing', async (_, subject) => {
+  ])('SET-08: accepts %s, and revokes nothing', async (_, subject) => {
     const { issuer, api, about, push } = await start()
     expect(await push(about(REVOKED, subject))).toEqual(accepted)
     expect(await push(about(REVOKED, { format: 'iss_sub', iss: issuer.issuer, sub: 'x'.repeat(3000) }))).toEqual(
@@ -725,14 +728,14 @@ describe('SET-08 (RFC 9493 §3, SSF 1.0 §3)', () => {
     expect(api.stats().revocations.entries).toBe(0)
   })
 
-  test('SET-08: a subject inside of the event, as earlier drafts had it', async () => {
+  test('SET-08: accepts a subject inside of the event, as in earlier drafts', async () => {
     const { issuer, api, about, push } = await start()
     const payload = { subject: { format: 'iss_sub', iss: issuer.issuer, sub: 'u1' } }
     expect(await push(about(REVOKED, undefined, payload))).toEqual(accepted)
     expect(await ask(api, issuer.token())).toEqual(denial.inactive)
   })
 
-  test('SET-08: what a function makes of an event counts instead: a list, nothing, or as it is', async () => {
+  test('SET-08: `revocations` decides the effect: a list, nothing, or the default', async () => {
     const events: SecurityEvent[] = []
     const { issuer, api, about, push } = await start(
       {},
@@ -757,7 +760,7 @@ describe('SET-08 (RFC 9493 §3, SSF 1.0 §3)', () => {
     expect(await ask(api, issuer.token())).toEqual(denial.inactive)
   })
 
-  test('SET-08: … and where it names no time, the time of the event counts, however late or often that comes', async () => {
+  test('SET-08: uses the time of the event where `revocations` names none, however late or often the event comes', async () => {
     const { issuer, api, about, push } = await start(
       {},
       {
@@ -780,17 +783,17 @@ describe('SET-08 (RFC 9493 §3, SSF 1.0 §3)', () => {
     }
   })
 
-  test('SET-08: … but what names nobody is refused, whatever the time', async () => {
+  test('SET-08: refuses an answer of `revocations` that names no subject, whatever the time', async () => {
     const { issuer, set, push } = await start({}, { revocations: () => [{ issuer: issuer.issuer } as never] })
     await expect(push(set())).rejects.toThrow(TypeError)
   })
 
-  test('SET-08: a function that fails is our trouble: the event comes again', async () => {
+  test('SET-08: answers 503 if `revocations` fails, so that the event comes again', async () => {
     const { set, push } = await start({}, { revocations: () => Promise.reject(new Error('database')) })
     expect(await push(set())).toEqual(tryAgain)
   })
 
-  test('SET-08: unknown events and members are ignored, beside a known one too', async () => {
+  test('SET-08: ignores unknown events and members, beside a known one too', async () => {
     const { issuer, api, set, push } = await start()
     const events = {
       'urn:unknown': { a: 1 },
@@ -812,7 +815,7 @@ describe('SET-09 (CAEP 1.0 §3, RISC 1.0 §2)', () => {
     `${RISC}account-disabled`,
     `${RISC}account-purged`,
     `${RISC}sessions-revoked`
-  ])('SET-09: after %s the same access token is not active, and one issued later is', async (type) => {
+  ])('SET-09: refuses the same access token after %s, and accepts one issued later', async (type) => {
     const { issuer, api, about, push } = await start()
     const token = issuer.token()
     expect(await ask(api, token)).toEqual(granted)
@@ -825,7 +828,7 @@ describe('SET-09 (CAEP 1.0 §3, RISC 1.0 §2)', () => {
     ['event_timestamp', { event_timestamp: NOW - 100 }, { toe: NOW - 50 }, NOW - 100],
     ['toe', {}, { toe: NOW - 50 }, NOW - 50],
     ['iat', {}, { iat: NOW - 20 }, NOW - 20]
-  ])('SET-09: what happened at %s ends tokens up to that second', async (_, payload, claims, at) => {
+  ])('SET-09: ends tokens up to the second of %s', async (_, payload, claims, at) => {
     const { issuer, api, set, push } = await start()
     expect(await push(set({ claims: { ...claims, events: { [`${CAEP}session-revoked`]: payload } } }))).toEqual(
       accepted
@@ -834,7 +837,7 @@ describe('SET-09 (CAEP 1.0 §3, RISC 1.0 §2)', () => {
     expect(await ask(api, issuer.token({ claims: { iat: at + 1 } }))).toEqual(granted)
   })
 
-  test('SET-09: a time that has not come, or in milliseconds, ends what there is and no more', async () => {
+  test('SET-09: a time that has not come, or in milliseconds, ends only the tokens there are', async () => {
     const { issuer, api, set, push } = await start()
     for (const event_timestamp of [NOW + 61, NOW * 1000])
       await push(set({ claims: { events: { [`${CAEP}session-revoked`]: { event_timestamp } } } }))
@@ -842,7 +845,7 @@ describe('SET-09 (CAEP 1.0 §3, RISC 1.0 §2)', () => {
     expect(await ask(api, issuer.token({ claims: { iat: NOW + 1 } }))).toEqual(granted)
   })
 
-  test('SET-09: the more an event is behind, the less it ends: tokens issued since then stay', async () => {
+  test('SET-09: a late event does not end tokens that were issued since then', async () => {
     const { issuer, api, push, set } = await start()
     const body = set({ claims: { iat: NOW, events: { [`${CAEP}session-revoked`]: { event_timestamp: NOW - 3600 } } } })
     expect(await push(body)).toEqual(accepted)
@@ -851,14 +854,14 @@ describe('SET-09 (CAEP 1.0 §3, RISC 1.0 §2)', () => {
     expect(await ask(api, issuer.token({ claims: { iat: undefined } }))).toEqual(denial.claim)
   })
 
-  test('SET-09: a time that is none does not count', async () => {
+  test('SET-09: ignores a time that is not valid', async () => {
     const { issuer, api, push, set } = await start()
     const events = { [`${CAEP}session-revoked`]: { event_timestamp: `${NOW - 100}` } }
     expect(await push(set({ claims: { events, toe: null } }))).toEqual(accepted)
     expect(await ask(api, issuer.token({ claims: { iat: NOW } }))).toEqual(denial.inactive)
   })
 
-  test('SET-09: holds where issuers are looked up', async () => {
+  test('SET-09: applies to issuers that a resolver finds', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: (name) => (name === issuer.issuer ? name : undefined) })
     const receive = securityEventReceiver(api, { transmitters: [{ issuer: issuer.issuer, jwks }] })
@@ -877,7 +880,7 @@ describe('SET-09 (CAEP 1.0 §3, RISC 1.0 §2)', () => {
     expect(await ask(api, token)).toEqual(denial.inactive)
   })
 
-  test('SET-09: holds for tokens that were introspected, and are remembered', async () => {
+  test('SET-09: applies to tokens that were introspected and cached', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [{ issuer: issuer.issuer, introspection: { auth: () => {} } }] })
     const receive = securityEventReceiver(api, { transmitters: [{ issuer: issuer.issuer, jwks }] })
@@ -898,7 +901,7 @@ describe('SET-09 (CAEP 1.0 §3, RISC 1.0 §2)', () => {
 })
 
 describe('SET-10 (RFC 8417 §4, RFC 8725 §3.12)', () => {
-  test('SET-10: an event is no access token', async () => {
+  test('SET-10: refuses an event as access token', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({
       issuers: [issuer.issuer, { issuer: 'https://legacy.example', tokenProfile: 'legacy', jwks }]
@@ -910,7 +913,7 @@ describe('SET-10 (RFC 8417 §4, RFC 8725 §3.12)', () => {
       expect(await ask(api, signJws({ typ, alg: 'RS256', kid: 'ssf-1' }, claims, transmitterKey))).toEqual(denial.type)
   })
 
-  test('SET-10: an access token is no event', async () => {
+  test('SET-10: refuses an access token as event', async () => {
     const issuer = await bed.issuer()
     const api = bed.api({ issuers: [issuer.issuer] })
     const receive = securityEventReceiver(api, {
@@ -944,11 +947,11 @@ describe('securityEventReceiver()', () => {
       [{ issuer: 'https://a.example/t/%2e%2e/x' }],
       'its path would be requested as /x'
     ],
-    ['an audience of nobody', [{ issuer: 'https://a.example', jwks, audience: [] }], '`transmitters[0].audience`'],
-    ['an audience of anybody', [{ issuer: 'https://a.example', jwks, audience: null }], '`transmitters[0]`'],
-    ['tokens of nobody', [{ issuer: 'https://other.example', jwks }], '`transmitters[0].tokenIssuers`'],
+    ['an empty audience', [{ issuer: 'https://a.example', jwks, audience: [] }], '`transmitters[0].audience`'],
+    ['any audience', [{ issuer: 'https://a.example', jwks, audience: null }], '`transmitters[0]`'],
+    ['tokens of no issuer', [{ issuer: 'https://other.example', jwks }], '`transmitters[0].tokenIssuers`'],
     [
-      'tokens of somebody else',
+      'tokens of another issuer',
       [{ issuer: 'https://a.example', jwks, tokenIssuers: ['https://a.example/'] }],
       '`transmitters[0].tokenIssuers`'
     ],
@@ -967,14 +970,14 @@ describe('securityEventReceiver()', () => {
       ],
       '`transmitters[1]`'
     ]
-  ])('%s does not start', (_, transmitters, message) => {
+  ])('refuses %s at start', (_, transmitters, message) => {
     const api = bed.api({ issuers: ['https://as.example.com', 'https://a.example'] })
     const make = (): Receiver => securityEventReceiver(api, { transmitters: transmitters as never })
     expect(make).toThrow(TypeError)
     expect(make).toThrow(message)
   })
 
-  test('wants a resource server', () => {
+  test('requires a resource server', () => {
     const copy = { ...bed.api({ issuers: ['https://as.example.com'] }) }
     expect(() => securityEventReceiver(copy, { transmitters: [{ issuer: 'https://a.example', jwks }] })).toThrow(
       'the object that resourceServer() returned'

@@ -29,7 +29,7 @@ const type = refused('DEN-12', 'type')
 const audience = refused('DEN-10', 'audience')
 const claim = refused('DEN-11', 'claim')
 
-describe('RFC 9068 §4: what must hold', () => {
+describe('RFC 9068 §4: the required checks', () => {
   test('ATV-01 ATV-05 (RFC 9068 §4): accepts a correct token', async () => {
     expect(await answerTo({})).toEqual(granted)
     expect(await access(server, accessToken())).toMatchObject({

@@ -48,14 +48,14 @@ describe('RFC 9110 §11.6.1: WWW-Authenticate', () => {
     for (const request of refusedRequests) expect(await challengesOf(request)).toHaveLength(1)
   })
 
-  test('HTTP-07 DEF-12 DEF-13 (RFC 9110 §11.6.1): one line a challenge, and it begins with Bearer and a parameter', async () => {
+  test('HTTP-07 DEF-12 DEF-13 (RFC 9110 §11.6.1): writes one line for each challenge, which begins with Bearer and a parameter', async () => {
     for (const request of refusedRequests) {
       const [line] = await challengesOf(request)
       expect(line).toMatch(/^Bearer [a-z_]+="/)
     }
   })
 
-  test('HTTP-05 HTTP-06 HTTP-09 (RFC 9110 §11.2): each parses, no parameter twice, every value quoted', async () => {
+  test('HTTP-05 HTTP-06 HTTP-09 (RFC 9110 §11.2): writes challenges that parse, with no parameter twice and every value quoted', async () => {
     const named = api({ realm: 'orders' })
     for (const of of [server, named, api({ metadata: false })]) {
       for (const request of refusedRequests) {
@@ -67,7 +67,7 @@ describe('RFC 9110 §11.6.1: WWW-Authenticate', () => {
     }
   })
 
-  test('DEF-13 (RFC 9110 §11.2): parameters stand in one order', async () => {
+  test('DEF-13 (RFC 9110 §11.2): writes the parameters in one order', async () => {
     const of = api({ realm: 'orders' })
     const [line] = await challengesOf(bearer('x'), of)
     expect(parseChallenge(line as string).parameters.map(({ name }) => name)).toEqual([
@@ -79,19 +79,19 @@ describe('RFC 9110 §11.6.1: WWW-Authenticate', () => {
     ])
   })
 
-  test('HTTP-02 (RFC 6750 §3): with no metadata, no scope and no error, the realm keeps Bearer from being bare', async () => {
+  test('HTTP-02 (RFC 6750 §3): the realm keeps Bearer from being bare, without metadata, scope and error', async () => {
     const bare = api({ metadata: false })
     const { headers } = await outcome(bare, get(), () => {})
     expect(headers['WWW-Authenticate']).toEqual(['Bearer realm="https://api.example.com"'])
   })
 
-  test('HTTP-02 (RFC 6750 §3): an error that no server advertises for has a challenge with a parameter too', () => {
+  test('HTTP-02 (RFC 6750 §3): writes a parameter into the challenge of an error that no server advertises for', () => {
     expect(new InvalidToken('expired').headers['WWW-Authenticate']).toEqual([
       'Bearer error="invalid_token", error_description="The access token expired"'
     ])
   })
 
-  test('HTTP-06 (RFC 9110 §11.5): the realm of the server is in every challenge, first', async () => {
+  test('HTTP-06 (RFC 9110 §11.5): writes the realm of the server first in every challenge', async () => {
     const of = api({ realm: 'orders' })
     expect(await outcome(of, get())).toEqual(
       missing(`Bearer realm="orders", scope="read", resource_metadata="${RESOURCE_METADATA}"`)
@@ -100,14 +100,14 @@ describe('RFC 9110 §11.6.1: WWW-Authenticate', () => {
       expect((await challengesOf(request, of))[0]).toMatch(/^Bearer realm="orders", /)
   })
 
-  test('HTTP-11 (RFC 9110 §5.6.4): a quote and a backslash in the realm are escaped, and read back as they were', async () => {
+  test('HTTP-11 (RFC 9110 §5.6.4): escapes a quote and a backslash in the realm, and they are read back as they were', async () => {
     const realm = 'a"b\\c'
     const [line] = await challengesOf(get(), api({ realm }))
     expect(line).toBe(`Bearer realm="a\\"b\\\\c", scope="read", resource_metadata="${RESOURCE_METADATA}"`)
     expect(parseChallenge(line as string).parameters[0]).toEqual({ name: 'realm', value: realm, quoted: true })
   })
 
-  test('HTTP-11 (RFC 3986 §2): a quote in the URL of the resource does not start, percent-encoded it does', async () => {
+  test('HTTP-11 (RFC 3986 §2): refuses a quote in the URL of the resource at start, unless it is percent-encoded', async () => {
     expect(() => api({ resource: 'https://api.example.com/a"b' })).toThrow(/^resourceServer\(\) found a problem/)
     const of = api({ resource: 'https://api.example.com/a%22b' }, { audience: 'x' })
     const [line] = await challengesOf(get(), of)
@@ -118,17 +118,17 @@ describe('RFC 9110 §11.6.1: WWW-Authenticate', () => {
 
 describe('RFC 9110 §5.5: nothing can end a field', () => {
   const splitting = ['x\r\nSet-Cookie: a=b', 'x\ny', 'x\0', 'x\x7F', '\t', 'é', '\u{1F512}']
-  test.each(splitting)('HTTP-10 (RFC 9110 §5.5): the realm %j does not start', (realm) => {
+  test.each(splitting)('HTTP-10 (RFC 9110 §5.5): refuses the realm %j at start', (realm) => {
     expect(() => api({ realm })).toThrow(
       /^resourceServer\(\) found a problem in its options:\n- `realm` has a character/
     )
   })
 
-  test('HTTP-10 (RFC 9110 §5.5): a scope that no field could carry does not start', () => {
+  test('HTTP-10 (RFC 9110 §5.5): refuses a scope at start that no field could carry', () => {
     for (const one of splitting) expect(() => scope(one)).toThrow(TypeError)
   })
 
-  test('HTTP-09 HTTP-10 (RFC 6750 §3): what an application says is reduced to the characters allowed', async () => {
+  test('HTTP-09 HTTP-10 (RFC 6750 §3): reduces texts of the application to the allowed characters', async () => {
     const forbid = (): void => {
       throw new Forbidden('a"b\\c\r\nSet-Cookie: é')
     }
@@ -146,23 +146,23 @@ describe('RFC 9110 §5.5: nothing can end a field', () => {
 })
 
 describe('RFC 9110 §11.1: the scheme', () => {
-  test('HTTP-08 (RFC 9110 §11.1): is matched without regard to case, and spaces may follow it', async () => {
+  test('HTTP-08 (RFC 9110 §11.1): matches the scheme without regard to case, and accepts spaces after it', async () => {
     for (const scheme of ['Bearer ', 'bearer ', 'BEARER ', 'bEaReR  ', 'Bearer     ']) {
       expect(await outcome(server, get({ authorization: scheme + token }))).toEqual(granted)
     }
   })
 
-  test('HTTP-08 DEN-02 (RFC 9110 §11.4): a tab is no space', async () => {
+  test('HTTP-08 DEN-02 (RFC 9110 §11.4): does not read a tab as a space', async () => {
     expect(await outcome(server, get({ authorization: `Bearer\t${token}` }))).toEqual(malformed('DEN-02'))
   })
 
-  test('HTTP-08 (RFC 9110 §11.1): a scheme that only begins or ends alike is another one', async () => {
+  test('HTTP-08 (RFC 9110 §11.1): does not match a scheme that only begins or ends alike', async () => {
     for (const scheme of ['Bearers', 'XBearer', 'Bear', 'Bearer,']) {
       expect((await outcome(server, get({ authorization: `${scheme} ${token}` }))).status).toBe(401)
     }
   })
 
-  test('HTTP-16 (RFC 9110 §11.7.2): Proxy-Authorization is for the proxy', async () => {
+  test('HTTP-16 (RFC 9110 §11.7.2): ignores Proxy-Authorization, which is for the proxy', async () => {
     expect(await outcome(server, get({ 'proxy-authorization': `Bearer ${token}` }))).toEqual(missing())
     const both = get({ 'proxy-authorization': 'Bearer x', authorization: `Bearer ${token}` })
     expect(await outcome(server, both)).toEqual(granted)
@@ -170,11 +170,11 @@ describe('RFC 9110 §11.1: the scheme', () => {
 })
 
 describe('RFC 9110 §11: other parts of an exchange', () => {
-  test('HTTP-12 (RFC 9110 §11.6.1): a 403 for want of scope has a challenge', async () => {
+  test('HTTP-12 (RFC 9110 §11.6.1): answers a missing scope with 403 and a challenge', async () => {
     expect(await outcome(server, bearer(token), scope('write'))).toEqual(insufficient('write'))
   })
 
-  test('HTTP-14 (Fetch standard): a request from another origin is told to expose the challenge', async () => {
+  test('HTTP-14 (Fetch standard): exposes the challenge to a request from another origin', async () => {
     const origin = { origin: 'https://app.example' }
     for (const request of [get(origin), bearer('x', origin), bearer(accessToken({ claims: { scope: '' } }), origin)]) {
       const { headers } = await outcome(server, request)
@@ -182,23 +182,23 @@ describe('RFC 9110 §11: other parts of an exchange', () => {
     }
   })
 
-  test('HTTP-14 (Fetch standard): one from nowhere is not', async () => {
+  test('HTTP-14 (Fetch standard): exposes nothing to a request without an origin', async () => {
     expect(await outcome(server, bearer('x'))).toEqual(refused('DEN-04', 'malformed'))
   })
 
   const preflight = { origin: 'https://app.example', 'access-control-request-method': 'GET' }
 
-  test('HTTP-15 (Fetch standard): a preflight is refused like any request without credentials', async () => {
+  test('HTTP-15 (Fetch standard): refuses a preflight like any request without credentials', async () => {
     const { status } = await outcome(server, get(preflight, { method: 'OPTIONS' }))
     expect(status).toBe(401)
   })
 
-  test('HTTP-15 (Fetch standard): skipPreflight lets one pass, whatever it carries', async () => {
+  test('HTTP-15 (Fetch standard): skipPreflight accepts a preflight, whatever it carries', async () => {
     const request = get(preflight, { method: 'OPTIONS' })
     expect(await server.authorize(request, skipPreflight, scope('read'))).toBeUndefined()
   })
 
-  test('HTTP-15 (Fetch standard): skipPreflight lets nothing else pass', async () => {
+  test('HTTP-15 (Fetch standard): skipPreflight accepts nothing else', async () => {
     const others = [
       get(preflight),
       get(preflight, { method: 'options' }),
@@ -214,13 +214,13 @@ describe('RFC 9110 §11: other parts of an exchange', () => {
     }
   })
 
-  test('HTTP-15 CCH-03: skipPreflight and optional are two waivers', async () => {
+  test('HTTP-15 CCH-03: skipPreflight and optional are separate waivers', async () => {
     expect(await server.authorize(get(), skipPreflight, optional)).toBeUndefined()
     expect((await outcome(server, bearer('x'), skipPreflight, optional)).status).toBe(401)
   })
 })
 
-describe('as fields of a real answer', () => {
+describe('on a real connection', () => {
   const open = new Set<ReturnType<typeof createServer>>()
   afterEach(() => {
     for (const one of open) one.close()

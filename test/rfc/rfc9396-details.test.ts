@@ -49,12 +49,12 @@ const payment = authorizationDetails(({ actions }) => Array.isArray(actions) && 
 const good = { type: 'payment_initiation', actions: ['initiate'] }
 
 describe('RAR-01 (RFC 9396 §2): the shape', () => {
-  test('RAR-01 (RFC 9396 §2, §9.1): a detail of the type that the function allows is enough', async () => {
+  test('RAR-01 (RFC 9396 §2, §9.1): accepts one detail of the type that the function allows', async () => {
     expect(await ask([good], payment)).toEqual(granted)
     expect(await ask([{ type: 'other' }, { ...good, actions: [] }, good], payment)).toEqual(granted)
   })
 
-  test('RAR-01 DEN-11 (RFC 9396 §2): anything but an array of objects with a type is a bad token', async () => {
+  test('RAR-01 DEN-11 (RFC 9396 §2): refuses a token whose details are not an array of objects with a type', async () => {
     const unfit: unknown[] = [
       {},
       good,
@@ -86,11 +86,11 @@ describe('RAR-01 (RFC 9396 §2): the shape', () => {
     }
   })
 
-  test('RAR-01: a route that does not ask about details is not concerned with their shape', async () => {
+  test('RAR-01: ignores malformed details on a route that does not ask for them', async () => {
     expect(await ask({}, scope('read'))).toEqual(granted)
   })
 
-  test('RAR-01 RAR-04: none, or only of other types, grants nothing and calls nobody', async () => {
+  test('RAR-01 RAR-04: grants nothing without a detail of its types, and does not call the function', async () => {
     const allows = vi.fn(() => true)
     const check = authorizationDetails(allows, { types: ['payment_initiation', 'account_information'] })
     for (const details of [
@@ -106,7 +106,7 @@ describe('RAR-01 (RFC 9396 §2): the shape', () => {
     expect(await ask([{ type: 'account_information' }], check)).toEqual(granted)
   })
 
-  test('RAR-01 (RFC 9396 §9.2): an introspected token has them alike', async () => {
+  test('RAR-01 (RFC 9396 §9.2): reads the details of an introspected token too', async () => {
     const issuer = await bed.issuer()
     const of = bed.api({ issuers: [introspecting(issuer)] })
     const ofDetails = (details: unknown): Promise<Outcome> =>
@@ -116,7 +116,7 @@ describe('RAR-01 (RFC 9396 §2): the shape', () => {
     expect(await ofDetails({})).toEqual(refused('DEN-11', 'claim'))
   })
 
-  test('RAR-01 INT-11 (RFC 9396 §9.2): of a JWT that must be fresh the details are those that it has now', async () => {
+  test('RAR-01 INT-11 (RFC 9396 §9.2): reads the current details of a JWT that must be fresh', async () => {
     const issuer = await bed.issuer()
     const of = bed.api({ issuers: [introspecting(issuer)] })
     const token = issuer.token({ claims: { authorization_details: [good] } })
@@ -132,7 +132,7 @@ describe('RAR-01 (RFC 9396 §2): the shape', () => {
     expect(await ofNow({})).toEqual(granted)
   })
 
-  test('RAR-01: many details, all refused, are one refusal', async () => {
+  test('RAR-01: answers many details, all refused, with one refusal', async () => {
     const issuer = await bed.issuer()
     const of = bed.api({ issuers: [introspecting(issuer)] })
     const many = Array.from({ length: 15_000 }, () => ({ type: 'a' }))
@@ -156,7 +156,7 @@ describe('RAR-01 (RFC 9396 §2): the shape', () => {
 })
 
 describe('RAR-02 (RFC 9396 §2.2): locations', () => {
-  test('RAR-02 (RFC 9396 §2.2): a detail for other places only is not for here', async () => {
+  test('RAR-02 (RFC 9396 §2.2): does not count a detail for other places only', async () => {
     const rows: readonly (readonly [unknown, Outcome])[] = [
       [[RESOURCE], granted],
       [['https://other.example', RESOURCE], granted],
@@ -172,7 +172,7 @@ describe('RAR-02 (RFC 9396 §2.2): locations', () => {
       expect(await ask([{ ...good, locations }], payment), JSON.stringify(locations)).toEqual(expected)
   })
 
-  test('RAR-02: one detail’s location does not make another one’s', async () => {
+  test('RAR-02: does not apply one detail’s location to another', async () => {
     expect(
       await ask(
         [
@@ -184,7 +184,7 @@ describe('RAR-02 (RFC 9396 §2.2): locations', () => {
     ).toEqual(lacking)
   })
 
-  test('RAR-02: the place is the identifier of the API, not an audience that an issuer has for it', async () => {
+  test('RAR-02: compares locations with the identifier of the API, not with an issuer’s audience for it', async () => {
     const of = api({}, { audience: 'orders' })
     const token = accessToken({
       claims: { aud: 'orders', authorization_details: [{ ...good, locations: ['orders'] }] }
@@ -193,8 +193,8 @@ describe('RAR-02 (RFC 9396 §2.2): locations', () => {
   })
 })
 
-describe('RAR-03 (RFC 9396 §12): who decides', () => {
-  test('RAR-03 (RFC 9396 §12): details reach the function as the token has them, frozen, in order, with the access', async () => {
+describe('RAR-03 (RFC 9396 §12): the decision of the function', () => {
+  test('RAR-03 (RFC 9396 §12): passes details to the function as the token has them, frozen, in order, with the access', async () => {
     const seen: unknown[] = []
     const details = [
       { type: 'a', actions: ['Read', 'read'], privileges: ['ADMIN '], nested: { amount: '1.00' } },
@@ -214,11 +214,11 @@ describe('RAR-03 (RFC 9396 §12): who decides', () => {
     expect(seen).toEqual([details[0], details[2]])
   })
 
-  test('RAR-03: Read is not read', async () => {
+  test('RAR-03: does not normalize: Read is not read', async () => {
     expect(await ask([{ ...good, actions: ['Initiate'] }], payment)).toEqual(lacking)
   })
 
-  test('RAR-03: the first that is allowed ends it', async () => {
+  test('RAR-03: stops at the first detail that is allowed', async () => {
     const allows = vi.fn(({ id }: AuthorizationDetail) => id === 2)
     const check = authorizationDetails(allows, { types: ['a'] })
     expect(
@@ -230,7 +230,7 @@ describe('RAR-03 (RFC 9396 §12): who decides', () => {
     expect(allows).toHaveBeenCalledTimes(2)
   })
 
-  test('RAR-03 ORD-02: only true allows, now or later, and one after the other', async () => {
+  test('RAR-03 ORD-02: accepts only true, now or later, and asks one detail after the other', async () => {
     for (const answer of [false, undefined, null, 0, 1, 'true', {}, Promise.resolve(false), Promise.resolve(1)]) {
       const check = authorizationDetails(() => answer as boolean, { types: ['a'] })
       expect(await ask([{ type: 'a' }], check)).toEqual(lacking)
@@ -254,7 +254,7 @@ describe('RAR-03 (RFC 9396 §12): who decides', () => {
     expect(order).toEqual(['asked 1', 'said 1', 'asked 2', 'said 2'])
   })
 
-  test('ORD-02: a function that fails lets nobody in, and is not taken for a refusal', async () => {
+  test('ORD-02: grants nothing if the function fails, and does not take that for a refusal', async () => {
     const broken = [
       () => {
         throw new RangeError('a bug')
@@ -268,13 +268,13 @@ describe('RAR-03 (RFC 9396 §12): who decides', () => {
   })
 })
 
-describe('RAR-04 (RFC 9728 §2, RFC 6750 §3.1): what is said', () => {
-  test('RAR-04: unmet details are 403 insufficient_scope without scope, also beside scopes that are there', async () => {
+describe('RAR-04 (RFC 9728 §2, RFC 6750 §3.1): the challenge and the metadata', () => {
+  test('RAR-04: refuses unmet details with 403 insufficient_scope without scope, also beside granted scopes', async () => {
     expect(await ask([], scope('read'), payment)).toEqual(lacking)
     expect(await ask([], payment, scope('read'))).toEqual(lacking)
   })
 
-  test('RAR-04 ORD-05: scopes and levels that are lacking too are told when it is their turn', async () => {
+  test('RAR-04 ORD-05: reports missing scopes and levels when it is their turn', async () => {
     const mfa = authentication({ acr: 'mfa' })
     expect(await ask([], payment, scope('write'), mfa)).toEqual(lacking)
     const { headers } = await ask([], scope('write'), mfa, payment)
@@ -283,11 +283,11 @@ describe('RAR-04 (RFC 9728 §2, RFC 6750 §3.1): what is said', () => {
     ])
   })
 
-  test('RAR-04: a stranger is told of scopes alone', async () => {
+  test('RAR-04: tells a client without a token of scopes alone', async () => {
     expect(await outcome(server, get(), scope('read'), payment)).toEqual(missing())
   })
 
-  test('RAR-04 (RFC 9728 §2): the types of all routes are in the metadata, each once; without one there is no list', () => {
+  test('RAR-04 (RFC 9728 §2): publishes the types of all routes, each once, and no list without one', () => {
     const of = api()
     of.protect(scope('read'))
     expect(of.metadata?.document()).not.toHaveProperty('authorization_details_types_supported')
@@ -298,7 +298,7 @@ describe('RAR-04 (RFC 9728 §2, RFC 6750 §3.1): what is said', () => {
     })
   })
 
-  test('RAR-04 (RFC 9449 §7.1): with DPoP beside, the error is under the scheme that was used', async () => {
+  test('RAR-04 (RFC 9449 §7.1): writes the error under the scheme that was used, with DPoP beside', async () => {
     const { headers } = await outcome(
       api({ dpop: { advertise: true, algorithms: ['ES256'] } }),
       bearer(accessToken()),

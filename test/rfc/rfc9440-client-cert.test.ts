@@ -61,7 +61,7 @@ describe('RFC 9440 appendix A', () => {
     ':MIIBqDCCAU6gAwIBAgIBBzAKBggqhkjOPQQDAjA6MRswGQYDVQQKDBJMZXQncyBBdXRoZW50aWNhdGUxGzAZBgNVBAMMEkxBIEludGVybWVkaWF0ZSBDQTAeFw0yMDAxMTQyMjU1MzNaFw0yMTAxMjMyMjU1MzNaMA0xCzAJBgNVBAMMAkJDMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE8YnXXfaUgmnMtOXU/IncWalRhebrXmckC8vdgJ1p5Be5F/3YC8OthxM4+k1M6aEAEFcGzkJiNy6J84y7uzo9M6NyMHAwCQYDVR0TBAIwADAfBgNVHSMEGDAWgBRm3WjLa38lbEYCuiCPct0ZaSED2DAOBgNVHQ8BAf8EBAMCBsAwEwYDVR0lBAwwCgYIKwYBBQUHAwIwHQYDVR0RAQH/BBMwEYEPYmRjQGV4YW1wbGUuY29tMAoGCCqGSM49BAMCA0gAMEUCIBHda/r1vaL6G3VliL4/Di6YK0Q6bMjeSkC3dFCOOB8TAiEAx/kHSB4urmiZ0NX5r5XarmPk0wmuydBVoU4hBVZ1yhk=:'
   const token = accessToken({ claims: { cnf: { 'x5t#S256': 'v68ffgcPn6jdYpBfFY2nP4ShE2Yk-6_Mk5PI9yh6aes' } } })
 
-  test('MTL-06 (RFC 9440 §2.2, appendix A): the example field is the example certificate, CN=BC', async () => {
+  test('MTL-06 (RFC 9440 §2.2, appendix A): reads the example field as the example certificate, CN=BC', async () => {
     expect(new X509Certificate(Buffer.from(value.slice(1, -1), 'base64')).subject).toBe('CN=BC')
     const of = api({ clientCertificate: { trustedProxies: ['10.0.0.7'] } })
     expect(await outcome(of, told(token, [value]))).toEqual(granted)
@@ -74,7 +74,7 @@ describe('MTL-05 MTL-07 (RFC 9440 §4): the options', () => {
     return () => api({ clientCertificate } as Partial<ResourceServerOptions>)
   }
 
-  test('MTL-07 (RFC 9440 §4): without a list of proxies nothing starts', () => {
+  test('MTL-07 (RFC 9440 §4): refuses the option without a list of proxies at start', () => {
     const lists: unknown[] = [
       undefined,
       null,
@@ -92,7 +92,7 @@ describe('MTL-05 MTL-07 (RFC 9440 §4): the options', () => {
     for (const options of [null, true, 'Client-Cert', 1]) expect(startWith(options)).toThrow(TypeError)
   })
 
-  test('MTL-05: a field that is no field name, a parser that is no function and an unknown option do not start', () => {
+  test('MTL-05: refuses an invalid field name, a parser that is not a function and an unknown option at start', () => {
     const proxies = { trustedProxies: ['10.0.0.7'] }
     for (const name of ['', 'a b', 'a:', 'é', 'X-Cert\r\nX', 1, null])
       expect(startWith({ ...proxies, field: name }), JSON.stringify(name)).toThrow(TypeError)
@@ -101,7 +101,7 @@ describe('MTL-05 MTL-07 (RFC 9440 §4): the options', () => {
     expect(startWith({ ...proxies, field: 'X-Cert', parse: urlEncodedPem })).not.toThrow()
   })
 
-  test('MTL-06: the name of the field is not case-sensitive', async () => {
+  test('MTL-06: reads the name of the field without regard to case', async () => {
     const of = api({ clientCertificate: { trustedProxies: ['10.0.0.7'], field: 'X-CERT' } })
     expect(await outcome(of, told(bound(client), [field(client)], '10.0.0.7', 'x-cert'))).toEqual(granted)
   })
@@ -112,7 +112,7 @@ describe('MTL-06 MTL-07 (RFC 9440 §2): the field', () => {
   const ask = (lines: readonly string[], peer?: string): Promise<Outcome> =>
     outcome(of, told(bound(client), lines, peer))
 
-  test('MTL-07: a trusted address also in the form that a server on IPv6 sees', async () => {
+  test('MTL-07: trusts an address also in the form that a server on IPv6 sees', async () => {
     for (const peer of ['10.0.0.7', '::ffff:10.255.0.7', '::FFFF:10.0.0.7', '::1'])
       expect(await ask([field(client)], peer), peer).toEqual(granted)
     for (const peer of ['11.0.0.7', '::ffff:11.0.0.7', '::2', '127.0.0.1', '', 'unix'])
@@ -120,7 +120,7 @@ describe('MTL-06 MTL-07 (RFC 9440 §2): the field', () => {
     expect(await outcome(of, { ...told(bound(client), [field(client)]), peerAddress: undefined })).toEqual(denied)
   })
 
-  test('MTL-06 DEN-15 (RFC 9440 §2.2): anything but one byte sequence with one certificate is none', async () => {
+  test('MTL-06 DEN-15 (RFC 9440 §2.2): refuses anything but one byte sequence with one certificate', async () => {
     const value = field(client)
     const rows: readonly (readonly string[])[] = [
       [],
@@ -142,7 +142,7 @@ describe('MTL-06 MTL-07 (RFC 9440 §2): the field', () => {
     expect(await ask([` ${value} `])).toEqual(granted)
   })
 
-  test('MTL-06 (RFC 9440 §2.3): Client-Cert-Chain is not read, alone or beside', async () => {
+  test('MTL-06 (RFC 9440 §2.3): does not read Client-Cert-Chain, alone or beside', async () => {
     const chain = (request: ResourceRequest, value: string): ResourceRequest => ({
       ...request,
       fieldLines: (name) => (name === 'client-cert-chain' ? [value] : request.fieldLines(name))
@@ -151,12 +151,12 @@ describe('MTL-06 MTL-07 (RFC 9440 §2): the field', () => {
     expect(await outcome(of, chain(told(bound(client), [field(client)]), field(other)))).toEqual(granted)
   })
 
-  test('MTL-05 MTL-07 ORD-03: without the option the field is ignored, from everywhere', async () => {
+  test('MTL-05 MTL-07 ORD-03: ignores the field from every address without the option', async () => {
     for (const peer of ['10.0.0.7', '127.0.0.1', '::1'])
       expect(await outcome(api(), told(bound(client), [field(client)], peer))).toEqual(denied)
   })
 
-  test('MTL-08 (RFC 9440 §2.4): an access whose certificate a field told says what its answer varies by', async () => {
+  test('MTL-08 (RFC 9440 §2.4): an access whose certificate came in a field says what its answer varies by', async () => {
     const headersOf = async (server: typeof of, request: ResourceRequest): Promise<unknown> =>
       (await server.authorize(request)).responseHeaders
     expect(await headersOf(of, told(bound(client), [field(client)]))).toEqual({ Vary: 'Client-Cert' })
@@ -176,7 +176,7 @@ describe('MTL-06 MTL-07 (RFC 9440 §2): the field', () => {
     expect([access.confirmedBy, access.responseHeaders]).toEqual([['dpop'], {}])
   })
 
-  test('MTL-01 MTL-08: a token that was asked about anew is bound as it was, and an answer that says otherwise is refused', async () => {
+  test('MTL-01 MTL-08: a token that is introspected again stays bound, and an answer that says otherwise is refused', async () => {
     const issuer = await bed.issuer()
     const asking = bed.api({
       issuers: [introspecting(issuer)],
@@ -300,7 +300,7 @@ function expectDenied(reply: Reply): void {
 }
 
 describe.each(PROXIES)('behind a proxy: $name', (proxy) => {
-  test(`MTL-01 MTL-05 (RFC 9440 §1): the client’s certificate gets through, and no other one: ${proxy.name}`, async () => {
+  test(`MTL-01 MTL-05 (RFC 9440 §1): passes on the client’s certificate, and no other one: ${proxy.name}`, async () => {
     const { port } = await behind(proxy)
     const reply = await ask(port, bound(client), client)
     expect([reply.status, reply.values('vary')]).toEqual([200, [proxy.field]])
@@ -310,7 +310,7 @@ describe.each(PROXIES)('behind a proxy: $name', (proxy) => {
     expect((await ask(port, accessToken(), client)).status).toBe(200)
   })
 
-  test(`MTL-05 MTL-07 (RFC 9440 §4): what a client writes itself does not get through: ${proxy.name}`, async () => {
+  test(`MTL-05 MTL-07 (RFC 9440 §4): does not pass on a field that a client writes itself: ${proxy.name}`, async () => {
     const { port } = await behind(proxy)
     const forged = [proxy.field, proxy.write(client, undefined)] as const
     expectDenied(await ask(port, bound(client), other, forged))
@@ -318,14 +318,14 @@ describe.each(PROXIES)('behind a proxy: $name', (proxy) => {
     expect((await ask(port, bound(client), client, forged)).status).toBe(200)
   })
 
-  test(`MTL-06 (RFC 9440 §2.4): a proxy that leaves the client’s line beside its own is believed neither: ${proxy.name}`, async () => {
+  test(`MTL-06 (RFC 9440 §2.4): trusts neither line of a proxy that leaves the client’s line beside its own: ${proxy.name}`, async () => {
     const { port } = await behind({ ...proxy, careless: true })
     const forged = [proxy.field, proxy.write(client, undefined)] as const
     expectDenied(await ask(port, bound(client), other, forged))
     expectDenied(await ask(port, bound(other), other, forged))
   })
 
-  test(`MTL-07 (RFC 9440 §4): whoever comes past the proxy is not believed: ${proxy.name}`, async () => {
+  test(`MTL-07 (RFC 9440 §4): does not trust a request that comes past the proxy: ${proxy.name}`, async () => {
     const { direct } = await behind(proxy, { trusted: ['127.0.0.2'] })
     const headers: Lines = [
       ['Authorization', `Bearer ${bound(client)}`],
@@ -343,7 +343,7 @@ describe('Envoy with APPEND_FORWARD', () => {
     write: (certificate, sent) => (sent ? `${sent},${element(certificate)}` : element(certificate))
   }
 
-  test('MTL-05 MTL-07 (RFC 9440 §4): what stands before the proxy’s element, however it is quoted, passes nobody', async () => {
+  test('MTL-05 MTL-07 (RFC 9440 §4): ignores elements before the proxy’s own, however they are quoted', async () => {
     const { port } = await behind(appending)
     expect((await ask(port, bound(client), client)).status).toBe(200)
     for (const forged of [
@@ -357,7 +357,7 @@ describe('Envoy with APPEND_FORWARD', () => {
   })
 })
 
-test('MTL-05 MTL-07: a proxy that speaks HTTP/2 to the server is known by its address', async () => {
+test('MTL-05 MTL-07: recognizes a proxy that speaks HTTP/2 to the server by its address', async () => {
   for (const [trusted, status] of [
     ['127.0.0.1', 200],
     ['10.0.0.7', 401]
@@ -392,19 +392,19 @@ describe('addresses', () => {
     .flat()
     .some((one) => one?.address === '::1')
 
-  test('MTL-07: a range of addresses is trusted', async () => {
+  test('MTL-07: trusts a range of addresses', async () => {
     const { port } = await behind(RFC9440, { trusted: ['10.0.0.0/8', '127.0.0.0/8'] })
     expect((await ask(port, bound(client), client)).status).toBe(200)
   })
 
-  test.runIf(hasIpv6)('MTL-07: a server on IPv6 sees an IPv4 proxy as ::ffff:…, and knows it', async () => {
+  test.runIf(hasIpv6)('MTL-07: recognizes an IPv4 proxy that a server on IPv6 sees as ::ffff:…', async () => {
     const { port } = await behind(RFC9440, { host: '::', via: '127.0.0.1' })
     const reply = await ask(port, bound(client), client)
     expect([reply.status, JSON.parse(reply.body)]).toEqual([200, { peer: '::ffff:127.0.0.1' }])
     expectDenied(await ask(port, bound(client), other))
   })
 
-  test.runIf(hasIpv6)('MTL-07: a proxy on IPv6', async () => {
+  test.runIf(hasIpv6)('MTL-07: trusts a proxy on IPv6', async () => {
     const { port } = await behind(RFC9440, { trusted: ['::1'], host: '::1' })
     expect((await ask(port, bound(client), client)).status).toBe(200)
     const strange = await behind(RFC9440, { trusted: ['127.0.0.1'], host: '::1' })

@@ -98,7 +98,7 @@ const both = api({ dpop: { advertise: true } })
 const strict = api({ requireSenderConstrained: 'dpop' })
 const off = api({ dpop: false })
 
-describe('RFC 9449 itself', () => {
+describe('RFC 9449: its examples', () => {
   const jwk = {
     kty: 'EC',
     x: 'l8tFrhx-34tV3hRICRDY9zCkDlpBhF42UQUfWVAWBFs',
@@ -136,15 +136,15 @@ describe('RFC 9449 itself', () => {
   const request = (proof: string, method = 'GET', url = '/protectedresource'): ResourceRequest =>
     get({ authorization: `DPoP ${rfcToken}`, dpop: proof }, { method, url })
 
-  test('DPP-18 (RFC 9449 §6.1): the thumbprint of the example key', () => {
+  test('DPP-18 (RFC 9449 §6.1): computes the thumbprint of the example key', () => {
     expect(thumbprintOf(jwk)).toBe(jkt)
   })
 
-  test('DPP-17 (RFC 9449 §7.1): ath of the example token', () => {
+  test('DPP-17 (RFC 9449 §7.1): computes ath of the example token', () => {
     expect(athOf(rfcToken)).toBe('fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo')
   })
 
-  test('DPP-06 DPP-17 DPP-18 DPP-36 (RFC 9449 §7.1): the example request to a protected resource is let in', async () => {
+  test('DPP-06 DPP-17 DPP-18 DPP-36 (RFC 9449 §7.1): accepts the example request to a protected resource', async () => {
     const server = await resourceServer()
     expect(await accessOf(server, request(resourceProof), scope('read'))).toMatchObject({
       scheme: 'DPoP',
@@ -154,7 +154,7 @@ describe('RFC 9449 itself', () => {
     })
   })
 
-  test('DPP-08 DPP-09 DPP-15 (RFC 9449 §4.3): it is not for another method, target or time', async () => {
+  test('DPP-08 DPP-09 DPP-15 (RFC 9449 §4.3): refuses the example proof for another method, target or time', async () => {
     const challenge = (reason: keyof typeof PROOF_TEXTS): unknown => ({ reason, description: PROOF_TEXTS[reason] })
     const refusedBy = async (server: ResourceServer, one: ResourceRequest): Promise<unknown> => {
       const { reason, description } = await refusal(() => server.authorize(one))
@@ -169,7 +169,7 @@ describe('RFC 9449 itself', () => {
     expect(await refusedBy(other, request(resourceProof))).toEqual(challenge('proof_target'))
   })
 
-  test('DPP-03 (RFC 9449 §4.2): the example proofs for the token endpoint have no ath, and are of no use here', async () => {
+  test('DPP-03 (RFC 9449 §4.2): refuses the example proofs for the token endpoint, which have no ath', async () => {
     const server = await resourceServer(1_562_262_616, { publicUrl: 'https://server.example.com' })
     for (const proof of [tokenProof, refreshProof]) {
       expect(await refusal(() => server.authorize(request(proof, 'POST', '/token')))).toMatchObject({
@@ -180,7 +180,7 @@ describe('RFC 9449 itself', () => {
     }
   })
 
-  test('DPP-06: a bit of the example’s signature is enough to spoil it', async () => {
+  test('DPP-06: refuses the example with one bit of its signature changed', async () => {
     const server = await resourceServer()
     const flipped = resourceProof.replace(/LjA$/, 'LiA')
     expect(flipped).not.toBe(resourceProof)
@@ -190,14 +190,14 @@ describe('RFC 9449 itself', () => {
 })
 
 describe('RFC 9449 §4.3: a proof that is good in every respect', () => {
-  test('is let in, and the access says how the sender was confirmed', async () => {
+  test('accepts a good proof, and the access says how the sender was confirmed', async () => {
     const access = await accessOf(both, dpop(key.proof({ token })), scope('read'))
     expect(access).toMatchObject({ scheme: 'DPoP', confirmedBy: ['dpop'], subject: 'u1', scopes: ['read'] })
     expect(access.token).toBe(token)
     expect(access.responseHeaders).toEqual({})
   })
 
-  test('with each algorithm of the default list', async () => {
+  test('accepts a proof by each algorithm of the default list', async () => {
     for (const alg of ['ES256', 'EdDSA', 'Ed25519', 'PS256', 'RS256'] as const) {
       const other = createDpopKey(alg)
       const bound = accessToken({ claims: { cnf: { jkt: other.jkt } } })
@@ -205,7 +205,7 @@ describe('RFC 9449 §4.3: a proof that is good in every respect', () => {
     }
   })
 
-  test('HTTP-08 (RFC 9110 §11.1): the scheme is case-insensitive, the field name of the host’s making', async () => {
+  test('HTTP-08 (RFC 9110 §11.1): matches the scheme DPoP without regard to case', async () => {
     for (const scheme of ['dpop', 'DPOP', 'dPoP', 'DPoP ']) {
       const request = get({ authorization: `${scheme} ${token}`, dpop: key.proof({ token }) })
       expect(await outcome(both, request)).toEqual(granted)
@@ -485,21 +485,21 @@ describe('RFC 9449 §4.3: one flaw, and the proof is refused with exactly one ch
     })
   }
 
-  test('DPP-28 (RFC 9449 §7.1): each is 401, not the token endpoint’s 400, and asks for DPoP alone in every mode', async () => {
+  test('DPP-28 (RFC 9449 §7.1): answers each bad proof with 401, not the token endpoint’s 400, and asks for DPoP alone in every mode', async () => {
     const flawed = (): ResourceRequest => dpop(key.proof({ token, claims: { htm: 'PUT' } }))
     for (const server of [silent, both, strict]) {
       expect(await outcome(server, flawed())).toEqual(proofRefused('proof_method'))
     }
   })
 
-  test('DPP-35 (RFC 9449 §4): optional is for absent credentials, and not for a bad proof', async () => {
+  test('DPP-35 (RFC 9449 §4): optional accepts absent credentials, and no bad proof', async () => {
     expect(await outcome(both, dpop([]), optional)).toMatchObject({ status: 401, reason: 'proof_missing' })
     expect(await outcome(both, dpop('x'), optional)).toMatchObject({ status: 401, reason: 'proof_malformed' })
     expect(await both.authorize(get({ dpop: key.proof({ token }) }), optional)).toBeUndefined()
   })
 })
 
-describe('RFC 9449 §4.3: what is no flaw', () => {
+describe('RFC 9449 §4.3: variants that are accepted', () => {
   const good: readonly (readonly [string, Proof, Sent?])[] = [
     ['DPP-04 JOS-14: typ as a media type', { header: { typ: 'application/dpop+jwt' } }],
     ['DPP-04 JOS-14: typ in another case', { header: { typ: 'DPoP+JWT' } }],
@@ -547,11 +547,11 @@ describe('RFC 9449 §4.3: what is no flaw', () => {
     })
   }
 
-  test('DPP-20 (RFC 9449 §11.1): a jti of 10 kB is refused as malformed, before anything is computed', async () => {
+  test('DPP-20 (RFC 9449 §11.1): refuses a jti of 10 kB as malformed, before anything is computed', async () => {
     expect(await withProof(both, { claims: { jti: 'x'.repeat(10_240) } })).toEqual(proofRefused('proof_malformed'))
   })
 
-  test('DPP-08 (RFC 9449 §4.3): HEAD is not GET, and GET not HEAD', async () => {
+  test('DPP-08 (RFC 9449 §4.3): refuses a proof for GET with HEAD, and one for HEAD with GET', async () => {
     expect(await withProof(both, { method: 'GET' }, { method: 'HEAD' })).toEqual(proofRefused('proof_method'))
     expect(await withProof(both, { method: 'HEAD' }, { method: 'GET' })).toEqual(proofRefused('proof_method'))
   })
@@ -563,7 +563,7 @@ describe('RFC 9449 §4.3: what is no flaw', () => {
 })
 
 describe('RFC 9449 §4.3 (9): the target URI', () => {
-  test('DPP-12 DEF-18 (RFC 9700 §4.13): Host and X-Forwarded-* do not make it', async () => {
+  test('DPP-12 DEF-18 (RFC 9700 §4.13): ignores Host and X-Forwarded-*', async () => {
     for (const fields of [
       { host: 'evil.example' },
       { 'x-forwarded-host': 'evil.example', 'x-forwarded-proto': 'https' },
@@ -580,14 +580,14 @@ describe('RFC 9449 §4.3 (9): the target URI', () => {
     }
   })
 
-  test('DPP-12: a request target that looks like another authority is a path', async () => {
+  test('DPP-12: reads a request target that looks like another authority as a path', async () => {
     const url = '//evil.example/items'
     expect(await withProof(both, {}, { url })).toEqual(proofRefused('proof_target'))
     expect(await withProof(both, { url: 'https://evil.example/items' }, { url })).toEqual(proofRefused('proof_target'))
     expect(await withProof(both, { url: `https://api.example.com${url}` }, { url })).toEqual(granted)
   })
 
-  test('DPP-12: publicUrl has a path of its own, where a proxy cuts one', async () => {
+  test('DPP-12: adds the path of publicUrl, where a proxy cuts one', async () => {
     for (const publicUrl of ['https://gateway.example/shop', 'https://gateway.example/shop/']) {
       const server = api({ dpop: { advertise: true }, publicUrl })
       expect(await withProof(server, { url: 'https://gateway.example/shop/items' })).toEqual(granted)
@@ -600,7 +600,7 @@ describe('RFC 9449 §4.3 (9): the target URI', () => {
     }
   })
 
-  test('DPP-12: several publicUrls are alternatives, and nothing between them', async () => {
+  test('DPP-12: accepts several publicUrls as alternatives, and nothing between them', async () => {
     const server = api({ dpop: { advertise: true }, publicUrl: ['https://a.example', 'https://b.example:8443/v1'] })
     for (const url of ['https://a.example/items', 'https://b.example:8443/v1/items'])
       expect(await withProof(server, { url })).toEqual(granted)
@@ -608,7 +608,7 @@ describe('RFC 9449 §4.3 (9): the target URI', () => {
       expect(await withProof(server, { url })).toEqual(proofRefused('proof_target'))
   })
 
-  test('DPP-12: without publicUrl it is the origin of the resource, whatever path that has', async () => {
+  test('DPP-12: uses the origin of the resource without publicUrl, whatever path that has', async () => {
     const server = api(
       { dpop: { advertise: true }, resource: 'https://api.example.com/v1?tenant=a' },
       { audience: 'https://api.example.com' }
@@ -620,7 +620,7 @@ describe('RFC 9449 §4.3 (9): the target URI', () => {
     })
   })
 
-  test('the log is told what was expected and received, the client is not', async () => {
+  test('tells the log what was expected and received, and not the client', async () => {
     const error = await refusal(() => both.authorize(dpop(key.proof({ token, url: 'https://evil.example/secret' }))))
     expect(error).toMatchObject({
       expected: ['https://api.example.com/items'],
@@ -631,12 +631,12 @@ describe('RFC 9449 §4.3 (9): the target URI', () => {
 })
 
 describe('RFC 9449 §6, §7: the token and the key', () => {
-  test('DPP-18 DEN-23 (RFC 9449 §7.1): a good proof by another key than the token’s is invalid_token', async () => {
+  test('DPP-18 DEN-23 (RFC 9449 §7.1): refuses a good proof by another key than the token’s with invalid_token', async () => {
     const stolen = other.proof({ token })
     for (const server of [silent, both, strict]) expect(await outcome(server, dpop(stolen))).toEqual(bindingRefused)
   })
 
-  test('DPP-18 SEC-03: a cnf.jkt that only resembles the thumbprint is not it', async () => {
+  test('DPP-18 SEC-03: refuses a cnf.jkt that only resembles the thumbprint', async () => {
     const almost = [
       key.jkt.slice(0, -1),
       `${key.jkt}=`,
@@ -660,7 +660,7 @@ describe('RFC 9449 §6, §7: the token and the key', () => {
     }
   })
 
-  test('a cnf that is no object is a malformed claim under either scheme', async () => {
+  test('refuses a cnf that is not an object as a malformed claim under either scheme', async () => {
     for (const cnf of [[], [{ jkt: key.jkt }], 'x', 1, true]) {
       const odd = accessToken({ claims: { cnf } })
       const described = dpopRefused('claim', 'The access token has a missing or invalid claim')
@@ -669,7 +669,7 @@ describe('RFC 9449 §6, §7: the token and the key', () => {
     }
   })
 
-  test('a cnf that is null or empty binds to nothing: accepted as Bearer, refused as DPoP', async () => {
+  test('accepts a token whose cnf is null or empty as Bearer, and refuses it as DPoP', async () => {
     for (const cnf of [null, '']) {
       const unbound = accessToken({ claims: { cnf } })
       expect(await withProof(both, { token: unbound }, { token: unbound })).toEqual(unboundRefused)
@@ -677,13 +677,13 @@ describe('RFC 9449 §6, §7: the token and the key', () => {
     }
   })
 
-  test('a jkt that is only inherited is none', async () => {
+  test('ignores a jkt that is only inherited', async () => {
     const odd = accessToken({ claims: { cnf: JSON.parse(`{"__proto__":{"jkt":"${key.jkt}"},"x":1}`) as object } })
     expect(await withProof(both, { token: odd }, { token: odd })).toEqual(unboundRefused)
     expect(await outcome(silent, bearer(odd))).toEqual(refused('DEN-11', 'confirmation_unknown'))
   })
 
-  test('DPP-24 DEN-23 (RFC 9449 §7.1): a token that is bound to no key, or to a certificate alone, does not go with DPoP', async () => {
+  test('DPP-24 DEN-23 (RFC 9449 §7.1): refuses a token under DPoP that is bound to no key, or to a certificate alone', async () => {
     for (const cnf of [
       undefined,
       {},
@@ -696,7 +696,7 @@ describe('RFC 9449 §6, §7: the token and the key', () => {
     }
   })
 
-  test('DPP-25 DEN-21 (RFC 9449 §7.2): a bound token is no bearer token, in any mode', async () => {
+  test('DPP-25 DEN-21 (RFC 9449 §7.2): refuses a bound token as a bearer token, in any mode', async () => {
     expect(await outcome(silent, bearer(token))).toEqual(refused('DEN-21', 'dpop_downgrade'))
     expect(await outcome(off, bearer(token))).toEqual(refused('DEN-21', 'dpop_downgrade'))
     expect(await outcome(both, bearer(token))).toEqual(
@@ -706,7 +706,7 @@ describe('RFC 9449 §6, §7: the token and the key', () => {
     )
   })
 
-  test('DPP-25 DEN-23: what was granted with a proof once is granted to nobody without one', async () => {
+  test('DPP-25 DEN-23: refuses a token without a proof, after it was accepted with one', async () => {
     const server = api({ dpop: { advertise: true } })
     const first = await accessOf(server, dpop(key.proof({ token })))
     expect(await accessOf(server, dpop(key.proof({ token })))).toBe(first)
@@ -717,20 +717,20 @@ describe('RFC 9449 §6, §7: the token and the key', () => {
     expect(await reasonOf(server, dpop(createDpopKey().proof({ token })))).toBe('dpop_binding')
   })
 
-  test('DPP-25: also with a good proof beside it', async () => {
+  test('DPP-25: refuses a bound token as a bearer token, also with a good proof beside it', async () => {
     expect(await outcome(silent, bearer(token, { dpop: key.proof({ token }) }))).toEqual(
       refused('DEN-21', 'dpop_downgrade')
     )
   })
 
-  test('DPP-26: beside an unbound bearer token a DPoP field is not looked at', async () => {
+  test('DPP-26: ignores a DPoP field beside an unbound bearer token', async () => {
     const unbound = accessToken()
     for (const proof of [key.proof({ token: unbound }), 'x', ''])
       for (const server of [silent, both, off])
         expect(await outcome(server, bearer(unbound, { dpop: proof }))).toEqual(granted)
   })
 
-  test('DPP-35 DEN-19 DEN-26 (RFC 9449 §4): a proof alone authenticates nobody', async () => {
+  test('DPP-35 DEN-19 DEN-26 (RFC 9449 §4): a proof without a token authenticates nothing', async () => {
     const alone = get({ dpop: key.proof({ token }) })
     expect(await outcome(silent, alone)).toEqual(missing())
     expect(await outcome(both, alone)).toEqual(bothSchemes(401, undefined, 'credentials_missing', ''))
@@ -739,7 +739,7 @@ describe('RFC 9449 §6, §7: the token and the key', () => {
     )
   })
 
-  test('DPP-37 DEF-17: bound to a key and a certificate, a token needs both', async () => {
+  test('DPP-37 DEF-17: a token that is bound to a key and a certificate needs both', async () => {
     const certificate = new Uint8Array([1, 2, 3])
     const thumbprint = 'A5BYxvLAy0ksUzt_DNFd8tF8-q9uYCj-iFwoxzmi5p4'
     const expected = createHash('sha256').update(certificate).digest('base64url')
@@ -769,7 +769,7 @@ describe('RFC 9449 §6, §7: the token and the key', () => {
 })
 
 describe('RFC 9449 §7.1: challenges of a server that takes both schemes', () => {
-  test('DEN-19 HTTP-07 DEF-12 (RFC 9110 §11.6.1): without credentials two lines, Bearer first, and no error', async () => {
+  test('DEN-19 HTTP-07 DEF-12 (RFC 9110 §11.6.1): answers a request without credentials with two lines, Bearer first, and no error', async () => {
     const expected = bothSchemes(401, undefined, 'credentials_missing', '')
     expect(expected.headers['WWW-Authenticate']).toEqual([
       `Bearer scope="read", resource_metadata="${METADATA_URL}"`,
@@ -783,7 +783,7 @@ describe('RFC 9449 §7.1: challenges of a server that takes both schemes', () =>
       expect(await outcome(both, request)).toEqual(expected)
   })
 
-  test('DEN-20 (RFC 9449 §7.2): a bad bearer token has the error under Bearer alone', async () => {
+  test('DEN-20 (RFC 9449 §7.2): writes the error of a bad bearer token under Bearer alone', async () => {
     expect(await outcome(both, bearer(accessToken({ claims: { exp: NOW - 30 } })))).toEqual(
       bothSchemes(401, 'invalid_token', 'expired', 'The access token expired', { under: ['Bearer'] })
     )
@@ -794,7 +794,7 @@ describe('RFC 9449 §7.1: challenges of a server that takes both schemes', () =>
     )
   })
 
-  test('DEN-22 DEF-12: with DPoP used, the token’s own faults come under DPoP alone', async () => {
+  test('DEN-22 DEF-12: writes the token’s own faults under DPoP alone, with DPoP used', async () => {
     const expired = accessToken({ claims: { cnf: { jkt: key.jkt }, exp: NOW - 30 } })
     for (const server of [silent, both, strict]) {
       expect(await withProof(server, { token: expired }, { token: expired })).toEqual(
@@ -806,20 +806,20 @@ describe('RFC 9449 §7.1: challenges of a server that takes both schemes', () =>
     }
   })
 
-  test('ORD-01: the token’s faults come before the proof’s', async () => {
+  test('ORD-01: reports the token’s faults before the proof’s', async () => {
     const expired = accessToken({ claims: { cnf: { jkt: key.jkt }, exp: NOW - 30 } })
     expect(await outcome(both, dpop('x', { token: expired }))).toEqual(
       dpopRefused('expired', 'The access token expired')
     )
   })
 
-  test('DEN-25 (RFC 6750 §3.1): a lack of scope is 403 under DPoP', async () => {
+  test('DEN-25 (RFC 6750 §3.1): answers a missing scope with 403 under DPoP', async () => {
     const request = (): ResourceRequest => dpop(key.proof({ token }))
     for (const server of [silent, both, strict])
       expect(await outcome(server, request(), scope('read', 'write'))).toEqual(dpopInsufficient('read write'))
   })
 
-  test('DEN-14 STP-01 (RFC 9470 §3): a lack of authentication is 401 under DPoP', async () => {
+  test('DEN-14 STP-01 (RFC 9470 §3): answers a missing authentication with 401 under DPoP', async () => {
     expect(await outcome(both, dpop(key.proof({ token })), authentication({ acr: ['urn:example:mfa'] }))).toMatchObject(
       {
         status: 401,
@@ -832,7 +832,7 @@ describe('RFC 9449 §7.1: challenges of a server that takes both schemes', () =>
     )
   })
 
-  test('DEN-27 (RFC 9449 §7.2): two Authorization fields have the error under both schemes', async () => {
+  test('DEN-27 (RFC 9449 §7.2): writes the error of two Authorization fields under both schemes', async () => {
     const proof = key.proof({ token })
     const expected = bothSchemes(
       400,
@@ -852,7 +852,7 @@ describe('RFC 9449 §7.1: challenges of a server that takes both schemes', () =>
     expect(await outcome(both, dpop(proof))).toEqual(granted)
   })
 
-  test('DEN-02 (RFC 6750 §3.1): DPoP without a token, or with two, is malformed', async () => {
+  test('DEN-02 (RFC 6750 §3.1): refuses DPoP without a token, or with two, as malformed', async () => {
     for (const authorization of ['DPoP', 'DPoP ', `DPoP ${token} more`]) {
       expect(await outcome(both, get({ authorization, dpop: key.proof({ token }) }))).toEqual({
         ...bothSchemes(400, 'invalid_request', 'malformed_authorization', 'Malformed Authorization header', {
@@ -863,7 +863,7 @@ describe('RFC 9449 §7.1: challenges of a server that takes both schemes', () =>
     }
   })
 
-  test('HTTP-14 (RFC 9449 §7.1, §8): for a script of another origin the fields that matter are exposed', async () => {
+  test('HTTP-14 (RFC 9449 §7.1, §8): exposes the fields that matter to a script of another origin', async () => {
     const fields = { origin: 'https://app.example' }
     for (const server of [both, strict]) {
       for (const request of [get(fields), dpop('x', { fields })]) {
@@ -878,7 +878,7 @@ describe('RFC 9449 §7.1: challenges of a server that takes both schemes', () =>
 })
 
 describe('RFC 9449 §7: modes', () => {
-  test('without the option DPoP is accepted and not advertised', async () => {
+  test('accepts DPoP without the option, and does not advertise it', async () => {
     expect(await outcome(silent, dpop(key.proof({ token })))).toEqual(granted)
     expect(await outcome(silent, get())).toEqual(missing())
     expect(await outcome(silent, bearer(accessToken()))).toEqual(granted)
@@ -889,7 +889,7 @@ describe('RFC 9449 §7: modes', () => {
     })
   })
 
-  test('DPP-27 (RFC 9449 §7.1, RFC 9728 §2): algs of a challenge are those of the metadata', async () => {
+  test('DPP-27 (RFC 9449 §7.1, RFC 9728 §2): writes the algs of the metadata into challenges', async () => {
     for (const options of [
       { dpop: { advertise: true } },
       { dpop: { advertise: true, algorithms: ['ES384', 'PS512'] } },
@@ -903,7 +903,7 @@ describe('RFC 9449 §7: modes', () => {
     }
   })
 
-  test('DPP-05 DPP-27: algorithms of the user’s replace the default ones', async () => {
+  test('DPP-05 DPP-27: the user’s algorithms replace the default ones', async () => {
     const server = api({ dpop: { advertise: true, algorithms: ['ES384'] } })
     const p384 = createDpopKey('ES384')
     const bound = accessToken({ claims: { cnf: { jkt: p384.jkt } } })
@@ -923,7 +923,7 @@ describe('RFC 9449 §7: modes', () => {
     })
   })
 
-  test('DPP-39 DEN-26 (RFC 9728 §2): required is said in the metadata, and Bearer counts as no credentials', async () => {
+  test('DPP-39 DEN-26 (RFC 9728 §2): publishes that DPoP is required, and treats Bearer as no credentials', async () => {
     expect(strict.metadata?.document()).toMatchObject({ dpop_bound_access_tokens_required: true })
     for (const server of [silent, both, off])
       expect(server.metadata?.document()).not.toHaveProperty('dpop_bound_access_tokens_required')
@@ -940,7 +940,7 @@ describe('RFC 9449 §7: modes', () => {
     expect(await outcome(strict, dpop(key.proof({ token })))).toEqual(granted)
   })
 
-  test('DPP-39: with required a bearer token is not absent: optional does not let it pass', async () => {
+  test('DPP-39: with required, optional does not accept a bearer token', async () => {
     expect(await outcome(strict, bearer(accessToken()), optional)).toMatchObject({
       status: 401,
       reason: 'credentials_missing'
@@ -948,12 +948,12 @@ describe('RFC 9449 §7: modes', () => {
     expect(await strict.authorize(get(), optional)).toBeUndefined()
   })
 
-  test('with false the scheme DPoP is unknown, and nothing is said of it', async () => {
+  test('with false, does not know the scheme DPoP, and advertises nothing', async () => {
     expect(await outcome(off, dpop(key.proof({ token })))).toEqual(missing())
     expect(off.metadata?.document()).not.toHaveProperty('dpop_signing_alg_values_supported')
   })
 
-  test('MCP-11: the audience is checked whatever the proof', async () => {
+  test('MCP-11: checks the audience whatever the proof', async () => {
     const foreign = accessToken({ claims: { cnf: { jkt: key.jkt }, aud: 'https://other.example' } })
     expect(await withProof(both, { token: foreign }, { token: foreign })).toEqual(
       dpopRefused('audience', 'The access token audience is not accepted')
@@ -964,7 +964,7 @@ describe('RFC 9449 §7: modes', () => {
 describe('RFC 9449 §6.2: introspected tokens', () => {
   const bed = createBed()
 
-  test('DPP-36: are held to the same proof, which nobody else gets to see', async () => {
+  test('DPP-36: requires the same proof for introspected tokens, and sends it to no server', async () => {
     const issuer = await bed.issuer()
     const server = bed.api({ issuers: [introspecting(issuer)], dpop: { advertise: true } })
     const opaque = issuer.opaque({ cnf: { jkt: key.jkt }, token_type: 'DPoP' })
@@ -981,7 +981,7 @@ describe('RFC 9449 §6.2: introspected tokens', () => {
     }
   })
 
-  test('DPP-36 (RFC 9449 §6.2): token_type must be DPoP where there is one', async () => {
+  test('DPP-36 (RFC 9449 §6.2): requires token_type DPoP where there is one', async () => {
     const issuer = await bed.issuer()
     const server = bed.api({ issuers: [introspecting(issuer)], dpop: { advertise: true } })
     const at = bed.clock.now()
@@ -996,7 +996,7 @@ describe('RFC 9449 §6.2: introspected tokens', () => {
     }
   })
 
-  test('DPP-24 DPP-36: an answer without cnf is of an unbound token', async () => {
+  test('DPP-24 DPP-36: reads an answer without cnf as one about an unbound token', async () => {
     const issuer = await bed.issuer()
     const server = bed.api({ issuers: [introspecting(issuer)], dpop: { advertise: true } })
     const opaque = issuer.opaque({ token_type: 'DPoP' })
@@ -1008,7 +1008,7 @@ describe('RFC 9449 §6.2: introspected tokens', () => {
 describe('DPoP beside other rules about the sender', () => {
   const certificateText = 'The access token is bound to a different client certificate'
 
-  test('FAP-04 (RFC 9700 §2.2.1): where senders must be constrained, DPoP is one way, and a plain bearer token none', async () => {
+  test('FAP-04 (RFC 9700 §2.2.1): accepts DPoP where senders must be constrained, and no plain bearer token', async () => {
     const server = api({ dpop: { advertise: true }, requireSenderConstrained: true })
     expect(await outcome(server, dpop(key.proof({ token })))).toEqual(granted)
     expect(await outcome(server, bearer(accessToken()))).toEqual(
@@ -1018,7 +1018,7 @@ describe('DPoP beside other rules about the sender', () => {
     expect(await withProof(server, { token: unbound }, { token: unbound })).toEqual(unboundRefused)
   })
 
-  test('MTL-02: where a certificate is asked for, a DPoP key is none', async () => {
+  test('MTL-02: does not accept a DPoP key where a certificate is asked for', async () => {
     const server = api({ dpop: { advertise: true }, requireSenderConstrained: 'certificate' })
     expect(await outcome(server, dpop(key.proof({ token })))).toEqual(
       dpopRefused('certificate_binding', certificateText)
@@ -1027,7 +1027,7 @@ describe('DPoP beside other rules about the sender', () => {
 
   const bed = createBed()
 
-  test('DPP-36 (RFC 7662 §4): asked about anew, a token stays with the proof it came with, which is used once', async () => {
+  test('DPP-36 (RFC 7662 §4): a token that is introspected again stays with the proof it came with, which is used once', async () => {
     const issuer = await bed.issuer()
     const server = bed.api({ issuers: [introspecting(issuer)], dpop: { advertise: true, nonces: 'offered' } })
     const opaque = issuer.opaque({ cnf: { jkt: key.jkt }, token_type: 'DPoP' })
@@ -1044,14 +1044,14 @@ describe('DPoP beside other rules about the sender', () => {
 })
 
 describe('RFC 9449 §11.1: replay', () => {
-  test('DPP-19 DEF-06: a proof is good once', async () => {
+  test('DPP-19 DEF-06: accepts a proof once', async () => {
     const server = api({ dpop: { advertise: true } })
     const proof = key.proof({ token })
     expect(await outcome(server, dpop(proof))).toEqual(granted)
     for (const _ of [1, 2, 3]) expect(await outcome(server, dpop(proof))).toEqual(proofRefused('proof_replayed'))
   })
 
-  test('DPP-19: the same jti in another proof of the same key is a replay', async () => {
+  test('DPP-19: refuses the same jti in another proof of the same key as a replay', async () => {
     const server = api({ dpop: { advertise: true } })
     expect(await withProof(server, { claims: { jti: 'same' } })).toEqual(granted)
     expect(await withProof(server, { claims: { jti: 'same', more: 1 }, at: NOW - 1 })).toEqual(
@@ -1060,7 +1060,7 @@ describe('RFC 9449 §11.1: replay', () => {
     expect(await withProof(server, { claims: { jti: 'Same' } })).toEqual(granted)
   })
 
-  test('DPP-19: the same jti of another key is none', async () => {
+  test('DPP-19: accepts the same jti of another key', async () => {
     const server = api({ dpop: { advertise: true } })
     const bound = accessToken({ claims: { cnf: { jkt: other.jkt } } })
     const claims = { jti: 'same' }
@@ -1068,7 +1068,7 @@ describe('RFC 9449 §11.1: replay', () => {
     expect(await outcome(server, dpop(other.proof({ token: bound, claims }), { token: bound }))).toEqual(granted)
   })
 
-  test('DPP-19: it stays one with another spelling of the request', async () => {
+  test('DPP-19: refuses a replay with another spelling of the request', async () => {
     const proof = key.proof({ token })
     const spellings: readonly ResourceRequest[] = [
       get({ authorization: `dpop ${token}`, dpop: proof }),
@@ -1090,7 +1090,7 @@ describe('RFC 9449 §11.1: replay', () => {
     }
   })
 
-  test('DPP-19: it is remembered for as long as it is fresh, by whatever iat it has', async () => {
+  test('DPP-19: remembers a proof for as long as it is fresh, whatever iat it has', async () => {
     for (const ahead of [10, 0, -60]) {
       const clock = createClock(NOW)
       const server = api({
@@ -1112,7 +1112,7 @@ describe('RFC 9449 §11.1: replay', () => {
     }
   })
 
-  test('DPP-19: the store is told an opaque key and how long the proof is fresh yet, and 10 s more', async () => {
+  test('DPP-19: passes an opaque key to the store, and the seconds that the proof is fresh, and 10 s more', async () => {
     const added: [string, number][] = []
     const replayStore = { add: (one: string, ttl: number) => added.push([one, ttl]) > 0 }
     const server = api({ dpop: { advertise: true, replayStore, nonces: 'offered' } })
@@ -1156,7 +1156,7 @@ describe('RFC 9449 §11.1: replay', () => {
     expect(await outcome(server, dpop(proof))).toEqual(proofRefused('proof_replayed'))
   })
 
-  test('DPP-19: nor does one that jumped ahead and came back', async () => {
+  test('DPP-19: a clock that jumped ahead and came back does not make a used proof new', async () => {
     const clock = createClock(NOW)
     const server = api({ dpop: { advertise: true }, now: clock.now })
     const proof = key.proof({ token })
@@ -1167,7 +1167,7 @@ describe('RFC 9449 §11.1: replay', () => {
     expect(await outcome(server, dpop(proof))).toEqual(proofRefused('proof_replayed'))
   })
 
-  test('DPP-21 (RFC 9449 §4.3): what any check refuses is recorded by none', async () => {
+  test('DPP-21 (RFC 9449 §4.3): records no proof that a check refuses', async () => {
     const keys: string[] = []
     const replayStore = { add: (one: string) => keys.push(one) > 0 }
     const server = api({ dpop: { advertise: true, replayStore } })
@@ -1182,7 +1182,7 @@ describe('RFC 9449 §11.1: replay', () => {
     expect(keys).toEqual([`${OWNER}.${key.jkt}.j`])
   })
 
-  test('DPP-19: what is recorded tells any two proofs apart, and is a short key whatever the client wrote', async () => {
+  test('DPP-19: records a short key, whatever the client wrote, that tells any two proofs apart', async () => {
     const keys: string[] = []
     const server = api({
       dpop: { advertise: true, replayStore: { add: (one) => !keys.includes(one) && keys.push(one) > 0 } }
@@ -1204,7 +1204,7 @@ describe('RFC 9449 §11.1: replay', () => {
     ['use', ['sig', '', null]],
     ['key_ops', [['verify'], ['sign', 'verify'], [], null]],
     ['alg', ['ES256', '', null]]
-  ])('DPP-07: accepts a jwk whose %s says verifying, or nothing', async (member, values: readonly unknown[]) => {
+  ])('DPP-07: accepts a jwk whose %s allows verifying, or is missing', async (member, values: readonly unknown[]) => {
     for (const value of values)
       expect(await withProof(api(), { header: { jwk: { ...key.jwk, [member]: value } } }), String(value)).toEqual(
         granted
@@ -1290,7 +1290,7 @@ describe('RFC 9449 §11.1: replay', () => {
       })
     })
 
-    test('a name without a number of seconds is an error like any other: 503', async () => {
+    test('treats an error with the name alone, without a number of seconds, as an outage: 503', async () => {
       const add = (): boolean => {
         throw Object.assign(new Error('x'), { name: 'OwnerQuotaExceeded' })
       }
@@ -1304,7 +1304,7 @@ describe('RFC 9449 §11.1: replay', () => {
     })
   })
 
-  test('DPP-19: of copies that come at once exactly one passes', async () => {
+  test('DPP-19: accepts exactly one of copies that come at once', async () => {
     const used = new Set<string>()
     const later = {
       add: async (one: string) => {
@@ -1347,7 +1347,7 @@ describe('RFC 9449 §11.1: replay', () => {
     ['resolves to 0', async () => 0]
   ]
   for (const [how, add] of broken) {
-    test(`DPP-22 DEN-16 (RFC 9449 §11.1): a store that ${how} is an outage: 503, no challenge, and nobody is let in`, async () => {
+    test(`DPP-22 DEN-16 (RFC 9449 §11.1): a store that ${how} is an outage: 503 without a challenge, and no request is accepted`, async () => {
       const server = api({
         dpop: { advertise: true, replayStore: { add: add as never } },
         callbackTimeout: 0.1
@@ -1359,7 +1359,7 @@ describe('RFC 9449 §11.1: replay', () => {
     })
   }
 
-  test('DPP-22: a store that fails after its time harms nobody', async () => {
+  test('DPP-22: ignores the failure of a store after its time', async () => {
     let fail = (_error: Error): void => undefined
     const late = new Promise<boolean>((_, reject) => {
       fail = reject
@@ -1378,7 +1378,7 @@ describe('RFC 9449 §11.1: replay', () => {
     expect(rejections).toEqual([])
   })
 
-  test('DPP-22: the cause is kept for the log and not sent', async () => {
+  test('DPP-22: keeps the cause for the log, and does not send it', async () => {
     const cause = new Error('redis://user:pass@host')
     const server = api({ dpop: { advertise: true, replayStore: { add: () => Promise.reject(cause) } } })
     const error = await refusal(() => server.authorize(dpop(key.proof({ token }))))
@@ -1386,7 +1386,7 @@ describe('RFC 9449 §11.1: replay', () => {
     expect(await error.toResponse().text()).toBe('{"error":"temporarily_unavailable"}')
   })
 
-  test('DPP-22: servers that share a store accept a proof once between them', async () => {
+  test('DPP-22: servers that share a store accept a proof once', async () => {
     const keys = new Set<string>()
     const replayStore = { add: (one: string) => !keys.has(one) && keys.add(one).size > 0 }
     const [one, two] = [
@@ -1398,7 +1398,7 @@ describe('RFC 9449 §11.1: replay', () => {
     expect(await outcome(two, dpop(proof))).toEqual(proofRefused('proof_replayed'))
   })
 
-  test('DPP-19: checks of nested routes use a proof once between them', async () => {
+  test('DPP-19: checks of nested routes use a proof once', async () => {
     const server = api({ dpop: { advertise: true } })
     const request = dpop(key.proof({ token }))
     const access = (await server.protect(scope('read')).authorize(request)) as Access
@@ -1412,7 +1412,7 @@ describe('RFC 9449 §11.1: replay', () => {
     })
   })
 
-  test('DPP-21: a proof that a policy refuses is used all the same', async () => {
+  test('DPP-21: a proof that a policy refuses is used up all the same', async () => {
     const server = api({ dpop: { advertise: true } })
     const proof = key.proof({ token })
     expect(await outcome(server, dpop(proof), scope('write'))).toEqual(dpopInsufficient('write'))
@@ -1430,12 +1430,12 @@ describe('RFC 9449 §8, §9: nonces', () => {
     }
   }
 
-  test('DEF-07 DPP-33: are off by default: none is asked for, none handed out', async () => {
+  test('DEF-07 DPP-33: asks for no nonce by default, and hands out none', async () => {
     const access = await accessOf(api({ dpop: { advertise: true } }), dpop(key.proof({ token })))
     expect(access.responseHeaders).toEqual({})
   })
 
-  test('DPP-13 DPP-14 DPP-38 DEN-24 (RFC 9449 §9): required, a proof without one gets one, in exactly one challenge', async () => {
+  test('DPP-13 DPP-14 DPP-38 DEN-24 (RFC 9449 §9): with required, answers a proof without a nonce with one, in exactly one challenge', async () => {
     const { server } = clocked()
     const answer = await withProof(server)
     expect(answer).toEqual(nonceRequired(expect.stringMatching(/^[A-Za-z0-9_-]{30}$/)))
@@ -1446,7 +1446,7 @@ describe('RFC 9449 §8, §9: nonces', () => {
     expect(await withProof(server, { nonce })).toEqual(granted)
   })
 
-  test('DPP-29 (RFC 9449 §8.1): a nonce has the characters of NQCHAR, and is no more guessable than its secret', async () => {
+  test('DPP-29 (RFC 9449 §8.1): writes a nonce in the characters of NQCHAR, no more guessable than its secret', async () => {
     const { server, clock } = clocked()
     const same = await nonceOf(server)
     expect(same).toMatch(/^[\x21\x23-\x5B\x5D-\x7E]+$/)
@@ -1460,7 +1460,7 @@ describe('RFC 9449 §8, §9: nonces', () => {
   })
 
   const wrong: readonly (readonly [string, unknown])[] = [
-    ['of somebody else', 'eyJ7S_zG.eyJH0-Z.HX4w-7v'],
+    ['of another server', 'eyJ7S_zG.eyJH0-Z.HX4w-7v'],
     ['that is empty', ''],
     ['of another type: number', 1],
     ['of another type: null', null],
@@ -1471,7 +1471,7 @@ describe('RFC 9449 §8, §9: nonces', () => {
     ['with a comma', 'a,b']
   ]
   for (const [title, nonce] of wrong) {
-    test(`DPP-13 DEN-24: required, a nonce ${title} gets another one`, async () => {
+    test(`DPP-13 DEN-24: with required, answers a nonce ${title} with another one`, async () => {
       const { server } = clocked()
       expect(await withProof(server, { claims: { nonce } })).toEqual(nonceRequired(expect.any(String)))
       expect(await withProof(clocked({ nonces: 'offered' }).server, { claims: { nonce } })).toEqual(
@@ -1480,7 +1480,7 @@ describe('RFC 9449 §8, §9: nonces', () => {
     })
   }
 
-  test('DPP-13: a nonce altered in any character is no nonce of ours', async () => {
+  test('DPP-13: refuses a nonce that is altered in any character', async () => {
     const { server } = clocked()
     const nonce = await nonceOf(server)
     for (let i = 0; i < nonce.length; i++) {
@@ -1494,7 +1494,7 @@ describe('RFC 9449 §8, §9: nonces', () => {
     }
   })
 
-  test('DPP-31 DPP-13 (RFC 9449 §9): of another secret, another API or the authorization server it is none of ours', async () => {
+  test('DPP-31 DPP-13 (RFC 9449 §9): refuses a nonce of another secret, another API or the authorization server', async () => {
     const { server } = clocked()
     const foreign = [
       await nonceOf(clocked({ nonceSecret: 'another secret of 32 characters.' }).server),
@@ -1513,7 +1513,7 @@ describe('RFC 9449 §8, §9: nonces', () => {
     expect(await withProof(server, { nonce: await nonceOf(clocked().server) })).toEqual(granted)
   })
 
-  test('DPP-15 DEF-06: a nonce says how fresh a proof is, whatever its iat', async () => {
+  test('DPP-15 DEF-06: a nonce tells how fresh a proof is, whatever its iat', async () => {
     for (const iat of [0, NOW - 86_400, NOW + 86_400, NOW]) {
       const { server } = clocked()
       expect(await withProof(server, { nonce: await nonceOf(server), at: iat })).toEqual(granted)
@@ -1524,7 +1524,7 @@ describe('RFC 9449 §8, §9: nonces', () => {
     expect((await withProof(server, { nonce, at: NOW })).status).toBe(200)
   })
 
-  test('DPP-13 DPP-15: a nonce is good for 300 s, and 10 s ahead of this clock', async () => {
+  test('DPP-13 DPP-15: accepts a nonce for 300 s, and 10 s ahead of this clock', async () => {
     const long = accessToken({ claims: { cnf: { jkt: key.jkt }, exp: NOW + 3600 } })
     const { server, clock } = clocked()
     const nonce = await nonceOf(server)
@@ -1544,20 +1544,20 @@ describe('RFC 9449 §8, §9: nonces', () => {
     expect(await code()).toBe('use_dpop_nonce')
   })
 
-  test('DPP-34: exp and nbf of a proof count with a nonce too', async () => {
+  test('DPP-34: checks exp and nbf of a proof with a nonce too', async () => {
     const { server } = clocked()
     const nonce = await nonceOf(server)
     for (const claims of [{ exp: NOW - 10 }, { nbf: NOW + 11 }])
       expect(await withProof(server, { nonce, claims })).toEqual(proofRefused('proof_freshness'))
   })
 
-  test('DPP-32 (RFC 9449 §11.1): a nonce may be used again in another proof', async () => {
+  test('DPP-32 (RFC 9449 §11.1): accepts a nonce again in another proof', async () => {
     const { server } = clocked()
     const nonce = await nonceOf(server)
     for (const _ of [1, 2, 3]) expect(await withProof(server, { nonce })).toEqual(granted)
   })
 
-  test('DPP-19 DPP-32: a proof may not, for as long as its nonce lasts', async () => {
+  test('DPP-19 DPP-32: refuses a proof again, for as long as its nonce lasts', async () => {
     const long = accessToken({ claims: { cnf: { jkt: key.jkt }, exp: NOW + 3600 } })
     for (const start of [-10, 0, 120, 299]) {
       const clock = createClock(NOW)
@@ -1579,7 +1579,7 @@ describe('RFC 9449 §8, §9: nonces', () => {
     }
   })
 
-  test('DPP-21: a proof that is told to use a nonce has used up nothing', async () => {
+  test('DPP-21: does not use up a proof that it asks to use a nonce', async () => {
     const keys: string[] = []
     const { server } = clocked({ replayStore: { add: (one) => keys.push(one) > 0 } })
     const claims = { jti: 'same' }
@@ -1589,7 +1589,7 @@ describe('RFC 9449 §8, §9: nonces', () => {
     expect(keys).toHaveLength(1)
   })
 
-  test('DEF-07: of two secrets the first makes nonces, and both check them', async () => {
+  test('DEF-07: makes nonces with the first of two secrets, and checks with both', async () => {
     const [old, current] = ['the secret of before, 32 characters', 'the secret of today, 32 characters.']
     const before = clocked({ nonceSecret: old })
     const rotating = clocked({ nonceSecret: [current, old] })
@@ -1604,7 +1604,7 @@ describe('RFC 9449 §8, §9: nonces', () => {
     expect((await withProof(before.server, { nonce: fresh })).code).toBe('use_dpop_nonce')
   })
 
-  test('DPP-30 (RFC 9449 §8.2): past half its life the next one comes with the answer, which nobody may store', async () => {
+  test('DPP-30 (RFC 9449 §8.2): sends the next nonce with the answer past half its life, and forbids storing the answer', async () => {
     const long = accessToken({ claims: { cnf: { jkt: key.jkt }, exp: NOW + 3600 } })
     const { server, clock } = clocked()
     const nonce = await nonceOf(server)
@@ -1625,7 +1625,7 @@ describe('RFC 9449 §8, §9: nonces', () => {
     })
   })
 
-  test('DPP-33 DPP-30: offered, a proof may do without, is fresh by its iat then, and gets one', async () => {
+  test('DPP-33 DPP-30: with offered, accepts a proof without a nonce by its iat, and sends one', async () => {
     const { server, clock } = clocked({ nonces: 'offered' })
     const access = await accessOf(server, dpop(key.proof({ token })))
     const { 'DPoP-Nonce': nonce, ...rest } = access.responseHeaders
@@ -1636,7 +1636,7 @@ describe('RFC 9449 §8, §9: nonces', () => {
     expect(withNonce.responseHeaders).toEqual({})
   })
 
-  test('DPP-38 DEN-24: with a script of another origin the nonce is exposed', async () => {
+  test('DPP-38 DEN-24: exposes the nonce to a script of another origin', async () => {
     const { server } = clocked()
     const { headers } = await withProof(server, {}, { fields: { origin: 'https://app.example' } })
     expect(headers).toEqual({
@@ -1653,7 +1653,7 @@ describe('RFC 9449 §8, §9: nonces', () => {
     expect(again.responseHeaders).toEqual(access.responseHeaders)
   })
 
-  test('the checks before it come first: only a proof for this very request is worth a nonce', async () => {
+  test('sends a nonce only for a proof that passes the checks before it', async () => {
     const { server } = clocked()
     expect(await withProof(server, { method: 'PUT' })).toEqual(proofRefused('proof_method'))
     expect(await withProof(server, { url: 'https://evil.example/' })).toEqual(proofRefused('proof_target'))
@@ -1663,7 +1663,7 @@ describe('RFC 9449 §8, §9: nonces', () => {
 })
 
 describe('SEC-03', () => {
-  test('SEC-03: what is compared may have any length and any characters', async () => {
+  test('SEC-03: compares values of any length and any characters', async () => {
     for (const ath of ['', 'x', 'é'.repeat(43), '\ud800'.repeat(43), 'x'.repeat(900)]) {
       const { status, reason } = await withProof(both, { claims: { ath } })
       expect([status, reason]).toEqual([401, ath === '' ? 'proof_claim' : 'proof_token'])
@@ -1671,12 +1671,12 @@ describe('SEC-03', () => {
   })
 })
 
-test('secrets are in no description of the settings', () => {
+test('describes the settings without secrets', () => {
   const nonceSecret = 'a secret that nobody may ever see'
   expect(JSON.stringify(api({ dpop: { advertise: true, nonceSecret } }).describe())).not.toContain(nonceSecret)
 })
 
-test('an issuer’s key is of no use as a client’s', async () => {
+test('refuses an issuer’s key as a client’s', async () => {
   // The key that signs tokens signs a proof: fine if the token is bound to it, and only then.
   const shared = createSigningKey('ES256', { kid: 'shared' })
   const asClient = createDpopKey('ES256', shared)

@@ -46,17 +46,17 @@ describe('STP-02 (RFC 9470 §3, §6): the level', () => {
   const mfa = authentication({ acr: 'urn:example:mfa' })
   const either = authentication({ acr: ['urn:example:hwk', 'urn:example:mfa'] })
 
-  test('STP-01 STP-02 DEN-14 (RFC 9470 §3): another level is 401 and not 403', async () => {
+  test('STP-01 STP-02 DEN-14 (RFC 9470 §3): refuses another level with 401, not 403', async () => {
     expect(await ask({ acr: 'pwd' }, mfa)).toEqual(stepUp(LEVEL, 'acr_values="urn:example:mfa"'))
     expect(await ask({ acr: 'urn:example:mfa' }, mfa)).toEqual(granted)
   })
 
-  test('STP-02 (RFC 9470 §3): any one of several will do, and all are named, the preferred first', async () => {
+  test('STP-02 (RFC 9470 §3): accepts any one of several levels, and names all, the preferred first', async () => {
     for (const acr of ['urn:example:hwk', 'urn:example:mfa']) expect(await ask({ acr }, either)).toEqual(granted)
     expect(await ask({ acr: 'pwd' }, either)).toEqual(stepUp(LEVEL, 'acr_values="urn:example:hwk urn:example:mfa"'))
   })
 
-  test('STP-02 DEN-14: no acr, or one that is not exactly the level, is another level', async () => {
+  test('STP-02 DEN-14: refuses a token without acr, or with one that is not exactly the level', async () => {
     const unfit: unknown[] = [
       undefined,
       null,
@@ -77,16 +77,16 @@ describe('STP-02 (RFC 9470 §3, §6): the level', () => {
   })
 })
 
-describe('STP-03 (RFC 9470 §3): the time since', () => {
+describe('STP-03 (RFC 9470 §3): the maximum age', () => {
   const recent = authentication({ maxAge: 300 })
   const old = stepUp(AGE, 'max_age="300"')
 
-  test('STP-03 DEN-14: a login of longer ago is told how long it may be', async () => {
+  test('STP-03 DEN-14: refuses a login of longer ago, and names the maximum', async () => {
     expect(await ask({ auth_time: NOW - 400 }, recent)).toEqual(old)
     expect(await ask({ auth_time: NOW - 10 }, recent)).toEqual(granted)
   })
 
-  test('STP-03: the last second is within the clock tolerance, and the next one is not', async () => {
+  test('STP-03: accepts the last second within the clock tolerance, and refuses the next one', async () => {
     expect(await ask({ auth_time: NOW - 330 }, recent)).toEqual(granted)
     expect(await ask({ auth_time: NOW - 331 }, recent)).toEqual(old)
     expect(await ask({ auth_time: NOW - 330.5 }, recent)).toEqual(old)
@@ -103,11 +103,11 @@ describe('STP-03 (RFC 9470 §3): the time since', () => {
     expect(await ask({ auth_time: NOW - 31 }, now)).toEqual(stepUp(AGE, 'max_age="0"'))
   })
 
-  test('STP-03: without auth_time nothing is recent', async () => {
+  test('STP-03: refuses a token without auth_time', async () => {
     expect(await ask({}, recent)).toEqual(old)
   })
 
-  test('STP-03: an auth_time that is null or empty is as if missing: not recent', async () => {
+  test('STP-03: treats an auth_time that is null or empty as missing', async () => {
     const ever = authentication({ maxAge: NOW + 1000 })
     for (const time of [null, '']) {
       expect(await ask({ auth_time: time }, recent)).toEqual(old)
@@ -115,14 +115,14 @@ describe('STP-03 (RFC 9470 §3): the time since', () => {
     }
   })
 
-  test('STP-03: an auth_time that lies in the future is nobody’s login: milliseconds are not for ever recent', async () => {
+  test('STP-03: refuses an auth_time in the future, such as one in milliseconds', async () => {
     for (const time of [NOW + 61, NOW + 86_400, NOW * 1000, Number.MAX_SAFE_INTEGER]) {
       expect(await ask({ auth_time: time }, recent), String(time)).toEqual(old)
     }
     expect(await ask({ auth_time: NOW + 30 }, recent)).toEqual(granted)
   })
 
-  test('STP-03 DEN-11: an auth_time that is no number makes the token bad', async () => {
+  test('STP-03 DEN-11: refuses a token whose auth_time is not a number', async () => {
     for (const time of ['1750000000', true, [NOW], {}]) {
       const { headers, status } = await ask({ auth_time: time }, recent)
       expect([status, headers['WWW-Authenticate']], JSON.stringify(time)).toEqual([
@@ -134,7 +134,7 @@ describe('STP-03 (RFC 9470 §3): the time since', () => {
     }
   })
 
-  test('STP-03 SEC-01: a clock that answers no number lets nobody in', async () => {
+  test('STP-03 SEC-01: grants nothing with a clock that returns no number', async () => {
     for (const time of [Number.NaN, undefined, 'now'] as const) {
       const broken = api({ now: () => time as number })
       const { status } = await outcome(broken, bearer(accessToken({ claims: { auth_time: NOW } })), recent)
@@ -146,7 +146,7 @@ describe('STP-03 (RFC 9470 §3): the time since', () => {
 describe('STP-02 (RFC 9470 §3): all in one challenge', () => {
   const both = authentication({ acr: 'mfa', maxAge: 300 })
 
-  test('STP-02 STP-03: level and time are named together, and the description says what is lacking', async () => {
+  test('STP-02 STP-03: names level and time together, and describes what is missing', async () => {
     const parameters = 'acr_values="mfa", max_age="300"'
     expect(await ask({ acr: 'pwd', auth_time: NOW }, both)).toEqual(stepUp(LEVEL, parameters))
     expect(await ask({ acr: 'mfa', auth_time: NOW - 400 }, both)).toEqual(stepUp(AGE, parameters))
@@ -154,21 +154,21 @@ describe('STP-02 (RFC 9470 §3): all in one challenge', () => {
     expect(await ask({ acr: 'mfa', auth_time: NOW }, both)).toEqual(granted)
   })
 
-  test('ORD-05 DEN-14 (RFC 9470 §3): what is lacking of scopes is in it, and all that the operation needs', async () => {
+  test('ORD-05 DEN-14 (RFC 9470 §3): names all scopes of the operation where one is missing too', async () => {
     const expected = stepUp(LEVEL, 'scope="read write", acr_values="mfa", max_age="300"')
     expect(await ask({}, scope('read', 'write'), both)).toEqual(expected)
     expect(await ask({}, both, scope('read', 'write'))).toEqual(expected)
   })
 
-  test('ORD-05: with scopes enough none are named', async () => {
+  test('ORD-05: names no scope where none is missing', async () => {
     expect(await ask({}, scope('read'), both)).toEqual(stepUp(LEVEL, 'acr_values="mfa", max_age="300"'))
   })
 })
 
-describe('STP-04 (RFC 9470 §9): strangers are not told', () => {
+describe('STP-04 (RFC 9470 §9): before a token is verified', () => {
   const both = authentication({ acr: 'mfa', maxAge: 300 })
 
-  test('STP-04: what the route needs of a login is not said before a token is verified', async () => {
+  test('STP-04: does not name the required login before a token is verified', async () => {
     const forged = accessToken({ sign: () => Buffer.alloc(64, 1) })
     const bad = [
       get(),
@@ -190,10 +190,10 @@ describe('STP-04 (RFC 9470 §9): strangers are not told', () => {
   })
 })
 
-describe('STP-05 (RFC 9470 §3): where other schemes are', () => {
+describe('STP-05 (RFC 9470 §3): beside other schemes', () => {
   const mfa = authentication({ acr: 'mfa' })
 
-  test('STP-05 DEN-20: with DPoP beside, the error is under the scheme that was used', async () => {
+  test('STP-05 DEN-20: writes the error under the scheme that was used, with DPoP beside', async () => {
     const { headers } = await outcome(
       api({ dpop: { advertise: true, algorithms: ['ES256'] } }),
       bearer(accessToken()),
@@ -205,7 +205,7 @@ describe('STP-05 (RFC 9470 §3): where other schemes are', () => {
     ])
   })
 
-  test('STP-05: without metadata the challenge has the rest', async () => {
+  test('STP-05: writes the rest of the challenge without metadata', async () => {
     const bare = api({ metadata: false })
     const { headers } = await outcome(bare, bearer(accessToken()), mfa)
     expect(headers['WWW-Authenticate']).toEqual([
@@ -214,10 +214,10 @@ describe('STP-05 (RFC 9470 §3): where other schemes are', () => {
   })
 })
 
-describe('who is asked', () => {
+describe('introspected, cached and nested', () => {
   const mfa = authentication({ acr: 'mfa', maxAge: 300 })
 
-  test('STP-02 (RFC 9470 §6.2): an introspected token says its level and time alike', async () => {
+  test('STP-02 (RFC 9470 §6.2): reads level and time of an introspected token too', async () => {
     const issuer = await bed.issuer()
     const of = bed.api({ issuers: [introspecting(issuer)] })
     const ofLevel = (members: Record<string, unknown>): Promise<Outcome> =>
@@ -229,7 +229,7 @@ describe('who is asked', () => {
     expect(await ofLevel({ acr: 'mfa' })).toEqual(stepUp(AGE, 'acr_values="mfa", max_age="300"'))
   })
 
-  test('STP-02 STP-03 (RFC 9470 §6.2): of a JWT that must be fresh level and time are those that the answer has', async () => {
+  test('STP-02 STP-03 (RFC 9470 §6.2): reads level and time of the current answer for a JWT that must be fresh', async () => {
     const issuer = await bed.issuer()
     const of = bed.api({ issuers: [introspecting(issuer)] })
     const now = bed.clock.now()
@@ -245,7 +245,7 @@ describe('who is asked', () => {
     expect(await outcome(of, bearer(token), mfa)).toEqual(granted)
   })
 
-  test('CCH-03 STP-03: a token that is known ages like any other', async () => {
+  test('CCH-03 STP-03: a cached token ages like any other', async () => {
     let now = NOW
     const of = api({ now: () => now })
     const token = accessToken({ claims: { auth_time: NOW - 300, acr: 'mfa', exp: NOW + 900 } })
@@ -256,7 +256,7 @@ describe('who is asked', () => {
     expect(await outcome(of, bearer(token), mfa)).toEqual(stepUp(AGE, 'acr_values="mfa", max_age="300"'))
   })
 
-  test('STP-01: enforce inside a handler refuses with the whole answer, and the option `checks` for all routes', async () => {
+  test('STP-01: enforce inside a handler, and the option `checks` for all routes, refuse with the whole answer', async () => {
     const access = (await server.authorize(bearer(accessToken()))) as Access
     const refusal = async (): Promise<void> => server.enforce(access, get(), scope('read', 'write'), mfa)
     const expected = stepUp(LEVEL, 'scope="read write", acr_values="mfa", max_age="300"')

@@ -77,8 +77,8 @@ async function start(
   return { issuer, api: bed.api({ issuers, decryptionKeys }) }
 }
 
-describe('INT-18 (RFC 9701 §4): what is asked for', () => {
-  test('INT-18: a signed answer is asked for by name and read as any other', async () => {
+describe('INT-18 (RFC 9701 §4): the request', () => {
+  test('INT-18: asks for a signed answer by name, and reads it like any other', async () => {
     const { issuer, api } = await start()
     const token = issuer.opaque({ scope: 'read write' })
     const access = await authorize(api, token)
@@ -89,13 +89,13 @@ describe('INT-18 (RFC 9701 §4): what is asked for', () => {
     expect(asked?.body).toBe(`token=${token}&token_type_hint=access_token`)
   })
 
-  test('INT-18: without the option JSON is asked for, and a signed answer is none', async () => {
+  test('INT-18: asks for JSON without the option, and refuses a signed answer', async () => {
     const { issuer, api } = await start({}, { signedResponse: false })
     expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
     expect(issuer.requests.at(-1)?.headers.accept).toBe('application/json')
   })
 
-  test('INT-18 (RFC 7662 §2.2): "not active" inside a signed answer is a refusal, and is remembered', async () => {
+  test('INT-18 (RFC 7662 §2.2): refuses a token by "not active" inside a signed answer, and caches that', async () => {
     const { issuer, api } = await start()
     expect(await ask(api, 'unknown')).toEqual(denial.inactive)
     expect(await ask(api, 'unknown')).toEqual(denial.inactive)
@@ -105,14 +105,14 @@ describe('INT-18 (RFC 9701 §4): what is asked for', () => {
   test.each([
     ['active', { active: true }],
     ['not active', { active: false }]
-  ])('INT-18 (RFC 9701 §8.2): JSON that says "%s" is not taken instead', async (_, body) => {
+  ])('INT-18 (RFC 9701 §8.2): refuses JSON that says "%s" instead of a signed answer', async (_, body) => {
     const { issuer, api } = await start()
     issuer.always('introspection', fault.body(body))
     expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
   })
 
   test.each(['application/json', 'application/jwt', 'text/plain', ''])(
-    'INT-18 (RFC 9701 §5): a signed answer as %j is not taken',
+    'INT-18 (RFC 9701 §5): refuses a signed answer as %j',
     async (contentType) => {
       const { issuer, api } = await start({ contentType })
       expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
@@ -120,17 +120,20 @@ describe('INT-18 (RFC 9701 §4): what is asked for', () => {
   )
 
   test.each([`${TYPE}; charset=utf-8`, 'Application/Token-Introspection+JWT'])(
-    'INT-18 (RFC 9110 §8.3.1): its media type may be written as %j',
+    'INT-18 (RFC 9110 §8.3.1): accepts the media type %j',
     async (contentType) => {
       const { issuer, api } = await start({ contentType })
       expect(await ask(api, issuer.opaque())).toEqual(granted)
     }
   )
 
-  test.each([201, 302, 400, 401, 403])('INT-18 (RFC 7662 §2.3): %i is our misconfiguration as ever', async (status) => {
-    const { issuer, api } = await start({ status })
-    expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
-  })
+  test.each([201, 302, 400, 401, 403])(
+    'INT-18 (RFC 7662 §2.3): treats %i as our misconfiguration, as without the option',
+    async (status) => {
+      const { issuer, api } = await start({ status })
+      expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
+    }
+  )
 })
 
 describe('INT-07 (RFC 7662 §2.2): a server that answers 400 with an empty body to a token that is not active', () => {
@@ -159,7 +162,7 @@ describe('INT-07 (RFC 7662 §2.2): a server that answers 400 with an empty body 
   const anonymous = (issuer: TestIssuer) =>
     issuer.requests.filter(({ endpoint, headers }) => endpoint === 'introspection' && !headers.authorization)
 
-  test('is 401 and one warning, if the server answers 401 to a request without credentials', async () => {
+  test('answers 401 and warns once, if the server answers 401 to a request without credentials', async () => {
     const { issuer, api } = await startBare({ wrong: 401, missing: 401 })
     expect(await Promise.all(['x', 'y', 'z'].map((token) => ask(api, token)))).toEqual(Array(3).fill(denial.inactive))
     expect(await ask(api, issuer.opaque())).toEqual(granted)
@@ -188,14 +191,14 @@ describe('INT-07 (RFC 7662 §2.2): a server that answers 400 with an empty body 
     ['answers a request without credentials 403', { wrong: 400, missing: 403 }, 'right'],
     ['refuses our credentials by a 401', { wrong: 401, missing: 401 }, 'wrong'],
     ['refuses our credentials by a 400, as it refuses missing ones', { wrong: 400, missing: 400 }, 'wrong']
-  ])('is 500 where the server %s', async (_, refuses, secret) => {
+  ])('answers 500 where the server %s', async (_, refuses, secret) => {
     const { issuer, api } = await startBare(refuses, secret)
     expect(await ask(api, 'x')).toEqual(denial.misconfigured)
     if (secret === 'wrong') expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
     expect(api.health().issuers[0]?.warnings).toEqual([])
   })
 
-  test('is 500 once our credentials are refused, although the server checked them a minute before', async () => {
+  test('answers 500 once our credentials are refused, although the server checked them a minute before', async () => {
     const { issuer, api } = await startBare({ wrong: 401, missing: 401 })
     expect(await ask(api, 'x')).toEqual(denial.inactive)
     bed.clock.advance(60)
@@ -203,14 +206,14 @@ describe('INT-07 (RFC 7662 §2.2): a server that answers 400 with an empty body 
     expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
   })
 
-  test('is 503 while the request without credentials has no answer, and 401 once it has', async () => {
+  test('answers 503 while the request without credentials has no answer, and 401 once it has', async () => {
     const { issuer, api } = await startBare({ wrong: 401, missing: 503 })
     expect(await ask(api, 'x')).toEqual(denial.unavailable)
     issuer.always('introspection', bare(issuer, { wrong: 401, missing: 401 }))
     expect(await ask(api, 'x')).toEqual(denial.inactive)
   })
 
-  test('is 500 with a body, and without `signedResponse`', async () => {
+  test('answers 500 to a 400 with a body, and without `signedResponse`', async () => {
     const { issuer, api } = await startBare({ wrong: 401, missing: 401 })
     issuer.script('introspection', fault.status(400, { body: '<h1>Bad request</h1>' }))
     expect(await ask(api, 'x')).toEqual(denial.misconfigured)
@@ -220,7 +223,7 @@ describe('INT-07 (RFC 7662 §2.2): a server that answers 400 with an empty body 
   })
 })
 
-describe('INT-19 (RFC 9701 §5): what an answer must be', () => {
+describe('INT-19 (RFC 9701 §5): valid and invalid answers', () => {
   test.each([
     ['aud: our client', { aud: 'api' }],
     ['aud: this resource', { aud: RESOURCE }],
@@ -233,13 +236,13 @@ describe('INT-19 (RFC 9701 §5): what an answer must be', () => {
     ['exp and nbf null', { exp: null, nbf: null }],
     ['exp and nbf empty', { exp: '', nbf: '' }],
     ['further claims', { jti: 'j', sub: 's', active: false, scope: 'admin' }]
-  ])('INT-19: %s is accepted', async (_, claims) => {
+  ])('INT-19: accepts %s', async (_, claims) => {
     const { issuer, api } = await start({ claims })
     expect(await ask(api, issuer.opaque())).toEqual(granted)
   })
 
   test.each(['Token-Introspection+JWT', 'application/token-introspection+jwt'])(
-    'INT-19 (RFC 7515 §4.1.9): typ may be written as %s',
+    'INT-19 (RFC 7515 §4.1.9): accepts the typ %s',
     async (typ) => {
       const { issuer, api } = await start({ header: { typ } })
       expect(await ask(api, issuer.opaque())).toEqual(granted)
@@ -253,7 +256,7 @@ describe('INT-19 (RFC 9701 §5): what an answer must be', () => {
     ['crit', { header: { crit: ['b64'], b64: true } }],
     ['alg none', { header: { alg: 'none' } }],
     ['an alg that is not how it was signed', { header: { alg: 'ES384' } }],
-    ['a kid that nobody has', { header: { kid: 'k9' } }],
+    ['an unknown kid', { header: { kid: 'k9' } }],
     ['the signature of a stranger', { key: strangeKey('k1') }],
     ['another issuer', { claims: { iss: 'https://other.example' } }],
     ['no issuer', { claims: { iss: undefined } }],
@@ -281,17 +284,17 @@ describe('INT-19 (RFC 9701 §5): what an answer must be', () => {
     ['an altered payload', { wrap: (jwt) => jwt.replace(/\.[^.]*\./, `.${base64url({ active: true })}.`) }],
     ['a payload that is no object', { wrap: (jwt) => jwt.replace(/\.[^.]*\./, `.${base64url('[]')}.`) }],
     ['a blank before it', { wrap: (jwt) => ` ${jwt}` }]
-  ])('INT-19: %s is a lie or a mistake: 500, and no challenge', async (_, flaw) => {
+  ])('INT-19: refuses an answer with %s: 500, without a challenge', async (_, flaw) => {
     const { issuer, api } = await start(flaw)
     expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
   })
 
-  test('INT-19 (RFC 8725 §3.1): an algorithm that the issuer is not to use is refused', async () => {
+  test('INT-19 (RFC 8725 §3.1): refuses an algorithm that the issuer may not use', async () => {
     const { issuer, api } = await start({}, {}, { algorithms: ['PS256'] })
     expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
   })
 
-  test('INT-19: one bad answer is not remembered', async () => {
+  test('INT-19: does not cache a bad answer', async () => {
     const { issuer, api } = await start()
     const token = issuer.opaque()
     issuer.script('introspection', signed(issuer, { key: strangeKey('k1') }))
@@ -304,18 +307,18 @@ describe('INT-19 (RFC 9701 §5): what an answer must be', () => {
     ['for another API', { aud: 'https://other.example' }, denial.audience],
     ['of another issuer', { iss: 'https://other.example' }, denial.issuer],
     ['of another kind', { token_type: 'refresh_token' }, denial.type]
-  ])('INT-19 (RFC 7662 §4): a token that is called active and is %s is refused', async (_, members, expected) => {
+  ])('INT-19 (RFC 7662 §4): refuses a token that is called active and is %s', async (_, members, expected) => {
     const { issuer, api } = await start()
     expect(await ask(api, issuer.opaque(members))).toEqual(expected)
   })
 
-  test('INT-19: no claim of the answer is taken for one of the token', async () => {
+  test('INT-19: does not take a claim of the answer for one of the token', async () => {
     const { issuer, api } = await start({ claims: { sub: 'as', exp: 1_750_000_001, scope: 'admin' } })
     const access = await authorize(api, issuer.opaque())
     expect(access).toMatchObject({ subject: 'u1', expiresAt: 1_750_000_300, scopes: ['read'] })
   })
 
-  test('INT-19 (ASQ-17): responseAudience is what a server writes that names neither client nor resource', async () => {
+  test('INT-19 (ASQ-17): responseAudience accepts a server that names neither client nor resource', async () => {
     const flaw: Flaw = { claims: { aud: 'https://api.example.com/draft' } }
     const { issuer, api } = await start(flaw, { responseAudience: 'https://api.example.com/draft' })
     expect(await ask(api, issuer.opaque())).toEqual(granted)
@@ -333,7 +336,7 @@ describe('INT-19 (RFC 9701 §5): what an answer must be', () => {
   })
 })
 
-test('INT-19 (RFC 9701 §5): the example of the RFC is read as what it says, once a known key has signed it', async () => {
+test('INT-19 (RFC 9701 §5): reads the example of the RFC as it stands, once a known key has signed it', async () => {
   // Its header and payload as printed there; the private key of its signature is not.
   const header = 'eyJraWQiOiJ3RzZEIiwidHlwIjoidG9rZW4taW50cm9zcGVjdGlvbitqd3QiLCJhbGciOiJSUzI1NiJ9'
   const payload =
@@ -370,27 +373,24 @@ test('INT-19 (RFC 9701 §5): the example of the RFC is read as what it says, onc
 })
 
 describe('INT-19 (RFC 9701 §5): an encrypted answer', () => {
-  test('INT-19: is decrypted, and verified as any other', async () => {
+  test('INT-19: decrypts an encrypted answer, and verifies it like any other', async () => {
     const { issuer, api } = await start({ wrap: (jwt) => encryptJwe(jwt, ours) })
     expect(await ask(api, issuer.opaque())).toEqual(granted)
   })
 
   test.each<[string, Flaw]>([
-    [
-      'claims that nobody signed',
-      { wrap: (jwt) => encryptJwe(Buffer.from(jwt.split('.')[1] as string, 'base64url'), ours) }
-    ],
+    ['unsigned claims', { wrap: (jwt) => encryptJwe(Buffer.from(jwt.split('.')[1] as string, 'base64url'), ours) }],
     ['what a stranger signed', { key: strangeKey('k1'), wrap: (jwt) => encryptJwe(jwt, ours) }],
     ['an answer encrypted to another', { wrap: (jwt) => encryptJwe(jwt, { ...ours, kid: 'theirs' }) }],
     ['an answer encrypted twice', { wrap: (jwt) => encryptJwe(encryptJwe(jwt, ours), ours) }],
     ['a compressed answer', { wrap: (jwt) => encryptJwe(jwt, ours, { header: { zip: 'DEF' } }) }],
     ['an altered answer', { wrap: (jwt) => `${encryptJwe(jwt, ours).slice(0, -4)}AAAA` }]
-  ])('INT-19: %s is not taken', async (_, flaw) => {
+  ])('INT-19: refuses %s', async (_, flaw) => {
     const { issuer, api } = await start(flaw)
     expect(await ask(api, issuer.opaque())).toEqual(denial.misconfigured)
   })
 
-  test('INT-19: without keys it is our misconfiguration', async () => {
+  test('INT-19: treats an encrypted answer without keys as our misconfiguration', async () => {
     const issuer = await bed.issuer()
     issuer.always('introspection', signed(issuer, { wrap: (jwt) => encryptJwe(jwt, ours) }))
     const api = bed.api({ issuers: [introspecting(issuer, { signedResponse: true })] })
@@ -399,7 +399,7 @@ describe('INT-19 (RFC 9701 §5): an encrypted answer', () => {
 })
 
 describe('INT-19: the keys', () => {
-  test('INT-19: a key that was published after the set was fetched is found', async () => {
+  test('INT-19: finds a key that was published after the set was fetched', async () => {
     const { issuer, api } = await start()
     expect(await ask(api, issuer.opaque())).toEqual(granted)
     issuer.rotate('switch')
@@ -409,7 +409,7 @@ describe('INT-19: the keys', () => {
   })
 
   test.each(OUTAGES)(
-    'INT-19: a key set that cannot be had (%s) is 503 and never a challenge',
+    'INT-19: answers 503 without a challenge if a key set cannot be fetched (%s)',
     async (_, behaviour, http) => {
       const issuer = await bed.issuer()
       issuer.always('introspection', signed(issuer))
@@ -423,7 +423,7 @@ describe('INT-19: the keys', () => {
     }
   )
 
-  test('INT-19: ready() loads them, also where every token is opaque; and health() counts them', async () => {
+  test('INT-19: ready() loads the keys, also where every token is opaque, and health() counts them', async () => {
     const { issuer, api } = await start({}, {}, { tokens: 'opaque' })
     await api.ready()
     expect(issuer.count('jwks')).toBe(1)
@@ -438,7 +438,7 @@ describe('INT-19: the keys', () => {
 
 describe('INT-20 (RFC 9701 §8.1): no access token', () => {
   test.each(['rfc9068', 'legacy'] as const)(
-    'INT-20: a signed answer presented as one is refused (%s)',
+    'INT-20: refuses a signed answer that is presented as an access token (%s)',
     async (tokenProfile) => {
       const issuer = await bed.issuer()
       const api = bed.api({ issuers: [{ issuer: issuer.issuer, tokenProfile }] })
@@ -464,7 +464,7 @@ describe('the options', () => {
     [{ dialect: {} }, 'dialect.form` is not a function'],
     [{ dialect: { ...dialect, write: 1 } }, 'dialect.write` is not an option'],
     [{ dialect: 'google' }, 'dialect` is "google"']
-  ])('INT-18: %j does not start', (introspection, problem) => {
+  ])('INT-18: refuses %j at start', (introspection, problem) => {
     expect(starting(introspection)).toThrow(problem)
   })
 })

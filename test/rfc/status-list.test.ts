@@ -80,7 +80,7 @@ describe('TSL-01 (§8.3): the token comes first', () => {
     ['for another API', { claims: { aud: 'https://other.example' } }, denial.audience],
     ['of another type', { header: { typ: 'JWT' } }, denial.type],
     ['signed by a stranger', { key: strangeKey('k1') }, denial.signature],
-    ['bound to a key that nobody proved', { claims: { cnf: { jkt: 'x' } } }, denial.dpop]
+    ['bound to a key without a proof', { claims: { cnf: { jkt: 'x' } } }, denial.dpop]
   ])('TSL-01 (§8.3): fetches nothing for a token that is %s', async (_, overrides, answer) => {
     const { issuer, api } = await start()
     const uri = issuer.statusList(LIST)
@@ -125,7 +125,7 @@ describe('TSL-02 (§6.2): the claim', () => {
     ['null', null],
     ['a list', []],
     ['empty', {}],
-    ['of another mechanism, which nobody here knows', { other: { uri } }],
+    ['of another, unknown mechanism', { other: { uri } }],
     ['without idx', { status_list: { uri } }],
     ['without uri', { status_list: { idx: 0 } }],
     ['with idx -1', { status_list: { idx: -1, uri } }],
@@ -133,7 +133,7 @@ describe('TSL-02 (§6.2): the claim', () => {
     ['with idx as a text', { status_list: { idx: '0', uri } }],
     ['with idx beyond all numbers', { status_list: { idx: 2 ** 53, uri } }],
     ['with uri as a list', { status_list: { idx: 0, uri: [uri] } }],
-    ['with uri that is none', { status_list: { idx: 0, uri: '/status/1' } }],
+    ['with an invalid uri', { status_list: { idx: 0, uri: '/status/1' } }],
     ['null within', { status_list: null }]
   ])('TSL-02 DEN-11: refuses a status that is %s', async (_, status) => {
     const { issuer, api } = await start()
@@ -213,8 +213,8 @@ describe('TSL-03 (§5.1, §8.1): the status list token', () => {
     ['with ttl -1', { claims: { ttl: -1 } }],
     ['with ttl as a text', { claims: { ttl: '60' } }],
     ['signed by a stranger', { key: strangeKey('k1') }],
-    ['signed by a key that nobody has published', { key: strangeKey('k9') }],
-    ['signed by nobody', { header: { alg: 'none' }, sign: () => new Uint8Array() }],
+    ['signed by an unpublished key', { key: strangeKey('k9') }],
+    ['without a signature', { header: { alg: 'none' }, sign: () => new Uint8Array() }],
     ['with an extension', { header: { crit: ['b64'], b64: true } }],
     ['with another signature', { sign: () => new Uint8Array(64) }]
   ])('TSL-03 DEN-17 (§5.1): does not use a list %s', async (_, overrides) => {
@@ -552,7 +552,7 @@ describe('TSL-05 (§4): the list', () => {
     ['cut short', { bits: 1, lst: deflateSync(bytes).subarray(0, -2).toString('base64url') }],
     ['with a wrong checksum', { bits: 1, lst: Buffer.from(deflateSync(bytes)).fill(0, 9).toString('base64url') }],
     ['not compressed', { bits: 1, lst: base64url(bytes) }],
-    ['that is none', null],
+    ['that is null', null],
     ['that is a text', LIST.lst]
   ])('TSL-05 DEN-17 (§4.2): a list %s', async (_, status_list) => {
     const { issuer, api } = await start()

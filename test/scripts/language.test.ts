@@ -126,15 +126,17 @@ describe('scripts/language.mjs', () => {
         'docs/a.md':
           '| What is it | Nobody |\n|---|---|\n| One two | `nobody` |\n\n[Three](nobody.md#whoever) **four**\n',
         'docs/reference.md': 'Nobody reads this.\n',
+        'CHANGELOG.md': '## 1.0.0\n\n- One two three.\n',
         'examples/x/README.md': 'One two three\nfour.\n'
       },
       '--docs'
     )
     expect(lines.map((line) => line.trim().split(/\s+/))).toEqual([
+      ['CHANGELOG.md', '3', 'words', '0', 'found', '0.00', 'per', '1,000'],
       ['docs/a.md', '5', 'words', '0', 'found', '0.00', 'per', '1,000'],
       ['examples/x/README.md', '4', 'words', '0', 'found', '0.00', 'per', '1,000'],
       ['README.md', '4', 'words', '0', 'found', '0.00', 'per', '1,000'],
-      ['total', '13', 'words', '0', 'found', '0.00', 'per', '1,000']
+      ['total', '16', 'words', '0', 'found', '0.00', 'per', '1,000']
     ])
   })
 

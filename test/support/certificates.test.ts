@@ -39,22 +39,25 @@ async function get(url: string, connect: object): Promise<unknown> {
   }
 }
 
-test.each(['localhost', '127.0.0.1'])('a client with a certificate and https://%s know each other', async (host) => {
-  const answer = await get(`https://${host}:${port}`, { ca: authority.cert, ...client })
-  expect(answer).toEqual({ authorized: true, subject: 'api client' })
-})
+test.each(['localhost', '127.0.0.1'])(
+  'a client with a certificate and https://%s authenticate each other',
+  async (host) => {
+    const answer = await get(`https://${host}:${port}`, { ca: authority.cert, ...client })
+    expect(answer).toEqual({ authorized: true, subject: 'api client' })
+  }
+)
 
-test('a certificate that nobody vouches for arrives, and is not authorized', async () => {
+test('an untrusted certificate arrives, and is not authorized', async () => {
   const answer = await get(`https://localhost:${port}`, { ca: authority.cert, ...createSelfSignedCertificate('me') })
   expect(answer).toEqual({ authorized: false, subject: 'me' })
 })
 
-test('a server of another authority is not believed', async () => {
+test('refuses a server of another authority', async () => {
   const { cert: ca } = createCertificateAuthority()
   await expect(get(`https://localhost:${port}`, { ca })).rejects.toThrow(/certificate|signature/i)
 })
 
-test('the authority is one, and what it issues is not', () => {
+test('the authority’s certificate may issue others, and those it issued may not', () => {
   const [own, issued] = [authority.cert, client.cert].map((pem) => new X509Certificate(pem))
   expect([own?.ca, issued?.ca]).toEqual([true, false])
   expect(issued?.checkIssued(own as X509Certificate)).toBe(true)

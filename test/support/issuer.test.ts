@@ -64,7 +64,7 @@ describe('tokens', () => {
     expect(issuer.count('jwks')).toBe(1)
   })
 
-  test('members are added and removed, and no two tokens have one jti', async () => {
+  test('adds and removes members, and no two tokens have one jti', async () => {
     const issuer = await start()
     const token = issuer.token({ header: { kid: undefined, x: 1 }, claims: { scope: undefined, roles: ['r'] } })
     const { protectedHeader, payload } = await verifier(issuer)(token)
@@ -122,7 +122,7 @@ describe('metadata', () => {
     ['rfc8414', '/.well-known/oauth-authorization-server/tenant'],
     ['openid-insert', '/.well-known/openid-configuration/tenant'],
     ['openid-append', '/tenant/.well-known/openid-configuration']
-  ] as const)('%s: it is at %s and nowhere else', async (discovery, path) => {
+  ] as const)('%s: publishes metadata at %s and nowhere else', async (discovery, path) => {
     const issuer = await start({ path: '/tenant/', discovery })
     issuer.metadata.extra = true
     const response = await fetch(issuer.origin + path)
@@ -143,7 +143,7 @@ describe('introspection', () => {
     expect(await (await introspect(issuer, token)).json()).toEqual({ active: false })
   })
 
-  test('what was asked is recorded, and authentication can be demanded', async () => {
+  test('records requests, and can require authentication', async () => {
     const issuer = await start()
     issuer.introspectionAuth = (request) => request.headers.authorization === 'Basic YTpi'
     expect((await introspect(issuer, 'x')).status).toBe(401)
@@ -157,7 +157,7 @@ describe('introspection', () => {
 })
 
 describe('faults', () => {
-  test('scripted answers come once each, then a lasting one, then the normal one', async () => {
+  test('gives scripted answers once each, then a lasting one, then the normal one', async () => {
     const issuer = await start()
     issuer.script('jwks', fault.retryAfter(7), fault.none(), fault.html200())
     issuer.always('jwks', fault.emptySet())
@@ -175,7 +175,7 @@ describe('faults', () => {
     expect(await (await fetchKeys(issuer)).json()).toEqual(issuer.jwks)
   })
 
-  test('bodies may be too long, plainly or compressed, and are valid otherwise', async () => {
+  test('sends bodies that are too long, plainly or compressed, and otherwise valid', async () => {
     const issuer = await start()
     issuer.script('jwks', fault.oversize(1_000_000), fault.gzipBomb(1_000_000))
     for (const encoding of [null, 'gzip']) {
@@ -187,7 +187,7 @@ describe('faults', () => {
     }
   })
 
-  test('bodies may be wrong in type, syntax or content', async () => {
+  test('sends bodies that are wrong in type, syntax or content', async () => {
     const issuer = await start()
     issuer.script('jwks', fault.contentType('text/plain'), fault.contentType(undefined), fault.invalidJson())
     expect((await fetchKeys(issuer)).headers.get('content-type')).toBe('text/plain')
@@ -200,7 +200,7 @@ describe('faults', () => {
     expect(issuer.count('other')).toBe(1)
   })
 
-  test('connections may be reset, or cut in the body', async () => {
+  test('resets connections, or cuts them in the body', async () => {
     const issuer = await start()
     issuer.script('jwks', fault.reset(), fault.cut())
     await expect(fetchKeys(issuer)).rejects.toThrow(TypeError)

@@ -42,7 +42,7 @@ export function configurationFor(
     indented(members.join(',\n'), '  '),
     '})',
     ...(options.ca ? ['// Start Node with the private CA: NODE_EXTRA_CA_CERTS=/path/of/ca.pem'] : []),
-    ...introspectionLines(metadata).map((line) => `// ${line}`)
+    ...(vendor?.introspects ? [] : introspectionLines(metadata).map((line) => `// ${line}`))
   ]
   return `${lines.join('\n')}\n`
 }
@@ -68,10 +68,14 @@ function plainEntry(options: ConfigurationOptions): string {
   return `{\n${[`issuer: ${literal(options.issuer)}`, ...overrides(options)].map((line) => `  ${line}`).join(',\n')}\n}`
 }
 
-function profileEntry({ known, asked }: Vendor, profile: string, options: ConfigurationOptions): string {
+function profileEntry({ known, secrets = {}, asked }: Vendor, profile: string, options: ConfigurationOptions): string {
   const isAsked = Object.entries(asked)
   const members = [
     ...Object.entries(known).map(([name, value]) => ({ code: `${name}: ${inOneLine(value)}`, origin: undefined })),
+    ...Object.entries(secrets).map(([name, variable]) => ({
+      code: `${name}: process.env.${variable} ?? ''`,
+      origin: undefined
+    })),
     ...isAsked.map(([name, [example, origin]]) => ({ code: `${name}: ${literal(example)}`, origin }))
   ]
   const last = members.length - 1

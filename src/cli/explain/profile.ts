@@ -1,8 +1,10 @@
 /**
- * Calls the profile that `--profile` names, with the parameters that the issuer tells and those of `--with`.
+ * Calls the profile that `--profile` names, with the parameters that the issuer tells, secrets from the environment, and
+ * the parameters of `--with`.
  *
  * Tests: `test/cli/vendors.test.ts`.
  */
+import process from 'node:process'
 import type { IssuerOptions } from '../../index.js'
 import { nearest, UsageError } from '../command.js'
 import { callProfile, PROFILE_NAMES, profileParameters } from '../vendors.js'
@@ -26,15 +28,28 @@ export function profileEntries(name: string, flags: ProfileFlags): readonly Issu
       `--profile: there is no such profile. ${near.length > 0 ? `Near: ${near.join(', ')}.` : `The profiles: ${PROFILE_NAMES.join(', ')}.`}`
     )
   }
-  const { known, accepts } = profileParameters(name, flags.issuer)
+  const { known, secrets, accepts } = profileParameters(name, flags.issuer)
+  // From the environment: other users of the machine can read the arguments of a process.
+  const given = Object.entries(secrets).map(([secret, variable]) => [secret, process.env[variable] ?? ''] as const)
   const audience = accepts.includes('audience') ? { audience: flags.audience ?? flags.resource } : {}
   try {
-    return callProfile(name, { ...known, ...audience, ...readParameters(flags.parameters) })
+    return callProfile(name, {
+      ...known,
+      ...Object.fromEntries(given),
+      ...audience,
+      ...readParameters(flags.parameters)
+    })
   } catch (error) {
     if (!(error instanceof TypeError)) throw error
-    throw new UsageError(`${error.message}\nGive each with --with, such as --with ${accepts[0] ?? 'name'}=VALUE.`, {
-      cause: error
-    })
+    const cures = [
+      ...Object.entries(secrets).map(
+        ([secret, variable]) => `Set the environment variable ${variable} to the ${secret}.`
+      ),
+      ...(given.length > 0 && accepts.length === 0
+        ? []
+        : [`Give each with --with, such as --with ${accepts[0] ?? 'name'}=VALUE.`])
+    ]
+    throw new UsageError([error.message, ...cures].join('\n'), { cause: error })
   }
 }
 

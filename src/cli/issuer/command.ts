@@ -29,18 +29,23 @@ export async function issuer(args: readonly string[], terminal: Terminal): Promi
     return 1
   }
   // Before the text, so that a program that waits for it may end this process at once.
-  const ended = nextSignal()
+  const ended = end()
   terminal.out(instructions(running, settings, module !== undefined, terminal))
   await ended
   await running.close()
   return 0
 }
 
-async function nextSignal(): Promise<void> {
-  const end = new AbortController()
-  const options = { signal: end.signal }
-  await Promise.race([once(process, 'SIGINT', options), once(process, 'SIGTERM', options)])
-  end.abort()
+/** Resolves at Ctrl-C, or if nobody can read the output: the secrets are printed nowhere else. */
+async function end(): Promise<void> {
+  const done = new AbortController()
+  const options = { signal: done.signal }
+  await Promise.race([
+    once(process, 'SIGINT', options),
+    once(process, 'SIGTERM', options),
+    once(process.stdout, 'error', options)
+  ])
+  done.abort()
 }
 
 /** @throws the error itself, if it is not about the address */

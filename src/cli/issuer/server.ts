@@ -1,6 +1,6 @@
 /**
- * The development issuer on a socket: metadata (RFC 8414), keys, tokens, introspection (RFC 7662), and with oidc-provider
- * the endpoints that need a browser. Scripts of every origin may call it (CORS).
+ * The development issuer on a socket: metadata (RFC 8414), keys, tokens, introspection (RFC 7662), revocation (RFC 7009),
+ * and with oidc-provider the endpoints that need a browser. Scripts of every origin may call it (CORS).
  *
  * Not for production: it has no login, and anyone who can reach it can consent.
  *
@@ -27,6 +27,7 @@ import { issueToken } from './client-credentials.js'
 import { createReadProof, PROOF_ALGORITHMS } from './dpop.js'
 import { frontPage, pageHeaders } from './pages.js'
 import { type Browser, createBrowser, type OidcProviderModule, PROVIDER_PATHS } from './provider.js'
+import { revokeToken } from './revocation.js'
 import { hostInUrl, type IssuerSettings } from './settings.js'
 import { createTokens, TOKEN_LIFETIME } from './tokens.js'
 import { issueVariant } from './variants.js'
@@ -118,15 +119,17 @@ async function createRoutes({
   const readProof = createReadProof(issuer, '/token')
   const browser = module && (await createBrowser(module, { issuer, key, settings, tokens, failed }))
   const metadata: Answer = { status: 200, body: metadataOf(issuer, settings, browser !== undefined) }
-  const token: Route = async (request, response) => {
-    const body = await readBody(request)
-    const form = readForm(request, body)
-    const clientId = readCredentials(request, form)?.clientId ?? parameter(form, 'client_id')
-    if (browser === undefined || clientId === undefined || clientId === client.clientId)
-      return issueToken(request, form, { client, settings, tokens, readProof })
-    await browser.handle(withBody(request, body), response)
-    return undefined
-  }
+  /** A route of the printed client. Requests of registered clients go to oidc-provider. */
+  const ours =
+    (answer: (request: IncomingMessage, form: URLSearchParams) => Answer | Promise<Answer>): Route =>
+    async (request, response) => {
+      const body = await readBody(request)
+      const form = readForm(request, body)
+      const clientId = readCredentials(request, form)?.clientId ?? parameter(form, 'client_id')
+      if (browser === undefined || clientId === undefined || clientId === client.clientId) return answer(request, form)
+      await browser.handle(withBody(request, body), response)
+      return undefined
+    }
   const claimsOf = async (asked: string) => tokens.introspect(asked) ?? (await browser?.introspect(asked))
   const introspect: Route = async (request) => {
     const form = readForm(request, await readBody(request))
@@ -145,7 +148,8 @@ async function createRoutes({
     ['GET /.well-known/oauth-authorization-server', () => metadata],
     ['GET /.well-known/openid-configuration', () => metadata],
     ['GET /jwks', () => ({ status: 200, body: { keys: [key.publicJwk] } })],
-    ['POST /token', token],
+    ['POST /token', ours((request, form) => issueToken(request, form, { client, settings, tokens, readProof }))],
+    [`POST ${PROVIDER_PATHS.revocation}`, ours((request, form) => revokeToken(request, form, client, tokens))],
     ['POST /introspect', introspect],
     ['POST /variant', variant],
     ...browserRoutes(browser)
@@ -153,14 +157,13 @@ async function createRoutes({
 }
 
 function browserRoutes(browser: Browser | undefined): [string, Route][] {
-  const { authorization, registration, revocation } = PROVIDER_PATHS
+  const { authorization, registration } = PROVIDER_PATHS
   const paths = [
     `GET ${authorization}`,
     `GET ${authorization}/`,
     `POST ${authorization}`,
     `POST ${registration}`,
-    `GET ${registration}/`,
-    `POST ${revocation}`
+    `GET ${registration}/`
   ]
   const handle: Route = async (request, response) => {
     if (browser === undefined)
@@ -190,6 +193,8 @@ function metadataOf(issuer: string, { scopes }: IssuerSettings, hasBrowser: bool
     token_endpoint: `${issuer}/token`,
     introspection_endpoint: `${issuer}/introspect`,
     introspection_endpoint_auth_methods_supported: methods,
+    revocation_endpoint: `${issuer}${PROVIDER_PATHS.revocation}`,
+    revocation_endpoint_auth_methods_supported: hasBrowser ? ['none', ...methods] : methods,
     development_variant_endpoint: `${issuer}/variant`,
     scopes_supported: scopes,
     dpop_signing_alg_values_supported: PROOF_ALGORITHMS
@@ -205,7 +210,6 @@ function metadataOf(issuer: string, { scopes }: IssuerSettings, hasBrowser: bool
     ...base,
     authorization_endpoint: `${issuer}${PROVIDER_PATHS.authorization}`,
     registration_endpoint: `${issuer}${PROVIDER_PATHS.registration}`,
-    revocation_endpoint: `${issuer}${PROVIDER_PATHS.revocation}`,
     scopes_supported: ['openid', 'offline_access', ...scopes],
     grant_types_supported: ['authorization_code', 'refresh_token', 'client_credentials'],
     response_types_supported: ['code'],

@@ -44,7 +44,7 @@ Registration of clients, consent in a browser, PKCE and refresh tokens need
 the package oidc-provider: npm i -D oidc-provider
 
 Exit code:
-  0  ended by Ctrl-C
+  0  ended by Ctrl-C, or its output was closed at the start
   1  it could not start
   2  the arguments are wrong
 `

@@ -29,6 +29,8 @@ export interface Tokens {
   sign(claims: JsonObject, isOpaque: boolean): string
   /** Makes a token known to introspection, by its claims. */
   remember(token: string, claims: JsonObject): void
+  /** Makes a token inactive for introspection. */
+  forget(token: string): void
   /** The introspection answer for a known token that has not expired; otherwise undefined. */
   introspect(token: string): JsonObject | undefined
 }
@@ -63,6 +65,7 @@ export function createTokens(issuer: string, key: TestKey, opaque: boolean): Tok
     },
     sign,
     remember,
+    forget: (token) => void known.delete(token),
     introspect: (token) => {
       const claims = known.get(token)
       if (claims === undefined || Number(claims['exp']) <= Date.now() / 1000) return undefined
