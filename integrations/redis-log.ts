@@ -45,7 +45,7 @@ const POSITION = /^\d{1,20}-\d{1,20}$/
  * ARGV: value, milliseconds to keep, maximum entries, `dropTo` or '', channel. Returns the new position, or `FULL`.
  *
  * The field `v` of an entry is its value. The field `n` is the first entry after those that appends dropped (`=` is the entry
- * itself). Each entry repeats it, so a reader can tell entries that the log dropped from entries that somebody else removed.
+ * itself). Each entry repeats it, so a reader can tell entries that the log dropped from entries that another program removed.
  * Only an entry that the stream holds can be dropped: a position of a server that was lost must not drop newer entries.
  *
  * `XTRIM` comes first, so Redis does not deny the `XADD` when it has reached `maxmemory`: `maxEntries` bounds the log.
