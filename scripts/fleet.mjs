@@ -1,8 +1,7 @@
 // @ts-check
 /**
  * The durable log of revocations over a real Redis, for the numbers of docs/operations.md. Run `npm run fleet`, or
- * Run `npm run build`, then
- * `node scripts/fleet.mjs`, or `node scripts/fleet.mjs --processes 4 --revocations 100 --live 100000`. Needs redis-server.
+ * after a build `node scripts/fleet.mjs --processes 4 --revocations 100 --live 100000`. Needs redis-server.
  *
  *   revoked to refused  from the call of api.revoke() in one process until each of the others fires the signal of a token
  *   start               of a process that finds live revocations in the log: until ready(), and the longest time in which its
