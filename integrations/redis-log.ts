@@ -74,7 +74,7 @@ return id
 `)
 
 /**
- * ARGV: `after` or '', `first` or '', limit. Writes nothing. Returns what the stream is, and the positions and values of the
+ * ARGV: `after` or '', `first` or '', limit. Writes nothing. An entry of another program has an empty value: its reader skips it. Returns what the stream is, and the positions and values of the
  * page. `INFO` may be forbidden; the run of the server is unknown then.
  */
 const READ = createScript(`
@@ -97,9 +97,8 @@ local function holds(id)
 end
 local entries = {}
 for _, entry in ipairs(redis.call('XRANGE', key, after == '' and '-' or '(' .. after, '+', 'COUNT', ARGV[3])) do
-  if entry[2][1] ~= 'v' then return redis.error_reply('ERR the stream has an entry that redisLog() did not write: ' .. entry[1]) end
   table.insert(entries, entry[1])
-  table.insert(entries, entry[2][2])
+  table.insert(entries, entry[2][1] == 'v' and entry[2][2] or '')
 end
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
