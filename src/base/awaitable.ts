@@ -4,7 +4,9 @@
  *
  * Tests: `test/policy/policy.test.ts`.
  */
+
 import type { Awaitable } from '../types.js'
+import { type Timer, world } from './world.js'
 
 /** True for a promise or any thenable, such as the promise of another realm. */
 export function isPromise<T>(value: T | PromiseLike<T> | undefined): value is Promise<T> {
@@ -44,13 +46,13 @@ export async function unlessAborted<T>(value: Promise<T>, signal: AbortSignal): 
  * @param seconds time until the error of `late` is thrown
  */
 export async function withDeadline<T>(value: Awaitable<T>, seconds: number, late: () => Error): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
+  let timer: Timer | undefined
   const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(late()), seconds * 1000)
+    timer = world.after(seconds * 1000, () => reject(late()))
   })
   try {
     return await Promise.race([value, deadline])
   } finally {
-    clearTimeout(timer)
+    world.cancel(timer)
   }
 }
