@@ -16,7 +16,11 @@ const LONGEST = 2 ** 31 - 1
  * @param now seconds since the epoch. Default: the system clock
  * @returns a function that cancels it: call it when the connection closes
  */
-export function onExpiry(access: Access | undefined, ended: () => void, now: () => number = world.now): () => void {
+export function onExpiry(
+  access: Access | undefined,
+  ended: () => void,
+  now: () => number = () => world.now()
+): () => void {
   const end = access?.acceptedUntil
   let timer: Timer | undefined
   const wait = (until: number): void => {

@@ -169,7 +169,7 @@ class RemoteDocument<T extends Dated> implements Watched<T> {
   private createChain(): Chain<T> {
     const { now, staleFor, patience, fleet, looks = false } = this.options
     const { held, isFailing: failing } = this
-    const bounds = { now, window: ATTEMPT_WINDOW, firstBackoff: FIRST_BACKOFF, random: world.random }
+    const bounds = { now, window: ATTEMPT_WINDOW, firstBackoff: FIRST_BACKOFF, random: () => world.random() }
     // Misses are limited elsewhere: by the caller of `look`, or for all processes together by `throttled`.
     const attempts = cooled(this.attempt, fleet || looks ? { ...bounds, missWindow: 0 } : bounds, held)
     const bounded = fleet && !looks ? throttled(attempts, fleet, { now, held, failing, newer: this.adopt }) : attempts

@@ -78,7 +78,7 @@ export function readSettings(options: ResourceServerOptions): Settings {
   const problems = new Problems()
   if (!problems.object(options, 'options')) throw problems.error()
   problems.unknownKeys(options, '', Object.keys(OPTIONS))
-  const now = problems.optional<() => number>(options.now, 'now', 'function') ?? world.now
+  const now = problems.optional<() => number>(options.now, 'now', 'function') ?? (() => world.now())
   const sharing = readShared(options.shared, problems)
   // Keys cannot be derived from an invalid secret. The problem is reported below.
   const shared = sharing && !problems.any ? createShared(sharing, now) : undefined
