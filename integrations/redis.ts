@@ -9,7 +9,12 @@
  */
 import { createHash } from 'node:crypto'
 import { requireOptions } from '../src/base/spelling.js'
-import type { Cache, Channel, OnceStore, OwnerQuotaExceeded } from '../src/index.js'
+import type { Awaitable, Cache, OnceStore, OwnerQuotaExceeded } from '../src/index.js'
+
+interface Channel {
+  publish(message: string): Awaitable<unknown>
+  subscribe(listener: (message: string) => void): Awaitable<() => unknown>
+}
 
 /** The used part of an ioredis or iovalkey client. */
 export interface IoredisClient {

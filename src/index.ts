@@ -64,8 +64,8 @@ export {
   securityEventReceiver
 } from './receivers/security-events.js'
 export type { TransmitterOptions } from './receivers/transmitters.js'
-export type { ChannelHealth } from './revocation/fan-out.js'
 export type { Revocation } from './revocation/revocation.js'
+export type { LogHealth, LogStats } from './revocation/revocation-log.js'
 export { type RevocationStats, RevocationsFull } from './revocation/revocations.js'
 export type { RevocationOptions } from './revocation/settings.js'
 export type { StatusListStats } from './revocation/status-list.js'
@@ -83,7 +83,7 @@ export {
 } from './sharing/memory-once-store.js'
 export type { SharedOptions } from './sharing/settings.js'
 export type { SharedStats } from './sharing/shared.js'
-export type { Cache, Channel, OnceStore } from './sharing/stores.js'
+export type { Cache, Log, LogAppending, LogEntry, LogPage, LogReading, OnceStore } from './sharing/stores.js'
 export type {
   Access,
   AccessToken,

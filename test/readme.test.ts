@@ -282,6 +282,7 @@ describe('docs/troubleshooting.md', () => {
     jwks: true,
     introspection: true,
     status_list: true,
+  revocations: true,
     replay: true,
     decryption: true
   }

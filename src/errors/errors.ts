@@ -25,10 +25,18 @@ export { ResourceServerError } from './resource-server-error.js'
 const MAX_RETRY_AFTER = 3600
 
 /**
- * The dependency that an {@link Unavailable} needed. `replay` is the store of used DPoP proofs, `decryption` this
- * process.
+ * The dependency that an {@link Unavailable} needed. `revocations` is the log that the processes share,
+ * `replay` the store of used DPoP proofs, `decryption` this process.
  */
-export type Dependency = 'issuer' | 'metadata' | 'jwks' | 'introspection' | 'status_list' | 'replay' | 'decryption'
+export type Dependency =
+  | 'issuer'
+  | 'metadata'
+  | 'jwks'
+  | 'introspection'
+  | 'status_list'
+  | 'revocations'
+  | 'replay'
+  | 'decryption'
 
 /** 401 without an error code: the request has no authentication information (RFC 6750 §3.1). */
 export class CredentialsMissing extends Refusal {
@@ -255,6 +263,7 @@ function wholeSeconds(seconds: number): number {
 }
 
 const UNAVAILABLE: Partial<Readonly<Record<Dependency, string>>> = {
+  revocations: 'It cannot be checked now whether the token was revoked',
   replay: 'The proof cannot be checked now',
   decryption: 'The token cannot be decrypted now'
 }

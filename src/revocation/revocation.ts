@@ -8,6 +8,8 @@
  */
 import { isName, MAX_NAME_LENGTH } from '../base/bounds.js'
 
+const DAY = 24 * 3600
+
 const NAMES = ['jti', 'subject', 'sessionId', 'clientId'] as const
 
 export type Name = (typeof NAMES)[number]
@@ -20,6 +22,16 @@ export interface Complete {
   /** +∞ for a `jti`: it revokes that token whenever it was issued. */
   readonly before: number
   readonly until: number
+  /** False if `until` is the default. */
+  readonly hasUntil: boolean
+}
+
+/** The bounds of `until`, in seconds from now. */
+export interface Terms {
+  /** Default. */
+  readonly keepFor: number
+  /** Maximum. */
+  readonly longest: number
 }
 
 const MEMBERS: readonly string[] = ['issuer', 'until', 'before', ...NAMES]
@@ -28,10 +40,9 @@ const MEMBERS: readonly string[] = ['issuer', 'until', 'before', ...NAMES]
  * Validates a revocation and fills in its defaults: `before` is now, `until` is now + `keepFor`.
  *
  * @param time  now, in seconds since the epoch
- * @param keepFor  seconds
  * @throws {TypeError} an invalid revocation; the message quotes names of members, never their values
  */
-export function completed(revocation: Revocation, time: number, keepFor: number): Complete {
+export function completed(revocation: Revocation, time: number, { keepFor, longest }: Terms): Complete {
   const given = revocation as unknown as Readonly<Record<string, unknown>> | null
   if (typeof given !== 'object' || given === null)
     throw new TypeError('a revocation must be an object such as { issuer, subject }')
@@ -49,13 +60,26 @@ export function completed(revocation: Revocation, time: number, keepFor: number)
     throw new TypeError('a revocation of a `jti` is for one token: leave out `before`')
   if (kind === undefined && before === undefined)
     throw new TypeError('a revocation must have a `jti`, `subject`, `sessionId`, `clientId` or `before`')
+  const until = readTime(given['until'], 'until')
+  if (until !== undefined && until - time > longest)
+    throw new TypeError(
+      `\`until\` of a revocation is ${Math.ceil(until - time)} s ahead; with \`shared.log\` it may be at most ${longest} s (${longest / DAY} days) ahead, because the log keeps no entry longer`
+    )
   return {
     issuer,
     kind,
     name,
     before: kind === 'jti' ? Number.POSITIVE_INFINITY : (before ?? time),
-    until: readTime(given['until'], 'until') ?? time + keepFor
+    until: until ?? time + keepFor,
+    hasUntil: until !== undefined
   }
+}
+
+/** What a revocation names; `kind` is undefined for all tokens of the issuer. */
+export function nameOf(revocation: Revocation): Pick<Complete, 'kind' | 'name'> {
+  const given = revocation as unknown as Readonly<Record<string, string>>
+  const kind = NAMES.find((one) => given[one] !== undefined)
+  return { kind, name: kind === undefined ? '' : (given[kind] as string) }
 }
 
 function readName(value: unknown, member: string): string {
@@ -69,7 +93,7 @@ function readTime(value: unknown, member: string): number | undefined {
 }
 
 /** Converts a completed revocation back to the public form. */
-export function asRevocation({ issuer, kind, name, before, until }: Complete): Revocation {
+export function asRevocation({ issuer, kind, name, before, until }: Omit<Complete, 'hasUntil'>): Revocation {
   if (kind === undefined) return { issuer, before, until }
   return { issuer, [kind]: name, ...(kind !== 'jti' && { before }), until } as unknown as Revocation
 }

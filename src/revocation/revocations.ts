@@ -4,14 +4,13 @@
  * entry never depends on a token's bytes, because one token can have several texts (RFC 7515 §2).
  *
  * It never evicts a live entry: when it is full, `revoke` throws, and all earlier revocations still hold. Does NOT outlive
- * the process, and does NOT verify the sender of a revocation.
+ * the process (`revocation-log.ts` does), and does NOT verify the sender of a revocation.
  */
-import { hash } from 'node:crypto'
 import { MAX_NAME_LENGTH } from '../base/bounds.js'
 import type { IssuerSettings } from '../issuer/settings.js'
 import type { AccessToken } from '../types.js'
 import type { Revocation } from './revocation.js'
-import { asRevocation, type Complete, completed, type Name } from './revocation.js'
+import { asRevocation, type Complete, completed, type Name, nameOf, type Terms } from './revocation.js'
 import type { RevocationSettings } from './settings.js'
 
 /** How full the memory of revocations is. */
@@ -26,7 +25,8 @@ export interface RevocationStats {
 export interface Revocations {
   /**
    * Revokes tokens from now on. A repeated revocation keeps the later `before` and the later `until`, so the order and
-   * the number of repetitions do not change the outcome.
+   * the number of repetitions do not change the outcome. A default `until` counts only with a later `before`: the same
+   * event sent again changes nothing.
    *
    * @param by  the origin; default the operator. Senders of events have less room: no sender can use up the room of the
    *   others, and all senders together leave the operator's reserve free
@@ -39,11 +39,23 @@ export interface Revocations {
   readonly onNews: (listener: Listener) => void
   /** Checks the revocations under each accepted name of the token's issuer. */
   readonly isRevoked: (accessToken: RevocableToken) => boolean
-  /** All live entries, to send to a process that joins. @param by  only entries of this origin */
-  readonly entries: (by?: RevokedBy) => readonly Revocation[]
-  /** A short digest of all entries. Two memories with the same entries have the same digest, in any order of arrival. */
-  readonly digest: () => string
+  /**
+   * As `revoke`, for revocations that were read from the log or written to it.
+   *
+   * @param reading  the reading of the log in which they were found: a later one has a higher number
+   */
+  readonly revokeLogged: (revocations: readonly Revocation[], by: RevokedBy, reading: number) => void
+  /** The live entries that these revocations became, without those that this reading of the log has found. */
+  readonly missing: (revocations: readonly Revocation[], reading: number) => readonly OwnedRevocation[]
+  /** All live entries but those that this reading of the log has found, in no order; the operator's first. */
+  readonly allMissing: (reading: number) => Iterable<OwnedRevocation>
   readonly stats: () => RevocationStats
+}
+
+/** A revocation and its origin. */
+export interface OwnedRevocation {
+  readonly revocation: Revocation
+  readonly by: RevokedBy
 }
 
 /**
@@ -65,9 +77,11 @@ export class RevocationsFull extends Error {
 }
 
 /** The configured bounds and the clock. */
-export interface RevocationMeans extends RevocationSettings {
+export interface RevocationMeans extends Pick<RevocationSettings, 'keepFor' | 'maxEntries'> {
   /** Seconds since the epoch. */
   readonly now: () => number
+  /** Maximum seconds from now to `until`. Default: no maximum. */
+  readonly longest?: number
 }
 
 type Listener = (news: readonly Revocation[]) => void
@@ -87,8 +101,8 @@ const SESSIONS_SHARE = 3 / 4
  * most 7/8 of the senders' room, and two issuers 7/15 each.
  */
 const TIMES_THE_REST = 7
-/** Share of the room reserved for the operator: senders can never fill it. */
-const RESERVE = 1 / 8
+/** Share of the room reserved for the operator, here and in the log: senders can never fill it. */
+export const SENDERS_RESERVE = 1 / 8
 /** Seconds: entries that end within the same period are removed together. */
 const PERIOD = 60
 
@@ -108,8 +122,8 @@ interface Entry {
   by: RevokedBy
   before: number
   until: number
-  /** Digest of the entry's current content, for comparing two memories. */
-  mark: number
+  /** The latest reading of the log that found the whole entry; 0 if none did. */
+  foundIn: number
 }
 
 type ByIssuer = Readonly<Record<Name, Map<string, Entry>>> & {
@@ -128,47 +142,38 @@ export function createRevocations(means: RevocationMeans): Revocations {
     revoke: (revocations, by = 'operator') => memory.revoke(revocations, by),
     onNews: (listener) => memory.onNews(listener),
     isRevoked: (accessToken) => memory.isRevoked(accessToken),
-    entries: (by) => memory.entries(by),
-    digest: () => memory.digest(),
+    revokeLogged: (revocations, by, reading) => memory.revokeLogged(revocations, by, reading),
+    missing: (revocations, reading) => memory.missing(revocations, reading),
+    allMissing: (reading) => memory.allMissing(reading),
     stats: () => memory.stats()
   }
 }
 
 class Memory {
   private readonly now: () => number
-  /** Default seconds from now to `until`. */
-  private readonly keepFor: number
+  private readonly terms: Terms
   private readonly room: Room
   private readonly issuers = new Map<string, ByIssuer>()
   /** Entries by the period in which they end. Each entry is in exactly one set. */
   private readonly ending = new Map<number, Set<Entry>>()
-  /** XOR of the marks of all entries. */
-  private marks = 0
   /** Seconds since the epoch. Starts as an integer, which V8 reads without allocating; -Infinity would be boxed. */
   private sweepAt = 0
   private listener: Listener | undefined
 
-  constructor({ now, keepFor, maxEntries }: RevocationMeans) {
+  constructor({ now, keepFor, maxEntries, longest = Number.POSITIVE_INFINITY }: RevocationMeans) {
     this.now = now
-    this.keepFor = keepFor
+    this.terms = { keepFor, longest }
     this.room = new Room(maxEntries)
   }
 
   revoke(revocations: readonly Revocation[], by: RevokedBy): readonly Revocation[] {
     const time = this.now()
-    this.sweep(time)
     // Validate the whole list first: an invalid revocation must not leave half of the list in effect.
-    const complete = revocations.map((one) => completed(one, time, this.keepFor))
-    const news: Revocation[] = []
-    try {
-      for (const one of complete) if (!(time >= one.until) && this.heed(one, by)) news.push(asRevocation(one))
-    } catch (error) {
-      if (error instanceof RevocationsFull) error.news = news
-      throw error
-    } finally {
-      if (news.length > 0) this.listener?.(news)
-    }
-    return news
+    return this.heed(
+      revocations.map((one) => completed(one, time, this.terms)),
+      by,
+      time
+    )
   }
 
   onNews(listener: Listener): void {
@@ -187,15 +192,30 @@ class Memory {
     return false
   }
 
-  entries(by: RevokedBy | undefined): readonly Revocation[] {
-    this.sweep(this.now())
-    const all = [...this.ending.values()].flatMap((entries) => [...entries])
-    return all.filter((one) => by === undefined || one.by === by).map(asRevocation)
+  revokeLogged(revocations: readonly Revocation[], by: RevokedBy, reading: number): void {
+    const time = this.now()
+    // Whoever appended a revocation has judged how long it lasts, by its own clock.
+    const complete = revocations.map((one) =>
+      completed(one, time, { ...this.terms, longest: Number.POSITIVE_INFINITY })
+    )
+    this.heed(complete, by, time)
+    for (const one of complete) {
+      const entry = this.find(one.issuer, one)
+      // The entry may have more than this revocation: a later time, or the operator as its owner.
+      if (entry !== undefined && saysAll(one, by, entry)) entry.foundIn = Math.max(entry.foundIn, reading)
+    }
   }
 
-  digest(): string {
+  missing(revocations: readonly Revocation[], reading: number): readonly OwnedRevocation[] {
+    const entries = new Set(revocations.map((one) => this.find(one.issuer, nameOf(one))))
+    return [...entries].flatMap((entry) => (entry === undefined || entry.foundIn === reading ? [] : [asOwned(entry)]))
+  }
+
+  *allMissing(reading: number): Iterable<OwnedRevocation> {
     this.sweep(this.now())
-    return `${this.room.size}.${this.marks >>> 0}`
+    for (const owner of ['operator', 'sender'] as const)
+      for (const entries of this.ending.values())
+        for (const entry of entries) if (entry.by === owner && entry.foundIn !== reading) yield asOwned(entry)
   }
 
   stats(): RevocationStats {
@@ -217,48 +237,65 @@ class Memory {
     }
   }
 
-  /** @returns whether the revocation changed something. @throws {RevocationsFull} */
-  private heed(revocation: Complete, by: RevokedBy): boolean {
-    const { issuer, kind, name } = revocation
-    const found = this.issuers.get(issuer)
-    const known = kind === undefined ? found?.everything : found?.[kind].get(name)
-    if (found !== undefined && known !== undefined) return this.extend(known, found, revocation, by)
-    this.add(revocation, found ?? createByIssuer(issuer), by)
-    return true
+  /** @throws {RevocationsFull} with the revocations that changed something before */
+  private heed(revocations: readonly Complete[], by: RevokedBy, time: number): readonly Revocation[] {
+    this.sweep(time)
+    const news: Revocation[] = []
+    try {
+      for (const one of revocations) {
+        if (time >= one.until) continue
+        const known = this.find(one.issuer, one)
+        if (known === undefined) news.push(asRevocation(this.add(one, by)))
+        else if (this.extend(known, one, by)) news.push(asRevocation(known))
+      }
+    } catch (error) {
+      if (error instanceof RevocationsFull) error.news = news
+      throw error
+    } finally {
+      if (news.length > 0) this.listener?.(news)
+    }
+    return news
+  }
+
+  private find(issuer: string, { kind, name }: Pick<Complete, 'kind' | 'name'>): Entry | undefined {
+    const of = this.issuers.get(issuer)
+    return kind === undefined ? of?.everything : of?.[kind].get(name)
   }
 
   /** @returns whether the entry changed */
-  private extend(known: Entry, of: ByIssuer, revocation: Complete, by: RevokedBy): boolean {
+  private extend(known: Entry, revocation: Complete, by: RevokedBy): boolean {
     const before = Math.max(known.before, revocation.before)
-    const until = Math.max(known.until, revocation.until)
-    const isNew = before !== known.before || until !== known.until
+    const isLater = before !== known.before
+    const until = isLater || revocation.hasUntil ? Math.max(known.until, revocation.until) : known.until
+    const isNew = isLater || until !== known.until
     if (isNew) this.date(known, before, until)
     if (by === 'sender' || known.by === 'operator') return isNew
     known.by = 'operator'
-    this.room.giveToOperator(known, of)
+    known.foundIn = 0
+    this.room.giveToOperator(known, this.issuers.get(known.issuer) as ByIssuer)
     return true
   }
 
   /** @throws {RevocationsFull} */
-  private add({ kind, name, before, until }: Complete, into: ByIssuer, by: RevokedBy): void {
-    const entry: Entry = { issuer: into.issuer, kind, name, by, before: 0, until: 0, mark: 0 }
+  private add({ issuer, kind, name, before, until }: Complete, by: RevokedBy): Entry {
+    const into = this.issuers.get(issuer) ?? createByIssuer(issuer)
+    const entry: Entry = { issuer: into.issuer, kind, name, by, before: 0, until: 0, foundIn: 0 }
     this.room.take(entry, into)
     this.issuers.set(into.issuer, into)
     if (kind === undefined) into.everything = entry
     else into[kind].set(name, entry)
     this.date(entry, before, until)
+    return entry
   }
 
-  /** Sets the times of an entry, with the mark and the period that follow from them. */
+  /** Sets the times of an entry, with the period that follows from them. No log has it yet. */
   private date(entry: Entry, before: number, until: number): void {
     const left = this.ending.get(periodOf(entry))
     left?.delete(entry)
     if (left?.size === 0) this.ending.delete(periodOf(entry))
-    this.marks ^= entry.mark
     entry.before = before
     entry.until = until
-    entry.mark = markOf(entry)
-    this.marks ^= entry.mark
+    entry.foundIn = 0
     const others = this.ending.get(periodOf(entry))
     if (others) others.add(entry)
     else this.ending.set(periodOf(entry), new Set([entry]))
@@ -269,7 +306,6 @@ class Memory {
     const of = this.issuers.get(entry.issuer) as ByIssuer
     if (entry.kind === undefined) of.everything = undefined
     else of[entry.kind].delete(entry.name)
-    this.marks ^= entry.mark
     this.room.release(entry, of)
     if (of.size === 0) this.issuers.delete(entry.issuer)
   }
@@ -292,8 +328,8 @@ class Room {
     this.maxEntries = maxEntries
     this.maxBytes = Math.max(MIN_BYTES, maxEntries * BYTES_PER_ENTRY)
     this.reserve = {
-      size: Math.max(1, Math.ceil(maxEntries * RESERVE)),
-      bytes: Math.max(this.maxBytes * RESERVE, ENTRY_OVERHEAD + ISSUER_OVERHEAD + 4 * MAX_NAME_LENGTH)
+      size: Math.max(1, Math.ceil(maxEntries * SENDERS_RESERVE)),
+      bytes: Math.max(this.maxBytes * SENDERS_RESERVE, ENTRY_OVERHEAD + ISSUER_OVERHEAD + 4 * MAX_NAME_LENGTH)
     }
   }
 
@@ -405,6 +441,11 @@ function weighIssuer({ issuer }: ByIssuer): number {
   return ISSUER_OVERHEAD + 2 * issuer.length
 }
 
-function markOf({ issuer, kind, name, before, until }: Entry): number {
-  return Number.parseInt(hash('sha256', JSON.stringify([issuer, kind, name, before, until]), 'hex').slice(0, 8), 16) | 0
+function asOwned(entry: Entry): OwnedRevocation {
+  return { revocation: asRevocation(entry), by: entry.by }
+}
+
+/** True if the revocation says all that the entry says. */
+function saysAll({ before, until }: Complete, by: RevokedBy, entry: Entry): boolean {
+  return before === entry.before && until === entry.until && (by === 'operator' || entry.by === 'sender')
 }

@@ -5,16 +5,20 @@
  */
 import type { Problems } from '../base/problems.js'
 
+/** Maximum seconds for which a revocation is remembered. */
+export const MAX_KEEP = 31 * 24 * 3600
+
 export interface RevocationSettings {
   /** Seconds that a revocation without `until` is remembered. */
   readonly keepFor: number
   readonly maxEntries: number
+  readonly onUnavailable: 'refuse' | 'allow'
 }
 
 /** Reads the option. Each problem is added to `problems`; nothing is thrown. */
 export function readRevocation(value: unknown, problems: Problems): RevocationSettings {
   const options: RevocationOptions = value !== undefined && problems.object(value, 'revocation') ? value : {}
-  problems.unknownKeys(options, 'revocation.', ['keepFor', 'maxEntries'])
+  problems.unknownKeys(options, 'revocation.', ['keepFor', 'maxEntries', 'onUnavailable'])
   const maxEntries = problems.number(options.maxEntries, 'revocation.maxEntries', {
     default: 100_000,
     min: 1,
@@ -26,10 +30,11 @@ export function readRevocation(value: unknown, problems: Problems): RevocationSe
     keepFor: problems.number(options.keepFor, 'revocation.keepFor', {
       default: 24 * 3600,
       min: 60,
-      max: 31 * 24 * 3600,
+      max: MAX_KEEP,
       unit: 'seconds'
     }),
-    maxEntries
+    maxEntries,
+    onUnavailable: problems.oneOf(options.onUnavailable, 'revocation.onUnavailable', ['refuse', 'allow']) ?? 'refuse'
   })
 }
 
@@ -39,4 +44,9 @@ export interface RevocationOptions {
   readonly keepFor?: number
   /** Maximum entries. When the memory is full, `revoke()` throws and no entry is evicted. Default 100000 (up to about 50 MB; about 40 MB with names of 32 characters), at most 1000000. An eighth, at least one entry, is reserved for `revoke()`: events never take it. */
   readonly maxEntries?: number
+  /**
+   * What happens to requests until `shared.log` was read once: `refuse` (503) or `allow`, which accepts revoked tokens meanwhile. Default
+   * `refuse`. Once it was read, a later outage refuses nobody.
+   */
+  readonly onUnavailable?: 'refuse' | 'allow'
 }

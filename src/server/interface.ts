@@ -2,6 +2,7 @@
 import type { AccessTokenVerifier } from '../access-token/access-token.js'
 import type { CacheStats } from '../base/cache.js'
 import type { Revocation } from '../revocation/revocation.js'
+import type { LogStats } from '../revocation/revocation-log.js'
 import type { RevocationStats } from '../revocation/revocations.js'
 import type { StatusListStats } from '../revocation/status-list.js'
 import type { OnceStoreStats } from '../sharing/memory-once-store.js'
@@ -21,6 +22,8 @@ export interface Stats {
   /** Client keys that DPoP proofs were verified with. */
   readonly proofKeys: CacheStats
   readonly revocations: RevocationStats
+  /** The log of revocations; undefined without `shared.log`. */
+  readonly log: LogStats | undefined
   /** State of the shared store; undefined without `shared`. */
   readonly shared: SharedStats | undefined
 }
@@ -63,12 +66,14 @@ export interface ResourceServer<Scope extends string = string, Role extends stri
     ...checks: readonly Check<NoInfer<Scope>, NoInfer<Role>>[]
   ): void | Promise<void>
   /**
-   * Refuses these access tokens from now on, although they verify. With `shared.channel` the other processes refuse them
-   * too. Resolves once they were notified, or once that failed: then `health()` reports it, and they are notified later.
+   * Refuses these access tokens from now on, although they verify. With `shared.log` the other processes refuse them too,
+   * within about a second, and so do those that start later. Resolves when the log has the revocations.
    *
    * @throws {TypeError} an invalid revocation, or an issuer that this server does not accept; no revocation of the call
    * is applied
-   * @throws {RevocationsFull} `revocation.maxEntries` is reached; existing revocations are never evicted
+   * @throws {RevocationsFull} `revocation.maxEntries` is reached, or the log has no room; existing revocations are never
+   * evicted
+   * @throws {Unavailable} the log failed: they hold in this process only, and are appended when it answers again
    */
   revoke(revocations: Revocation | readonly Revocation[]): Promise<void>
   /**
@@ -81,10 +86,10 @@ export interface ResourceServer<Scope extends string = string, Role extends stri
    */
   refresh(issuer?: string): Promise<void>
   /**
-   * Loads metadata and keys of every listed issuer, so that no request waits for them. With `shared.channel` it also
-   * collects the revocations that other processes know, for at most a second.
+   * Loads metadata and keys of every listed issuer, so that no request waits for them. With `shared.log` it also
+   * reads all revocations.
    *
-   * @throws {Unavailable | Misconfigured} the first failure of an issuer. Its `message` is the `hint`, for your log: do
+   * @throws {Unavailable | Misconfigured} the first failure of an issuer, or of the log. Its `message` is the `hint`, for your log: do
    * not send it to clients
    */
   ready(): Promise<void>

@@ -57,7 +57,7 @@ export interface ResourceServerOptions<Scope extends string = string, Role exten
   readonly http?: HttpOptions
   /**
    * Maximum seconds for a callback of yours: `introspection.auth`, `jwksAuth`, the function `issuers`, a `replayStore`,
-   * a `shared.channel`, and the functions of `securityEventReceiver()`. After that the request gets 503. Default 5,
+   * `shared.log`, and the functions of `securityEventReceiver()`. After that the request gets 503. Default 5,
    * 0.01 to 120.
    */
   readonly callbackTimeout?: number
@@ -74,6 +74,6 @@ export interface ResourceServerOptions<Scope extends string = string, Role exten
    * reason and hour, at most 20 an hour; never a request without a token. Nothing in them comes from a token.
    */
   readonly log?: false
-  /** Store and channel that all processes of this API share. Default: each process works alone. */
+  /** Store and log that all processes of this API share. Default: each process works alone. */
   readonly shared?: SharedOptions
 }

@@ -21,11 +21,12 @@ import { createKeyMemory, type KeyMemory } from '../jwt/key-memory.js'
 import { createVerifySignature, type VerifySignature } from '../jwt/verify-signature.js'
 import { type Enforcement, type Policy, readPolicy } from '../policy/policy.js'
 import { isGrantCheck } from '../policy/scope.js'
-import { createFanOut, type FanOut, revokeEverywhere } from '../revocation/fan-out.js'
 import { createLifetimes, type Lifetimes } from '../revocation/lifetime.js'
 import { createLive, type Live } from '../revocation/live.js'
 import type { Revocation } from '../revocation/revocation.js'
+import { createRevocationLog, LOG_KEEPS, type RevocationLog, revokeEverywhere } from '../revocation/revocation-log.js'
 import { createRevocations, type Revocations } from '../revocation/revocations.js'
+import { MAX_KEEP } from '../revocation/settings.js'
 import { createStatusLists, type StatusLists } from '../revocation/status-list.js'
 import type { OnceStoreStats } from '../sharing/memory-once-store.js'
 import type { Awaitable, HeaderFields, Protection, Requirement } from '../types.js'
@@ -81,7 +82,7 @@ interface Parts extends Foundation {
   readonly statusLists: StatusLists
   readonly verifyProof: ReturnType<typeof createVerifyProof>
   readonly revocations: Revocations
-  readonly fanOut: FanOut | undefined
+  readonly log: RevocationLog | undefined
   readonly lifetimes: Lifetimes
   readonly resourceMetadata: ResourceMetadata
   readonly stations: Stations
@@ -142,10 +143,7 @@ function createParts(settings: Settings, foundation: Foundation): Parts {
   const rules = { resource, callbackTimeout, impliedScopes, decryptionKeys }
   const accessTokens = createAccessTokenVerifier({ ...means, ...rules, issuers, callers })
   const verifyProof = createVerifyProof(dpop, { resource, publicUrls, now, deadline, verifySignature })
-  const revocations = createRevocations({ now, ...settings.revocation })
-  const channel = shared?.channel
-  const warn = (message: string): void => events.warning('', message)
-  const fanOut = channel && createFanOut({ channel, resource, revocations, now, deadline, warn })
+  const { revocations, log } = createRevocationMemory(settings, events)
   const resourceMetadata = createResourceMetadata(settings, () => (issuers.known()[0] as Issuer).metadata())
   const advertisement = createAdvertisement(settings, resourceMetadata)
   const refusal = (reason: 'expired' | 'revoked'): InvalidToken => new InvalidToken(reason).advertise(advertisement)
@@ -157,7 +155,7 @@ function createParts(settings: Settings, foundation: Foundation): Parts {
     verifyProof,
     require: requireBound
   })
-  const live = createLive(revocations, statusLists, callers)
+  const live = createLive({ revocations, log, statusLists, callers })
   const stations: Stations = {
     credentialRules: readCredentialRules(settings),
     accessTokens,
@@ -173,8 +171,26 @@ function createParts(settings: Settings, foundation: Foundation): Parts {
     proven: new WeakMap(),
     isMetadataShut: false
   }
-  const made = { accessTokens, statusLists, verifyProof, revocations, fanOut, lifetimes, resourceMetadata, stations }
+  const made = { accessTokens, statusLists, verifyProof, revocations, log, lifetimes, resourceMetadata, stations }
   return { ...foundation, ...made }
+}
+
+/** The revocations of this process, and with `shared.log` those of all processes. */
+function createRevocationMemory(
+  { resource, now, callbackTimeout: deadline, shared, revocation }: Settings,
+  events: Events
+): Pick<Parts, 'revocations' | 'log'> {
+  const log = shared?.log(resource, deadline, LOG_KEEPS)
+  if (shared === undefined || log === undefined)
+    return { revocations: createRevocations({ now, ...revocation }), log: undefined }
+  const revocations = createRevocations({ now, ...revocation, longest: MAX_KEEP })
+  const claim = (task: string, ttl: number): Promise<boolean | undefined> =>
+    shared.once('log').claim([resource, task], ttl)
+  const warn = (message: string): void => events.warning('', message)
+  return {
+    revocations,
+    log: createRevocationLog({ log, revocations, claim, ...revocation, now, deadline, warn })
+  }
 }
 
 function readCredentialRules({ sender, rejectQueryToken, maxTokenLength }: Settings): CredentialRules {
@@ -214,7 +230,7 @@ function createEnforcement(
 }
 
 function createServer(settings: Settings, parts: Parts): ResourceServer {
-  const { issuers, senders, accessTokens, stations, resourceMetadata, fanOut, lifetimes, http } = parts
+  const { issuers, senders, accessTokens, stations, resourceMetadata, log, lifetimes, http } = parts
   const { metadata, add } = resourceMetadata
   const varyByCredentials: HeaderFields = Object.freeze({
     Vary: isDpopAdvertised(settings) ? 'Authorization, DPoP' : 'Authorization'
@@ -245,16 +261,14 @@ function createServer(settings: Settings, parts: Parts): ResourceServer {
     revoke: (one) => revokeAsOperator(settings, parts, one),
     refresh: (issuer) => refresh(issuers, senders, issuer),
     ready: async () => {
-      await Promise.all([...issuers.known().map((issuer) => issuer.ready()), fanOut?.ready()]).catch(
-        (error: unknown) => {
-          throw forOperator(error)
-        }
-      )
+      await Promise.all([...issuers.known().map((issuer) => issuer.ready()), log?.ready()]).catch((error: unknown) => {
+        throw forOperator(error)
+      })
     },
     health: () =>
       overall(
         issuers.known().map((issuer) => issuer.health()),
-        fanOut?.health(),
+        log?.health(),
         settings.shared?.stats()
       ),
     describe: () => describe(settings, metadata?.url),
@@ -265,11 +279,12 @@ function createServer(settings: Settings, parts: Parts): ResourceServer {
       replay: (settings.sender.dpop.replayStore as { stats?(): OnceStoreStats }).stats?.(),
       proofKeys: parts.verifyProof.stats(),
       revocations: parts.revocations.stats(),
+      log: log?.stats(),
       shared: settings.shared?.stats()
     }),
     close: async () => {
       lifetimes.close()
-      await Promise.all([http.close(), fanOut?.close()])
+      await Promise.all([http.close(), log?.close()])
     }
   }
 }
@@ -301,7 +316,9 @@ async function revokeAsOperator(
     throw new TypeError(
       'revoke(): `issuer` is not an issuer that this server accepts: write exactly the `iss` of the tokens'
     )
-  await revokeEverywhere(list, 'operator', parts)
+  await revokeEverywhere(list, 'operator', parts).catch((error: unknown) => {
+    throw forOperator(error)
+  })
 }
 
 function accepts(issuers: Settings['issuers'], issuer: string): boolean {

@@ -5,7 +5,7 @@
  */
 
 import type { Problems } from '../base/problems.js'
-import type { Cache, Channel, OnceStore } from './stores.js'
+import type { Cache, Log, OnceStore } from './stores.js'
 
 /** State that the processes of one API share, so that they act as one. */
 export interface SharedOptions {
@@ -21,36 +21,28 @@ export interface SharedOptions {
    */
   readonly secret: string | readonly [current: string, previous: string]
   /**
-   * Sends revocations to the other processes: `redisChannel(publisher, subscriber)`. Default: each process knows only
-   * its own.
+   * Keeps the revocations of all processes: `redisLog(client)`. Default: each process knows only its own, until it ends.
    */
-  readonly channel?: Channel
+  readonly log?: Log
 }
 
 export interface SharedSettings {
   readonly store: Cache & OnceStore
   /** The first one writes; all of them read. */
   readonly secrets: readonly string[]
-  readonly channel: Channel | undefined
+  readonly log: Log | undefined
 }
 
-const OPTIONS: Readonly<Record<keyof SharedOptions, true>> = { store: true, secret: true, channel: true }
+const OPTIONS: Readonly<Record<keyof SharedOptions, true>> = { store: true, secret: true, log: true }
 
 export function readShared(value: unknown, problems: Problems): SharedSettings | undefined {
   if (value === undefined || !problems.object(value, 'shared')) return undefined
   problems.unknownKeys(value, 'shared.', Object.keys(OPTIONS))
-  const { store, secret, channel } = value as unknown as Partial<SharedOptions>
+  const { store, secret, log } = value as unknown as Partial<SharedOptions>
   requireFunctions(store, 'shared.store', ['get', 'set', 'delete', 'add'], 'pass redisStore(client)', problems)
-  if (channel !== undefined)
-    requireFunctions(
-      channel,
-      'shared.channel',
-      ['publish', 'subscribe'],
-      'pass redisChannel(publisher, subscriber)',
-      problems
-    )
+  if (log !== undefined) requireFunctions(log, 'shared.log', ['append', 'read'], 'pass redisLog(client)', problems)
   const secrets = problems.secrets(secret, 'shared.secret')
-  return Object.freeze({ store: store as SharedOptions['store'], secrets: Object.freeze(secrets), channel })
+  return Object.freeze({ store: store as SharedOptions['store'], secrets: Object.freeze(secrets), log })
 }
 
 function requireFunctions(

@@ -14,8 +14,9 @@ import { withDeadline } from '../base/awaitable.js'
 import type { Awaitable } from '../types.js'
 import { createEnvelope, derive, type Envelope, MAX_VALUE_LENGTH } from './envelope.js'
 import { isOwnerQuotaExceeded } from './memory-once-store.js'
+import { createSealedLog, type SealedLog } from './sealed-log.js'
 import type { SharedSettings } from './settings.js'
-import type { Channel, OnceStore } from './stores.js'
+import type { OnceStore } from './stores.js'
 
 /** A cache for one purpose. Neither function throws. */
 interface SharedCache {
@@ -52,14 +53,15 @@ export interface Shared {
   readonly replayStore: OnceStore
   /** One key per secret, for DPoP nonces. */
   readonly nonceSecrets: readonly Uint8Array[]
-  /** The channel with encrypted messages. Messages made without the secret are ignored. */
-  readonly channel: SealedChannel | undefined
+  /**
+   * The log of one API, with encrypted entries; undefined without one.
+   *
+   * @param resource  the identifier of the API
+   * @param deadline  seconds for one call
+   * @param keep  seconds for which entries are needed
+   */
+  log(resource: string, deadline: number, keep: number): SealedLog | undefined
   stats(): SharedStats
-}
-
-export interface SealedChannel extends Channel {
-  /** @param strange called for a message that was not made with the secret */
-  subscribe(listener: (message: string) => void, strange?: () => void): Awaitable<() => unknown>
 }
 
 /** Seconds until a call fails whose data can be obtained elsewhere. */
@@ -75,7 +77,7 @@ const MAX_FAILURES = 3
 const PAUSE = 1
 
 /** @param now clock in seconds, for the pause */
-export function createShared({ store, secrets, channel }: SharedSettings, now: () => number): Shared {
+export function createShared({ store, secrets, log }: SharedSettings, now: () => number): Shared {
   const envelopes = secrets.map(createEnvelope)
   const [writing] = envelopes as [Envelope, ...Envelope[]]
   const gate = createGate(now, DEADLINE)
@@ -120,7 +122,7 @@ export function createShared({ store, secrets, channel }: SharedSettings, now: (
       }
     },
     nonceSecrets: secrets.map((secret) => derive(secret, 'dpop-nonce')),
-    channel: channel && sealed(channel, envelopes),
+    log: (resource, deadline, keep) => log && createSealedLog({ log, envelopes, resource, deadline, keep }),
     stats: () => {
       const each = [gate.stats(), replay.stats()] as const
       return each.find(({ state }) => state === 'paused') ?? each.find(({ error }) => error !== undefined) ?? each[0]
@@ -197,19 +199,5 @@ function createGate(now: () => number, deadline: number): Gate {
       state: failures >= MAX_FAILURES ? 'paused' : 'ok',
       error: error && String(error)
     })
-  }
-}
-
-const MESSAGE = 'channel'
-
-function sealed(channel: Channel, envelopes: readonly Envelope[]): SealedChannel {
-  return {
-    publish: (message) => channel.publish((envelopes[0] as Envelope).seal(MESSAGE, message)),
-    subscribe: (listener, strange) =>
-      channel.subscribe((text) => {
-        const message = envelopes.map((one) => one.open(MESSAGE, String(text))).find((one) => one !== undefined)
-        if (message === undefined) strange?.()
-        else listener(message)
-      })
   }
 }

@@ -41,7 +41,7 @@ export interface LogPage {
   readonly length: number
   /**
    * False if entries that the reader knows may be missing: the newest entry that the log remembers is older than `after`, or
-   * the entry at `first` is gone although it had not expired.
+   * the entry at `first` is gone although it is not `keep` seconds old.
    */
   readonly isWhole: boolean
   /**
@@ -59,14 +59,14 @@ export interface LogReading {
   readonly first?: string | undefined
   /** Maximum entries of the page: a positive integer. */
   readonly limit: number
-  /** Seconds since the epoch: entries appended before may be missing. */
-  readonly expired: number
+  /** Seconds: entries that were appended longer ago, by the clock of the log, may be missing. */
+  readonly keep: number
 }
 
 /** How to append to a {@link Log}. */
 export interface LogAppending {
-  /** Seconds since the epoch: entries appended before are not needed any more, and the log may drop them. */
-  readonly expired: number
+  /** Seconds: the log may drop entries that were appended longer ago, by its own clock. */
+  readonly keep: number
   /** The entry may only be appended while more than this share of the log's room is free: 0 or more, less than 1. */
   readonly reserve: number
   /** Entries up to and including this position are not needed any more. */
@@ -93,14 +93,4 @@ export interface Log {
    * @returns a function that ends it
    */
   wake?(name: string, listener: () => void): Awaitable<() => unknown>
-}
-
-/**
- * Sends a message to every process, including the sender, which thus learns that its subscription works. Best effort: a
- * disconnected process misses it.
- */
-export interface Channel {
-  publish(message: string): Awaitable<unknown>
-  /** @returns a function that unsubscribes */
-  subscribe(listener: (message: string) => void): Awaitable<() => unknown>
 }

@@ -833,7 +833,7 @@ describe('TSL-07 (§13.7): how long a list is kept', () => {
         const { issuer } = await start()
         const { store } = createStore()
         const uri = issuer.statusList(LIST, { claims: { iat: bed.clock.now() - 60, ttl: 60 } })
-        const shared = createShared({ store, secrets: [secret], channel: undefined }, bed.clock.now)
+        const shared = createShared({ store, secrets: [secret], log: undefined }, bed.clock.now)
         await shared.cache('status-list').set([issuer.issuer, uri], text, 600)
         const api = bed.api({ issuers: [{ issuer: issuer.issuer, statusList: true }], shared: { store, secret } })
         expect(await ask(api, listed(issuer, VALID, uri))).toEqual(granted)

@@ -55,7 +55,7 @@ export function counted(store: SharedOptions['store']): {
 /** What the package itself keeps things with, to put there what no process would. */
 export async function insider(redis: TestRedis, now: () => number, secret = SECRET): Promise<Shared> {
   const { store } = await sharing(redis)
-  return createShared({ store, secrets: [secret], channel: undefined }, now)
+  return createShared({ store, secrets: [secret], log: undefined }, now)
 }
 
 /** The keys of a purpose, as soon as there are so many: nobody waits for what is shared. */

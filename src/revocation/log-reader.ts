@@ -1,0 +1,223 @@
+/**
+ * Reads the log of revocations into the memory of this process: from the beginning at first, then what is new. It begins
+ * again when the log may have lost entries, when the clock was set back, or when the memory has room again.
+ *
+ * Does NOT decide when to read, and does NOT append: see `revocation-log.ts`.
+ *
+ * Tests: `test/revocation/revocation-log.test.ts`.
+ */
+import { world } from '../base/world.js'
+import type { SealedLog } from '../sharing/sealed-log.js'
+import type { LogEntry, LogPage } from '../sharing/stores.js'
+import { readEntry } from './log-entry.js'
+import type { Revocation } from './revocation.js'
+import { type Revocations, RevocationsFull, type RevokedBy } from './revocations.js'
+
+/** Entries of one page. */
+const PAGE = 500
+
+/** Maximum beginnings in one `read()`: a log that loses entries faster than they can be read is out of order. */
+const MAX_BEGINNINGS = 3
+
+/** Revocations after which the event loop gets a turn. */
+const TURN = 100
+
+/** Milliseconds by which reading overlaps, in case that an entry appeared before those that were read already. */
+const OVERLAP = 60_000
+
+/** Milliseconds between two readings that overlap. */
+const OVERLAP_EVERY = 15_000
+
+/** Maximum positions remembered from the overlap. Earlier entries are read twice, which changes nothing. */
+const MAX_RECENT = 20_000
+
+/** Seconds by which the clock may be set back before the log is read again: ended entries were forgotten meanwhile. */
+const CLOCK_STEP = 5
+
+/** Milliseconds between two warnings about one problem: whoever can write to the engine could fill the operator's log. */
+const WARN_EVERY = 60_000
+
+export interface LogReaderMeans {
+  readonly log: SealedLog
+  readonly revocations: Revocations
+  /** Seconds since the epoch. */
+  readonly now: () => number
+  readonly warn: (message: string) => void
+}
+
+export class LogReader {
+  /** Counts the beginnings. */
+  reading = 1
+  /** Entries that the log had at the end of the last page. */
+  length = 0
+  /** Entries of this reading that are of another format, or were made without the secret. */
+  skipped = 0
+  /** Characters of the values read since the beginning. */
+  characters = 0
+  /** True if this reading found entries under the previous secret. */
+  hasPreviousSecret = false
+  /** Position of the newest entry that was read. */
+  newest: string | undefined
+  private first: string | undefined
+  private incarnation: string | undefined
+  /** Bytes in use when an entry found no room in the memory; undefined before that. */
+  private fullAt: number | undefined
+  /** The positions read in the last minute, with the time, the oldest first; and the newest position before them. */
+  private readonly recent = new Map<string, number>()
+  private beforeRecent: string | undefined
+  private overlapAt = 0
+  /** The clock minus the monotonic clock, in seconds. */
+  private offset: number | undefined
+  private readonly warnedAt = new Map<string, number>()
+  private readonly means: LogReaderMeans
+
+  constructor(means: LogReaderMeans) {
+    this.means = means
+  }
+
+  /**
+   * Reads to the end.
+   *
+   * @returns true if it had to begin again because the log may have lost entries
+   * @throws {Error} the log failed, or answered nonsense; what was read before holds
+   */
+  async read(): Promise<boolean> {
+    if (this.isClockSetBack() || this.hasRoomAgain()) this.begin()
+    let after = this.startingPoint()
+    let isFromBeginning = after === undefined
+    let beginnings = 0
+    for (;;) {
+      const page = await this.means.log.read({ after, first: this.first, limit: PAGE })
+      if (!page.isWhole || (this.incarnation ?? page.incarnation) !== page.incarnation) {
+        if (++beginnings > MAX_BEGINNINGS)
+          throw new Error(`the log lost entries ${MAX_BEGINNINGS} times while it was read`)
+        this.begin()
+        this.incarnation = page.incarnation
+        after = undefined
+        isFromBeginning = true
+        continue
+      }
+      this.incarnation = page.incarnation
+      this.first = page.first
+      this.length = page.length
+      await this.takeAll(page)
+      after = page.entries.at(-1)?.position ?? after
+      this.newest = page.entries.at(-1)?.position ?? this.newest
+      if (page.entries.length < PAGE) break
+    }
+    // A long reading from the beginning is not repeated for the overlap.
+    if (isFromBeginning) this.overlapFromHere()
+    return beginnings > 0
+  }
+
+  /** True while the memory has no room for an entry of the log. */
+  isFull(): boolean {
+    return this.fullAt !== undefined && this.means.revocations.stats().bytes >= this.fullAt
+  }
+
+  private begin(): void {
+    this.reading++
+    this.skipped = 0
+    this.characters = 0
+    this.hasPreviousSecret = false
+    this.newest = undefined
+    this.first = undefined
+    this.fullAt = undefined
+    this.recent.clear()
+    this.beforeRecent = undefined
+  }
+
+  private startingPoint(): string | undefined {
+    const time = world.monotonic()
+    this.forgetBefore(time - OVERLAP)
+    if (this.newest === undefined || time < this.overlapAt) return this.newest
+    this.overlapAt = time + OVERLAP_EVERY
+    return this.beforeRecent
+  }
+
+  private overlapFromHere(): void {
+    this.recent.clear()
+    this.beforeRecent = this.newest
+    this.overlapAt = world.monotonic() + OVERLAP_EVERY
+  }
+
+  private forgetBefore(time: number): void {
+    for (const [position, readAt] of this.recent) {
+      if (readAt >= time && this.recent.size <= MAX_RECENT) return
+      this.recent.delete(position)
+      this.beforeRecent = position
+    }
+  }
+
+  private async takeAll({ entries }: LogPage): Promise<void> {
+    const time = world.monotonic()
+    let taken = 0
+    for (const entry of entries) {
+      if (this.recent.has(entry.position)) continue
+      this.recent.set(entry.position, time)
+      taken += this.take(entry)
+      if (taken < TURN) continue
+      taken = 0
+      await new Promise<void>((resolve) => world.soon(resolve))
+    }
+    this.forgetBefore(time - OVERLAP)
+  }
+
+  /** @returns the number of revocations in the entry */
+  private take({ value }: LogEntry): number {
+    this.characters += value.length
+    const opened = this.means.log.open(value)
+    const entry = opened && readEntry(opened.text)
+    if (opened === undefined || entry === undefined) {
+      this.skipped++
+      this.warnSometimes(
+        opened === undefined
+          ? 'an entry in the log of revocations was not made with `shared.secret`, and was skipped'
+          : 'an entry in the log of revocations has a format that this release does not know, and was skipped'
+      )
+      return 1
+    }
+    if (!opened.isCurrent) this.hasPreviousSecret = true
+    const reading = opened.isCurrent ? this.reading : 0
+    try {
+      this.means.revocations.revokeLogged(entry.revocations, entry.by, reading)
+    } catch {
+      for (const one of entry.revocations) this.takeOne(one, entry.by, reading)
+    }
+    return entry.revocations.length
+  }
+
+  /** One at a time: a revocation that is not understood, or has no room, must not block the others. */
+  private takeOne(one: Revocation, by: RevokedBy, reading: number): void {
+    try {
+      this.means.revocations.revokeLogged([one], by, reading)
+    } catch (cause) {
+      if (cause instanceof RevocationsFull) {
+        this.fullAt = this.means.revocations.stats().bytes
+        this.warnSometimes(`revocations in the log could not be remembered: ${cause.message}`)
+      } else {
+        this.skipped++
+        this.warnSometimes(`a revocation in the log is not understood, and was skipped: ${String(cause)}`)
+      }
+    }
+  }
+
+  private hasRoomAgain(): boolean {
+    return this.fullAt !== undefined && !this.isFull()
+  }
+
+  private isClockSetBack(): boolean {
+    const offset = this.means.now() - world.monotonic() / 1000
+    const isBack = this.offset !== undefined && offset < this.offset - CLOCK_STEP
+    this.offset = offset
+    return isBack
+  }
+
+  private warnSometimes(message: string): void {
+    const time = world.monotonic()
+    const kind = message.slice(0, 40)
+    if (time < (this.warnedAt.get(kind) ?? Number.NEGATIVE_INFINITY) + WARN_EVERY) return
+    this.warnedAt.set(kind, time)
+    this.means.warn(message)
+  }
+}
