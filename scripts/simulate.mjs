@@ -34,7 +34,8 @@ const BUDGET = 2000
 
 const number = (/** @type {'seed' | 'runs' | 'jobs'} */ name) => {
   const value = Number(values[name])
-  if (!Number.isInteger(value) || value < 0) throw new TypeError(`--${name} must be a whole number, not ${values[name]}`)
+  if (!Number.isInteger(value) || value < 0)
+    throw new TypeError(`--${name} must be a whole number, not ${values[name]}`)
   return value
 }
 
@@ -93,7 +94,8 @@ async function findBugs(seed) {
   const rows = []
   for (const { name, what } of BUGS) {
     const { failure, took } = await play({ seed, runs: BUDGET }, name)
-    if (failure) console.log(`${name}: found after ${failure.after} runs, ${Math.round(took)} s\n${failure.story.join('\n')}\n`)
+    if (failure)
+      console.log(`${name}: found after ${failure.after} runs, ${Math.round(took)} s\n${failure.story.join('\n')}\n`)
     else console.log(`${name}: NOT found in ${BUDGET} runs, ${Math.round(took)} s\n`)
     rows.push({ name, what, seed, after: failure?.after, lines: failure?.story.length, took })
   }
@@ -103,8 +105,6 @@ async function findBugs(seed) {
 
 /** The list of deliberate bugs, which is TypeScript. @returns {Promise<{ BUGS: { name: string, what: string }[] }>} */
 async function bugs() {
-  const { stripTypeScriptTypes } = /** @type {any} */ (await import('node:module'))
-  void stripTypeScriptTypes
   const { rolldown } = await import('rolldown')
   const bundle = await rolldown({ input: join(root, 'test/simulation/bugs.ts') })
   const { output } = await bundle.generate({ format: 'esm' })
@@ -124,6 +124,10 @@ function writeTable(rows) {
     )
   ].join('\n')
   const [begin, end] = ['<!-- bugs: begin -->', '<!-- bugs: end -->']
-  if (!text.includes(begin) || !text.includes(end)) throw new Error(`${file} has no place for the table: ${begin} … ${end}`)
-  writeFileSync(file, `${text.slice(0, text.indexOf(begin) + begin.length)}\n${table}\n${text.slice(text.indexOf(end))}`)
+  if (!text.includes(begin) || !text.includes(end))
+    throw new Error(`${file} has no place for the table: ${begin} … ${end}`)
+  writeFileSync(
+    file,
+    `${text.slice(0, text.indexOf(begin) + begin.length)}\n${table}\n${text.slice(text.indexOf(end))}`
+  )
 }

@@ -127,7 +127,9 @@ export class AuthorizationServer {
       case 'broken':
         return { status: 200, body: '<h1>Maintenance</h1>', headers: { 'content-type': 'text/html' } }
       case 'lying':
-        return json(kind === 'jwks' ? { keys: [] } : kind === 'metadata' ? { issuer: 'https://evil.example' } : { active: 'no' })
+        return json(
+          kind === 'jwks' ? { keys: [] } : kind === 'metadata' ? { issuer: 'https://evil.example' } : { active: 'no' }
+        )
       default:
         return json(this.document(kind, body))
     }
@@ -144,7 +146,9 @@ export class AuthorizationServer {
     if (kind === 'metadata')
       return { issuer: origin, jwks_uri: `${origin}/jwks`, introspection_endpoint: `${origin}/introspect` }
     const claims = this.active.get(new URLSearchParams(body ?? '').get('token') ?? '')
-    return claims === undefined || this.clock >= (claims['exp'] as number) ? { active: false } : { active: true, ...claims }
+    return claims === undefined || this.clock >= (claims['exp'] as number)
+      ? { active: false }
+      : { active: true, ...claims }
   }
 }
 

@@ -35,8 +35,8 @@ class Command implements fc.AsyncCommand<Model, Fleet> {
 
 /** Milliseconds before a command: within the delays of messages, within a poll, and longer than deadlines. */
 const pause = fc.oneof(
-  { weight: 5, arbitrary: fc.integer({ min: 0, max: 60 }) },
-  { weight: 4, arbitrary: fc.integer({ min: 60, max: 2500 }) },
+  { weight: 10, arbitrary: fc.integer({ min: 0, max: 60 }) },
+  { weight: 8, arbitrary: fc.integer({ min: 60, max: 2500 }) },
   { weight: 2, arbitrary: fc.integer({ min: 2500, max: 12_000 }) },
   { weight: 1, arbitrary: fc.integer({ min: 12_000, max: 45_000 }) }
 )
@@ -61,15 +61,13 @@ const askNew = fc
   )
   .map(([ms, to, kind]) => new Command(ms, `ask ${to} ${kind}`, (fleet) => fleet.ask(to, fleet.issue(kind))))
 
-const askAgain = fc
-  .tuple(pause, place, back, fc.boolean())
-  .map(
-    ([ms, to, steps, isReplayed]) =>
-      new Command(ms, `ask ${to} again ${steps} ${isReplayed}`, async (fleet) => {
-        const token = earlier(fleet, steps)
-        if (token !== undefined) await fleet.ask(to, token, isReplayed)
-      })
-  )
+const askAgain = fc.tuple(pause, place, back, fc.boolean()).map(
+  ([ms, to, steps, isReplayed]) =>
+    new Command(ms, `ask ${to} again ${steps} ${isReplayed}`, async (fleet) => {
+      const token = earlier(fleet, steps)
+      if (token !== undefined) await fleet.ask(to, token, isReplayed)
+    })
+)
 
 const revoke = fc
   .tuple(pause, place, back, fc.boolean(), fc.constantFrom('operator' as const, 'transmitter' as const))
@@ -84,15 +82,43 @@ const revoke = fc
   )
 
 /** Revokes, and soon asks every process. */
-const revokeAndAsk = fc
-  .tuple(pause, place, back, fc.integer({ min: 1, max: 4000 }), fc.boolean())
+const revokeAndAsk = fc.tuple(pause, place, back, fc.integer({ min: 1, max: 4000 }), fc.boolean()).map(
+  ([ms, at, steps, later, crashes]) =>
+    new Command(ms, `revoke and ask ${at} ${steps} ${later} ${crashes}`, async (fleet) => {
+      const token = earlier(fleet, steps) ?? fleet.issue('jwt')
+      await fleet.revoke(at, 'operator', token, false)
+      await fleet.world.pass(later)
+      if (crashes) await fleet.crash(at)
+      for (const [to] of fleet.processes.entries()) await fleet.ask(to, token)
+    })
+)
+
+/** Revokes, lets the log lose it, waits until it is completed, and asks a process that starts then. */
+const loseAndAsk = fc.tuple(pause, place, place, fc.integer({ min: 41_000, max: 45_000 })).map(
+  ([ms, at, other, later]) =>
+    new Command(ms, `lose and ask ${at} ${other} ${later}`, async (fleet) => {
+      const token = fleet.issue('jwt')
+      await fleet.revoke(at, 'operator', token, false)
+      await fleet.world.pass(2500)
+      loseWrites(fleet, 'log', 100_000)
+      await fleet.world.pass(later)
+      if (fleet.at(other) !== fleet.at(at)) await fleet.crash(other)
+      await fleet.ask(other, token)
+    })
+)
+
+/** Revokes while the log fails, and asks the others when it works again. */
+const revokeInOutage = fc
+  .tuple(pause, place, fc.constantFrom('down' as const, 'stalled' as const, 'slow' as const))
   .map(
-    ([ms, at, steps, later, crashes]) =>
-      new Command(ms, `revoke and ask ${at} ${steps} ${later} ${crashes}`, async (fleet) => {
-        const token = earlier(fleet, steps) ?? fleet.issue('jwt')
+    ([ms, at, kind]) =>
+      new Command(ms, `revoke in outage ${at} ${kind}`, async (fleet) => {
+        const token = fleet.issue('jwt')
+        breakIt(fleet, 'log', kind)
         await fleet.revoke(at, 'operator', token, false)
-        await fleet.world.pass(later)
-        if (crashes) await fleet.crash(at)
+        await fleet.world.pass(6000)
+        healIt(fleet, 'log')
+        await fleet.world.pass(18_500)
         for (const [to] of fleet.processes.entries()) await fleet.ask(to, token)
       })
   )
@@ -109,11 +135,13 @@ const lose = fc
   .tuple(pause, fc.constantFrom('store', 'log'), fc.constantFrom(0, 50, 1000, 100_000))
   .map(
     ([ms, where, lost]) =>
-      new Command(ms, `lose ${where} ${lost}`, (fleet) => {
-        fleet.tell(`Another server takes the place of the ${where}, without the writes of the last ${lost} ms.`)
-        fleet[where as 'store' | 'log'].lose(lost)
-      })
+      new Command(ms, `lose ${where} ${lost}`, (fleet) => loseWrites(fleet, where as 'store' | 'log', lost))
   )
+
+function loseWrites(fleet: Fleet, where: 'store' | 'log', milliseconds: number): void {
+  fleet.tell(`Another server takes the place of the ${where}, without the writes of the last ${milliseconds} ms.`)
+  fleet[where].lose(milliseconds)
+}
 
 const crash = fc.tuple(pause, place).map(([ms, at]) => new Command(ms, `crash ${at}`, (fleet) => fleet.crash(at)))
 
@@ -124,6 +152,21 @@ const jump = fc
 const rotate = fc
   .tuple(pause, fc.constantFrom('announce', 'use', 'publish', 'withdraw'))
   .map(([ms, how]) => new Command(ms, `rotate ${how}`, (fleet) => rotateKeys(fleet, how)))
+
+/** Withdraws a key, lets a process learn it from a token with the next key, and sends a token of the old key again. */
+const withdrawAndAsk = fc.tuple(pause, place, fc.integer({ min: 26_000, max: 32_000 })).map(
+  ([ms, to, later]) =>
+    new Command(ms, `withdraw and ask ${to} ${later}`, async (fleet) => {
+      const old = fleet.issue('jwt')
+      await fleet.ask(to, old)
+      await fleet.world.pass(100)
+      for (const how of ['announce', 'withdraw']) rotateKeys(fleet, how)
+      await fleet.world.pass(later)
+      await fleet.ask(to, fleet.issue('jwt'))
+      await fleet.world.pass(6100)
+      await fleet.ask(to, old)
+    })
+)
 
 function rotateKeys(fleet: Fleet, how: string): void {
   const { jwts } = fleet
@@ -137,22 +180,22 @@ function rotateKeys(fleet: Fleet, how: string): void {
   fleet.tell(`${jwts.origin} ${what}${how === 'use' ? ', which it has not published' : ''}.`)
 }
 
-const end = fc
-  .tuple(pause, back)
-  .map(
-    ([ms, steps]) =>
-      new Command(ms, `end ${steps}`, (fleet) => {
-        const token = earlier(fleet, steps)
-        if (token?.server !== fleet.opaque || token.deactivatedAt !== undefined) return
-        fleet.tell(`The authorization server ends ${token.name}.`)
-        fleet.opaque.active.delete(token.text)
-        token.deactivatedAt = fleet.world.time
-      })
-  )
+const end = fc.tuple(pause, back).map(
+  ([ms, steps]) =>
+    new Command(ms, `end ${steps}`, (fleet) => {
+      const token = earlier(fleet, steps)
+      if (token?.server !== fleet.opaque || token.deactivatedAt !== undefined) return
+      fleet.tell(`The authorization server ends ${token.name}.`)
+      fleet.opaque.active.delete(token.text)
+      token.deactivatedAt = fleet.world.time
+    })
+)
 
 const flood = fc
   .tuple(pause, place, fc.constantFrom('kids' as const, 'opaque' as const), fc.constantFrom(3, 12, 60))
-  .map(([ms, to, kind, count]) => new Command(ms, `flood ${to} ${kind} ${count}`, (fleet) => fleet.flood(to, kind, count)))
+  .map(
+    ([ms, to, kind, count]) => new Command(ms, `flood ${to} ${kind} ${count}`, (fleet) => fleet.flood(to, kind, count))
+  )
 
 /** Many events of a transmitter about different users, to fill its share. */
 const events = fc
@@ -188,6 +231,8 @@ const ALL: fc.Arbitrary<fc.AsyncCommand<Model, Fleet>>[] = [
   askAgain,
   revoke,
   revokeAndAsk,
+  revokeInOutage,
+  loseAndAsk,
   fault,
   fault,
   heal,
@@ -196,6 +241,7 @@ const ALL: fc.Arbitrary<fc.AsyncCommand<Model, Fleet>>[] = [
   crash,
   jump,
   rotate,
+  withdrawAndAsk,
   end,
   flood,
   events

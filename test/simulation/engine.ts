@@ -140,8 +140,8 @@ export class LogEngine extends Side {
     if (LOG_ROOM - kept.length <= LOG_ROOM * reserve) throw new LogFull('the simulated log is full')
     this.last = String(++this.serial)
     this.lines = [...kept, { position: this.last, value, writtenAt: time }]
+    // A wake-up may be lost.
     for (const [owner, waken] of this.wakers)
-      // A wake-up may be lost.
       if (this.serial % 3 !== 0) this.world.event(owner, [0, 30], 'wake-up', waken)
   }
 

@@ -59,8 +59,8 @@ export interface Revocation {
   readonly before: { readonly surely: number; readonly maybe: number }
   readonly askedAt: number
   ackedAt: number | undefined
-  /** True if the process has it although the log failed. */
-  isHeldHere: boolean
+  /** When its process took it although the log failed: it is appended later. */
+  heldAt: number | undefined
 }
 
 /** One run of a process: after a crash, another one takes its place. */
@@ -106,7 +106,11 @@ export class Process implements Owner {
       resource: RESOURCE,
       issuers: [
         jwts.origin,
-        { issuer: opaque.origin, tokens: 'opaque', introspection: { clientId: 'api', auth: clientSecretBasic('secret') } }
+        {
+          issuer: opaque.origin,
+          tokens: 'opaque',
+          introspection: { clientId: 'api', auth: clientSecretBasic('secret') }
+        }
       ],
       http: { dispatcher },
       now: () => world.clock(this),
@@ -194,6 +198,17 @@ export class Fleet {
     this.world.note(what)
   }
 
+  /** True if something happened in these last milliseconds whose effects last up to a backoff step. */
+  hadTroubleWithin(milliseconds: number): boolean {
+    const since = this.world.time - milliseconds
+    const isRecent = ({ jumpedAt, floodedAt }: Process): boolean => jumpedAt > since || floodedAt > since
+    return (
+      [this.jwts, this.opaque].some(({ trouble }) => trouble.wasAfter(since)) ||
+      this.crashedAt > since ||
+      this.processes.some(isRecent)
+    )
+  }
+
   /** @throws {Violation} found since the last call */
   requireGood(): void {
     if (this.violation !== undefined) throw this.violation
@@ -255,7 +270,8 @@ export class Fleet {
       ...(boundTo && { cnf: { jkt: thumbprintOf(keyOf(boundTo)) } })
     }
     const isReal = kind !== 'stranger' && kind !== 'audience'
-    const signer = kind === 'stranger' ? { ...keyOf('stranger'), kid: n % 2 ? signingKey.kid : `odd-${n % 5}` } : signingKey
+    const signer =
+      kind === 'stranger' ? { ...keyOf('stranger'), kid: n % 2 ? signingKey.kid : `odd-${n % 5}` } : signingKey
     const text = kind === 'opaque' ? `opaque-token-of-the-simulation-${n}` : server.sign(claims, signer)
     if (kind === 'opaque') server.active.set(text, claims)
     const key = kind === 'opaque' ? undefined : signingKey
@@ -295,23 +311,27 @@ export class Fleet {
       hadKey: token.key !== undefined && process.kids.has(token.key.kid),
       heeded: new Set(process.heeded)
     }
-    const told = isTold
-      ? this.story.push('') - 1
-      : undefined
+    const told = isTold ? this.story.push('') - 1 : undefined
     const line = `${(world.time / 1000).toFixed(3).padStart(8)} s  ${process.name} gets ${token.name}${proof ? (isReplayed ? ' with a used proof' : ' with a new proof') : ''}`
     if (told !== undefined) this.story[told] = `${line}, and has not answered.`
     process.asked.add(ask)
     world.event(NETWORK, [12_000, 12_000], 'patience', () => {
-      if (process.asked.has(ask) && process.isAlive) this.report(`${process.name} does not answer the request from ${(ask.startedAt / 1000).toFixed(3)} s within 12 s`)
+      if (process.asked.has(ask) && process.isAlive)
+        this.report(
+          `${process.name} does not answer the request from ${(ask.startedAt / 1000).toFixed(3)} s within 12 s`
+        )
     })
     await world.as(process, 'is asked', () => {
       answerOf(process, requestWith(token, proof)).then((answer) => {
         process.asked.delete(ask)
-        if (told !== undefined) this.story[told] = `${line}: ${answer.status} ${answer.reason} (after ${Math.round(world.time - ask.startedAt)} ms).`
+        if (told !== undefined)
+          this.story[told] =
+            `${line}: ${answer.status} ${answer.reason} (after ${Math.round(world.time - ask.startedAt)} ms).`
         world.note(`${line} ${answer.status} ${answer.reason}`)
         if (!process.isAlive) return
         const wrong = this.judge.answer(this, ask, answer)
-        if (wrong !== undefined) this.report(`${process.name} answers ${answer.status} ${answer.reason} to ${token.name}: ${wrong}`)
+        if (wrong !== undefined)
+          this.report(`${process.name} answers ${answer.status} ${answer.reason} to ${token.name}: ${wrong}`)
       })
     })
   }
@@ -353,7 +373,7 @@ export class Fleet {
         : { surely: Number.POSITIVE_INFINITY, maybe: Number.POSITIVE_INFINITY },
       askedAt: this.world.time,
       ackedAt: undefined,
-      isHeldHere: false
+      heldAt: undefined
     }
     this.revocations.push(revocation)
     const line = `${(this.world.time / 1000).toFixed(3).padStart(8)} s  ${by === 'operator' ? 'The operator' : 'A transmitter'} revokes ${isBySubject ? `the tokens of ${token.subject}` : token.name} at ${process.name}`
@@ -364,7 +384,7 @@ export class Fleet {
         this.story[told] = `${line}: ${status}.`
         this.world.note(`${line} ${status}`)
         if (status === 'acknowledged') revocation.ackedAt = this.world.time
-        revocation.isHeldHere = status === 'acknowledged' || (by === 'operator' && status === 'unavailable')
+        else if (by === 'operator' && status === 'unavailable') revocation.heldAt = this.world.time
         const wrong = status === 'full' ? this.judge.full(this, revocation) : undefined
         if (wrong !== undefined) this.report(wrong)
       })
@@ -385,7 +405,7 @@ export class Fleet {
           before: { surely: 0, maybe: 0 },
           askedAt: this.world.time,
           ackedAt: undefined,
-          isHeldHere: false
+          heldAt: undefined
         }
         this.revocations.push(revocation)
         void process.receive(this.eventAbout(subject, this.jwts.origin, this.jwts.clock))

@@ -19,6 +19,8 @@ const PROOF = { after: 60, before: 10 }
 const HEEDED_WITHIN = 2000
 /** Milliseconds after trouble with the log until it is read again: the deadline of one call, and a poll. */
 const READ_AGAIN_WITHIN = 8000
+/** Milliseconds after trouble with the log until it has what processes hold, and all have read it. */
+const APPENDED_WITHIN = 18_000
 /** Milliseconds in which processes complete a log that has lost entries. */
 const COMPLETED_WITHIN = 40_000
 /** Milliseconds for which an answer about an opaque token may count, with clocks that differ. */
@@ -61,7 +63,8 @@ export class Judge {
     const { key, deactivatedAt } = token
     if (key?.withdrawnAt !== undefined && process.keysAt < Number.POSITIVE_INFINITY) {
       const knows = process.keysAt > key.withdrawnAt + CLOCKS_DIFFER && !process.kids.has(key.kid)
-      if (knows && !ask.hadKey && startedAt > process.keysAt + 6000) return `its key was withdrawn at ${seconds(key.withdrawnAt)}`
+      if (knows && !ask.hadKey && startedAt > process.keysAt + 6000)
+        return `its key was withdrawn at ${seconds(key.withdrawnAt)}`
     }
     if (deactivatedAt !== undefined && startedAt > deactivatedAt + ANSWER_COUNTS)
       return `its authorization server ended it at ${seconds(deactivatedAt)}`
@@ -90,26 +93,40 @@ function mayCover(revocation: Revocation, token: Token): boolean {
 }
 
 function names({ jti, subject }: Revocation, token: Token): boolean {
-  return jti === undefined ? subject === token.subject && token.server.origin.includes('jwts') === true : jti === token.jti
+  return jti === undefined
+    ? subject === token.subject && token.server.origin.includes('jwts') === true
+    : jti === token.jti
 }
 
 /** True if this process must know the revocation, and the token is surely among the revoked ones. */
 function mustHeed(fleet: Fleet, revocation: Revocation, { token, process, startedAt, heeded }: Ask): boolean {
   if (!names(revocation, token) || token.iat >= revocation.before.surely) return false
   if (heeded.has(revocation)) return true
-  const { ackedAt } = revocation
-  if (revocation.process === process && revocation.isHeldHere && ackedAt !== undefined && ackedAt <= startedAt) return true
-  if (ackedAt === undefined || isFull(fleet)) return false
+  const { ackedAt, heldAt } = revocation
+  const takenAt = ackedAt ?? heldAt
+  if (takenAt === undefined) return false
+  if (revocation.process === process && takenAt <= startedAt) return true
+  if (isFull(fleet)) return false
+  if (ackedAt === undefined) return isAppendedLater(fleet, revocation, startedAt)
   const { log } = fleet
   const loss = log.losses.findLast(({ at }) => at >= ackedAt)
   if (loss !== undefined) {
     // A loss may have taken it: then it comes back if the process that took it lives on.
-    const isCompleted = revocation.process.isAlive && !log.trouble.wasAfter(loss.at) && startedAt > loss.at + COMPLETED_WITHIN
+    const isCompleted =
+      revocation.process.isAlive && !log.trouble.wasAfter(loss.at) && startedAt > loss.at + COMPLETED_WITHIN
     if (log.losses.some(({ at, since }) => at >= ackedAt && since <= ackedAt + 1000) && !isCompleted) return false
   }
   if (process.startedAt > ackedAt && loss === undefined) return true
   const isReadable = !log.trouble.wasAfter(startedAt - READ_AGAIN_WITHIN)
-  return isReadable && startedAt > ackedAt + HEEDED_WITHIN && (loss === undefined || startedAt > loss.at + HEEDED_WITHIN)
+  return (
+    isReadable && startedAt > ackedAt + HEEDED_WITHIN && (loss === undefined || startedAt > loss.at + HEEDED_WITHIN)
+  )
+}
+
+/** True if the process that took the revocation while the log failed has surely appended it, and the others have read it. */
+function isAppendedLater({ log }: Fleet, { process, heldAt = 0 }: Revocation, time: number): boolean {
+  const isLost = log.losses.some(({ at }) => at >= heldAt)
+  return process.isAlive && !isLost && time > heldAt + APPENDED_WITHIN && !log.trouble.wasAfter(time - APPENDED_WITHIN)
 }
 
 /** True if processes may have no room for the revocations of others. */
@@ -152,14 +169,26 @@ function excuse(fleet: Fleet, { token, proof, process, startedAt, hadKey }: Ask)
 
 /** What must hold of a process once everything has been well for a while. */
 export function wrongInCalm(fleet: Fleet, process: Process): string | undefined {
-  const health = process.api.health()
+  const { issuers, log, shared } = process.api.health()
+  // A failed attempt stays in the health of a document until the next attempt, which is not due while the document is fresh.
+  const isDue = issuers.some(({ metadata, jwks }) =>
+    [metadata, jwks].some(({ error, freshFor = 0 }) => error !== undefined && freshFor <= 0)
+  )
   const isFullHere = isFull(fleet) || fleet.log.length > 30
-  if (health.status !== 'ok' && !isFullHere)
-    return `${process.name} is ${health.status}, although all is well: ${JSON.stringify(health)}`
+  const isWell = !isDue && issuers.every(({ status }) => status !== 'failed') && shared?.status === 'ok'
+  if (!isWell || (log?.status !== 'ok' && !isFullHere))
+    return `${process.name} is not well: ${JSON.stringify({ issuers, log, shared })}`
   const { revocations } = process.api.stats()
-  if (revocations.entries > ROOM) return `${process.name} remembers ${revocations.entries} revocations, with room for ${ROOM}`
-  return undefined
+  if (revocations.entries > ROOM)
+    return `${process.name} remembers ${revocations.entries} revocations, with room for ${ROOM}`
+  const pending = fleet.world.pendingOf(process)
+  return pending > MOST_PENDING
+    ? `${process.name} has ${pending} timers and calls under way, although nobody asks it`
+    : undefined
 }
+
+/** Timers and calls of a process that nobody asks: it reads the log. */
+const MOST_PENDING = 6
 
 /** Maximum calls of one process in 30 s, retries included: looks, renewals, and attempts after failures. */
 const MOST_CALLS = { jwks: 32, metadata: 64 }

@@ -29,7 +29,8 @@ interface Plugin {
 /** @param bug name of a deliberate bug. @throws {Error} unknown name */
 export function changed(bug: string | undefined): Plugin {
   const own = bug === undefined || bug === '' ? [] : BUGS.find(({ name }) => name === bug)?.patches
-  if (own === undefined) throw new Error(`no deliberate bug is named ${bug}: choose from ${BUGS.map(({ name }) => name).join(', ')}`)
+  if (own === undefined)
+    throw new Error(`no deliberate bug is named ${bug}: choose from ${BUGS.map(({ name }) => name).join(', ')}`)
   const patches = [...SMALLER, ...own]
   return {
     name: 'simulation-patches',
@@ -44,6 +45,7 @@ export function changed(bug: string | undefined): Plugin {
 
 /** @throws {Error} the text is missing */
 export function apply(code: string, { file, from, to }: Patch): string {
-  if (!code.includes(from)) throw new Error(`${file} does not have the text ${JSON.stringify(from)}: mend test/simulation`)
+  if (!code.includes(from))
+    throw new Error(`${file} does not have the text ${JSON.stringify(from)}: mend test/simulation`)
   return code.replaceAll(from, to)
 }

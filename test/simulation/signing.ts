@@ -44,7 +44,10 @@ export function signed(header: Json, claims: Json, { privateKey }: Key): string 
 }
 
 /** A DPoP proof (RFC 9449 §4.2) for GET of the simulated API. */
-export function proofOf(key: Key, { url, token, jti, at }: { url: string; token: string; jti: string; at: number }): string {
+export function proofOf(
+  key: Key,
+  { url, token, jti, at }: { url: string; token: string; jti: string; at: number }
+): string {
   const { kty, crv, x } = key.jwk
   return signed(
     { typ: 'dpop+jwt', jwk: { kty, crv, x } },

@@ -8,7 +8,7 @@
  * Events with a window (messages) may run in any order that their windows allow: fast-check's scheduler chooses.
  */
 import type { Scheduler } from 'fast-check'
-import { type World } from '../../src/base/world.js'
+import type { World } from '../../src/base/world.js'
 import { nextTurn } from './guard.js'
 
 /** Seconds since the epoch when a simulation begins. */
@@ -115,6 +115,11 @@ export class SimulatedWorld {
       isOver = true
     })
     while (!isOver) await this.step()
+  }
+
+  /** Number of the owner's events that are still to come. */
+  pendingOf(owner: Owner): number {
+    return this.events.filter((event) => event.owner === owner).length
   }
 
   /** Adds a text to the trace, whose digest two equal runs have in common. */
