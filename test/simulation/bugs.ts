@@ -125,13 +125,18 @@ export const BUGS: readonly Bug[] = [
     ]
   },
   {
-    name: 'stale-inactive',
-    what: 'A token that ended is active again for a process that asks the store: two writes are swapped',
+    name: 'swapped-writes',
+    what: 'A revocation is appended to the log before the memory has it: two writes are swapped',
     patches: [
       {
-        file: 'src/introspection/shared-answers.ts',
-        from: "      await write(inactive, answer, lifetime)\n      await cache.set(active, '', 0)\n",
-        to: "      await cache.set(active, '', 0)\n"
+        file: 'src/revocation/revocation-log.ts',
+        from: '  try {\n    revocations.revoke(list, by)\n',
+        to: '  await log?.append(list)\n  try {\n    revocations.revoke(list, by)\n'
+      },
+      {
+        file: 'src/revocation/revocation-log.ts',
+        from: '  await log?.append(list)\n  if (full !== undefined)',
+        to: '  if (full !== undefined)'
       }
     ]
   },

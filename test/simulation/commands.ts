@@ -197,10 +197,14 @@ const flood = fc
     ([ms, to, kind, count]) => new Command(ms, `flood ${to} ${kind} ${count}`, (fleet) => fleet.flood(to, kind, count))
   )
 
-/** Many events of a transmitter about different users, to fill its share. */
-const events = fc
-  .tuple(pause, place, fc.constantFrom(8, 20, 30))
-  .map(([ms, at, count]) => new Command(ms, `events ${at} ${count}`, (fleet) => fleet.sendEvents(at, count)))
+/** Many events of a transmitter about different users, to fill its share; then the operator revokes. */
+const events = fc.tuple(pause, place, fc.constantFrom(8, 20, 30)).map(
+  ([ms, at, count]) =>
+    new Command(ms, `events ${at} ${count}`, async (fleet) => {
+      await fleet.sendEvents(at, count)
+      await fleet.revoke(at, 'operator', earlier(fleet, 0) ?? fleet.issue('jwt'), false)
+    })
+)
 
 type Part = 'jwts' | 'opaque' | 'store' | 'log'
 

@@ -6,9 +6,6 @@ import type { Cache, Log, LogAppending, LogPage, LogReading, OnceStore } from '.
 import { Trouble } from './authorization-server.js'
 import { type Delay, NETWORK, type Owner, type SimulatedWorld } from './world.js'
 
-/** Entries that the log has room for. */
-export const LOG_ROOM = 48
-
 interface Kept {
   readonly value: string
   /** Milliseconds of virtual time. */
@@ -104,6 +101,18 @@ export class LogEngine extends Side {
   private last: string | undefined
   private incarnation = 1
   private readonly wakers = new Map<Owner, () => void>()
+  private readonly room: number
+
+  /** @param room entries that it may hold */
+  constructor(world: SimulatedWorld, room: number) {
+    super(world)
+    this.room = room
+  }
+
+  /** True if it may refuse what a process appends for transmitters. */
+  get isNearlyFull(): boolean {
+    return this.lines.length > (this.room * 3) / 4
+  }
 
   get length(): number {
     return this.lines.length
@@ -137,7 +146,7 @@ export class LogEngine extends Side {
       ({ position, writtenAt }) =>
         time - writtenAt <= 1000 * keep && (dropTo === undefined || Number(position) > Number(dropTo))
     )
-    if (LOG_ROOM - kept.length <= LOG_ROOM * reserve) throw new LogFull('the simulated log is full')
+    if (this.room - kept.length <= this.room * reserve) throw new LogFull('the simulated log is full')
     this.last = String(++this.serial)
     this.lines = [...kept, { position: this.last, value, writtenAt: time }]
     // A wake-up may be lost.

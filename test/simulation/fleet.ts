@@ -157,6 +157,8 @@ export interface Setup {
   readonly processes: number
   /** Seconds by which each process's clock is ahead. */
   readonly ahead: readonly number[]
+  /** Entries that the log has room for. */
+  readonly logRoom: number
 }
 
 export class Fleet {
@@ -177,14 +179,14 @@ export class Fleet {
   private serial = 0
   private events = 0
 
-  constructor(world: SimulatedWorld, { processes, ahead }: Setup, judge: Judge) {
+  constructor(world: SimulatedWorld, { processes, ahead, logRoom }: Setup, judge: Judge) {
     this.world = world
     this.judge = judge
     this.ahead = ahead
     this.jwts = new AuthorizationServer('https://jwts.example', world)
     this.opaque = new AuthorizationServer('https://opaque.example', world)
     this.store = new StoreEngine(world)
-    this.log = new LogEngine(world)
+    this.log = new LogEngine(world, logRoom)
     this.processes.length = processes
   }
 
@@ -205,6 +207,7 @@ export class Fleet {
     return (
       [this.jwts, this.opaque].some(({ trouble }) => trouble.wasAfter(since)) ||
       this.crashedAt > since ||
+      this.log.losses.length > 0 ||
       this.processes.some(isRecent)
     )
   }
@@ -322,7 +325,7 @@ export class Fleet {
         )
     })
     await world.as(process, 'is asked', () => {
-      answerOf(process, requestWith(token, proof)).then((answer) => {
+      void answerOf(process, requestWith(token, proof)).then((answer) => {
         process.asked.delete(ask)
         if (told !== undefined)
           this.story[told] =
@@ -351,7 +354,7 @@ export class Fleet {
     )
     await this.world.as(process, 'is flooded', () => {
       for (const text of texts)
-        answerOf(process, requestOf(`Bearer ${text}`)).then(({ status }) => {
+        void answerOf(process, requestOf(`Bearer ${text}`)).then(({ status }) => {
           if (status === 200) this.report(`${process.name} accepts a made-up token`)
         })
     })
@@ -379,7 +382,7 @@ export class Fleet {
     const line = `${(this.world.time / 1000).toFixed(3).padStart(8)} s  ${by === 'operator' ? 'The operator' : 'A transmitter'} revokes ${isBySubject ? `the tokens of ${token.subject}` : token.name} at ${process.name}`
     const told = this.story.push(`${line}; no answer.`) - 1
     await this.world.as(process, 'revokes', () => {
-      this.sendRevocation(process, revocation, token, clock).then((status) => {
+      void this.sendRevocation(process, revocation, token, clock).then((status) => {
         if (!process.isAlive) return
         this.story[told] = `${line}: ${status}.`
         this.world.note(`${line} ${status}`)
@@ -395,22 +398,23 @@ export class Fleet {
   async sendEvents(place: number, count: number): Promise<void> {
     const process = this.at(place)
     this.tell(`A transmitter sends ${count} events about other users to ${process.name}.`)
-    await this.world.as(process, 'receives events', () => {
-      for (let i = 0; i < count; i++) {
-        const subject = `other-${i}`
-        const revocation: Revocation = {
-          by: 'transmitter',
-          process,
-          subject,
-          before: { surely: 0, maybe: 0 },
-          askedAt: this.world.time,
-          ackedAt: undefined,
-          heldAt: undefined
-        }
-        this.revocations.push(revocation)
+    for (let i = 0; i < count; i++) {
+      const subject = `other-${i}`
+      this.revocations.push({
+        by: 'transmitter',
+        process,
+        subject,
+        before: { surely: 0, maybe: 0 },
+        askedAt: this.world.time,
+        ackedAt: undefined,
+        heldAt: undefined
+      })
+      await this.world.as(process, 'receives an event', () => {
         void process.receive(this.eventAbout(subject, this.jwts.origin, this.jwts.clock))
-      }
-    })
+      })
+      await this.world.pass(25)
+      if (!process.isAlive) return
+    }
   }
 
   private eventAbout(sub: string, iss: string, at: number): ReceivedRequest {

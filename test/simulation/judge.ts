@@ -125,13 +125,14 @@ function mustHeed(fleet: Fleet, revocation: Revocation, { token, process, starte
 
 /** True if the process that took the revocation while the log failed has surely appended it, and the others have read it. */
 function isAppendedLater({ log }: Fleet, { process, heldAt = 0 }: Revocation, time: number): boolean {
-  const isLost = log.losses.some(({ at }) => at >= heldAt)
+  // A log that another server took over is completed later than one that failed.
+  const isLost = log.losses.some(({ at }) => at >= heldAt - 20_000)
   return process.isAlive && !isLost && time > heldAt + APPENDED_WITHIN && !log.trouble.wasAfter(time - APPENDED_WITHIN)
 }
 
 /** True if processes may have no room for the revocations of others. */
-function isFull({ revocations }: Fleet): boolean {
-  return new Set(revocations.map(({ jti, subject }) => jti ?? subject)).size > ROOM / 2
+function isFull({ revocations, log }: Fleet): boolean {
+  return log.isNearlyFull || new Set(revocations.map(({ jti, subject }) => jti ?? subject)).size > ROOM / 2
 }
 
 /** Why the token, or its proof, may be refused with 401; undefined for a good one. */
@@ -174,7 +175,7 @@ export function wrongInCalm(fleet: Fleet, process: Process): string | undefined 
   const isDue = issuers.some(({ metadata, jwks }) =>
     [metadata, jwks].some(({ error, freshFor = 0 }) => error !== undefined && freshFor <= 0)
   )
-  const isFullHere = isFull(fleet) || fleet.log.length > 30
+  const isFullHere = isFull(fleet)
   const isWell = !isDue && issuers.every(({ status }) => status !== 'failed') && shared?.status === 'ok'
   if (!isWell || (log?.status !== 'ok' && !isFullHere))
     return `${process.name} is not well: ${JSON.stringify({ issuers, log, shared })}`

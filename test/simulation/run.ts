@@ -19,6 +19,7 @@ const setups: fc.Arbitrary<Setup & { seed: number }> = fc.record({
     { weight: 1, arbitrary: fc.integer({ min: 3, max: 5 }) }
   ),
   ahead: fc.array(fc.integer({ min: -4, max: 4 }), { minLength: 5, maxLength: 5 }),
+  logRoom: fc.constantFrom(64, 64, 64, 16),
   seed: fc.noShrink(fc.nat())
 })
 
@@ -136,7 +137,7 @@ export async function campaign({ seed, runs, path, replayPath }: Campaign): Prom
   })
   const report = { runs: played, steps, seconds, digest }
   if (!details.failed) return report
-  const shown = String(details.counterexample?.[2] ?? '')
+  const shown = details.counterexample === null ? '' : fc.stringify(details.counterexample[2])
   return {
     ...report,
     failure: {

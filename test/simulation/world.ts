@@ -152,7 +152,7 @@ export class SimulatedWorld {
     for (;;) {
       this.picked = undefined
       await this.scheduler.waitOne()
-      while (this.picked === undefined) await undefined
+      while (this.picked === undefined) await READY
       const event = this.picked as Event
       if (!event.isOver && event.from <= end) return event
       if (!event.isOver) this.schedule(event)
