@@ -2,4 +2,5 @@
 
 export { isPromise } from './base/awaitable.js'
 export { requireOptions } from './base/spelling.js'
+export { type Timer, world } from './base/world.js'
 export { MAX_EVENT_LENGTH } from './receivers/receiver.js'
