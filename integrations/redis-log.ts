@@ -10,7 +10,7 @@
  *
  * Tests: `test/redis/log.test.ts`.
  */
-import { requireOptions } from '../src/base/spelling.js'
+import { requireOptions } from '../src/base/options/spelling.js'
 import type { Log, LogAppending, LogEntry, LogPage, LogReading } from '../src/index.js'
 import {
   asText,

@@ -207,7 +207,7 @@ describe('layers', () => {
     const collection = /^(?:export )?const (\w+)[^=\n]*= new (?:Weak(?:Map|Set)|Map|Set)(?:<.*>)?\(\)/gm
     const found = src.flatMap(({ name, code }) => [...code.matchAll(collection)].map(([, mark]) => `${name} ${mark}`))
     expect(found.toSorted()).toEqual([
-      'src/base/problems MISTAKES',
+      'src/base/options/problems MISTAKES',
       // Empty, and typed as read-only.
       'src/base/reach NO_HOSTS',
       'src/issuer/client-auth basicSecrets',
@@ -218,7 +218,7 @@ describe('layers', () => {
 
   test('options are read only in the settings files', () => {
     const edge = /\/(?:[\w-]*settings|decryption-keys|issuers|transmitters|logout-token|receiver)$|^src\/profiles\//
-    expect(importersOf('src/base/problems', src).filter((name) => !edge.test(name))).toEqual([])
+    expect(importersOf('src/base/options/problems', src).filter((name) => !edge.test(name))).toEqual([])
   })
 })
 
@@ -280,7 +280,7 @@ describe('adapters', () => {
           from.startsWith('node:') ||
             from === 'src/index' ||
             // The check of options, for functions that must not load the core.
-            (from === 'src/base/spelling' && ['integrations', 'test-kit'].includes(own)) ||
+            (from === 'src/base/options/spelling' && ['integrations', 'test-kit'].includes(own)) ||
             // The internal names that adapters need, in one file, so that they are not public.
             (from === 'src/adapter' && own.startsWith('adapters')) ||
             folderOf(from) === own ||

@@ -5,7 +5,7 @@
  */
 
 import { BlockList } from 'node:net'
-import { MIN_SECRET_LENGTH, type Problems } from '../base/problems.js'
+import { MIN_SECRET_LENGTH, type Problems } from '../base/options/problems.js'
 import { world } from '../base/world.js'
 import { SIGNATURE_ALGORITHMS, type SignatureAlgorithm } from '../jwt/algorithms.js'
 import { memoryOnceStore } from '../sharing/memory-once-store.js'

@@ -3,7 +3,7 @@
  * one TypeError that names each option, its value and the correction. Fetches nothing.
  */
 
-import { Problems } from '../base/problems.js'
+import { Problems } from '../base/options/problems.js'
 import { world } from '../base/world.js'
 import { readSenderSettings, type SenderSettings } from '../confirmation/settings.js'
 import { isQuotable, isScopeToken } from '../errors/challenge.js'

@@ -1,6 +1,6 @@
 /** An {@link OnceStore} for one process. Several processes need another implementation, such as `redisStore()`. */
 
-import { requireOptions } from '../base/spelling.js'
+import { requireOptions } from '../base/options/spelling.js'
 import { world } from '../base/world.js'
 import type { OnceStore } from './stores.js'
 
