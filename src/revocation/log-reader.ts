@@ -1,6 +1,7 @@
 /**
  * Reads the log of revocations into the memory of this process: from the beginning at first, later the new entries. It
- * begins again when the log may have lost entries, when the clock was set back, or when the memory has room again.
+ * begins again when the log may have lost entries or others dropped some, when the clock was set back, or when the memory
+ * has room again.
  *
  * Does NOT decide when to read, and does NOT append: see `revocation-log.ts`.
  *
@@ -28,11 +29,20 @@ const OVERLAP = 60_000
 /** Milliseconds between two readings that overlap. */
 const OVERLAP_EVERY = 15_000
 
+/** Milliseconds between two checks of what others dropped from the log. */
+const CHECK_EVERY = 600_000
+
 /** Maximum positions remembered from the overlap. Earlier entries are read twice, which changes nothing. */
 const MAX_RECENT = 20_000
 
 /** Seconds by which the clock may be set back before the log is read again: ended entries were forgotten meanwhile. */
 const CLOCK_STEP = 5
+
+/** Seconds by which the clocks of two processes may differ. */
+const MAX_SKEW = 300
+
+/** Milliseconds for which this process counts as one whose clock may be ahead. */
+const AHEAD_FOR = 3_600_000
 
 /** Milliseconds between two warnings about one problem: otherwise a writer to the engine could fill the operator's log. */
 const WARN_EVERY = 60_000
@@ -55,6 +65,8 @@ export class LogReader {
   private taken = { entries: 0, characters: 0 }
   /** True if this reading found entries under the previous secret. */
   hasPreviousSecret = false
+  /** True if the log may lack entries that are needed. The owner sets it back: a reading that fails halfway must not forget the loss. */
+  hasLost = false
   /** Position of the newest entry that was read. */
   newest: string | undefined
   /** Positions of entries that this process appended and has not read yet. */
@@ -67,7 +79,13 @@ export class LogReader {
   private readonly recent = new Map<string, number>()
   private beforeRecent: string | undefined
   private overlapAt = 0
-  /** The clock minus the monotonic clock, in seconds. */
+  /** True if the oldest entry is gone: too old, or outdated, by the clocks and the memory of others. */
+  private isShortened = false
+  private checkAt = 0
+  /** When the last reading to the end began, in seconds since the epoch; undefined while the log is read from the beginning. */
+  private readAt: number | undefined
+  private aheadUntil = 0
+  /** The clock minus the monotonic clock, in seconds: the highest since the log was read from the beginning. */
   private offset: number | undefined
   private readonly warnedAt = new Map<string, number>()
   private readonly means: LogReaderMeans
@@ -78,18 +96,19 @@ export class LogReader {
 
   /** Expects the next reading to find an entry that was appended. */
   expect(position: string): void {
-    if (this.unread.size < MAX_RECENT) this.unread.add(position)
+    // A reading may be faster than the acknowledgement.
+    if (this.unread.size < MAX_RECENT && !this.recent.has(position)) this.unread.add(position)
   }
 
   /**
-   * Reads to the end.
+   * Reads to the end. Begins again if the log may have lost entries.
    *
-   * @returns true if it had to begin again because the log may have lost entries
    * @throws {Error} the log failed, or answered nonsense; earlier entries hold
    */
-  async read(): Promise<boolean> {
+  async read(): Promise<void> {
     if (this.isClockSetBack() || this.hasRoomAgain()) this.begin()
     const expected = [...this.unread]
+    const readAt = this.means.now()
     let after = this.startingPoint()
     let isFromBeginning = after === undefined
     let beginnings = 0
@@ -102,8 +121,10 @@ export class LogReader {
         after = page.entries.at(-1)?.position ?? after
         if (page.entries.length === PAGE) continue
         // An appended entry that this reading does not find was lost before it was read.
-        if (!expected.some((position) => this.unread.has(position))) break
+        const isAllFound = !expected.some((position) => this.unread.has(position))
+        if (isAllFound && !this.isCheckDue()) break
       }
+      this.hasLost = true
       if (++beginnings > MAX_BEGINNINGS)
         throw new Error(`the log lost entries ${MAX_BEGINNINGS} times while it was read`)
       this.begin()
@@ -112,7 +133,7 @@ export class LogReader {
     }
     // A long reading from the beginning is not repeated for the overlap.
     if (isFromBeginning) this.overlapFromHere()
-    return beginnings > 0
+    this.readAt = readAt
   }
 
   /** Characters of all values in the log, estimated from those that were read. */
@@ -126,6 +147,11 @@ export class LogReader {
     return this.fullAt !== undefined && this.means.revocations.stats().bytes >= this.fullAt
   }
 
+  /** True if the clock of this process may be ahead: what has ended by it may be needed by others. */
+  isAhead(): boolean {
+    return world.monotonic() < this.aheadUntil
+  }
+
   private begin(): void {
     this.reading++
     this.skipped = 0
@@ -133,10 +159,23 @@ export class LogReader {
     this.hasPreviousSecret = false
     this.newest = undefined
     this.first = undefined
+    this.isShortened = false
+    this.readAt = undefined
     this.unread.clear()
     this.fullAt = undefined
     this.recent.clear()
     this.beforeRecent = undefined
+  }
+
+  /**
+   * A process, or the engine, whose clock is ahead drops entries that are still needed. So this process looks whether the
+   * rest of the log has all that it remembers.
+   */
+  private isCheckDue(): boolean {
+    const time = world.monotonic()
+    if (!this.isShortened || time < this.checkAt) return false
+    this.checkAt = time + CHECK_EVERY
+    return true
   }
 
   private startingPoint(): string | undefined {
@@ -162,6 +201,7 @@ export class LogReader {
   }
 
   private async takeAll({ entries, first, length }: LogPage): Promise<void> {
+    this.isShortened ||= this.first !== undefined && first !== this.first
     this.first = first
     this.length = length
     const time = world.monotonic()
@@ -195,6 +235,7 @@ export class LogReader {
       return 1
     }
     if (!opened.isCurrent) this.hasPreviousSecret = true
+    this.compareClocks(entry.revocations)
     const reading = opened.isCurrent ? this.reading : 0
     try {
       this.means.revocations.revokeLogged(entry.revocations, entry.by, reading)
@@ -202,6 +243,20 @@ export class LogReader {
       for (const one of entry.revocations) this.takeOne(one, entry.by, reading)
     }
     return entry.revocations.length
+  }
+
+  /** A new entry whose revocations had ended before the last reading comes from a process with another clock. */
+  private compareClocks(revocations: readonly Revocation[]): void {
+    const { readAt } = this
+    if (readAt === undefined) return
+    for (const one of revocations as readonly (Revocation | null)[]) {
+      if (one?.until === undefined || !(one.until < readAt - MAX_SKEW)) continue
+      this.aheadUntil = world.monotonic() + AHEAD_FOR
+      this.warnSometimes(
+        `by the clock of this process, a revocation had ended ${Math.round(readAt - one.until)} s before it arrived: synchronize the clocks of all processes`
+      )
+      return
+    }
   }
 
   /** One at a time: a revocation that is not understood, or has no room, must not block the others. */
@@ -226,7 +281,8 @@ export class LogReader {
   private isClockSetBack(): boolean {
     const offset = this.means.now() - world.monotonic() / 1000
     const isBack = this.offset !== undefined && offset < this.offset - CLOCK_STEP
-    this.offset = offset
+    // The highest since: small steps add up.
+    this.offset = this.offset !== undefined && !isBack && this.offset > offset ? this.offset : offset
     return isBack
   }
 

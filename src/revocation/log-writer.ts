@@ -8,28 +8,27 @@
  */
 import { inEntries, type RevocationEntry } from './log-entry.js'
 import { nameOf } from './revocation.js'
-import type { OwnedRevocation } from './revocations.js'
+import type { OwnedRevocation, RevokedBy } from './revocations.js'
 
 export interface LogWriter {
-  /** Resolves when the log has all of them. @throws the error of `append` */
-  write(revocations: readonly OwnedRevocation[]): Promise<void>
+  /**
+   * Resolves when the log has all of them.
+   *
+   * @param by  the origin of this call, which decides the room; each revocation keeps its own origin
+   * @throws the error of `append`
+   */
+  write(revocations: readonly OwnedRevocation[], by: RevokedBy): Promise<void>
 }
 
 /**
  * The operator's and the senders' have separate queues: senders who find no room must not make `api.revoke()` fail.
  *
- * @param append appends one entry
+ * @param append appends one entry, in the room of that origin
  */
-export function createLogWriter(append: (entry: RevocationEntry) => Promise<void>): LogWriter {
-  const queues = { operator: new Queue(append), sender: new Queue(append) }
-  return {
-    write: async (revocations) => {
-      const writes = (['operator', 'sender'] as const).map((by) =>
-        queues[by].write(revocations.filter((one) => one.by === by))
-      )
-      await Promise.all(writes)
-    }
-  }
+export function createLogWriter(append: (entry: RevocationEntry, by: RevokedBy) => Promise<void>): LogWriter {
+  const queueOf = (by: RevokedBy): Queue => new Queue((entry) => append(entry, by))
+  const queues = { operator: queueOf('operator'), sender: queueOf('sender') }
+  return { write: (revocations, by) => queues[by].write(revocations) }
 }
 
 class Queue {
@@ -61,7 +60,10 @@ class Queue {
     const all = this.waiting
     this.waiting = new Map()
     this.next = undefined
-    for (const entry of inEntries(all.values())) await this.append(entry)
+    for (const owner of ['operator', 'sender'] as const) {
+      const owned = [...all.values()].filter(({ by }) => by === owner)
+      for (const entry of inEntries(owned)) await this.append(entry)
+    }
   }
 }
 

@@ -49,10 +49,11 @@ export interface RevocationLog {
   /**
    * Appends the live revocations among these that the log does not have. Resolves when it has them.
    *
+   * @param by  the origin of this call: a sender who extends the operator's revocation uses the senders' room
    * @throws {Unavailable} the log failed: they hold in this process, and are appended when it answers again
    * @throws {RevocationsFull} the log has no room
    */
-  append(revocations: readonly Revocation[]): Promise<void>
+  append(revocations: readonly Revocation[], by: RevokedBy): Promise<void>
   /** Resolves when the log was read. @throws {Unavailable} as `wait()` */
   ready(): Promise<void>
   health(): LogHealth
@@ -84,6 +85,9 @@ const RESERVE: Readonly<Record<RevokedBy, number>> = { sender: SENDERS_RESERVE, 
 /** Milliseconds between two readings, ± 10 % so that a fleet spreads out. A wake-up reads at once. */
 const READ_EVERY = 1000
 
+/** Readings by wake-ups: at most so many at once, and a second. A sender of events can cause any number of wake-ups. */
+const MAX_WOKEN = 50
+
 /** Milliseconds between two attempts at start: a client of the engine needs a moment to connect. */
 const TRY_EVERY = 100
 
@@ -94,13 +98,16 @@ const COMPLETE_AFTER = { least: 5000, most: 25_000 }
 const RETRY_AFTER = 30_000
 
 /** Seconds for which one process has the claim to complete the log, or to write it anew. */
-const CLAIM = { complete: 10, rewrite: 60 }
+const CLAIM = { complete: 10, rewrite: 20 }
 
-/** A log is written anew when it has more entries than these, and a quarter of the remembered revocations. */
+/** A log may be written anew when it has more entries than these, and a quarter of the remembered revocations. */
 const MANY_ENTRIES = 1000
 
-/** … or when it is longer than this, and four characters for each byte in memory. */
+/** … or when it is longer than this, and four characters for each byte in memory … */
 const MANY_CHARACTERS = 4 * 1024 * 1024
+
+/** … if it then has at most this share of its entries or characters; a full log: this share, which leaves room for them. */
+const SHARE_ANEW = { usual: 1 / 2, full: 1 / 8 }
 
 const NO_REVOCATIONS: RevocationEntry = Object.freeze({ by: 'operator', revocations: [] })
 
@@ -109,7 +116,7 @@ export function createRevocationLog(means: RevocationLogMeans): RevocationLog {
   log.start()
   return {
     wait: () => log.wait(),
-    append: (revocations) => log.append(revocations),
+    append: (revocations, by) => log.append(revocations, by),
     ready: () => log.ready(),
     health: () => log.health(),
     stats: () => log.stats(),
@@ -136,17 +143,23 @@ class DurableLog {
   /** Not before: when the log was full. */
   private appendAt = 0
   private subscribeAt = 0
+  /** True if the log refused the last entry because it is full. */
+  private hasNoRoom = false
   private timer: Timer | undefined
   private isRunning = false
   private isWoken = false
+  /** How many readings by wake-ups are left, and when they were counted. */
+  private readonly woken = { left: MAX_WOKEN, at: world.monotonic() }
   private isClosed = false
+  /** True from the call of `wake` on, unless it fails. */
+  private isSubscribing = false
   private unsubscribe: (() => unknown) | undefined
 
   constructor(means: RevocationLogMeans) {
     this.means = means
     this.patientUntil = world.monotonic() + means.patience * 1000
     this.reader = new LogReader(means)
-    this.writer = createLogWriter((entry) => this.appendEntry(entry, { reserve: RESERVE[entry.by] }))
+    this.writer = createLogWriter((entry, by) => this.appendEntry(entry, { reserve: RESERVE[by] }))
     this.firstReading = new Promise((resolve, reject) => {
       this.endFirstReading = (failure) => (failure === undefined ? resolve() : reject(failure))
     })
@@ -170,11 +183,11 @@ class DurableLog {
     await this.wait()
   }
 
-  async append(revocations: readonly Revocation[]): Promise<void> {
+  async append(revocations: readonly Revocation[], by: RevokedBy): Promise<void> {
     const missing = this.means.revocations.missing(revocations, this.reader.reading)
     if (missing.length === 0) return
     try {
-      await this.writer.write(missing)
+      await this.writer.write(missing, by)
     } catch (cause) {
       this.isBehind = true
       if (!isLogFull(cause))
@@ -206,6 +219,8 @@ class DurableLog {
   async close(): Promise<void> {
     this.isClosed = true
     world.cancel(this.timer)
+    // No reading comes any more that would end the wait.
+    if (this.state === 'reading') this.endWait()
     const end = this.unsubscribe
     this.unsubscribe = undefined
     if (end === undefined) return
@@ -220,11 +235,11 @@ class DurableLog {
     try {
       do {
         this.isWoken = false
-        const hasLost = await this.reader.read()
+        await this.reader.read()
         this.readCompletely()
-        await this.mend(hasLost)
-      } while (this.isWoken && !this.isClosed)
-      await this.subscribe()
+        await this.mend()
+      } while (this.isWoken && !this.isClosed && this.mayReadAtOnce())
+      this.subscribe()
       this.failure = undefined
     } catch (cause) {
       this.fail(cause)
@@ -238,9 +253,20 @@ class DurableLog {
 
   private wakeUp(): void {
     this.isWoken = true
-    if (this.isRunning || this.isClosed) return
+    if (this.isRunning || this.isClosed || !this.mayReadAtOnce()) return
     world.cancel(this.timer)
     void this.round()
+  }
+
+  /** The other wake-ups wait for the reading of this second. */
+  private mayReadAtOnce(): boolean {
+    const { woken } = this
+    const time = world.monotonic()
+    woken.left = Math.min(MAX_WOKEN, woken.left + ((time - woken.at) * MAX_WOKEN) / 1000)
+    woken.at = time
+    if (woken.left < 1) return false
+    woken.left--
+    return true
   }
 
   private readCompletely(): void {
@@ -257,7 +283,10 @@ class DurableLog {
       this.means.warn(
         `the log of revocations (\`shared.log\`) failed: ${this.failure.message}. ${this.state === 'read' ? 'Revocations of other processes do not arrive meanwhile' : 'Until it was read, requests get 503'}`
       )
-    if (this.state !== 'reading') return
+    if (this.state === 'reading') this.endWait()
+  }
+
+  private endWait(): void {
     this.state = 'unread'
     this.endFirstReading(this.means.onUnavailable === 'refuse' ? this.unread() : undefined)
   }
@@ -268,25 +297,36 @@ class DurableLog {
   }
 
   /** Appends the revocations that the log has lost, or never had. */
-  private async mend(hasLost: boolean): Promise<void> {
+  private async mend(): Promise<void> {
     const time = world.monotonic()
-    const { hasPreviousSecret } = this.reader
+    const { hasLost, hasPreviousSecret } = this.reader
     if ((hasLost || hasPreviousSecret) && this.completeAt === undefined && this.isAnyMissing()) {
       // One process at once, the others later: by then they find in the log what the first one appended.
       const { least, most } = COMPLETE_AFTER
       const isOurs = await this.means.claim('complete', CLAIM.complete)
       this.completeAt = isOurs === true ? time : time + least + world.random() * (most - least)
     }
+    this.reader.hasLost = false
     const isDue = this.completeAt === undefined ? this.isBehind : time >= this.completeAt
     // Only at start: while a new secret is rolled out, processes with either order of secrets run, and would take turns.
     const isOutdated = hasPreviousSecret && this.isNew && this.isReadWhole()
-    if (isDue && time >= this.appendAt && (await (isOutdated ? this.rewrite() : this.appendMissing()))) {
-      this.completeAt = undefined
-      this.isBehind = false
-    }
-    if (this.isLongerThanNeeded() && (await this.means.claim('rewrite', CLAIM.rewrite)) === true) await this.rewrite()
+    if (isDue && time >= this.appendAt) await this.catchUp(isOutdated)
+    if (this.isLong() && (await this.means.claim('rewrite', CLAIM.rewrite)) === true && (await this.isShorterAnew()))
+      await this.rewrite()
     this.reader.hasPreviousSecret = false
     this.isNew = false
+  }
+
+  private async catchUp(isOutdated: boolean): Promise<void> {
+    // Set back before: a revocation that fails meanwhile sets it again.
+    this.isBehind = false
+    let isDone = false
+    try {
+      isDone = await (isOutdated ? this.rewrite() : this.appendMissing())
+    } finally {
+      if (isDone) this.completeAt = undefined
+      else this.isBehind = true
+    }
   }
 
   private isAnyMissing(): boolean {
@@ -301,7 +341,6 @@ class DurableLog {
         await this.appendEntry(entry, { reserve: RESERVE[entry.by] })
       return true
     } catch (cause) {
-      this.isBehind = true
       if (!isLogFull(cause)) throw cause
       this.appendAt = world.monotonic() + RETRY_AFTER
       return false
@@ -311,50 +350,92 @@ class DurableLog {
   private async appendEntry(entry: RevocationEntry, how: Pick<LogAppending, 'reserve' | 'dropTo'>): Promise<void> {
     // Taken before: if the log loses entries meanwhile, this one may be among them.
     const { reading } = this.reader
-    this.reader.expect(await this.means.log.append(writeEntry(entry), how))
+    try {
+      this.reader.expect(await this.means.log.append(writeEntry(entry), how))
+      this.hasNoRoom = false
+    } catch (cause) {
+      this.hasNoRoom = isLogFull(cause)
+      throw cause
+    }
     this.means.revocations.revokeLogged(entry.revocations, entry.by, reading)
   }
 
-  private isLongerThanNeeded(): boolean {
+  /** True if the log may be longer than needed. Cheap. */
+  private isLong(): boolean {
     const { entries, bytes } = this.means.revocations.stats()
     const isLong = this.reader.length > MANY_ENTRIES + entries / 4 || this.reader.size() > MANY_CHARACTERS + 4 * bytes
-    return isLong && this.isReadWhole()
+    return (isLong || this.hasNoRoom) && this.isReadWhole()
   }
 
-  /** False if this process could not read or remember an entry: a new log would lack it. */
+  /** Measures the log that `rewrite` would write: names may have any length, and each revocation repeats its issuer. */
+  private async isShorterAnew(): Promise<boolean> {
+    let entries = 0
+    let characters = 0
+    for (const entry of inEntries(this.means.revocations.allMissing(Number.NaN))) {
+      entries++
+      characters += (Buffer.byteLength(writeEntry(entry)) * 4) / 3
+      await new Promise<void>((resolve) => world.soon(resolve))
+    }
+    const { length } = this.reader
+    if (this.hasNoRoom) return entries <= length * SHARE_ANEW.full
+    return entries <= length * SHARE_ANEW.usual || characters <= this.reader.size() * SHARE_ANEW.usual
+  }
+
+  /** False if this process could not read or remember an entry, or may have forgotten one too early: a new log would lack it. */
   private isReadWhole(): boolean {
-    return this.reader.skipped === 0 && !this.reader.isFull()
+    return this.reader.skipped === 0 && !this.reader.isFull() && !this.reader.isAhead()
   }
 
   /**
    * Appends everything that this process remembers, and then drops everything that it has read.
    *
-   * @returns false if the log lost entries meanwhile: some of the new ones may be among them
+   * @returns false if the log has no room for it, or lost entries meanwhile: some of the new ones may be among them
    */
   private async rewrite(): Promise<boolean> {
     const { reading, newest } = this.reader
     let last: RevocationEntry | undefined
-    for (const entry of inEntries(this.means.revocations.allMissing(Number.NaN))) {
-      if (last !== undefined) await this.appendEntry(last, { reserve: 0 })
-      last = entry
+    try {
+      for (const entry of inEntries(this.means.revocations.allMissing(Number.NaN))) {
+        if (last !== undefined) await this.appendEntry(last, { reserve: 0 })
+        last = entry
+      }
+      await this.reader.read()
+      if (this.reader.reading !== reading) {
+        this.isBehind = true
+        return false
+      }
+      await this.appendEntry(last ?? NO_REVOCATIONS, { reserve: 0, dropTo: newest })
+    } catch (cause) {
+      if (isLogFull(cause)) return false
+      throw cause
     }
-    await this.reader.read()
-    if (this.reader.reading !== reading) {
-      this.isBehind = true
-      return false
-    }
-    await this.appendEntry(last ?? NO_REVOCATIONS, { reserve: 0, dropTo: newest })
+    this.appendAt = 0
     return true
   }
 
-  /** Without a subscription, this process reads once a second all the same. */
-  private async subscribe(): Promise<void> {
+  /**
+   * Without a subscription, this process reads once a second all the same. Readings do not wait for it: a client whose
+   * connection is gone may hold the command back until it has connected.
+   */
+  private subscribe(): void {
     const time = world.monotonic()
-    if (this.unsubscribe !== undefined || this.isClosed || time < this.subscribeAt) return
+    if (this.isSubscribing || this.isClosed || time < this.subscribeAt) return
+    this.isSubscribing = true
     this.subscribeAt = time + RETRY_AFTER
-    const end = await this.means.log.wake(() => this.wakeUp())
-    if (this.isClosed) await end()
-    else this.unsubscribe = end
+    this.means.log
+      .wake(() => this.wakeUp())
+      .then((end) => {
+        if (this.isClosed) return end()
+        this.unsubscribe = end
+        return undefined
+      })
+      .catch((cause: unknown) => {
+        this.isSubscribing = false
+        if (!this.isClosed)
+          this.means.warn(
+            `the subscription to the log of revocations failed: ${cause instanceof Error ? cause.message : 'it threw a value that is not an Error'}. Revocations of other processes arrive within a second meanwhile, not at once`
+          )
+      })
   }
 }
 
@@ -377,6 +458,6 @@ export async function revokeEverywhere(
     if (!(error instanceof RevocationsFull)) throw error
     full = error
   }
-  await log?.append(list)
+  await log?.append(list, by)
   if (full !== undefined) throw full
 }

@@ -1,7 +1,7 @@
 /**
  * The log of one API with encrypted entries: each is sealed under the name of the API and `shared.secret`, so that an entry
- * of another API, or one made without the secret, does not open. Each call has a deadline, and each answer of the engine is
- * checked: nonsense is an outage.
+ * of another API, or one made without the secret, does not open. Each call but `wake` has a deadline, and each answer of the
+ * engine is checked: nonsense is an outage.
  *
  * Does NOT know the meaning of the entries. Does NOT hide their number, length or time.
  *
@@ -32,7 +32,12 @@ export interface SealedLog {
   read(how: Omit<LogReading, 'keep'>): Promise<LogPage>
   /** Opens the value of an entry; undefined if it was not sealed for this log. */
   open(value: string): Opened | undefined
-  /** Calls the listener soon after an append of any process, where the engine can. @returns a function that ends it */
+  /**
+   * Calls the listener soon after an append of any process, where the engine can. Without a deadline: a late subscription
+   * must be ended too.
+   *
+   * @returns a function that ends it
+   */
   wake(listener: () => void): Promise<() => unknown>
 }
 
@@ -76,8 +81,7 @@ export function createSealedLog({ log, envelopes, resource, deadline, keep }: Se
       }
       return undefined
     },
-    wake: async (listener) =>
-      log.wake === undefined ? () => undefined : inTime(() => log.wake?.(name, listener) ?? noop)
+    wake: async (listener) => (await log.wake?.(name, listener)) ?? noop
   }
 }
 

@@ -10,6 +10,7 @@ import {
   type Cache,
   type Log,
   type LogPage,
+  type LogReading,
   type OnceStore,
   type ResourceServer,
   securityEventReceiver,
@@ -525,6 +526,35 @@ describe('while the log is out of order later', () => {
     expect(fleet.appended).toHaveLength(1)
   })
 
+  test('a revocation that fails while an earlier one is appended again is not forgotten', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet()
+    const [one, other] = (await start(issuer, fleet)) as [ResourceServer, ResourceServer]
+    const append = fleet.shared.append.bind(fleet.shared)
+    fleet.log.fail(new Error('down'))
+    await expect(one.revoke({ issuer: issuer.issuer, jti: 'a' })).rejects.toThrow()
+    fleet.log.fail(undefined)
+    let answer = (): void => {}
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve
+    })
+    Object.assign(fleet.shared, {
+      append: async (...all: Parameters<Log['append']>) => {
+        Object.assign(fleet.shared, { append: () => Promise.reject(new Error('ECONNRESET')) })
+        const position = await append(...all)
+        await answered
+        return position
+      }
+    })
+    await pass(2)
+    await expect(one.revoke({ issuer: issuer.issuer, jti: 'b' })).rejects.toThrow()
+    Object.assign(fleet.shared, { append })
+    answer()
+    await settle()
+    await pass(4)
+    expect(known(other)).toBe(2)
+  })
+
   test('a sender of events gets 503, so that it sends the event again, and then 202', async () => {
     const issuer = await bed.issuer()
     const fleet = createFleet()
@@ -627,6 +657,36 @@ describe('a log that lost entries', () => {
     expect(await entriesOf(fleet)).toBe(1)
   })
 
+  test('is not taken for one because an entry is read before its append is acknowledged', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet()
+    const [api] = (await start(issuer, fleet, 1)) as [ResourceServer]
+    await api.revoke({ issuer: issuer.issuer, jti: 'a' })
+    await pass(2)
+    const [append, read] = [fleet.shared.append.bind(fleet.shared), fleet.shared.read.bind(fleet.shared)]
+    const starts: unknown[] = []
+    let answer = (): void => {}
+    Object.assign(fleet.shared, {
+      read: (name: string, how: LogReading) => {
+        starts.push(how.after)
+        return read(name, how)
+      },
+      append: async (...all: Parameters<Log['append']>) => {
+        const position = await append(...all)
+        await new Promise<void>((resolve) => {
+          answer = resolve
+        })
+        return position
+      }
+    })
+    const revoked = api.revoke({ issuer: issuer.issuer, jti: 'b' })
+    await pass(2)
+    answer()
+    await revoked
+    await pass(2)
+    expect(starts).not.toContain(undefined)
+  })
+
   test('after a restart that lost nothing, nothing is appended', async () => {
     const issuer = await bed.issuer()
     const fleet = createFleet()
@@ -661,6 +721,74 @@ describe('a log that lost entries', () => {
     await revoked
     await pass(30)
     expect(await entriesOf(fleet)).toBe(1)
+  })
+
+  test('gets them back although the reading that noticed the loss failed halfway', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet()
+    const [api] = (await start(issuer, fleet, 1)) as [ResourceServer]
+    await api.revoke({ issuer: issuer.issuer, jti: 'a' })
+    await pass(2)
+    fleet.log.lose(1)
+    // The first answer tells of the loss, and then the connection breaks.
+    fleet.answer = (page) => {
+      fleet.log.fail(new Error('ECONNRESET'))
+      return page
+    }
+    await pass(2)
+    fleet.answer = undefined
+    fleet.log.fail(undefined)
+    await pass(30)
+    expect(await entriesOf(fleet)).toBe(1)
+  })
+
+  test('because a process whose clock is ahead wrote it anew, without what it takes for ended, gets them back', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet()
+    const [api] = (await start(issuer, fleet, 1)) as [ResourceServer]
+    for (let i = 0; i < 1100; i++) await api.revoke({ issuer: issuer.issuer, jti: `t${i}` })
+    await pass(2)
+    const ahead = join(issuer, fleet, { now: () => bed.clock.now() + 2 * DAY })
+    await ahead.ready()
+    await settle()
+    await pass(30)
+    const [later] = (await start(issuer, fleet, 1)) as [ResourceServer]
+    expect(known(later)).toBe(1100)
+  })
+
+  test('is not written anew again by a process whose clock stays ahead', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet()
+    const messages = warnings()
+    const [api] = (await start(issuer, fleet, 1)) as [ResourceServer]
+    // More than 4 MiB: long enough to be written anew, although each entry is full.
+    const revocations = Array.from({ length: 4000 }, (_, i) => ({ issuer: issuer.issuer, jti: `${i}`.padEnd(1024) }))
+    await api.revoke(revocations)
+    await pass(2)
+    const ahead = join(issuer, fleet, { now: () => bed.clock.now() + 2 * DAY })
+    await ahead.ready()
+    await pass(120)
+    const [later] = (await start(issuer, fleet, 1)) as [ResourceServer]
+    expect(known(later)).toBe(4000)
+    expect(messages.filter((message) => message.includes('synchronize the clocks'))[0]).toMatch(
+      /^by the clock of this process, a revocation had ended 86\d{3} s before it arrived/
+    )
+  })
+
+  test('because the clock of the engine jumped ahead gets them back', async () => {
+    const issuer = await bed.issuer()
+    let ahead = 0
+    const log = createTestLog({ now: () => bed.clock.now() + ahead })
+    const fleet: Fleet = { ...createFleet(), log, shared: log }
+    const [one, other] = (await start(issuer, fleet)) as [ResourceServer, ResourceServer]
+    for (const jti of ['a', 'b']) await one.revoke({ issuer: issuer.issuer, jti })
+    await pass(2)
+    ahead = 40 * DAY
+    await other.revoke({ issuer: issuer.issuer, jti: 'c' })
+    ahead = 0
+    await pass(30)
+    const [later] = (await start(issuer, fleet, 1)) as [ResourceServer]
+    expect(known(later)).toBe(3)
   })
 
   test('does not show an entry that stands before those that were read: it is found within 15 s', async () => {
@@ -781,6 +909,20 @@ describe('an entry', () => {
     await pass(2)
     expect(await ask(api, issuer.token({ claims: { iat: bed.clock.now() - 10 } }))).toEqual(denial.inactive)
   })
+
+  test('that was forgotten is remembered also when the clock is set back in small steps', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet()
+    let ahead = 0
+    const api = join(issuer, fleet, { now: () => bed.clock.now() + ahead })
+    await api.revoke({ issuer: issuer.issuer, jti: 'a', until: bed.clock.now() + 130 })
+    ahead = 200
+    await pass(2)
+    expect(known(api)).toBe(0)
+    for (; ahead > 0; ahead -= 4) await pass(1)
+    await pass(2)
+    expect(known(api)).toBe(1)
+  })
 })
 
 /** A transmitter of events about the users of one issuer. */
@@ -842,6 +984,56 @@ describe('room', () => {
       message: expect.stringContaining('the log of revocations has no room')
     })
     expect(api.health().log?.status).toBe('degraded')
+  })
+
+  test('a sender who extends the operator’s revocations uses the senders’ room of the log', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet(64)
+    const [api] = (await start(issuer, fleet, 1)) as [ResourceServer]
+    const { send } = createSender(issuer)
+    await api.revoke({ issuer: issuer.issuer, subject: 'u1' })
+    const answers: number[] = []
+    for (let i = 0; i < 60; i++) {
+      bed.clock.advance(1)
+      answers.push(await send(api, 'u1', `event ${i}`))
+    }
+    expect(answers.filter((status) => status === 202)).toHaveLength(55)
+    expect(await entriesOf(fleet)).toBe(56)
+    for (let i = 0; i < 7; i++) await api.revoke({ issuer: issuer.issuer, jti: `${i}` })
+  })
+
+  test('a full log of outdated entries is written anew, however few it may have', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet(64)
+    const [api, other] = (await start(issuer, fleet)) as [ResourceServer, ResourceServer]
+    const { send } = createSender(issuer)
+    const answers: number[] = []
+    for (let i = 0; i < 60; i++) {
+      bed.clock.advance(1)
+      answers.push(await send(api, 'u1', `event ${i}`))
+    }
+    expect(answers.at(-1)).toBe(503)
+    await pass(40)
+    expect(await entriesOf(fleet)).toBeLessThan(5)
+    expect(await send(api, 'u1', 'another')).toBe(202)
+    expect([api, other].map((one) => one.health().status)).toEqual(['ok', 'ok'])
+  })
+
+  test('a log of long names is not written anew in turns: it would not become shorter', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet()
+    const all = await start(issuer, fleet)
+    const until = bed.clock.now() + DAY
+    // A control character has six bytes in JSON, so an entry has room for two of these names.
+    const revocations = Array.from({ length: 4400 }, (_, i) => ({
+      issuer: issuer.issuer,
+      jti: `${i}`.padEnd(2048, '\0'),
+      until
+    }))
+    await all[0]?.revoke(revocations)
+    const { length } = fleet.appended
+    await pass(130)
+    expect([fleet.appended.length, ...all.map(known)]).toEqual([length, 4400, 4400])
   })
 
   test('events never take the operator’s reserve of any process, whenever it starts', async () => {
@@ -961,6 +1153,38 @@ describe('close()', () => {
     expect(known(other)).toBe(2)
   })
 
+  test('a flood of wake-ups causes at most 50 readings a second', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createWokenFleet()
+    let readings = 0
+    let wakeUp = (): void => {}
+    const log: Log = {
+      ...fleet.shared,
+      read: (...all) => {
+        readings++
+        return fleet.shared.read(...all)
+      },
+      wake: (_, listener) => {
+        wakeUp = listener
+        return () => undefined
+      }
+    }
+    setWorld({ ...world, monotonic: () => passed })
+    await start(issuer, { ...fleet, shared: log }, 1)
+    const flood = async (): Promise<number> => {
+      readings = 0
+      for (let i = 0; i < 100; i++) {
+        wakeUp()
+        await settle()
+      }
+      return readings
+    }
+    expect(await flood()).toBe(50)
+    expect(await flood()).toBe(0)
+    await pass(1)
+    expect(await flood()).toBe(50)
+  })
+
   test('ends once, and waits no longer than the deadline for a subscription that does not end', async () => {
     const issuer = await bed.issuer()
     const fleet = createFleet()
@@ -978,6 +1202,43 @@ describe('close()', () => {
     await settle()
     await Promise.all([api.close(), api.close()])
     expect(ends).toBe(1)
+  })
+
+  test('a subscription that hangs is the only one, delays no reading, and ends when it arrives after close()', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet()
+    let asked = 0
+    let ends = 0
+    let subscribed = (): void => {}
+    const log: Log = {
+      ...fleet.shared,
+      wake: () =>
+        new Promise((resolve) => {
+          asked++
+          subscribed = () => resolve(() => ends++)
+        })
+    }
+    const [api] = (await start(issuer, { ...fleet, shared: log }, 1)) as [ResourceServer]
+    await sayRevoked(fleet, [{ issuer: issuer.issuer, jti: 'a', until: bed.clock.now() + 600 }])
+    await pass(2)
+    expect(known(api)).toBe(1)
+    await pass(100)
+    expect([asked, api.health().status]).toEqual([1, 'ok'])
+    await api.close()
+    subscribed()
+    await settle()
+    expect(ends).toBe(1)
+  })
+
+  test('before the log was read: requests and ready() that wait end', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet()
+    fleet.log.fail(new Error('down'))
+    const api = join(issuer, fleet)
+    const waiting = [refusal(() => api.authorize(request(issuer.token()))), refusal(() => api.ready())]
+    await settle()
+    await api.close()
+    expect(await Promise.all(waiting)).toMatchObject([{ status: 503 }, { status: 503 }])
   })
 
   test('a subscription that fails is tried again after half a minute, and readings go on without it', async () => {
