@@ -4,6 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Access, type Check, type Requirement, type ResourceServer, ResourceServerError } from '../src/index.js'
+import { mount } from './express/events.js'
 import { type ExpressHandler, type ExpressRequest, handling, read, run } from './express/exchange.js'
 import { findAccess } from './shared/access.js'
 import { enforceIn } from './shared/enforce.js'
@@ -12,7 +13,6 @@ import { answeredWithMetadata, requireRootMount, writeMetadata } from './shared/
 import { NodeRequest } from './shared/node-request.js'
 import { answerWith } from './shared/refusals.js'
 
-export { mount as backchannelLogout, mount as securityEvents } from './express/events.js'
 export type { ExpressHandler, ExpressRequest } from './express/exchange.js'
 export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
 
@@ -98,3 +98,5 @@ export function errorHandler(options?: ErrorBodyOptions): ExpressErrorHandler {
     else answerWith(error, request, response, render)
   }
 }
+
+export { mount as backchannelLogout, mount as securityEvents }

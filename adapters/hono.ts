@@ -1,6 +1,7 @@
 /** Hono. Typed by shape. Refusals are thrown; Hono's own error handling answers with their `getResponse()`. */
 import { type Access, type Check, type Requirement, type ResourceServer, ResourceServerError } from '../src/index.js'
 import { protectedResourceMetadata as metadataResponse } from './fetch.js'
+import { mount } from './hono/events.js'
 import { fieldsOf, type HonoContext, type HonoMiddleware, HonoRequest, headersOf } from './hono/exchange.js'
 import { handling, restate } from './hono/refusals.js'
 import { findAccess } from './shared/access.js'
@@ -9,7 +10,6 @@ import { createRender, type ErrorBodyOptions } from './shared/error-body.js'
 import { addHeaders, forgetContent, isEmpty } from './shared/headers.js'
 import { surface } from './shared/refusals.js'
 
-export { mount as backchannelLogout, mount as securityEvents } from './hono/events.js'
 export type { HonoContext, HonoMiddleware } from './hono/exchange.js'
 export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
 
@@ -111,3 +111,5 @@ export function getAuth(context: Pick<HonoContext, 'get'>): Access {
 export function getOptionalAuth(context: Pick<HonoContext, 'get'>): Access | undefined {
   return findAccess(context.get('auth'))
 }
+
+export { mount as backchannelLogout, mount as securityEvents }

@@ -1,5 +1,6 @@
 /** Koa 2 and 3. Typed by shape. Refusals are thrown, which is how Koa passes errors on; each carries its header fields. */
 import { type Access, type Check, type Requirement, type ResourceServer, ResourceServerError } from '../src/index.js'
+import { mount } from './koa/events.js'
 import { type AuthState, handling, type KoaContext, type KoaMiddleware, read, run, send } from './koa/exchange.js'
 import { findAccess } from './shared/access.js'
 import { enforceIn } from './shared/enforce.js'
@@ -10,7 +11,6 @@ import { metadataAnswer, requireRootMount, withMetadata } from './shared/metadat
 import { NodeRequest } from './shared/node-request.js'
 import { cutOff } from './shared/streams.js'
 
-export { mount as backchannelLogout, mount as securityEvents } from './koa/events.js'
 export type { AuthState, KoaContext, KoaMiddleware } from './koa/exchange.js'
 export { type ErrorBodyOptions, type ErrorFacts, problemDetails } from './shared/error-body.js'
 
@@ -105,3 +105,5 @@ export function errorHandler(options?: ErrorBodyOptions): KoaMiddleware {
     }
   }
 }
+
+export { mount as backchannelLogout, mount as securityEvents }

@@ -6,7 +6,7 @@
  * Does NOT read `process.env` by itself. Supports only settings that differ between deployments.
  */
 import { readFileSync } from 'node:fs'
-import { closest } from '../src/base/spelling.js'
+import { closest } from '../src/base/options/spelling.js'
 import {
   bearerToken,
   type ClientAuth,

@@ -4,7 +4,7 @@
  * Does NOT log token data, unless you set `evidence`, `access` or `subject`.
  */
 import { hash } from 'node:crypto'
-import { requireOptions } from '../src/base/spelling.js'
+import { requireOptions } from '../src/base/options/spelling.js'
 import type { Access, AccessEvent, Decision, RefusalEvent, WarningEvent } from '../src/index.js'
 import { createListen } from './channels.js'
 

@@ -6,7 +6,7 @@
  *
  * Does NOT describe requirements without an OpenAPI equivalent: your own checks, authentication levels, bound tokens.
  */
-import { requireOptions } from '../src/base/spelling.js'
+import { requireOptions } from '../src/base/options/spelling.js'
 import { optional, type Requirement, type ResourceServer } from '../src/index.js'
 
 /** Scopes by scheme name; several objects are alternatives (OpenAPI 3.1 §4.8.30). */

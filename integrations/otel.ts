@@ -5,7 +5,7 @@
  *
  * Attributes have few values: no token, no claim, no subject, no URL beyond a host.
  */
-import { requireOptions } from '../src/base/spelling.js'
+import { requireOptions } from '../src/base/options/spelling.js'
 import type { AccessEvent, ExchangeEvent, RefusalEvent, ResourceServer } from '../src/index.js'
 import { createListen, type Listen } from './channels.js'
 

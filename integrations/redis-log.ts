@@ -10,7 +10,7 @@
  *
  * Tests: `test/redis/log.test.ts`.
  */
-import { requireOptions } from '../src/base/spelling.js'
+import { requireOptions } from '../src/base/options/spelling.js'
 import type { Log, LogAppending, LogEntry, LogPage, LogReading } from '../src/index.js'
 import {
   asText,
@@ -45,7 +45,7 @@ const POSITION = /^\d{1,20}-\d{1,20}$/
  * ARGV: value, milliseconds to keep, maximum entries, `dropTo` or '', channel. Returns the new position, or `FULL`.
  *
  * The field `v` of an entry is its value. The field `n` is the first entry after those that appends dropped (`=` is the entry
- * itself). Each entry repeats it, so a reader can tell entries that the log dropped from entries that somebody else removed.
+ * itself). Each entry repeats it, so a reader can tell dropped entries from entries that another program removed.
  * Only an entry that the stream holds can be dropped: a position of a server that was lost must not drop newer entries.
  *
  * `XTRIM` comes first, so Redis does not deny the `XADD` when it has reached `maxmemory`: `maxEntries` bounds the log.
@@ -74,7 +74,7 @@ return id
 `)
 
 /**
- * ARGV: `after` or '', `first` or '', limit. Writes nothing. Returns what the stream is, and the positions and values of the
+ * ARGV: `after` or '', `first` or '', limit. Writes nothing. An entry of another program has an empty value: its reader skips it. Returns what the stream is, and the positions and values of the
  * page. `INFO` may be forbidden; the run of the server is unknown then.
  */
 const READ = createScript(`
@@ -97,9 +97,8 @@ local function holds(id)
 end
 local entries = {}
 for _, entry in ipairs(redis.call('XRANGE', key, after == '' and '-' or '(' .. after, '+', 'COUNT', ARGV[3])) do
-  if entry[2][1] ~= 'v' then return redis.error_reply('ERR the stream has an entry that redisLog() did not write: ' .. entry[1]) end
   table.insert(entries, entry[1])
-  table.insert(entries, entry[2][2])
+  table.insert(entries, entry[2][1] == 'v' and entry[2][2] or '')
 end
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))

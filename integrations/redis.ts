@@ -7,7 +7,7 @@
  * Does NOT open, configure or close a connection, retry, or wait for one: the client's settings decide how long a
  * command may take, and whether it queues without a connection. Does NOT encrypt: its input is already encrypted.
  */
-import { requireOptions } from '../src/base/spelling.js'
+import { requireOptions } from '../src/base/options/spelling.js'
 import type { Cache, OnceStore, OwnerQuotaExceeded } from '../src/index.js'
 import {
   asText,

@@ -145,7 +145,7 @@ export interface Access extends AccessToken {
   readonly acceptedUntil: number | undefined
   /**
    * Fires when the token ends (at {@link acceptedUntil}), or when this process learns of its revocation through
-   * `api.revoke()`, a receiver of events, or `shared.channel`. Its `reason` is the `InvalidToken` that a request would
+   * `api.revoke()`, a receiver of events, or `shared.log`. Its `reason` is the `InvalidToken` that a request would
    * get at that moment. Use it for work that outlives the request: server-sent events, WebSockets, long jobs. Pass `{
    * once: true }`, and remove the listener when the connection closes. The timer does not keep the process alive. The
    * signal is created on first read and shared by all requests with the token; it is already aborted where the token

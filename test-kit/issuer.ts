@@ -5,7 +5,7 @@
  * Not for production: any caller gets any token.
  */
 import { randomUUID } from 'node:crypto'
-import { requireOptions } from '../src/base/spelling.js'
+import { requireOptions } from '../src/base/options/spelling.js'
 import {
   type Access,
   clientSecretBasic,

@@ -1,5 +1,5 @@
 /**
- * What every {@link Log} must do, as a list of tests for any test runner: for an engine of your own. A log that loses or reorders
+ * The contract of a {@link Log}, as a list of tests for any test runner: run it for an engine of your own. A log that loses or reorders
  * entries lets revoked tokens in.
  *
  * Does NOT test what your engine loses in a crash or a failover: only you can cause one.

@@ -6,7 +6,7 @@
  *
  * Tests: `test/test-kit/log.test.ts`.
  */
-import { requireOptions } from '../src/base/spelling.js'
+import { requireOptions } from '../src/base/options/spelling.js'
 import type { Log, LogAppending, LogEntry, LogPage, LogReading } from '../src/index.js'
 
 /** Options of `createTestLog()`. */

@@ -207,7 +207,7 @@ describe('layers', () => {
     const collection = /^(?:export )?const (\w+)[^=\n]*= new (?:Weak(?:Map|Set)|Map|Set)(?:<.*>)?\(\)/gm
     const found = src.flatMap(({ name, code }) => [...code.matchAll(collection)].map(([, mark]) => `${name} ${mark}`))
     expect(found.toSorted()).toEqual([
-      'src/base/problems MISTAKES',
+      'src/base/options/problems MISTAKES',
       // Empty, and typed as read-only.
       'src/base/reach NO_HOSTS',
       'src/issuer/client-auth basicSecrets',
@@ -218,7 +218,7 @@ describe('layers', () => {
 
   test('options are read only in the settings files', () => {
     const edge = /\/(?:[\w-]*settings|decryption-keys|issuers|transmitters|logout-token|receiver)$|^src\/profiles\//
-    expect(importersOf('src/base/problems', src).filter((name) => !edge.test(name))).toEqual([])
+    expect(importersOf('src/base/options/problems', src).filter((name) => !edge.test(name))).toEqual([])
   })
 })
 
@@ -280,7 +280,7 @@ describe('adapters', () => {
           from.startsWith('node:') ||
             from === 'src/index' ||
             // The check of options, for functions that must not load the core.
-            (from === 'src/base/spelling' && ['integrations', 'test-kit'].includes(own)) ||
+            (from === 'src/base/options/spelling' && ['integrations', 'test-kit'].includes(own)) ||
             // The internal names that adapters need, in one file, so that they are not public.
             (from === 'src/adapter' && own.startsWith('adapters')) ||
             folderOf(from) === own ||
@@ -325,7 +325,7 @@ describe('every file', () => {
       // The one file that speaks where there is no logger.
       if (name !== 'src/server/voice') expect(code).not.toMatch(/\bconsole\??\.|\bprocess\??\.emitWarning/)
       // State lives in what resourceServer() returns, so that two of them share none.
-      expect(code).not.toMatch(/^(export\s+)?(let|var)\s/m)
+      if (name !== 'src/base/world') expect(code).not.toMatch(/^(export\s+)?(let|var)\s/m)
       // Types must be erasable; and a cast to any would end them.
       expect(code.replace('namespace Express', '')).not.toMatch(
         /^\s*(export\s+)?(declare\s+)?(const\s+)?(enum|namespace)\s/m
@@ -334,6 +334,39 @@ describe('every file', () => {
       expect(code).not.toMatch(/^export default\s(?!fastifyResourceServer)/m)
     }
   )
+})
+
+describe('the port to the world', () => {
+  /** Globals and built-ins that give time, timers, chance and turns. `npm run simulate` can replace only the port. */
+  const OUTSIDE =
+    /\bMath\.random\b|\bDate\.now\b|\bnew Date\(\)|\bDate\(\)|\bperformance\b|\bhrtime\b|\bset(?:Timeout|Interval|Immediate)\(|\bclear(?:Timeout|Interval|Immediate)\(|\brandom(?:UUID|Bytes|Int|FillSync|Fill)\b|\bgetRandomValues\b|\bAbortSignal\.timeout\b|\bnextTick\b|'node:(?:timers|perf_hooks)/
+
+  test('the pattern finds each way past the port', () => {
+    const ways = [
+      'Math.random()',
+      'Date.now()',
+      'new Date()',
+      'performance.now()',
+      'setTimeout(call, 1)',
+      'clearTimeout(timer)',
+      'setImmediate(call)',
+      'crypto.randomUUID()',
+      'randomBytes(32)',
+      'AbortSignal.timeout(1)',
+      "from 'node:timers/promises'"
+    ]
+    expect(ways.filter((way) => !OUTSIDE.test(way))).toEqual([])
+  })
+
+  test.each(
+    [...src, ...adapters]
+      .filter(({ name }) => !name.startsWith('src/cli/') && name !== 'src/base/world')
+      .map((file) => [file.name, file] as const)
+  )('%s takes time, timers and chance only from src/base/world', (_, { code }) => {
+    // Texts of hints may quote such calls.
+    const bare = code.replace(/'(?!node:)(?:[^'\\\n]|\\.)*'/g, "''")
+    expect(OUTSIDE.exec(bare)?.[0]).toBeUndefined()
+  })
 })
 
 test.each(['confirmation/dpop', 'confirmation/nonce', 'confirmation/confirmation', 'confirmation/certificate'])(

@@ -1,4 +1,5 @@
 /** Calls back at a token's end, for connections that outlive requests. */
+import { type Timer, world } from '../../src/adapter.js'
 import type { Access } from '../../src/index.js'
 
 /** Maximum milliseconds of a timer. Timers treat a larger value as none. */
@@ -18,15 +19,15 @@ const LONGEST = 2 ** 31 - 1
 export function onExpiry(
   access: Access | undefined,
   ended: () => void,
-  now: () => number = () => Date.now() / 1000
+  now: () => number = () => world.now()
 ): () => void {
   const end = access?.acceptedUntil
-  let timer: NodeJS.Timeout | undefined
+  let timer: Timer | undefined
   const wait = (until: number): void => {
     const left = (until - now()) * 1000
-    timer = setTimeout(() => (left > LONGEST ? wait(until) : ended()), Math.min(Math.max(left, 0), LONGEST))
+    timer = world.after(Math.min(Math.max(left, 0), LONGEST), () => (left > LONGEST ? wait(until) : ended()))
     timer.unref()
   }
   if (end !== undefined) wait(end)
-  return () => clearTimeout(timer)
+  return () => world.cancel(timer)
 }

@@ -1,7 +1,9 @@
 /** Decides handshakes (WebSocket, RFC 6455 §4.2.2; extended CONNECT, RFC 8441) and refuses them in plain HTTP. */
+
 import { type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
 import type { Duplex } from 'node:stream'
+import { world } from '../../src/adapter.js'
 import type { Access, Requirement, ResourceServer, ResourceServerError } from '../../src/index.js'
 import { oauthContent, type Render } from '../shared/error-body.js'
 import { NodeRequest } from '../shared/node-request.js'
@@ -137,9 +139,9 @@ const TIME_TO_READ = 5000
  * side, and the server's timeouts do not apply to upgraded connections.
  */
 function sendRefusal(connection: Duplex, error: unknown, stream: Http2Stream | undefined, render: Render): void {
-  const timer = setTimeout(() => connection.destroy(), TIME_TO_READ)
+  const timer = world.after(TIME_TO_READ, () => connection.destroy())
   timer.unref()
-  connection.once('close', () => clearTimeout(timer))
+  connection.once('close', () => world.cancel(timer))
   try {
     if (stream) respond(stream, asRefusal(error), render)
     else connection.once('finish', () => connection.destroy()).end(messageOf(asRefusal(error), render))
@@ -164,7 +166,7 @@ function respond(stream: Http2Stream, error: ResourceServerError, render: Render
 /** Formats the response as HTTP/1.1 text. */
 function messageOf(error: ResourceServerError, render: Render): string {
   const { body, fields } = contentOf(error, render)
-  const date = new Date().toUTCString()
+  const date = new Date(1000 * world.now()).toUTCString()
   const lines = Object.entries({ Date: date, ...error.headers, ...fields, Connection: 'close' }).flatMap(
     ([name, value]) => [value].flat().map((line) => `${name}: ${line}\r\n`)
   )

@@ -3,7 +3,7 @@
  * parser.
  */
 import type { Readable } from 'node:stream'
-import { MAX_EVENT_LENGTH } from '../../src/adapter.js'
+import { MAX_EVENT_LENGTH, type Timer, world } from '../../src/adapter.js'
 import type { ReceiverAnswer } from '../../src/index.js'
 
 /** Maximum seconds for the whole body. Senders have it ready, and anyone can open a connection. */
@@ -42,9 +42,9 @@ export function readNode(stream: Readable): Promise<Body> {
     }
     const onEnd = (): void => settle(pieces.text())
     const onBroken = (): void => settle(BROKEN_OFF)
-    const timer = setTimeout(() => settle(TOO_SLOW), 1000 * BODY_DEADLINE)
+    const timer = world.after(1000 * BODY_DEADLINE, () => settle(TOO_SLOW))
     const settle = (body: Body): void => {
-      clearTimeout(timer)
+      world.cancel(timer)
       stream.off('data', onData).off('end', onEnd).off('close', onBroken).off('aborted', onBroken).pause()
       resolve(body)
     }
@@ -58,12 +58,12 @@ export function readNode(stream: Readable): Promise<Body> {
 export async function readWeb(body: ReadableStream<Uint8Array> | null): Promise<Body> {
   if (body === null) return ''
   const pieces = new Pieces()
-  let timer: NodeJS.Timeout | undefined
+  let timer: Timer | undefined
   let reader: ReadableStreamDefaultReader<Uint8Array> | undefined
   try {
     reader = body.getReader()
     const late = new Promise<undefined>((resolve) => {
-      timer = setTimeout(() => resolve(undefined), 1000 * BODY_DEADLINE)
+      timer = world.after(1000 * BODY_DEADLINE, () => resolve(undefined))
     })
     for (;;) {
       const next = await Promise.race([reader.read(), late])
@@ -74,7 +74,7 @@ export async function readWeb(body: ReadableStream<Uint8Array> | null): Promise<
   } catch {
     return BROKEN_OFF
   } finally {
-    clearTimeout(timer)
+    world.cancel(timer)
     reader?.releaseLock()
   }
 }

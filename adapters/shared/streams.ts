@@ -1,6 +1,8 @@
 /** Ends connections and HTTP/2 streams whose request body is not read. */
+
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { world } from '../../src/adapter.js'
 
 /**
  * True if the rest of a body is still to come. On HTTP/1.1 all of it would have to be read before the next request.
@@ -55,11 +57,11 @@ export function closeWhenAnswered(request: IncomingMessage | undefined): void {
     if (stream.closed) return
     // Node.js sends END_STREAM after 'finish' and has no event for it. An earlier RST_STREAM would cut the response
     // off.
-    if (stream.state.localClose !== 1) return void setTimeout(close, END_CHECK_INTERVAL).unref()
+    if (stream.state.localClose !== 1) return void world.after(END_CHECK_INTERVAL, close).unref()
     stream.close(NO_ERROR)
     // Node.js releases the stream only after the received bytes are read.
     request.resume()
   }
-  if (stream.writableFinished) setImmediate(close)
-  else stream.once('finish', () => setImmediate(close))
+  if (stream.writableFinished) world.soon(close)
+  else stream.once('finish', () => world.soon(close))
 }

@@ -4,6 +4,7 @@
  *
  * Tests: `test/policy/policy.test.ts`.
  */
+
 import type { Awaitable } from '../types.js'
 import { type Timer, world } from './world.js'
 

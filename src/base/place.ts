@@ -12,9 +12,10 @@ const HTTP_URL = /^https?:\/\/[^/?#]+([^?#]*)/i
 const MENDED = /[\0-\x20\x7f\\]/
 /**
  * Sequences that `new URL` keeps and some servers decode: an encoded slash, backslash or control character, at any
- * depth of encoding; dots that are encoded twice; a dot segment with a path parameter.
+ * depth of encoding; dots that are encoded twice; a dot segment, alone or with a path parameter. Node 20 keeps a dot
+ * segment after a name that begins with a dot: `/.a/..`.
  */
-const HIDDEN = /%(?:25)*(?:2f|5c|[01][\da-f]|7f)|%(?:25)+2e|\/(?:\.|%2e){1,2}(?:;|%3b)/i
+const HIDDEN = /%(?:25)*(?:2f|5c|[01][\da-f]|7f)|%(?:25)+2e|\/(?:\.|%2e){1,2}(?:[/;]|%3b|$)/i
 
 /** True for an http(s) URL whose path reaches the server as it is written; an empty path counts as `/`. */
 export function isAskedAsWritten(text: string): boolean {

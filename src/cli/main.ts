@@ -70,7 +70,7 @@ const terminal: Terminal = {
   now: () => Date.now() / 1000
 }
 
-// A reader that closes its pipe early, such as `head`, is no failure: the command goes on to its exit code.
+// A reader such as `head` may close its pipe early: the command goes on to its exit code.
 for (const stream of [process.stdout, process.stderr])
   stream.on('error', ({ code }: NodeJS.ErrnoException) => {
     if (code !== 'EPIPE') process.exit(2)

@@ -3,9 +3,10 @@
  *
  * Tests: `test/server/settings.test.ts`.
  */
-import { randomBytes } from 'node:crypto'
+
 import { BlockList } from 'node:net'
-import { MIN_SECRET_LENGTH, type Problems } from '../base/problems.js'
+import { MIN_SECRET_LENGTH, type Problems } from '../base/options/problems.js'
+import { world } from '../base/world.js'
 import { SIGNATURE_ALGORITHMS, type SignatureAlgorithm } from '../jwt/algorithms.js'
 import { memoryOnceStore } from '../sharing/memory-once-store.js'
 import type { Shared } from '../sharing/shared.js'
@@ -147,7 +148,7 @@ function readProofAlgorithms(value: unknown, problems: Problems): readonly Signa
 }
 
 function readSecrets(value: unknown, shared: Shared | undefined, problems: Problems): readonly (string | Uint8Array)[] {
-  if (value === undefined) return shared?.nonceSecrets ?? [randomBytes(MIN_SECRET_LENGTH)]
+  if (value === undefined) return shared?.nonceSecrets ?? [world.bytes(MIN_SECRET_LENGTH)]
   return problems.secrets(value, 'dpop.nonceSecret')
 }
 

@@ -7,6 +7,7 @@
  *
  * Tests: `test/rfc/rfc7517-keys.test.ts`.
  */
+import { world } from '../base/world.js'
 import { ResourceServerError } from '../errors/errors.js'
 import type { Awaitable } from '../types.js'
 import { type Fleet, sharedLook, throttled } from './fleet.js'
@@ -168,7 +169,7 @@ class RemoteDocument<T extends Dated> implements Watched<T> {
   private createChain(): Chain<T> {
     const { now, staleFor, patience, fleet, looks = false } = this.options
     const { held, isFailing: failing } = this
-    const bounds = { now, window: ATTEMPT_WINDOW, firstBackoff: FIRST_BACKOFF, random: Math.random }
+    const bounds = { now, window: ATTEMPT_WINDOW, firstBackoff: FIRST_BACKOFF, random: () => world.random() }
     // Misses are limited elsewhere: by the caller of `look`, or for all processes together by `throttled`.
     const attempts = cooled(this.attempt, fleet || looks ? { ...bounds, missWindow: 0 } : bounds, held)
     const bounded = fleet && !looks ? throttled(attempts, fleet, { now, held, failing, newer: this.adopt }) : attempts
@@ -211,7 +212,7 @@ class RemoteDocument<T extends Dated> implements Watched<T> {
   private readonly adopt = async (): Promise<T | undefined> => {
     const document = await this.newer()
     // This process confirms it soon, before the document expires, and not at the same time as other processes.
-    const soon = this.options.now() + CONFIRM_WITHIN * (0.5 + Math.random() / 2)
+    const soon = this.options.now() + CONFIRM_WITHIN * (0.5 + world.random() / 2)
     return document && this.hold({ ...document, refreshAt: Math.min(document.refreshAt, soon) })
   }
 
@@ -239,7 +240,7 @@ export function dates(fetchedAt: number, freshFor: number, servedAt?: number): D
   return {
     fetchedAt,
     servedAt,
-    refreshAt: fetchedAt + freshFor * (REFRESH_AT + (Math.random() - 0.5) / 5),
+    refreshAt: fetchedAt + freshFor * (REFRESH_AT + (world.random() - 0.5) / 5),
     freshUntil: fetchedAt + freshFor
   }
 }

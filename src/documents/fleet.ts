@@ -8,8 +8,9 @@
  *
  * Tests: `test/redis/keys.test.ts`.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
+
 import { parseObject } from '../base/json.js'
+import { sleep } from '../base/world.js'
 import { Unavailable } from '../errors/errors.js'
 import type { Shared } from '../sharing/shared.js'
 import { type Dated, isWithin, type Source } from './source.js'

@@ -5,7 +5,9 @@
  * `butNot` names the document that disappointed the caller ("*this* set did not have my key"), so fifty misses on one
  * set cause one fetch.
  */
+
 import { isPromise } from '../base/awaitable.js'
+import { world } from '../base/world.js'
 import { Unavailable } from '../errors/errors.js'
 import type { Awaitable } from '../types.js'
 
@@ -196,14 +198,14 @@ export function staleOnError<T extends Dated>(
   let isSilent = false
   const inTime = (attempt: Promise<T>, butNot: T | undefined, within: number): Promise<T> =>
     new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const timer = world.after(within, () => {
         const document = stale(butNot)
         if (document === undefined) return
         isSilent = true
         resolve(document)
-      }, within)
+      })
       attempt.then(resolve, reject).finally(() => {
-        clearTimeout(timer)
+        world.cancel(timer)
         isSilent = false
       })
     })

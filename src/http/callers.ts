@@ -3,7 +3,9 @@
  * had to wait. That is when it arrived, because known results are answered in the same tick. All requests with the same
  * token share one question about it. The question is not sent if all of them have left before.
  */
+
 import { isPromise } from '../base/awaitable.js'
+import { world } from '../base/world.js'
 import { type Dependency, Unavailable } from '../errors/errors.js'
 import type { Awaitable, ResourceRequest } from '../types.js'
 
@@ -28,13 +30,13 @@ export interface Callers {
 
 /** @param deadline seconds */
 export function createCallers(deadline: number): Callers {
-  /** When callers first had to wait, in milliseconds of `performance.now()`. */
+  /** When callers first had to wait, in milliseconds of `world.monotonic()`. */
   const arrivals = new WeakMap<Caller, number>()
   const patience = deadline * 1000 + GRACE
   const late = (dependency: Dependency): Unavailable =>
     new Unavailable(dependency, `the request waited for ${deadline} s (\`http.deadline\`)`)
   const left = (caller: Caller): number => {
-    const time = performance.now()
+    const time = world.monotonic()
     const since = arrivals.get(caller)
     // A handler may ask again with the same request, much later.
     if (since !== undefined && time - since <= patience) return since + patience - time
@@ -43,8 +45,8 @@ export function createCallers(deadline: number): Callers {
   }
   const race = <T>(value: Promise<T>, caller: Caller, dependency: Dependency): Promise<T> =>
     new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(late(dependency)), left(caller))
-      value.then(resolve, reject).finally(() => clearTimeout(timer))
+      const timer = world.after(left(caller), () => reject(late(dependency)))
+      value.then(resolve, reject).finally(() => world.cancel(timer))
     })
   return {
     left,
@@ -117,7 +119,7 @@ export function createQuestion<T>(
         const over = (): boolean => {
           if (isOver) return false
           isOver = true
-          clearTimeout(timer)
+          world.cancel(timer)
           forget?.()
           return true
         }
@@ -126,7 +128,7 @@ export function createQuestion<T>(
           leave()
           reject(error)
         }
-        const timer = setTimeout(() => leaveWith(callers.late('introspection')), callers.left(caller))
+        const timer = world.after(callers.left(caller), () => leaveWith(callers.late('introspection')))
         answer.then(
           (value) => over() && resolve(value),
           (error: unknown) => over() && reject(error)

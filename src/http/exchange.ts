@@ -6,10 +6,11 @@
  * undici is imported on the first exchange, so an API with its keys in its settings never loads it. Does NOT parse the
  * answer.
  */
+
 import { isUtf8 } from 'node:buffer'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { brotliDecompress, gunzip, inflate, inflateRaw } from 'node:zlib'
+import { sleep, type Timer, world } from '../base/world.js'
 import { type Dependency, type FailureKind, Misconfigured, Unavailable } from '../errors/errors.js'
 import { createProxied, ProxyFailure, unusedProxy } from './proxy.js'
 import { lookupPublic, NotPublic, requirePublicHost } from './public-addresses.js'
@@ -97,12 +98,12 @@ export function createHttp(settings: HttpSettings, told: Told): { exchange: Http
     return own
   }
   const watched: typeof attempt = async (to, exchange, milliseconds) => {
-    const startedAt = Date.now()
-    const started = performance.now()
+    const startedAt = 1000 * world.now()
+    const started = world.monotonic()
     const result = hinted(await attempt(to, exchange, milliseconds), exchange)
     const { dependency, method, url } = exchange
     const [status, failure] = 'answer' in result ? [result.answer.status, undefined] : [result.status, result.failure]
-    const duration = performance.now() - started
+    const duration = world.monotonic() - started
     told({ dependency, method, host: new URL(url).host, status, failure, startedAt, duration })
     return result
   }
@@ -118,13 +119,13 @@ export function createHttp(settings: HttpSettings, told: Told): { exchange: Http
   const send = async (exchange: Exchange): Promise<Answer> => {
     if (closed) throw new Unavailable(exchange.dependency, 'the resource server was closed')
     const given = Math.min(patience, exchange.within ?? patience)
-    const deadline = performance.now() + given
+    const deadline = world.monotonic() + given
     const to = await dispatcher()
     const timeout = Math.min(1000 * settings.timeout, given)
     const first = await watched(to, exchange, timeout)
     if ('answer' in first) return first.answer
-    const pause = 1000 * (first.retryAfter ?? RETRY_DELAY * (1 + Math.random()))
-    const left = deadline - performance.now() - pause
+    const pause = 1000 * (first.retryAfter ?? RETRY_DELAY * (1 + world.random()))
+    const left = deadline - world.monotonic() - pause
     // No time is left for another attempt: fail now, with the delay that the server asked for.
     if (left <= 0 || exchange.signal?.aborted) throw unavailable(exchange, first)
     await sleep(pause)
@@ -212,9 +213,9 @@ type Outcome = { readonly answer: Answer } | Failure
  */
 async function attempt(to: Dispatcher, exchange: Exchange, milliseconds: number): Promise<Outcome> {
   const abort = new AbortController()
-  let timer: NodeJS.Timeout | undefined
+  let timer: Timer | undefined
   const late = new Promise<Failure>((resolve) => {
-    timer = setTimeout(() => {
+    timer = world.after(milliseconds, () => {
       const late = `did not answer within ${milliseconds / 1000} s`
       const cause = new DOMException(late, 'TimeoutError')
       const atProxy = to.waitsForProxy?.(exchange.url)
@@ -222,13 +223,13 @@ async function attempt(to: Dispatcher, exchange: Exchange, milliseconds: number)
         : undefined
       resolve(atProxy ?? { failure: late, cause, isOutage: true })
       abort.abort(cause)
-    }, milliseconds)
+    })
     timer.unref()
   })
   try {
     return await Promise.race([send(to, exchange, abort.signal), late])
   } finally {
-    clearTimeout(timer)
+    world.cancel(timer)
   }
 }
 
@@ -350,7 +351,7 @@ function readRetryAfter(value: string | string[] | undefined): number | undefine
   const text = String([value].flat()[0] ?? '')
   if (/^\d{1,9}$/.test(text)) return Number(text)
   const date = Date.parse(text)
-  return Number.isNaN(date) ? undefined : Math.max(0, (date - Date.now()) / 1000)
+  return Number.isNaN(date) ? undefined : Math.max(0, date / 1000 - world.now())
 }
 
 /** One attempt: a request, and its answer or failure. */

@@ -9,6 +9,7 @@
  *
  * Tests: `test/http/breaker.test.ts`.
  */
+import { type Timer, world } from '../base/world.js'
 import { Unavailable } from '../errors/errors.js'
 
 /** Maximum calls under way at once. */
@@ -57,7 +58,7 @@ interface Waiter {
 }
 
 /** @param monotonic seconds from any start, for the rate limit */
-export function createPlaces(monotonic: () => number = () => performance.now() / 1000): Places {
+export function createPlaces(monotonic: () => number = () => world.monotonic() / 1000): Places {
   return new TwoQueues(createPace(monotonic))
 }
 
@@ -66,7 +67,7 @@ class TwoQueues implements Places {
   private readonly underWay: Record<Standing, number> = { known: 0, stranger: 0 }
   private readonly pace: Pace
   /** Set while strangers wait only for the rate limit. */
-  private timer: NodeJS.Timeout | undefined
+  private timer: Timer | undefined
 
   constructor(pace: Pace) {
     this.pace = pace
@@ -146,10 +147,10 @@ class TwoQueues implements Places {
   private admitWhenPaced(): void {
     const seconds = this.hasStranger() ? this.pace.wait() : 0
     if (seconds === 0 || this.timer !== undefined) return
-    this.timer = setTimeout(() => {
+    this.timer = world.after(seconds * 1000, () => {
       this.timer = undefined
       this.admit()
-    }, seconds * 1000)
+    })
     this.timer.unref()
   }
 

@@ -3,7 +3,7 @@
  *
  * Tests: `test/server/settings.test.ts`.
  */
-import type { Problems } from '../base/problems.js'
+import type { Problems } from '../base/options/problems.js'
 import { type InsecureHosts, isHostAndPort, NO_HOSTS } from '../base/reach.js'
 import { problemOfProxy, proxiesOfEnvironment } from './proxy.js'
 

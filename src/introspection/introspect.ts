@@ -7,9 +7,10 @@
  *
  * Tests: `test/rfc/rfc7662-introspection.test.ts`.
  */
-import { randomBytes } from 'node:crypto'
+
 import { isPromise, unlessAborted, withDeadline } from '../base/awaitable.js'
 import { deepFreeze, isObject, isTooDeep, MAX_DEPTH } from '../base/json.js'
+import { world } from '../base/world.js'
 import { InvalidToken, Misconfigured, Unavailable } from '../errors/errors.js'
 import type { Waiting } from '../http/callers.js'
 import { type Answer, describeStatus, type Http } from '../http/exchange.js'
@@ -116,7 +117,7 @@ async function introspectionRequest(
 
 /** A made-up token without credentials. Its answer shows whether the server checks credentials before it reads the token. */
 async function anonymousRequest(issuer: Issuer): Promise<Parameters<Http>[0]> {
-  const token = randomBytes(32).toString('base64url')
+  const token = world.bytes(32).toString('base64url')
   return {
     url: await issuer.introspectionEndpoint(),
     method: 'POST',

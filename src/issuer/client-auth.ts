@@ -2,7 +2,9 @@
  * How this API authenticates to the authorization server's introspection endpoint (RFC 7662 §2.1, RFC 6749 §2.3).
  * Each function returns a function of oauth4webapi's `ClientAuth` type, so those of that library can replace them.
  */
+
 import type { KeyObject } from 'node:crypto'
+import { world } from '../base/world.js'
 import type { AuthorizationServerMetadata } from './metadata.js'
 
 /** Seconds for which a client assertion is valid. */
@@ -61,7 +63,7 @@ export function privateKeyJwt(key: KeyObject, options: { algorithm?: string; key
   return async (as, client, body) => {
     const { SignJWT } = await import('jose')
     const clientId = requireClientId(client)
-    const assertion = await new SignJWT({ jti: crypto.randomUUID() })
+    const assertion = await new SignJWT({ jti: world.id() })
       .setProtectedHeader({ alg: algorithm, typ: 'JWT', ...(options.keyId !== undefined && { kid: options.keyId }) })
       .setIssuer(clientId)
       .setSubject(clientId)

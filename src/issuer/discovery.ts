@@ -7,7 +7,9 @@
  *
  * Tests: `test/rfc/rfc8414-discovery.test.ts`.
  */
+
 import { reach } from '../base/reach.js'
+import { type Timer, world } from '../base/world.js'
 import { Misconfigured, Unavailable } from '../errors/errors.js'
 import { type Answer, describeStatus, type Http } from '../http/exchange.js'
 import type { AuthorizationServerMetadata } from './metadata.js'
@@ -145,9 +147,9 @@ async function search(
   look: (place: Place, within: number, signal: AbortSignal) => Promise<NonNullable<Result>>,
   patience: number
 ): Promise<readonly Result[]> {
-  const since = performance.now()
+  const since = world.monotonic()
   const abandoned = new AbortController()
-  const timers: NodeJS.Timeout[] = []
+  const timers: Timer[] = []
   const results: Result[] = places.map(() => undefined)
   const isFound = (result: Result): boolean => result !== undefined && 'found' in result
   const hasFound = (): boolean => results.some(isFound)
@@ -167,24 +169,24 @@ async function search(
         const goOn = (): void => {
           if (asked === at + 1) ask()
         }
-        timers.push(setTimeout(goOn, patience * HEAD_START))
-        look(place, patience - (performance.now() - since), abandoned.signal).then((result) => {
+        timers.push(world.after(patience * HEAD_START, goOn))
+        look(place, patience - (world.monotonic() - since), abandoned.signal).then((result) => {
           results[at] = result
           if (isDecided()) resolve(results)
           else goOn()
         }, reject)
       }
       timers.push(
-        setTimeout(() => {
+        world.after(patience * PRECEDENCE, () => {
           isHalfOver = true
           if (hasFound()) resolve(results)
-        }, patience * PRECEDENCE)
+        })
       )
       ask()
     })
   } finally {
     abandoned.abort()
-    for (const timer of timers) clearTimeout(timer)
+    for (const timer of timers) world.cancel(timer)
   }
 }
 

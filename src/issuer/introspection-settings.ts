@@ -5,7 +5,7 @@
  *
  * Tests: `test/server/settings.test.ts`.
  */
-import type { Problems } from '../base/problems.js'
+import type { Problems } from '../base/options/problems.js'
 import type { InsecureHosts } from '../base/reach.js'
 import type { Claims } from '../types.js'
 import type { ClientAuth } from './client-auth.js'

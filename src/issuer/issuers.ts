@@ -3,13 +3,14 @@
  * selects exactly one issuer: a JWT by its unverified `iss`, an opaque token by its prefix. After that, only the keys
  * and rules of that issuer count (RFC 8725 §3.8).
  */
-import { setImmediate } from 'node:timers'
+
 import { isDeepStrictEqual } from 'node:util'
 import { isPromise, withDeadline } from '../base/awaitable.js'
 import { MAX_NAME_LENGTH } from '../base/bounds.js'
 import { createRecentCache, createTimedCache } from '../base/cache.js'
+import { type Mistakes, mistakesOf, Problems } from '../base/options/problems.js'
 import { isAskedAsWritten, isHttp, withoutPath } from '../base/place.js'
-import { type Mistakes, mistakesOf, Problems } from '../base/problems.js'
+import { world } from '../base/world.js'
 import { isWithin } from '../documents/source.js'
 import { Misconfigured, Refusal, ResourceServerError, Unavailable } from '../errors/errors.js'
 import type { Awaitable } from '../types.js'
@@ -344,7 +345,7 @@ function isUnreadable(cause: unknown, unverifiedIssuer: string | undefined): boo
 }
 
 async function nextTurn<T>(value: T): Promise<T> {
-  return new Promise((resolve) => setImmediate(resolve, value))
+  return new Promise((resolve) => world.soon(() => resolve(value)))
 }
 
 /** A copy in which every function is replaced by the same mark. */

@@ -5,6 +5,7 @@
  * Tests: `test/rfc/rfc7517-keys.test.ts`.
  */
 
+import { world } from '../base/world.js'
 import { dates, type Loaded, type Watched, watch } from '../documents/document.js'
 import { createFleet, type Fleet } from '../documents/fleet.js'
 import { type Dated, isWithin } from '../documents/source.js'
@@ -156,8 +157,8 @@ export class PublishedKeys {
    */
   private timeLeft(): () => number {
     const { patience } = this.means.http
-    const started = performance.now()
-    return () => (this.document.held() === undefined ? patience : Math.max(0, patience - (performance.now() - started)))
+    const started = world.monotonic()
+    return () => (this.document.held() === undefined ? patience : Math.max(0, patience - (world.monotonic() - started)))
   }
 
   /** @returns the answer, and the URL that gave it. If the URL answers 4xx, the metadata may name another one by now. */

@@ -3,8 +3,9 @@
  *
  * Tests: `test/server/settings.test.ts`.
  */
+
+import { Problems } from '../base/options/problems.js'
 import { isHttp } from '../base/place.js'
-import { Problems } from '../base/problems.js'
 import { type InsecureHosts, NO_HOSTS } from '../base/reach.js'
 import { SIGNATURE_ALGORITHMS, type SignatureAlgorithm } from '../jwt/algorithms.js'
 import type { ClaimPlace, ClaimPlaces, Places } from '../jwt/claim-places.js'

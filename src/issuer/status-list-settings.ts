@@ -3,7 +3,7 @@
  *
  * Tests: `test/server/settings.test.ts`.
  */
-import type { Problems } from '../base/problems.js'
+import type { Problems } from '../base/options/problems.js'
 import type { InsecureHosts } from '../base/reach.js'
 import type { Means } from './introspection-settings.js'
 import type { IssuerOptions, IssuerSettings } from './settings.js'

@@ -5,7 +5,7 @@
  */
 import { KeyObject } from 'node:crypto'
 import { describeRsaSize, isKid, MAX_KID_LENGTH } from '../base/bounds.js'
-import type { Problems } from '../base/problems.js'
+import type { Problems } from '../base/options/problems.js'
 import type { JsonWebKeySet } from './key-set.js'
 
 /** A private key for encrypted access tokens (RFC 9068 §2.1) and introspection answers (RFC 9701 §5). */

@@ -5,8 +5,9 @@
  *
  * Does NOT renew sets (`document.ts`) and does NOT verify.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
+
 import { withDeadline } from '../base/awaitable.js'
+import { sleep } from '../base/world.js'
 import type { Watched } from '../documents/document.js'
 import { type Dated, isWithin } from '../documents/source.js'
 import { TooManyRequests, Unavailable } from '../errors/errors.js'

@@ -5,11 +5,11 @@
  *
  * Does NOT parse tokens, choose keys or know issuers.
  */
+
 import { verify } from 'node:crypto'
 import { availableParallelism } from 'node:os'
-// Imported, because tests that mock the global setImmediate would hang verification.
-import { setImmediate } from 'node:timers'
 import { MAX_RSA_BITS } from '../base/bounds.js'
+import { world } from '../base/world.js'
 import type { SignatureKey } from './algorithms.js'
 import { MAX_ECDSA, writeEcdsa } from './ecdsa.js'
 
@@ -53,7 +53,7 @@ interface Waiting {
  * @param cores  number of cores that this process may use
  */
 export function createVerifySignature(
-  now: () => number = () => performance.now(),
+  now: () => number = () => world.monotonic(),
   cores: number = availableParallelism()
 ): VerifySignature {
   return new Checks(now, cores > 1 ? POOLED_AT_MOST : 0).verify
@@ -84,7 +84,7 @@ class Checks {
     if ((signature.length * 3) >> 2 !== key.signatureLength) return false
     if (this.waiting === 0 && this.thisTurn < AT_ONCE) {
       // Counted over turns until there are AT_ONCE, so most checks schedule no callback. A turn may get one check fewer.
-      if (++this.thisTurn === AT_ONCE) setImmediate(this.nextTurn)
+      if (++this.thisTurn === AT_ONCE) world.soon(this.nextTurn)
       return this.verifyHere(key, signingInput, signature)
     }
     if (this.waiting === WAITING_AT_MOST) this.checkHere(this.take())
@@ -102,7 +102,7 @@ class Checks {
     const left = this.waiting - Math.ceil(this.waiting * PART)
     while (this.waiting > left || (this.waiting > 0 && this.now() < end)) this.checkHere(this.take())
     while (this.waiting > 0 && this.pooled < this.pooledAtMost) this.checkOnPool(this.take())
-    if (this.waiting > 0) setImmediate(this.nextTurn)
+    if (this.waiting > 0) world.soon(this.nextTurn)
   }
 
   private take(): Waiting {

@@ -8,7 +8,7 @@
  * requires.
  */
 import { andThen } from '../base/awaitable.js'
-import { meantOf, optionsError } from '../base/spelling.js'
+import { meantOf, optionsError } from '../base/options/spelling.js'
 import { Forbidden } from '../errors/errors.js'
 import type { Access, Awaitable, Check, Claims, Waiver } from '../types.js'
 

@@ -4,7 +4,7 @@
  */
 import { types } from 'node:util'
 import { andThen, isPromise } from '../base/awaitable.js'
-import { counterpartOf } from '../base/suggestions.js'
+import { counterpartOf } from '../base/options/suggestions.js'
 import { isScopeToken } from '../errors/challenge.js'
 import { Forbidden, InsufficientAuthentication, InsufficientScope } from '../errors/errors.js'
 import type {

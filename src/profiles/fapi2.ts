@@ -10,8 +10,8 @@
  */
 import { emitWarning } from 'node:process'
 import { andThen } from '../base/awaitable.js'
+import { mistakesOf, Problems } from '../base/options/problems.js'
 import { withoutPath } from '../base/place.js'
-import { mistakesOf, Problems } from '../base/problems.js'
 import type { DpopOptions } from '../confirmation/settings.js'
 import { Misconfigured } from '../errors/errors.js'
 import type { IssuerOptions, IssuerResolver } from '../issuer/settings.js'

@@ -4,7 +4,7 @@
  * Tests: `test/rfc/mcp.test.ts`.
  */
 import { emitWarning } from 'node:process'
-import { Problems } from '../base/problems.js'
+import { Problems } from '../base/options/problems.js'
 import { InvalidToken } from '../errors/errors.js'
 import type { IssuerOptions } from '../issuer/settings.js'
 import type { ResourceServerOptions } from '../server/options.js'

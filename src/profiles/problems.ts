@@ -4,8 +4,8 @@
  *
  * Tests: `test/profiles/profiles.test.ts`.
  */
-import { Problems } from '../base/problems.js'
-import { suggestForProfile } from '../base/suggestions.js'
+import { Problems } from '../base/options/problems.js'
+import { suggestForProfile } from '../base/options/suggestions.js'
 
 /** One name or several. */
 export type Names = string | readonly string[]

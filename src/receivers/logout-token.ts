@@ -10,8 +10,8 @@
 
 import { isName } from '../base/bounds.js'
 import { isObject } from '../base/json.js'
-import type { Problems } from '../base/problems.js'
-import { requireOptions } from '../base/spelling.js'
+import type { Problems } from '../base/options/problems.js'
+import { requireOptions } from '../base/options/spelling.js'
 import { InvalidToken } from '../errors/errors.js'
 import type { IssuerOptions } from '../issuer/settings.js'
 import { isMediaType } from '../jwt/compact.js'

@@ -7,7 +7,7 @@
  * Tests: `test/rfc/rfc8935-set.test.ts`.
  */
 
-import { Problems } from '../base/problems.js'
+import { Problems } from '../base/options/problems.js'
 import { InvalidToken, TooManyRequests, Unavailable } from '../errors/errors.js'
 import type { Issuer } from '../issuer/issuer.js'
 import type { IssuerOptions } from '../issuer/settings.js'

@@ -8,7 +8,7 @@
  */
 import { timingSafeEqual } from 'node:crypto'
 import { digestKey } from '../base/cache.js'
-import type { Problems } from '../base/problems.js'
+import type { Problems } from '../base/options/problems.js'
 import type { IssuerOptions } from '../issuer/settings.js'
 import type { Internals } from '../server/internals.js'
 import { requireTokenIssuers, type Sender, type SenderKeyOptions } from './receiver.js'

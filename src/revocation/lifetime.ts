@@ -9,6 +9,7 @@
  */
 import { setMaxListeners } from 'node:events'
 import type { VerifiedAccessToken } from '../access-token/verified-access-token.js'
+import { type Timer, world } from '../base/world.js'
 import type { InvalidToken } from '../errors/errors.js'
 import type { Revocation } from './revocation.js'
 import type { RevocableToken, Revocations } from './revocations.js'
@@ -44,7 +45,7 @@ interface Entry {
   /** Seconds since the epoch; undefined for a token that does not expire. */
   readonly end: number | undefined
   readonly names: readonly string[]
-  timer: NodeJS.Timeout | undefined
+  timer: Timer | undefined
 }
 
 /** Creates an empty registry, and takes over `onNews` of the revocations. */
@@ -96,7 +97,7 @@ class Registry {
 
   close(): void {
     this.isClosed = true
-    for (const { timer } of this.entries) clearTimeout(timer)
+    for (const { timer } of this.entries) world.cancel(timer)
   }
 
   private create(accessToken: VerifiedAccessToken): AbortSignal {
@@ -136,7 +137,7 @@ class Registry {
       this.fire(entry, 'expired')
       return
     }
-    entry.timer = setTimeout(() => this.wait(entry, end), Math.max(1, Math.min(left, LONGEST_WAIT)))
+    entry.timer = world.after(Math.max(1, Math.min(left, LONGEST_WAIT)), () => this.wait(entry, end))
     entry.timer.unref()
   }
 
@@ -146,7 +147,7 @@ class Registry {
   }
 
   private forget(entry: Entry): void {
-    clearTimeout(entry.timer)
+    world.cancel(entry.timer)
     this.entries.delete(entry)
     for (const name of entry.names) {
       const all = this.byName.get(name)

@@ -15,7 +15,7 @@ import type { Revocation } from './revocation.js'
 import { type Revocations, RevocationsFull, type RevokedBy } from './revocations.js'
 
 /** Entries of one page. */
-const PAGE = 500
+const PAGE = 100
 
 /** Maximum beginnings in one `read()`: a log that loses entries faster than they can be read is out of order. */
 const MAX_BEGINNINGS = 3

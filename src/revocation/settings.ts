@@ -3,7 +3,7 @@
  *
  * Tests: `test/server/settings.test.ts`.
  */
-import type { Problems } from '../base/problems.js'
+import type { Problems } from '../base/options/problems.js'
 
 /** Maximum seconds for which a revocation is remembered. */
 export const MAX_KEEP: number = 31 * 24 * 3600

@@ -3,7 +3,7 @@
  *
  * Tests: `test/rfc/rfc9728-metadata.test.ts`.
  */
-import type { Problems } from '../base/problems.js'
+import type { Problems } from '../base/options/problems.js'
 import type { Settings } from './settings.js'
 
 /** Members that follow from other options, so the user must not set them. */

@@ -2,7 +2,9 @@
  * Reads options into frozen settings: defaults, units and configuration errors. All problems are reported together, in
  * one TypeError that names each option, its value and the correction. Fetches nothing.
  */
-import { Problems } from '../base/problems.js'
+
+import { Problems } from '../base/options/problems.js'
+import { world } from '../base/world.js'
 import { readSenderSettings, type SenderSettings } from '../confirmation/settings.js'
 import { isQuotable, isScopeToken } from '../errors/challenge.js'
 import { type HttpSettings, insecureHostsOf, readHttp } from '../http/settings.js'
@@ -76,7 +78,7 @@ export function readSettings(options: ResourceServerOptions): Settings {
   const problems = new Problems()
   if (!problems.object(options, 'options')) throw problems.error()
   problems.unknownKeys(options, '', Object.keys(OPTIONS))
-  const now = problems.optional<() => number>(options.now, 'now', 'function') ?? (() => Date.now() / 1000)
+  const now = problems.optional<() => number>(options.now, 'now', 'function') ?? (() => world.now())
   const sharing = readShared(options.shared, problems)
   // Keys cannot be derived from an invalid secret. The problem is reported below.
   const shared = sharing && !problems.any ? createShared(sharing, now) : undefined

@@ -4,7 +4,9 @@
  *
  * Tests: `test/redis/secrecy.test.ts`.
  */
-import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes } from 'node:crypto'
+
+import { createCipheriv, createDecipheriv, createHmac, hkdfSync } from 'node:crypto'
+import { world } from '../base/world.js'
 
 /** Maximum characters of a value. Longer ones are neither written nor read. */
 export const MAX_VALUE_LENGTH: number = 512 * 1024
@@ -47,7 +49,7 @@ export function createEnvelope(secret: string): Envelope {
     name: (purpose, parts) => `${purpose}:${mac(purpose, parts)}`,
     mac,
     seal: (name, value) => {
-      const nonce = randomBytes(NONCE_BYTES)
+      const nonce = world.bytes(NONCE_BYTES)
       const cipher = createCipheriv(CIPHER, keyOf(name), nonce, { authTagLength: TAG_BYTES }).setAAD(header(name))
       const text = Buffer.concat([cipher.update(value, 'utf8'), cipher.final()])
       return Buffer.concat([Buffer.of(VERSION), nonce, text, cipher.getAuthTag()]).toString('base64url')

@@ -1,5 +1,7 @@
 /** An {@link OnceStore} for one process. Several processes need another implementation, such as `redisStore()`. */
-import { requireOptions } from '../base/spelling.js'
+
+import { requireOptions } from '../base/options/spelling.js'
+import { world } from '../base/world.js'
 import type { OnceStore } from './stores.js'
 
 /** Limits of a `memoryOnceStore()`. A full store throws: evicting an entry early would allow a second use. */
@@ -56,7 +58,7 @@ export function isOwnerQuotaExceeded(error: unknown): error is OwnerQuotaExceede
 const SHARE_OF_FREE = 1 / 4
 
 /** Seconds. */
-const monotonic = (): number => performance.now() / 1000
+const monotonic = (): number => world.monotonic() / 1000
 
 interface Owner {
   held: number

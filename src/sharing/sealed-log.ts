@@ -14,7 +14,7 @@ import type { Envelope } from './envelope.js'
 import type { Log, LogAppending, LogPage, LogReading } from './stores.js'
 
 /** The text of an entry. */
-export interface Opened {
+interface Opened {
   readonly text: string
   /** False for an entry under the previous secret: a process that has only the current one cannot open it. */
   readonly isCurrent: boolean

@@ -4,7 +4,7 @@
  * Tests: `test/server/settings.test.ts`.
  */
 
-import type { Problems } from '../base/problems.js'
+import type { Problems } from '../base/options/problems.js'
 import type { Cache, Log, OnceStore } from './stores.js'
 
 /** State that the processes of one API share, so that they act as one. */

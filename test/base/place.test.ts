@@ -32,6 +32,10 @@ describe('isAskedAsWritten', () => {
 
   test.each([
     'https://as.example.com/t/../x',
+    'https://as.example.com/t/.a/../x',
+    'https://as.example.com/t/.a/..',
+    'https://as.example.com/t//.a/./x',
+    'https://as.example.com/t/.@/.',
     'https://as.example.com/t/./x',
     'https://as.example.com/t/..',
     'https://as.example.com/..',

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { withAnswer } from '../../src/access-token/fresh.js'
 import { readScopes, withImplied } from '../../src/access-token/scopes.js'
 import { deepFreeze } from '../../src/base/json.js'
-import { Problems } from '../../src/base/problems.js'
+import { Problems } from '../../src/base/options/problems.js'
 import type { IssuerOptions } from '../../src/issuer/settings.js'
 import { readIssuerOptions } from '../../src/issuer/settings.js'
 import {

@@ -9,7 +9,7 @@ import {
 import fc from 'fast-check'
 import { CompactEncrypt, calculateJwkThumbprint, type JWK } from 'jose'
 import { describe, expect, test } from 'vitest'
-import { Problems } from '../../src/base/problems.js'
+import { Problems } from '../../src/base/options/problems.js'
 import { InvalidToken, Unavailable } from '../../src/errors/errors.js'
 import { createDecrypt } from '../../src/jwt/decryption.js'
 import { type DecryptionKeySettings, publicKeySet, readDecryptionKeys } from '../../src/jwt/decryption-keys.js'

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { Problems } from '../../src/base/problems.js'
+import { Problems } from '../../src/base/options/problems.js'
 import { InvalidToken } from '../../src/errors/errors.js'
 import { readIssuerOptions } from '../../src/issuer/settings.js'
 import type { JsonWebKeySet } from '../../src/jwt/key-set.js'

@@ -51,7 +51,7 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
   '/otel': ['instrument'],
   '/mcp': ['authInfo', 'toolScopes', 'tokenVerifier'],
   '/openapi': ['securityOf', 'requiredRolesOf', 'securitySchemes', 'documentSecurity'],
-  '/redis': ['redisStore', 'redisChannel'],
+  '/redis': ['redisStore', 'redisLog'],
   '/env': ['fromEnv'],
   '/explain': ['explainChecks'],
   '/testing': ['createTestIssuer', 'fakeAccess'],

@@ -36,7 +36,7 @@ export async function issuer(args: readonly string[], terminal: Terminal): Promi
   return 0
 }
 
-/** Resolves at Ctrl-C, or if nobody can read the output: the secrets are printed nowhere else. */
+/** Resolves at Ctrl-C, or if the output has no reader: the secrets are printed nowhere else. */
 async function end(): Promise<void> {
   const done = new AbortController()
   const options = { signal: done.signal }

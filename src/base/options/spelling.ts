@@ -2,7 +2,7 @@
  * The options of a function with few options: refuses a misspelt name, which would otherwise have no effect, and a value
  * of another type. `problems.ts` does this for the options of `resourceServer()`.
  *
- * Tests: `test/base/option-names.test.ts`.
+ * Tests: `test/base/options/option-names.test.ts`.
  */
 
 /** Maximum characters of a name that is compared with others: comparing takes the square of them. */

@@ -2,7 +2,7 @@
  * The cure of a name that is not an option: its place here, its counterpart, or the spelling that was
  * meant. Sees names only, so it can show no value.
  *
- * Tests: `test/base/option-names.test.ts`.
+ * Tests: `test/base/options/option-names.test.ts`.
  */
 import { COUNTERPARTS, type Counterpart, FORMER, PLACES, type Place } from './option-names.js'
 import { closest, closestOf, meantOf } from './spelling.js'

@@ -8,20 +8,20 @@ import { fastify } from 'fastify'
 import ts from 'typescript58'
 import { Agent } from 'undici'
 import { describe, expect, test } from 'vitest'
-import * as express from '../../adapters/express.js'
-import resourceServerPlugin from '../../adapters/fastify.js'
-import { logTo } from '../../integrations/log.js'
-import { securitySchemes } from '../../integrations/openapi.js'
-import { instrument } from '../../integrations/otel.js'
-import { redisLog, redisStore } from '../../integrations/redis.js'
-import { COUNTERPARTS, FORMER, PLACES } from '../../src/base/option-names.js'
-import { codeOf, counterpartOf } from '../../src/base/suggestions.js'
-import * as core from '../../src/index.js'
-import { auth0 } from '../../src/profiles/index.js'
-import { createTestIssuer } from '../../test-kit/issuer.js'
-import { ISSUER, issuerKey, RESOURCE } from '../support/refusals.js'
+import * as express from '../../../adapters/express.js'
+import resourceServerPlugin from '../../../adapters/fastify.js'
+import { logTo } from '../../../integrations/log.js'
+import { securitySchemes } from '../../../integrations/openapi.js'
+import { instrument } from '../../../integrations/otel.js'
+import { redisLog, redisStore } from '../../../integrations/redis.js'
+import { COUNTERPARTS, FORMER, PLACES } from '../../../src/base/options/option-names.js'
+import { codeOf, counterpartOf } from '../../../src/base/options/suggestions.js'
+import * as core from '../../../src/index.js'
+import { auth0 } from '../../../src/profiles/index.js'
+import { createTestIssuer } from '../../../test-kit/issuer.js'
+import { ISSUER, issuerKey, RESOURCE } from '../../support/refusals.js'
 
-const ROOT = join(import.meta.dirname, '../..')
+const ROOT = join(import.meta.dirname, '../../..')
 
 /** The message of the error that a function throws. */
 function messageOf(run: () => unknown): string {

@@ -3,9 +3,9 @@
  *
  * Tests: `test/server/settings.test.ts`.
  */
-import { isObject } from './json.js'
-import { isAskedAsWritten } from './place.js'
-import { type InsecureHosts, isInsecureHost, isLoopback } from './reach.js'
+import { isObject } from '../json.js'
+import { isAskedAsWritten } from '../place.js'
+import { type InsecureHosts, isInsecureHost, isLoopback } from '../reach.js'
 import { optionsError } from './spelling.js'
 import { exampleOf, placeOf, suggest } from './suggestions.js'
 

@@ -2,7 +2,7 @@
  * Where an option is written: every option of `resourceServer()` by its place, and the names that people bring from
  * other packages. Data only: `suggestions.ts` makes sentences of it.
  *
- * Tests: `test/base/option-names.test.ts` pastes every line of code.
+ * Tests: `test/base/options/option-names.test.ts` pastes every line of code.
  */
 
 /** A place of options: a member of `resourceServer()`'s options, or one within another. */
