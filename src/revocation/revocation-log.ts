@@ -17,7 +17,13 @@ import { inEntries, type RevocationEntry, writeEntry } from './log-entry.js'
 import { LogReader } from './log-reader.js'
 import { createLogWriter, type LogWriter } from './log-writer.js'
 import type { Revocation } from './revocation.js'
-import { type Revocations, RevocationsFull, type RevokedBy, SENDERS_RESERVE } from './revocations.js'
+import {
+  type OwnedRevocation,
+  type Revocations,
+  RevocationsFull,
+  type RevokedBy,
+  SENDERS_RESERVE
+} from './revocations.js'
 import { MAX_KEEP } from './settings.js'
 
 /** Whether the log of revocations answers. */
@@ -97,6 +103,9 @@ const COMPLETE_AFTER = { least: 5000, most: 25_000 }
 /** Milliseconds until a full log, or a subscription that failed, is tried again. */
 const RETRY_AFTER = 30_000
 
+/** Maximum revocations of which this process remembers that the log did not take them: of more, it only knows that. */
+const MAX_REFUSED = 1000
+
 /** Seconds for which one process has the claim to complete the log, or to write it anew. */
 const CLAIM = { complete: 10, rewrite: 20 }
 
@@ -146,6 +155,8 @@ class DurableLog {
   private isBehind = false
   /** When this process completes a log that has lost entries, in milliseconds of the monotonic clock. */
   private completeAt: number | undefined
+  /** The revocations that the log did not take, as far as they are few. */
+  private refused: Revocation[] = []
   /** Not before: when the log was full. */
   private appendAt = 0
   private subscribeAt = 0
@@ -191,12 +202,15 @@ class DurableLog {
   }
 
   async append(revocations: readonly Revocation[], by: RevokedBy): Promise<void> {
-    const missing = this.means.revocations.missing(revocations, this.reader.reading)
+    // The log may have lost since what it had: the operator is told that it has the revocations now.
+    const isSure = by === 'sender' && this.failure === undefined
+    const missing = this.means.revocations.missing(revocations, isSure ? this.reader.reading : Number.NaN)
     if (missing.length === 0) return
     try {
       await this.writer.write(missing, by)
     } catch (cause) {
       this.isBehind = true
+      if (this.refused.length < MAX_REFUSED) this.refused.push(...revocations)
       if (!isLogFull(cause))
         throw new Unavailable('revocations', 'the log of revocations (`shared.log`) did not take a revocation', {
           cause,
@@ -326,7 +340,7 @@ class DurableLog {
     const isDue = this.completeAt === undefined ? this.isBehind : time >= this.completeAt
     // Only at start: while a new secret is rolled out, processes with either order of secrets run, and would take turns.
     const isOutdated = hasPreviousSecret && this.isNew && this.isReadWhole()
-    if (isDue && time >= this.appendAt) await this.catchUp(isOutdated)
+    if (time >= this.appendAt) await (isDue ? this.catchUp(isOutdated) : this.appendRefused())
     if (this.isLong() && (await this.means.claim('rewrite', CLAIM.rewrite)) === true && (await this.isShorterAnew()))
       await this.rewrite()
     this.reader.hasPreviousSecret = false
@@ -350,11 +364,29 @@ class DurableLog {
     return false
   }
 
+  /** Appends at once those that no other process may have, while the others wait for their turn. */
+  private async appendRefused(): Promise<void> {
+    const { refused } = this
+    if (refused.length === 0) return
+    this.refused = []
+    let isDone = false
+    try {
+      isDone = await this.appendAll(this.means.revocations.missing(refused, this.reader.reading))
+    } finally {
+      if (!isDone && this.refused.length < MAX_REFUSED) this.refused.push(...refused)
+    }
+  }
+
   /** @returns false if the log has no room for all, or lost entries meanwhile */
-  private async appendMissing(): Promise<boolean> {
+  private appendMissing(): Promise<boolean> {
+    this.refused = []
+    return this.appendAll(this.means.revocations.allMissing(this.reader.reading))
+  }
+
+  private async appendAll(revocations: Iterable<OwnedRevocation>): Promise<boolean> {
     const { reading } = this.reader
     try {
-      for (const entry of inEntries(this.means.revocations.allMissing(reading))) {
+      for (const entry of inEntries(revocations)) {
         await this.appendFor(entry.by, entry)
         await this.readInTime()
         if (this.reader.reading !== reading) return false

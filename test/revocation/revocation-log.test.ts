@@ -13,6 +13,7 @@ import {
   type LogReading,
   type OnceStore,
   type ResourceServer,
+  type Revocation,
   securityEventReceiver,
   type WarningEvent
 } from '../../src/index.js'
@@ -327,7 +328,7 @@ describe('a revocation', () => {
     expect(signal.aborted).toBe(true)
   })
 
-  test('that all processes repeat at once costs one entry a process at most', async () => {
+  test('that all processes repeat fifty times at once costs two entries a process at most', async () => {
     const issuer = await bed.issuer()
     const fleet = createFleet()
     const all = await start(issuer, fleet, 3)
@@ -336,10 +337,8 @@ describe('a revocation', () => {
       all.map((one) => one.revoke({ issuer: issuer.issuer, subject: 'u1', before }))
     )
     await Promise.all(again.flat())
-    expect(fleet.appended.length).toBeLessThanOrEqual(3)
-    await pass(2)
-    await Promise.all(all.map((one) => one.revoke({ issuer: issuer.issuer, subject: 'u1', before })))
-    expect(fleet.appended.length).toBeLessThanOrEqual(3)
+    // One that is under way, and one for all that came meanwhile.
+    expect(fleet.appended.length).toBeLessThanOrEqual(6)
   })
 
   test('of 1,000 tokens at once costs ten entries, and arrives whole', async () => {
@@ -521,9 +520,6 @@ describe('while the log is out of order later', () => {
     expect(await ask(other, issuer.token())).toEqual(denial.inactive)
     expect(one.health().status).toBe('ok')
     expect(fleet.appended).toHaveLength(1)
-    // It is there already.
-    await one.revoke({ issuer: issuer.issuer, subject: 'u1', before: bed.clock.now() - 4 })
-    expect(fleet.appended).toHaveLength(1)
   })
 
   test('a revocation that fails while an earlier one is appended again is not forgotten', async () => {
@@ -553,6 +549,39 @@ describe('while the log is out of order later', () => {
     await settle()
     await pass(4)
     expect(known(other)).toBe(2)
+  })
+
+  test('revoke() of a revocation that is remembered asks the log again: it may have lost it', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet()
+    const [api] = (await start(issuer, fleet, 1)) as [ResourceServer]
+    const one: Revocation = { issuer: issuer.issuer, subject: 'u1', before: bed.clock.now() }
+    await api.revoke(one)
+    fleet.log.fail(new Error('down'))
+    await expect(api.revoke(one)).rejects.toMatchObject({ dependency: 'revocations' })
+    fleet.log.fail(undefined)
+    fleet.log.empty()
+    await api.revoke(one)
+    expect(await entriesOf(fleet)).toBe(1)
+  })
+
+  test('a revocation that the log did not take is appended at once, also while the process waits to complete a log that lost entries', async () => {
+    const issuer = await bed.issuer()
+    const fleet = createFleet()
+    const [one, other] = (await start(issuer, fleet)) as [ResourceServer, ResourceServer]
+    for (const jti of ['a', 'b']) await one.revoke({ issuer: issuer.issuer, jti })
+    await pass(2)
+    // Both miss them; one has the claim, and the other waits.
+    fleet.log.fail(new Error('down'))
+    for (const api of [one, other]) await expect(api.revoke({ issuer: issuer.issuer, subject: 'u1' })).rejects.toThrow()
+    await expect(other.revoke({ issuer: issuer.issuer, subject: 'u2' })).rejects.toThrow()
+    await expect(one.revoke({ issuer: issuer.issuer, subject: 'u3' })).rejects.toThrow()
+    fleet.log.fail(undefined)
+    fleet.log.empty()
+    await pass(3)
+    for (const api of [one, other])
+      for (const sub of ['u1', 'u2', 'u3'])
+        expect(await ask(api, issuer.token({ claims: { sub } }))).toEqual(denial.inactive)
   })
 
   test('a sender of events gets 503, so that it sends the event again, and then 202', async () => {
