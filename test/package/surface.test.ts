@@ -71,7 +71,7 @@ test('an API loads little JavaScript: KiB without comments, compressed', () => {
       imported.map((from) => weigh(join(dirname(file), from))).reduce((a, b) => a + b, 0)
     )
   }
-  const budgets = { './express': 118, './testing': 119, './log': 4, './otel': 4, './redis': 6 } as const
+  const budgets = { './express': 122, './testing': 123, './log': 4, './otel': 4, './redis': 7 } as const
   for (const [name, budget] of Object.entries(budgets)) {
     seen.clear()
     const entry = ENTRIES.find((one) => one.name === name)
