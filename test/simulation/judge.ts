@@ -126,7 +126,7 @@ function mustHeed(fleet: Fleet, revocation: Revocation, { token, process, starte
 /** True if the process that took the revocation while the log failed has surely appended it, and the others have read it. */
 function isAppendedLater({ log }: Fleet, { process, heldAt = 0 }: Revocation, time: number): boolean {
   // A log that another server took over is completed later than one that failed.
-  const isLost = log.losses.some(({ at }) => at >= heldAt - 20_000)
+  const isLost = log.losses.some(({ at }) => at >= Math.min(heldAt, log.trouble.since) - READ_AGAIN_WITHIN)
   return process.isAlive && !isLost && time > heldAt + APPENDED_WITHIN && !log.trouble.wasAfter(time - APPENDED_WITHIN)
 }
 
