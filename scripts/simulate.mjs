@@ -4,6 +4,7 @@
  *
  *   npm run simulate -- [--seed 1] [--runs 2000] [--jobs 2]     plays runs; exits 1 if a rule was broken, and tells the story
  *   npm run simulate -- --seed 7 --path 12:0 --replay AB:CD     repeats a failure
+ *   npm run simulate -- --bug no-recheck                        plays the package with one deliberate bug of test/simulation/bugs.ts
  *   npm run simulate -- --bugs [--seed 1]                       finds each deliberate bug; writes docs/reliability.md
  */
 import { spawn } from 'node:child_process'
@@ -25,6 +26,7 @@ const { values } = parseArgs({
     jobs: { type: 'string', default: '2' },
     path: { type: 'string' },
     replay: { type: 'string' },
+    bug: { type: 'string', default: '' },
     bugs: { type: 'boolean', default: false }
   }
 })
@@ -42,7 +44,7 @@ const number = (/** @type {'seed' | 'runs' | 'jobs'} */ name) => {
 process.exitCode = values.bugs ? await findBugs(number('seed')) : await simulate()
 
 /** Plays one campaign in a process of its own. @param {Campaign} campaign @param {string} bug @returns {Promise<Report>} */
-async function play(campaign, bug = '') {
+async function play(campaign, bug) {
   const folder = mkdtempSync(join(tmpdir(), 'simulate-'))
   const report = join(folder, 'report.json')
   const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
@@ -70,7 +72,7 @@ async function simulate() {
   const reports = await Promise.all(
     Array.from({ length: jobs }, async (_, job) => {
       const campaign = { seed: seed + job, runs: Math.ceil(runs / jobs), ...(path && { path, replayPath: replay }) }
-      return { seed: campaign.seed, ...(await play(campaign)) }
+      return { seed: campaign.seed, ...(await play(campaign, values.bug)) }
     })
   )
   for (const { seed: own, failure } of reports) if (failure) tell(own, failure)

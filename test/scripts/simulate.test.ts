@@ -16,9 +16,9 @@ interface Outcome {
   readonly output: string
 }
 
-function simulate(args: readonly string[], bug = ''): Promise<Outcome> {
+function simulate(args: readonly string[]): Promise<Outcome> {
   const own = Object.entries(process.env).filter(([name]) => !name.startsWith('VITEST') && name !== 'NODE_OPTIONS')
-  const env = { ...Object.fromEntries(own), SIMULATE_BUG: bug }
+  const env = Object.fromEntries(own)
   return new Promise((resolve) => {
     execFile(
       process.execPath,
@@ -57,7 +57,7 @@ describe('npm run simulate', { timeout: 900_000 }, () => {
   )
 
   test('finds a deliberate bug, and tells how in a short story', async () => {
-    const { code, output } = await simulate(['--seed', '1', '--runs', '400'], 'no-wait-at-start')
+    const { code, output } = await simulate(['--seed', '1', '--runs', '400', '--bug', 'no-wait-at-start'])
     expect(code).toBe(1)
     const story = output.split('\n').filter((line) => /^ +\d+\.\d{3} s {2}/.test(line))
     expect(story.length).toBeLessThanOrEqual(24)

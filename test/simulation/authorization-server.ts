@@ -20,7 +20,8 @@ export interface IssuerKey extends Key {
 /** A period of trouble. */
 export class Trouble {
   fault: Fault | undefined
-  private since = Number.NEGATIVE_INFINITY
+  /** When the latest trouble began. */
+  since: number = Number.NEGATIVE_INFINITY
   private until = Number.NEGATIVE_INFINITY
 
   begin(fault: Fault, time: number): void {

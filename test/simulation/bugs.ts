@@ -144,5 +144,12 @@ export const BUGS: readonly Bug[] = [
     name: 'timer-leak',
     what: 'A timer is not cancelled when its request is answered',
     patches: [{ file: 'src/base/awaitable.ts', from: '    world.cancel(timer)\n', to: '' }]
+  },
+  {
+    name: 'past-the-port',
+    what: 'The package rolls dice past its port',
+    patches: [
+      { file: 'src/documents/document.ts', from: '(0.5 + world.random() / 2)', to: '(0.5 + Math.random() / 2)' }
+    ]
   }
 ]

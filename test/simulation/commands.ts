@@ -143,6 +143,19 @@ function loseWrites(fleet: Fleet, where: 'store' | 'log', milliseconds: number):
   fleet[where].lose(milliseconds)
 }
 
+/** Uses a proof, breaks the store, and uses the proof again at another process. */
+const replayInOutage = fc.tuple(pause, place, fc.constantFrom('down' as const, 'stalled' as const)).map(
+  ([ms, to, kind]) =>
+    new Command(ms, `replay in outage ${to} ${kind}`, async (fleet) => {
+      const token = fleet.issue('bound')
+      await fleet.ask(to, token)
+      await fleet.world.pass(300)
+      breakIt(fleet, 'store', kind)
+      await fleet.world.pass(20)
+      await fleet.ask(to + 1, token, true)
+    })
+)
+
 const crash = fc.tuple(pause, place).map(([ms, at]) => new Command(ms, `crash ${at}`, (fleet) => fleet.crash(at)))
 
 const jump = fc
@@ -248,6 +261,7 @@ const ALL: fc.Arbitrary<fc.AsyncCommand<Model, Fleet>>[] = [
   withdrawAndAsk,
   end,
   flood,
+  replayInOutage,
   events
 ]
 

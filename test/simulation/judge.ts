@@ -21,6 +21,8 @@ const HEEDED_WITHIN = 2000
 const READ_AGAIN_WITHIN = 8000
 /** Milliseconds after trouble with the log until it has what processes hold, and all have read it. */
 const APPENDED_WITHIN = 18_000
+/** Milliseconds after which a loss, which may have happened in an outage, is surely completed. */
+const LOSS_IS_LATE = 90_000
 /** Milliseconds in which processes complete a log that has lost entries. */
 const COMPLETED_WITHIN = 40_000
 /** Milliseconds for which an answer about an opaque token may count, with clocks that differ. */
@@ -102,8 +104,9 @@ function names({ jti, subject }: Revocation, token: Token): boolean {
 function mustHeed(fleet: Fleet, revocation: Revocation, { token, process, startedAt, heeded }: Ask): boolean {
   if (!names(revocation, token) || token.iat >= revocation.before.surely) return false
   if (heeded.has(revocation)) return true
-  const { ackedAt, heldAt } = revocation
-  const takenAt = ackedAt ?? heldAt
+  const { heldAt } = revocation
+  const ackedAt = isFromMemory(fleet, revocation) ? undefined : revocation.ackedAt
+  const takenAt = revocation.ackedAt ?? heldAt
   if (takenAt === undefined) return false
   if (revocation.process === process && takenAt <= startedAt) return true
   if (isFull(fleet)) return false
@@ -123,10 +126,19 @@ function mustHeed(fleet: Fleet, revocation: Revocation, { token, process, starte
   )
 }
 
+/**
+ * True for a repeated revocation after a loss of the log. The process acknowledges it from memory, because it has found it in
+ * the log before, and may not know yet that the log has lost it.
+ */
+function isFromMemory({ revocations, log }: Fleet, { jti, subject, askedAt }: Revocation): boolean {
+  const first = revocations.find((one) => one.jti === jti && one.subject === subject) as Revocation
+  return first.askedAt < askedAt && log.losses.some(({ at }) => at >= first.askedAt)
+}
+
 /** True if the process that took the revocation while the log failed has surely appended it, and the others have read it. */
 function isAppendedLater({ log }: Fleet, { process, heldAt = 0 }: Revocation, time: number): boolean {
   // A log that another server took over is completed later than one that failed.
-  const isLost = log.losses.some(({ at }) => at >= heldAt - 20_000)
+  const isLost = log.losses.some(({ at }) => at >= heldAt - LOSS_IS_LATE)
   return process.isAlive && !isLost && time > heldAt + APPENDED_WITHIN && !log.trouble.wasAfter(time - APPENDED_WITHIN)
 }
 
@@ -172,9 +184,11 @@ function excuse(fleet: Fleet, { token, proof, process, startedAt, hadKey }: Ask)
 export function wrongInCalm(fleet: Fleet, process: Process): string | undefined {
   const { issuers, log, shared } = process.api.health()
   // A failed attempt stays in the health of a document until the next attempt, which is not due while the document is fresh.
-  const isDue = issuers.some(({ metadata, jwks }) =>
-    [metadata, jwks].some(({ error, freshFor = 0 }) => error !== undefined && freshFor <= 0)
-  )
+  // With keys, metadata are not needed.
+  const isDue = issuers.some(({ issuer, metadata, jwks }) => {
+    const { error, freshFor = 0 } = issuer === fleet.jwts.origin ? jwks : metadata
+    return error !== undefined && freshFor <= 0
+  })
   const isFullHere = isFull(fleet)
   const isWell = !isDue && issuers.every(({ status }) => status !== 'failed') && shared?.status === 'ok'
   if (!isWell || (log?.status !== 'ok' && !isFullHere))
