@@ -140,7 +140,7 @@ export class LogEngine extends Side {
     this.incarnation++
   }
 
-  private append(value: string, { keep, reserve, dropTo }: LogAppending): void {
+  private append(value: string, { keep, reserve, dropTo }: LogAppending): string {
     const { time } = this.world
     const kept = this.lines.filter(
       ({ position, writtenAt }) =>
@@ -152,6 +152,7 @@ export class LogEngine extends Side {
     // A wake-up may be lost.
     for (const [owner, waken] of this.wakers)
       if (this.serial % 3 !== 0) this.world.event(owner, [0, 30], 'wake-up', waken)
+    return this.last
   }
 
   private read({ after, first, limit, keep }: LogReading): LogPage {

@@ -104,9 +104,8 @@ function names({ jti, subject }: Revocation, token: Token): boolean {
 function mustHeed(fleet: Fleet, revocation: Revocation, { token, process, startedAt, heeded }: Ask): boolean {
   if (!names(revocation, token) || token.iat >= revocation.before.surely) return false
   if (heeded.has(revocation)) return true
-  const { heldAt } = revocation
-  const ackedAt = isFromMemory(fleet, revocation) ? undefined : revocation.ackedAt
-  const takenAt = revocation.ackedAt ?? heldAt
+  const { heldAt, ackedAt } = revocation
+  const takenAt = ackedAt ?? heldAt
   if (takenAt === undefined) return false
   if (revocation.process === process && takenAt <= startedAt) return true
   if (isFull(fleet)) return false
@@ -124,15 +123,6 @@ function mustHeed(fleet: Fleet, revocation: Revocation, { token, process, starte
   return (
     isReadable && startedAt > ackedAt + HEEDED_WITHIN && (loss === undefined || startedAt > loss.at + HEEDED_WITHIN)
   )
-}
-
-/**
- * True for a repeated revocation after a loss of the log. The process acknowledges it from memory, because it has found it in
- * the log before, and may not know yet that the log has lost it.
- */
-function isFromMemory({ revocations, log }: Fleet, { jti, subject, askedAt }: Revocation): boolean {
-  const first = revocations.find((one) => one.jti === jti && one.subject === subject) as Revocation
-  return first.askedAt < askedAt && log.losses.some(({ at }) => at >= first.askedAt)
 }
 
 /** True if the process that took the revocation while the log failed has surely appended it, and the others have read it. */
