@@ -68,6 +68,10 @@ export interface WireRequest {
   readonly target?: string
   readonly fields?: readonly (readonly [name: string, value: string])[]
   readonly body?: string
+  /** PEM of a client certificate and its key, where the URL is https. */
+  readonly certificate?: { readonly cert: string; readonly key: string }
+  /** The newest TLS version that the handshake offers. Default: that of Node.js. */
+  readonly maxTls?: 'TLSv1.1' | 'TLSv1.2'
 }
 
 export interface WireResponse {
@@ -132,12 +136,29 @@ export interface CheckContext {
   send(request?: WireRequest): Promise<WireResponse>
   /** The features that were declared or detected. */
   readonly has: ReadonlySet<Need>
+  /** The answer to the first request of the run: a GET of the URL without a token. */
+  readonly probe: WireResponse
+  /** The metadata document (RFC 9728), read before the first check. Undefined if the API serves none. */
+  readonly metadata: Metadata | undefined
+  /** True for a loopback or private address, where http is in order. */
+  readonly isPrivate: boolean
   /** The suite's authorization server. @throws {NotApplicable} without one */
   readonly issuer: SuiteIssuer
   /** @throws {Failed} */
   fail(finding: Finding): never
   /** @throws {NotApplicable} */
   skip(why: string): never
+}
+
+/** Where the metadata document (RFC 9728) was found, and what it says. */
+export interface Metadata {
+  /** On the origin of the URL under test. */
+  readonly url: URL
+  /** True if the challenge of the API named this URL. */
+  readonly isNamed: boolean
+  readonly response: WireResponse
+  /** Undefined if the body is not a JSON object. */
+  readonly document: Readonly<Record<string, unknown>> | undefined
 }
 
 /** The authorization server that the suite serves: made of `test-kit/`. See `conformance/issuer.ts`. */
