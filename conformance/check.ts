@@ -70,6 +70,8 @@ export interface WireRequest {
   readonly body?: string
   /** The client certificate of the TLS connection, and its key, as PEM. */
   readonly certificate?: ClientCertificate
+  /** The newest TLS version that the handshake offers. Default: that of Node.js. */
+  readonly maxTls?: 'TLSv1.1' | 'TLSv1.2'
 }
 
 export interface WireResponse {
@@ -157,12 +159,29 @@ export interface CheckContext {
   send(request?: WireRequest): Promise<WireResponse>
   /** The features that were declared or detected. */
   readonly has: ReadonlySet<Need>
+  /** The answer to the first request of the run: a GET of the URL without a token. */
+  readonly probe: WireResponse
+  /** The metadata document (RFC 9728), read before the first check. Undefined if the API serves none. */
+  readonly metadata: Metadata | undefined
+  /** True for a loopback or private address, where http is in order. */
+  readonly isPrivate: boolean
   /** The suite's authorization server. @throws {NotApplicable} without one */
   readonly issuer: SuiteIssuer
   /** @throws {Failed} */
   fail(finding: Finding): never
   /** @throws {NotApplicable} */
   skip(why: string): never
+}
+
+/** Where the metadata document (RFC 9728) was found, and what it says. */
+export interface Metadata {
+  /** On the origin of the URL under test. */
+  readonly url: URL
+  /** True if the challenge of the API named this URL. */
+  readonly isNamed: boolean
+  readonly response: WireResponse
+  /** Undefined if the body is not a JSON object. */
+  readonly document: Readonly<Record<string, unknown>> | undefined
 }
 
 /** A request that the authorization server received, as its log keeps it. */
