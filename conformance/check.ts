@@ -141,7 +141,7 @@ export interface Declared {
   readonly revokedBy?: readonly RevocationWay[]
   /** The request target that takes security events (RFC 8935). */
   readonly eventTarget?: string
-  /** The request target that takes logout tokens (OpenID Connect Back-Channel Logout 1.0). */
+  /** The request target that takes logout tokens (OpenID Connect Back-Channel Logout 1.0) for the client `client-1`. */
   readonly logoutTarget?: string
   /** Seconds that a revocation may take. Default 60. */
   readonly revocationSeconds?: number
@@ -219,14 +219,14 @@ export interface SuiteIssuer {
   now(): number
   /** A good JWT access token (RFC 9068) for the API, or one with a flaw. */
   token(flaw?: TokenFlaw): string
-  /** An opaque token with members of its introspection answer over good ones, or with the whole answer as text. */
-  opaque(answer?: Readonly<Record<string, unknown>> | string): string
+  /** An opaque token with members of its introspection answer over good ones, or with a function that changes the JSON text of a good answer. */
+  opaque(answer?: Readonly<Record<string, unknown>> | ((json: string) => string)): string
   /** A token that `revoke()` marks in the status list. */
   listed(): string
   /** Makes an opaque or listed token invalid. */
   revoke(token: string): void
-  /** Signs a security event or a logout token with these claims. */
-  signed(typ: string, claims: Readonly<Record<string, unknown>>): string
+  /** Signs a security event or a logout token with these claims; `unpublished`: by an unknown key with a published `kid`. */
+  signed(typ: string, claims: Readonly<Record<string, unknown>>, key?: 'unpublished'): string
   dpopKey(algorithm?: SigningAlgorithm): ProofKey
   certificate(): ClientCertificate
   /** `cnf.x5t#S256` (RFC 8705 §3.1). */
@@ -280,6 +280,8 @@ export interface TokenFlaw {
    * of 1024 bits; `encryption`: a published key with `use: enc`; or a function of the signing input.
    */
   readonly key?: 'published' | 'unpublished' | 'weak' | 'encryption' | ((input: string) => Uint8Array)
+  /** Signs by `algorithm` with the published key of this other algorithm. */
+  readonly keyOf?: SigningAlgorithm
   /** Changes the signature. */
   readonly signature?: (signature: Buffer) => Uint8Array
   /** Changes the text of the token. */

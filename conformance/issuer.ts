@@ -75,7 +75,7 @@ async function startOne(
     opaque: (answer) => made.opaque(answer),
     listed: () => made.listed(),
     revoke: (token) => made.revoke(token),
-    signed: (typ, claims) => made.signed(typ, claims),
+    signed: (typ, claims, key) => made.signed(typ, claims, key),
     dpopKey: (algorithm) => createProofKey(now, algorithm),
     certificate: () => createCertificate('client-1'),
     thumbprintOf: ({ cert }) => thumbprint(cert),

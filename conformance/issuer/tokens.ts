@@ -6,7 +6,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { accessTokenClaims } from '../../test-kit/claims.js'
-import type { TokenFlaw } from '../check.js'
+import type { SuiteIssuer, TokenFlaw } from '../check.js'
 import { createKeyRing, encodeText, type KeyRing, type SuiteKey, signInput } from './keys.js'
 import { createStatusList, type StatusList } from './status-list.js'
 
@@ -27,8 +27,8 @@ export class Tokens {
   readonly options: TokensOptions
   readonly statusList: StatusList
   keys: KeyRing
-  /** Introspection answers by token: members, or the whole body. */
-  private readonly answers = new Map<string, object | string>()
+  /** Bodies of introspection answers by token. */
+  private readonly answers = new Map<string, string>()
   private readonly listedAt = new Map<string, number>()
   private readonly name = randomUUID().slice(0, 8)
   private generation = 1
@@ -49,7 +49,7 @@ export class Tokens {
 
   issue(flaw: TokenFlaw = {}): string {
     const { algorithm = 'RS256', headerText = same, claimsText = same, text = same } = flaw
-    const key = this.keyOf(flaw.key, algorithm)
+    const key = this.keyOf(flaw.key, flaw.keyOf ?? algorithm)
     const header = { typ: 'at+jwt', alg: algorithm, kid: key.kid, ...flaw.header }
     const claims = { ...this.claims(), ...flaw.claims }
     const input = `${encodeText(headerText(JSON.stringify(header)))}.${encodeText(claimsText(JSON.stringify(claims)))}`
@@ -68,18 +68,18 @@ export class Tokens {
     return accessTokenClaims({ issuer, audience, at: this.now(), lifetime: LIFETIME }, { scope })
   }
 
-  opaque(answer: Readonly<Record<string, unknown>> | string = {}): string {
+  opaque(answer: Parameters<SuiteIssuer['opaque']>[0] = {}): string {
     if (this.answers.size >= MAX_OPAQUE) throw new RangeError(`the suite issues at most ${MAX_OPAQUE} opaque tokens`)
     const token = randomUUID().replaceAll('-', '')
     const good = { active: true, token_type: 'Bearer', ...this.claims() }
-    this.answers.set(token, typeof answer === 'string' ? answer : { ...good, ...answer })
+    const body = typeof answer === 'function' ? answer(JSON.stringify(good)) : JSON.stringify({ ...good, ...answer })
+    this.answers.set(token, body)
     return token
   }
 
   /** The body of the introspection answer (RFC 7662 §2.2). */
   introspect(token: string): string {
-    const answer = this.answers.get(token) ?? { active: false }
-    return typeof answer === 'string' ? answer : JSON.stringify(answer)
+    return this.answers.get(token) ?? '{"active":false}'
   }
 
   listed(): string {
@@ -96,9 +96,9 @@ export class Tokens {
     else this.statusList.revoke(index)
   }
 
-  signed(typ: string, claims: Readonly<Record<string, unknown>>): string {
+  signed(typ: string, claims: Readonly<Record<string, unknown>>, signer?: 'unpublished'): string {
     const good = { iss: this.options.issuer, iat: Math.floor(this.now()), jti: randomUUID() }
-    const key = this.keys.of('RS256')
+    const key = this.keyOf(signer, 'RS256')
     const header = encodeText(JSON.stringify({ typ, alg: key.alg, kid: key.kid }))
     const input = `${header}.${encodeText(JSON.stringify({ ...good, ...claims }))}`
     return `${input}.${signInput(input, key).toString('base64url')}`
