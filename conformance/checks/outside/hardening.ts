@@ -256,7 +256,7 @@ function tricksOf({ pathname, search }: URL): readonly (readonly [id: string, wh
     ['upper-case', 'capitals', `${pathname.toUpperCase()}${search}`],
     ['final-slash', 'a final slash', `${pathname.replace(/\/$/, '')}${pathname.endsWith('/') ? '' : '/'}${search}`],
     ['encoded-letter', 'an encoded letter', `${before}/${escaped}${search}`],
-    ['encoded-slash', 'an encoded slash', `${before}%2f${name}${search}`],
+    ['encoded-slash', 'an encoded slash', `${before}/%2f${name}${search}`],
     ['extension', 'an extension', `${pathname.replace(/\/$/, '')}.json${search}`],
     ['encoded-end', 'an encoded control character', `${pathname}%00${search}`]
   ]

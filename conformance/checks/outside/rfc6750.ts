@@ -36,9 +36,9 @@ const CHARACTERS: Readonly<Record<string, RegExp>> = {
 async function ignores({ send, fail, probe }: CheckContext, request: WireRequest, place: string): Promise<void> {
   const response = await send(request)
   const error = parameterOf(challengeOf(response), 'error')
-  if (response.status === probe.status && error !== 'invalid_token') return
+  const isRead = error === 'invalid_token' && parameterOf(challengeOf(probe), 'error') !== error
   // Some APIs refuse such a request as malformed, which takes no token either.
-  if (response.status >= 400 && response.status < 500 && error !== 'invalid_token') return
+  if (response.status >= 400 && response.status < 500 && !isRead) return
   fail({
     expected: `A token in ${place} changes nothing: ${told(probe)}.`,
     received: `With a token there, the API answers ${told(response)}.`,

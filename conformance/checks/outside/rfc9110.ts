@@ -134,7 +134,8 @@ export const rfc9110Checks: readonly Check[] = [
     async run({ send, probe, fail }) {
       const response = await send({ method: 'HEAD' })
       if (response.status === 405 || response.status === 501) return
-      const same = fieldOf(response, 'www-authenticate') !== undefined || probe.status !== 401
+      const same =
+        fieldOf(response, 'www-authenticate') !== undefined || fieldOf(probe, 'www-authenticate') === undefined
       if (response.status === probe.status && same) return
       fail({
         expected: `HEAD is answered as GET is: status ${probe.status} and the same challenge.`,
