@@ -145,8 +145,8 @@ export interface Declared {
   readonly logoutTarget?: string
   /** Seconds that a revocation may take. Default 60. */
   readonly revocationSeconds?: number
-  /** A request target whose answer stays open, such as server-sent events. */
-  readonly streamTarget?: string
+  /** Seconds in which the API learns of new keys and recovers from an outage. Default 90. */
+  readonly recoverySeconds?: number
 }
 
 export type RevocationWay = 'introspection' | 'status-list' | 'event' | 'logout'
@@ -233,6 +233,8 @@ export interface SuiteIssuer {
   thumbprintOf(certificate: ClientCertificate): string
   /** The published key of this algorithm. */
   publicKey(algorithm: SigningAlgorithm): { readonly jwk: Readonly<Record<string, unknown>>; readonly pem: string }
+  /** The public part of the RS256 key that signs tokens with `key: 'unpublished'`. */
+  strangerKey(): Readonly<Record<string, unknown>>
   /** Replaces all keys; the former ones are no longer published. */
   rotateKeys(): void
   fail(endpoint: SuiteEndpoint, failure: SuiteFailure): void

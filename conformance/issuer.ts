@@ -80,6 +80,7 @@ async function startOne(
     certificate: () => createCertificate('client-1'),
     thumbprintOf: ({ cert }) => thumbprint(cert),
     publicKey: (algorithm) => publicKeyOf(made, algorithm),
+    strangerKey: () => made.stranger('RS256').publicJwk,
     rotateKeys: () => made.rotateKeys(),
     fail: (endpoint, failure) => endpoints.fail(endpoint, failure),
     recover: () => endpoints.recover(),

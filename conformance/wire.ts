@@ -51,27 +51,32 @@ export function createWire(url: URL, { userAgent, ca, timeout = TIMEOUT }: WireO
     port: url.port === '' ? (isHttps ? 443 : 80) : Number(url.port),
     setHost: false
   }
+  const attempt = (request: WireRequest, isLast: boolean): Promise<WireResponse> =>
+    new Promise((resolve, reject) => {
+      const options = {
+        ...base,
+        method: request.method ?? 'GET',
+        path: targetOf(request, url),
+        headers: linesOf(request, url, userAgent).flat(),
+        ...(isOwnConnection(request) ? { agent: false as const } : { agent }),
+        ...(isHttps && tlsOf(request, ca))
+      }
+      const fail = (error: NodeJS.ErrnoException): void => reject(new NoAnswer(error))
+      const outgoing = (isHttps ? requestHttps : requestHttp)(options, (answer) => {
+        read(answer).then(resolve, fail)
+      })
+      outgoing.setTimeout(timeout, () => {
+        outgoing.destroy(Object.assign(new Error(`no answer in ${timeout / 1000} seconds`), { code: 'ETIMEDOUT' }))
+      })
+      outgoing.on('error', (error: NodeJS.ErrnoException) => {
+        // The API closed an idle connection while the request was on its way (RFC 9112 §9.3.1).
+        if (!isLast && outgoing.reusedSocket && error.code === 'ECONNRESET') resolve(attempt(request, true))
+        else fail(error)
+      })
+      outgoing.end(request.body)
+    })
   return {
-    send: (request) =>
-      new Promise((resolve, reject) => {
-        const fail = (error: NodeJS.ErrnoException): void => reject(new NoAnswer(error))
-        const options = {
-          ...base,
-          method: request.method ?? 'GET',
-          path: targetOf(request, url),
-          headers: linesOf(request, url, userAgent).flat(),
-          ...(isOwnConnection(request) ? { agent: false as const } : { agent }),
-          ...(isHttps && tlsOf(request, ca))
-        }
-        const outgoing = (isHttps ? requestHttps : requestHttp)(options, (answer) => {
-          read(answer).then(resolve, fail)
-        })
-        outgoing.setTimeout(timeout, () => {
-          outgoing.destroy(Object.assign(new Error(`no answer in ${timeout / 1000} seconds`), { code: 'ETIMEDOUT' }))
-        })
-        outgoing.on('error', fail)
-        outgoing.end(request.body)
-      }),
+    send: (request) => attempt(request, false),
     close: () => agent.destroy()
   }
 }

@@ -97,7 +97,8 @@ export function createEndpoints(documents: () => Documents, tls?: TlsOptions): E
 }
 
 function endpointOf(path: string): SuiteEndpoint | undefined {
-  if (/^\/\.well-known\/(?:oauth-authorization-server|openid-configuration)$/.test(path)) return 'metadata'
+  if (/^\/\.well-known\/(?:oauth-authorization-server|openid-configuration|ssf-configuration)$/.test(path))
+    return 'metadata'
   if (path === '/keys') return 'keys'
   if (path === '/status') return 'status-list'
   return path === '/introspect' ? 'introspection' : undefined

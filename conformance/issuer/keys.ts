@@ -26,11 +26,14 @@ export interface KeyRing {
   readonly published: readonly Readonly<Record<string, unknown>>[]
 }
 
-/** @param name  begins the `kid` of each key, so that the keys of two servers never share one */
-export function createKeyRing(name: string): KeyRing {
+/**
+ * @param name    begins the `kid` of each key, so that the keys of two servers never share one
+ * @param former  lends its two keys that no API may use: they need not change, and RSA keys take long to make
+ */
+export function createKeyRing(name: string, former?: KeyRing): KeyRing {
   const keys = new Map(ALGORITHMS.map((alg): [SigningAlgorithm, TestKey] => [alg, createKey(alg, `${name}-${alg}`)]))
-  const weak = rsaKey(`${name}-weak`, 1024, 'sig')
-  const encryption = rsaKey(`${name}-encryption`, 2048, 'enc')
+  const weak = former?.weak ?? rsaKey(`${name}-weak`, 1024, 'sig')
+  const encryption = former?.encryption ?? rsaKey(`${name}-encryption`, 2048, 'enc')
   return {
     of: (algorithm) => keys.get(algorithm) as SuiteKey,
     weak,

@@ -6,7 +6,7 @@
  */
 import { randomUUID } from 'node:crypto'
 import { accessTokenClaims } from '../../test-kit/claims.js'
-import type { SuiteIssuer, TokenFlaw } from '../check.js'
+import type { SigningAlgorithm, SuiteIssuer, TokenFlaw } from '../check.js'
 import { createKeyRing, encodeText, type KeyRing, type SuiteKey, signInput } from './keys.js'
 import { createStatusList, type StatusList } from './status-list.js'
 
@@ -31,6 +31,8 @@ export class Tokens {
   private readonly answers = new Map<string, string>()
   private readonly listedAt = new Map<string, number>()
   private readonly name = randomUUID().slice(0, 8)
+  /** Keys that are never published. Made once, because RSA keys take long. */
+  private strangers: KeyRing | undefined
   private generation = 1
 
   constructor(options: TokensOptions) {
@@ -44,7 +46,7 @@ export class Tokens {
   }
 
   rotateKeys(): void {
-    this.keys = createKeyRing(`${this.name}-${++this.generation}`)
+    this.keys = createKeyRing(`${this.name}-${++this.generation}`, this.keys)
   }
 
   issue(flaw: TokenFlaw = {}): string {
@@ -60,7 +62,12 @@ export class Tokens {
   private keyOf(key: TokenFlaw['key'], algorithm: NonNullable<TokenFlaw['algorithm']>): SuiteKey {
     if (key === 'weak' || key === 'encryption') return this.keys[key]
     const published = this.keys.of(algorithm)
-    return key === 'unpublished' ? { ...createKeyRing('unpublished').of(algorithm), kid: published.kid } : published
+    return key === 'unpublished' ? { ...this.stranger(algorithm), kid: published.kid } : published
+  }
+
+  stranger(algorithm: SigningAlgorithm): SuiteKey {
+    this.strangers ??= createKeyRing('unpublished', this.keys)
+    return this.strangers.of(algorithm)
   }
 
   private claims(): Readonly<Record<string, unknown>> {

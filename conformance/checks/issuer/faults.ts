@@ -7,10 +7,8 @@
 import { randomUUID } from 'node:crypto'
 import type { Check, CheckContext, SuiteEndpoint, SuiteFailure, WireResponse } from '../../check.js'
 import { requireSilence } from './jose.js'
-import { bearer, fieldOf, isAccepted, sendUntil, told } from './judge.js'
+import { bearer, fieldOf, isAccepted, recoverySeconds, sendUntil, told } from './judge.js'
 
-/** Seconds in which an API must recover: more than usual circuit breakers and pauses between two looks take. */
-const RECOVERY_SECONDS = 90
 /** Tokens of one flood, and the requests for keys that it may cause. */
 const FLOOD = { tokens: 25, requests: 5 }
 
@@ -41,10 +39,11 @@ async function during(
     await look()
   } finally {
     context.issuer.recover()
-    const { response, isRight } = await sendUntil(context, () => bearer(good()), isAccepted, RECOVERY_SECONDS)
+    const seconds = recoverySeconds(context)
+    const { response, isRight } = await sendUntil(context, () => bearer(good()), isAccepted, seconds)
     if (!isRight)
       context.fail({
-        expected: `The API accepts good tokens within ${RECOVERY_SECONDS} seconds after the outage.`,
+        expected: `The API accepts good tokens within ${seconds} seconds after the outage.`,
         received: told(response),
         change: 'Try again after an outage, at the latest after a minute.'
       })

@@ -17,6 +17,8 @@ import type {
   WireResponse
 } from '../../check.js'
 
+/** Seconds in which an API learns of new keys and recovers: more than usual circuit breakers and pauses between two fetches take. */
+const RECOVERY_SECONDS = 90
 /** Milliseconds between two looks at something that takes its time. */
 const LOOK_EVERY = 250
 
@@ -147,4 +149,9 @@ export async function requireAlgorithm(context: CheckContext, algorithm: TokenFl
 /** Claims whose values depend on the time: `seconds` from now. */
 export function fromNow(context: CheckContext, seconds: number): number {
   return Math.floor(context.issuer.now()) + seconds
+}
+
+/** Seconds in which the API learns of new keys and recovers from an outage. */
+export function recoverySeconds({ declared }: CheckContext): number {
+  return declared.recoverySeconds ?? RECOVERY_SECONDS
 }
