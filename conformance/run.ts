@@ -9,6 +9,7 @@
 import {
   type Check,
   type CheckContext,
+  type Declared,
   Failed,
   type Need,
   NotApplicable,
@@ -62,6 +63,8 @@ export interface ConformanceOptions {
   readonly issuer?: SuiteIssuer | undefined
   /** Features of the API that the suite cannot detect. */
   readonly has?: readonly Need[] | undefined
+  /** Facts about the API that no request can find out: its routes, and how it learns of revocations. */
+  readonly declared?: Declared | undefined
   /** Default: all of the suite. */
   readonly checks?: readonly Check[] | undefined
   /** Told before each check. */
@@ -191,6 +194,7 @@ async function begin(
   }
   return {
     url,
+    declared: options.declared ?? {},
     has,
     probe: first,
     metadata,

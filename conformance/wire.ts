@@ -1,6 +1,6 @@
 /**
- * Sends a request as it is written: header lines in order and repeated, raw targets, any method. Keeps what was sent and
- * what came for the report.
+ * Sends a request as it is written: header lines in order and repeated, raw targets, any method. The caller
+ * keeps both sides of an exchange for the report.
  *
  * Does NOT follow redirects, decompress, or keep cookies.
  *

@@ -4,6 +4,7 @@
  * Tests: `test/conformance/checks.test.ts`.
  */
 import type { Check } from '../check.js'
+import { issuerChecks } from './issuer/index.js'
 import { outsideChecks } from './outside/index.js'
 
-export const CHECKS: readonly Check[] = [...outsideChecks]
+export const CHECKS: readonly Check[] = [...outsideChecks, ...issuerChecks]

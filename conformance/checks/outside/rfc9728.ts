@@ -28,7 +28,7 @@ function ofDocument(check: Omit<Check, 'run' | 'profile' | 'needs'>, run: Run): 
   }
 }
 
-/** Type of each member of RFC 9728 §2, and what is wrong with a value. */
+/** The members of RFC 9728 §2 by type. */
 const LISTS = [
   'authorization_servers',
   'scopes_supported',
