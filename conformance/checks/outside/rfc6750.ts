@@ -24,7 +24,7 @@ const INVALID_TOKEN = rfc(
 )
 const VALUES = 'Values for the "error" and "error_description" attributes'
 
-/** What RFC 6750 §3 allows in each attribute. */
+/** The characters that RFC 6750 §3 allows in each attribute. */
 const CHARACTERS: Readonly<Record<string, RegExp>> = {
   error: /^[\x20\x21\x23-\x5B\x5D-\x7E]*$/,
   error_description: /^[\x20\x21\x23-\x5B\x5D-\x7E]*$/,

@@ -194,7 +194,7 @@ export const rfc9110Checks: readonly Check[] = [
   }
 ]
 
-/** What must not depend on the case of the scheme. */
+/** The part of an answer that must not depend on the case of the scheme. */
 function answerOf(response: WireResponse): string {
   return `${response.status} ${parameterOf(challengeOf(response), 'error') ?? ''}`
 }
