@@ -5,7 +5,7 @@
  * Tests: `test/conformance/mutants.test.ts`.
  */
 import type { Check, CheckContext, RevocationWay, WireResponse } from '../../check.js'
-import { bearer, fromNow, isAccepted, requireAcceptance, sendUntil, told } from './judge.js'
+import { bearer, fromNow, requireAcceptance, sendUntil, told } from './judge.js'
 import * as source from './sources.js'
 
 /** Seconds that a revocation may take, if the user names no other. */
