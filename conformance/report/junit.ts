@@ -63,6 +63,6 @@ function detailOf(one: Result): string {
 /** XML 1.0 has no control characters but three, not even escaped. */
 function xml(text: string): string {
   return text
-    .replace(/[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/gu, '\uFFFD')
+    .replace(/[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]|\p{Bidi_Control}/gu, '\uFFFD')
     .replace(/[&<>"']/g, (one) => `&#${one.charCodeAt(0)};`)
 }
