@@ -7,7 +7,7 @@ import { access, readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type Declared, type Level, type Need, PROFILES, type Profile } from './check.js'
-import { RunProblem } from './select.js'
+import { RunProblem } from './engine/select.js'
 
 /** Members of the file. A flag of the command replaces the member of the same meaning. */
 export interface Config {

@@ -20,15 +20,15 @@ import {
   type WireResponse
 } from './check.js'
 import { CHECKS } from './checks/index.js'
-import { curlOf, shortened } from './curl.js'
-import { findMetadata, probe } from './detect.js'
-import { BudgetSpent, createPace } from './pace.js'
-import { isPrivateHost } from './place.js'
+import { curlOf, shortened } from './engine/curl.js'
+import { findMetadata, probe } from './engine/detect.js'
+import { BudgetSpent, createPace } from './engine/pace.js'
+import { isPrivateHost } from './engine/place.js'
+import { RunProblem, select, whyNot } from './engine/select.js'
+import { createWire } from './engine/wire.js'
 import { countsOf, type Exchange, NOTICE, REPORT_VERSION, type Report, type Result } from './report/report.js'
-import { RunProblem, select, whyNot } from './select.js'
-import { createWire } from './wire.js'
 
-export { RunProblem } from './select.js'
+export { RunProblem } from './engine/select.js'
 
 /** Requests a second to a host that is neither loopback nor private. */
 const RATE = 2

@@ -1,7 +1,7 @@
 /** The rate, the number of requests, and the waits that a 429 asks for, on a clock of the test. */
 import { describe, expect, test } from 'vitest'
 import type { WireResponse } from '../../conformance/check.js'
-import { BudgetSpent, createPace, type PaceOptions } from '../../conformance/pace.js'
+import { BudgetSpent, createPace, type PaceOptions } from '../../conformance/engine/pace.js'
 
 const answer = (status: number, retryAfter?: string): WireResponse => ({
   status,

@@ -4,8 +4,8 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { createServer } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { curlOf, shortened } from '../../conformance/curl.js'
-import { createWire, NoAnswer } from '../../conformance/wire.js'
+import { curlOf, shortened } from '../../conformance/engine/curl.js'
+import { createWire, NoAnswer } from '../../conformance/engine/wire.js'
 import { listen } from './apis.js'
 
 /** A server of raw bytes. @returns its URL, and what it received */

@@ -5,7 +5,7 @@
  */
 import { challengeOf, challengesOf, fieldOf, parameterOf } from '../../challenge.js'
 import type { Check, WireResponse } from '../../check.js'
-import { NoAnswer } from '../../wire.js'
+import { NoAnswer } from '../../engine/wire.js'
 import { authorized, refusalOfUnknown, rfc, told, UNKNOWN } from './judge.js'
 
 export const rfc9110Checks: readonly Check[] = [

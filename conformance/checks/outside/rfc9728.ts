@@ -5,7 +5,7 @@
  */
 import { challengesOf, fieldOf, parameterOf } from '../../challenge.js'
 import type { Check, CheckContext, Metadata } from '../../check.js'
-import { metadataUrlOf, objectOf } from '../../detect.js'
+import { metadataUrlOf, objectOf } from '../../engine/detect.js'
 import { rfc } from './judge.js'
 
 type Run = (

@@ -8,7 +8,7 @@
  */
 import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
-import type { WireRequest, WireResponse } from './check.js'
+import type { WireRequest, WireResponse } from '../check.js'
 
 /** Maximum bytes of a body that are read. */
 const MAX_BODY = 65_536
