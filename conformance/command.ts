@@ -21,8 +21,8 @@ import { type ConformanceOptions, RunProblem, runConformance } from './run.js'
 export const HELP: string = `Usage:
   oauth-resource-server conformance URL [options]
 
-Holds an API, in any language, to the RFCs that concern a resource server: give the
-URL of a route that needs a token. Only servers that are yours.
+Holds an API, in any language, to the RFCs that concern a resource server: give
+the URL of a route that needs a token. Test only servers that are yours.
 
   --profile NAME          only this group of checks; may be repeated:
                           ${PROFILES.slice(0, 6).join(' ')}
@@ -40,12 +40,12 @@ URL of a route that needs a token. Only servers that are yours.
   --verbose               passed checks, all requests, and the texts
   --json FILE, --junit FILE, --html FILE, --badge FILE
                           write a report; - is standard output
-  --config FILE           default: conformance.config.{json,mjs,js} if there is one
+  --config FILE           default: conformance.config.json, .mjs or .js
 
 Exit code:
   0  nothing failed of the level of --fail-on or a stricter one
   1  something failed
-  2  the API was not reached, a check could not be run, or the arguments are wrong
+  2  the API was not reached, a check was not run, or the arguments are wrong
 
 This is no certification by OpenID or MCP.
 `

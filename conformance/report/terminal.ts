@@ -61,7 +61,7 @@ function failureOf(one: Result, style: TerminalStyle, verbose: boolean): string[
   const shown = verbose ? exchanges : exchanges.slice(-1)
   return [
     ...wrap(one.title, '  ').map((line, index) => (index === 0 ? `${paint(colour, mark)}${line.slice(1)}` : line)),
-    paint('dim', `  ${one.id} (${sourceLine(one)})`),
+    ...wrap(`${one.id} (${sourceLine(one)})`, '  ').map((line) => paint('dim', line)),
     ...(finding === undefined ? wrap(`Not run: ${why}`, '    ', 9) : []),
     ...(finding === undefined ? [] : wrap(`Expected: ${finding.expected}`, '    ', 10)),
     ...(finding === undefined ? [] : wrap(`Received: ${finding.received}`, '    ', 10)),

@@ -101,7 +101,7 @@ describe('the command', () => {
   })
 
   test('has a help of at most 80 columns', () => {
-    for (const line of HELP.split('\n')) expect(line.length).toBeLessThanOrEqual(90)
+    for (const line of HELP.split('\n')) expect(line.length).toBeLessThanOrEqual(80)
   })
 })
 

@@ -107,6 +107,25 @@ describe('the run', () => {
     expect(exitCodeOf(report)).toBe(2)
   })
 
+  test('runs the checks of MCP where they are selected or the path says so', async () => {
+    const url = await startPlain()
+    const verdict = async (target: string, options: object): Promise<string | undefined> =>
+      (await runConformance(target, options)).results.find(({ id }) => id === 'mcp-metadata')?.verdict
+    expect(await verdict(url, { checks: outsideChecks })).toBe('not applicable')
+    expect(await verdict(url, { profiles: ['mcp'] })).toBe('passed')
+    expect(await verdict(url, { only: ['mcp-*'] })).toBe('passed')
+    const origin = await listen(
+      (_request, response) => void response.writeHead(401, { 'WWW-Authenticate': 'Bearer realm="x"' }).end()
+    )
+    expect(await verdict(`${origin}/v1/mcp`, { checks: outsideChecks })).toBe('failed')
+  })
+
+  test('shows the first request where a failed check sent none', async () => {
+    const url = await startPlain(({ answer }) => void answer.fields.push(['Set-Cookie', 'a=1']))
+    const { results } = await runConformance(url, { only: ['hardening-no-cookie'] })
+    expect(results[0]?.exchanges).toEqual([expect.objectContaining({ sent: `curl -i '${url}'`, status: 401 })])
+  })
+
   test('stops sending when the requests are spent', async () => {
     let seen = 0
     const url = await startPlain(() => void seen++)

@@ -148,7 +148,7 @@ export const rfc9110Checks: readonly Check[] = [
     id: 'rfc9112-host-twice',
     title: 'A request with two Host lines is refused with 400.',
     profile: 'hardening',
-    level: 'MUST',
+    level: 'hardening',
     source: rfc(
       9112,
       '3.2',
