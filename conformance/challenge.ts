@@ -24,7 +24,7 @@ export interface Parameter {
 export interface Challenges {
   /** The challenges up to the first character that the grammar forbids. */
   readonly challenges: readonly Challenge[]
-  /** What breaks the grammar, and where. Undefined if nothing does. */
+  /** The problem of grammar, and its place. Undefined if nothing does. */
   readonly problem: string | undefined
 }
 

@@ -27,7 +27,7 @@ export type Profile = (typeof PROFILES)[number]
 /** The keyword of the cited text (RFC 2119). `hardening` where no text demands it. */
 export type Level = 'MUST' | 'SHOULD' | 'MAY' | 'hardening'
 
-/** The text that demands what is checked. */
+/** The text that demands the behaviour. */
 export interface Source {
   /** For example `RFC 6750`. */
   readonly name: string
@@ -39,7 +39,7 @@ export interface Source {
 }
 
 /**
- * What a check needs beside a URL.
+ * A check's needs beside a URL.
  *
  * - `issuer`: the API trusts the suite's authorization server, and accepts its good token
  * - `introspection`: the API accepts its opaque tokens; `dpop`, `mtls`: tokens bound to a key or certificate
@@ -87,7 +87,7 @@ export interface Finding {
   /** One sentence each. */
   readonly expected: string
   readonly received: string
-  /** What to change in the API, in one sentence. */
+  /** The change to make in the API, in one sentence. */
   readonly change: string
 }
 
@@ -102,7 +102,7 @@ export class Failed extends Error {
   }
 }
 
-/** Thrown by `context.skip()`: the API does not have what is checked. Never counted as passed. */
+/** Thrown by `context.skip()`: the API lacks the feature. Never counted as passed. */
 export class NotApplicable extends Error {
   override readonly name = 'NotApplicable'
 }
@@ -129,7 +129,7 @@ export interface Check {
   run(context: CheckContext): Promise<void>
 }
 
-/** What the user says about the API, because no request can find it out. */
+/** Facts about the API that the user declares, because no request can find them out. */
 export interface Declared {
   /** Routes that need one scope each, which the good token does not have. */
   readonly scopedRoutes?: readonly { readonly target: string; readonly scope: string }[]
@@ -151,7 +151,7 @@ export interface Declared {
 
 export type RevocationWay = 'introspection' | 'status-list' | 'event' | 'logout'
 
-/** What a check works with. */
+/** The tools of a check. */
 export interface CheckContext {
   readonly url: URL
   readonly declared: Declared

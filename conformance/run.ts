@@ -20,15 +20,15 @@ import {
   type WireResponse
 } from './check.js'
 import { CHECKS } from './checks/index.js'
-import { curlOf, shortened } from './curl.js'
-import { findMetadata, probe } from './detect.js'
-import { BudgetSpent, createPace } from './pace.js'
-import { isPrivateHost } from './place.js'
+import { curlOf, shortened } from './engine/curl.js'
+import { findMetadata, probe } from './engine/detect.js'
+import { BudgetSpent, createPace } from './engine/pace.js'
+import { isPrivateHost } from './engine/place.js'
+import { RunProblem, select, whyNot } from './engine/select.js'
+import { createWire } from './engine/wire.js'
 import { countsOf, type Exchange, NOTICE, REPORT_VERSION, type Report, type Result } from './report/report.js'
-import { RunProblem, select, whyNot } from './select.js'
-import { createWire } from './wire.js'
 
-export { RunProblem } from './select.js'
+export { RunProblem } from './engine/select.js'
 
 /** Requests a second to a host that is neither loopback nor private. */
 const RATE = 2
@@ -63,7 +63,7 @@ export interface ConformanceOptions {
   readonly issuer?: SuiteIssuer | undefined
   /** Features of the API that the suite cannot detect. */
   readonly has?: readonly Need[] | undefined
-  /** Facts about the API for the checks with an authorization server. Default: none. */
+  /** Facts about the API that no request can find out: its routes, and how it learns of revocations. */
   readonly declared?: Declared | undefined
   /** Default: all of the suite. */
   readonly checks?: readonly Check[] | undefined
@@ -168,8 +168,19 @@ function createRun(url: URL, isPrivate: boolean, options: ConformanceOptions): R
     requests: () => pace.sent,
     close: () => wire.close(),
     begin: () => begin(url, isPrivate, options, send),
-    one: (check, context) => runTwice(check, context, send, url)
+    one: async (check, context) => {
+      const why = isLeftOut(check, url, options) ? NOT_MCP : whyNot(check, context.has)
+      if (why !== undefined) return { ...toldOf(check), verdict: 'not applicable', why, exchanges: [] }
+      return runTwice(check, context, send, url)
+    }
   }
+}
+
+const NOT_MCP = 'not an MCP server, as far as the URL tells: --profile mcp'
+
+/** MCP asks more than RFC 9728: of a server that is selected as such, or whose path says so. */
+function isLeftOut({ profile }: Check, { pathname }: URL, { profiles, only }: ConformanceOptions): boolean {
+  return profile === 'mcp' && profiles === undefined && only === undefined && !/\bmcp\b/i.test(pathname)
 }
 
 async function begin(
@@ -270,9 +281,7 @@ async function runTwice(check: Check, context: Context, send: Send, url: URL): P
 
 async function runOnce(check: Check, context: Context, send: Send, url: URL): Promise<Result> {
   const exchanges: Exchange[] = []
-  const { run, needs: _needs, isTimed: _isTimed, ...told } = check
-  const why = whyNot(check, context.has)
-  if (why !== undefined) return { ...told, verdict: 'not applicable', why, exchanges }
+  const told = toldOf(check)
   const recorded = async (request: WireRequest = {}): Promise<WireResponse> => {
     const sent = curlOf(request, url)
     const keep = (one: Omit<Exchange, 'sent'>): void => {
@@ -280,7 +289,7 @@ async function runOnce(check: Check, context: Context, send: Send, url: URL): Pr
     }
     try {
       const response = await send(request)
-      keep({ status: response.status, fields: judgedFields(response), body: shortened(response.body.slice(0, 300)) })
+      keep(answerOf(response))
       return response
     } catch (error) {
       keep({ problem: (error as Error).message })
@@ -289,14 +298,31 @@ async function runOnce(check: Check, context: Context, send: Send, url: URL): Pr
   }
   try {
     // Getters of the context stay getters: the issuer is asked for only by checks that need it.
-    await run(Object.create(context, { send: { value: recorded } }) as CheckContext)
+    await check.run(Object.create(context, { send: { value: recorded } }) as CheckContext)
     return { ...told, verdict: 'passed', exchanges }
   } catch (error) {
-    if (error instanceof Failed) return { ...told, verdict: 'failed', finding: error.finding, exchanges }
+    if (error instanceof Failed) {
+      // A check that sent nothing judged the first answer.
+      if (exchanges.length === 0) exchanges.push({ sent: curlOf({}, url), ...answerOf(context.probe) })
+      return { ...told, verdict: 'failed', finding: error.finding, exchanges }
+    }
     if (error instanceof NotApplicable) return { ...told, verdict: 'not applicable', why: error.message, exchanges }
     if (error instanceof BudgetSpent) return { ...told, verdict: 'error', why: error.message, exchanges }
     return { ...told, verdict: 'error', why: `${(error as Error).name}: ${(error as Error).message}`, exchanges }
   }
+}
+
+function toldOf({
+  run: _run,
+  needs: _needs,
+  isTimed: _isTimed,
+  ...told
+}: Check): Omit<Check, 'run' | 'needs' | 'isTimed'> {
+  return told
+}
+
+function answerOf(response: WireResponse): Omit<Exchange, 'sent'> {
+  return { status: response.status, fields: judgedFields(response), body: shortened(response.body.slice(0, 300)) }
 }
 
 const JUDGED =

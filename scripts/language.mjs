@@ -28,7 +28,7 @@ const { values: options } = parseArgs({
   }
 })
 
-const FOLDERS = ['src', 'adapters', 'integrations', 'test-kit']
+const FOLDERS = ['src', 'adapters', 'integrations', 'test-kit', 'conformance']
 const PAGES = ['.', 'docs', 'examples', 'adapters']
 /** Pages that a script writes from docstrings and test titles. */
 const NOT_COUNTED = ['docs/conformance.md', 'docs/reference.md']

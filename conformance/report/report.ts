@@ -27,7 +27,7 @@ export interface Exchange {
   readonly problem?: string
 }
 
-/** What a check came to. */
+/** The result of one check. */
 export interface Result {
   readonly id: string
   readonly title: string

@@ -1,6 +1,6 @@
 /**
- * What no text demands and a careful API does: refusals that give nothing away, other ways to the same route, and credentials
- * that break readers.
+ * Checks that no text demands: refusals that give nothing away, other ways to the same route, and credentials that break
+ * readers.
  *
  * Tests: `test/conformance/checks.test.ts`.
  */

@@ -1,5 +1,5 @@
 /**
- * What the outside checks share: sources, requests with credentials, and judgements on answers.
+ * Shared by the outside checks: sources, requests with credentials, and judgements on answers.
  *
  * Tests: `test/conformance/checks.test.ts`.
  */

@@ -8,7 +8,7 @@
  */
 import { challengesOf, fieldOf, parameterOf } from '../../challenge.js'
 import type { Check, Source } from '../../check.js'
-import { metadataUrlOf, objectOf } from '../../detect.js'
+import { metadataUrlOf, objectOf } from '../../engine/detect.js'
 import { authorized, told, UNKNOWN } from './judge.js'
 
 const BASE = 'https://modelcontextprotocol.io/specification/2026-07-28/basic/authorization'

@@ -5,7 +5,7 @@
  */
 import { challengeOf, challengesOf, fieldOf, parameterOf } from '../../challenge.js'
 import type { Check, WireResponse } from '../../check.js'
-import { NoAnswer } from '../../wire.js'
+import { NoAnswer } from '../../engine/wire.js'
 import { authorized, refusalOfUnknown, rfc, told, UNKNOWN } from './judge.js'
 
 export const rfc9110Checks: readonly Check[] = [
@@ -148,7 +148,7 @@ export const rfc9110Checks: readonly Check[] = [
     id: 'rfc9112-host-twice',
     title: 'A request with two Host lines is refused with 400.',
     profile: 'hardening',
-    level: 'MUST',
+    level: 'hardening',
     source: rfc(
       9112,
       '3.2',
@@ -194,7 +194,7 @@ export const rfc9110Checks: readonly Check[] = [
   }
 ]
 
-/** What must not depend on the case of the scheme. */
+/** The part of an answer that must not depend on the case of the scheme. */
 function answerOf(response: WireResponse): string {
   return `${response.status} ${parameterOf(challengeOf(response), 'error') ?? ''}`
 }

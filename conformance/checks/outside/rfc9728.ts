@@ -5,7 +5,7 @@
  */
 import { challengesOf, fieldOf, parameterOf } from '../../challenge.js'
 import type { Check, CheckContext, Metadata } from '../../check.js'
-import { metadataUrlOf, objectOf } from '../../detect.js'
+import { metadataUrlOf, objectOf } from '../../engine/detect.js'
 import { rfc } from './judge.js'
 
 type Run = (
@@ -28,7 +28,7 @@ function ofDocument(check: Omit<Check, 'run' | 'profile' | 'needs'>, run: Run): 
   }
 }
 
-/** Type of each member of RFC 9728 §2, and what is wrong with a value. */
+/** The members of RFC 9728 §2 by type. */
 const LISTS = [
   'authorization_servers',
   'scopes_supported',

@@ -1,6 +1,6 @@
 /**
- * Sends a request as it is written: header lines in order and repeated, raw targets, any method. Keeps what was sent and
- * what came for the report.
+ * Sends a request as it is written: header lines in order and repeated, raw targets, any method. The caller
+ * keeps both sides of an exchange for the report.
  *
  * Does NOT follow redirects, decompress, or keep cookies.
  *
@@ -8,7 +8,7 @@
  */
 import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
-import type { WireRequest, WireResponse } from './check.js'
+import type { WireRequest, WireResponse } from '../check.js'
 
 /** Maximum bytes of a body that are read. */
 const MAX_BODY = 65_536

@@ -6,8 +6,8 @@
  *
  * Tests: `test/conformance/run.test.ts`.
  */
-import { challengesOf, parameterOf } from './challenge.js'
-import type { Metadata, WireRequest, WireResponse } from './check.js'
+import { challengesOf, parameterOf } from '../challenge.js'
+import type { Metadata, WireRequest, WireResponse } from '../check.js'
 import { RunProblem } from './select.js'
 import { NoAnswer } from './wire.js'
 

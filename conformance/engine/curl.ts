@@ -3,7 +3,7 @@
  *
  * Tests: `test/conformance/wire.test.ts`.
  */
-import type { WireRequest } from './check.js'
+import type { WireRequest } from '../check.js'
 import { targetOf } from './wire.js'
 
 /** Longest run of token characters that is printed in full. */

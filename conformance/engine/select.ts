@@ -3,7 +3,7 @@
  *
  * Tests: `test/conformance/run.test.ts`.
  */
-import { type Check, type Need, PROFILES, type Profile } from './check.js'
+import { type Check, type Need, PROFILES, type Profile } from '../check.js'
 
 export interface Selection {
   readonly profiles?: readonly Profile[] | undefined

@@ -4,8 +4,8 @@
  * Tests: `test/conformance/pace.test.ts`.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fieldOf } from './challenge.js'
-import type { WireResponse } from './check.js'
+import { fieldOf } from '../challenge.js'
+import type { WireResponse } from '../check.js'
 
 /** Longest Retry-After that the suite waits for, in seconds. */
 const MAX_WAIT = 60
