@@ -126,7 +126,7 @@ export interface Check {
    *
    * @throws {Failed} @throws {NotApplicable} @throws anything else: the check could not be run, which is an error of the run
    */
-  run(context: CheckContext): Promise<void>
+  readonly run: (context: CheckContext) => Promise<void>
 }
 
 /** Facts about the API that the user declares, because no request can find them out. */
@@ -156,7 +156,7 @@ export interface CheckContext {
   readonly url: URL
   readonly declared: Declared
   /** Sends a request and waits for its answer, within the allowed rate. Each one is told in the report, tokens shortened. */
-  send(request?: WireRequest): Promise<WireResponse>
+  readonly send: (request?: WireRequest) => Promise<WireResponse>
   /** The features that were declared or detected. */
   readonly has: ReadonlySet<Need>
   /** The answer to the first request of the run: a GET of the URL without a token. */
@@ -168,9 +168,9 @@ export interface CheckContext {
   /** The suite's authorization server. @throws {NotApplicable} without one */
   readonly issuer: SuiteIssuer
   /** @throws {Failed} */
-  fail(finding: Finding): never
+  readonly fail: (finding: Finding) => never
   /** @throws {NotApplicable} */
-  skip(why: string): never
+  readonly skip: (why: string) => never
 }
 
 /** Where the metadata document (RFC 9728) was found, and what it says. */

@@ -87,8 +87,8 @@ function whyNotLines({ results }: Report, wrap: (text: string, indent: string) =
 }
 
 function toolsOf({ columns = 80, hasColour }: TerminalStyle): {
-  paint(colour: Colour, text: string): string
-  wrap(text: string, indent: string, hanging?: number): string[]
+  readonly paint: (colour: Colour, text: string) => string
+  readonly wrap: (text: string, indent: string, hanging?: number) => string[]
 } {
   return {
     paint: (colour, text) =>

@@ -513,7 +513,7 @@ function jsonOf(exchange: Exchange, index: number): Record<string, unknown> {
     return {}
   }
 }
-const alg = (exchange: Exchange): string => String(jsonOf(exchange, 0)['alg'] ?? '')
+const alg = (exchange: Exchange): string => jsonOf(exchange, 0)['alg'] as string
 const issuer = (exchange: Exchange): string =>
   jsonOf(exchange, 1)['iss'] === 'https://conformance.invalid' ? 'suite' : ''
 
