@@ -49,8 +49,7 @@ function wrongMember(document: Readonly<Record<string, unknown>>): string | unde
   }
   for (const name of FLAGS)
     if (document[name] !== undefined && typeof document[name] !== 'boolean') return `${name} is not true or false`
-  for (const name of URLS)
-    if (document[name] !== undefined && !URL.canParse(String(document[name]))) return `${name} is not a URL`
+  for (const name of URLS) if (document[name] !== undefined && !isUrl(document[name])) return `${name} is not a URL`
   const methods = document['bearer_methods_supported'] as string[] | undefined
   const other = methods?.find((one) => !['header', 'body', 'query'].includes(one))
   if (other !== undefined) return `bearer_methods_supported has ${JSON.stringify(other.slice(0, 40))}`
@@ -134,7 +133,7 @@ const documents: readonly Check[] = [
     },
     ({ fail, skip, url }, { isNamed }, { resource }) => {
       if (!isNamed) return skip('the challenge names no metadata on this origin')
-      if (resource === url.href || `${resource}/` === url.href) return
+      if (isSame(resource, url)) return
       fail({
         expected: `resource is ${url.href}.`,
         received: `resource is ${JSON.stringify(resource)?.slice(0, 120)}.`,
@@ -188,7 +187,7 @@ const documents: readonly Check[] = [
       const found = objectOf(response.body)?.['resource']
       if (response.status !== 200 || found === undefined)
         return skip('there is no document at the well-known place of this URL')
-      if (found === url.href || `${found}/` === url.href) return
+      if (isSame(found, url)) return
       fail({
         expected: `${place.href} has "resource": ${JSON.stringify(url.href)}, or answers 404.`,
         received: `resource is ${JSON.stringify(found).slice(0, 120)}.`,
@@ -326,6 +325,15 @@ function covers(resource: URL, url: URL): boolean {
   if (resource.search !== '') return resource.pathname === url.pathname && resource.search === url.search
   const prefix = resource.pathname.replace(/\/$/, '')
   return url.pathname === resource.pathname || url.pathname === prefix || url.pathname.startsWith(`${prefix}/`)
+}
+
+/** The parser of URLs adds the slash of an empty path. */
+function isSame(resource: unknown, url: URL): boolean {
+  return typeof resource === 'string' && (resource === url.href || `${resource}/` === url.href)
+}
+
+function isUrl(value: unknown): boolean {
+  return typeof value === 'string' && URL.canParse(value)
 }
 
 function isEmpty(value: unknown): boolean {
