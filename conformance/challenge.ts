@@ -14,7 +14,7 @@ export interface Challenge {
   readonly parameters: readonly Parameter[]
 }
 
-export interface Parameter {
+interface Parameter {
   readonly name: string
   /** Without quotes and escapes. */
   readonly value: string

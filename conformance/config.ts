@@ -104,7 +104,7 @@ async function load(path: string): Promise<unknown> {
 }
 
 /** @throws {RunProblem} */
-export function checkConfig(value: unknown, path: string): Config {
+function checkConfig(value: unknown, path: string): Config {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw new RunProblem(
       `${path} holds ${Array.isArray(value) ? 'a list' : typeof value}. Write a JSON object, or export default an object.`

@@ -87,7 +87,7 @@ export function targetOf({ target }: WireRequest, url: URL): string {
 }
 
 /** The lines of a request, as they are sent. */
-export function linesOf(request: WireRequest, url: URL, userAgent: string): (readonly [string, string])[] {
+function linesOf(request: WireRequest, url: URL, userAgent: string): (readonly [string, string])[] {
   const given = request.fields ?? []
   const has = (name: string): boolean => given.some(([one]) => one.toLowerCase() === name)
   const lines: (readonly [string, string])[] = []

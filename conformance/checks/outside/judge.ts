@@ -3,7 +3,6 @@
  *
  * Tests: `test/conformance/checks.test.ts`.
  */
-import { challengesOf } from '../../challenge.js'
 import type { CheckContext, Source, WireRequest, WireResponse } from '../../check.js'
 
 /** A section of an RFC. @param section for example `3.1` */
@@ -50,9 +49,4 @@ export function refuses({ fail }: Pick<CheckContext, 'fail'>, response: WireResp
 /** The answer to an unknown token. A check on its challenge does not apply if the API does not challenge. */
 export async function refusalOfUnknown({ send }: CheckContext): Promise<WireResponse> {
   return send(authorized(`Bearer ${UNKNOWN}`))
-}
-
-/** Fails if the challenges of the answer break the grammar: other checks judge what they say. */
-export function hasChallenges(response: WireResponse): boolean {
-  return challengesOf(response).challenges.length > 0
 }
