@@ -11,7 +11,7 @@ export default defineConfig({
     // Reporters and thresholds are in scripts/test.mjs.
     coverage: {
       provider: 'v8',
-      include: ['src/**/*.ts', 'adapters/**/*.ts', 'integrations/**/*.ts', 'test-kit/**/*.ts'],
+      include: ['src/**/*.ts', 'adapters/**/*.ts', 'integrations/**/*.ts', 'test-kit/**/*.ts', 'conformance/**/*.ts'],
       // The command and its authorization server run as processes of their own.
       exclude: ['src/types.ts', 'src/cli/main.ts', 'src/cli/issuer/**', 'adapters/express-augment.ts']
     }

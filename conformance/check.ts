@@ -27,7 +27,7 @@ export type Profile = (typeof PROFILES)[number]
 /** The keyword of the cited text (RFC 2119). `hardening` where no text demands it. */
 export type Level = 'MUST' | 'SHOULD' | 'MAY' | 'hardening'
 
-/** The text that demands what is checked. */
+/** The text that demands the behaviour. */
 export interface Source {
   /** For example `RFC 6750`. */
   readonly name: string
@@ -39,7 +39,7 @@ export interface Source {
 }
 
 /**
- * What a check needs beside a URL.
+ * A check's needs beside a URL.
  *
  * - `issuer`: the API trusts the suite's authorization server, and accepts its good token
  * - `introspection`: the API accepts its opaque tokens; `dpop`, `mtls`: tokens bound to a key or certificate
@@ -68,6 +68,10 @@ export interface WireRequest {
   readonly target?: string
   readonly fields?: readonly (readonly [name: string, value: string])[]
   readonly body?: string
+  /** The client certificate of the TLS connection, and its key, as PEM. */
+  readonly certificate?: ClientCertificate
+  /** The newest TLS version that the handshake offers. Default: that of Node.js. */
+  readonly maxTls?: 'TLSv1.1' | 'TLSv1.2'
 }
 
 export interface WireResponse {
@@ -83,7 +87,7 @@ export interface Finding {
   /** One sentence each. */
   readonly expected: string
   readonly received: string
-  /** What to change in the API, in one sentence. */
+  /** The change to make in the API, in one sentence. */
   readonly change: string
 }
 
@@ -98,7 +102,7 @@ export class Failed extends Error {
   }
 }
 
-/** Thrown by `context.skip()`: the API does not have what is checked. Never counted as passed. */
+/** Thrown by `context.skip()`: the API lacks the feature. Never counted as passed. */
 export class NotApplicable extends Error {
   override readonly name = 'NotApplicable'
 }
@@ -122,35 +126,166 @@ export interface Check {
    *
    * @throws {Failed} @throws {NotApplicable} @throws anything else: the check could not be run, which is an error of the run
    */
-  run(context: CheckContext): Promise<void>
+  readonly run: (context: CheckContext) => Promise<void>
 }
 
-/** What a check works with. */
+/** Facts about the API that the user declares, because no request can find them out. */
+export interface Declared {
+  /** Routes that need one scope each, which the good token does not have. */
+  readonly scopedRoutes?: readonly { readonly target: string; readonly scope: string }[]
+  /** A route that needs another authentication (RFC 9470): by `acr`, by age in seconds, or both. */
+  readonly stepUp?: { readonly target: string; readonly acr?: string; readonly maxAge?: number }
+  /** The field in which the API takes a client certificate from a proxy (RFC 9440), such as `Client-Cert`. */
+  readonly certificateField?: string
+  /** The ways in which the API learns of revoked tokens. */
+  readonly revokedBy?: readonly RevocationWay[]
+  /** The request target that takes security events (RFC 8935). */
+  readonly eventTarget?: string
+  /** The request target that takes logout tokens (OpenID Connect Back-Channel Logout 1.0) for the client `client-1`. */
+  readonly logoutTarget?: string
+  /** Seconds that a revocation may take. Default 60. */
+  readonly revocationSeconds?: number
+  /** Seconds in which the API learns of new keys and recovers from an outage. Default 90. */
+  readonly recoverySeconds?: number
+}
+
+export type RevocationWay = 'introspection' | 'status-list' | 'event' | 'logout'
+
+/** The tools of a check. */
 export interface CheckContext {
   readonly url: URL
+  readonly declared: Declared
   /** Sends a request and waits for its answer, within the allowed rate. Each one is told in the report, tokens shortened. */
-  send(request?: WireRequest): Promise<WireResponse>
+  readonly send: (request?: WireRequest) => Promise<WireResponse>
   /** The features that were declared or detected. */
   readonly has: ReadonlySet<Need>
+  /** The answer to the first request of the run: a GET of the URL without a token. */
+  readonly probe: WireResponse
+  /** The metadata document (RFC 9728), read before the first check. Undefined if the API serves none. */
+  readonly metadata: Metadata | undefined
+  /** True for a loopback or private address, where http is in order. */
+  readonly isPrivate: boolean
   /** The suite's authorization server. @throws {NotApplicable} without one */
   readonly issuer: SuiteIssuer
   /** @throws {Failed} */
-  fail(finding: Finding): never
+  readonly fail: (finding: Finding) => never
   /** @throws {NotApplicable} */
-  skip(why: string): never
+  readonly skip: (why: string) => never
 }
+
+/** Where the metadata document (RFC 9728) was found, and what it says. */
+export interface Metadata {
+  /** On the origin of the URL under test. */
+  readonly url: URL
+  /** True if the challenge of the API named this URL. */
+  readonly isNamed: boolean
+  readonly response: WireResponse
+  /** Undefined if the body is not a JSON object. */
+  readonly document: Readonly<Record<string, unknown>> | undefined
+}
+
+/** A request that the authorization server received, as its log keeps it. */
+export interface SuiteRequest {
+  readonly method: string
+  readonly path: string
+}
+
+/** The endpoints of the authorization server that can fail. */
+export type SuiteEndpoint = 'metadata' | 'keys' | 'introspection' | 'status-list'
+
+/** An HTTP status, with fields if need be; or an answer that is late, redirects, never ends, or is not what it should be. */
+export type SuiteFailure =
+  | { readonly status: number; readonly fields?: Readonly<Record<string, string>> }
+  | 'silence'
+  | 'reset'
+  | 'garbage'
+  | 'redirect'
+  | 'bomb'
+  | 'empty'
 
 /** The authorization server that the suite serves: made of `test-kit/`. See `conformance/issuer.ts`. */
 export interface SuiteIssuer {
+  /** The issuer identifier. */
   readonly url: string
-  /** A good token for the API, or one with other header members, claims, key or text. */
+  /** `aud` of good tokens. */
+  readonly audience: string
+  /** A URL that no API may request: tokens and fields name it. Its requests have a path that begins with `/canary/`. */
+  readonly canary: string
+  /** The authorization server that the API trusts beside this one, or undefined. */
+  readonly second: SuiteIssuer | undefined
+  /** Requests that the API sent to this server, the oldest first; at most the last 10,000. */
+  readonly requests: readonly SuiteRequest[]
+  /** Seconds since the epoch. */
+  now(): number
+  /** A good JWT access token (RFC 9068) for the API, or one with a flaw. */
   token(flaw?: TokenFlaw): string
-  /** Requests that the API sent to the authorization server, the canary and other endpoints, in order. */
-  readonly requests: readonly { readonly method: string; readonly path: string }[]
+  /** An opaque token with members of its introspection answer over good ones, or with a function that changes the JSON text of a good answer. */
+  opaque(answer?: Readonly<Record<string, unknown>> | ((json: string) => string)): string
+  /** A token that `revoke()` marks in the status list. */
+  listed(): string
+  /** Makes an opaque or listed token invalid. */
+  revoke(token: string): void
+  /** Signs a security event or a logout token with these claims; `unpublished`: by an unknown key with a published `kid`. */
+  signed(typ: string, claims: Readonly<Record<string, unknown>>, key?: 'unpublished'): string
+  dpopKey(algorithm?: SigningAlgorithm): ProofKey
+  certificate(): ClientCertificate
+  /** `cnf.x5t#S256` (RFC 8705 §3.1). */
+  thumbprintOf(certificate: ClientCertificate): string
+  /** The published key of this algorithm. */
+  publicKey(algorithm: SigningAlgorithm): { readonly jwk: Readonly<Record<string, unknown>>; readonly pem: string }
+  /** The public part of the RS256 key that signs tokens with `key: 'unpublished'`. */
+  strangerKey(): Readonly<Record<string, unknown>>
+  /** Replaces all keys; the former ones are no longer published. */
+  rotateKeys(): void
+  fail(endpoint: SuiteEndpoint, failure: SuiteFailure): void
+  recover(): void
 }
 
-/** What differs from a good token. A member that is undefined is left out of the token. */
-export interface TokenFlaw {
+export type SigningAlgorithm = 'ES256' | 'RS256' | 'PS256' | 'EdDSA'
+
+/** A client certificate and its key, as PEM. */
+export interface ClientCertificate {
+  readonly cert: string
+  readonly key: string
+}
+
+/** A client's key for DPoP proofs. */
+export interface ProofKey {
+  /** RFC 7638 thumbprint: `cnf.jkt`. */
+  readonly jkt: string
+  /** The public key, as it is in the header of a proof. */
+  readonly jwk: Readonly<Record<string, unknown>>
+  /** A good proof for this request and token, with a new `jti`, or one with a flaw. */
+  proof(request: { readonly method: string; readonly url: string; readonly token: string }, flaw?: ProofFlaw): string
+}
+
+/** How a proof differs from a good one. A member that is undefined is left out. */
+export interface ProofFlaw {
   readonly header?: Readonly<Record<string, unknown>>
   readonly claims?: Readonly<Record<string, unknown>>
+  /** Replaces the signature. `none`: it is empty. */
+  readonly signature?: (signature: Buffer) => Uint8Array
+}
+
+/** How a token differs from a good one. A member that is undefined is left out of the token. */
+export interface TokenFlaw {
+  /** Default `RS256`: RFC 9068 §2.1 obliges every API to know it. */
+  readonly algorithm?: SigningAlgorithm
+  readonly header?: Readonly<Record<string, unknown>>
+  readonly claims?: Readonly<Record<string, unknown>>
+  /** Changes the JSON text of the header, for members that stand twice. */
+  readonly headerText?: (json: string) => string
+  /** Changes the JSON text of the claims. */
+  readonly claimsText?: (json: string) => string
+  /**
+   * The key that signs. `published` (default); `unpublished`: an unknown key with the published `kid`; `weak`: a published RSA key
+   * of 1024 bits; `encryption`: a published key with `use: enc`; or a function of the signing input.
+   */
+  readonly key?: 'published' | 'unpublished' | 'weak' | 'encryption' | ((input: string) => Uint8Array)
+  /** Signs by `algorithm` with the published key of this other algorithm. */
+  readonly keyOf?: SigningAlgorithm
+  /** Changes the signature. */
+  readonly signature?: (signature: Buffer) => Uint8Array
+  /** Changes the text of the token. */
+  readonly text?: (token: string) => string
 }

@@ -69,7 +69,8 @@ function hasOnlyTypes(names: string): boolean {
 const src = read('src')
 const adapters = read('adapters')
 const integrations = [...read('integrations'), ...read('test-kit')]
-const all = [...src, ...adapters, ...integrations]
+const conformance = read('conformance')
+const all = [...src, ...adapters, ...integrations, ...conformance]
 
 const importersOf = (from: string, files = all): readonly string[] =>
   files
@@ -166,6 +167,7 @@ describe('layers', () => {
       for (const { from } of imports) {
         // The command `issuer` is an authorization server, made of the test kit.
         if (!name.startsWith('src/cli/issuer/')) expect(from).not.toMatch(/^test-kit\//)
+        if (name !== 'src/cli/conformance-command') expect(from).not.toMatch(/^conformance\//)
         expect(from).not.toMatch(/^(adapters|integrations)\//)
         expect(from).not.toMatch(/^(express|koa|fastify|hono|@hono|@koa|@types)\b/)
       }
@@ -248,6 +250,7 @@ describe('dependencies', () => {
     for (const { name, imports } of src) {
       for (const { from } of imports) {
         if (name.startsWith('src/cli/issuer/') && /^(?:test-kit\/|oidc-provider$)/.test(from)) continue
+        if (name === 'src/cli/conformance-command' && from === 'conformance/command') continue
         if (from.startsWith('src/') || dependencies.includes(from)) continue
         expect(from).toMatch(/^node:/)
         expect(builtinModules).toContain(from.replace('node:', ''))
@@ -312,9 +315,43 @@ describe('adapters', () => {
   })
 })
 
+describe('the conformance suite', () => {
+  test('is loaded by its command when it is called, and by nothing else of the package', () => {
+    const entries = all.filter(({ name }) => !name.startsWith('conformance/'))
+    const importers = entries.flatMap(({ name, imports }) =>
+      imports.filter(({ from }) => from.startsWith('conformance/')).map(({ dynamic }) => [name, dynamic])
+    )
+    expect(importers).toEqual([
+      ['src/cli/conformance-command', true],
+      ['src/cli/conformance-command', true]
+    ])
+  })
+
+  test('imports the test kit, public names of the package, and for its command those of the command line', () => {
+    for (const { name, imports } of conformance)
+      for (const { from } of imports) {
+        const isCommand = name === 'conformance/command' || name === 'conformance/issuer-flags'
+        const isAllowed =
+          /^(?:conformance|test-kit)\/|^node:|^src\/index$/.test(from) ||
+          (isCommand && /^src\/cli\/(?:command|terminal)$/.test(from))
+        expect(isAllowed, `${name} imports ${from}`).toBe(true)
+      }
+  })
+
+  test('a folder holds at most 12 files, and each file says where it is tested', () => {
+    const counts: Record<string, number> = {}
+    for (const { name } of conformance) counts[folderOf(name)] = (counts[folderOf(name)] ?? 0) + 1
+    expect(Object.entries(counts).filter(([, count]) => count > 12)).toEqual([])
+    for (const { name, text } of conformance) {
+      const named = /Tests: `(test\/[^`]+)`/.exec(text)?.[1] ?? `test/${name}.test.ts`
+      expect(existsSync(join(root, named)), `${name}: ${named}`).toBe(true)
+    }
+  })
+})
+
 describe('every file', () => {
-  /** All but the command, which is a process of its own. */
-  const library = all.filter(({ name }) => !name.startsWith('src/cli/'))
+  /** All but the commands, which are processes of their own. */
+  const library = all.filter(({ name }) => !name.startsWith('src/cli/') && name !== 'conformance/command')
 
   test.each(library.map((file) => [file.name, file] as const))(
     '%s follows the rules of the project',

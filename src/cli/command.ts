@@ -11,8 +11,8 @@ import type { Terminal } from './terminal.js'
 export interface Command {
   /** For `--help` of the whole program. One line. */
   readonly summary: string
-  /** For `--help` of the command. */
-  readonly help: string
+  /** For `--help` of the command. A function loads the text of a command that is loaded when it is called. */
+  readonly help: string | (() => Promise<string>)
   /**
    * @param args the arguments after the name of the command
    * @returns the exit code

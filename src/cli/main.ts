@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises'
 import process from 'node:process'
 import { text } from 'node:stream/consumers'
 import { type Command, nearest, UsageError } from './command.js'
+import { conformanceCommand } from './conformance-command.js'
 import { doctorCommand } from './doctor/doctor-command.js'
 import { explainCommand } from './explain/explain-command.js'
 import { issuerCommand } from './issuer/issuer-command.js'
@@ -15,6 +16,7 @@ import { harmless, type Terminal } from './terminal.js'
 
 /** One line for each command. */
 const COMMANDS: Readonly<Record<string, Command>> = {
+  conformance: conformanceCommand,
   doctor: doctorCommand,
   explain: explainCommand,
   issuer: issuerCommand
@@ -48,7 +50,7 @@ async function run([name, ...args]: readonly string[], terminal: Terminal): Prom
     throw new UsageError(`There is no such command. ${advice}`)
   }
   if (args.includes('--help')) {
-    terminal.out(command.help)
+    terminal.out(typeof command.help === 'string' ? command.help : await command.help())
     return 0
   }
   return command.run(args, terminal)

@@ -690,7 +690,7 @@ describe('the command', () => {
 
   test.each([
     [[], 'Usage:'],
-    [['cure'], 'There is no such command. Use doctor, explain, or issuer.'],
+    [['cure'], 'There is no such command. Use conformance, doctor, explain, or issuer.'],
     [['explane'], 'There is no such command. Did you mean explain?'],
     [['doctor'], 'doctor needs the URL of an issuer: doctor https://as.example.com'],
     [['doctor', 'as.example.com'], 'doctor needs the URL of an issuer: doctor https://as.example.com'],
@@ -706,7 +706,7 @@ describe('the command', () => {
     [['explain', 'a', 'b'], 'The input has more than one word.'],
     [['explain', 'a', '--jwks', '/nowhere', '--issuer', 'https://a.example', '--resource', RESOURCE], 'ENOENT'],
     [['explain', 'a', '--jwks', tmpdir(), '--issuer', 'https://a.example', '--resource', RESOURCE], 'EISDIR'],
-    [['--nonsense'], 'There is no such command. Use doctor, explain, or issuer.'],
+    [['--nonsense'], 'There is no such command. Use conformance, doctor, explain, or issuer.'],
     [['explain', '--nonsense'], 'explain has no such option.'],
     [['explain', '--isuer', 'x'], 'explain has no such option. Did you mean --issuer?'],
     [['explain', '--json=yes'], '--json takes no value: write --json alone.'],

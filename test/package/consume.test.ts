@@ -55,6 +55,17 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
   '/env': ['fromEnv'],
   '/explain': ['explainChecks'],
   '/testing': ['createTestIssuer', 'fakeAccess'],
+  '/conformance': [
+    'PROFILES',
+    'badge',
+    'htmlReport',
+    'jsonReport',
+    'junitReport',
+    'exitCodeOf',
+    'failuresOf',
+    'RunProblem',
+    'runConformance'
+  ],
   '/profiles': ['fapi2', 'mcp', 'auth0', 'entra', 'keycloak', 'cognito', 'okta', 'google', 'telnyx', 'duende']
 }
 const SUBPATHS = Object.keys(EXPORTS)

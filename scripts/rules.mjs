@@ -1,8 +1,8 @@
 /**
- * Writes docs/conformance.md: every rule of test/rfc/checklist.json beside the tests whose titles name it.
+ * Writes docs/rules.md: every rule of test/rfc/checklist.json beside the tests whose titles name it.
  *
- *   node scripts/conformance.mjs           writes the page
- *   node scripts/conformance.mjs --check   writes nothing; exits 1 if the page is out of date, a title names an unknown
+ *   node scripts/rules.mjs           writes the page
+ *   node scripts/rules.mjs --check   writes nothing; exits 1 if the page is out of date, a title names an unknown
  *                                          rule, or a rule has neither a test nor a reason in test/rfc/not-covered.json
  *
  * A title is a string literal that names a rule and says something, `'ATV-06 (RFC 9068 §4): a token is refused …'`, or
@@ -13,7 +13,7 @@ import { dirname, join, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '..')
-const page = join(root, 'docs', 'conformance.md')
+const page = join(root, 'docs', 'rules.md')
 const NAMED_TESTS = 4
 const ID = /\b[A-Z]{3,4}-\d{2}\b/g
 
@@ -42,7 +42,7 @@ const stale = covered.filter((rule) => reasons[rule.id])
 
 if (process.argv.includes('--check')) {
   const current = existsSync(page) ? readFileSync(page, 'utf8').replaceAll('\r\n', '\n') : ''
-  if (current !== text) problems.push('docs/conformance.md is out of date: run node scripts/conformance.mjs')
+  if (current !== text) problems.push('docs/rules.md is out of date: run node scripts/rules.mjs')
   for (const problem of problems) console.error(problem)
   for (const rule of stale) console.error(`note: ${rule.id} is covered; its reason in test/rfc/not-covered.json can go`)
   process.exitCode = problems.length > 0 ? 1 : 0
@@ -189,9 +189,9 @@ function render() {
 }
 
 function intro() {
-  return `# Conformance
+  return `# Rules and their tests
 
-<!-- Written by scripts/conformance.mjs from test/rfc/checklist.json and the titles of the tests: do not edit. -->
+<!-- Written by scripts/rules.mjs from test/rfc/checklist.json and the titles of the tests: do not edit. -->
 
 The rules that this package is held to, the text each comes from, and the tests whose titles name it. A rule without a
 test has a reason instead: most often that the feature is planned. Run one rule's tests with
@@ -206,7 +206,9 @@ test has a reason instead: most often that the feature is planned. Run one rule'
   without the URL of \`resource_metadata\`.
 - MCP is the Model Context Protocol's authorization specification, revision 2026-07-28. A \`kid\`, \`typ\` or \`aud\` is a
   member of a token; "the authorization server" is the token's issuer.
-- At most ${NAMED_TESTS} tests are named for each rule.`
+- At most ${NAMED_TESTS} tests are named for each rule.
+
+This page is about this package. To hold any API to these texts, see [the conformance suite](conformance-suite.md).`
 }
 
 function groupBySection() {

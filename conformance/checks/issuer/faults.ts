@@ -1,0 +1,213 @@
+/**
+ * Checks while the authorization server fails: an outage is answered with 503 and never with 401, because a client that gets 401
+ * throws its good token away; nothing is accepted unverified; and the API recovers.
+ *
+ * Tests: `test/conformance/mutants.test.ts`.
+ */
+import { randomUUID } from 'node:crypto'
+import type { Check, CheckContext, SuiteEndpoint, SuiteFailure, WireResponse } from '../../check.js'
+import { requireSilence } from './jose.js'
+import { bearer, fieldOf, isAccepted, recoverySeconds, sendUntil, told } from './judge.js'
+
+/** Tokens of one flood, and the requests for keys that it may cause. */
+const FLOOD = { tokens: 25, requests: 5 }
+
+const changeOutage =
+  'Answer 503 with Retry-After while the authorization server does not answer: 401 makes clients throw good tokens away.'
+
+const FAILURES: readonly (readonly [id: string, what: string, failure: SuiteFailure])[] = [
+  ['500', 'answers 500', { status: 500 }],
+  ['429', 'answers 429 with Retry-After', { status: 429, fields: { 'Retry-After': '1' } }],
+  ['503', 'answers 503', { status: 503 }],
+  ['silence', 'does not answer', 'silence'],
+  ['reset', 'closes the connection', 'reset'],
+  ['garbage', 'answers with a page', 'garbage'],
+  ['redirect', 'redirects to another place', 'redirect'],
+  ['bomb', 'answers with 32 MiB in a few kilobytes', 'bomb']
+]
+
+/** Runs with a failing endpoint, and then requires that the API recovers. */
+async function during(
+  context: CheckContext,
+  endpoint: SuiteEndpoint,
+  failure: SuiteFailure,
+  look: () => Promise<void>,
+  good: () => string
+): Promise<void> {
+  context.issuer.fail(endpoint, failure)
+  try {
+    await look()
+  } finally {
+    context.issuer.recover()
+    const seconds = recoverySeconds(context)
+    const { response, isRight } = await sendUntil(context, () => bearer(good()), isAccepted, seconds)
+    if (!isRight)
+      context.fail({
+        expected: `The API accepts good tokens within ${seconds} seconds after the outage.`,
+        received: told(response),
+        change: 'Try again after an outage, at the latest after a minute.'
+      })
+  }
+}
+
+function requireUnavailable(context: CheckContext, response: WireResponse): void {
+  const isRight = response.status >= 500 || response.status === 429
+  if (!isRight) context.fail({ expected: 'The API answers 503.', received: told(response), change: changeOutage })
+}
+
+const introspection: readonly Check[] = FAILURES.map(([id, what, failure]) => ({
+  id: `faults-introspection-${id}`,
+  title: `An opaque token gets 503 while the authorization server ${what}.`,
+  profile: 'faults',
+  level: 'hardening',
+  needs: ['issuer', 'introspection'],
+  isTimed: true,
+  run: async (context) => {
+    const { issuer } = context
+    const look = async (): Promise<void> => {
+      requireUnavailable(context, await context.send(bearer(issuer.opaque())))
+      requireSilence(context, '/canary/redirect')
+    }
+    await during(context, 'introspection', failure, look, () => issuer.opaque())
+  }
+}))
+
+const retryAfter: Check = {
+  id: 'faults-retry-after',
+  title: 'The answer during an outage says when to try again.',
+  profile: 'faults',
+  level: 'hardening',
+  needs: ['issuer', 'introspection'],
+  run: async (context) => {
+    const { issuer } = context
+    const look = async (): Promise<void> => {
+      const response = await context.send(bearer(issuer.opaque()))
+      if (fieldOf(response, 'retry-after') === undefined)
+        context.fail({
+          expected: 'The answer has the field Retry-After.',
+          received: told(response),
+          change: changeOutage
+        })
+    }
+    await during(context, 'introspection', { status: 500 }, look, () => issuer.opaque())
+  }
+}
+
+const known: Check = {
+  id: 'faults-known-keys',
+  title: 'Tokens of known keys are accepted while the authorization server does not answer.',
+  profile: 'faults',
+  level: 'hardening',
+  needs: ['issuer'],
+  run: async (context) => {
+    const { issuer } = context
+    const look = async (): Promise<void> => {
+      const response = await context.send(bearer(issuer.token()))
+      if (!isAccepted(response))
+        context.fail({
+          expected: 'The API accepts the token.',
+          received: told(response),
+          change: 'Keep the keys of the issuer, and verify JWTs without a request for each.'
+        })
+    }
+    issuer.fail('metadata', 'silence')
+    await during(context, 'keys', 'silence', look, () => issuer.token())
+  }
+}
+
+const keys: readonly Check[] = (
+  [
+    ['500', 'answer 500', { status: 500 }],
+    ['redirect', 'redirect to another place', 'redirect'],
+    ['bomb', 'are 32 MiB in a few kilobytes', 'bomb'],
+    ['empty', 'are an empty list', 'empty']
+  ] as const
+).map(([id, what, failure]) => ({
+  id: `faults-keys-${id}`,
+  title: `A token of a new key is not accepted while the keys ${what}, and is accepted afterwards.`,
+  profile: 'faults',
+  level: 'hardening',
+  needs: ['issuer'],
+  isTimed: true,
+  run: async (context) => {
+    const { issuer } = context
+    const look = async (): Promise<void> => {
+      issuer.rotateKeys()
+      const before = countOf(context, '/keys')
+      const response = await context.send(bearer(issuer.token()))
+      const hasAsked = countOf(context, '/keys') > before
+      if (isAccepted(response))
+        context.fail({ expected: 'The API does not accept the token.', received: told(response), change: changeOutage })
+      // With an empty list the issuer has withdrawn all keys, so 401 is right. Without a fetch the API cannot know of the outage.
+      if (id !== 'empty' && hasAsked) requireUnavailable(context, response)
+      requireSilence(context, '/canary/redirect')
+    }
+    await during(context, 'keys', failure, look, () => issuer.token())
+  }
+}))
+
+function countOf({ issuer }: CheckContext, path: string): number {
+  return issuer.requests.filter((one) => one.path.startsWith(path)).length
+}
+
+const flood: Check = {
+  id: 'faults-flood-kid',
+  title: `${FLOOD.tokens} tokens with unknown keys cause at most ${FLOOD.requests} requests for keys.`,
+  profile: 'faults',
+  level: 'hardening',
+  needs: ['issuer'],
+  run: async (context) => {
+    const { issuer } = context
+    const before = countOf(context, '/keys')
+    for (let i = 0; i < FLOOD.tokens; i++)
+      await context.send(bearer(issuer.token({ key: 'unpublished', header: { kid: randomUUID() } })))
+    const count = countOf(context, '/keys') - before
+    if (count > FLOOD.requests)
+      context.fail({
+        expected: `The API sends at most ${FLOOD.requests} requests for keys.`,
+        received: `The API sent ${count} requests.`,
+        change:
+          'Pause between two fetches of the keys, whatever `kid` the tokens name: else clients can flood the issuer.'
+      })
+  }
+}
+
+const stampede: Check = {
+  id: 'faults-stampede',
+  title: 'Twenty requests at once with one new opaque token cause at most five introspections.',
+  profile: 'faults',
+  level: 'hardening',
+  needs: ['issuer', 'introspection'],
+  run: async (context) => {
+    const request = bearer(context.issuer.opaque())
+    const before = countOf(context, '/introspect')
+    await Promise.all(Array.from({ length: 20 }, () => context.send(request)))
+    const count = countOf(context, '/introspect') - before
+    if (count > 5)
+      context.fail({
+        expected: 'The API sends at most five introspection requests.',
+        received: `The API sent ${count} requests.`,
+        change: 'Let requests with the same token wait for one introspection.'
+      })
+  }
+}
+
+const canary: Check = {
+  id: 'canary',
+  title: 'The API requested nothing that only a token names.',
+  profile: 'hardening',
+  level: 'hardening',
+  needs: ['issuer'],
+  run: async (context) => {
+    const { issuer } = context
+    const places = { iss: `${issuer.canary}iss`, jku: `${issuer.canary}jku` }
+    await context.send(bearer(issuer.token({ claims: { iss: places.iss } })))
+    const status = { status_list: { idx: 0, uri: `${issuer.canary}status` } }
+    await context.send(bearer(issuer.token({ key: 'unpublished', claims: { status } })))
+    await context.send(bearer(issuer.token({ key: 'unpublished', header: { jku: places.jku, kid: 'attacker' } })))
+    requireSilence(context, '/canary/')
+  }
+}
+
+/** The authorization server fails. */
+export const faults: readonly Check[] = [canary, stampede, known, ...introspection, retryAfter, ...keys, flood]

@@ -1,0 +1,28 @@
+/**
+ * The checks that need an authorization server, in the order in which they run: those that make the issuer fail, or that keep the
+ * API from asking it again for a while, come last.
+ *
+ * Tests: `test/conformance/checks.test.ts`.
+ */
+import type { Check } from '../../check.js'
+import { access } from './access.js'
+import { faults } from './faults.js'
+import { jose } from './jose.js'
+import { keys } from './keys.js'
+import { revocation } from './revocation.js'
+import { rfc7662 } from './rfc7662.js'
+import { rfc8705 } from './rfc8705.js'
+import { rfc9068 } from './rfc9068.js'
+import { rfc9449 } from './rfc9449.js'
+
+export const issuerChecks: readonly Check[] = [
+  ...rfc9068,
+  ...access,
+  ...jose,
+  ...rfc7662,
+  ...rfc9449,
+  ...rfc8705,
+  ...revocation,
+  ...keys,
+  ...faults
+]

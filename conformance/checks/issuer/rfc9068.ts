@@ -1,0 +1,237 @@
+/**
+ * Checks of JWT access tokens (RFC 9068 §4, RFC 7519 §4.1): type, issuer, audience and times.
+ *
+ * Tests: `test/conformance/mutants.test.ts`.
+ */
+import type { Check } from '../../check.js'
+import { accepts, bearer, fieldOf, fromNow, refuses, requireRefusal, told } from './judge.js'
+import * as source from './sources.js'
+
+const profile = 'rfc9068'
+const changeType = 'Accept a JWT as an access token only if its `typ` is `at+jwt` or `application/at+jwt`.'
+const changeIssuer = 'Compare `iss` with the configured issuer, character by character.'
+const changeAudience = 'Accept a token only if `aud` is, or contains, exactly the identifier of this API.'
+const changeTime = 'Refuse a token without a number in `exp`, and from that second on.'
+
+const types: readonly Check[] = [
+  refuses({
+    id: 'rfc9068-typ-jwt',
+    title: 'A JWT of another type, such as an ID token, is refused.',
+    profile,
+    source: source.TYPE,
+    flaw: { header: { typ: 'JWT' } },
+    change: changeType
+  }),
+  refuses({
+    id: 'rfc9068-typ-missing',
+    title: 'A JWT without a type is refused.',
+    profile,
+    source: source.TYPE,
+    flaw: { header: { typ: undefined } },
+    change: changeType
+  }),
+  refuses({
+    id: 'rfc9068-typ-logout',
+    title: 'A logout token is not taken for an access token.',
+    profile,
+    source: source.TYPE,
+    flaw: { header: { typ: 'logout+jwt' } },
+    change: changeType
+  }),
+  accepts({
+    id: 'rfc9068-typ-application',
+    title: 'The type `application/at+jwt` is accepted.',
+    profile,
+    source: source.TYPE,
+    flaw: { header: { typ: 'application/at+jwt' } },
+    change: changeType
+  })
+]
+
+const issuers: readonly Check[] = [
+  refuses({
+    id: 'rfc9068-iss-other',
+    title: 'A token with another `iss` is refused, although a trusted key signed it.',
+    profile,
+    source: source.ISSUER,
+    flaw: { claims: { iss: 'https://another-issuer.example' } },
+    change: changeIssuer
+  }),
+  refuses({
+    id: 'rfc9068-iss-missing',
+    title: 'A token without `iss` is refused.',
+    profile,
+    source: source.ISSUER,
+    flaw: { claims: { iss: undefined } },
+    change: changeIssuer
+  }),
+  refuses({
+    id: 'rfc9068-iss-slash',
+    title: 'An `iss` with a trailing slash is another issuer.',
+    profile,
+    source: source.ISSUER,
+    flaw: ({ issuer }) => ({ claims: { iss: `${issuer.url}/` } }),
+    change: changeIssuer
+  }),
+  refuses({
+    id: 'rfc9068-iss-case',
+    title: 'An `iss` in another case is another issuer.',
+    profile,
+    source: source.ISSUER,
+    flaw: ({ issuer }) => ({ claims: { iss: issuer.url.replace('http', 'HTTP') } }),
+    change: changeIssuer
+  }),
+  refuses({
+    id: 'rfc9068-iss-prefix',
+    title: 'An `iss` that begins with the issuer is another issuer.',
+    profile,
+    source: source.ISSUER,
+    flaw: ({ issuer }) => ({ claims: { iss: `${issuer.url}.attacker.example` } }),
+    change: changeIssuer
+  })
+]
+
+/** Audiences that look like that of the API, and are not. */
+const AUDIENCES: readonly (readonly [id: string, title: string, aud: (own: string) => unknown])[] = [
+  ['other', 'A token for another API is refused.', () => 'https://another-api.example'],
+  ['missing', 'A token without an audience is refused.', () => undefined],
+  [
+    'array-other',
+    'A list of other audiences is refused.',
+    () => ['https://another-api.example', 'https://third.example']
+  ],
+  ['empty', 'An empty list of audiences is refused.', () => []],
+  ['prefix', 'An audience that the identifier of the API begins with is refused.', (own) => own.slice(0, -1)],
+  ['longer', 'An audience that begins with the identifier of the API is refused.', (own) => `${own}.attacker.example`],
+  ['case', 'An audience in another case is refused.', (own) => own.toUpperCase()],
+  [
+    'slash',
+    'An audience that differs by a trailing slash is refused.',
+    (own) => (own.endsWith('/') ? own.slice(0, -1) : `${own}/`)
+  ],
+  ['inside', 'An audience that contains the identifier of the API among other text is refused.', (own) => `x ${own} y`]
+]
+
+const audiences: readonly Check[] = [
+  ...AUDIENCES.map(([id, title, aud]) =>
+    refuses({
+      id: `rfc9068-aud-${id}`,
+      title,
+      profile,
+      source: source.AUDIENCE,
+      flaw: ({ issuer }) => ({ claims: { aud: aud(issuer.audience) } }),
+      change: changeAudience,
+      also: id === 'other' ? ['SEP-1932 audience-validation'] : []
+    })
+  ),
+  accepts({
+    id: 'rfc9068-aud-array',
+    title: 'A list of audiences that contains the API is accepted.',
+    profile,
+    source: source.AUDIENCE_CONTAINS,
+    flaw: ({ issuer }) => ({ claims: { aud: ['https://another-api.example', issuer.audience] } }),
+    change: changeAudience
+  })
+]
+
+const times: readonly Check[] = [
+  refuses({
+    id: 'rfc9068-exp-past',
+    title: 'A token that ended an hour ago is refused.',
+    profile,
+    source: source.EXPIRY,
+    flaw: (context) => ({ claims: { iat: fromNow(context, -7200), exp: fromNow(context, -3600) } }),
+    change: changeTime
+  }),
+  refuses({
+    id: 'rfc9068-exp-missing',
+    title: 'A token without an end is refused.',
+    profile,
+    source: source.EXPIRY,
+    flaw: { claims: { exp: undefined } },
+    change: changeTime
+  }),
+  refuses({
+    id: 'rfc9068-exp-text',
+    title: 'A token whose `exp` is text is refused.',
+    profile,
+    source: source.EXPIRY,
+    flaw: (context) => ({ claims: { exp: String(fromNow(context, 3600)) } }),
+    change: changeTime
+  }),
+  refuses({
+    id: 'rfc9068-exp-infinite',
+    title: 'A token whose `exp` is a number that no clock reaches (1e999) is refused.',
+    profile,
+    flaw: { claimsText: (json) => json.replace(/"exp":\d+/, '"exp":1e999') },
+    change: 'Refuse an `exp` that is not a finite number.'
+  }),
+  refuses({
+    id: 'rfc9068-leeway',
+    title: 'The leeway for clocks is at most ten minutes.',
+    profile,
+    level: 'MAY',
+    source: {
+      ...source.EXPIRY,
+      quote:
+        'Implementers MAY provide for some small leeway, usually no more than a few minutes, to account for clock skew.'
+    },
+    flaw: (context) => ({ claims: { iat: fromNow(context, -1260), exp: fromNow(context, -660) } }),
+    change: 'Lower the leeway for `exp` to a minute or less.'
+  }),
+  refuses({
+    id: 'rfc7519-nbf-future',
+    title: 'A token that becomes valid in an hour is refused.',
+    profile,
+    source: source.NOT_BEFORE,
+    flaw: (context) => ({ claims: { nbf: fromNow(context, 3600), exp: fromNow(context, 7200) } }),
+    change: 'Refuse a token before the second in `nbf`.'
+  }),
+  refuses({
+    id: 'rfc7519-nbf-text',
+    title: 'A token whose `nbf` is text is refused.',
+    profile,
+    flaw: { claims: { nbf: 'tomorrow' } },
+    change: 'Refuse a token with an `nbf` that is not a number.'
+  }),
+  refuses({
+    id: 'rfc9068-iat-future',
+    title: 'A token that was issued in the future is refused.',
+    profile,
+    flaw: (context) => ({ claims: { iat: fromNow(context, 3600), exp: fromNow(context, 7200) } }),
+    change: 'Refuse a token with an `iat` of more than a minute ahead.'
+  })
+]
+
+const required: readonly Check[] = (['sub', 'client_id', 'iat', 'jti'] as const).map((claim) =>
+  refuses({
+    id: `rfc9068-claim-${claim.replace('_', '-')}`,
+    title: `A token without \`${claim}\`, which RFC 9068 requires, is refused.`,
+    profile,
+    flaw: { claims: { [claim]: undefined } },
+    change: `Require the claim \`${claim}\`: a JWT without it does not follow the profile, and may be no access token.`
+  })
+)
+
+const errors: readonly Check[] = [
+  {
+    id: 'rfc9068-error-code',
+    title: 'The challenge for a token that ended has the error code `invalid_token`.',
+    profile,
+    level: 'MUST',
+    source: source.ERROR_CODE,
+    needs: ['issuer'],
+    run: async (context) => {
+      const token = context.issuer.token({ claims: { iat: fromNow(context, -7200), exp: fromNow(context, -3600) } })
+      const expected = 'The API answers 401 with `WWW-Authenticate: Bearer error="invalid_token"`.'
+      const change = 'Name the error in the challenge, so that the client gets a new token.'
+      const response = await requireRefusal(context, bearer(token), expected, change)
+      const challenge = fieldOf(response, 'www-authenticate') ?? ''
+      if (response.status !== 401 || !/\berror\s*=\s*"?invalid_token\b/i.test(challenge))
+        context.fail({ expected, received: told(response), change })
+    }
+  }
+]
+
+/** RFC 9068. */
+export const rfc9068: readonly Check[] = [...types, ...issuers, ...audiences, ...times, ...required, ...errors]

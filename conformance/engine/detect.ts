@@ -1,0 +1,78 @@
+/**
+ * Asks the API once without a token, and reads its metadata document (RFC 9728): what many checks judge, and how the suite
+ * knows which features the API has.
+ *
+ * Does NOT send a request to another origin: a metadata URL elsewhere is left to the reader of the report.
+ *
+ * Tests: `test/conformance/run.test.ts`.
+ */
+import { challengesOf, parameterOf } from '../challenge.js'
+import type { Metadata, WireRequest, WireResponse } from '../check.js'
+import { RunProblem } from './select.js'
+import { NoAnswer } from './wire.js'
+
+type Send = (request?: WireRequest) => Promise<WireResponse>
+
+/** RFC 9728 §3.1: the well-known string is inserted between the host and the path; a slash after the host goes. */
+export function metadataUrlOf(resource: URL): URL {
+  const path = resource.pathname === '/' ? '' : resource.pathname
+  return new URL(`/.well-known/oauth-protected-resource${path}${resource.search}`, resource)
+}
+
+/** @throws {RunProblem} no answer, or an answer that says that there is nothing to check at this URL */
+export async function probe(url: URL, send: Send): Promise<WireResponse> {
+  let response: WireResponse
+  try {
+    response = await send()
+  } catch (error) {
+    throw error instanceof NoAnswer ? new RunProblem(adviceOf(error, url), { cause: error }) : error
+  }
+  if (response.status === 404 || response.status === 410)
+    throw new RunProblem(
+      `${url.href} answers ${response.status} to GET without a token. Give the URL of a route that exists and needs a token.`
+    )
+  return response
+}
+
+/** One sentence on what happened, and one on what to do. */
+function adviceOf({ code, message }: NoAnswer, url: URL): string {
+  if (/CERT|SELF_SIGNED|UNABLE_TO_(?:GET|VERIFY)|ISSUER/.test(code))
+    return `The certificate of ${url.host} is not trusted (${code}). Give the certificate of its authority: --ca FILE.`
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
+    return `${url.hostname} is not a known host (${code}). Check the URL.`
+  if (code === 'EPROTO' || code === 'ERR_SSL_WRONG_VERSION_NUMBER')
+    return `${url.host} does not speak TLS (${code}). Begin the URL with http:// if the API is on this machine.`
+  return `${url.origin} does not answer (${code}: ${message}). Start the API, and check the host and port.`
+}
+
+/** The document that the challenge names, or else the one at the well-known place. */
+export async function findMetadata(url: URL, first: WireResponse, send: Send): Promise<Metadata | undefined> {
+  const named = challengesOf(first)
+    .challenges.map((one) => parameterOf(one, 'resource_metadata'))
+    .find((value) => value !== undefined && URL.canParse(value))
+  const candidates = [
+    ...(named === undefined ? [] : [{ place: new URL(named), isNamed: true }]),
+    { place: metadataUrlOf(url), isNamed: false },
+    { place: metadataUrlOf(new URL('/', url)), isNamed: false }
+  ].filter(({ place }) => place.origin === url.origin)
+  for (const { place, isNamed } of candidates) {
+    const response = await send({ target: `${place.pathname}${place.search}` })
+    const document = objectOf(response.body)
+    // A named document counts even if it is broken: the checks say how. Elsewhere a 200 may be a page for people.
+    if (isNamed || (response.status === 200 && document?.['resource'] !== undefined))
+      return { url: place, isNamed, response, document }
+  }
+  return undefined
+}
+
+/** A JSON object, or undefined. */
+export function objectOf(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,131 @@
+/**
+ * Sends a request as it is written: header lines in order and repeated, raw targets, any method. The caller
+ * keeps both sides of an exchange for the report.
+ *
+ * Does NOT follow redirects, decompress, or keep cookies.
+ *
+ * Tests: `test/conformance/wire.test.ts`.
+ */
+import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http'
+import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
+import type { WireRequest, WireResponse } from '../check.js'
+
+/** Maximum bytes of a body that are read. */
+const MAX_BODY = 65_536
+/** Milliseconds until a request without an answer fails. */
+const TIMEOUT = 10_000
+
+export interface WireOptions {
+  readonly userAgent: string
+  /** PEM of the certificates to trust in addition to those of Node.js. */
+  readonly ca?: string | undefined
+  /** Milliseconds. Default 10,000. */
+  readonly timeout?: number | undefined
+}
+
+/** The API did not answer: the code says why, for example `ECONNREFUSED`. */
+export class NoAnswer extends Error {
+  override readonly name = 'NoAnswer'
+  readonly code: string
+
+  constructor(cause: NodeJS.ErrnoException) {
+    super(cause.message, { cause })
+    this.code = cause.code ?? 'unknown'
+  }
+}
+
+export interface Wire {
+  /** @throws {NoAnswer} no connection, no trust in the certificate, no answer in time, or an answer that is not HTTP */
+  send(request: WireRequest): Promise<WireResponse>
+  close(): void
+}
+
+/** @param url the URL under test: its origin gets every request */
+export function createWire(url: URL, { userAgent, ca, timeout = TIMEOUT }: WireOptions): Wire {
+  const isHttps = url.protocol === 'https:'
+  const agent = isHttps
+    ? new HttpsAgent({ keepAlive: true, maxSockets: 8 })
+    : new HttpAgent({ keepAlive: true, maxSockets: 8 })
+  const base = {
+    host: url.hostname.replace(/^\[|\]$/g, ''),
+    port: url.port === '' ? (isHttps ? 443 : 80) : Number(url.port),
+    setHost: false
+  }
+  const attempt = (request: WireRequest, isLast: boolean): Promise<WireResponse> =>
+    new Promise((resolve, reject) => {
+      const options = {
+        ...base,
+        method: request.method ?? 'GET',
+        path: targetOf(request, url),
+        headers: linesOf(request, url, userAgent).flat(),
+        ...(isOwnConnection(request) ? { agent: false as const } : { agent }),
+        ...(isHttps && tlsOf(request, ca))
+      }
+      const fail = (error: NodeJS.ErrnoException): void => reject(new NoAnswer(error))
+      const outgoing = (isHttps ? requestHttps : requestHttp)(options, (answer) => {
+        read(answer).then(resolve, fail)
+      })
+      outgoing.setTimeout(timeout, () => {
+        outgoing.destroy(Object.assign(new Error(`no answer in ${timeout / 1000} seconds`), { code: 'ETIMEDOUT' }))
+      })
+      outgoing.on('error', (error: NodeJS.ErrnoException) => {
+        // The API closed an idle connection while the request was on its way (RFC 9112 §9.3.1).
+        if (!isLast && outgoing.reusedSocket && error.code === 'ECONNRESET') resolve(attempt(request, true))
+        else fail(error)
+      })
+      outgoing.end(request.body)
+    })
+  return {
+    send: (request) => attempt(request, false),
+    close: () => agent.destroy()
+  }
+}
+
+/** The request target as it is sent. */
+export function targetOf({ target }: WireRequest, url: URL): string {
+  return target ?? `${url.pathname}${url.search}`
+}
+
+/** The lines of a request, as they are sent. */
+function linesOf(request: WireRequest, url: URL, userAgent: string): (readonly [string, string])[] {
+  const given = request.fields ?? []
+  const has = (name: string): boolean => given.some(([one]) => one.toLowerCase() === name)
+  const lines: (readonly [string, string])[] = []
+  if (!has('host')) lines.push(['Host', url.host])
+  if (!has('user-agent')) lines.push(['User-Agent', userAgent])
+  if (!has('accept')) lines.push(['Accept', '*/*'])
+  lines.push(...given)
+  if (request.body !== undefined && !has('content-length') && !has('transfer-encoding'))
+    lines.push(['Content-Length', String(Buffer.byteLength(request.body))])
+  return lines
+}
+
+function isOwnConnection({ certificate, maxTls }: WireRequest): boolean {
+  return certificate !== undefined || maxTls !== undefined
+}
+
+function tlsOf({ certificate, maxTls }: WireRequest, ca: string | undefined): object {
+  return {
+    ...(ca !== undefined && { ca }),
+    ...certificate,
+    // OpenSSL offers TLS 1.1 only at security level 0.
+    ...(maxTls !== undefined && { minVersion: 'TLSv1', maxVersion: maxTls, ciphers: 'DEFAULT@SECLEVEL=0' })
+  }
+}
+
+async function read(answer: IncomingMessage): Promise<WireResponse> {
+  const fields: [string, string][] = []
+  for (let i = 0; i < answer.rawHeaders.length; i += 2)
+    fields.push([(answer.rawHeaders[i] as string).toLowerCase(), answer.rawHeaders[i + 1] as string])
+  const status = answer.statusCode ?? 0
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of answer as AsyncIterable<Buffer>) {
+    chunks.push(chunk)
+    size += chunk.length
+    // Leaving the loop closes the connection: an endless answer (an event stream) ends here.
+    if (size >= MAX_BODY) break
+    if (/^text\/event-stream\b/i.test(answer.headers['content-type'] ?? '')) break
+  }
+  return { status, fields, body: Buffer.concat(chunks).subarray(0, MAX_BODY).toString('utf8') }
+}

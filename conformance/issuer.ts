@@ -1,0 +1,141 @@
+/**
+ * The authorization server that the suite serves for one run: the API under test is told to trust it. Its keys are fresh on each
+ * run, so a configuration that was left behind trusts keys that no longer exist; remove it all the same.
+ *
+ * Not for production: any client gets any answer. Does NOT have a token endpoint: the checks make their tokens in process.
+ *
+ * Tests: `test/conformance/issuer.test.ts`.
+ */
+import { createPublicKey } from 'node:crypto'
+import { createCertificate, thumbprint } from '../test-kit/keys.js'
+import type { SuiteIssuer } from './check.js'
+import { createEndpoints, type Documents, type TlsOptions } from './issuer/endpoints.js'
+import { createProofKey } from './issuer/proofs.js'
+import { Tokens } from './issuer/tokens.js'
+
+/** The port that APIs are told to trust, if the user names no other. The second issuer has the next one. */
+export const DEFAULT_PORT = 9797
+
+export interface SuiteIssuerOptions {
+  /** Default 9797, and 9798 for the second issuer. 0: any free ports. */
+  readonly port?: number
+  /** The address to listen on, which is also the host of the issuer identifier. Default `127.0.0.1`. */
+  readonly host?: string
+  /** The issuer identifier, if the API reaches this server by another name: `http://host.docker.internal:9797`. */
+  readonly issuer?: string
+  /** Serves https with this certificate. */
+  readonly tls?: TlsOptions
+  /** `aud` of good tokens: the identifier of the API. */
+  readonly audience: string
+  /** `scope` of good tokens. Default: none. */
+  readonly scope?: string
+}
+
+/** A {@link SuiteIssuer} that listens. */
+export interface RunningIssuer extends SuiteIssuer {
+  close(): Promise<void>
+}
+
+/**
+ * Starts the authorization server of the suite, and a second one beside it.
+ *
+ * @throws {Error} a port is in use: the message names it and the flag to change it
+ */
+export async function startSuiteIssuer(options: SuiteIssuerOptions): Promise<RunningIssuer> {
+  const { port = DEFAULT_PORT } = options
+  const { issuer: _first, ...shared } = options
+  const second = await startOne({ ...shared, port: port && port + 1 }, undefined)
+  try {
+    return await startOne({ ...options, port }, second)
+  } catch (error) {
+    await second.close()
+    throw error
+  }
+}
+
+async function startOne(
+  { port = DEFAULT_PORT, host = '127.0.0.1', issuer, tls, audience, scope }: SuiteIssuerOptions,
+  second: RunningIssuer | undefined
+): Promise<RunningIssuer> {
+  let tokens: Tokens | undefined
+  const endpoints = createEndpoints(() => documentsOf(tokens as Tokens), tls)
+  const url = issuer ?? (await listen(endpoints, port, host))
+  if (issuer !== undefined) await listen(endpoints, port, host)
+  const made = new Tokens({ issuer: url, audience, scope })
+  tokens = made
+  const now = (): number => made.now()
+  return {
+    url,
+    audience,
+    canary: new URL('/canary/', url).href,
+    second,
+    requests: endpoints.requests,
+    now,
+    token: (flaw) => made.issue(flaw),
+    opaque: (answer) => made.opaque(answer),
+    listed: () => made.listed(),
+    revoke: (token) => made.revoke(token),
+    signed: (typ, claims, key) => made.signed(typ, claims, key),
+    dpopKey: (algorithm) => createProofKey(now, algorithm),
+    certificate: () => createCertificate('client-1'),
+    thumbprintOf: ({ cert }) => thumbprint(cert),
+    publicKey: (algorithm) => publicKeyOf(made, algorithm),
+    strangerKey: () => made.stranger('RS256').publicJwk,
+    rotateKeys: () => made.rotateKeys(),
+    fail: (endpoint, failure) => endpoints.fail(endpoint, failure),
+    recover: () => endpoints.recover(),
+    close: async () => {
+      await Promise.all([endpoints.close(), second?.close()])
+    }
+  }
+}
+
+async function listen(endpoints: ReturnType<typeof createEndpoints>, port: number, host: string): Promise<string> {
+  try {
+    return await endpoints.listen(port, host)
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error'
+    throw new Error(
+      `the suite's authorization server cannot listen on ${host}:${port} (${code}): end the process that uses the port, or name another with --port`,
+      { cause: error }
+    )
+  }
+}
+
+function documentsOf(tokens: Tokens): Documents {
+  const { issuer } = tokens.options
+  const place = (path: string): string => new URL(path, issuer).href
+  return {
+    metadata: () => [
+      'application/json',
+      JSON.stringify({
+        issuer,
+        jwks_uri: place('/keys'),
+        introspection_endpoint: place('/introspect'),
+        authorization_endpoint: place('/authorize'),
+        token_endpoint: place('/token'),
+        response_types_supported: ['code'],
+        code_challenge_methods_supported: ['S256']
+      })
+    ],
+    keys: () => ['application/json', JSON.stringify({ keys: tokens.keys.published })],
+    introspection: (token) => ['application/json', tokens.introspect(token)],
+    'status-list': () => [
+      'application/statuslist+jwt',
+      tokens.signed('statuslist+jwt', {
+        sub: place('/status'),
+        exp: Math.floor(tokens.now()) + 60,
+        ttl: 1,
+        status_list: tokens.statusList.content()
+      })
+    ]
+  }
+}
+
+function publicKeyOf(
+  tokens: Tokens,
+  algorithm: Parameters<Tokens['keys']['of']>[0]
+): ReturnType<SuiteIssuer['publicKey']> {
+  const { privateKey, publicJwk } = tokens.keys.of(algorithm)
+  return { jwk: publicJwk, pem: createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }) as string }
+}

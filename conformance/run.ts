@@ -1,0 +1,333 @@
+/**
+ * Runs checks against an API: asks once what it has, runs each check within the allowed rate, repeats one that measures
+ * time, and shows with a good token after each profile that the API still works.
+ *
+ * Does NOT start an authorization server: pass one as `issuer`.
+ *
+ * Tests: `test/conformance/run.test.ts`.
+ */
+import {
+  type Check,
+  type CheckContext,
+  type Declared,
+  Failed,
+  type Need,
+  NotApplicable,
+  PROFILES,
+  type Profile,
+  type SuiteIssuer,
+  type WireRequest,
+  type WireResponse
+} from './check.js'
+import { CHECKS } from './checks/index.js'
+import { curlOf, shortened } from './engine/curl.js'
+import { findMetadata, probe } from './engine/detect.js'
+import { BudgetSpent, createPace } from './engine/pace.js'
+import { isPrivateHost } from './engine/place.js'
+import { RunProblem, select, whyNot } from './engine/select.js'
+import { createWire } from './engine/wire.js'
+import { countsOf, type Exchange, NOTICE, REPORT_VERSION, type Report, type Result } from './report/report.js'
+
+export { RunProblem } from './engine/select.js'
+
+/** Requests a second to a host that is neither loopback nor private. */
+const RATE = 2
+/** Requests in all to such a host. */
+const MAX_REQUESTS = 300
+const NAME = 'oauth-resource-server conformance'
+/** Answers that a report keeps of one check. */
+const MAX_EXCHANGES = 12
+
+/** Options of `runConformance()`. */
+export interface ConformanceOptions {
+  /** Default: all whose features the API has. */
+  readonly profiles?: readonly Profile[] | undefined
+  /** Ids of checks, or beginnings of ids that end with `*`. Default: all. */
+  readonly only?: readonly string[] | undefined
+  readonly skip?: readonly string[] | undefined
+  /** Ends after the first failed check. Default false. */
+  readonly bail?: boolean | undefined
+  /** Allows methods other than GET, HEAD and OPTIONS. Default false. */
+  readonly methods?: boolean | undefined
+  /** Requests a second. Default 2; unlimited for a loopback or private host. */
+  readonly rate?: number | undefined
+  /** Requests in all. Default 300; unlimited for a loopback or private host. */
+  readonly maxRequests?: number | undefined
+  /** Declares that the host is yours. Needed where it is neither loopback nor private. */
+  readonly mine?: boolean | undefined
+  /** PEM of certificates to trust in addition to those of Node.js. */
+  readonly ca?: string | undefined
+  /** Milliseconds until a request without an answer fails. Default 10,000. */
+  readonly timeout?: number | undefined
+  /** The authorization server of the suite, which the API trusts. */
+  readonly issuer?: SuiteIssuer | undefined
+  /** Features of the API that the suite cannot detect. */
+  readonly has?: readonly Need[] | undefined
+  /** Facts about the API that no request can find out: its routes, and how it learns of revocations. */
+  readonly declared?: Declared | undefined
+  /** Default: all of the suite. */
+  readonly checks?: readonly Check[] | undefined
+  /** Told before each check. */
+  readonly onStart?: ((check: Check, index: number, total: number) => void) | undefined
+  readonly onResult?: ((result: Result) => void) | undefined
+  /** Told in seconds of each wait that a 429 asked for. */
+  readonly onWait?: ((seconds: number) => void) | undefined
+}
+
+/**
+ * Holds an API to the texts that concern a resource server.
+ *
+ * @param target the URL of a route that needs a token
+ * @throws {RunProblem} a URL that cannot be used, a host that is not declared to be yours, an API that does not answer or does
+ *   not trust `issuer`
+ */
+export async function runConformance(target: string | URL, options: ConformanceOptions = {}): Promise<Report> {
+  const url = urlOf(target)
+  const checks = select(options.checks ?? CHECKS, options)
+  const started = new Date()
+  const isPrivate = await isHostPrivate(url)
+  if (!isPrivate && options.mine !== true)
+    throw new RunProblem(
+      `${url.hostname} is neither loopback nor private. Say that it is yours: --mine, or mine: true.`
+    )
+  const run = createRun(url, isPrivate, options)
+  try {
+    const context = await run.begin()
+    const profiles = PROFILES.filter((profile) => checks.some((check) => check.profile === profile))
+    const results = await runAll(run, context, checks, profiles)
+    return {
+      version: REPORT_VERSION,
+      tool: NAME,
+      notice: NOTICE,
+      url: url.href,
+      started: started.toISOString(),
+      seconds: Math.round((Date.now() - started.getTime()) / 100) / 10,
+      mode: options.issuer === undefined ? 'outside' : 'issuer',
+      features: [...context.has],
+      profiles,
+      requests: run.requests(),
+      counts: countsOf(results),
+      results
+    }
+  } finally {
+    run.close()
+  }
+}
+
+function urlOf(target: string | URL): URL {
+  if (!URL.canParse(String(target)))
+    throw new RunProblem('The target is not a URL: write https://api.example.com/route.')
+  const url = new URL(target)
+  if (url.protocol !== 'https:' && url.protocol !== 'http:')
+    throw new RunProblem(`The URL begins with ${url.protocol} and must begin with https: (or http: for this machine).`)
+  if (url.username !== '' || url.password !== '')
+    throw new RunProblem('The URL has a user name or password. Remove them: the suite sends its own credentials.')
+  url.hash = ''
+  return url
+}
+
+async function isHostPrivate(url: URL): Promise<boolean> {
+  try {
+    return await isPrivateHost(url)
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? 'unknown'
+    throw new RunProblem(`${url.hostname} is not a known host (${code}). Check the URL.`, { cause })
+  }
+}
+
+type Context = Omit<CheckContext, 'send'>
+
+interface Run {
+  begin(): Promise<Context>
+  one(check: Check, context: Context): Promise<Result>
+  requests(): number
+  close(): void
+  readonly options: ConformanceOptions
+}
+
+function createRun(url: URL, isPrivate: boolean, options: ConformanceOptions): Run {
+  const free = isPrivate ? Number.POSITIVE_INFINITY : undefined
+  const pace = createPace({
+    rate: options.rate ?? free ?? RATE,
+    maxRequests: options.maxRequests ?? free ?? MAX_REQUESTS,
+    onWait: options.onWait
+  })
+  const wire = createWire(url, {
+    userAgent: `${NAME} (+https://www.npmjs.com/package/oauth-resource-server)`,
+    ca: options.ca,
+    timeout: options.timeout
+  })
+  const send = (request: WireRequest = {}): Promise<WireResponse> => {
+    const method = request.method ?? 'GET'
+    if (!['GET', 'HEAD', 'OPTIONS'].includes(method) && options.methods !== true)
+      throw new Error(`a check sent ${method}, which is not allowed: it must name the need methods`)
+    return pace.run(() => wire.send(request))
+  }
+  return {
+    options,
+    requests: () => pace.sent,
+    close: () => wire.close(),
+    begin: () => begin(url, isPrivate, options, send),
+    one: async (check, context) => {
+      const why = isLeftOut(check, url, options) ? NOT_MCP : whyNot(check, context.has)
+      if (why !== undefined) return { ...toldOf(check), verdict: 'not applicable', why, exchanges: [] }
+      return runTwice(check, context, send, url)
+    }
+  }
+}
+
+const NOT_MCP = 'not an MCP server, as far as the URL tells: --profile mcp'
+
+/** MCP asks more than RFC 9728: of a server that is selected as such, or whose path says so. */
+function isLeftOut({ profile }: Check, { pathname }: URL, { profiles, only }: ConformanceOptions): boolean {
+  return profile === 'mcp' && profiles === undefined && only === undefined && !/\bmcp\b/i.test(pathname)
+}
+
+async function begin(
+  url: URL,
+  isPrivate: boolean,
+  options: ConformanceOptions,
+  send: (request?: WireRequest) => Promise<WireResponse>
+): Promise<Context> {
+  const first = await probe(url, send)
+  const metadata = await findMetadata(url, first, send)
+  const has = new Set<Need>(options.has)
+  if (metadata !== undefined) has.add('metadata')
+  if (url.protocol === 'https:') has.add('https')
+  if (options.methods === true) has.add('methods')
+  if (options.issuer !== undefined) {
+    has.add('issuer')
+    const { status } = await send(goodRequest(options.issuer))
+    if (status === 401 || status === 403)
+      throw new RunProblem(
+        `The API refuses a good token of the suite (${status}). Configure it to trust the issuer ${options.issuer.url}, and run again.`
+      )
+  }
+  return {
+    url,
+    declared: options.declared ?? {},
+    has,
+    probe: first,
+    metadata,
+    isPrivate,
+    get issuer(): SuiteIssuer {
+      if (options.issuer === undefined) throw new NotApplicable('needs the authorization server of the suite')
+      return options.issuer
+    },
+    fail: (finding) => {
+      throw new Failed(finding)
+    },
+    skip: (why) => {
+      throw new NotApplicable(why)
+    }
+  }
+}
+
+function goodRequest(issuer: SuiteIssuer): WireRequest {
+  return { fields: [['Authorization', `Bearer ${issuer.token()}`]] }
+}
+
+async function runAll(
+  run: Run,
+  context: Context,
+  checks: readonly Check[],
+  profiles: readonly Profile[]
+): Promise<Result[]> {
+  const { options } = run
+  const results: Result[] = []
+  let index = 0
+  for (const profile of profiles) {
+    const block = checks.filter((check) => check.profile === profile)
+    const hadIssuer = block.some((check) => check.needs?.includes('issuer') && whyNot(check, context.has) === undefined)
+    for (const check of [...block, ...(hadIssuer ? [stillGood(profile)] : [])]) {
+      options.onStart?.(check, index++, checks.length)
+      const result = await run.one(check, context)
+      results.push(result)
+      options.onResult?.(result)
+      if (options.bail === true && result.verdict === 'failed') return results
+    }
+  }
+  return results
+}
+
+/** After a profile that sent tokens: an API that refuses all of them passes every check of a refusal. */
+function stillGood(profile: Profile): Check {
+  return {
+    id: `good-token-after-${profile}`,
+    title: `A good token is accepted after the checks of ${profile}.`,
+    profile,
+    level: 'hardening',
+    needs: ['issuer'],
+    async run({ send, issuer, fail }) {
+      const { status } = await send(goodRequest(issuer))
+      if (status === 401 || status === 403 || status >= 500)
+        fail({
+          expected: 'The API accepts a good token as it did at the start.',
+          received: `It answers ${status}.`,
+          change:
+            'Find the request above after which the API refuses good tokens: it must not keep a failure for others.'
+        })
+    }
+  }
+}
+
+type Send = (request?: WireRequest) => Promise<WireResponse>
+
+async function runTwice(check: Check, context: Context, send: Send, url: URL): Promise<Result> {
+  const first = await runOnce(check, context, send, url)
+  if (first.verdict !== 'failed' || check.isTimed !== true) return first
+  return { ...(await runOnce(check, context, send, url)), isRepeated: true }
+}
+
+async function runOnce(check: Check, context: Context, send: Send, url: URL): Promise<Result> {
+  const exchanges: Exchange[] = []
+  const told = toldOf(check)
+  const recorded = async (request: WireRequest = {}): Promise<WireResponse> => {
+    const sent = curlOf(request, url)
+    const keep = (one: Omit<Exchange, 'sent'>): void => {
+      if (exchanges.length < MAX_EXCHANGES) exchanges.push({ sent, ...one })
+    }
+    try {
+      const response = await send(request)
+      keep(answerOf(response))
+      return response
+    } catch (error) {
+      keep({ problem: (error as Error).message })
+      throw error
+    }
+  }
+  try {
+    // Getters of the context stay getters: the issuer is asked for only by checks that need it.
+    await check.run(Object.create(context, { send: { value: recorded } }) as CheckContext)
+    return { ...told, verdict: 'passed', exchanges }
+  } catch (error) {
+    if (error instanceof Failed) {
+      // A check that sent nothing judged the first answer.
+      if (exchanges.length === 0) exchanges.push({ sent: curlOf({}, url), ...answerOf(context.probe) })
+      return { ...told, verdict: 'failed', finding: error.finding, exchanges }
+    }
+    if (error instanceof NotApplicable) return { ...told, verdict: 'not applicable', why: error.message, exchanges }
+    if (error instanceof BudgetSpent) return { ...told, verdict: 'error', why: error.message, exchanges }
+    return { ...told, verdict: 'error', why: `${(error as Error).name}: ${(error as Error).message}`, exchanges }
+  }
+}
+
+function toldOf({
+  run: _run,
+  needs: _needs,
+  isTimed: _isTimed,
+  ...told
+}: Check): Omit<Check, 'run' | 'needs' | 'isTimed'> {
+  return told
+}
+
+function answerOf(response: WireResponse): Omit<Exchange, 'sent'> {
+  return { status: response.status, fields: judgedFields(response), body: shortened(response.body.slice(0, 300)) }
+}
+
+const JUDGED =
+  /^(?:www-authenticate|content-type|cache-control|vary|allow|location|retry-after|set-cookie|server|x-powered-by|dpop-nonce|access-control-.*|strict-transport-security)$/
+
+function judgedFields({ fields }: WireResponse): readonly string[] {
+  return fields.filter(([name]) => JUDGED.test(name)).map(([name, value]) => `${name}: ${shortened(value)}`)
+}

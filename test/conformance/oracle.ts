@@ -1,0 +1,100 @@
+/**
+ * An API of this package (the node adapter) that trusts the authorization server of the suite and has every feature: opaque tokens,
+ * DPoP, certificates in a field, scopes, step-up, and revocation in four ways. It must pass every check.
+ */
+import type { RequestListener } from 'node:http'
+import { text } from 'node:stream/consumers'
+import { onTestFinished } from 'vitest'
+import { protect, protectedResourceMetadata } from '../../adapters/node.js'
+import type { Declared, Need } from '../../conformance/check.js'
+import { type RunningIssuer, startSuiteIssuer } from '../../conformance/issuer.js'
+import {
+  authentication,
+  clientSecretBasic,
+  logoutTokenReceiver,
+  type Receiver,
+  resourceServer,
+  scope,
+  securityEventReceiver
+} from '../../src/index.js'
+import { listen } from './apis.js'
+
+export interface TestedApi {
+  readonly url: string
+  readonly issuer: RunningIssuer
+}
+
+/** The facts about the oracle and its weakened copies that a user of the suite would declare. */
+export const DECLARED: Declared = {
+  scopedRoutes: [{ target: '/write', scope: 'orders:write' }],
+  stepUp: { target: '/admin', acr: 'strong', maxAge: 300 },
+  certificateField: 'Client-Cert',
+  revokedBy: ['introspection', 'status-list', 'event', 'logout'],
+  eventTarget: '/events',
+  logoutTarget: '/logout',
+  revocationSeconds: 70
+}
+
+export const HAS: readonly Need[] = ['introspection', 'dpop', 'mtls', 'scopes', 'second-issuer', 'revocation']
+
+/** @returns an issuer whose good tokens are for the API at this origin, until the test ends */
+export async function issuerFor(origin: string): Promise<RunningIssuer> {
+  const issuer = await startSuiteIssuer({ port: 0, audience: `${origin}/orders`, scope: 'orders:read' })
+  onTestFinished(() => issuer.close())
+  return issuer
+}
+
+export async function startOracle(): Promise<TestedApi> {
+  let listener: RequestListener = () => {}
+  const origin = await listen((request, response) => listener(request, response))
+  const issuer = await issuerFor(origin)
+  listener = listenerOf(origin, issuer)
+  return { url: `${origin}/orders`, issuer }
+}
+
+function listenerOf(origin: string, issuer: RunningIssuer): RequestListener {
+  const api = resourceServer({
+    resource: `${origin}/orders`,
+    publicUrl: origin,
+    issuers: [
+      {
+        issuer: issuer.url,
+        introspection: { auth: clientSecretBasic('a secret of this test'), clientId: 'api', cacheFor: 0 },
+        tokens: 'both',
+        statusList: true
+      },
+      { issuer: issuer.second?.url as string }
+    ],
+    scopes: ['orders:read', 'orders:write'],
+    clientCertificate: { trustedProxies: ['127.0.0.1'] },
+    http: { timeout: 1, deadline: 2 },
+    log: false
+  })
+  onTestFinished(() => api.close())
+  const guards = {
+    '/orders': protect(api, scope('orders:read')),
+    '/write': protect(api, scope('orders:write')),
+    '/admin': protect(api, authentication({ acr: 'strong', maxAge: 300 }))
+  }
+  const receivers: Readonly<Record<string, Receiver>> = {
+    '/events': securityEventReceiver(api, { transmitters: [{ issuer: issuer.url, audience: api.resource }] }),
+    '/logout': logoutTokenReceiver(api, { issuers: [{ issuer: issuer.url, clientId: 'client-1' }] })
+  }
+  const serveMetadata = protectedResourceMetadata(api)
+  return async (request, response) => {
+    // RFC 9112 §3.2. Node.js reads the first line.
+    if (request.headersDistinct.host?.length !== 1) return response.writeHead(400).end()
+    if (serveMetadata(request, response)) return
+    const path = request.url?.split('?')[0] ?? ''
+    const receive = receivers[path]
+    if (receive !== undefined) {
+      const { method = '', headers } = request
+      const body = await text(request)
+      const answer = await receive({ method, contentType: headers['content-type'], body })
+      return response.writeHead(answer.status, answer.headers).end(answer.body)
+    }
+    if (!Object.hasOwn(guards, path)) return response.writeHead(404).end()
+    const guard = guards[path as keyof typeof guards]
+    if (await guard(request, response)) response.writeHead(200, { 'Content-Type': 'application/json' }).end('[]')
+  }
+}
