@@ -14,6 +14,15 @@ import { type Level, PROFILES, type Profile } from './check.js'
 import { CHECKS } from './checks/index.js'
 import { type Config, readConfig } from './config.js'
 import { isPrivateHost } from './engine/place.js'
+import {
+  declaredBy,
+  farewell,
+  ISSUER_FLAGS,
+  ISSUER_HELP,
+  type IssuerValues,
+  startIssuer,
+  wantsIssuer
+} from './issuer-flags.js'
 import { badge, htmlReport, jsonReport, junitReport, progressLine, terminalReport } from './report/index.js'
 import { exitCodeOf, type Report } from './report/report.js'
 import { type ConformanceOptions, RunProblem, runConformance } from './run.js'
@@ -41,7 +50,7 @@ the URL of a route that needs a token. Test only servers that are yours.
   --json FILE, --junit FILE, --html FILE, --badge FILE
                           write a report; - is standard output
   --config FILE           default: conformance.config.json, .mjs or .js
-
+${ISSUER_HELP}
 Exit code:
   0  nothing failed of the level of --fail-on or a stricter one
   1  something failed
@@ -68,7 +77,8 @@ const FLAGS = {
   junit: { type: 'string' },
   html: { type: 'string' },
   badge: { type: 'string' },
-  config: { type: 'string' }
+  config: { type: 'string' },
+  ...ISSUER_FLAGS
 } as const
 
 /** Parts that tests replace. */
@@ -97,12 +107,32 @@ export async function runCommand(
         'conformance needs the URL of a route that needs a token: conformance https://api.example.com/orders'
       )
     const mine = config.mine === true || (await isMine(new URL(url), ask))
-    const report = await runConformance(url, await optionsOf({ ...config, mine }, terminal))
+    const report = await runWithIssuer(url, { ...config, mine }, { ...config.issuer, ...values }, terminal)
     await write(report, config, folder, terminal)
     return exitCodeOf(report, config.failOn)
   } catch (error) {
     if (error instanceof RunProblem) throw new UsageError(error.message, { cause: error })
     throw error
+  }
+}
+
+/** Runs the checks, with the authorization server of the suite if a flag asks for it. */
+async function runWithIssuer(url: string, config: Config, values: IssuerValues, terminal: Terminal): Promise<Report> {
+  const options = await optionsOf(config, terminal)
+  if (!wantsIssuer(values)) return runConformance(url, options)
+  const { declared, has } = declaredBy(values)
+  const issuer = await startIssuer(values, new URL(url), terminal)
+  try {
+    return await runConformance(url, {
+      ...options,
+      issuer,
+      declared: { ...declared, ...config.declared },
+      has: [...has, ...(config.has ?? [])],
+      methods: config.methods ?? (declared.eventTarget !== undefined || declared.logoutTarget !== undefined)
+    })
+  } finally {
+    await issuer.close()
+    terminal.err(farewell(issuer))
   }
 }
 

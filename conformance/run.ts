@@ -22,6 +22,7 @@ import {
 import { CHECKS } from './checks/index.js'
 import { curlOf, shortened } from './engine/curl.js'
 import { findMetadata, probe } from './engine/detect.js'
+import { detectFeatures } from './engine/features.js'
 import { BudgetSpent, createPace } from './engine/pace.js'
 import { isPrivateHost } from './engine/place.js'
 import { RunProblem, select, whyNot } from './engine/select.js'
@@ -200,8 +201,9 @@ async function begin(
     const { status } = await send(goodRequest(options.issuer))
     if (status === 401 || status === 403)
       throw new RunProblem(
-        `The API refuses a good token of the suite (${status}). Configure it to trust the issuer ${options.issuer.url}, and run again.`
+        `The API refuses a good token of the suite (${status}). Configure it to trust the issuer ${options.issuer.url} for the audience ${options.issuer.audience}, and run again.`
       )
+    for (const need of await detectFeatures(url, options.issuer, send)) has.add(need)
   }
   return {
     url,

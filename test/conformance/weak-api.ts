@@ -257,7 +257,7 @@ class WeakApi {
     if (known === undefined) return
     if (this.has('HMAC by PEM') && alg === 'HS256') return this.requireHmac(known, input, signature)
     if (this.has('HMAC by JWK') && alg === 'HS256' && hmacOf(JSON.stringify(known.jwk), input).equals(signature)) return
-    this.rule('alg of key ignored', known.jwk['alg'] === alg)
+    this.rule('alg of key ignored', known.jwk['alg'] === undefined || known.jwk['alg'] === alg)
     this.rule('alg not in list', ['RS256', 'ES256', 'PS256', 'EdDSA'].includes(alg))
     this.rule('signature', this.isSigned(alg, known.key, input, signature))
   }

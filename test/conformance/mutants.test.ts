@@ -1,0 +1,267 @@
+/**
+ * The suite catches APIs with one weakness each, by the check that is meant for it and by few others; and it finds nothing in the
+ * same API without a weakness. The others are those that the weakness breaks too.
+ */
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Check } from '../../conformance/check.js'
+import { issuerChecks } from '../../conformance/checks/issuer/index.js'
+import { type RunningIssuer, startSuiteIssuer } from '../../conformance/issuer.js'
+import { runConformance } from '../../conformance/run.js'
+import { DECLARED, HAS } from './oracle.js'
+import { startWeakApi } from './weak-api.js'
+
+/** Keys take long to make, so all APIs trust one issuer. */
+let issuer: RunningIssuer
+
+beforeAll(async () => {
+  issuer = await startSuiteIssuer({ port: 0, audience: 'https://api.example.com/orders', scope: 'orders:read' })
+})
+afterAll(() => issuer.close())
+
+const takesTime = ({ isTimed, profile }: Check): boolean => isTimed === true || profile === 'faults'
+
+/** Ids of the checks that fail or break. */
+async function failuresOf(weakness: string | undefined, checks: readonly Check[]): Promise<readonly string[]> {
+  const { url } = await startWeakApi(weakness, issuer)
+  const declared = { ...DECLARED, revocationSeconds: 0.3, recoverySeconds: 4 }
+  const report = await runConformance(url, { issuer, has: HAS, declared, checks, methods: true, timeout: 3000 })
+  return report.results.filter(({ verdict }) => verdict === 'failed' || verdict === 'error').map(({ id }) => id)
+}
+
+test('an API written by hand passes all checks with the issuer', { timeout: 120_000 }, async () => {
+  expect(await failuresOf(undefined, issuerChecks)).toEqual([])
+})
+
+/** A weakness, the check that is meant for it, and the other checks that see it too. */
+const WEAK: readonly (readonly [weakness: string, id: string, others: readonly string[]])[] = [
+  ['401 for scopes', 'scope-challenge', []],
+  ['DPoP in one case', 'dpop-good-scheme-case', []],
+  ['DPoP without a proof', 'dpop-no-proof', []],
+  ['ECDSA cut', 'ecdsa-long', []],
+  ['ECDSA in DER', 'ecdsa-der', []],
+  ['ECDSA of zeros', 'ecdsa-zero', ['ecdsa-r-zero']],
+  ['HMAC by JWK', 'alg-hmac-jwk', []],
+  ['HMAC by PEM', 'alg-hmac-pem', ['alg-hmac-pem-trimmed']],
+  ['JSON errors break', 'jws-claims-text', []],
+  ['JWE breaks', 'jws-five-parts', []],
+  ['acr by prefix', 'rfc9470-acr-longer', []],
+  ['acr', 'rfc9470-acr-other', ['rfc9470-acr-longer']],
+  ['active compared as truth', 'rfc7662-active-number', []],
+  ['active compared loosely', 'rfc7662-active-text', []],
+  ['alg nOnE', 'alg-none-case', []],
+  ['alg none', 'alg-none', ['alg-none-signed', 'jws-alg-twice']],
+  ['alg of key ignored', 'alg-other-of-key', ['alg-curve-mix', 'alg-es256-of-another-key']],
+  ['aud by prefix', 'rfc9068-aud-longer', ['rfc9068-aud-slash', 'rfc7662-aud-prefix']],
+  ['aud in any case', 'rfc9068-aud-case', ['rfc7662-aud-case']],
+  ['aud inside', 'rfc9068-aud-inside', []],
+  ['aud not a list', 'rfc9068-aud-array', []],
+  ['aud object', 'jwt-aud-object', []],
+  ['aud of answer', 'rfc7662-aud-other', ['rfc7662-aud-prefix', 'rfc7662-aud-case', 'rfc7662-aud-array-other']],
+  ['aud shorter', 'rfc9068-aud-prefix', []],
+  ['aud with slash', 'rfc9068-aud-slash', []],
+  [
+    'aud',
+    'rfc9068-aud-other',
+    [
+      'rfc9068-aud-missing',
+      'rfc9068-aud-array-other',
+      'rfc9068-aud-empty',
+      'rfc9068-aud-prefix',
+      'rfc9068-aud-longer',
+      'rfc9068-aud-case',
+      'rfc9068-aud-slash',
+      'rfc9068-aud-inside',
+      'jwt-aud-twice',
+      'jwt-aud-object',
+      'dpop-audience'
+    ]
+  ],
+  ['auth_time', 'rfc9470-max-age', []],
+  ['b64', 'jws-b64', []],
+  ['base64 read leniently', 'jws-padding', ['jws-trailing-character']],
+  ['bound to two keys, one checked', 'rfc8705-two-bindings', []],
+  [
+    'bound token as Bearer',
+    'dpop-as-bearer',
+    ['rfc7662-dpop-as-bearer', 'dpop-as-bearer-with-proof', 'rfc8705-two-bindings']
+  ],
+  ['certificate', 'rfc8705-other', ['rfc8705-thumbprint-prefix', 'rfc8705-thumbprint-number']],
+  ['crit', 'jws-crit-unknown', ['jws-crit-absent', 'jws-crit-empty', 'jws-crit-text', 'jws-b64']],
+  ['empty aud', 'rfc9068-aud-empty', []],
+  ['empty crit', 'jws-crit-empty', []],
+  ['empty signature', 'jws-no-signature', ['alg-none', 'alg-none-case']],
+  ['exp as text', 'rfc9068-exp-text', []],
+  ['exp of answer', 'rfc7662-exp-past', []],
+  [
+    'exp',
+    'rfc9068-exp-past',
+    ['rfc9068-exp-missing', 'rfc9068-exp-text', 'rfc9068-leeway', 'rfc9068-error-code', 'jwt-exp-twice']
+  ],
+  ['first active of two', 'rfc7662-active-twice', []],
+  ['first alg of two', 'jws-alg-twice', []],
+  ['first aud of two', 'jwt-aud-twice', []],
+  ['first certificate of two', 'rfc9440-twice', []],
+  ['first exp of two', 'jwt-exp-twice', []],
+  ['first iss of two', 'jwt-iss-twice', []],
+  ['first typ of two', 'jws-typ-twice', []],
+  ['further segments ignored', 'jws-four-parts', ['jws-five-parts']],
+  ['htm in any case', 'dpop-htm-case', []],
+  ['htu by prefix', 'dpop-htu-path', []],
+  ['htu with its query', 'dpop-good-htu-query', []],
+  ['iat as text', 'dpop-iat-text', []],
+  ['iat in the future', 'rfc9068-iat-future', []],
+  [
+    'inactive accepted',
+    'rfc7662-inactive-members',
+    ['rfc7662-active-missing', 'rfc7662-active-text', 'rfc7662-active-number', 'rfc7662-active-twice']
+  ],
+  ['infinite exp', 'rfc9068-exp-infinite', []],
+  ['iss by prefix', 'rfc9068-iss-slash', ['rfc9068-iss-prefix']],
+  ['iss in any case', 'rfc9068-iss-case', []],
+  ['iss of answer', 'rfc7662-iss-other', []],
+  ['iss requested', 'canary', []],
+  ['iss with slash', 'rfc9068-iss-slash', []],
+  [
+    'iss',
+    'rfc9068-iss-other',
+    ['rfc9068-iss-missing', 'rfc9068-iss-slash', 'rfc9068-iss-case', 'rfc9068-iss-prefix', 'jwt-iss-twice']
+  ],
+  ['jti of any type', 'dpop-jti-number', []],
+  ['jwk in token', 'jws-jwk', ['jws-jwk-kid']],
+  ['keys of all issuers', 'issuers-key-of-another', ['issuers-name-of-another']],
+  ['kid object breaks', 'jws-kid-object', []],
+  ['leeway of an hour', 'rfc9068-leeway', []],
+  ['list unwrapped', 'rfc7662-array', []],
+  ['logout tokens accepted', 'rfc9068-typ-logout', []],
+  ['long kid breaks', 'jws-kid-long', []],
+  ['long signatures cut', 'jws-long-signature', []],
+  ['malformed certificate breaks', 'rfc9440-malformed', []],
+  ['malformed certificate', 'rfc9440-malformed', []],
+  ['malformed proof', 'dpop-malformed', []],
+  ['missing active', 'rfc7662-active-missing', []],
+  ['missing aud', 'rfc9068-aud-missing', []],
+  ['missing certificate', 'rfc8705-missing', []],
+  ['missing exp', 'rfc9068-exp-missing', []],
+  ['missing iss', 'rfc9068-iss-missing', []],
+  ['missing typ', 'rfc9068-typ-missing', []],
+  ['nbf of answer', 'rfc7662-nbf-future', []],
+  ['nbf of any type', 'rfc7519-nbf-text', []],
+  ['nbf', 'rfc7519-nbf-future', []],
+  ['no application/ type', 'rfc9068-typ-application', []],
+  ['no error code', 'rfc9068-error-code', []],
+  ['no leeway for proofs', 'dpop-good-iat-ahead', []],
+  ['old proofs', 'dpop-iat-old', ['dpop-iat-window']],
+  ['one scope only', 'scope-enough', []],
+  ['private key in proof', 'dpop-private-key', []],
+  ['proof alg none', 'dpop-alg-none', []],
+  ['proof ath', 'dpop-ath', ['dpop-no-ath']],
+  ['proof beside Bearer', 'dpop-as-bearer-with-proof', []],
+  ['proof exp', 'dpop-expired', []],
+  ['proof htm', 'dpop-htm', ['dpop-no-htm', 'dpop-htm-case']],
+  ['proof htu', 'dpop-htu', ['dpop-no-htu', 'dpop-htu-path', 'dpop-htu-host']],
+  ['proof iat of any type', 'dpop-no-iat', ['dpop-iat-text']],
+  ['proof jti', 'dpop-no-jti', ['dpop-jti-number']],
+  ['proof key', 'dpop-other-key', []],
+  ['proof signature', 'dpop-signature', ['dpop-no-signature', 'dpop-key-swap', 'dpop-challenge']],
+  ['proof typ', 'dpop-typ', ['dpop-no-typ']],
+  ['proof without ath', 'dpop-no-ath', []],
+  ['proof without iat', 'dpop-no-iat', []],
+  ['proof without signature', 'dpop-no-signature', ['dpop-alg-none']],
+  ['proofs challenged as Bearer', 'dpop-challenge', []],
+  ['proofs of ten minutes', 'dpop-iat-window', []],
+  ['proofs of the future', 'dpop-iat-future', []],
+  ['replay', 'dpop-replay', []],
+  ['scope as text breaks', 'scope-missing', ['scope-number', 'scope-challenge']],
+  ['scope by prefix', 'scope-longer', []],
+  ['scope by text', 'scope-inside', ['scope-longer']],
+  ['scope in any case', 'scope-case', []],
+  ['scope shorter', 'scope-shorter', []],
+  [
+    'scope',
+    'scope-other',
+    ['scope-missing', 'scope-longer', 'scope-shorter', 'scope-case', 'scope-inside', 'scope-number', 'scope-challenge']
+  ],
+  ['shape', 'jws-padding', ['jws-trailing-character', 'jws-four-parts', 'jws-five-parts']],
+  ['short RSA keys', 'rsa-1024', []],
+  [
+    'signature',
+    'jws-unpublished-key',
+    [
+      'jws-tampered',
+      'jws-no-signature',
+      'jws-cut-signature',
+      'jws-zero-signature',
+      'jws-long-signature',
+      'ecdsa-zero',
+      'ecdsa-r-zero',
+      'ecdsa-s-zero',
+      'ecdsa-order',
+      'ecdsa-der',
+      'ecdsa-long'
+    ]
+  ],
+  ['step-up as scope', 'rfc9470-missing', ['rfc9470-acr-other', 'rfc9470-acr-longer', 'rfc9470-max-age']],
+  ['step-up without claims', 'rfc9470-missing', []],
+  ['sub of any type', 'jwt-sub-number', []],
+  ['thumbprint by prefix', 'rfc8705-thumbprint-prefix', []],
+  ['thumbprint of any type', 'rfc8705-thumbprint-number', []],
+  ['token type of answer', 'rfc7662-token-type', []],
+  ['two proofs', 'dpop-two-proofs', []],
+  ['typ', 'rfc9068-typ-jwt', ['rfc9068-typ-missing', 'rfc9068-typ-logout', 'jws-typ-twice']],
+  ['unknown cnf', 'rfc8705-unknown-confirmation', []],
+  [
+    'unknown kid accepted',
+    'jws-kid-url',
+    [
+      'issuers-key-of-another',
+      'issuers-name-of-another',
+      'alg-hmac-empty',
+      'rsa-1024',
+      'jwk-use-enc',
+      'jws-jwk',
+      'jws-jwk-kid',
+      'jws-jku',
+      'jws-x5u',
+      'jws-x5c',
+      'jws-kid-path',
+      'jws-kid-sql',
+      'jws-kid-prototype',
+      'jws-kid-object',
+      'jws-kid-long'
+    ]
+  ],
+  ['use ignored', 'jwk-use-enc', []]
+]
+
+test.each(WEAK)('catches an API with the weakness: %s', { timeout: 60_000 }, async (weakness, id, others) => {
+  const quick = issuerChecks.filter((check) => !takesTime(check))
+  expect([...(await failuresOf(weakness, quick))].toSorted()).toEqual([id, ...others].toSorted())
+})
+
+/** Weaknesses that only time, a revocation or an outage shows. Only the check that is meant for it runs. */
+const SLOW: readonly (readonly [weakness: string, id: string])[] = [
+  ['401 on outage', 'faults-introspection-500'],
+  ['503 without Retry-After', 'faults-retry-after'],
+  ['answers kept for ever', 'revocation-introspection'],
+  ['each request asks', 'faults-stampede'],
+  ['events ignored', 'revocation-event'],
+  ['events not verified', 'revocation-event-forged'],
+  ['events for others', 'revocation-event-audience'],
+  ['logout tokens not verified', 'revocation-logout-forged'],
+  ['keys fetched for each kid', 'faults-flood-kid'],
+  ['logout tokens ignored', 'revocation-logout'],
+  ['logout tokens with nonce', 'revocation-logout-nonce'],
+  ['redirects followed', 'faults-introspection-redirect'],
+  ['removed keys kept', 'keys-removed'],
+  ['status list not read', 'revocation-status-list'],
+  ['waits for ever', 'faults-introspection-silence'],
+  ['bombs inflated', 'faults-introspection-bomb']
+]
+
+test.each(SLOW)('catches an API with the weakness: %s', { timeout: 120_000 }, async (weakness, id) => {
+  const found = await failuresOf(
+    weakness,
+    issuerChecks.filter((check) => check.id === id)
+  )
+  expect(found).toContain(id)
+})
