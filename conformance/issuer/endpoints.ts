@@ -17,7 +17,7 @@ const MAX_REQUESTS = 10_000
 /** Bytes of the document that a `bomb` becomes. */
 const BOMB_BYTES = 32 * 1024 * 1024
 
-/** What an endpoint answers: the type and the body. */
+/** The answer of an endpoint: its media type and its body. */
 export type Answer = readonly [type: string, body: string]
 
 export interface Documents {

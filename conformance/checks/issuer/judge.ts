@@ -103,7 +103,7 @@ export interface FlawedToken {
   readonly source?: Source
   readonly needs?: readonly Need[]
   readonly flaw: TokenFlaw | ((context: CheckContext) => TokenFlaw)
-  /** What to change in the API if it accepts the token. */
+  /** Advice for an API that accepts the token. */
   readonly change: string
   readonly also?: readonly string[]
 }
