@@ -4,7 +4,7 @@
  *
  * Does NOT send anything itself: the context that `run` gets does, within the rate that the user allowed.
  *
- * Tests: `test/conformance/mutants.test.ts`.
+ * Tests: `test/conformance/mutants.suite.ts`.
  */
 
 /** The groups of checks. A group is run where the API has the feature: declared by the user, or detected. */

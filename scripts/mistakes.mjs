@@ -139,7 +139,8 @@ function judge(framework, { name, cure, also, statuses, silent }, { out, lines, 
     fail('a value of the client is in the output')
   if (statuses === undefined) {
     if (code !== 1) fail('it started')
-  } else if (JSON.stringify(JSON.parse(out).statuses) !== JSON.stringify(statuses)) fail('another answer was sent')
+  } else if (out === '') fail(`it printed no answers, and ended with ${code}`)
+  else if (JSON.stringify(JSON.parse(out).statuses) !== JSON.stringify(statuses)) fail('another answer was sent')
   const cures = lines.filter((line) => (cure instanceof RegExp ? cure.test(line) : line.includes(cure)))
   const isSilent = silent?.[framework] !== undefined
   if (cures.length !== (isSilent ? 0 : 1)) fail(`${cures.length} lines name the cure`)

@@ -1,7 +1,7 @@
 /**
  * Finds out with good tokens which kinds of token the API accepts, so that the checks of the others are not applicable.
  *
- * Tests: `test/conformance/oracle.test.ts`.
+ * Tests: `test/conformance/oracle.suite.ts`.
  */
 import type { Need, SuiteIssuer, WireRequest, WireResponse } from '../check.js'
 

@@ -39,7 +39,7 @@ function matches(id: string, pattern: string): boolean {
 }
 
 const WHY: Readonly<Record<Need, string>> = {
-  issuer: 'needs the authorization server of the suite (--with-issuer)',
+  issuer: 'needs the authorization server of the suite (--test-deployment)',
   introspection: 'needs an API that introspects tokens',
   dpop: 'needs an API that accepts DPoP-bound tokens',
   mtls: 'needs an API that accepts certificate-bound tokens',

@@ -18,7 +18,7 @@ const MAX_REQUESTS = 10_000
 const BOMB_BYTES = 32 * 1024 * 1024
 
 /** The answer of an endpoint: its media type and its body. */
-export type Answer = readonly [type: string, body: string]
+type Answer = readonly [type: string, body: string]
 
 export interface Documents {
   metadata(): Answer

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { Check, SuiteIssuer } from '../../conformance/check.js'
+import type { Check } from '../../conformance/check.js'
 import { outsideChecks } from '../../conformance/checks/outside/index.js'
 import { isPrivateHost } from '../../conformance/engine/place.js'
 import { runConformance } from '../../conformance/index.js'
@@ -45,7 +45,13 @@ describe('bad input', () => {
   })
 
   test('an API that refuses the first good token of the suite', async () => {
-    const issuer = { url: 'http://127.0.0.1:9797', token: () => 'good' } as SuiteIssuer
+    const key = { jkt: 'x', proof: () => 'proof' }
+    const issuer = {
+      url: 'http://127.0.0.1:9797',
+      token: () => 'good',
+      opaque: () => 'opaque',
+      dpopKey: () => key
+    } as never
     await expect(runConformance(await startPlain(), { issuer, checks: [checkOf({})] })).rejects.toThrow(
       /refuses a good token of the suite \(401\).*trust the issuer http:\/\/127\.0\.0\.1:9797/
     )
@@ -176,7 +182,13 @@ describe('the run', () => {
       if (request.headers.authorization === 'Bearer bad') refuses = true
       response.writeHead(isGood ? 200 : 401, { 'WWW-Authenticate': 'Bearer realm="x"' }).end()
     })
-    const issuer = { url: 'http://127.0.0.1:9797', token: () => 'good' } as SuiteIssuer
+    const key = { jkt: 'x', proof: () => 'proof' }
+    const issuer = {
+      url: 'http://127.0.0.1:9797',
+      token: () => 'good',
+      opaque: () => 'opaque',
+      dpopKey: () => key
+    } as never
     const bad = checkOf({
       needs: ['issuer'],
       run: async ({ send }) => void (await send({ fields: [['Authorization', 'Bearer bad']] }))

@@ -367,8 +367,8 @@ class WeakApi {
     this.rule('aud of answer', this.isForUs(aud))
     this.rule('exp of answer', typeof exp !== 'number' || exp > now - 30)
     this.rule('nbf of answer', typeof nbf !== 'number' || nbf < now + 30)
-    this.rule('iss of answer', iss === undefined || this.issuers.has(String(iss)))
-    this.rule('token type of answer', type === undefined || /^(?:bearer|dpop)$/i.test(String(type)))
+    this.rule('iss of answer', iss === undefined || this.issuers.has(iss as string))
+    this.rule('token type of answer', type === undefined || /^(?:bearer|dpop)$/i.test(type as string))
   }
 
   private ask(issuer: IssuerClient, token: string): Promise<string> {
@@ -513,7 +513,7 @@ class WeakApi {
     }
     if (needed === undefined) throw new Refusal(404, 'not_found')
     if (this.has('scope as text breaks') && typeof claims['scope'] !== 'string') throw new TypeError('no text')
-    const text = String(claims['scope'] ?? '')
+    const text = (claims['scope'] ?? '') as string
     const granted = text.split(' ')
     const isGranted = this.has('scope by text')
       ? text.includes(needed)

@@ -127,7 +127,7 @@ test('the tarball has the files that package.json names, its sources, and nothin
   expect(
     packed.filter(
       (path) =>
-        !/^dist\/|^(src|adapters|integrations|test-kit)\/.*\.ts$|^(package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/troubleshooting\.md)$/.test(
+        !/^dist\/|^(src|adapters|integrations|test-kit|conformance)\/.*\.ts$|^(package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/troubleshooting\.md)$/.test(
           path
         )
     )

@@ -26,8 +26,8 @@ export const BUGS: readonly Bug[] = [
     patches: [
       {
         file: 'src/revocation/revocation-log.ts',
-        from: '  await log?.append(list)\n',
-        to: '  log?.append(list).catch(() => undefined)\n'
+        from: '  await log?.append(list, by)\n',
+        to: '  log?.append(list, by).catch(() => undefined)\n'
       }
     ]
   },
@@ -53,8 +53,8 @@ export const BUGS: readonly Bug[] = [
     patches: [
       {
         file: 'src/revocation/revocation-log.ts',
-        from: '      this.isBehind = true\n      if (!isLogFull(cause))\n',
-        to: '      if (!isLogFull(cause))\n'
+        from: '      this.isBehind = true\n      if (this.refused.length < MAX_REFUSED) this.refused.push(...revocations)\n',
+        to: ''
       }
     ]
   },
@@ -62,7 +62,11 @@ export const BUGS: readonly Bug[] = [
     name: 'no-reserve',
     what: 'Events of transmitters may take the reserve of the operator',
     patches: [
-      { file: 'src/revocation/revocations.ts', from: 'const SENDERS_RESERVE = 1 / 8', to: 'const SENDERS_RESERVE = 0' },
+      {
+        file: 'src/revocation/revocations.ts',
+        from: 'const SENDERS_RESERVE: number = 1 / 8',
+        to: 'const SENDERS_RESERVE: number = 0'
+      },
       {
         file: 'src/revocation/revocations.ts',
         from: 'size: Math.max(1, Math.ceil(maxEntries * SENDERS_RESERVE))',
@@ -131,11 +135,11 @@ export const BUGS: readonly Bug[] = [
       {
         file: 'src/revocation/revocation-log.ts',
         from: '  try {\n    revocations.revoke(list, by)\n',
-        to: '  await log?.append(list)\n  try {\n    revocations.revoke(list, by)\n'
+        to: '  await log?.append(list, by)\n  try {\n    revocations.revoke(list, by)\n'
       },
       {
         file: 'src/revocation/revocation-log.ts',
-        from: '  await log?.append(list)\n  if (full !== undefined)',
+        from: '  await log?.append(list, by)\n  if (full !== undefined)',
         to: '  if (full !== undefined)'
       }
     ]

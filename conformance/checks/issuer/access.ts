@@ -1,7 +1,7 @@
 /**
  * Checks of what a good token may do: scopes of routes (RFC 6750 §3.1), step-up (RFC 9470) and the tokens of two issuers.
  *
- * Tests: `test/conformance/mutants.test.ts`.
+ * Tests: `test/conformance/mutants.suite.ts`.
  */
 import type { Check, CheckContext, WireResponse } from '../../check.js'
 import { bearer, fieldOf, fromNow, isAccepted, refuses, requireAcceptance, requireRefusal, told } from './judge.js'

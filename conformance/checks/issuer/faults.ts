@@ -2,7 +2,7 @@
  * Checks while the authorization server fails: an outage is answered with 503 and never with 401, because a client that gets 401
  * throws its good token away; nothing is accepted unverified; and the API recovers.
  *
- * Tests: `test/conformance/mutants.test.ts`.
+ * Tests: `test/conformance/mutants.suite.ts`.
  */
 import { randomUUID } from 'node:crypto'
 import type { Check, CheckContext, SuiteEndpoint, SuiteFailure, WireResponse } from '../../check.js'

@@ -2,7 +2,7 @@
  * Checks of signatures, algorithms and keys (RFC 7515, RFC 7517, RFC 7518, RFC 8725): what a token may say about its own
  * verification, and what it may not.
  *
- * Tests: `test/conformance/mutants.test.ts`.
+ * Tests: `test/conformance/mutants.suite.ts`.
  */
 import { createHmac } from 'node:crypto'
 import type { Check, CheckContext, TokenFlaw } from '../../check.js'

@@ -2,7 +2,7 @@
  * Sends tokens and judges the answers, for the checks with an authorization server: accepted is a status below 400, refused is a
  * status of the client's fault. A server that fails itself (500) has not refused.
  *
- * Tests: `test/conformance/mutants.test.ts`.
+ * Tests: `test/conformance/mutants.suite.ts`.
  */
 import { setTimeout } from 'node:timers/promises'
 import type {

@@ -1,7 +1,7 @@
 /**
  * Checks of key rotation (RFC 7517 §5): the API learns new keys while requests go on, and drops the old ones.
  *
- * Tests: `test/conformance/mutants.test.ts`.
+ * Tests: `test/conformance/mutants.suite.ts`.
  */
 import type { Check } from '../../check.js'
 import { bearer, isAccepted, recoverySeconds, sendUntil, told } from './judge.js'

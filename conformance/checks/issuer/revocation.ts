@@ -2,7 +2,7 @@
  * Checks of revocation, in the ways that the user names: introspection, a status list, security events (RFC 8935) and back-channel
  * logout. They measure the time from the revocation to the first refusal.
  *
- * Tests: `test/conformance/mutants.test.ts`.
+ * Tests: `test/conformance/mutants.suite.ts`.
  */
 import type { Check, CheckContext, RevocationWay, WireResponse } from '../../check.js'
 import { bearer, fromNow, requireAcceptance, sendUntil, told } from './judge.js'
@@ -41,10 +41,11 @@ function wayCheck({ id, title, way, start, isForged }: WayCheck): Check {
     run: async (context) => {
       if (context.declared.revokedBy?.includes(way) !== true)
         context.skip(`the API is not told of revocations by ${way}`)
-      const { token, revoke } = start(context)
+      const started = start(context)
+      const { token } = started
       const change = `Configure revocation by ${way} for this issuer.`
       await requireAcceptance(context, bearer(token), 'The API accepts the token before it is revoked.', change)
-      const answer = await revoke()
+      const answer = await started.revoke()
       if (isForged) await requireUnharmed(context, token, answer)
       else await requireEnd(context, token, answer, change)
     }

@@ -1,7 +1,7 @@
 /**
  * Checks of opaque tokens (RFC 7662 §2.2): the API asks the authorization server, and reads the answer with care.
  *
- * Tests: `test/conformance/mutants.test.ts`.
+ * Tests: `test/conformance/mutants.suite.ts`.
  */
 import type { Check, CheckContext } from '../../check.js'
 import { bearer, fromNow, isAccepted, requireAcceptance, requireRefusal, told } from './judge.js'

@@ -2,7 +2,7 @@
  * Checks of tokens bound to a client certificate (RFC 8705 §3): on the TLS connection, or in the field in which a proxy passes it
  * on (RFC 9440).
  *
- * Tests: `test/conformance/mutants.test.ts`.
+ * Tests: `test/conformance/mutants.suite.ts`.
  */
 import { X509Certificate } from 'node:crypto'
 import type { Check, CheckContext, ClientCertificate, WireRequest } from '../../check.js'

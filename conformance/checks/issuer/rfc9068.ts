@@ -1,7 +1,7 @@
 /**
  * Checks of JWT access tokens (RFC 9068 §4, RFC 7519 §4.1): type, issuer, audience and times.
  *
- * Tests: `test/conformance/mutants.test.ts`.
+ * Tests: `test/conformance/mutants.suite.ts`.
  */
 import type { Check } from '../../check.js'
 import { accepts, bearer, fieldOf, fromNow, refuses, requireRefusal, told } from './judge.js'

@@ -2,7 +2,7 @@
  * Checks of tokens bound to a DPoP key (RFC 9449 §4.3, §7): the proofs of OpenID's FAPI 2 module for resource servers, and the six
  * checks of MCP's SEP-1932. Each check first sends a good proof, which also gets the nonce if the API wants one.
  *
- * Tests: `test/conformance/mutants.test.ts`.
+ * Tests: `test/conformance/mutants.suite.ts`.
  */
 import { createHmac } from 'node:crypto'
 import type { Check, CheckContext, ProofFlaw, ProofKey, Source, WireRequest, WireResponse } from '../../check.js'
