@@ -22,6 +22,7 @@ export const PROFILES = [
   'faults'
 ] as const
 
+/** The name of a group of checks. */
 export type Profile = (typeof PROFILES)[number]
 
 /** The keyword of the cited text (RFC 2119). `hardening` where no text demands it. */
@@ -74,6 +75,7 @@ export interface WireRequest {
   readonly maxTls?: 'TLSv1.1' | 'TLSv1.2'
 }
 
+/** An answer of the API. */
 export interface WireResponse {
   readonly status: number
   /** All lines in order; names in lower case. */
@@ -107,6 +109,7 @@ export class NotApplicable extends Error {
   override readonly name = 'NotApplicable'
 }
 
+/** One check: its identity, the text that demands it, and the function that sends and judges. */
 export interface Check {
   /** Stable for ever, for example `rfc6750-query-token`. */
   readonly id: string
@@ -149,6 +152,7 @@ export interface Declared {
   readonly recoverySeconds?: number
 }
 
+/** The ways in which an API may learn that a token was revoked. */
 export type RevocationWay = 'introspection' | 'status-list' | 'event' | 'logout'
 
 /** The tools of a check. */

@@ -9,6 +9,7 @@ const LABEL = 'resource server checks'
 /** Pixels of a character, about, in the font of the badge. */
 const CHARACTER = 6.6
 
+/** Draws a report as an SVG badge. */
 export function badge({ counts, notice }: Report): string {
   const must = counts.failed.MUST
   const should = counts.failed.SHOULD

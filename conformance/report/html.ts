@@ -7,6 +7,7 @@ import type { Report, Result } from './report.js'
 import { STYLE } from './style.js'
 import { countsLine, modeLine, sourceLine, troubles } from './text.js'
 
+/** Writes a report as one HTML page without scripts, light and dark. */
 export function htmlReport(report: Report): string {
   const bad = troubles(report)
   return `<!doctype html>

@@ -8,7 +8,11 @@ import type { Level } from '../check.js'
 import { failuresOf, type Report, type Result } from './report.js'
 import { sourceLine } from './text.js'
 
-/** @param failOn failures of this level or a stricter one are failures of the case; others are told as skipped */
+/**
+ * Writes a report as JUnit XML: a suite for each profile.
+ *
+ * @param failOn failures of this level or a stricter one are failures of the case; others are told as skipped
+ */
 export function junitReport(report: Report, failOn?: Level): string {
   const counted = new Set(failuresOf(report, failOn))
   const suites = report.profiles.map((profile) =>

@@ -11,6 +11,7 @@ export const REPORT_VERSION = 1
 /** Stands in every report. */
 export const NOTICE = 'This is no certification by OpenID or MCP.'
 
+/** The outcome of one check. `error`: it could not be run. `not applicable` is never counted as passed. */
 export type Verdict = 'passed' | 'failed' | 'not applicable' | 'error'
 
 /** A request of a check, and its answer. */
@@ -45,6 +46,7 @@ export interface Result {
   readonly exchanges: readonly Exchange[]
 }
 
+/** The result of a run: plain data, the same as `--json` writes. */
 export interface Report {
   readonly version: typeof REPORT_VERSION
   readonly tool: string
