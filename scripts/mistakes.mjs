@@ -121,11 +121,19 @@ function stable(text) {
     .replaceAll(/ requestId: "req-\d+"\./g, '')
 }
 
-/** @returns the output of the program, and its exit code */
-function play(framework, name) {
+/** @returns the output of the program, and its exit code or the signal that ended it */
+async function play(framework, name) {
+  const played = await playOnce(framework, name)
+  if (played.code !== 'SIGTERM' || played.all !== '') return played
+  // Node itself sometimes hangs before it runs the first line.
+  console.error(`${framework}, ${name}: Node printed nothing in 30 s, and is started again`)
+  return playOnce(framework, name)
+}
+
+function playOnce(framework, name) {
   return new Promise((resolve) => {
-    execFile(process.execPath, [PROGRAM, framework, name], { timeout: 60_000 }, (error, out, err) =>
-      resolve({ out, lines: stable(err).split('\n'), code: error?.code ?? 0, all: out + err })
+    execFile(process.execPath, [PROGRAM, framework, name], { timeout: 30_000 }, (error, out, err) =>
+      resolve({ out, lines: stable(err).split('\n'), code: error?.code ?? error?.signal ?? 0, all: out + err })
     )
   })
 }
