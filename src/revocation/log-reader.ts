@@ -23,6 +23,9 @@ const MAX_BEGINNINGS = 3
 /** Revocations after which the event loop gets a turn. */
 const TURN = 100
 
+/** Milliseconds after which a long task reads in between. */
+const IN_TIME = 1000
+
 /** Milliseconds by which reading overlaps, in case that an entry appeared before those that were read already. */
 const OVERLAP = 60_000
 
@@ -71,6 +74,8 @@ export class LogReader {
   newest: string | undefined
   /** Positions of entries that this process appended and has not read yet. */
   private readonly unread = new Set<string>()
+  /** When the last reading ended, in milliseconds of the monotonic clock. */
+  private endedAt = Number.NEGATIVE_INFINITY
   private first: string | undefined
   private incarnation: string | undefined
   /** Bytes in use when an entry found no room in the memory; undefined before that. */
@@ -134,6 +139,12 @@ export class LogReader {
     // A long reading from the beginning is not repeated for the overlap.
     if (isFromBeginning) this.overlapFromHere()
     this.readAt = readAt
+    this.endedAt = world.monotonic()
+  }
+
+  /** Reads if the last reading is a second old: appending many entries takes longer, and others revoke meanwhile. */
+  async readInTime(): Promise<void> {
+    if (world.monotonic() >= this.endedAt + IN_TIME) await this.read()
   }
 
   /** Characters of all values in the log, estimated from those that were read. */

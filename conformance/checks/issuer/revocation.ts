@@ -4,7 +4,7 @@
  *
  * Tests: `test/conformance/mutants.suite.ts`.
  */
-import type { Check, CheckContext, RevocationWay, WireResponse } from '../../check.js'
+import type { Check, CheckContext, RevocationWay, SuiteIssuer, WireResponse } from '../../check.js'
 import { bearer, fromNow, requireAcceptance, sendUntil, told } from './judge.js'
 import * as source from './sources.js'
 
@@ -85,6 +85,18 @@ function ofUser(context: CheckContext, user: string, send: (sub: string) => Prom
   return { token: context.issuer.token({ claims }), revoke: () => send(sub) }
 }
 
+/** A token that the authorization server itself ends: the API must ask, or look it up. */
+function byServer(make: (issuer: SuiteIssuer) => string): WayCheck['start'] {
+  return ({ issuer }) => {
+    const token = make(issuer)
+    const revoke = async (): Promise<undefined> => {
+      issuer.revoke(token)
+      return undefined
+    }
+    return { token, revoke }
+  }
+}
+
 function byEvent(user: string, more: Readonly<Record<string, unknown>> = {}, key?: 'unpublished'): WayCheck['start'] {
   return (context) =>
     ofUser(context, user, (sub) => {
@@ -119,31 +131,13 @@ export const revocation: readonly Check[] = [
     id: 'introspection',
     title: 'An opaque token that was revoked is refused.',
     way: 'introspection',
-    start: ({ issuer }) => {
-      const token = issuer.opaque()
-      return {
-        token,
-        revoke: async () => {
-          issuer.revoke(token)
-          return undefined
-        }
-      }
-    }
+    start: byServer((issuer) => issuer.opaque())
   }),
   wayCheck({
     id: 'status-list',
     title: 'A token that its status list marks invalid is refused.',
     way: 'status-list',
-    start: ({ issuer }) => {
-      const token = issuer.listed()
-      return {
-        token,
-        revoke: async () => {
-          issuer.revoke(token)
-          return undefined
-        }
-      }
-    }
+    start: byServer((issuer) => issuer.listed())
   }),
   wayCheck({
     id: 'event',

@@ -58,6 +58,24 @@ function certificateCheck({ id, title, isGood, isHardening, request }: Certifica
   }
 }
 
+/** A check of the field in which a proxy passes the certificate (RFC 9440). */
+function fieldCheck(
+  id: string,
+  title: string,
+  request: (context: CheckContext, certificate: ClientCertificate, token: string, field: string) => WireRequest
+): Check {
+  const check = certificateCheck({
+    id,
+    title,
+    isHardening: true,
+    request: (context, certificate, token) => {
+      const field = context.declared.certificateField ?? context.skip('the certificate comes on the TLS connection')
+      return request(context, certificate, token, field)
+    }
+  })
+  return { ...check, id: `rfc9440-${id}` }
+}
+
 /** RFC 8705 and RFC 9440. */
 export const rfc8705: readonly Check[] = [
   certificateCheck({
@@ -110,36 +128,13 @@ export const rfc8705: readonly Check[] = [
       return withCertificate(context, issuer.token({ claims: { cnf } }), certificate)
     }
   }),
-  {
-    id: 'rfc9440-malformed',
-    title: 'A malformed certificate field is refused.',
-    profile: 'mtls',
-    level: 'hardening',
-    needs: ['issuer', 'mtls'],
-    run: async (context) => {
-      const { issuer, declared } = context
-      if (declared.certificateField === undefined) context.skip('the certificate comes on the TLS connection')
-      const certificate = issuer.certificate()
-      const token = issuer.token({ claims: { cnf: { 'x5t#S256': issuer.thumbprintOf(certificate) } } })
-      const more: Fields = [[declared.certificateField as string, ':AAAA:']]
-      const request = withCertificate(context, token, undefined, more)
-      await requireRefusal(context, request, 'The API refuses the request with 401.', change)
-    }
-  },
-  {
-    id: 'rfc9440-twice',
-    title: 'A certificate field with two lines is refused, whichever line is right.',
-    profile: 'mtls',
-    level: 'hardening',
-    needs: ['issuer', 'mtls'],
-    run: async (context) => {
-      const { issuer, declared } = context
-      if (declared.certificateField === undefined) context.skip('the certificate comes on the TLS connection')
-      const certificate = issuer.certificate()
-      const token = issuer.token({ claims: { cnf: { 'x5t#S256': issuer.thumbprintOf(certificate) } } })
-      const more: Fields = [[declared.certificateField as string, encoded(issuer.certificate())]]
-      const request = withCertificate(context, token, certificate, more)
-      await requireRefusal(context, request, 'The API refuses the request with 401.', change)
-    }
-  }
+  fieldCheck('malformed', 'A malformed certificate field is refused.', (context, _, token, field) =>
+    withCertificate(context, token, undefined, [[field, ':AAAA:']])
+  ),
+  fieldCheck(
+    'twice',
+    'A certificate field with two lines is refused, whichever line is right.',
+    (context, certificate, token, field) =>
+      withCertificate(context, token, certificate, [[field, encoded(context.issuer.certificate())]])
+  )
 ]
