@@ -119,7 +119,7 @@ function checkConfig(value: unknown, path: string): Config {
   const config = value as Config
   const profile = config.profiles?.find((one) => !PROFILES.includes(one))
   if (profile !== undefined)
-    throw new RunProblem(`${path}: there is no profile ${profile}. Profiles: ${PROFILES.join(', ')}.`)
+    throw new RunProblem(`${path}: ${profile} is not a profile. Use one of these: ${PROFILES.join(', ')}.`)
   if (config.failOn !== undefined && !LEVELS.includes(config.failOn))
     throw new RunProblem(`${path}: failOn must be one of ${LEVELS.join(', ')}.`)
   return config

@@ -20,7 +20,8 @@ export class RunProblem extends Error {
 /** @throws {RunProblem} a profile that does not exist, or an id that no check has */
 export function select(checks: readonly Check[], { profiles, only, skip }: Selection): readonly Check[] {
   for (const one of profiles ?? [])
-    if (!PROFILES.includes(one)) throw new RunProblem(`There is no profile ${one}. Profiles: ${PROFILES.join(', ')}.`)
+    if (!PROFILES.includes(one))
+      throw new RunProblem(`${one} is not a profile. Use one of these: ${PROFILES.join(', ')}.`)
   for (const pattern of [...(only ?? []), ...(skip ?? [])])
     if (!checks.some(({ id }) => matches(id, pattern)))
       throw new RunProblem(`No check has the id ${pattern}. List them: oauth-resource-server conformance --list.`)

@@ -136,7 +136,7 @@ describe('mistakes', () => {
     [['http://127.0.0.1', '--rate', 'fast'], /--rate needs a number above 0/],
     [['http://127.0.0.1', '--fail-on', 'WILL'], /--fail-on needs MUST, SHOULD/],
     [['http://127.0.0.1', '--ca', 'nothing.pem'], /--ca: there is no such file/],
-    [['http://127.0.0.1', '--profile', 'x'], /no profile x/],
+    [['http://127.0.0.1', '--profile', 'x'], /x is not a profile\. Use one of these: rfc6750/],
     [['http://127.0.0.1', '--skp', 'x'], /Did you mean --skip/],
     [['http://127.0.0.1:1'], /does not answer/]
   ])('%j', async (args, expected) => {

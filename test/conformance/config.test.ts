@@ -35,7 +35,7 @@ test.each([
   ['{"rate":"2"}', /rate must be a number above 0, and is "2"/],
   ['{"only":"x"}', /only must be a list of texts/],
   ['{"bail":1}', /bail must be true or false/],
-  ['{"profiles":["x"]}', /there is no profile x\. Profiles: rfc6750/],
+  ['{"profiles":["x"]}', /x is not a profile\. Use one of these: rfc6750/],
   ['{"failOn":"WILL"}', /failOn must be one of MUST/]
 ])('%s: says what is wrong', async (text, expected) => {
   await expect(readConfig(await folderWith({ 'conformance.config.json': text }))).rejects.toThrow(expected)

@@ -59,7 +59,7 @@ describe('bad input', () => {
 
   test('a profile, and an id, that do not exist', async () => {
     await expect(runConformance('http://127.0.0.1:1', { profiles: ['x' as 'mcp'] })).rejects.toThrow(
-      /no profile x\. Profiles: rfc6750/
+      /x is not a profile\. Use one of these: rfc6750/
     )
     await expect(runConformance('http://127.0.0.1:1', { only: ['x'] })).rejects.toThrow(/No check has the id x.*--list/)
   })

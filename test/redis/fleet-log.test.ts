@@ -4,7 +4,6 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { type AddressInfo, createServer, connect as dial, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
@@ -13,7 +12,7 @@ import type { ResourceServer } from '../../src/index.js'
 import { ask, createBed, denial, granted, until } from '../support/exchange.js'
 import { startIssuer, type TestIssuer } from '../support/issuer.js'
 import { SECRET } from '../support/processes.js'
-import { CLIENTS, type ClientName, createRedis, hasRedis, type TestRedis } from '../support/redis.js'
+import { CLIENTS, type ClientName, createRedis, hasRedis, startAddress, type TestRedis } from '../support/redis.js'
 
 const PROCESS = fileURLToPath(new URL('../support/redis-process.mjs', import.meta.url))
 
@@ -93,36 +92,6 @@ describe.skipIf(!hasRedis)('processes of the operating system', () => {
   })
 })
 
-/** A port that leads to one server after another, as the address of a sentinel's or a cloud's primary does. */
-async function startAddress(port: number): Promise<{ readonly port: number; lead(to: number): void }> {
-  let to = port
-  const sockets = new Set<Socket>()
-  const server = createServer((near) => {
-    const far = dial(to, '127.0.0.1')
-    for (const [socket, other] of [
-      [near, far],
-      [far, near]
-    ] as const) {
-      sockets.add(socket)
-      socket.on('error', () => undefined)
-      socket.on('close', () => {
-        sockets.delete(socket)
-        other.destroy()
-      })
-      socket.pipe(other)
-    }
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  onTestFinished(() => void server.close())
-  return {
-    port: (server.address() as AddressInfo).port,
-    lead: (next) => {
-      to = next
-      for (const socket of sockets) socket.destroy()
-    }
-  }
-}
-
 describe.skipIf(!hasRedis)('a Redis that loses entries', () => {
   const primary = createRedis()
   const replica = createRedis()
@@ -169,6 +138,7 @@ describe.skipIf(!hasRedis)('a Redis that loses entries', () => {
     await replica.look.replicaof('127.0.0.1', primary.port)
     await untilTrue(async () => (await replica.look.info('replication')).includes('master_link_status:up'))
     const address = await startAddress(primary.port)
+    onTestFinished(() => address.close())
     const apis = [await startApi(issuer, address.port), await startApi(issuer, address.port)]
     const [first] = apis as [ResourceServer]
     await first.revoke({ issuer: issuer.issuer, subject: 'u1' })

@@ -45,14 +45,14 @@ export const BUGS: readonly Bug[] = [
   {
     name: 'log-not-mended',
     what: 'A log that has lost its last entries is not completed',
-    patches: [{ file: 'src/revocation/revocation-log.ts', from: 'if ((hasLost || ', to: 'if ((' }]
+    patches: [{ file: 'src/revocation/log-keeper.ts', from: 'if ((hasLost || ', to: 'if ((' }]
   },
   {
     name: 'failed-append-forgotten',
     what: 'A revocation that the log did not take is not appended later',
     patches: [
       {
-        file: 'src/revocation/revocation-log.ts',
+        file: 'src/revocation/log-keeper.ts',
         from: '      this.isBehind = true\n      if (this.refused.length < MAX_REFUSED) this.refused.push(...revocations)\n',
         to: ''
       }

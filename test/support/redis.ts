@@ -180,10 +180,56 @@ export async function startSilence(port: number): Promise<{
   hold(silent: boolean): void
   close(): Promise<void>
 }> {
-  const sockets = new Set<Socket>()
   let silent = false
+  const relay = await startRelay(
+    () => port,
+    (socket) => {
+      if (silent) socket.pause()
+    }
+  )
+  return {
+    port: relay.port,
+    hold: (now) => {
+      silent = now
+      for (const socket of relay.sockets) {
+        if (now) socket.pause()
+        else socket.resume()
+      }
+    },
+    close: relay.close
+  }
+}
+
+/** A port that leads to one server after another, as the address of a sentinel's or a cloud's primary does. */
+export async function startAddress(port: number): Promise<{
+  readonly port: number
+  lead(to: number): void
+  close(): Promise<void>
+}> {
+  let to = port
+  const relay = await startRelay(() => to)
+  return {
+    port: relay.port,
+    lead: (next) => {
+      to = next
+      for (const socket of relay.sockets) socket.destroy()
+    },
+    close: relay.close
+  }
+}
+
+interface Relay {
+  readonly port: number
+  /** Both ends of each connection. */
+  readonly sockets: ReadonlySet<Socket>
+  readonly close: () => Promise<void>
+}
+
+/** @param target  the port of each new connection @param opened  called for both ends of one */
+async function startRelay(target: () => number, opened?: (socket: Socket) => void): Promise<Relay> {
+  const sockets = new Set<Socket>()
   const server: Server = createServer((near) => {
-    const far = dial(port, '127.0.0.1')
+    const far = dial(target(), '127.0.0.1')
     for (const [socket, other] of [
       [near, far],
       [far, near]
@@ -195,19 +241,13 @@ export async function startSilence(port: number): Promise<{
         other.destroy()
       })
       socket.on('data', (bytes) => other.write(bytes))
-      if (silent) socket.pause()
+      opened?.(socket)
     }
   }).listen(0, '127.0.0.1')
   await once(server, 'listening')
   return {
     port: (server.address() as AddressInfo).port,
-    hold: (now) => {
-      silent = now
-      for (const socket of sockets) {
-        if (now) socket.pause()
-        else socket.resume()
-      }
-    },
+    sockets,
     close: async () => {
       for (const socket of sockets) socket.destroy()
       server.close()
