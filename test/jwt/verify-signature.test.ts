@@ -2,6 +2,7 @@
 import { type KeyObject, sign } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { isPromise } from '../../src/base/awaitable.js'
+import { setWorld, world } from '../../src/base/world.js'
 import { createSignatureKey } from '../../src/jwt/algorithms.js'
 import { createVerifySignature } from '../../src/jwt/verify-signature.js'
 import { createSigningKey, signature } from '../support/issuer.js'
@@ -114,6 +115,18 @@ describe('a burst', () => {
     const results = Array.from({ length: 12 }, () => verify(key, text, good))
     expect([await nextTurn(), await nextTurn(), await nextTurn(), await nextTurn()]).toEqual(['hhhh', 'hhhh', 'hh', ''])
     expect(await allOf(results)).toEqual(results.map(() => true))
+  })
+
+  test('without a clock of its own, a batch lasts half a millisecond of the world', async () => {
+    const leave = setWorld({ ...world, monotonic: () => seen.made * (0.5 / 4) })
+    try {
+      const verify = createVerifySignature(undefined, 2)
+      const results = Array.from({ length: 9 }, () => verify(key, text, good))
+      expect(await nextTurn()).toBe('hhhhppp')
+      expect(await allOf(results)).toEqual(results.map(() => true))
+    } finally {
+      leave()
+    }
   })
 
   test('treats a check that takes longer than a batch as a batch', async () => {
