@@ -118,6 +118,16 @@ describe('the scope of a revocation', () => {
 })
 
 describe('the duration of a revocation', () => {
+  test('a revocation that has ended does nothing, and the others of its list hold', () => {
+    const { revoke, isRevoked, stats } = memory()
+    revoke([
+      { issuer: I, jti: 'ended', until: NOW - 1 },
+      { issuer: I, jti: 'live', until: NOW + 60 }
+    ])
+    expect([isRevoked(token({ jti: 'ended' })), isRevoked(token({ jti: 'live' }))]).toEqual([false, true])
+    expect(stats().entries).toBe(1)
+  })
+
   test('lasts for `keepFor`, or until `until`', () => {
     const { clock, revoke, isRevoked, stats } = memory({ keepFor: 600 })
     revoke([
