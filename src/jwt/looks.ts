@@ -74,6 +74,8 @@ export interface Looks<T> {
 /** A token that waits for a look. */
 interface Waiting<T> {
   readonly missing: Missing
+  /** The set that did not have its key. */
+  readonly butNot: T
   /** When the token came, in seconds since the epoch. */
   readonly since: number
   readonly resolve: (set: T) => void
@@ -108,7 +110,7 @@ class BoundedLooks<T extends KeySet & Dated> implements Looks<T> {
     if (this.findings.isSettled(missing)) return butNot
     const until = this.budget.untilNext()
     if (until > Math.min(MAX_WAIT, deadline)) throw this.tooSoon()
-    return withDeadline(this.wait(missing, until), deadline, () => late(deadline))
+    return withDeadline(this.wait(butNot, missing, until), deadline, () => late(deadline))
   }
 
   suspect(): void {
@@ -121,10 +123,10 @@ class BoundedLooks<T extends KeySet & Dated> implements Looks<T> {
   }
 
   /** @param until  seconds until the look may begin */
-  private async wait(missing: Missing, until: number): Promise<T> {
+  private async wait(butNot: T, missing: Missing, until: number): Promise<T> {
     const { now, deadline } = this.means
     return new Promise((resolve, reject) => {
-      this.waiting.push({ missing, since: now(), resolve, reject })
+      this.waiting.push({ missing, butNot, since: now(), resolve, reject })
       if (this.waiting.length > (until > 0 ? MAX_WAITING : MAX_GATHERED)) this.waiting.shift()?.reject(this.tooSoon())
       if (this.isDue) return
       this.isDue = true
@@ -134,19 +136,34 @@ class BoundedLooks<T extends KeySet & Dated> implements Looks<T> {
 
   private async begin(): Promise<void> {
     this.isDue = false
-    const asked = this.waiting
+    const asked = this.resolveFound(this.waiting)
     this.waiting = []
     if (asked.length === 0) return
     const since = this.budget.begin()
     try {
       const set = await this.means.look((found) => isEnough(found, asked))
       if (set === undefined || set.isSecondHand) this.budget.uncount(since)
-      if (set === undefined) for (const { reject } of asked) reject(this.tooSoon())
+      if (set === undefined) for (const { reject } of this.resolveFound(asked)) reject(this.tooSoon())
       else this.settle(set, asked)
     } catch (error) {
       this.budget.failed(since)
-      for (const { reject } of asked) reject(error)
+      for (const { reject } of this.resolveFound(asked)) reject(error)
     }
+  }
+
+  /**
+   * Resolves the tokens whose key the held set has by now: a renewal in the background may have replaced the set since they
+   * came. That it lacks a key decides nothing, because the renewal may have begun before the key was published.
+   *
+   * @returns the other tokens
+   */
+  private resolveFound(tokens: readonly Waiting<T>[]): Waiting<T>[] {
+    const set = this.means.held()
+    return tokens.filter(({ missing, butNot, resolve }) => {
+      if (set === undefined || set === butNot || !isIn(set, missing)) return true
+      resolve(set)
+      return false
+    })
   }
 
   private settle(set: T, asked: readonly Waiting<T>[]): void {
@@ -158,12 +175,8 @@ class BoundedLooks<T extends KeySet & Dated> implements Looks<T> {
       if (isAfter || isIn(set, missing)) resolve(set)
       else reject(this.tooSoon())
     }
-    // Tokens that came during the look: a set that has the key decides about them too. The others wait for the next look.
-    this.waiting = this.waiting.filter(({ missing, resolve }) => {
-      if (!isIn(set, missing)) return true
-      resolve(set)
-      return false
-    })
+    // Tokens that came during the look. The others wait for the next look.
+    this.waiting = this.resolveFound(this.waiting)
   }
 
   private tooSoon(): TooManyRequests {

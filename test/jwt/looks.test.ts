@@ -10,7 +10,7 @@ type TestSet = KeySet & Dated & { readonly kids: readonly string[] }
 
 /** A published key set, with looks at it. `deadline` is long; a look takes as long as `gate` is closed. */
 function published(...kids: string[]) {
-  const state = { time: 1000, kids, isDown: false, fetches: 0, gate: Promise.resolve() }
+  const state = { time: 1000, kids, isDown: false, isOthersTurn: false, fetches: 0, gate: Promise.resolve() }
   const setOf = (): TestSet => {
     const names = [...state.kids]
     return {
@@ -33,6 +33,7 @@ function published(...kids: string[]) {
       const set = setOf()
       await state.gate
       if (state.isDown) throw new Unavailable('jwks', 'down')
+      if (state.isOthersTurn) return undefined
       held = set
       return set
     },
@@ -148,6 +149,38 @@ describe('looks for unknown keys', () => {
     expect(await ask('new')).toBe(200)
     expect(state.fetches).toBe(before.fetches)
   })
+
+  test('KEY-07: a set that is renewed while tokens gather decides about those whose key it has; the others get their look', async () => {
+    const { state, ask, renewNow } = published('old')
+    state.kids = ['new']
+    const asked = [ask('new'), ask('junk')]
+    renewNow()
+    state.isDown = true
+    expect(await Promise.all(asked)).toEqual([200, 503])
+    expect(state.fetches).toBe(1)
+  })
+
+  test.each([
+    ['that another process should make', { isOthersTurn: true }, 429],
+    ['that fails', { isDown: true }, 503]
+  ] as const)(
+    'KEY-07: a set that is renewed during a look %s decides about tokens whose key it has',
+    async (_, trouble, others) => {
+      const { state, ask, renewNow } = published('old')
+      let open = (): void => undefined
+      Object.assign(state, trouble, {
+        gate: new Promise<void>((resolve) => {
+          open = resolve
+        })
+      })
+      const asked = [ask('new'), ask('junk')]
+      while (state.fetches === 0) await new Promise((resolve) => setImmediate(resolve))
+      state.kids = ['new']
+      renewNow()
+      open()
+      expect(await Promise.all(asked)).toEqual([200, others])
+    }
+  )
 
   test('KEY-07: refuses a token with an iat five minutes before the last look with 401, without another look', async () => {
     const { state, ask } = published('old')

@@ -9,4 +9,12 @@ export interface Regression extends Omit<Campaign, 'runs'> {
   readonly story: string
 }
 
-export const REGRESSIONS: readonly Regression[] = []
+export const REGRESSIONS: readonly Regression[] = [
+  {
+    story:
+      'while the looks of all processes are used up, a key that a renewal brings is not seen by tokens that wait for it: 429',
+    seed: 1010,
+    path: '528:0:0:0:0:0:0:13:13:14:10:11:11:11:11:11:11:11:11:11:11:11:12:11:12',
+    replayPath: '/4:D'
+  }
+]
