@@ -59,7 +59,9 @@ export async function requireRefusal(
       expected,
       received: `${told(response)} It failed instead of refusing.`,
       change:
-        'Answer 401 to a token that cannot be used, whatever is in it: an error of the server tells an attacker where to dig.'
+        'Answer 401 to a token that cannot be used, whatever is in it: an error of the server tells an attacker where to dig.',
+      // The quoted texts forbid to accept the token. RFC 6750 §3.1 says that the API SHOULD answer 401.
+      level: 'SHOULD'
     })
   return response
 }
@@ -74,6 +76,16 @@ export async function requireAcceptance(
   const response = await context.send(request)
   if (!isAccepted(response)) context.fail({ expected, received: told(response), change })
   return response
+}
+
+/**
+ * For checks that replace keys or break the authorization server: an earlier one may have left the API without the present keys.
+ *
+ * @throws {NotApplicable} the API does not accept a good token any more
+ */
+export async function requireGood(context: CheckContext, good: () => string): Promise<void> {
+  if (!isAccepted(await context.send(bearer(good()))))
+    context.skip('the API refuses good tokens since an earlier check, which failed')
 }
 
 /** Sends requests until an answer is right, or the seconds are over. @returns the last answer, and the seconds until then */
