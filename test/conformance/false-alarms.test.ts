@@ -1,36 +1,34 @@
 /**
  * Findings of the suite that were wrong on servers of others, each once: the suite must not report them again.
  */
-import { expect, onTestFinished, test } from 'vitest'
-import type { Level, SuiteIssuer } from '../../conformance/check.js'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Level } from '../../conformance/check.js'
 import { CHECKS } from '../../conformance/checks/index.js'
-import { runConformance } from '../../conformance/index.js'
-import { startSuiteIssuer } from '../../conformance/issuer.js'
+import { type ConformanceOptions, runConformance } from '../../conformance/index.js'
+import { type RunningIssuer, startSuiteIssuer } from '../../conformance/issuer.js'
 import type { Report } from '../../conformance/report/report.js'
 import { listen } from './apis.js'
 
-const AUDIENCE = 'https://api.example.com/orders'
+let issuer: RunningIssuer
+beforeAll(async () => {
+  issuer = await startSuiteIssuer({ port: 0, audience: 'https://api.example.com/orders' })
+})
+afterAll(() => issuer.close())
 
 /** True for a token that the API accepts. */
-type Read = (token: string, issuer: SuiteIssuer) => Promise<boolean>
+type Read = (token: string) => Promise<boolean>
 
 /** Runs checks against an API that accepts the tokens that `read` accepts. */
-async function reportOf(read: Read, only: readonly string[], isDown: () => boolean = () => false): Promise<Report> {
-  const issuer = await startSuiteIssuer({ port: 0, audience: AUDIENCE })
+async function reportOf(read: Read, only: readonly string[], options: ConformanceOptions = {}): Promise<Report> {
   const origin = await listen(async (request, response) => {
     const [, token] = /^Bearer ([\w.-]+)$/.exec(request.headers.authorization ?? '') ?? []
-    const isGood = token !== undefined && !isDown() && (await read(token, issuer).catch(() => false))
-    if (isGood) response.writeHead(200).end('[]')
+    if (token !== undefined && (await read(token).catch(() => false))) response.writeHead(200).end('[]')
     else response.writeHead(401, { 'WWW-Authenticate': 'Bearer realm="orders"' }).end()
   })
-  try {
-    return await runConformance(`${origin}/orders`, { issuer, only, declared: { recoverySeconds: 1 }, timeout: 500 })
-  } finally {
-    await issuer.close()
-  }
+  return runConformance(`${origin}/orders`, { issuer, only, declared: { recoverySeconds: 1 }, ...options })
 }
 
-const introspects: Read = async (token, issuer) => {
+const introspects: Read = async (token) => {
   const body = new URLSearchParams({ token })
   const answer = await fetch(`${issuer.url}/introspect`, { method: 'POST', body }).then((one) => one.json())
   return (answer as { active: unknown }).active === true
@@ -72,25 +70,19 @@ test('an outage is not judged where the API has refused good tokens since an ear
   const ids = ['keys-removed', 'faults-known-keys', 'faults-keys-500', 'faults-introspection-500']
   let requests = 0
   // The probe and the requests that detect features are answered as by a good API.
-  const report = await reportOf(
-    async () => true,
-    ids,
-    () => ++requests > 3
-  )
+  const report = await reportOf(async () => ++requests <= 3, ids)
   expect(verdicts(report)).toMatchObject(Object.fromEntries(ids.map((id) => [id, 'not applicable'])))
 })
 
 test('an API that waits for a silent authorization server longer than the suite does has failed, and was tested', async () => {
-  const report = await reportOf(introspects, ['faults-introspection-silence'])
+  const report = await reportOf(introspects, ['faults-introspection-silence'], { timeout: 2000 })
   const [result] = report.results
   expect(result).toMatchObject({ verdict: 'failed', isRepeated: true })
-  expect(result?.finding?.received).toMatch(/did not answer: no answer in 0\.5 seconds/)
+  expect(result?.finding?.received).toMatch(/did not answer: no answer in 2 seconds/)
   expect(report.counts.errors).toBe(0)
 })
 
 test('an API that fails on a token in place of refusing it breaks RFC 6750 §3.1, a SHOULD, and not the text that forbids to accept', async () => {
-  const issuer = await startSuiteIssuer({ port: 0, audience: AUDIENCE })
-  onTestFinished(() => issuer.close())
   const origin = await listen((request, response) => {
     const [, head = ''] = /^Bearer ([\w-]+)\./.exec(request.headers.authorization ?? '') ?? []
     const isOther = Buffer.from(head, 'base64url').toString().includes('"JWT"')
@@ -105,6 +97,20 @@ test('an API that fails on a token in place of refusing it breaks RFC 6750 §3.1
     ['good-token-after-rfc9068', 'hardening']
   ])
   expect(counts.failed).toEqual({ MUST: 1, SHOULD: 1, MAY: 0, hardening: 1 })
+})
+
+test('a 503 with Retry-After on a token of an unknown key is asked again, and judged then', async () => {
+  let refusals = 0
+  const origin = await listen((request, response) => {
+    const [, head = ''] = /^Bearer ([\w-]+)\./.exec(request.headers.authorization ?? '') ?? []
+    const isOther = Buffer.from(head, 'base64url').toString().includes('etc/passwd')
+    const fields = { 'WWW-Authenticate': 'Bearer realm="orders"' }
+    if (isOther && ++refusals === 1) response.writeHead(503, { 'Retry-After': '0' }).end()
+    else response.writeHead(head === '' || isOther ? 401 : 200, fields).end()
+  })
+  const report = await runConformance(`${origin}/orders`, { issuer, only: ['jws-kid-path'] })
+  expect(verdicts(report)).toMatchObject({ 'jws-kid-path': 'passed' })
+  expect(refusals).toBe(2)
 })
 
 test.each([

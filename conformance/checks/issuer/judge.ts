@@ -19,6 +19,8 @@ import type {
 
 /** Seconds in which an API learns of new keys and recovers: more than usual circuit breakers and pauses between two fetches take. */
 const RECOVERY_SECONDS = 90
+/** Longest Retry-After of a 503 that a check waits for, in seconds. */
+const MAX_WAIT = 60
 /** Milliseconds between two looks at something that takes its time. */
 const LOOK_EVERY = 250
 
@@ -52,7 +54,11 @@ export async function requireRefusal(
   expected: string,
   change: string
 ): Promise<WireResponse> {
-  const response = await context.send(request)
+  const first = await context.send(request)
+  // An API, or a proxy in front of it, that limits fetches of keys says when it can tell.
+  const seconds = first.status === 503 ? Number(fieldOf(first, 'retry-after')) : Number.NaN
+  if (seconds <= MAX_WAIT) await setTimeout(seconds * 1000)
+  const response = seconds <= MAX_WAIT ? await context.send(request) : first
   if (isAccepted(response)) context.fail({ expected, received: `${told(response)} It accepted the request.`, change })
   if (response.status >= 500)
     context.fail({
