@@ -28,7 +28,7 @@ import { detectFeatures } from './engine/features.js'
 import { BudgetSpent, createPace } from './engine/pace.js'
 import { isPrivateHost } from './engine/place.js'
 import { RunProblem, select, whyNot } from './engine/select.js'
-import { createWire } from './engine/wire.js'
+import { createWire, NoAnswer } from './engine/wire.js'
 import { countsOf, type Exchange, NOTICE, REPORT_VERSION, type Report, type Result } from './report/report.js'
 
 export { RunProblem } from './engine/select.js'
@@ -280,6 +280,14 @@ function stillGood(profile: Profile, kind: 'issuer' | 'introspection'): Check {
   }
 }
 
+/** The request was HTTP, so its answer had to be: a connection that ends without one tells of a process that ended. */
+const CLOSED = new Failed({
+  expected: 'The API answers the request.',
+  received: 'The API closed the connection without an answer.',
+  change: 'Find in the log of the API what ended: no request of a client may end the process.',
+  level: 'SHOULD'
+})
+
 type Send = (request?: WireRequest) => Promise<WireResponse>
 
 async function runTwice(check: Check, context: Context, send: Send, url: URL): Promise<Result> {
@@ -310,10 +318,11 @@ async function runOnce(check: Check, context: Context, send: Send, url: URL): Pr
     await check.run(Object.create(context, { send: { value: recorded } }) as CheckContext)
     return { ...told, verdict: 'passed', exchanges }
   } catch (error) {
-    if (error instanceof Failed) {
+    const failed = error instanceof NoAnswer && error.code === 'ECONNRESET' ? CLOSED : error
+    if (failed instanceof Failed) {
       // A check that sent nothing judged the first answer.
       if (exchanges.length === 0) exchanges.push({ sent: curlOf({}, url), ...answerOf(context.probe) })
-      const { level = told.level, ...finding } = error.finding
+      const { level = told.level, ...finding } = failed.finding
       return { ...told, level: laxer(level, told.level), verdict: 'failed', finding, exchanges }
     }
     if (error instanceof NotApplicable) return { ...told, verdict: 'not applicable', why: error.message, exchanges }

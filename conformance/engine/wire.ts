@@ -73,7 +73,8 @@ export function createWire(url: URL, { userAgent, ca, timeout = TIMEOUT }: WireO
         if (!isLast && outgoing.reusedSocket && error.code === 'ECONNRESET') {
           // The other idle connections are as old, and may have been closed too.
           closeIdle(agent)
-          resolve(attempt(request, true))
+          // An API that this request ended refuses the next connection: the reset says more.
+          attempt(request, true).then(resolve, () => fail(error))
         } else fail(error)
       })
       outgoing.end(request.body)

@@ -1,6 +1,9 @@
 /**
  * Findings of the suite that were wrong on servers of others, each once: the suite must not report them again.
  */
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Level } from '../../conformance/check.js'
 import { CHECKS } from '../../conformance/checks/index.js'
@@ -97,6 +100,33 @@ test('an API that fails on a token in place of refusing it breaks RFC 6750 §3.1
     ['good-token-after-rfc9068', 'hardening']
   ])
   expect(counts.failed).toEqual({ MUST: 1, SHOULD: 1, MAY: 0, hardening: 1 })
+})
+
+test('an API that closes the connection has failed, and one that no longer listens ends the check as an error of the run', async () => {
+  let isUp = true
+  const server = createServer((request, response) => {
+    if (request.headers.authorization !== 'Bearer null')
+      return response.writeHead(401, { 'WWW-Authenticate': 'Bearer realm="orders"' }).end()
+    isUp = false
+    server.close()
+    return server.closeAllConnections()
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/orders`
+  const report = await runConformance(url, {
+    only: ['rfc6750-no-token', 'rfc6750-null-token', 'rfc6750-undefined-token']
+  })
+  expect(isUp).toBe(false)
+  expect(verdicts(report)).toEqual({
+    'rfc6750-no-token': 'passed',
+    'rfc6750-null-token': 'failed',
+    'rfc6750-undefined-token': 'error'
+  })
+  expect(report.results[1]).toMatchObject({
+    level: 'SHOULD',
+    finding: { received: expect.stringMatching(/closed the connection/) }
+  })
 })
 
 test('a 503 with Retry-After on a token of an unknown key is asked again, and judged then', async () => {
