@@ -25,11 +25,11 @@ export const PROFILES = [
 /** The name of a group of checks. */
 export type Profile = (typeof PROFILES)[number]
 
-/** From the strictest to the laxest. */
-export const LEVELS = ['MUST', 'SHOULD', 'MAY', 'hardening'] as const
-
 /** The keyword of the cited text (RFC 2119). `hardening` where no text demands it. */
-export type Level = (typeof LEVELS)[number]
+export type Level = 'MUST' | 'SHOULD' | 'MAY' | 'hardening'
+
+/** From the strictest to the laxest. */
+export const LEVELS: readonly Level[] = ['MUST', 'SHOULD', 'MAY', 'hardening']
 
 /** The text that demands the behaviour. */
 export interface Source {

@@ -87,7 +87,7 @@ export function countsOf(results: readonly Result[]): Counts {
 
 /** Failures of this level or a stricter one. */
 export function failuresOf({ results }: Pick<Report, 'results'>, failOn: Level = 'SHOULD'): readonly Result[] {
-  const counted: readonly Level[] = LEVELS.slice(0, LEVELS.indexOf(failOn) + 1)
+  const counted = LEVELS.slice(0, LEVELS.indexOf(failOn) + 1)
   return results.filter(({ verdict, level }) => verdict === 'failed' && counted.includes(level))
 }
 
