@@ -28,6 +28,9 @@ export type Profile = (typeof PROFILES)[number]
 /** The keyword of the cited text (RFC 2119). `hardening` where no text demands it. */
 export type Level = 'MUST' | 'SHOULD' | 'MAY' | 'hardening'
 
+/** From the strictest to the laxest. */
+export const LEVELS: readonly Level[] = ['MUST', 'SHOULD', 'MAY', 'hardening']
+
 /** The text that demands the behaviour. */
 export interface Source {
   /** For example `RFC 6750`. */
@@ -42,8 +45,8 @@ export interface Source {
 /**
  * A check's needs beside a URL.
  *
- * - `issuer`: the API trusts the suite's authorization server, and accepts its good token
- * - `introspection`: the API accepts its opaque tokens; `dpop`, `mtls`: tokens bound to a key or certificate
+ * - `issuer`: the API trusts the suite's authorization server, and accepts its good JWT
+ * - `introspection`: the API trusts it, and accepts its opaque tokens; `dpop`, `mtls`: tokens bound to a key or certificate
  * - `metadata`: the API serves RFC 9728 metadata; `scopes`: the user named a route and the scope that it needs
  * - `second-issuer`: the API trusts a second authorization server of the suite
  * - `https`, `methods`: the URL is https; the user allowed other methods than GET, HEAD and OPTIONS
@@ -91,6 +94,8 @@ export interface Finding {
   readonly received: string
   /** The change to make in the API, in one sentence. */
   readonly change: string
+  /** A level below that of the check, for an answer that breaks less than the quoted text: a 500 has not accepted the token. */
+  readonly level?: Level
 }
 
 /** Thrown by `context.fail()`: the check has failed. */

@@ -11,6 +11,8 @@ import {
   type CheckContext,
   type Declared,
   Failed,
+  LEVELS,
+  type Level,
   type Need,
   NotApplicable,
   PROFILES,
@@ -26,7 +28,7 @@ import { detectFeatures } from './engine/features.js'
 import { BudgetSpent, createPace } from './engine/pace.js'
 import { isPrivateHost } from './engine/place.js'
 import { RunProblem, select, whyNot } from './engine/select.js'
-import { createWire } from './engine/wire.js'
+import { createWire, NoAnswer } from './engine/wire.js'
 import { countsOf, type Exchange, NOTICE, REPORT_VERSION, type Report, type Result } from './report/report.js'
 
 export { RunProblem } from './engine/select.js'
@@ -197,13 +199,15 @@ async function begin(
   if (url.protocol === 'https:') has.add('https')
   if (options.methods === true) has.add('methods')
   if (options.issuer !== undefined) {
-    has.add('issuer')
-    const { status } = await send(goodRequest(options.issuer))
-    if (status === 401 || status === 403)
+    const { status } = await send(goodRequest(options.issuer, 'issuer'))
+    const found = await detectFeatures(url, options.issuer, send)
+    // An API that introspects every token accepts no JWT that the authorization server does not know.
+    const takesJwts = status !== 401 && status !== 403
+    if (!takesJwts && !found.includes('introspection'))
       throw new RunProblem(
         `The API refuses a good token of the suite (${status}). Configure it to trust the issuer ${options.issuer.url} for the audience ${options.issuer.audience}, and run again.`
       )
-    for (const need of await detectFeatures(url, options.issuer, send)) has.add(need)
+    for (const need of takesJwts ? (['issuer', ...found] as const) : found) has.add(need)
   }
   return {
     url,
@@ -225,8 +229,10 @@ async function begin(
   }
 }
 
-function goodRequest(issuer: SuiteIssuer): WireRequest {
-  return { fields: [['Authorization', `Bearer ${issuer.token()}`]] }
+/** A request with a good token of the kind that the API accepts: a JWT, or an opaque one for an API that introspects all. */
+function goodRequest(issuer: SuiteIssuer, kind: 'issuer' | 'introspection'): WireRequest {
+  const token = kind === 'issuer' ? issuer.token() : issuer.opaque()
+  return { fields: [['Authorization', `Bearer ${token}`]] }
 }
 
 async function runAll(
@@ -240,8 +246,9 @@ async function runAll(
   let index = 0
   for (const profile of profiles) {
     const block = checks.filter((check) => check.profile === profile)
-    const hadIssuer = block.some((check) => check.needs?.includes('issuer') && whyNot(check, context.has) === undefined)
-    for (const check of [...block, ...(hadIssuer ? [stillGood(profile)] : [])]) {
+    const kind = context.has.has('issuer') ? 'issuer' : 'introspection'
+    const sentTokens = block.some((check) => check.needs?.includes(kind) && whyNot(check, context.has) === undefined)
+    for (const check of [...block, ...(sentTokens ? [stillGood(profile, kind)] : [])]) {
       options.onStart?.(check, index++, checks.length)
       const result = await run.one(check, context)
       results.push(result)
@@ -253,15 +260,15 @@ async function runAll(
 }
 
 /** After a profile that sent tokens: an API that refuses all of them passes every check of a refusal. */
-function stillGood(profile: Profile): Check {
+function stillGood(profile: Profile, kind: 'issuer' | 'introspection'): Check {
   return {
     id: `good-token-after-${profile}`,
     title: `A good token is accepted after the checks of ${profile}.`,
     profile,
     level: 'hardening',
-    needs: ['issuer'],
+    needs: [kind],
     async run({ send, issuer, fail }) {
-      const { status } = await send(goodRequest(issuer))
+      const { status } = await send(goodRequest(issuer, kind))
       if (status === 401 || status === 403 || status >= 500)
         fail({
           expected: 'The API accepts a good token as it did at the start.',
@@ -272,6 +279,14 @@ function stillGood(profile: Profile): Check {
     }
   }
 }
+
+/** The request was HTTP, so its answer had to be: a connection that ends without one tells of a process that ended. */
+const CLOSED = new Failed({
+  expected: 'The API answers the request.',
+  received: 'The API closed the connection without an answer.',
+  change: 'Find in the log of the API what ended: no request of a client may end the process.',
+  level: 'SHOULD'
+})
 
 type Send = (request?: WireRequest) => Promise<WireResponse>
 
@@ -303,15 +318,21 @@ async function runOnce(check: Check, context: Context, send: Send, url: URL): Pr
     await check.run(Object.create(context, { send: { value: recorded } }) as CheckContext)
     return { ...told, verdict: 'passed', exchanges }
   } catch (error) {
-    if (error instanceof Failed) {
+    const failed = error instanceof NoAnswer && error.code === 'ECONNRESET' ? CLOSED : error
+    if (failed instanceof Failed) {
       // A check that sent nothing judged the first answer.
       if (exchanges.length === 0) exchanges.push({ sent: curlOf({}, url), ...answerOf(context.probe) })
-      return { ...told, verdict: 'failed', finding: error.finding, exchanges }
+      const { level = told.level, ...finding } = failed.finding
+      return { ...told, level: laxer(level, told.level), verdict: 'failed', finding, exchanges }
     }
     if (error instanceof NotApplicable) return { ...told, verdict: 'not applicable', why: error.message, exchanges }
     if (error instanceof BudgetSpent) return { ...told, verdict: 'error', why: error.message, exchanges }
     return { ...told, verdict: 'error', why: `${(error as Error).name}: ${(error as Error).message}`, exchanges }
   }
+}
+
+function laxer(one: Level, other: Level): Level {
+  return LEVELS.indexOf(one) > LEVELS.indexOf(other) ? one : other
 }
 
 function toldOf({

@@ -70,8 +70,12 @@ export function createWire(url: URL, { userAgent, ca, timeout = TIMEOUT }: WireO
       })
       outgoing.on('error', (error: NodeJS.ErrnoException) => {
         // The API closed an idle connection while the request was on its way (RFC 9112 §9.3.1).
-        if (!isLast && outgoing.reusedSocket && error.code === 'ECONNRESET') resolve(attempt(request, true))
-        else fail(error)
+        if (!isLast && outgoing.reusedSocket && error.code === 'ECONNRESET') {
+          // The other idle connections are as old, and may have been closed too.
+          closeIdle(agent)
+          // An API that this request ended refuses the next connection: the reset says more.
+          attempt(request, true).then(resolve, () => fail(error))
+        } else fail(error)
       })
       outgoing.end(request.body)
     })
@@ -79,6 +83,10 @@ export function createWire(url: URL, { userAgent, ca, timeout = TIMEOUT }: WireO
     send: (request) => attempt(request, false),
     close: () => agent.destroy()
   }
+}
+
+function closeIdle({ freeSockets }: HttpAgent): void {
+  for (const socket of Object.values(freeSockets).flat()) socket?.destroy()
 }
 
 /** The request target as it is sent. */

@@ -3,7 +3,7 @@
  *
  * Tests: `test/conformance/report.test.ts`.
  */
-import type { Finding, Level, Need, Profile, Source } from '../check.js'
+import { type Finding, LEVELS, type Level, type Need, type Profile, type Source } from '../check.js'
 
 /** Raised when a member changes its meaning or goes; a new member does not raise it. */
 export const REPORT_VERSION = 1
@@ -85,12 +85,9 @@ export function countsOf(results: readonly Result[]): Counts {
   }
 }
 
-/** Levels whose failures make the run fail, from the strictest down. */
-const ORDER: readonly Level[] = ['MUST', 'SHOULD', 'MAY', 'hardening']
-
 /** Failures of this level or a stricter one. */
 export function failuresOf({ results }: Pick<Report, 'results'>, failOn: Level = 'SHOULD'): readonly Result[] {
-  const counted = ORDER.slice(0, ORDER.indexOf(failOn) + 1)
+  const counted = LEVELS.slice(0, LEVELS.indexOf(failOn) + 1)
   return results.filter(({ verdict, level }) => verdict === 'failed' && counted.includes(level))
 }
 

@@ -1,7 +1,7 @@
 /** Requests go over the wire as they are written, and reports show no token. */
 
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { createServer } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { curlOf, shortened } from '../../conformance/engine/curl.js'
@@ -28,6 +28,31 @@ const OK =
   'HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\nWWW-Authenticate: DPoP\r\nContent-Length: 0\r\n\r\n'
 
 describe('wire', () => {
+  test('sends a request again on a new connection after the API has closed all idle ones', async () => {
+    const old = new Set<Socket>()
+    let areIdleClosed = false
+    const server = createServer((socket) => {
+      socket.on('error', () => {})
+      socket.on('data', () => {
+        if (areIdleClosed && old.has(socket)) return socket.resetAndDestroy()
+        old.add(socket)
+        return socket.write('HTTP/1.1 204 No Content\r\n\r\n')
+      })
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    onTestFinished(() => void server.close())
+    const wire = createWire(new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`), {
+      userAgent: 'suite'
+    })
+    onTestFinished(() => wire.close())
+    await Promise.all([wire.send({}), wire.send({}), wire.send({})])
+    expect(old.size).toBe(3)
+    areIdleClosed = true
+    expect(await wire.send({})).toMatchObject({ status: 204 })
+    expect(old.size).toBe(4)
+  })
+
   test('keeps order, repetition and case of lines, and the target as written', async () => {
     const { url, received } = await startRaw(OK)
     const wire = createWire(url, { userAgent: 'suite' })

@@ -6,8 +6,9 @@
  */
 import { randomUUID } from 'node:crypto'
 import type { Check, CheckContext, SuiteEndpoint, SuiteFailure, WireResponse } from '../../check.js'
+import { NoAnswer } from '../../engine/wire.js'
 import { requestsFor, requireSilence } from './jose.js'
-import { bearer, fieldOf, isAccepted, recoverySeconds, sendUntil, told } from './judge.js'
+import { bearer, fieldOf, isAccepted, recoverySeconds, requireGood, sendUntil, told } from './judge.js'
 
 /** Tokens of one flood, and the requests for keys that it may cause. */
 const FLOOD = { tokens: 25, requests: 5 }
@@ -37,6 +38,7 @@ async function during(
   look: () => Promise<void>,
   good: () => string
 ): Promise<void> {
+  await requireGood(context, good)
   context.issuer.fail(endpoint, failure)
   try {
     await look()
@@ -53,6 +55,18 @@ async function during(
   }
 }
 
+/** @throws {Failed} no answer in the time that the suite waits */
+async function sendDuring(context: CheckContext, token: string): Promise<WireResponse> {
+  return context.send(bearer(token)).catch((error: unknown) => {
+    if (!(error instanceof NoAnswer)) throw error
+    return context.fail({
+      expected: 'The API answers in time.',
+      received: `The API did not answer: ${error.message}.`,
+      change: 'Give requests to the authorization server a deadline of a few seconds, and answer 503 when it is over.'
+    })
+  })
+}
+
 function requireUnavailable(context: CheckContext, response: WireResponse): void {
   const isRight = response.status >= 500 || response.status === 429
   if (!isRight) context.fail({ expected: 'The API answers 503.', received: told(response), change: changeOutage })
@@ -63,13 +77,13 @@ const introspection: readonly Check[] = FAILURES.map(([id, what, failure]) => ({
   title: `An opaque token gets 503 while the authorization server ${what}.`,
   profile: 'faults',
   level: 'hardening',
-  needs: ['issuer', 'introspection'],
+  needs: ['introspection'],
   isTimed: true,
   run: async (context) => {
     const { issuer } = context
     const look = async (): Promise<void> => {
       const before = requestsFor(context, REDIRECTED)
-      requireUnavailable(context, await context.send(bearer(issuer.opaque())))
+      requireUnavailable(context, await sendDuring(context, issuer.opaque()))
       requireSilence(context, REDIRECTED, before)
     }
     await during(context, 'introspection', failure, look, () => issuer.opaque())
@@ -81,7 +95,7 @@ const retryAfter: Check = {
   title: 'The answer during an outage says when to try again.',
   profile: 'faults',
   level: 'hardening',
-  needs: ['issuer', 'introspection'],
+  needs: ['introspection'],
   run: async (context) => {
     const { issuer } = context
     const look = async (): Promise<void> => {
@@ -106,7 +120,8 @@ const known: Check = {
   run: async (context) => {
     const { issuer } = context
     const look = async (): Promise<void> => {
-      const response = await context.send(bearer(issuer.token()))
+      issuer.fail('metadata', 'silence')
+      const response = await sendDuring(context, issuer.token())
       if (!isAccepted(response))
         context.fail({
           expected: 'The API accepts the token.',
@@ -114,7 +129,6 @@ const known: Check = {
           change: 'Keep the keys of the issuer, and verify JWTs without a request for each.'
         })
     }
-    issuer.fail('metadata', 'silence')
     await during(context, 'keys', 'silence', look, () => issuer.token())
   }
 }
@@ -139,7 +153,7 @@ const keys: readonly Check[] = (
       issuer.rotateKeys()
       const before = requestsFor(context, '/keys')
       const redirected = requestsFor(context, REDIRECTED)
-      const response = await context.send(bearer(issuer.token()))
+      const response = await sendDuring(context, issuer.token())
       const hasAsked = requestsFor(context, '/keys') > before
       if (isAccepted(response))
         context.fail({ expected: 'The API does not accept the token.', received: told(response), change: changeOutage })
@@ -178,7 +192,7 @@ const stampede: Check = {
   title: 'Twenty requests at once with one new opaque token cause at most five introspections.',
   profile: 'faults',
   level: 'hardening',
-  needs: ['issuer', 'introspection'],
+  needs: ['introspection'],
   run: async (context) => {
     const request = bearer(context.issuer.opaque())
     const before = requestsFor(context, '/introspect')

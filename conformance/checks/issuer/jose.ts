@@ -6,7 +6,7 @@
  */
 import { createHmac } from 'node:crypto'
 import type { Check, CheckContext, TokenFlaw } from '../../check.js'
-import { bearer, type FlawedToken, fromNow, refuses, requireAlgorithm, requireRefusal } from './judge.js'
+import { bearer, type FlawedToken, fromNow, isAccepted, refuses, requireAlgorithm, requireRefusal } from './judge.js'
 import * as source from './sources.js'
 
 const profile = 'rfc9068'
@@ -204,9 +204,10 @@ export function requireSilence(context: CheckContext, path: string, before: numb
     })
 }
 
-const crit: readonly Check[] = group(
-  { source: source.CRIT, change: 'Refuse a token with a `crit` that lists anything you do not implement.' },
-  [
+const changeCrit = 'Refuse a token with a `crit` that lists anything you do not implement.'
+
+const crit: readonly Check[] = [
+  ...group({ source: source.CRIT, change: changeCrit }, [
     [
       'jws-crit-unknown',
       'A token with an unknown critical member is refused.',
@@ -217,49 +218,75 @@ const crit: readonly Check[] = group(
       'A token whose critical member is not in its header is refused.',
       { header: { crit: ['urn:example:absent'] } }
     ],
-    ['jws-crit-empty', 'A token with an empty list of critical members is refused.', { header: { crit: [] } }],
-    ['jws-crit-text', 'A token whose `crit` is text is refused.', { header: { crit: 'exp' } }],
     ['jws-b64', 'A token with the unencoded payload of RFC 7797 is refused.', { header: { crit: ['b64'], b64: false } }]
-  ]
-)
-
-const repeated: readonly Check[] = [
+  ]),
   ...group(
-    { source: source.CLAIMS_UNIQUE, change: 'Refuse JSON with a member twice, or use the last one everywhere.' },
+    { source: source.CRIT_MISUSED, level: 'MAY', change: 'Refuse a token whose `crit` is not a list of names.' },
     [
-      [
-        'jwt-exp-twice',
-        'Of an `exp` that stands twice, the last one counts or the token is refused.',
-        (context) => ({ claimsText: (json) => `${json.slice(0, -1)},"exp":${fromNow(context, -3600)}}` })
-      ],
-      [
-        'jwt-aud-twice',
-        'Of an `aud` that stands twice, the last one counts or the token is refused.',
-        { claimsText: (json) => `${json.slice(0, -1)},"aud":"https://another-api.example"}` }
-      ],
-      [
-        'jwt-iss-twice',
-        'Of an `iss` that stands twice, the last one counts or the token is refused.',
-        { claimsText: (json) => `${json.slice(0, -1)},"iss":"https://another-issuer.example"}` }
-      ]
-    ]
-  ),
-  ...group(
-    { source: source.HEADER_UNIQUE, change: 'Refuse JSON with a member twice, or use the last one everywhere.' },
-    [
-      [
-        'jws-alg-twice',
-        'Of an `alg` that stands twice, the last one counts or the token is refused.',
-        { headerText: (json) => `${json.slice(0, -1)},"alg":"none"}` }
-      ],
-      [
-        'jws-typ-twice',
-        'Of a `typ` that stands twice, the last one counts or the token is refused.',
-        { headerText: (json) => `${json.slice(0, -1)},"typ":"JWT"}` }
-      ]
+      ['jws-crit-empty', 'A token with an empty list of critical members is refused.', { header: { crit: [] } }],
+      ['jws-crit-text', 'A token whose `crit` is text is refused.', { header: { crit: 'exp' } }]
     ]
   )
 ]
+
+/** Members that stand twice: the API uses the last one, which it refuses alone, or it refuses both. */
+const TWICE: readonly (readonly [
+  id: string,
+  title: string,
+  part: 'header' | 'claims',
+  last: (context: CheckContext) => Readonly<Record<string, unknown>>
+])[] = [
+  [
+    'jwt-exp-twice',
+    'Of an `exp` that stands twice, the last one counts or the token is refused.',
+    'claims',
+    (context) => ({ exp: fromNow(context, -3600) })
+  ],
+  [
+    'jwt-aud-twice',
+    'Of an `aud` that stands twice, the last one counts or the token is refused.',
+    'claims',
+    () => ({ aud: 'https://another-api.example' })
+  ],
+  [
+    'jwt-iss-twice',
+    'Of an `iss` that stands twice, the last one counts or the token is refused.',
+    'claims',
+    () => ({ iss: 'https://another-issuer.example' })
+  ],
+  [
+    'jws-alg-twice',
+    'Of an `alg` that stands twice, the last one counts or the token is refused.',
+    'header',
+    () => ({ alg: 'none' })
+  ],
+  [
+    'jws-typ-twice',
+    'Of a `typ` that stands twice, the last one counts or the token is refused.',
+    'header',
+    () => ({ typ: 'JWT' })
+  ]
+]
+
+const repeated: readonly Check[] = TWICE.map(([id, title, part, last]) => ({
+  id,
+  title,
+  profile,
+  level: 'MUST',
+  source: part === 'header' ? source.HEADER_UNIQUE : source.CLAIMS_UNIQUE,
+  needs: ['issuer'],
+  run: async (context) => {
+    const member = last(context)
+    const alone = context.issuer.token({ [part]: member })
+    // Another check finds this: an API that does not look at the member cannot tell which of two it would take.
+    if (isAccepted(await context.send(bearer(alone)))) context.skip('the API accepts the last value alone')
+    const written = JSON.stringify(member).slice(1, -1)
+    const append = (json: string): string => `${json.slice(0, -1)},${written}}`
+    const token = context.issuer.token(part === 'header' ? { headerText: append } : { claimsText: append })
+    const change = 'Refuse JSON with a member twice, or use the last one everywhere.'
+    await requireRefusal(context, bearer(token), 'The API refuses the token with 401.', change)
+  }
+}))
 
 const shapes: readonly Check[] = [
   ...group({ source: source.BASE64, change: changeBytes }, [

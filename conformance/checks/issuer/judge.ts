@@ -19,6 +19,8 @@ import type {
 
 /** Seconds in which an API learns of new keys and recovers: more than usual circuit breakers and pauses between two fetches take. */
 const RECOVERY_SECONDS = 90
+/** Longest Retry-After of a 503 that a check waits for, in seconds. */
+const MAX_WAIT = 60
 /** Milliseconds between two looks at something that takes its time. */
 const LOOK_EVERY = 250
 
@@ -52,14 +54,20 @@ export async function requireRefusal(
   expected: string,
   change: string
 ): Promise<WireResponse> {
-  const response = await context.send(request)
+  const first = await context.send(request)
+  // An API, or a proxy in front of it, that limits fetches of keys says when it can tell.
+  const seconds = first.status === 503 ? Number(fieldOf(first, 'retry-after')) : Number.NaN
+  if (seconds <= MAX_WAIT) await setTimeout(seconds * 1000)
+  const response = seconds <= MAX_WAIT ? await context.send(request) : first
   if (isAccepted(response)) context.fail({ expected, received: `${told(response)} It accepted the request.`, change })
   if (response.status >= 500)
     context.fail({
       expected,
       received: `${told(response)} It failed instead of refusing.`,
       change:
-        'Answer 401 to a token that cannot be used, whatever is in it: an error of the server tells an attacker where to dig.'
+        'Answer 401 to a token that cannot be used, whatever is in it: an error of the server tells an attacker where to dig.',
+      // The quoted texts forbid to accept the token. RFC 6750 §3.1 says that the API SHOULD answer 401.
+      level: 'SHOULD'
     })
   return response
 }
@@ -74,6 +82,16 @@ export async function requireAcceptance(
   const response = await context.send(request)
   if (!isAccepted(response)) context.fail({ expected, received: told(response), change })
   return response
+}
+
+/**
+ * For checks that replace keys or break the authorization server: an earlier one may have left the API without the present keys.
+ *
+ * @throws {NotApplicable} the API does not accept a good token any more
+ */
+export async function requireGood(context: CheckContext, good: () => string): Promise<void> {
+  if (!isAccepted(await context.send(bearer(good()))))
+    context.skip('the API refuses good tokens since an earlier check, which failed')
 }
 
 /** Sends requests until an answer is right, or the seconds are over. @returns the last answer, and the seconds until then */

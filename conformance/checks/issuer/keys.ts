@@ -4,7 +4,7 @@
  * Tests: `test/conformance/mutants.suite.ts`.
  */
 import type { Check } from '../../check.js'
-import { bearer, isAccepted, recoverySeconds, sendUntil, told } from './judge.js'
+import { bearer, isAccepted, recoverySeconds, requireGood, sendUntil, told } from './judge.js'
 
 /** Tokens that are sent at once. */
 const AT_ONCE = 5
@@ -41,6 +41,7 @@ export const keys: readonly Check[] = [
     run: async (context) => {
       const { issuer, declared } = context
       const seconds = declared.revocationSeconds ?? 60
+      await requireGood(context, () => issuer.token())
       const old = issuer.token()
       issuer.rotateKeys()
       await sendUntil(context, () => bearer(issuer.token()), isAccepted, recoverySeconds(context))

@@ -36,7 +36,7 @@ function wayCheck({ id, title, way, start, isForged }: WayCheck): Check {
     profile: 'revocation',
     level: isForged ? 'hardening' : 'SHOULD',
     ...(!isForged && { source: source.INVALID_TOKEN }),
-    needs: ['issuer', 'revocation'],
+    needs: [way === 'introspection' ? 'introspection' : 'issuer', 'revocation'],
     isTimed: true,
     run: async (context) => {
       if (context.declared.revokedBy?.includes(way) !== true)

@@ -25,7 +25,7 @@ function refusesAnswer(
     profile: 'rfc7662',
     level: isActive ? 'MUST' : 'hardening',
     ...(isActive && { source: source.ACTIVE }),
-    needs: ['issuer', 'introspection'],
+    needs: ['introspection'],
     run: async (context) => {
       const token = context.issuer.opaque(answer(context))
       await requireRefusal(context, bearer(token), 'The API refuses the token with 401.', change)
@@ -41,7 +41,7 @@ function neverAccepts(id: string, title: string, answer: Answer): Check {
     profile: 'rfc7662',
     level: 'MUST',
     source: source.ACTIVE,
-    needs: ['issuer', 'introspection'],
+    needs: ['introspection'],
     run: async (context) => {
       const response = await context.send(bearer(context.issuer.opaque(answer)))
       if (isAccepted(response))
@@ -62,7 +62,7 @@ export const rfc7662: readonly Check[] = [
     profile: 'rfc7662',
     level: 'MUST',
     source: source.ACTIVE,
-    needs: ['issuer', 'introspection'],
+    needs: ['introspection'],
     run: async (context) => {
       const change = 'Ask the introspection endpoint about tokens that are not JWTs.'
       await requireAcceptance(context, bearer(context.issuer.opaque()), 'The API accepts the token.', change)
@@ -81,7 +81,7 @@ export const rfc7662: readonly Check[] = [
     profile: 'rfc7662',
     level: 'MUST',
     source: source.ACTIVE,
-    needs: ['issuer', 'introspection'],
+    needs: ['introspection'],
     run: async (context) => {
       const request = bearer('an-opaque-token-that-nobody-issued')
       await requireRefusal(context, request, 'The API refuses the token with 401.', changeActive)

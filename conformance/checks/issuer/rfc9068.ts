@@ -155,7 +155,7 @@ const times: readonly Check[] = [
     id: 'rfc9068-exp-text',
     title: 'A token whose `exp` is text is refused.',
     profile,
-    source: source.EXPIRY,
+    source: source.EXPIRY_NUMBER,
     flaw: (context) => ({ claims: { exp: String(fromNow(context, 3600)) } }),
     change: changeTime
   }),

@@ -5,7 +5,7 @@
  * Tests: `test/conformance/mutants.suite.ts`.
  */
 import { createHmac } from 'node:crypto'
-import type { Check, CheckContext, ProofFlaw, ProofKey, Source, WireRequest, WireResponse } from '../../check.js'
+import type { Check, CheckContext, Level, ProofFlaw, ProofKey, Source, WireRequest, WireResponse } from '../../check.js'
 import { type Fields, fieldOf, fromNow, isAccepted, requireAcceptance, requireRefusal, told } from './judge.js'
 import * as source from './sources.js'
 
@@ -86,15 +86,27 @@ interface ProofCheck {
   readonly change?: string
   /** The text, if it is not §4.3. */
   readonly source?: Source
+  /** Default: MUST with a text. */
+  readonly level?: Level
 }
 
-function proofCheck({ id, title, point, also, request, isGood, change = changeProof, source }: ProofCheck): Check {
+function proofCheck({
+  id,
+  title,
+  point,
+  also,
+  request,
+  isGood,
+  change = changeProof,
+  source,
+  level
+}: ProofCheck): Check {
   const text = source ?? (point === undefined ? undefined : proofSource(point))
   return {
     id,
     title,
     profile: 'dpop',
-    level: text === undefined ? 'hardening' : 'MUST',
+    level: level ?? (text === undefined ? 'hardening' : 'MUST'),
     ...(text && { source: text }),
     ...(also && { also }),
     needs: ['issuer', 'dpop'],
@@ -357,7 +369,8 @@ const good: readonly Check[] = (
   proofCheck({
     id,
     title,
-    ...(id === 'dpop-good-htu-query' && { point: HTU }),
+    // §4.3 lists what a proof must have. That nothing else may be asked, as §4.2 does of `htu`, stands nowhere.
+    ...(id === 'dpop-good-htu-query' && { point: HTU, level: 'hardening' }),
     also: [FAPI],
     isGood: true,
     request: (client, context) =>
@@ -376,6 +389,7 @@ const more: readonly Check[] = [
       url: 'https://www.rfc-editor.org/rfc/rfc9110#section-11.1',
       quote: 'It uses a case-insensitive token to identify the authentication scheme'
     },
+    level: 'hardening',
     also: [FAPI],
     isGood: true,
     request: (client) => ({

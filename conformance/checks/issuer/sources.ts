@@ -46,6 +46,7 @@ export const ERROR_CODE: Source = rfc(
   '4',
   'In particular, in case of any failure in the validation checks listed above, the authorization server response MUST include the error code "invalid_token".'
 )
+export const EXPIRY_NUMBER: Source = rfc(7519, '4.1.4', 'Its value MUST be a number containing a NumericDate value.')
 export const NOT_BEFORE: Source = rfc(
   7519,
   '4.1.5',
@@ -65,6 +66,11 @@ export const CRIT: Source = rfc(
   7515,
   '4.1.11',
   'If any of the listed extension Header Parameters are not understood and supported by the recipient, then the JWS is invalid.'
+)
+export const CRIT_MISUSED: Source = rfc(
+  7515,
+  '4.1.11',
+  'Recipients MAY consider the JWS to be invalid if the critical list contains any Header Parameter names defined by this specification or [JWA] for use with JWS or if any other constraints on its use are violated.'
 )
 export const BASE64: Source = rfc(
   7515,

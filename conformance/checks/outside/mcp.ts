@@ -106,8 +106,9 @@ export const mcpChecks: readonly Check[] = [
       'MCP servers SHOULD include a scope parameter in the WWW-Authenticate header as defined in RFC 6750 Section 3',
       DISCOVERY
     ),
-    async run({ probe, fail }) {
+    async run({ probe, metadata, fail, skip }) {
       if (challengesOf(probe).challenges.some((one) => parameterOf(one, 'scope') !== undefined)) return
+      if (metadata?.document?.['scopes_supported'] === undefined) skip('the metadata names no scopes')
       fail({
         expected: 'scope="…" in the challenge.',
         received: `The server answers ${told(probe)}.`,
