@@ -21,6 +21,7 @@ export type {
   WireResponse
 } from './check.js'
 export { PROFILES } from './check.js'
+export { type RunningIssuer, type SuiteIssuerOptions, startSuiteIssuer } from './issuer.js'
 export { badge, htmlReport, jsonReport, junitReport } from './report/index.js'
 export {
   type Counts,
