@@ -16,6 +16,7 @@ import { Tokens } from './issuer/tokens.js'
 /** The port that APIs are told to trust, if the user names no other. The second issuer has the next one. */
 export const DEFAULT_PORT = 9797
 
+/** Options of {@link startSuiteIssuer}. */
 export interface SuiteIssuerOptions {
   /** Default 9797, and 9798 for the second issuer. 0: any free ports. */
   readonly port?: number

@@ -1,4 +1,6 @@
 /** The forms of the report: complete, harmless, and the same facts in each. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import {
   badge,
@@ -204,6 +206,26 @@ describe('exit code', () => {
 })
 
 describe('json', () => {
+  test('has no member that docs/conformance-suite.md does not name, at any depth', async () => {
+    const page = readFileSync(join(import.meta.dirname, '../../docs/conformance-suite.md'), 'utf8')
+    const table = page.slice(page.indexOf('The JSON object has'), page.indexOf('### Our own report'))
+    const report = await runConformance(await startPlain(({ answer }) => void answer.fields.push(['Server', 'x/1.0'])))
+    const members = new Set<string>()
+    const collect = (value: unknown): void => {
+      if (Array.isArray(value)) value.forEach(collect)
+      else if (typeof value === 'object' && value !== null)
+        for (const [name, member] of Object.entries(value)) {
+          members.add(name)
+          collect(member)
+        }
+    }
+    collect(JSON.parse(jsonReport(report)))
+    expect(members.size).toBeGreaterThan(25)
+    expect([...members].filter((name) => !table.includes(`\`${name}\``) && !table.includes(`\`${name}[]\``))).toEqual(
+      []
+    )
+  })
+
   test('is the report of a run, with no token in it', async () => {
     const report = await runConformance(
       await startPlain(({ answer }) => void answer.fields.push(['X-Powered-By', 'PHP/5.1']))
