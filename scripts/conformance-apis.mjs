@@ -54,6 +54,13 @@ export const DECLARED = {
   revocationSeconds: 70
 }
 
+/**
+ * Declared, not detected: a feature that fails must fail its checks, and not turn them into "not applicable".
+ *
+ * @type {readonly import('oauth-resource-server/conformance').Need[]}
+ */
+export const HAS = ['introspection', 'dpop', 'mtls', 'scopes', 'second-issuer', 'revocation']
+
 /** @type {readonly Adapter[]} */
 export const ADAPTERS = [
   { name: 'express', path: '/orders', create: createExpress },
