@@ -30,6 +30,7 @@ import { isPrivateHost } from './engine/place.js'
 import { RunProblem, select, whyNot } from './engine/select.js'
 import { createWire, NoAnswer } from './engine/wire.js'
 import { countsOf, type Exchange, NOTICE, REPORT_VERSION, type Report, type Result } from './report/report.js'
+import { TOOL_VERSION } from './report/version.js'
 
 export { RunProblem } from './engine/select.js'
 
@@ -101,6 +102,7 @@ export async function runConformance(target: string | URL, options: ConformanceO
     return {
       version: REPORT_VERSION,
       tool: NAME,
+      toolVersion: TOOL_VERSION,
       notice: NOTICE,
       url: url.href,
       started: started.toISOString(),

@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { loadTypeScript } from './load-typescript.mjs'
 
 /** @typedef {{ seed: number, runs: number, path?: string, replayPath?: string }} Campaign */
 /** @typedef {{ what: string, story: string[], path: string, replayPath: string, after: number }} Failure */
@@ -92,7 +93,8 @@ function tell(seed, { story, what, path, replayPath }) {
 
 /** @param {number} seed */
 async function findBugs(seed) {
-  const { BUGS } = await bugs()
+  /** @type {{ BUGS: { name: string, what: string }[] }} */
+  const { BUGS } = await loadTypeScript('test/simulation/bugs.ts')
   const rows = []
   for (const { name, what } of BUGS) {
     const { failure, took } = await play({ seed, runs: BUDGET }, name)
@@ -103,14 +105,6 @@ async function findBugs(seed) {
   }
   writeTable(rows)
   return rows.some(({ after }) => after === undefined) ? 1 : 0
-}
-
-/** The list of deliberate bugs, which is TypeScript. @returns {Promise<{ BUGS: { name: string, what: string }[] }>} */
-async function bugs() {
-  const { rolldown } = await import('rolldown')
-  const bundle = await rolldown({ input: join(root, 'test/simulation/bugs.ts') })
-  const { output } = await bundle.generate({ format: 'esm' })
-  return import(`data:text/javascript,${encodeURIComponent(output[0].code)}`)
 }
 
 /** @param {{ name: string, what: string, seed: number, after?: number | undefined, lines?: number | undefined, took: number }[]} rows */

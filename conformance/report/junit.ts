@@ -6,7 +6,7 @@
 
 import type { Level } from '../check.js'
 import { failuresOf, type Report, type Result } from './report.js'
-import { sourceLine } from './text.js'
+import { sourceLine, toolLine } from './text.js'
 
 /**
  * Writes a report as JUnit XML: a suite for each profile.
@@ -19,23 +19,36 @@ export function junitReport(report: Report, failOn?: Level): string {
     suiteOf(
       profile,
       report.results.filter((one) => one.profile === profile),
-      counted
+      counted,
+      propertiesOf(report)
     )
   )
   return `<?xml version="1.0" encoding="UTF-8"?>
 <testsuites name="${xml(report.tool)}" tests="${report.results.length}" failures="${counted.size}" errors="${report.counts.errors}" time="${report.seconds}">
-<!-- ${report.notice} -->
 ${suites.join('\n')}
 </testsuites>
 `
 }
 
-function suiteOf(profile: string, results: readonly Result[], counted: ReadonlySet<Result>): string {
+/** In each suite, where readers of JUnit show them. */
+function propertiesOf(report: Report): string {
+  const properties = { tool: toolLine(report), url: report.url, notice: report.notice }
+  const lines = Object.entries(properties).map(([name, value]) => `<property name="${name}" value="${xml(value)}"/>`)
+  return `<properties>\n${lines.join('\n')}\n</properties>`
+}
+
+function suiteOf(
+  profile: string,
+  results: readonly Result[],
+  counted: ReadonlySet<Result>,
+  properties: string
+): string {
   const failures = results.filter((one) => counted.has(one)).length
   const errors = results.filter(({ verdict }) => verdict === 'error').length
   const skipped = results.filter((one) => isSkipped(one, counted)).length
   const cases = results.map((one) => caseOf(one, counted))
   return `<testsuite name="${profile}" tests="${results.length}" failures="${failures}" errors="${errors}" skipped="${skipped}">
+${properties}
 ${cases.join('\n')}
 </testsuite>`
 }

@@ -50,6 +50,8 @@ export interface Result {
 export interface Report {
   readonly version: typeof REPORT_VERSION
   readonly tool: string
+  /** The version of this package that made the report. */
+  readonly toolVersion: string
   readonly notice: typeof NOTICE
   readonly url: string
   /** ISO 8601. */

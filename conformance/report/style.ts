@@ -15,7 +15,8 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .15rem 1rem; ma
 blockquote { margin: .75rem 0; padding-left: 1rem; border-left: .2rem solid var(--line); color: var(--dim) }
 pre { margin: .5rem 0; padding: .5rem .75rem; background: var(--box); border-radius: .25rem; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .85rem }
 table { width: 100%; border-collapse: collapse; font-size: .9rem } th, td { padding: .3rem .5rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line) }
-td:first-child { white-space: nowrap } td code { overflow-wrap: anywhere } .passed td:first-child { color: var(--good) } .failed td:first-child, .error td:first-child { color: var(--must) } .not-applicable { color: var(--dim) }
-@media (max-width: 40rem) { thead { display: none } tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line) } td { display: block; border: 0; padding: .1rem 0 } }
-@media print { :root { color-scheme: light; --text: #000; --dim: #444; --ground: #fff; --box: #f3f5f7; --line: #bbb; --must: #900; --should: #640; --good: #060; --link: #000 } body { max-width: none; padding: 0 } article, tr { break-inside: avoid } pre { border: 1px solid #bbb } }
+td:first-child { white-space: nowrap } td code { overflow-wrap: anywhere } .passed td:first-child { color: var(--good) } .failed td:first-child, .error td:first-child { color: var(--must) } td code, .ids code { color: var(--dim); font-size: .8rem } .ids code { margin-right: .6em; white-space: nowrap } td:last-child { white-space: nowrap }
+.failed td:first-child a, .error td:first-child a { color: var(--must) } summary { cursor: pointer; color: var(--dim) } article:target { outline: 2px solid var(--link) }
+@media (max-width: 40rem) { thead { display: none } tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line) } td { display: block; border: 0; padding: .1rem 0 } td:last-child { white-space: normal } }
+@media print { :root { color-scheme: light; --text: #000; --dim: #444; --ground: #fff; --box: #f3f5f7; --line: #bbb; --must: #900; --should: #640; --good: #060; --link: #000 } body { max-width: none; padding: 0 } article, tr { break-inside: avoid } h2, h3 { break-after: avoid } details { display: none } pre { border: 1px solid #bbb } }
 `

@@ -5,7 +5,7 @@
  */
 import { styleText } from 'node:util'
 import type { Report, Result } from './report.js'
-import { countsLine, modeLine, sourceLine, troubles } from './text.js'
+import { countsLine, modeLine, sourceLine, toolLine, troubles } from './text.js'
 
 export interface TerminalStyle {
   /** Lines are wrapped to it. Default 80. */
@@ -37,6 +37,7 @@ export function terminalReport(report: Report, style: TerminalStyle, verbose = f
       countsLine(report.counts)
     ),
     ...(verbose || report.counts.notApplicable === 0 ? [] : [...whyNotLines(report, wrap)]),
+    paint('dim', toolLine(report)),
     paint('dim', report.notice)
   ]
   return `${lines.join('\n')}\n`

@@ -26,6 +26,11 @@ export function countsLine({ passed, failed, notApplicable, errors }: Counts): s
   return parts.join(', ')
 }
 
+/** `oauth-resource-server conformance 0.1.0`. */
+export function toolLine({ tool, toolVersion }: Report): string {
+  return `${tool} ${toolVersion}`
+}
+
 /** The mode, requests and time of the run, in one line. */
 export function modeLine({ mode, requests, seconds }: Report): string {
   const how = mode === 'outside' ? 'from outside, without a token of the API' : "with the suite's authorization server"

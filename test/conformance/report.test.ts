@@ -1,4 +1,6 @@
 /** The forms of the report: complete, harmless, and the same facts in each. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import {
   badge,
@@ -10,6 +12,7 @@ import {
 } from '../../conformance/report/index.js'
 import { countsOf, exitCodeOf, NOTICE, type Report, type Result } from '../../conformance/report/report.js'
 import { runConformance } from '../../conformance/run.js'
+import packageFile from '../../package.json' with { type: 'json' }
 import { startPlain } from './apis.js'
 
 const one = (more: Partial<Result>): Result => ({
@@ -41,6 +44,7 @@ function reportOf(results: readonly Result[]): Report {
   return {
     version: 1,
     tool: 'tool',
+    toolVersion: '1.2.3-test',
     notice: NOTICE,
     url: 'http://127.0.0.1:1/orders',
     started: '2026-01-02T03:04:05.000Z',
@@ -65,6 +69,10 @@ const forms = {
 describe.each(Object.entries(forms))('%s', (name, write) => {
   test('says that it is no certification', () => {
     expect(write(reportOf([one({})]))).toContain('This is no certification by OpenID or MCP.')
+  })
+
+  test('names the version of the tool', () => {
+    expect(write(reportOf([one({})]))).toContain('1.2.3-test')
   })
 
   test('obeys nothing that an answer of the API holds', () => {
@@ -136,6 +144,37 @@ describe('terminal', () => {
   })
 })
 
+describe('html', () => {
+  const page = htmlReport(
+    reportOf([
+      one({ id: 'rfc6750-good' }),
+      failure({ exchanges: ['curl 1', 'curl 2', 'decisive'].map((sent) => ({ sent, status: 401 })) }),
+      one({ id: 'dpop-a', verdict: 'not applicable', why: 'no DPoP' }),
+      one({ id: 'dpop-b', verdict: 'not applicable', why: 'no DPoP' })
+    ])
+  )
+
+  test('links each failure from the table to its explanation', () => {
+    expect(page).toContain('<article class="MUST" id="rfc6750-bad">')
+    expect(page).toContain('<a href="#rfc6750-bad">✗ failed</a>')
+  })
+
+  test('lists what was not applicable by its reason, apart from what ran', () => {
+    const [ran, rest] = page.split('<h2>Not applicable</h2>') as [string, string]
+    expect(ran).not.toContain('dpop-a')
+    expect(rest).toContain('<h3>2 × no DPoP</h3>')
+    expect(rest).toMatch(/dpop-a.*dpop-b/)
+  })
+
+  test('shows the request that decided, and folds those before it away', () => {
+    const [shown, folded] = page.split('<details>') as [string, string]
+    expect(shown).toContain('decisive')
+    expect(shown).not.toContain('curl 1')
+    expect(folded).toContain('<summary>The 2 requests before</summary>')
+    expect(folded).toMatch(/curl 1[\s\S]*curl 2/)
+  })
+})
+
 describe('junit', () => {
   test('counts as failures what the level counts, and others as skipped', () => {
     const report = reportOf([
@@ -167,6 +206,26 @@ describe('exit code', () => {
 })
 
 describe('json', () => {
+  test('has no member that docs/conformance-suite.md does not name, at any depth', async () => {
+    const page = readFileSync(join(import.meta.dirname, '../../docs/conformance-suite.md'), 'utf8')
+    const table = page.slice(page.indexOf('The JSON object has'), page.indexOf('### Our own report'))
+    const report = await runConformance(await startPlain(({ answer }) => void answer.fields.push(['Server', 'x/1.0'])))
+    const members = new Set<string>()
+    const collect = (value: unknown): void => {
+      if (Array.isArray(value)) value.forEach(collect)
+      else if (typeof value === 'object' && value !== null)
+        for (const [name, member] of Object.entries(value)) {
+          members.add(name)
+          collect(member)
+        }
+    }
+    collect(JSON.parse(jsonReport(report)))
+    expect(members.size).toBeGreaterThan(25)
+    expect([...members].filter((name) => !table.includes(`\`${name}\``) && !table.includes(`\`${name}[]\``))).toEqual(
+      []
+    )
+  })
+
   test('is the report of a run, with no token in it', async () => {
     const report = await runConformance(
       await startPlain(({ answer }) => void answer.fields.push(['X-Powered-By', 'PHP/5.1']))
@@ -174,6 +233,7 @@ describe('json', () => {
     const read = JSON.parse(jsonReport(report)) as Report
     expect(read).toEqual(report)
     expect(read.version).toBe(1)
+    expect(read.toolVersion).toBe(packageFile.version)
     expect(read.mode).toBe('outside')
     expect(read.results.find(({ id }) => id === 'hardening-no-version')).toMatchObject({
       verdict: 'failed',

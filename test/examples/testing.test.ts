@@ -6,14 +6,21 @@ import { expect, test } from 'vitest'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
-test('node --test runs the example, and all its tests pass', async () => {
-  // What node --test tells its children would be believed by this one.
-  const { NODE_TEST_CONTEXT: _, ...env } = process.env
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    ['--test', '--test-reporter=tap', 'examples/testing/orders.test.mjs'],
-    { cwd: ROOT, env }
-  )
-  expect(stdout).toMatch(/^# tests 7$/m)
-  expect(stdout).toMatch(/^# pass 7$/m)
-})
+test.each([
+  ['orders.test.mjs', 7],
+  ['conformance.test.mjs', 1]
+])(
+  'node --test runs %s, and all its %i tests pass',
+  async (file, count) => {
+    // What node --test tells its children would be believed by this one.
+    const { NODE_TEST_CONTEXT: _, ...env } = process.env
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ['--test', '--test-reporter=tap', `examples/testing/${file}`],
+      { cwd: ROOT, env }
+    )
+    expect(stdout).toMatch(new RegExp(`^# tests ${count}$`, 'm'))
+    expect(stdout).toMatch(new RegExp(`^# pass ${count}$`, 'm'))
+  },
+  120_000
+)

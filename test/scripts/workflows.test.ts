@@ -26,16 +26,22 @@ function rightsOf(text: string): string[] {
 }
 
 describe('a release', () => {
-  test('is three jobs, each after the one before', () => {
-    expect([...jobs.keys()]).toEqual(['build', 'publish', 'release'])
+  test('is four jobs, each after the one before', () => {
+    expect([...jobs.keys()]).toEqual(['build', 'publish', 'attest', 'release'])
     expect(job('build')).not.toContain('needs:')
     expect(job('publish')).toMatch(/^ {4}needs: build$/m)
-    expect(job('release')).toMatch(/^ {4}needs: publish$/m)
+    expect(job('attest')).toMatch(/^ {4}needs: publish$/m)
+    expect(job('release')).toMatch(/^ {4}needs: attest$/m)
   })
 
   test('builds and tests without a right to change anything, and no job has a right that it does not name', () => {
     expect(release).toMatch(/^permissions: \{\}$/m)
-    expect([...jobs.values()].map(rightsOf)).toEqual([['contents: read'], ['id-token: write'], ['contents: write']])
+    expect([...jobs.values()].map(rightsOf)).toEqual([
+      ['contents: read'],
+      ['id-token: write'],
+      ['id-token: write', 'attestations: write'],
+      ['contents: write']
+    ])
     expect(release.match(/write-all|read-all|secrets\./g)).toBeNull()
     expect(job('build')).toContain('persist-credentials: false')
     expect(job('build')).not.toMatch(/github\.token|environment:/)
@@ -43,7 +49,7 @@ describe('a release', () => {
 
   test('runs the code of dependencies in the first job alone', () => {
     expect(job('build')).toMatch(/run: bash \.ci\/run$/m)
-    for (const name of ['publish', 'release']) {
+    for (const name of ['publish', 'attest', 'release']) {
       expect(job(name), name).not.toMatch(
         /actions\/checkout|npm (ci|install|i|run|test|pack|exec)\b|npx|\.ci\/run|node /
       )
@@ -66,6 +72,15 @@ describe('a release', () => {
     const order = ['actions/download-artifact', 'sha512sum --check', 'npm publish'].map((text) => steps.indexOf(text))
     expect(order).toEqual([...order].sort((a, b) => a - b))
     expect(order).not.toContain(-1)
+  })
+
+  test('attests the evidence of its first job, with the history that its dates need, and attaches it', () => {
+    expect(job('build')).toContain('fetch-depth: 0')
+    expect(job('build')).toMatch(/run: node scripts\/evidence\.mjs --run conformance,fuzz$/m)
+    expect(job('attest')).toMatch(
+      /uses: actions\/attest-build-provenance@.*\n {8}with:\n {10}subject-path: evidence\.json$/m
+    )
+    expect(job('release')).toMatch(/gh release create .* sbom\.cdx\.json evidence\.json$/m)
   })
 
   test('the comparison passes for that file, and fails for another file, another digest and none', () => {
