@@ -20,7 +20,7 @@ import type {
 /** Seconds in which an API learns of new keys and recovers: more than usual circuit breakers and pauses between two fetches take. */
 const RECOVERY_SECONDS = 90
 /** Milliseconds between two looks at something that takes its time. */
-const LOOK_EVERY = 250
+export const LOOK_EVERY = 250
 
 export type Fields = readonly (readonly [name: string, value: string])[]
 
