@@ -59,12 +59,12 @@ export function parameterOf(challenge: Challenge | undefined, name: string): str
 }
 
 /** The values of all lines of a field. `name` in lower case. */
-export function valuesOf({ fields }: WireResponse, name: string): readonly string[] {
+export function valuesOf({ fields }: Pick<WireResponse, 'fields'>, name: string): readonly string[] {
   return fields.filter(([one]) => one === name).map(([, value]) => value)
 }
 
 /** A field's value, lines joined by a comma. Undefined if there is no such line. */
-export function fieldOf(response: WireResponse, name: string): string | undefined {
+export function fieldOf(response: Pick<WireResponse, 'fields'>, name: string): string | undefined {
   const values = valuesOf(response, name)
   return values.length === 0 ? undefined : values.join(', ')
 }

@@ -76,6 +76,8 @@ export interface WireRequest {
   readonly certificate?: ClientCertificate
   /** The newest TLS version that the handshake offers. Default: that of Node.js. */
   readonly maxTls?: 'TLSv1.1' | 'TLSv1.2'
+  /** True for a request of a flood: 429 is its answer. Default: the suite waits as long as a 429 asks for, and sends it again. */
+  readonly isOnce?: true
 }
 
 /** An answer of the API. */
@@ -85,6 +87,15 @@ export interface WireResponse {
   readonly fields: readonly (readonly [name: string, value: string])[]
   /** At most 64 KiB. */
   readonly body: string
+}
+
+/** An answer whose body may go on. */
+export interface OpenAnswer {
+  readonly status: number
+  readonly fields: WireResponse['fields']
+  /** True if the API has ended the body or the connection. */
+  readonly hasEnded: boolean
+  close(): void
 }
 
 /** How a failed check is told. */
@@ -151,10 +162,14 @@ export interface Declared {
   readonly eventTarget?: string
   /** The request target that takes logout tokens (OpenID Connect Back-Channel Logout 1.0) for the client `client-1`. */
   readonly logoutTarget?: string
+  /** The request target of a route whose answer stays open for as long as its token is good. */
+  readonly stream?: string
   /** Seconds that a revocation may take. Default 60. */
   readonly revocationSeconds?: number
   /** Seconds in which the API learns of new keys and recovers from an outage. Default 90. */
   readonly recoverySeconds?: number
+  /** Starts the API again, and resolves when it listens: it then reads the metadata of its issuer once more. */
+  readonly restart?: () => Promise<unknown>
 }
 
 /** The ways in which an API may learn that a token was revoked. */
@@ -166,12 +181,16 @@ export interface CheckContext {
   readonly declared: Declared
   /** Sends a request and waits for its answer, within the allowed rate. Each one is told in the report, tokens shortened. */
   readonly send: (request?: WireRequest) => Promise<WireResponse>
+  /** As `send`, but for an answer that may stay open. The run closes it at its end. */
+  readonly open: (request: WireRequest) => Promise<OpenAnswer>
   /** The features that were declared or detected. */
   readonly has: ReadonlySet<Need>
   /** The answer to the first request of the run: a GET of the URL without a token. */
   readonly probe: WireResponse
   /** The metadata document (RFC 9728), read before the first check. Undefined if the API serves none. */
   readonly metadata: Metadata | undefined
+  /** Facts that a check leaves for later ones of the same run. */
+  readonly notes: Set<string>
   /** True for a loopback or private address, where http is in order. */
   readonly isPrivate: boolean
   /** The suite's authorization server. @throws {NotApplicable} without one */
@@ -197,12 +216,19 @@ export interface Metadata {
 export interface SuiteRequest {
   readonly method: string
   readonly path: string
+  /** The field `Accept`, or an empty text. */
+  readonly accept: string
+  /** Bytes of an `endless` answer that the connection took before the API closed it. */
+  readonly taken: number
 }
 
 /** The endpoints of the authorization server that can fail. */
 export type SuiteEndpoint = 'metadata' | 'keys' | 'introspection' | 'status-list'
 
-/** An HTTP status, with fields if need be; or an answer that is late, redirects, never ends, or is not what it should be. */
+/**
+ * An HTTP status, with fields if need be; or an answer that is late, redirects, or is not what it should be. `bomb`: 32 MiB in a few
+ * kilobytes; `endless`: 64 MiB, if the API takes them; `lie`, of metadata: that of another issuer, whose keys are at `/lie/keys`.
+ */
 export type SuiteFailure =
   | { readonly status: number; readonly fields?: Readonly<Record<string, string>> }
   | 'silence'
@@ -210,7 +236,9 @@ export type SuiteFailure =
   | 'garbage'
   | 'redirect'
   | 'bomb'
+  | 'endless'
   | 'empty'
+  | 'lie'
 
 /** The authorization server that the suite serves: made of `test-kit/`. See `conformance/issuer.ts`. */
 export interface SuiteIssuer {
@@ -228,8 +256,13 @@ export interface SuiteIssuer {
   now(): number
   /** A good JWT access token (RFC 9068) for the API, or one with a flaw. */
   token(flaw?: TokenFlaw): string
-  /** An opaque token with members of its introspection answer over good ones, or with a function that changes the JSON text of a good answer. */
-  opaque(answer?: Readonly<Record<string, unknown>> | ((json: string) => string)): string
+  /**
+   * An opaque token with members of its introspection answer over good ones, or with a function that changes the JSON text of a good
+   * answer.
+   *
+   * @param flaw  of the signed answer (RFC 9701), if the API asks for one
+   */
+  opaque(answer?: Readonly<Record<string, unknown>> | ((json: string) => string), flaw?: AnswerFlaw): string
   /** A token that `revoke()` marks in the status list. */
   listed(): string
   /** Makes an opaque or listed token invalid. */
@@ -246,9 +279,21 @@ export interface SuiteIssuer {
   strangerKey(): Readonly<Record<string, unknown>>
   /** Replaces all keys; the former ones are no longer published. */
   rotateKeys(): void
+  /** True while the set has keys that no API may use. */
+  readonly hasOddKeys: boolean
+  /** Adds keys that no API may use to the set, and replaces all others, so that APIs must read it; or withdraws the added ones. */
+  publishOddKeys(isPublished: boolean): void
+  /** A token that such a key signed. @throws {Error} they are not published */
+  odd(key: OddKey): string
   fail(endpoint: SuiteEndpoint, failure: SuiteFailure): void
   recover(): void
 }
+
+/**
+ * A key that is published and verifies nothing: `roca`, whose factors can be computed; `exponent`: 1; `operations`: for encryption;
+ * `curve`: P-384 for ES256; `sha1`: the token is signed by RS1. `ecdsa-one` is good: s = 1; in `ecdsa-above-order` s is above the order.
+ */
+export type OddKey = 'roca' | 'exponent' | 'operations' | 'curve' | 'sha1' | 'ecdsa-one' | 'ecdsa-above-order'
 
 export type SigningAlgorithm = 'ES256' | 'RS256' | 'PS256' | 'EdDSA'
 
@@ -276,6 +321,18 @@ export interface ProofFlaw {
   readonly signature?: (signature: Buffer) => Uint8Array
 }
 
+/** How a signed introspection answer differs from a good one. A member that is undefined is left out. */
+export interface AnswerFlaw {
+  readonly header?: Readonly<Record<string, unknown>>
+  readonly claims?: Readonly<Record<string, unknown>>
+  readonly key?: 'unpublished'
+  readonly signature?: (signature: Buffer) => Uint8Array
+  /** The members are claims of their own, without `token_introspection`. */
+  readonly isFlat?: true
+  /** The answer is JSON, as if the API had not asked for a signed one. */
+  readonly isPlain?: true
+}
+
 /** How a token differs from a good one. A member that is undefined is left out of the token. */
 export interface TokenFlaw {
   /** Default `RS256`: RFC 9068 §2.1 obliges every API to know it. */
@@ -295,6 +352,10 @@ export interface TokenFlaw {
   readonly keyOf?: SigningAlgorithm
   /** Changes the signature. */
   readonly signature?: (signature: Buffer) => Uint8Array
+  /** RS256: what the published key signs, with all of its padding. */
+  readonly encoding?: (input: string) => Uint8Array
+  /** Octets of the salt of PS256. Default 32. */
+  readonly saltLength?: number
   /** Changes the text of the token. */
   readonly text?: (token: string) => string
 }

@@ -24,7 +24,8 @@ export const ISSUER_FLAGS = {
   'revoked-by': { type: 'string', multiple: true },
   'event-target': { type: 'string' },
   'logout-target': { type: 'string' },
-  'revocation-seconds': { type: 'string' }
+  'revocation-seconds': { type: 'string' },
+  stream: { type: 'string' }
 } as const
 
 export const ISSUER_HELP = `
@@ -43,6 +44,7 @@ With an authorization server of the suite, which the API is told to trust:
                           the API takes certificates, on TLS or in a field
   --revoked-by WAY        introspection, status-list, event or logout
   --event-target /PATH, --logout-target /PATH
+  --stream /PATH          a route whose answer stays open as long as its token
   --revocation-seconds N  that a revocation may take (60)
 
 An API that takes its issuer from MCP_CONFORMANCE_AUTH_SERVER_URL is started
@@ -75,6 +77,7 @@ export function declaredBy(values: IssuerValues): { readonly declared: Declared;
     ...(ways.length > 0 && { revokedBy: ways as RevocationWay[] }),
     ...(text('event-target') !== undefined && { eventTarget: text('event-target') as string }),
     ...(text('logout-target') !== undefined && { logoutTarget: text('logout-target') as string }),
+    ...(text('stream') !== undefined && { stream: text('stream') as string }),
     ...(seconds !== undefined && { revocationSeconds: numberOf(seconds, '--revocation-seconds') })
   }
   const has: Need[] = []

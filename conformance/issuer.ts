@@ -10,6 +10,7 @@ import { createPublicKey } from 'node:crypto'
 import { createCertificate, thumbprint } from '../test-kit/keys.js'
 import type { SuiteIssuer } from './check.js'
 import { createEndpoints, type Documents, type TlsOptions } from './issuer/endpoints.js'
+import type { Answer } from './issuer/failures.js'
 import { createProofKey } from './issuer/proofs.js'
 import { Tokens } from './issuer/tokens.js'
 
@@ -73,7 +74,7 @@ async function startOne(
     requests: endpoints.requests,
     now,
     token: (flaw) => made.issue(flaw),
-    opaque: (answer) => made.opaque(answer),
+    opaque: (answer, flaw) => made.opaque(answer, flaw),
     listed: () => made.listed(),
     revoke: (token) => made.revoke(token),
     signed: (typ, claims, key) => made.signed(typ, claims, key),
@@ -83,6 +84,14 @@ async function startOne(
     publicKey: (algorithm) => publicKeyOf(made, algorithm),
     strangerKey: () => made.stranger('RS256').publicJwk,
     rotateKeys: () => made.rotateKeys(),
+    get hasOddKeys() {
+      return made.odd !== undefined
+    },
+    publishOddKeys: (isPublished) => made.publishOddKeys(isPublished),
+    odd: (key) => {
+      if (made.odd === undefined) throw new Error('the odd keys are not published')
+      return made.odd.token(key)
+    },
     fail: (endpoint, failure) => endpoints.fail(endpoint, failure),
     recover: () => endpoints.recover(),
     close: async () => {
@@ -106,21 +115,25 @@ async function listen(endpoints: ReturnType<typeof createEndpoints>, port: numbe
 function documentsOf(tokens: Tokens): Documents {
   const { issuer } = tokens.options
   const place = (path: string): string => new URL(path, issuer).href
+  const metadata = (more: Readonly<Record<string, unknown>>): Answer => [
+    'application/json',
+    JSON.stringify({
+      issuer,
+      jwks_uri: place('/keys'),
+      introspection_endpoint: place('/introspect'),
+      authorization_endpoint: place('/authorize'),
+      token_endpoint: place('/token'),
+      response_types_supported: ['code'],
+      code_challenge_methods_supported: ['S256'],
+      ...more
+    })
+  ]
   return {
-    metadata: () => [
-      'application/json',
-      JSON.stringify({
-        issuer,
-        jwks_uri: place('/keys'),
-        introspection_endpoint: place('/introspect'),
-        authorization_endpoint: place('/authorize'),
-        token_endpoint: place('/token'),
-        response_types_supported: ['code'],
-        code_challenge_methods_supported: ['S256']
-      })
-    ],
-    keys: () => ['application/json', JSON.stringify({ keys: tokens.keys.published })],
-    introspection: (token) => ['application/json', tokens.introspect(token)],
+    metadata: () => metadata({}),
+    lie: () => metadata({ issuer: 'https://another-issuer.example', jwks_uri: place('/lie/keys') }),
+    keys: () => ['application/json', JSON.stringify({ keys: tokens.published })],
+    'lie-keys': () => ['application/json', JSON.stringify({ keys: [tokens.stranger('RS256').publicJwk] })],
+    introspection: (question) => tokens.introspect(question),
     'status-list': () => [
       'application/statuslist+jwt',
       tokens.signed('statuslist+jwt', {

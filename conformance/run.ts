@@ -166,13 +166,13 @@ function createRun(url: URL, isPrivate: boolean, options: ConformanceOptions): R
     const method = request.method ?? 'GET'
     if (!['GET', 'HEAD', 'OPTIONS'].includes(method) && options.methods !== true)
       throw new Error(`a check sent ${method}, which is not allowed: it must name the need methods`)
-    return pace.run(() => wire.send(request))
+    return pace.run(() => wire.send(request), request.isOnce ? 0 : undefined)
   }
   return {
     options,
     requests: () => pace.sent,
     close: () => wire.close(),
-    begin: () => begin(url, isPrivate, options, send),
+    begin: () => begin(url, isPrivate, options, { send, open: (request) => pace.run(() => wire.open(request), 0) }),
     one: async (check, context) => {
       const why = isLeftOut(check, url, options) ? NOT_MCP : whyNot(check, context.has)
       if (why !== undefined) return { ...toldOf(check), verdict: 'not applicable', why, exchanges: [] }
@@ -192,7 +192,7 @@ async function begin(
   url: URL,
   isPrivate: boolean,
   options: ConformanceOptions,
-  send: (request?: WireRequest) => Promise<WireResponse>
+  { send, open }: Pick<CheckContext, 'send' | 'open'>
 ): Promise<Context> {
   const first = await probe(url, send)
   const metadata = await findMetadata(url, first, send)
@@ -217,6 +217,8 @@ async function begin(
     has,
     probe: first,
     metadata,
+    notes: new Set(),
+    open,
     isPrivate,
     get issuer(): SuiteIssuer {
       if (options.issuer === undefined) throw new NotApplicable('needs the authorization server of the suite')
@@ -301,13 +303,16 @@ async function runTwice(check: Check, context: Context, send: Send, url: URL): P
 async function runOnce(check: Check, context: Context, send: Send, url: URL): Promise<Result> {
   const exchanges: Exchange[] = []
   const told = toldOf(check)
-  const recorded = async (request: WireRequest = {}): Promise<WireResponse> => {
+  const recorded = async <T extends Omit<WireResponse, 'body'>>(
+    request: WireRequest,
+    ask: (request: WireRequest) => Promise<T>
+  ): Promise<T> => {
     const sent = curlOf(request, url)
     const keep = (one: Omit<Exchange, 'sent'>): void => {
       if (exchanges.length < MAX_EXCHANGES) exchanges.push({ sent, ...one })
     }
     try {
-      const response = await send(request)
+      const response = await ask(request)
       keep(answerOf(response))
       return response
     } catch (error) {
@@ -315,9 +320,13 @@ async function runOnce(check: Check, context: Context, send: Send, url: URL): Pr
       throw error
     }
   }
+  const tools = {
+    send: { value: (request: WireRequest = {}) => recorded(request, send) },
+    open: { value: (request: WireRequest) => recorded(request, context.open) }
+  }
   try {
     // Getters of the context stay getters: the issuer is asked for only by checks that need it.
-    await check.run(Object.create(context, { send: { value: recorded } }) as CheckContext)
+    await check.run(Object.create(context, tools) as CheckContext)
     return { ...told, verdict: 'passed', exchanges }
   } catch (error) {
     const failed = error instanceof NoAnswer && error.code === 'ECONNRESET' ? CLOSED : error
@@ -346,13 +355,14 @@ function toldOf({
   return told
 }
 
-function answerOf(response: WireResponse): Omit<Exchange, 'sent'> {
-  return { status: response.status, fields: judgedFields(response), body: shortened(response.body.slice(0, 300)) }
+function answerOf(response: Omit<WireResponse, 'body'> & { readonly body?: string }): Omit<Exchange, 'sent'> {
+  const { status, body = '' } = response
+  return { status, fields: judgedFields(response), body: shortened(body.slice(0, 300)) }
 }
 
 const JUDGED =
   /^(?:www-authenticate|content-type|cache-control|vary|allow|location|retry-after|set-cookie|server|x-powered-by|dpop-nonce|access-control-.*|strict-transport-security)$/
 
-function judgedFields({ fields }: WireResponse): readonly string[] {
+function judgedFields({ fields }: Pick<WireResponse, 'fields'>): readonly string[] {
   return fields.filter(([name]) => JUDGED.test(name)).map(([name, value]) => `${name}: ${shortened(value)}`)
 }

@@ -30,11 +30,14 @@ export interface PaceOptions {
   readonly now?: (() => number) | undefined
 }
 
+/** The part of an answer that tells whether to wait. */
+type Head = Pick<WireResponse, 'status' | 'fields'>
+
 export interface Pace {
   /** Requests sent so far. */
   readonly sent: number
-  /** @throws {BudgetSpent} */
-  run(send: () => Promise<WireResponse>): Promise<WireResponse>
+  /** @param retries  waits until a 429 is taken for the answer, default 3. @throws {BudgetSpent} */
+  run<T extends Head>(send: () => Promise<T>, retries?: number): Promise<T>
 }
 
 export function createPace(options: PaceOptions): Pace {
@@ -56,11 +59,11 @@ export function createPace(options: PaceOptions): Pace {
     get sent() {
       return sent
     },
-    async run(send) {
+    async run(send, retries = MAX_RETRIES) {
       for (let attempt = 0; ; attempt++) {
         await turn()
         const response = await send()
-        if (response.status !== 429 || attempt === MAX_RETRIES) return response
+        if (response.status !== 429 || attempt === retries) return response
         const seconds = Math.min(retryAfterOf(response, now()), MAX_WAIT)
         onWait?.(seconds)
         await wait(seconds * 1000)
@@ -70,7 +73,7 @@ export function createPace(options: PaceOptions): Pace {
 }
 
 /** RFC 9110 §10.2.3: seconds or a date. Without either, 5 seconds. */
-function retryAfterOf(response: WireResponse, now: number): number {
+function retryAfterOf(response: Head, now: number): number {
   const written = fieldOf(response, 'retry-after') ?? ''
   if (/^\d{1,9}$/.test(written)) return Number(written)
   const at = Date.parse(written)

@@ -7,8 +7,8 @@
  * Tests: `test/conformance/wire.test.ts`.
  */
 import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http'
-import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
-import type { WireRequest, WireResponse } from '../check.js'
+import { Agent as HttpsAgent, type RequestOptions, request as requestHttps } from 'node:https'
+import type { OpenAnswer, WireRequest, WireResponse } from '../check.js'
 
 /** Maximum bytes of a body that are read. */
 const MAX_BODY = 65_536
@@ -37,6 +37,8 @@ export class NoAnswer extends Error {
 export interface Wire {
   /** @throws {NoAnswer} no connection, no trust in the certificate, no answer in time, or an answer that is not HTTP */
   send(request: WireRequest): Promise<WireResponse>
+  /** Sends a request whose answer may stay open. @throws {NoAnswer} as `send` */
+  open(request: WireRequest): Promise<OpenAnswer>
   close(): void
 }
 
@@ -51,18 +53,18 @@ export function createWire(url: URL, { userAgent, ca, timeout = TIMEOUT }: WireO
     port: url.port === '' ? (isHttps ? 443 : 80) : Number(url.port),
     setHost: false
   }
+  const optionsOf = (request: WireRequest): RequestOptions => ({
+    ...base,
+    method: request.method ?? 'GET',
+    path: targetOf(request, url),
+    headers: linesOf(request, url, userAgent).flat(),
+    ...(isOwnConnection(request) ? { agent: false as const } : { agent }),
+    ...(isHttps && tlsOf(request, ca))
+  })
   const attempt = (request: WireRequest, isLast: boolean): Promise<WireResponse> =>
     new Promise((resolve, reject) => {
-      const options = {
-        ...base,
-        method: request.method ?? 'GET',
-        path: targetOf(request, url),
-        headers: linesOf(request, url, userAgent).flat(),
-        ...(isOwnConnection(request) ? { agent: false as const } : { agent }),
-        ...(isHttps && tlsOf(request, ca))
-      }
       const fail = (error: NodeJS.ErrnoException): void => reject(new NoAnswer(error))
-      const outgoing = (isHttps ? requestHttps : requestHttp)(options, (answer) => {
+      const outgoing = (isHttps ? requestHttps : requestHttp)(optionsOf(request), (answer) => {
         read(answer).then(resolve, fail)
       })
       outgoing.setTimeout(timeout, () => {
@@ -79,9 +81,28 @@ export function createWire(url: URL, { userAgent, ca, timeout = TIMEOUT }: WireO
       })
       outgoing.end(request.body)
     })
+  const opened = new Set<OpenAnswer>()
   return {
     send: (request) => attempt(request, false),
-    close: () => agent.destroy()
+    open: (request) =>
+      new Promise((resolve, reject) => {
+        const fail = (error: NodeJS.ErrnoException): void => reject(new NoAnswer(error))
+        const outgoing = (isHttps ? requestHttps : requestHttp)({ ...optionsOf(request), agent: false }, (answer) => {
+          outgoing.setTimeout(0)
+          const one = openAnswer(answer)
+          opened.add(one)
+          resolve(one)
+        })
+        outgoing.setTimeout(timeout, () => {
+          outgoing.destroy(Object.assign(new Error(`no answer in ${timeout / 1000} seconds`), { code: 'ETIMEDOUT' }))
+        })
+        outgoing.on('error', fail)
+        outgoing.end(request.body)
+      }),
+    close: () => {
+      for (const one of opened) one.close()
+      agent.destroy()
+    }
   }
 }
 
@@ -121,10 +142,33 @@ function tlsOf({ certificate, maxTls }: WireRequest, ca: string | undefined): ob
   }
 }
 
-async function read(answer: IncomingMessage): Promise<WireResponse> {
+function openAnswer(answer: IncomingMessage): OpenAnswer {
+  let hasEnded = false
+  answer.on('close', () => {
+    hasEnded = true
+  })
+  // A connection that the API resets has ended too.
+  answer.on('error', () => {})
+  answer.resume()
+  return {
+    status: answer.statusCode ?? 0,
+    fields: fieldsOf(answer),
+    get hasEnded() {
+      return hasEnded
+    },
+    close: () => answer.destroy()
+  }
+}
+
+function fieldsOf({ rawHeaders }: IncomingMessage): WireResponse['fields'] {
   const fields: [string, string][] = []
-  for (let i = 0; i < answer.rawHeaders.length; i += 2)
-    fields.push([(answer.rawHeaders[i] as string).toLowerCase(), answer.rawHeaders[i + 1] as string])
+  for (let i = 0; i < rawHeaders.length; i += 2)
+    fields.push([(rawHeaders[i] as string).toLowerCase(), rawHeaders[i + 1] as string])
+  return fields
+}
+
+async function read(answer: IncomingMessage): Promise<WireResponse> {
+  const fields = fieldsOf(answer)
   const status = answer.statusCode ?? 0
   const chunks: Buffer[] = []
   let size = 0

@@ -9,22 +9,30 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { gzipSync } from 'node:zlib'
 import type { SuiteEndpoint, SuiteFailure, SuiteRequest } from '../check.js'
+import { type Answer, answerFailure, createBomb } from './failures.js'
 
 /** Entries of the request log. */
 const MAX_REQUESTS = 10_000
-/** Bytes of the document that a `bomb` becomes. */
-const BOMB_BYTES = 32 * 1024 * 1024
-
-/** The answer of an endpoint: its media type and its body. */
-type Answer = readonly [type: string, body: string]
 
 export interface Documents {
   metadata(): Answer
+  /** Metadata that names another issuer, and its own keys. */
+  lie(): Answer
   keys(): Answer
-  introspection(token: string): Answer
+  /** The keys that {@link lie} leads to. */
+  'lie-keys'(): Answer
+  introspection(question: Question): Answer
   'status-list'(): Answer
+}
+
+/** A request for introspection. */
+export interface Question {
+  readonly token: string
+  /** The media type that the API asks for. */
+  readonly accept: string
+  /** The `client_id` of the API, or undefined if it did not authenticate by Basic or by the body. */
+  readonly client: string | undefined
 }
 
 export interface Endpoints {
@@ -43,25 +51,40 @@ export interface TlsOptions {
 }
 
 export function createEndpoints(documents: () => Documents, tls?: TlsOptions): Endpoints {
-  const requests: SuiteRequest[] = []
+  const requests: { -readonly [Member in keyof SuiteRequest]: SuiteRequest[Member] }[] = []
   const failures = new Map<SuiteEndpoint, SuiteFailure>()
   const waiting = new Set<ServerResponse>()
+  let made: ReturnType<typeof createBomb> | undefined
+  const bombMaker = (): ReturnType<typeof createBomb> => {
+    made ??= createBomb()
+    return made
+  }
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const { method = '', url: path = '/' } = request
-    requests.push({ method, path })
+    const entry: (typeof requests)[number] = { method, path, accept: request.headers.accept ?? '', taken: 0 }
+    requests.push(entry)
     if (requests.length > MAX_REQUESTS) requests.shift()
     const body = await text(request)
     const endpoint = endpointOf(path)
     if (endpoint === undefined) return void response.writeHead(404).end()
-    const failure = failures.get(endpoint)
+    const failure = endpoint === 'lie-keys' ? undefined : failures.get(endpoint)
     const content = documents()
     const answer =
       endpoint === 'introspection'
-        ? content.introspection(new URLSearchParams(body).get('token') ?? '')
-        : content[endpoint]()
+        ? content.introspection(questionOf(request, body))
+        : content[failure === 'lie' ? 'lie' : endpoint]()
     if (failure === 'silence') waiting.add(response)
-    else if (failure === undefined) response.writeHead(200, { 'Content-Type': answer[0] }).end(answer[1])
-    else answerFailure(failure, answer, response)
+    else if (failure === undefined || failure === 'lie')
+      response.writeHead(200, { 'Content-Type': answer[0] }).end(answer[1])
+    else
+      answerFailure(response, {
+        failure,
+        answer,
+        bomb: (text) => bombMaker()(text),
+        took: (bytes) => {
+          entry.taken = bytes
+        }
+      })
   }
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
     // The API has disconnected, so it gets no answer.
@@ -74,7 +97,10 @@ export function createEndpoints(documents: () => Documents, tls?: TlsOptions): E
   }
   return {
     requests,
-    fail: (endpoint, failure) => void failures.set(endpoint, failure),
+    fail: (endpoint, failure) => {
+      if (failure === 'bomb') bombMaker()
+      failures.set(endpoint, failure)
+    },
     recover: () => {
       failures.clear()
       endSilence()
@@ -96,26 +122,22 @@ export function createEndpoints(documents: () => Documents, tls?: TlsOptions): E
   }
 }
 
-function endpointOf(path: string): SuiteEndpoint | undefined {
+function questionOf({ headers }: IncomingMessage, body: string): Question {
+  const form = new URLSearchParams(body)
+  const basic = /^Basic ([\w+/]+=*)$/i.exec(headers.authorization ?? '')?.[1]
+  const user = basic === undefined ? undefined : Buffer.from(basic, 'base64').toString().split(':')[0]
+  return {
+    token: form.get('token') ?? '',
+    accept: headers.accept ?? '',
+    client: user === undefined ? (form.get('client_id') ?? undefined) : decodeURIComponent(user)
+  }
+}
+
+function endpointOf(path: string): SuiteEndpoint | 'lie-keys' | undefined {
   if (/^\/\.well-known\/(?:oauth-authorization-server|openid-configuration|ssf-configuration)$/.test(path))
     return 'metadata'
   if (path === '/keys') return 'keys'
+  if (path === '/lie/keys') return 'lie-keys'
   if (path === '/status') return 'status-list'
   return path === '/introspect' ? 'introspection' : undefined
-}
-
-function answerFailure(
-  failure: Exclude<SuiteFailure, 'silence'>,
-  [type, body]: Answer,
-  response: ServerResponse
-): void {
-  if (failure === 'reset') response.socket?.destroy()
-  else if (failure === 'garbage') response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html>')
-  else if (failure === 'redirect') response.writeHead(302, { Location: '/canary/redirect' }).end()
-  else if (failure === 'empty') response.writeHead(200, { 'Content-Type': type }).end('{"keys":[]}')
-  else if (failure === 'bomb') {
-    const padding = Buffer.alloc(BOMB_BYTES, ' ')
-    const packed = gzipSync(Buffer.concat([padding, Buffer.from(body)]))
-    response.writeHead(200, { 'Content-Type': type, 'Content-Encoding': 'gzip' }).end(packed)
-  } else response.writeHead(failure.status, { 'Content-Type': 'application/json', ...failure.fields }).end('{}')
 }

@@ -52,13 +52,14 @@ function rsaKey(kid: string, modulusLength: number, use: string): SuiteKey {
 export function signInput(
   input: string,
   { alg, privateKey }: SuiteKey,
-  algorithm: SigningAlgorithm | undefined = alg
+  algorithm: SigningAlgorithm | undefined = alg,
+  saltLength = 32
 ): Buffer {
   const bytes = Buffer.from(input)
   if (algorithm === 'EdDSA') return sign(null, bytes, privateKey)
   if (algorithm === 'ES256') return sign('sha256', bytes, { key: privateKey, dsaEncoding: 'ieee-p1363' })
   return algorithm === 'PS256'
-    ? sign('sha256', bytes, { key: privateKey, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: 32 })
+    ? sign('sha256', bytes, { key: privateKey, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength })
     : sign('sha256', bytes, privateKey)
 }
 

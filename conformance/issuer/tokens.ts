@@ -4,12 +4,17 @@
  *
  * Tests: `test/conformance/issuer.test.ts`.
  */
-import { randomUUID } from 'node:crypto'
+import { type KeyObject, randomUUID } from 'node:crypto'
 import { accessTokenClaims } from '../../test-kit/claims.js'
-import type { SigningAlgorithm, SuiteIssuer, TokenFlaw } from '../check.js'
+import type { AnswerFlaw, SigningAlgorithm, SuiteIssuer, TokenFlaw } from '../check.js'
+import type { Question } from './endpoints.js'
+import type { Answer } from './failures.js'
 import { createKeyRing, encodeText, type KeyRing, type SuiteKey, signInput } from './keys.js'
+import { createOddKeys, createRocaKey, type OddKeys, signEncoded } from './odd-keys.js'
 import { createStatusList, type StatusList } from './status-list.js'
 
+/** The media type of signed introspection answers (RFC 9701 §5). */
+const SIGNED = 'application/token-introspection+jwt'
 /** Seconds from `iat` to `exp`. */
 const LIFETIME = 600
 /** Maximum opaque tokens that one run issues. */
@@ -28,12 +33,15 @@ export class Tokens {
   readonly statusList: StatusList
   keys: KeyRing
   /** Bodies of introspection answers by token. */
-  private readonly answers = new Map<string, string>()
+  private readonly answers = new Map<string, { readonly body: string; readonly flaw: AnswerFlaw }>()
   private readonly listedAt = new Map<string, number>()
   private readonly name = randomUUID().slice(0, 8)
   /** Keys that are never published. Made once, because RSA keys take long. */
   private strangers: KeyRing | undefined
   private generation = 1
+  /** Keys that no API may use, while they are published. */
+  odd: OddKeys | undefined
+  private roca: KeyObject | undefined
 
   constructor(options: TokensOptions) {
     this.options = options
@@ -43,6 +51,24 @@ export class Tokens {
 
   now(): number {
     return Date.now() / 1000
+  }
+
+  /** The key set. */
+  get published(): KeyRing['published'] {
+    return [...(this.odd?.published ?? []), ...this.keys.published]
+  }
+
+  publishOddKeys(isPublished: boolean): void {
+    this.odd = undefined
+    if (!isPublished) return
+    this.roca ??= createRocaKey()
+    this.odd = createOddKeys(
+      `${this.name}-odd-${++this.generation}`,
+      this.keys,
+      JSON.stringify(this.claims()),
+      this.roca
+    )
+    this.rotateKeys()
   }
 
   rotateKeys(): void {
@@ -55,7 +81,7 @@ export class Tokens {
     const header = { typ: 'at+jwt', alg: algorithm, kid: key.kid, ...flaw.header }
     const claims = { ...this.claims(), ...flaw.claims }
     const input = `${encodeText(headerText(JSON.stringify(header)))}.${encodeText(claimsText(JSON.stringify(claims)))}`
-    const signature = typeof flaw.key === 'function' ? Buffer.from(flaw.key(input)) : signInput(input, key, algorithm)
+    const signature = signatureOf(input, flaw, key)
     return text(`${input}.${Buffer.from((flaw.signature ?? same)(signature)).toString('base64url')}`)
   }
 
@@ -75,18 +101,28 @@ export class Tokens {
     return accessTokenClaims({ issuer, audience, at: this.now(), lifetime: LIFETIME }, { scope })
   }
 
-  opaque(answer: Parameters<SuiteIssuer['opaque']>[0] = {}): string {
+  opaque(answer: Parameters<SuiteIssuer['opaque']>[0] = {}, flaw: AnswerFlaw = {}): string {
     if (this.answers.size >= MAX_OPAQUE) throw new RangeError(`the suite issues at most ${MAX_OPAQUE} opaque tokens`)
     const token = randomUUID().replaceAll('-', '')
     const good = { active: true, token_type: 'Bearer', ...this.claims() }
     const body = typeof answer === 'function' ? answer(JSON.stringify(good)) : JSON.stringify({ ...good, ...answer })
-    this.answers.set(token, body)
+    this.answers.set(token, { body, flaw })
     return token
   }
 
-  /** The body of the introspection answer (RFC 7662 §2.2). */
-  introspect(token: string): string {
-    return this.answers.get(token) ?? '{"active":false}'
+  /** The introspection answer (RFC 7662 §2.2), signed if the API asks for it (RFC 9701). */
+  introspect({ token, accept, client }: Question): Answer {
+    const { body, flaw } = this.answers.get(token) ?? { body: '{"active":false}', flaw: {} }
+    if (!accept.includes(SIGNED) || flaw.isPlain) return ['application/json', body]
+    const good = { iss: this.options.issuer, aud: client ?? this.options.audience, iat: Math.floor(this.now()) }
+    const claims = JSON.stringify({ ...good, ...flaw.claims }).slice(0, -1)
+    // The body is text, because some answers are not JSON.
+    const payload = flaw.isFlat ? `${claims},${body.slice(1)}` : `${claims},"token_introspection":${body}}`
+    const key = this.keyOf(flaw.key, 'RS256')
+    const header = { typ: 'token-introspection+jwt', alg: key.alg, kid: key.kid, ...flaw.header }
+    const input = `${encodeText(JSON.stringify(header))}.${encodeText(payload)}`
+    const signature = Buffer.from((flaw.signature ?? same)(signInput(input, key)))
+    return [SIGNED, `${input}.${signature.toString('base64url')}`]
   }
 
   listed(): string {
@@ -110,6 +146,12 @@ export class Tokens {
     const input = `${header}.${encodeText(JSON.stringify({ ...good, ...claims }))}`
     return `${input}.${signInput(input, key).toString('base64url')}`
   }
+}
+
+function signatureOf(input: string, flaw: TokenFlaw, key: SuiteKey): Buffer {
+  if (typeof flaw.key === 'function') return Buffer.from(flaw.key(input))
+  if (flaw.encoding !== undefined) return signEncoded(flaw.encoding(input), key.privateKey)
+  return signInput(input, key, flaw.algorithm ?? 'RS256', flaw.saltLength)
 }
 
 function same<T>(value: T): T {

@@ -12,7 +12,8 @@ test('reads routes, certificates and ways of revocation into facts and features'
       'step-up': '/admin=strong',
       'certificate-field': 'Client-Cert',
       'revoked-by': ['event'],
-      'revocation-seconds': '5'
+      'revocation-seconds': '5',
+      stream: '/events'
     })
   ).toEqual({
     declared: {
@@ -20,7 +21,8 @@ test('reads routes, certificates and ways of revocation into facts and features'
       stepUp: { target: '/admin', acr: 'strong' },
       certificateField: 'Client-Cert',
       revokedBy: ['event'],
-      revocationSeconds: 5
+      revocationSeconds: 5,
+      stream: '/events'
     },
     has: ['scopes', 'mtls', 'revocation']
   })

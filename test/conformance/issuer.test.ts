@@ -1,19 +1,43 @@
 /** The authorization server of the suite: documents, tokens and failures over a real socket. */
 import { createPublicKey, type JsonWebKey, verify } from 'node:crypto'
-import { expect, onTestFinished, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type RunningIssuer, startSuiteIssuer } from '../../conformance/issuer.js'
 
-async function start(): Promise<RunningIssuer> {
-  const issuer = await startSuiteIssuer({ port: 0, audience: 'https://api.example.com' })
-  onTestFinished(() => issuer.close())
-  return issuer
-}
+/** Shared, because its keys take long to make. */
+let issuer: RunningIssuer
+
+beforeAll(async () => {
+  issuer = await startSuiteIssuer({ port: 0, audience: 'https://api.example.com' })
+})
+afterEach(() => issuer.recover())
+afterAll(() => issuer.close())
 
 const json = async (url: string): Promise<Record<string, unknown>> =>
   (await (await fetch(url)).json()) as Record<string, unknown>
 
+// First: making these keys takes longer than a connection stays open.
+test('publishes odd keys whose tokens are valid but for the key', async () => {
+  expect(() => issuer.odd('roca')).toThrow('not published')
+  issuer.publishOddKeys(true)
+  const { keys } = (await json(`${issuer.url}/keys`)) as unknown as { keys: JsonWebKey[] & { kid: string }[] }
+  const verdict = (name: Parameters<typeof issuer.odd>[0], hash: string): boolean => {
+    const [head = '', claims = '', signature = ''] = issuer.odd(name).split('.')
+    const { kid } = partOf(head) as { kid: string }
+    const key = createPublicKey({ key: keys.find((one) => one.kid === kid) as JsonWebKey, format: 'jwk' })
+    const bytes = Buffer.from(signature, 'base64url')
+    return verify(hash, Buffer.from(`${head}.${claims}`), { key, dsaEncoding: 'ieee-p1363' }, bytes)
+  }
+  const valid = (['roca', 'exponent', 'operations', 'curve', 'ecdsa-one'] as const).map((name) =>
+    verdict(name, 'sha256')
+  )
+  expect(valid).toEqual([true, true, true, true, true])
+  expect(verdict('sha1', 'sha1')).toBe(true)
+  expect(verdict('ecdsa-above-order', 'sha256')).toBe(false)
+  issuer.publishOddKeys(false)
+  expect(issuer.hasOddKeys).toBe(false)
+})
+
 test('signs a good token by a published key that its metadata leads to', async () => {
-  const issuer = await start()
   const metadata = await json(`${issuer.url}/.well-known/oauth-authorization-server`)
   expect(metadata['issuer']).toBe(issuer.url)
   const { keys } = (await json(metadata['jwks_uri'] as string)) as unknown as { keys: Record<string, string>[] }
@@ -25,7 +49,6 @@ test('signs a good token by a published key that its metadata leads to', async (
 })
 
 test('publishes only new keys for its algorithms after a rotation', async () => {
-  const issuer = await start()
   const before = issuer.publicKey('RS256').jwk['kid']
   issuer.rotateKeys()
   const { keys } = (await json(`${issuer.url}/keys`)) as unknown as { keys: Record<string, string>[] }
@@ -33,7 +56,6 @@ test('publishes only new keys for its algorithms after a rotation', async () => 
 })
 
 test('introspects an opaque token as active until it is revoked', async () => {
-  const issuer = await start()
   const token = issuer.opaque()
   const ask = async (): Promise<unknown> =>
     (await fetch(`${issuer.url}/introspect`, { method: 'POST', body: new URLSearchParams({ token }) })).json()
@@ -43,19 +65,57 @@ test('introspects an opaque token as active until it is revoked', async () => {
 })
 
 test('fails as it is told, until it recovers, and logs each request', async () => {
-  const issuer = await start()
   issuer.fail('keys', { status: 429, fields: { 'Retry-After': '7' } })
   const answer = await fetch(`${issuer.url}/keys`)
   expect([answer.status, answer.headers.get('retry-after')]).toEqual([429, '7'])
   issuer.recover()
   expect((await fetch(`${issuer.url}/keys`)).status).toBe(200)
-  expect(issuer.requests.map(({ path }) => path)).toEqual(['/keys', '/keys'])
+  expect(issuer.requests.slice(-2).map(({ path }) => path)).toEqual(['/keys', '/keys'])
 })
 
 test('names the port that another process uses', async () => {
-  const { url } = await start()
+  const { url } = issuer
   const port = Number(new URL(url).port)
   await expect(startSuiteIssuer({ port, audience: 'a' })).rejects.toThrow(
     /cannot listen on 127\.0\.0\.1:\d+ \(EADDRINUSE\).*--port/
   )
 })
+
+test('packs a good document into a bomb that is 32 MiB', async () => {
+  issuer.fail('keys', 'bomb')
+  const text = await (await fetch(`${issuer.url}/keys`)).text()
+  expect(text.length).toBeGreaterThan(32 * 1024 * 1024)
+  expect(JSON.parse(text)).toHaveProperty('keys')
+})
+
+test('counts how much of an endless answer a client takes', async () => {
+  issuer.fail('keys', 'endless')
+  await (await fetch(`${issuer.url}/keys`)).body?.cancel()
+  await (await fetch(`${issuer.url}/keys`)).arrayBuffer()
+  const [cancelled, read] = issuer.requests.slice(-2).map(({ taken }) => taken)
+  expect(read).toBe(64 * 1024 * 1024)
+  expect(cancelled).toBeLessThan(24 * 1024 * 1024)
+})
+
+test('names another issuer and its own keys while its metadata lies', async () => {
+  issuer.fail('metadata', 'lie')
+  const metadata = await json(`${issuer.url}/.well-known/oauth-authorization-server`)
+  expect(metadata).toMatchObject({ issuer: 'https://another-issuer.example', jwks_uri: `${issuer.url}/lie/keys` })
+  expect(await json(`${issuer.url}/lie/keys`)).toEqual({ keys: [issuer.strangerKey()] })
+})
+
+test('signs an introspection answer for the client that asks for it, and no other', async () => {
+  const body = new URLSearchParams({ token: issuer.opaque() })
+  const ask = async (headers: Record<string, string>): Promise<Response> =>
+    fetch(`${issuer.url}/introspect`, { method: 'POST', body, headers })
+  const plain = await ask({})
+  expect(await plain.json()).toMatchObject({ active: true })
+  const authorization = `Basic ${Buffer.from('api:secret').toString('base64')}`
+  const signed = await ask({ accept: 'application/token-introspection+jwt', authorization })
+  expect(signed.headers.get('content-type')).toBe('application/token-introspection+jwt')
+  const [head = '', claims = ''] = (await signed.text()).split('.')
+  expect(partOf(head)).toMatchObject({ typ: 'token-introspection+jwt' })
+  expect(partOf(claims)).toMatchObject({ iss: issuer.url, aud: 'api', token_introspection: { active: true } })
+})
+
+const partOf = (part: string): unknown => JSON.parse(Buffer.from(part, 'base64url').toString())

@@ -22,6 +22,8 @@ import { listen } from './apis.js'
 export interface TestedApi {
   readonly url: string
   readonly issuer: RunningIssuer
+  /** Forgets all that the API learned, as a new process does. */
+  readonly restart: () => Promise<void>
 }
 
 /** The facts about the oracle and its weakened copies that a user of the suite would declare. */
@@ -32,6 +34,7 @@ export const DECLARED: Declared = {
   revokedBy: ['introspection', 'status-list', 'event', 'logout'],
   eventTarget: '/events',
   logoutTarget: '/logout',
+  stream: '/stream',
   revocationSeconds: 70
 }
 
@@ -44,22 +47,31 @@ export async function issuerFor(origin: string): Promise<RunningIssuer> {
   return issuer
 }
 
-export async function startOracle(): Promise<TestedApi> {
+/** @param signedResponse  asks for signed introspection answers (RFC 9701) */
+export async function startOracle(signedResponse = false): Promise<TestedApi> {
   let listener: RequestListener = () => {}
   const origin = await listen((request, response) => listener(request, response))
   const issuer = await issuerFor(origin)
-  listener = listenerOf(origin, issuer)
-  return { url: `${origin}/orders`, issuer }
+  const restart = async (): Promise<void> => {
+    listener = listenerOf(origin, issuer, signedResponse)
+  }
+  await restart()
+  return { url: `${origin}/orders`, issuer, restart }
 }
 
-function listenerOf(origin: string, issuer: RunningIssuer): RequestListener {
+function listenerOf(origin: string, issuer: RunningIssuer, signedResponse: boolean): RequestListener {
   const api = resourceServer({
     resource: `${origin}/orders`,
     publicUrl: origin,
     issuers: [
       {
         issuer: issuer.url,
-        introspection: { auth: clientSecretBasic('a secret of this test'), clientId: 'api', cacheFor: 0 },
+        introspection: {
+          auth: clientSecretBasic('a secret of this test'),
+          clientId: 'api',
+          cacheFor: 0,
+          signedResponse
+        },
         tokens: 'both',
         statusList: true
       },
@@ -80,6 +92,7 @@ function listenerOf(origin: string, issuer: RunningIssuer): RequestListener {
     '/events': securityEventReceiver(api, { transmitters: [{ issuer: issuer.url, audience: api.resource }] }),
     '/logout': logoutTokenReceiver(api, { issuers: [{ issuer: issuer.url, clientId: 'client-1' }] })
   }
+  const readStream = protect(api)
   const serveMetadata = protectedResourceMetadata(api)
   return async (request, response) => {
     // RFC 9112 §3.2. Node.js reads the first line.
@@ -92,6 +105,13 @@ function listenerOf(origin: string, issuer: RunningIssuer): RequestListener {
       const body = await text(request)
       const answer = await receive({ method, contentType: headers['content-type'], body })
       return response.writeHead(answer.status, answer.headers).end(answer.body)
+    }
+    if (path === '/stream') {
+      const access = (await readStream(request, response))?.access
+      if (access === undefined) return
+      response.writeHead(200, { 'Content-Type': 'text/event-stream' }).flushHeaders()
+      access.signal.addEventListener('abort', () => response.end(), { once: true })
+      return
     }
     if (!Object.hasOwn(guards, path)) return response.writeHead(404).end()
     const guard = guards[path as keyof typeof guards]

@@ -72,4 +72,10 @@ describe('pace', () => {
     expect((await pace.run(async () => answer(429, '0'))).status).toBe(429)
     expect(pace.sent).toBe(4)
   })
+
+  test('takes a 429 for the answer at once, if it may not be repeated', async () => {
+    const { pace, clock } = start()
+    expect((await pace.run(async () => answer(429, '7'), 0)).status).toBe(429)
+    expect([pace.sent, clock.now]).toEqual([1, 1_000_000])
+  })
 })

@@ -8,6 +8,6 @@ export default defineConfig({
     setupFiles: ['test/support/quiet.ts'],
     maxWorkers: 2,
     testTimeout: 120_000,
-    hookTimeout: 60_000
+    hookTimeout: 300_000
   }
 })

@@ -3,17 +3,19 @@
  * each rule is left out where its name is the weakness. It shares no code with the package.
  */
 import {
+  constants,
   createHash,
   createHmac,
   createPublicKey,
   createVerify,
   type JsonWebKey,
   type KeyObject,
+  publicDecrypt,
   timingSafeEqual,
   verify,
   X509Certificate
 } from 'node:crypto'
-import type { IncomingMessage, RequestListener } from 'node:http'
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { inflateSync } from 'node:zlib'
 import type { RunningIssuer } from '../../conformance/issuer.js'
@@ -40,7 +42,7 @@ class Refusal extends Error {
 class Outage extends Error {}
 
 /** Milliseconds that the API waits for the authorization server. */
-const PATIENCE = 400
+const PATIENCE = 1500
 /** Milliseconds between two fetches of the keys for unknown ones, and fetches in that time. */
 const LOOKS = { every: 3000, most: 4 }
 
@@ -55,6 +57,7 @@ class IssuerClient {
   private readonly has: (weakness: string) => boolean
   private keys = new Map<string, Known>()
   private looks: number[] = []
+  private jwksUri: string | undefined
 
   constructor(url: string, has: (weakness: string) => boolean) {
     this.url = url
@@ -62,15 +65,16 @@ class IssuerClient {
   }
 
   async keyOf(kid: unknown): Promise<Known | undefined> {
-    if (typeof kid !== 'string') return this.has('first key without kid') ? this.firstKey() : undefined
+    if (typeof kid !== 'string') return undefined
     const known = this.keys.get(kid)
     if (known !== undefined) return known
     if (this.has('keys never fetched again') && this.keys.size > 0) return undefined
     const now = Date.now()
     this.looks = this.looks.filter((at) => at > now - LOOKS.every)
-    if (this.looks.length >= LOOKS.most && !this.has('keys fetched for each kid')) return undefined
-    this.looks.push(now)
-    await this.fetchKeys()
+    if (this.looks.length < LOOKS.most || this.has('keys fetched for each kid')) {
+      this.looks.push(now)
+      await this.fetchKeys()
+    }
     return this.keys.get(kid) ?? (this.has('any key for unknown kid') ? this.firstKey() : undefined)
   }
 
@@ -79,27 +83,52 @@ class IssuerClient {
     return [...this.keys.values()].find(({ jwk }) => jwk['alg'] === 'RS256')
   }
 
+  /** RFC 8414 §3.3. */
+  private async placeOfKeys(): Promise<string> {
+    const place = `${this.url}/.well-known/oauth-authorization-server`
+    const { issuer, jwks_uri } = JSON.parse(await get(place, {}, this.has)) as Record<string, string>
+    if (issuer !== this.url && !this.has('metadata of another issuer')) throw new Outage('another issuer')
+    return jwks_uri as string
+  }
+
   private async fetchKeys(): Promise<void> {
-    const { keys } = JSON.parse(await get(`${this.url}/keys`, {}, this.has)) as { keys: (JsonWebKey & Members)[] }
+    this.jwksUri ??= await this.placeOfKeys()
+    const { keys } = JSON.parse(await get(this.jwksUri, {}, this.has)) as { keys: (JsonWebKey & Members)[] }
     if (!this.has('removed keys kept')) this.keys.clear()
     for (const jwk of keys) {
-      if (jwk['use'] !== 'sig' && !this.has('use ignored')) continue
-      const key = createPublicKey({ key: jwk, format: 'jwk' })
-      if ((key.asymmetricKeyDetails?.modulusLength ?? 2048) < 2048 && !this.has('short RSA keys')) continue
-      this.keys.set(String(jwk['kid']), { jwk, key })
+      const key = this.keyIn(jwk)
+      if (key !== undefined) this.keys.set(String(jwk['kid']), { jwk, key })
     }
   }
 
-  async introspect(token: string): Promise<string> {
+  /** The key, or undefined if it cannot or must not be used. */
+  private keyIn(jwk: JsonWebKey & Members): KeyObject | undefined {
+    const { use, key_ops: operations, e, n } = jwk as Readonly<Record<string, unknown>>
+    if (use !== undefined && use !== 'sig' && !this.has('use ignored')) return undefined
+    if (operations !== undefined && !(operations as string[]).includes('verify') && !this.has('key_ops ignored'))
+      return undefined
+    if (e === 'AQ' && !this.has('RSA exponent of 1')) return undefined
+    if (typeof n === 'string' && isRoca(n) && !this.has('ROCA keys')) return undefined
+    try {
+      const key = createPublicKey({ key: jwk, format: 'jwk' })
+      const isShort = (key.asymmetricKeyDetails?.modulusLength ?? 2048) < 2048
+      return isShort && !this.has('short RSA keys') ? undefined : key
+    } catch (error) {
+      if (this.has('one bad key breaks all')) throw error
+      return undefined
+    }
+  }
+
+  async introspect(token: string, accept: string): Promise<string> {
     const body = new URLSearchParams({ token }).toString()
-    const headers = { 'Content-Type': 'application/x-www-form-urlencoded' }
+    const headers = { 'Content-Type': 'application/x-www-form-urlencoded', Accept: accept }
     return get(`${this.url}/introspect`, { method: 'POST', body, headers }, this.has)
   }
 }
 
 async function get(url: string, init: RequestInit, has: (weakness: string) => boolean): Promise<string> {
   try {
-    const patience = has('waits for ever') ? 60_000 : PATIENCE
+    const patience = ['waits for ever', 'bombs inflated', 'endless answers read'].some(has) ? 60_000 : PATIENCE
     const redirect = has('redirects followed') ? 'follow' : 'error'
     const response = await fetch(url, { ...init, redirect, signal: AbortSignal.timeout(patience) })
     if (!response.ok) throw new Outage(`status ${response.status}`)
@@ -107,7 +136,8 @@ async function get(url: string, init: RequestInit, has: (weakness: string) => bo
     let size = 0
     for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
       size += chunk.length
-      if (size > 256 * 1024 && !has('bombs inflated')) throw new Outage('too long')
+      const isPacked = response.headers.has('content-encoding')
+      if (size > 256 * 1024 && !has(isPacked ? 'bombs inflated' : 'endless answers read')) throw new Outage('too long')
       chunks.push(chunk)
     }
     return Buffer.concat(chunks).toString()
@@ -121,9 +151,10 @@ export async function startWeakApi(weakness?: string, shared?: RunningIssuer): P
   let listener: RequestListener = () => {}
   const origin = await listen((request, response) => listener(request, response))
   const issuer = shared ?? (await issuerFor(origin))
-  const api = new WeakApi(origin, issuer, weakness)
+  let api = new WeakApi(origin, issuer, weakness)
   listener = async (request, response) => {
     try {
+      if (request.url === '/stream') return await api.stream(request, response)
       const body = await api.answer(request)
       response.writeHead(200, { 'Content-Type': 'application/json' }).end(body)
     } catch (error) {
@@ -131,7 +162,10 @@ export async function startWeakApi(weakness?: string, shared?: RunningIssuer): P
       response.writeHead(status, fields).end()
     }
   }
-  return { url: `${origin}/orders`, issuer }
+  const restart = async (): Promise<void> => {
+    api = new WeakApi(origin, issuer, weakness)
+  }
+  return { url: `${origin}/orders`, issuer, restart }
 }
 
 class WeakApi {
@@ -152,6 +186,11 @@ class WeakApi {
     this.weakness = weakness
     const urls = [issuer.url, issuer.second?.url as string]
     this.issuers = new Map(urls.map((url) => [url, new IssuerClient(url, (name) => this.has(name))]))
+  }
+
+  /** RFC 9701. */
+  private get asksSigned(): boolean {
+    return this.weakness?.startsWith('signed answers') ?? false
   }
 
   private has(weakness: string): boolean {
@@ -179,15 +218,33 @@ class WeakApi {
     const path = request.url?.split('?')[0] ?? ''
     if (path === '/events') return this.takeEvent(await text(request))
     if (path === '/logout') return this.takeLogout(new URLSearchParams(await text(request)).get('logout_token') ?? '')
+    this.requireRights(path, await this.claimsOf(request, path))
+    return '[]'
+  }
+
+  /** Leaves the answer open until the token ends or its user is signed out. */
+  async stream(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const claims = await this.claimsOf(request, '/stream')
+    response.writeHead(200, { 'Content-Type': 'text/event-stream' }).flushHeaders()
+    if (this.has('streams cut')) response.end()
+    const timer = setInterval(() => {
+      const isOver = Number(claims['exp']) < Date.now() / 1000 && !this.has('streams of expired tokens')
+      const isEnded = this.ended.has(String(claims['sub'])) && !this.has('streams of revoked tokens')
+      if (isOver || isEnded) response.end()
+    }, 20)
+    response.on('close', () => clearInterval(timer))
+  }
+
+  private async claimsOf(request: IncomingMessage, path: string): Promise<Members> {
     const [scheme = '', token = ''] = (request.headers.authorization ?? '').split(' ')
     const isDpop = this.has('DPoP in one case') ? scheme === 'DPoP' : scheme.toLowerCase() === 'dpop'
     if (!isDpop && scheme.toLowerCase() !== 'bearer') throw new Refusal(401, 'invalid_request')
+    this.rule('junk introspected', /^[\w.~+/-]+=*$/.test(token))
     const claims = token.includes('.') ? await this.readJwt(token) : await this.readOpaque(token)
     this.requireNotRevoked(claims)
     await this.requireStatus(claims)
     this.requireSender(request, path, token, claims, isDpop)
-    this.requireRights(path, claims)
-    return '[]'
+    return claims
   }
 
   private async readJwt(token: string): Promise<Members> {
@@ -195,6 +252,8 @@ class WeakApi {
     const plain = this.has('further segments ignored') ? token.split('.').slice(0, 3).join('.') : token
     const lenient = this.has('base64 read leniently') ? plain.replace(/[^\w.-]/g, '') : plain
     this.rule('shape', /^[\w-]+\.[\w-]+\.[\w-]*$/.test(lenient))
+    const last = lenient.split('.')[2] ?? ''
+    this.rule('unused bits', Buffer.from(last, 'base64url').toString('base64url') === last)
     const [head = '', body = '', signature = ''] = lenient.split('.')
     const headerText = Buffer.from(head, 'base64url').toString()
     const header = objectOf(headerText, this.has('JSON errors break'))
@@ -291,17 +350,35 @@ class WeakApi {
 
   private isSigned(alg: string, key: KeyObject, input: string, signature: Buffer): boolean {
     const bytes = Buffer.from(input)
-    if (alg === 'PS256') return verify('sha256', bytes, { key, padding: 6, saltLength: 32 }, signature)
-    if (alg === 'EdDSA') return verify(null, bytes, key, signature)
+    const saltLength = this.has('PS256 salt of any length') ? constants.RSA_PSS_SALTLEN_AUTO : 32
+    if (alg === 'PS256') return verify('sha256', bytes, { key, padding: 6, saltLength }, signature)
+    if (alg === 'EdDSA')
+      return verify(null, bytes, key, this.has('EdDSA S reduced') ? reduced(signature, ED25519_ORDER, true) : signature)
     if (alg === 'ES256') return this.isEcdsa(key, bytes, signature)
+    if (alg === 'RS1') return verify('sha1', bytes, key, signature)
+    if (this.has('RSA padding open at the end') || this.has('hash anywhere in RSA padding'))
+      return this.isRsaLoosely(key, bytes, signature)
     const cut = this.has('long signatures cut') ? signature.subarray(0, 256) : signature
     return createVerify('sha256').update(bytes).verify(key, cut)
+  }
+
+  private isRsaLoosely(key: KeyObject, bytes: Buffer, signature: Buffer): boolean {
+    if (signature.length !== 256) return false
+    const encoded = publicDecrypt({ key, padding: constants.RSA_NO_PADDING }, signature)
+    const hash = createHash('sha256').update(bytes).digest()
+    if (encoded[1] !== 1) return false
+    if (this.has('hash anywhere in RSA padding')) return encoded.includes(hash)
+    const info = Buffer.from('003031300d060960864801650304020105000420', 'hex')
+    return encoded.includes(Buffer.concat([info, hash]))
   }
 
   private isEcdsa(key: KeyObject, bytes: Buffer, signature: Buffer): boolean {
     if (this.has('ECDSA of zeros') && signature.subarray(0, 32).every((one) => one === 0)) return true
     if (this.has('ECDSA in DER') && verify('sha256', bytes, key, signature)) return true
-    const raw = this.has('ECDSA cut') ? signature.subarray(0, 64) : signature
+    const isOwnCurve = key.asymmetricKeyDetails?.namedCurve === 'prime256v1'
+    if (!isOwnCurve && !this.has('curve of another algorithm')) return false
+    const cut = this.has('ECDSA cut') ? signature.subarray(0, 64) : signature
+    const raw = this.has('ECDSA s reduced') ? reduced(cut, P256_ORDER, false) : cut
     return verify('sha256', bytes, { key, dsaEncoding: 'ieee-p1363' }, raw)
   }
 
@@ -343,13 +420,14 @@ class WeakApi {
 
   private async readOpaque(token: string): Promise<Members> {
     const [first] = this.issuers.values()
-    const answer = await this.ask(first as IssuerClient, token)
+    const asked = await this.ask(first as IssuerClient, token)
+    const answer = this.asksSigned ? await this.openAnswer(asked, first as IssuerClient) : asked
     let members: Record<string, unknown>
     try {
       members = JSON.parse(answer) as Record<string, unknown>
       if (Array.isArray(members) && this.has('list unwrapped')) members = members[0] as Record<string, unknown>
     } catch (error) {
-      if (this.has('answer not JSON accepted')) return {}
+      if (this.has('answer not JSON accepted')) return Object.fromEntries(new URLSearchParams(answer))
       throw new Outage('not JSON', { cause: error })
     }
     if (members['active'] === undefined && this.has('missing active')) members['active'] = true
@@ -359,6 +437,36 @@ class WeakApi {
     this.rule('inactive accepted', members['active'] === true)
     this.requireAnswer(members)
     return members
+  }
+
+  /** The JSON in a signed answer (RFC 9701). @throws {Outage} */
+  private async openAnswer(answer: string, issuer: IssuerClient): Promise<string> {
+    const rule = (weakness: string, holds: boolean): void => {
+      if (!holds && !this.has(`signed answers: ${weakness}`)) throw new Outage(weakness)
+    }
+    rule('plain ones taken', !answer.startsWith('{'))
+    if (answer.startsWith('{')) return answer
+    const [head = '', body = '', signature = ''] = answer.split('.')
+    const header = objectOf(Buffer.from(head, 'base64url').toString(), false)
+    const {
+      iss,
+      aud,
+      exp,
+      token_introspection: members,
+      ...others
+    } = objectOf(Buffer.from(body, 'base64url').toString(), false)
+    rule('alg none', header['alg'] === 'RS256')
+    const known = await issuer.keyOf(header['kid'])
+    const isSigned =
+      known !== undefined && this.isSigned('RS256', known.key, `${head}.${body}`, Buffer.from(signature, 'base64url'))
+    if (header['alg'] !== 'none') rule('signature', isSigned)
+    rule('typ', header['typ'] === 'token-introspection+jwt')
+    rule('iss', iss === issuer.url)
+    if (aud === undefined) rule('no aud', this.has('signed answers: aud'))
+    else rule('aud', aud === this.audience)
+    rule('exp', exp === undefined || Number(exp) > Date.now() / 1000 - 30)
+    rule('members beside', members !== undefined)
+    return JSON.stringify(members ?? { ...others, iss, aud, exp })
   }
 
   private requireAnswer(members: Members): void {
@@ -372,12 +480,13 @@ class WeakApi {
   }
 
   private ask(issuer: IssuerClient, token: string): Promise<string> {
-    if (this.has('each request asks')) return issuer.introspect(token)
+    const accept = this.asksSigned ? 'application/token-introspection+jwt' : 'application/json'
+    if (this.has('each request asks')) return issuer.introspect(token, accept)
     const kept = this.answers.get(token)
     if (kept !== undefined && this.has('answers kept for ever')) return Promise.resolve(kept)
     const known = this.asking.get(token)
     if (known !== undefined) return known
-    const asked = issuer.introspect(token).finally(() => this.asking.delete(token))
+    const asked = issuer.introspect(token, accept).finally(() => this.asking.delete(token))
     this.asking.set(token, asked)
     asked.then((answer) => this.answers.set(token, answer)).catch(() => {})
     return asked
@@ -418,6 +527,7 @@ class WeakApi {
     if (!isDpop) return
     this.rule('unbound token as DPoP', jkt !== undefined, new Refusal(401, 'invalid_token', 'DPoP'))
     const proofs = request.headersDistinct['dpop'] ?? []
+    if (this.has('DPoP field in one case') && !request.rawHeaders.includes('DPoP')) throw this.badProof()
     if (proofs.length === 0 && this.has('DPoP without a proof')) return
     this.rule('two proofs', proofs.length === 1, this.badProof())
     this.requireProof(String(proofs[0]), path, token, jkt)
@@ -444,6 +554,7 @@ class WeakApi {
     rule('proof htu', this.isUrl(claims['htu'], path))
     rule('proof ath', claims['ath'] === sha256(token) || (this.has('proof without ath') && claims['ath'] === undefined))
     this.requireFresh(claims)
+    if (jkt === undefined && this.has('unbound token as DPoP')) return
     const own = thumbprintOf(jwk)
     rule('proof key', own.length === String(jkt).length && timingSafeEqual(Buffer.from(own), Buffer.from(String(jkt))))
   }
@@ -463,7 +574,8 @@ class WeakApi {
   private isUrl(htu: unknown, path: string): boolean {
     const own = this.origin + path
     if (typeof htu !== 'string' || !URL.canParse(htu)) return false
-    if (this.has('htu with its query')) return htu === own
+    if (this.has('htu with its query')) return htu.toLowerCase() === own
+    if (this.has('htu in one case') && !htu.startsWith(this.origin)) return false
     if (this.has('htu by prefix')) return htu.startsWith(own)
     if (this.has('htu host by prefix')) return htu.startsWith(this.origin) && new URL(htu).pathname === path
     const { origin, pathname } = new URL(htu)
@@ -513,7 +625,7 @@ class WeakApi {
     }
     if (needed === undefined) throw new Refusal(404, 'not_found')
     if (this.has('scope as text breaks') && typeof claims['scope'] !== 'string') throw new TypeError('no text')
-    const text = (claims['scope'] ?? '') as string
+    const text = typeof claims['scope'] === 'string' ? claims['scope'] : ''
     const granted = text.split(' ')
     const isGranted = this.has('scope by text')
       ? text.includes(needed)
@@ -569,6 +681,27 @@ class WeakApi {
   }
 }
 
+/** CVE-2017-15361: a modulus that is a power of 65537 modulo these primes. A good one hardly ever is. */
+function isRoca(modulus: string): boolean {
+  const number = BigInt(`0x${Buffer.from(modulus, 'base64url').toString('hex')}`)
+  return [11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157].every((prime) => {
+    const powers = new Set<number>()
+    for (let power = 1; !powers.has(power); power = (power * 65_537) % prime) powers.add(power)
+    return powers.has(Number(number % BigInt(prime)))
+  })
+}
+
+const P256_ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n
+const ED25519_ORDER = 2n ** 252n + 27_742_317_777_372_353_535_851_937_790_883_648_493n
+
+/** The second half of a signature, reduced by the order. */
+function reduced(signature: Buffer, order: bigint, isLittle: boolean): Buffer {
+  const half = Buffer.from(signature.subarray(32))
+  const number = BigInt(`0x${(isLittle ? half.reverse() : half).toString('hex')}`) % order
+  const bytes = Buffer.from(number.toString(16).padStart(64, '0'), 'hex')
+  return Buffer.concat([signature.subarray(0, 32), isLittle ? bytes.reverse() : bytes])
+}
+
 /** @throws {Refusal} not a JSON object; with `breaks`, the error of the parser instead */
 function objectOf(json: string, breaks: boolean): Record<string, unknown> {
   try {
@@ -588,6 +721,6 @@ function sha256(text: string): string {
   return createHash('sha256').update(text).digest('base64url')
 }
 
-function thumbprintOf({ kty, crv, x, y }: JsonWebKey): string {
-  return sha256(JSON.stringify({ crv, kty, x, y }))
+function thumbprintOf({ kty, k, crv, x, y }: JsonWebKey): string {
+  return sha256(JSON.stringify(kty === 'oct' ? { k, kty } : { crv, kty, x, y }))
 }

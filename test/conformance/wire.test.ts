@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import type { AddressInfo, Socket } from 'node:net'
 import { createServer } from 'node:net'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { curlOf, shortened } from '../../conformance/engine/curl.js'
 import { createWire, NoAnswer } from '../../conformance/engine/wire.js'
 import { listen } from './apis.js'
@@ -97,6 +97,34 @@ describe('wire', () => {
     onTestFinished(() => wire.close())
     expect((await wire.send({})).body).toHaveLength(65_536)
     expect((await wire.send({ target: '/events' })).body).toBe('data: 1\n\n')
+  })
+
+  test('holds an answer open until the API ends it', async () => {
+    let end: (() => void) | undefined
+    const url = await listen((_request, response) => {
+      response.writeHead(200, { 'Content-Type': 'text/event-stream' }).flushHeaders()
+      end = () => response.end()
+    })
+    const wire = createWire(new URL(url), { userAgent: 'suite' })
+    onTestFinished(() => wire.close())
+    const answer = await wire.open({})
+    expect([answer.status, answer.hasEnded]).toEqual([200, false])
+    end?.()
+    await vi.waitUntil(() => answer.hasEnded)
+  })
+
+  test('closes open answers with the wire', async () => {
+    let isGone = false
+    const url = await listen((_request, response) => {
+      response.writeHead(200).flushHeaders()
+      response.on('close', () => {
+        isGone = true
+      })
+    })
+    const wire = createWire(new URL(url), { userAgent: 'suite' })
+    await wire.open({})
+    wire.close()
+    await vi.waitUntil(() => isGone)
   })
 
   test.each([

@@ -5,10 +5,11 @@
  * Tests: `test/conformance/mutants.suite.ts`.
  */
 import { randomUUID } from 'node:crypto'
-import type { Check, CheckContext, SuiteEndpoint, SuiteFailure, WireResponse } from '../../check.js'
+import type { Check, CheckContext, SuiteEndpoint, SuiteFailure, WireRequest, WireResponse } from '../../check.js'
 import { NoAnswer } from '../../engine/wire.js'
 import { requestsFor, requireSilence } from './jose.js'
 import { bearer, fieldOf, isAccepted, recoverySeconds, requireGood, sendUntil, told } from './judge.js'
+import * as source from './sources.js'
 
 /** Tokens of one flood, and the requests for keys that it may cause. */
 const FLOOD = { tokens: 25, requests: 5 }
@@ -27,8 +28,12 @@ const FAILURES: readonly (readonly [id: string, what: string, failure: SuiteFail
   ['reset', 'closes the connection', 'reset'],
   ['garbage', 'answers with a page', 'garbage'],
   ['redirect', 'redirects to another place', 'redirect'],
-  ['bomb', 'answers with 32 MiB in a few kilobytes', 'bomb']
+  ['bomb', 'answers with 32 MiB in a few kilobytes', 'bomb'],
+  ['endless', 'answers without an end', 'endless']
 ]
+
+/** Bytes of an endless answer that an API may take. Buffers of the system hold some of them. */
+const MOST_TAKEN = 24 * 1024 * 1024
 
 /** Runs with a failing endpoint, and then requires that the API recovers. */
 async function during(
@@ -67,6 +72,17 @@ async function sendDuring(context: CheckContext, token: string): Promise<WireRes
   })
 }
 
+/** @throws {Failed} the API took more of an endless answer than any document of an issuer needs */
+function requireLimit(context: CheckContext, path: string): void {
+  const taken = context.issuer.requests.findLast((request) => request.path === path)?.taken ?? 0
+  if (taken > MOST_TAKEN)
+    context.fail({
+      expected: `The API disconnects before it has read ${MOST_TAKEN / 1024 / 1024} MiB of an answer.`,
+      received: `The API read ${Math.round(taken / 1024 / 1024)} MiB.`,
+      change: 'Limit the bytes of an answer that you read from the authorization server: a megabyte is plenty.'
+    })
+}
+
 function requireUnavailable(context: CheckContext, response: WireResponse): void {
   const isRight = response.status >= 500 || response.status === 429
   if (!isRight) context.fail({ expected: 'The API answers 503.', received: told(response), change: changeOutage })
@@ -85,6 +101,7 @@ const introspection: readonly Check[] = FAILURES.map(([id, what, failure]) => ({
       const before = requestsFor(context, REDIRECTED)
       requireUnavailable(context, await sendDuring(context, issuer.opaque()))
       requireSilence(context, REDIRECTED, before)
+      requireLimit(context, '/introspect')
     }
     await during(context, 'introspection', failure, look, () => issuer.opaque())
   }
@@ -138,6 +155,7 @@ const keys: readonly Check[] = (
     ['500', 'answer 500', { status: 500 }],
     ['redirect', 'redirect to another place', 'redirect'],
     ['bomb', 'are 32 MiB in a few kilobytes', 'bomb'],
+    ['endless', 'have no end', 'endless'],
     ['empty', 'are an empty list', 'empty']
   ] as const
 ).map(([id, what, failure]) => ({
@@ -160,6 +178,7 @@ const keys: readonly Check[] = (
       // With an empty list the issuer has withdrawn all keys, so 401 is right. Without a fetch the API cannot know of the outage.
       if (id !== 'empty' && hasAsked) requireUnavailable(context, response)
       requireSilence(context, REDIRECTED, redirected)
+      requireLimit(context, '/keys')
     }
     await during(context, 'keys', failure, look, () => issuer.token())
   }
@@ -174,8 +193,12 @@ const flood: Check = {
   run: async (context) => {
     const { issuer } = context
     const before = requestsFor(context, '/keys')
-    for (let i = 0; i < FLOOD.tokens; i++)
-      await context.send(bearer(issuer.token({ key: 'unpublished', header: { kid: randomUUID() } })))
+    const flooding = (): WireRequest => ({
+      ...bearer(issuer.token({ key: 'unpublished', header: { kid: randomUUID() } })),
+      // 429 is a good answer. A suite that waited as long as it asks for would count the fetches of minutes.
+      isOnce: true
+    })
+    for (let i = 0; i < FLOOD.tokens; i++) await context.send(flooding())
     const count = requestsFor(context, '/keys') - before
     if (count > FLOOD.requests)
       context.fail({
@@ -184,6 +207,57 @@ const flood: Check = {
         change:
           'Pause between two fetches of the keys, whatever `kid` the tokens name: else clients can flood the issuer.'
       })
+  }
+}
+
+/** Characters that no token has (RFC 6750 §2.1). */
+const JUNK = ['a,b', 'a"b', 'a;b', '<script>', '{"active":true}', 'a\\b', 'a:b', 'a@b', '[a]', 'a&token=b']
+
+const junk: Check = {
+  id: 'faults-flood-junk',
+  title: `${JUNK.length} credentials with characters that no token has cause no introspection.`,
+  profile: 'faults',
+  level: 'hardening',
+  needs: ['issuer', 'introspection'],
+  run: async (context) => {
+    const before = requestsFor(context, '/introspect')
+    for (const one of JUNK) await context.send({ ...bearer(one), isOnce: true })
+    const count = requestsFor(context, '/introspect') - before
+    if (count > 0)
+      context.fail({
+        expected: 'The API sends no introspection request.',
+        received: `The API sent ${count} requests.`,
+        change: 'Refuse credentials that are not `b64token` (RFC 6750 §2.1) before you ask the authorization server.'
+      })
+  }
+}
+
+const lie: Check = {
+  id: 'rfc8414-issuer',
+  title: 'Metadata that names another issuer is not used.',
+  profile: 'faults',
+  level: 'MUST',
+  source: source.METADATA_ISSUER,
+  needs: ['issuer'],
+  run: async (context) => {
+    const { issuer, declared } = context
+    const look = async (): Promise<void> => {
+      const [seen, before] = [requestsFor(context, '/.well-known/'), requestsFor(context, '/lie/')]
+      await declared.restart?.()
+      const header = { kid: issuer.strangerKey()['kid'] }
+      const response = await context.send(bearer(issuer.token({ key: 'unpublished', header })))
+      const hasUsed = requestsFor(context, '/lie/') > before
+      if (isAccepted(response) || hasUsed)
+        context.fail({
+          expected: 'The API neither fetches the keys that this metadata names nor accepts a token of theirs.',
+          received: `${told(response)}${hasUsed ? ' It fetched the keys.' : ''}`,
+          change:
+            'Compare `issuer` in the metadata with the configured issuer, character by character, before you use it.'
+        })
+      if (requestsFor(context, '/.well-known/') === seen)
+        context.skip('the API did not read the metadata again: declare how to start it again (`declared.restart`)')
+    }
+    await during(context, 'metadata', 'lie', look, () => issuer.token())
   }
 }
 
@@ -226,4 +300,14 @@ const canary: Check = {
 }
 
 /** The authorization server fails. */
-export const faults: readonly Check[] = [canary, stampede, known, ...introspection, retryAfter, ...keys, flood]
+export const faults: readonly Check[] = [
+  canary,
+  junk,
+  stampede,
+  known,
+  ...introspection,
+  retryAfter,
+  ...keys,
+  lie,
+  flood
+]

@@ -14,12 +14,16 @@ import { rfc7662 } from './rfc7662.js'
 import { rfc8705 } from './rfc8705.js'
 import { rfc9068 } from './rfc9068.js'
 import { rfc9449 } from './rfc9449.js'
+import { rfc9701 } from './rfc9701.js'
+import { wycheproof } from './wycheproof.js'
 
 export const issuerChecks: readonly Check[] = [
   ...rfc9068,
   ...access,
   ...jose,
+  ...wycheproof,
   ...rfc7662,
+  ...rfc9701,
   ...rfc9449,
   ...rfc8705,
   ...revocation,

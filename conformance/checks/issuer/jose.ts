@@ -137,6 +137,13 @@ const algorithms: readonly Check[] = [
   ]),
   ...group({ change: 'Ignore published keys whose `use` is not `sig`.' }, [
     ['jwk-use-enc', 'A published key for encryption verifies nothing.', { key: 'encryption' }]
+  ]),
+  ...group({ change: 'Choose the key by the `kid` of the token, and no other key if none has it.' }, [
+    [
+      'jws-kid-unknown',
+      'A token that names an unknown key is refused, although a published key signed it.',
+      { header: { kid: 'a-key-that-was-withdrawn' } }
+    ]
   ])
 ]
 

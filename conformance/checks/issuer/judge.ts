@@ -22,7 +22,7 @@ const RECOVERY_SECONDS = 90
 /** Longest Retry-After of a 503 that a check waits for, in seconds. */
 const MAX_WAIT = 60
 /** Milliseconds between two looks at something that takes its time. */
-const LOOK_EVERY = 250
+export const LOOK_EVERY = 250
 
 export type Fields = readonly (readonly [name: string, value: string])[]
 

@@ -4,8 +4,9 @@
  *
  * Tests: `test/conformance/mutants.suite.ts`.
  */
-import type { Check, CheckContext, RevocationWay, SuiteIssuer, WireResponse } from '../../check.js'
-import { bearer, fromNow, requireAcceptance, sendUntil, told } from './judge.js'
+import { setTimeout } from 'node:timers/promises'
+import type { Check, CheckContext, OpenAnswer, RevocationWay, SuiteIssuer, WireResponse } from '../../check.js'
+import { bearer, fromNow, LOOK_EVERY, requireAcceptance, sendUntil, told } from './judge.js'
 import * as source from './sources.js'
 
 /** Seconds that a revocation may take, if the user names no other. */
@@ -125,8 +126,97 @@ function byLogout(user: string, more: Readonly<Record<string, unknown>> = {}, ke
     })
 }
 
+/** The ways in which an API learns of a revocation without a request. */
+const STREAM_WAYS: readonly (readonly [name: RevocationWay, start: WayCheck['start']])[] = [
+  ['event', byEvent('stream')],
+  ['logout', byLogout('stream')]
+]
+
+const changeStream =
+  'End each open answer when its token ends or is revoked: keep the answers by token, or check the token again in a while.'
+/** Seconds for which a stream of a good token is watched, and until the token of the second check ends. */
+const WATCHED = 3
+
+/** Waits until the answer ends, at most so many seconds. */
+async function endsWithin(answer: OpenAnswer, seconds: number): Promise<boolean> {
+  const until = performance.now() + seconds * 1000
+  while (!answer.hasEnded && performance.now() < until) await setTimeout(LOOK_EVERY)
+  return answer.hasEnded
+}
+
+/** A check of an answer that stays open. @param end  ends the token; the stream must end within the seconds that it returns */
+function streamCheck(
+  id: string,
+  title: string,
+  start: (context: CheckContext) => { readonly token: string; readonly end: () => Promise<number> }
+): Check {
+  return {
+    id: `stream-${id}`,
+    title,
+    profile: 'revocation',
+    level: 'hardening',
+    needs: ['issuer'],
+    isTimed: true,
+    run: async (context) => {
+      const target = context.declared.stream ?? context.skip('no route whose answer stays open is named')
+      const { token, end } = start(context)
+      const answer = await context.open(bearer(token, [], target))
+      const expected = 'The API accepts the token, and its answer stays open.'
+      const received = `The API answered ${answer.status}${answer.hasEnded ? ', and the answer ended' : ''}.`
+      if (answer.status >= 400 || answer.hasEnded) context.fail({ expected, received, change: changeStream })
+      const seconds = await end()
+      const hasEnded = await endsWithin(answer, seconds)
+      answer.close()
+      if (!hasEnded)
+        context.fail({
+          expected: `The API ends the answer within ${seconds} seconds.`,
+          received: 'The answer was still open.',
+          change: changeStream
+        })
+    }
+  }
+}
+
+const streams: readonly Check[] = [
+  {
+    id: 'stream-good',
+    title: 'The open answer to a good token goes on.',
+    profile: 'revocation',
+    level: 'hardening',
+    needs: ['issuer'],
+    isTimed: true,
+    run: async (context) => {
+      const target = context.declared.stream ?? context.skip('no route whose answer stays open is named')
+      const answer = await context.open(bearer(context.issuer.token(), [], target))
+      const hasEnded = await endsWithin(answer, WATCHED)
+      answer.close()
+      if (answer.status >= 400 || hasEnded)
+        context.fail({
+          expected: `The answer is still open after ${WATCHED} seconds.`,
+          received: `The API answered ${answer.status}${hasEnded ? ', and the answer ended' : ''}.`,
+          change: 'Name a route whose answer stays open, such as an event stream.'
+        })
+    }
+  },
+  streamCheck('expired', 'An open answer ends when its token ends.', (context) => ({
+    token: context.issuer.token({ claims: { exp: fromNow(context, WATCHED) } }),
+    end: async () => WATCHED + (context.declared.revocationSeconds ?? SECONDS)
+  })),
+  streamCheck('revoked', 'An open answer ends when its token is revoked.', (context) => {
+    const { revokedBy = [] } = context.declared
+    const way = STREAM_WAYS.find(([name]) => revokedBy.includes(name))?.[1]
+    const started = (way ?? context.skip('the API is not told of revocations by event or logout'))(context)
+    const end = async (): Promise<number> => {
+      await started.revoke()
+      return context.declared.revocationSeconds ?? SECONDS
+    }
+    return { token: started.token, end }
+  })
+]
+
 /** Revocation in four ways. */
 export const revocation: readonly Check[] = [
+  ...streams,
   wayCheck({
     id: 'introspection',
     title: 'An opaque token that was revoked is refused.',
@@ -171,6 +261,13 @@ export const revocation: readonly Check[] = [
     way: 'logout',
     isForged: true,
     start: byLogout('logout-forged', {}, 'unpublished')
+  }),
+  wayCheck({
+    id: 'logout-audience',
+    title: 'A logout token for another client ends nothing.',
+    way: 'logout',
+    isForged: true,
+    start: byLogout('logout-audience', { aud: 'another-client' })
   }),
   wayCheck({
     id: 'logout-nonce',

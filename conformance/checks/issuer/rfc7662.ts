@@ -91,7 +91,9 @@ export const rfc7662: readonly Check[] = [
   neverAccepts('active-text', 'An answer whose `active` is the text "true" accepts nothing.', { active: 'true' }),
   neverAccepts('active-number', 'An answer whose `active` is 1 accepts nothing.', { active: 1 }),
   neverAccepts('array', 'An answer that is a list accepts nothing.', (json) => `[${json}]`),
-  neverAccepts('not-json', 'An answer that is not JSON accepts nothing.', () => 'active=true'),
+  neverAccepts('not-json', 'An answer that is not JSON accepts nothing.', (json) =>
+    new URLSearchParams(JSON.parse(json) as Record<string, string>).toString()
+  ),
   neverAccepts(
     'active-twice',
     'Of an `active` that stands twice, the last one counts.',

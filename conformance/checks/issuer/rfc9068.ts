@@ -120,8 +120,7 @@ const audiences: readonly Check[] = [
       profile,
       source: source.AUDIENCE,
       flaw: ({ issuer }) => ({ claims: { aud: aud(issuer.audience) } }),
-      change: changeAudience,
-      also: id === 'other' ? ['SEP-1932 audience-validation'] : []
+      change: changeAudience
     })
   ),
   accepts({

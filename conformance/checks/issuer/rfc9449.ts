@@ -1,16 +1,16 @@
 /**
- * Checks of tokens bound to a DPoP key (RFC 9449 §4.3, §7): the proofs of OpenID's FAPI 2 module for resource servers, and the six
- * checks of MCP's SEP-1932. Each check first sends a good proof, which also gets the nonce if the API wants one.
+ * Checks of tokens bound to a DPoP key (RFC 9449 §4.3, §7): the proofs of OpenID's FAPI 2 modules, and the six checks of MCP's
+ * SEP-1932. Each check first sends a good proof, which also gets the nonce if the API wants one.
  *
  * Tests: `test/conformance/mutants.suite.ts`.
  */
-import { createHmac } from 'node:crypto'
+import { createHash, createHmac } from 'node:crypto'
 import type { Check, CheckContext, Level, ProofFlaw, ProofKey, Source, WireRequest, WireResponse } from '../../check.js'
+import * as names from '../names.js'
 import { type Fields, fieldOf, fromNow, isAccepted, requireAcceptance, requireRefusal, told } from './judge.js'
 import * as source from './sources.js'
 
-const FAPI = 'OpenID: fapi2-security-profile-final, DPoP negative tests'
-const VALIDATE = 'SEP-1932 validate-proof'
+const FAPI = names.FAPI2_DPOP
 const refusedText = 'The API refuses the request with 401.'
 const changeProof = 'Check all points of RFC 9449 §4.3 before you use the token.'
 
@@ -141,7 +141,7 @@ function flawed(
   title: string,
   point: string | undefined,
   flaw: ProofFlaw | ((context: CheckContext) => ProofFlaw),
-  also: readonly string[] = [FAPI, VALIDATE]
+  also: readonly string[] = [FAPI, names.SEP_PROOF]
 ): Check {
   return proofCheck({
     id: `dpop-${id}`,
@@ -168,32 +168,54 @@ const contents: readonly Check[] = [
     'A proof with `alg: none` is refused.',
     ALG,
     { header: { alg: 'none' }, signature: () => Buffer.alloc(0) },
-    [FAPI, 'SEP-1932 asymmetric-only']
+    [FAPI, names.SEP_ASYMMETRIC]
   ),
   flawed('signature', 'A proof with another signature is refused.', SIGNATURE, { signature: flipped }),
-  flawed('no-signature', 'A proof without a signature is refused.', SIGNATURE, { signature: () => Buffer.alloc(0) }),
+  flawed('no-signature', 'A proof without a signature is refused.', SIGNATURE, { signature: () => Buffer.alloc(0) }, [
+    names.SEP_PROOF
+  ]),
   flawed('htm', 'A proof for another method is refused.', HTM, { claims: { htm: 'PUT' } }),
-  flawed('htm-case', 'A proof for the method in lower case is refused.', HTM, { claims: { htm: 'get' } }),
+  flawed('htm-case', 'A proof for the method in lower case is refused.', HTM, { claims: { htm: 'get' } }, [
+    names.SEP_PROOF
+  ]),
   flawed('htu', 'A proof for another URL is refused.', HTU, { claims: { htu: 'https://another-api.example/' } }),
-  flawed('htu-path', 'A proof for another path is refused.', HTU, ({ url }) => ({
-    claims: { htu: `${url.origin}${url.pathname}/more` }
-  })),
-  flawed('htu-host', 'A proof for a host that begins with ours is refused.', HTU, ({ url }) => ({
-    claims: { htu: `${url.protocol}//${url.host}.attacker.example${url.pathname}` }
-  })),
+  flawed(
+    'htu-path',
+    'A proof for another path is refused.',
+    HTU,
+    ({ url }) => ({ claims: { htu: `${url.origin}${url.pathname}/more` } }),
+    [names.SEP_PROOF]
+  ),
+  flawed(
+    'htu-host',
+    'A proof for another host, whose URL begins with the origin of the API, is refused.',
+    HTU,
+    ({ url }) => ({
+      claims: { htu: `${url.origin}${url.port === '' ? '.' : '@'}attacker.example${url.pathname}` }
+    }),
+    [names.SEP_PROOF]
+  ),
   flawed(
     'ath',
     'A proof for another token is refused.',
     'ensure that the value of the ath claim equals the hash of that access token',
     { claims: { ath: 'A'.repeat(43) } }
   ),
-  flawed('jti-number', 'A proof whose `jti` is a number is refused.', undefined, { claims: { jti: 5 } }),
-  flawed('iat-text', 'A proof whose `iat` is text is refused.', undefined, ({ issuer }) => ({
-    claims: { iat: String(Math.floor(issuer.now())) }
-  })),
-  flawed('expired', 'A proof that has an `exp` in the past is refused.', undefined, (context) => ({
-    claims: { exp: fromNow(context, -3600) }
-  }))
+  flawed('jti-number', 'A proof whose `jti` is a number is refused.', undefined, { claims: { jti: 5 } }, []),
+  flawed(
+    'iat-text',
+    'A proof whose `iat` is text is refused.',
+    undefined,
+    ({ issuer }) => ({ claims: { iat: String(Math.floor(issuer.now())) } }),
+    []
+  ),
+  flawed(
+    'expired',
+    'A proof that has an `exp` in the past is refused.',
+    undefined,
+    (context) => ({ claims: { exp: fromNow(context, -3600) } }),
+    []
+  )
 ]
 
 function flipped(signature: Buffer): Buffer {
@@ -214,7 +236,7 @@ const window: readonly Check[] = (
   title,
   profile: 'dpop',
   level: 'hardening',
-  also: ['SEP-1932 iat-window', FAPI],
+  also: id === 'dpop-iat-window' ? [names.SEP_IAT] : [names.SEP_IAT, FAPI],
   needs: ['issuer', 'dpop'],
   run: async (context) => {
     const client = await provenClient(context)
@@ -229,21 +251,21 @@ const keys: readonly Check[] = [
     id: 'dpop-private-key',
     title: 'A proof whose `jwk` has a private part is refused.',
     point: NO_PRIVATE,
-    also: [FAPI, VALIDATE],
+    also: [FAPI, names.SEP_PROOF],
     request: (client) => client.request(client.proof({ header: { jwk: { ...client.key.jwk, d: 'A'.repeat(43) } } }))
   }),
   proofCheck({
     id: 'dpop-hmac',
     title: 'A proof by a symmetric key is refused.',
     point: ALG,
-    also: ['SEP-1932 asymmetric-only'],
-    request: (client) => client.request(hmacProof(client))
+    also: [names.SEP_ASYMMETRIC],
+    request: hmacRequest
   }),
   proofCheck({
     id: 'dpop-other-key',
     title: 'A good proof by another key than the one in the token is refused.',
     point: 'confirm that the public key to which the access token is bound matches the public key from the DPoP proof',
-    also: [FAPI, VALIDATE],
+    also: [FAPI, names.SEP_PROOF],
     request: (client, { issuer }) => client.request(client.proof({}, issuer.dpopKey()))
   }),
   proofCheck({
@@ -254,11 +276,23 @@ const keys: readonly Check[] = [
   })
 ]
 
-function hmacProof(client: ProvenClient): string {
+/** The token is bound to the secret, so that nothing but the algorithm is wrong. */
+function hmacRequest({ key }: ProvenClient, { issuer, url }: CheckContext): WireRequest {
   const secret = 'a secret that everybody knows'
   const jwk = { kty: 'oct', k: Buffer.from(secret).toString('base64url') }
-  const [head, claims] = client.proof({ header: { alg: 'HS256', jwk } }).split('.')
-  return `${head}.${claims}.${createHmac('sha256', secret).update(`${head}.${claims}`).digest('base64url')}`
+  const jkt = createHash('sha256')
+    .update(JSON.stringify({ k: jwk.k, kty: jwk.kty }))
+    .digest('base64url')
+  const token = issuer.token({ claims: { cnf: { jkt } } })
+  const proof = key.proof({ method: 'GET', url: url.href, token }, { header: { alg: 'HS256', jwk } })
+  const input = proof.slice(0, proof.lastIndexOf('.'))
+  const signature = createHmac('sha256', secret).update(input).digest('base64url')
+  return {
+    fields: [
+      ['Authorization', `DPoP ${token}`],
+      ['DPoP', `${input}.${signature}`]
+    ]
+  }
 }
 
 const requests: readonly Check[] = [
@@ -266,21 +300,21 @@ const requests: readonly Check[] = [
     id: 'dpop-two-proofs',
     title: 'A request with two proofs is refused.',
     point: ONE_FIELD,
-    also: [FAPI, VALIDATE],
+    also: [FAPI, names.SEP_PROOF],
     request: (client) => client.request(client.proof(), [['DPoP', client.proof()]])
   }),
   proofCheck({
     id: 'dpop-malformed',
     title: 'A proof that is not a JWT is refused.',
     point: WELL_FORMED,
-    also: [FAPI, VALIDATE],
+    also: [FAPI, names.SEP_PROOF],
     request: (client) => client.request('not a proof')
   }),
   proofCheck({
     id: 'dpop-no-proof',
     title: 'A bound token without a proof is refused.',
     source: source.DPOP_ALL,
-    also: [FAPI, 'SEP-1932 reject-401'],
+    also: [FAPI, names.SEP_PROOF],
     request: (client) => ({ fields: [['Authorization', `DPoP ${client.token}`]] })
   }),
   proofCheck({
@@ -322,7 +356,7 @@ const requests: readonly Check[] = [
     id: 'dpop-audience',
     title: 'A bound token for another API is refused, although its proof is good.',
     source: source.AUDIENCE,
-    also: ['SEP-1932 audience-validation'],
+    also: [names.SEP_AUDIENCE],
     request: (client, { issuer, url }) => {
       const token = issuer.token({ claims: { aud: 'https://another-api.example', cnf: { jkt: client.key.jkt } } })
       const proof = client.key.proof({ method: 'GET', url: url.href, token })
@@ -335,6 +369,13 @@ const requests: readonly Check[] = [
     }
   })
 ]
+
+/** The modules that send the good proofs, where it is not the one of the negative tests. */
+const GOOD_NAMES: Readonly<Record<string, string>> = {
+  'dpop-good-iat-behind': names.FAPI2_IAT_BEFORE,
+  'dpop-good-iat-ahead': names.FAPI2_IAT_AFTER,
+  'dpop-good-exp': names.FAPI2_NBF_EXP
+}
 
 /** Proofs and requests that are unusual and good. */
 const good: readonly Check[] = (
@@ -351,8 +392,8 @@ const good: readonly Check[] = (
     ],
     [
       'dpop-good-iat-behind',
-      'A proof of eight seconds ago is accepted.',
-      (context: CheckContext) => ({ claims: { iat: fromNow(context, -8) } })
+      'A proof of ten seconds ago is accepted.',
+      (context: CheckContext) => ({ claims: { iat: fromNow(context, -10) } })
     ],
     [
       'dpop-good-iat-ahead',
@@ -371,7 +412,7 @@ const good: readonly Check[] = (
     title,
     // §4.3 lists what a proof must have. That nothing else may be asked, as §4.2 does of `htu`, stands nowhere.
     ...(id === 'dpop-good-htu-query' && { point: HTU, level: 'hardening' }),
-    also: [FAPI],
+    also: [GOOD_NAMES[id] ?? FAPI],
     isGood: true,
     request: (client, context) =>
       client.request(client.proof((typeof flaw === 'function' ? flaw(context) : flaw) as ProofFlaw)),
@@ -390,7 +431,7 @@ const more: readonly Check[] = [
       quote: 'It uses a case-insensitive token to identify the authentication scheme'
     },
     level: 'hardening',
-    also: [FAPI],
+    also: [names.FAPI2_SCHEME_CASE],
     isGood: true,
     request: (client) => ({
       fields: [
@@ -408,8 +449,49 @@ const more: readonly Check[] = [
     isGood: true,
     request: (client, { url }) => ({ ...client.request(client.proof()), target: `${url.pathname}?conformance=1` }),
     change: 'Remove the query of the request before you compare it with `htu`.'
+  }),
+  proofCheck({
+    id: 'dpop-good-field-case',
+    title: 'The field name `DPOP` in upper case is accepted.',
+    source: {
+      name: 'RFC 9110',
+      section: '§5.1',
+      url: 'https://www.rfc-editor.org/rfc/rfc9110#section-5.1',
+      quote: 'Field names are case-insensitive'
+    },
+    also: [FAPI],
+    isGood: true,
+    request: (client) => ({
+      fields: [
+        ['Authorization', `DPoP ${client.token}`],
+        ['DPOP', client.proof()]
+      ]
+    }),
+    change: 'Look for the field without regard to the case of its name.'
+  }),
+  normalized('dpop-good-htu-case', 'The scheme and the host of `htu` are compared without regard to case.', ({ url }) =>
+    url.href.replace(url.origin, url.origin.toUpperCase())
+  ),
+  normalized('dpop-good-htu-port', 'The default port in `htu` is ignored.', ({ url, skip }) => {
+    if (url.port !== '') skip('the URL has another port than the default one')
+    return `${url.origin}:${url.protocol === 'https:' ? 443 : 80}${url.pathname}`
   })
 ]
+
+/** A check of a proof whose `htu` is ours only after normalization (RFC 3986 §6.2.2, §6.2.3). */
+function normalized(id: string, title: string, htu: (context: CheckContext) => string): Check {
+  const check = proofCheck({
+    id,
+    title,
+    point:
+      'To reduce the likelihood of false negatives, servers SHOULD employ syntax-based normalization (Section 6.2.2 of [RFC3986]) and scheme-based normalization (Section 6.2.3 of [RFC3986]) before comparing the htu claim.',
+    also: [FAPI],
+    isGood: true,
+    request: (client, context) => client.request(client.proof({ claims: { htu: htu(context) } })),
+    change: 'Parse `htu` as a URL before you compare it.'
+  })
+  return { ...check, level: 'SHOULD' }
+}
 
 const replay: Check = {
   id: 'dpop-replay',
@@ -439,7 +521,7 @@ const nonce: Check = {
   source: proofSource(
     'If the server provided a nonce value to the client, the nonce claim matches the server-provided nonce value'
   ),
-  also: ['SEP-1932 nonce'],
+  also: [names.SEP_NONCE],
   needs: ['issuer', 'dpop'],
   run: async (context) => {
     const client = await provenClient(context)
@@ -454,7 +536,7 @@ const challenge: Check = {
   title: 'The challenge for a proof that is not good names the scheme DPoP and an error.',
   profile: 'dpop',
   level: 'hardening',
-  also: ['SEP-1932 reject-401'],
+  also: [names.SEP_401],
   needs: ['issuer', 'dpop'],
   run: async (context) => {
     const client = await provenClient(context)

@@ -35,6 +35,26 @@ export const SIGNATURE: Source = rfc(
   '4',
   'The resource server MUST use the keys provided by the authorization server.'
 )
+export const VALID_SIGNATURE: Source = rfc(
+  9068,
+  '4',
+  'The resource server MUST validate the signature of all incoming JWT access tokens according to [RFC7515] using the algorithm specified in the JWT "alg" Header Parameter.'
+)
+export const IGNORE_KEYS: Source = rfc(
+  7517,
+  '5',
+  'Implementations SHOULD ignore JWKs within a JWK Set that use "kty" (key type) values that are not understood by them, that are missing required members, or for which values are out of the supported ranges.'
+)
+export const PSS_SALT: Source = rfc(
+  7518,
+  '3.5',
+  'The size of the salt value is the same size as the hash function output.'
+)
+export const EDDSA_RANGE: Source = rfc(
+  8032,
+  '5.1.7',
+  'If any of the decodings fail (including S being out of range), the signature is invalid.'
+)
 export const ALG_NONE: Source = rfc(
   9068,
   '4',
@@ -107,10 +127,21 @@ export const INSUFFICIENT_SCOPE: Source = rfc(
   '3.1',
   'The request requires higher privileges than provided by the access token. The resource server SHOULD respond with the HTTP 403 (Forbidden) status code'
 )
+export const METADATA_ISSUER: Source = rfc(
+  8414,
+  '3.3',
+  'If these values are not identical, the data contained in the response MUST NOT be used.'
+)
 export const ACTIVE: Source = rfc(
   7662,
   '2.2',
   'REQUIRED. Boolean indicator of whether or not the presented token is currently active.'
+)
+export const ANSWER_ISSUER: Source = rfc(9701, '5', 'MUST be set to the issuer URL of the authorization server.')
+export const ANSWER_AUDIENCE: Source = rfc(
+  9701,
+  '5',
+  'MUST identify the resource server receiving the token introspection response.'
 )
 export const DPOP_ALL: Source = rfc(
   9449,

@@ -61,6 +61,7 @@ export const mcpChecks: readonly Check[] = [
     title: 'The challenge names the metadata, or the metadata is at a well-known place.',
     profile: 'mcp',
     level: 'MUST',
+    also: ['SEP-985'],
     source: mcp(
       'Protected Resource Metadata Discovery Requirements',
       'MCP servers MUST implement one of the following discovery mechanisms to provide authorization server location information to MCP clients',
@@ -85,7 +86,6 @@ export const mcpChecks: readonly Check[] = [
     profile: 'mcp',
     level: 'MUST',
     source: mcp('Token Handling', 'Invalid or expired tokens MUST receive a HTTP 401 response.', BASE),
-    also: ['SEP-1932 reject-401'],
     async run({ send, fail }) {
       const response = await send(authorized(`Bearer ${UNKNOWN}`))
       if (response.status === 401) return
@@ -101,6 +101,7 @@ export const mcpChecks: readonly Check[] = [
     title: 'The challenge names the scopes that the request needs.',
     profile: 'mcp',
     level: 'SHOULD',
+    also: ['SEP-835'],
     source: mcp(
       'Scope Selection Strategy',
       'MCP servers SHOULD include a scope parameter in the WWW-Authenticate header as defined in RFC 6750 Section 3',

@@ -5,6 +5,7 @@
  */
 import { challengeOf, challengesOf, parameterOf } from '../../challenge.js'
 import type { Check, CheckContext, WireRequest } from '../../check.js'
+import { FAPI2_HAPPY_FLOW } from '../names.js'
 import { authorized, part, refusalOfUnknown, refuses, rfc, told, UNKNOWN } from './judge.js'
 
 const NO_ERROR = rfc(
@@ -293,7 +294,7 @@ const places: readonly Check[] = [
       '2.3',
       'Because of the security weaknesses associated with the URI method (see Section 5), including the high likelihood that the URL containing the access token will be logged, it SHOULD NOT be used unless it is impossible to transport the access token'
     ),
-    also: ['FAPI2 access token in query'],
+    also: [FAPI2_HAPPY_FLOW],
     run: (context) => {
       const { pathname, search } = context.url
       const target = `${pathname}${search === '' ? '?' : `${search}&`}access_token=${UNKNOWN}`

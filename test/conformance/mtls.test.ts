@@ -1,0 +1,86 @@
+/** The checks of client certificates on the TLS connection itself (RFC 8705), against the node adapter and an API that compares nothing. */
+import { once } from 'node:events'
+import type { RequestListener } from 'node:http'
+import { createServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { protect } from '../../adapters/node.js'
+import { rfc8705 } from '../../conformance/checks/issuer/rfc8705.js'
+import type { Verdict } from '../../conformance/index.js'
+import { type RunningIssuer, startSuiteIssuer } from '../../conformance/issuer.js'
+import { runConformance } from '../../conformance/run.js'
+import { resourceServer } from '../../src/index.js'
+import { createCertificateAuthority } from '../support/certificates.js'
+
+const authority = createCertificateAuthority()
+const own = authority.issue({ commonName: 'localhost', sans: ['localhost', '127.0.0.1'] })
+
+let issuer: RunningIssuer
+
+beforeAll(async () => {
+  issuer = await startSuiteIssuer({ port: 0, audience: 'https://api.example.com' })
+})
+afterAll(() => issuer.close())
+
+/** Verdicts of the checks by id, of an API behind TLS that asks for a certificate and takes any. */
+async function verdictsOf(listenerAt: (origin: string) => RequestListener): Promise<Record<string, Verdict>> {
+  let listener: RequestListener = () => {}
+  const tls = { ...own, requestCert: true, rejectUnauthorized: false }
+  const server = createServer(tls, (request, response) => listener(request, response))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => {
+    server.close()
+    server.closeAllConnections()
+  })
+  const origin = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
+  listener = listenerAt(origin)
+  const report = await runConformance(`${origin}/orders`, {
+    issuer,
+    has: ['mtls'],
+    checks: rfc8705,
+    ca: authority.cert
+  })
+  return Object.fromEntries(report.results.map(({ id, verdict }) => [id, verdict]))
+}
+
+const BOUND = [
+  'own',
+  'other',
+  'missing',
+  'thumbprint-prefix',
+  'thumbprint-number',
+  'unknown-confirmation',
+  'two-bindings'
+]
+const inField = { 'rfc9440-malformed': 'not applicable', 'rfc9440-twice': 'not applicable' }
+const passed = Object.fromEntries(BOUND.map((id) => [`rfc8705-${id}`, 'passed']))
+
+test('the node adapter passes with certificates of the TLS connection', async () => {
+  const verdicts = await verdictsOf((origin) => {
+    const api = resourceServer({
+      resource: 'https://api.example.com',
+      publicUrl: origin,
+      issuers: [{ issuer: issuer.url }],
+      log: false
+    })
+    onTestFinished(() => api.close())
+    const guard = protect(api)
+    return async (request, response) => {
+      if (await guard(request, response)) response.writeHead(200).end('[]')
+    }
+  })
+  expect(verdicts).toEqual({ ...passed, ...inField, 'good-token-after-mtls': 'passed' })
+})
+
+test('an API that asks for a certificate and compares nothing fails, but for the check of a good one', async () => {
+  const verdicts = await verdictsOf(() => (request, response) => {
+    const hasToken = request.headers.authorization !== undefined
+    const isBound = (request.headers.authorization?.length ?? 0) > 1000
+    const hasCertificate = (request.socket as TLSSocket).getPeerX509Certificate() !== undefined
+    response.writeHead(hasToken && (hasCertificate || !isBound) ? 200 : 401).end()
+  })
+  const failed = BOUND.filter((id) => id !== 'own').map((id) => [`rfc8705-${id}`, 'failed'])
+  expect(verdicts).toMatchObject({ 'rfc8705-own': 'passed', ...Object.fromEntries(failed) })
+})
