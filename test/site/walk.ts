@@ -126,7 +126,7 @@ describe.skipIf(!hasChromium || !isBuilt)('the site', () => {
 
   test('the switch of the site changes drawings too, on a machine that is light', async () => {
     await open('sender-constrained', { colorScheme: 'light' })
-    const drawing = page.locator('main img[src*="tls"]')
+    const drawing = page.getByAltText('a proxy ends TLS')
     await drawing.scrollIntoViewIfNeeded()
     const before = await drawing.screenshot()
     await page.locator('.VPSwitchAppearance').first().click()
