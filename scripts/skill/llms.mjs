@@ -28,7 +28,7 @@ function questionsOfPages() {
   const questions = new Map()
   for (const [, question = '', answer = ''] of read('docs/README.md').matchAll(/^\| ([^|]+) \| (.+) \|$/gm)) {
     const [, link] = /\]\(([^)#]+)/.exec(answer) ?? []
-    if (link === undefined) continue
+    if (link === undefined || link.startsWith('https:')) continue
     const path = posix.join('docs', link)
     const place = path === 'README.md' ? 'guide.md' : path.replace(/^docs\//, '')
     questions.set(place, [...(questions.get(place) ?? []), question])

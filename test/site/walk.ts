@@ -42,6 +42,10 @@ function startPages(): Promise<Server> {
   return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)))
 }
 
+test.runIf(process.env['CI'] !== undefined)('CI has both', () => {
+  expect({ isBuilt, hasChromium }).toEqual({ isBuilt: true, hasChromium: true })
+})
+
 describe.skipIf(!hasChromium || !isBuilt)('the site', () => {
   let browser: Browser
   let server: Server
