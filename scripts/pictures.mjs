@@ -5,7 +5,7 @@
  *
  *   node scripts/pictures.mjs                writes docs/pictures; a screenshot only if its page has changed, or the file is missing
  *   node scripts/pictures.mjs --check        writes nothing; exits 1 if a picture is not current
- *   … --only sequence                        one of: sequence, explain, playground
+ *   … --only sequence                        one of: sequence, explain, setups, playground
  *   … --folder DIR                           another folder than docs/pictures
  *   … --no-skips                             exits 1 if something is not installed: Chromium, or `script` of util-linux
  *
@@ -22,6 +22,7 @@ import { converse } from './pictures/conversation.mjs'
 import { EXPLAIN_COMMAND, explainRefusal } from './pictures/explain.mjs'
 import { sizeOf } from './pictures/png.mjs'
 import { drawSequence } from './pictures/sequence.mjs'
+import { drawProcesses, drawTls } from './pictures/setups.mjs'
 import { drawTerminal, hasTerminal } from './pictures/terminal.mjs'
 
 const { values: options } = parseArgs({
@@ -61,6 +62,10 @@ const PICTURES = {
         lines: await explainRefusal()
       })
     )
+  },
+  setups: async () => {
+    await keep('tls.svg', drawTls())
+    await keep('processes.svg', drawProcesses())
   },
   playground: photographs
 }

@@ -11,6 +11,7 @@ import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, test } from 'vitest'
+import { reasonPages } from '../scripts/site/reasons.mjs'
 import { LIMIT_REASONS, PROOF_REASONS, REQUEST_REASONS, TOKEN_REASONS } from '../src/errors/reasons.js'
 import {
   CredentialsMissing,
@@ -216,6 +217,7 @@ describe('links', () => {
         'examples',
         'examples/authorization-server',
         'examples/playground',
+        'skills/oauth-resource-server',
         'test/vectors'
       ])
     )
@@ -346,14 +348,13 @@ describe('docs/troubleshooting.md', () => {
     expect(headings.sort()).toEqual([...new Set(errors.map(({ reason }) => reason))].sort())
   })
 
-  test('is where errors say that they are explained', () => {
-    const anchors = anchorsOf('docs/troubleshooting.md')
+  test('is where the page of the site comes from that each error names', () => {
+    const { homepage } = JSON.parse(read('package.json')) as { homepage: string }
+    const pages = reasonPages(document).map(({ reason }) => `${homepage}reasons/${reason}`)
     for (const error of errors) {
-      const [page, fragment] = error.documentation.split('#')
-      expect(page).toMatch(/^https:\/\/github\.com\/.+\/docs\/troubleshooting\.md$/)
-      expect(JSON.parse(read('package.json')).repository.url).toContain(page?.split('/blob/')[0])
-      expect(anchors).toContain(fragment)
+      expect(pages).toContain(error.documentation)
       expect(error.toJSON() ?? {}).not.toHaveProperty('documentation')
     }
+    expect(new Set(pages).size).toBe(new Set(errors.map(({ documentation }) => documentation)).size)
   })
 })

@@ -24,7 +24,7 @@ export async function explainRefusal() {
     const command = `exec '${process.execPath}' '${MAIN}' explain --resource https://api.example.com < '${file}'`
     const lines = await readScreen(await runInTerminal(command))
     const text = lines.map((spans) => spans.map((span) => span.text).join(''))
-    const [first, end] = [text.indexOf('Checks'), text.findIndex((line) => line.startsWith('https://github.com/'))]
+    const [first, end] = [text.indexOf('Checks'), text.findIndex((line) => /^https:.*\/reasons\//.test(line))]
     if (first === -1 || end < first)
       throw new Error(`Expected explain to print its checks and a reason, and it printed:\n${text.join('\n')}`)
     return [[{ text: '…', style: 'dim' }], ...lines.slice(first, end), [{ text: '…', style: 'dim' }]]

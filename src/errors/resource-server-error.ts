@@ -12,9 +12,8 @@
 import type { HeaderFields } from '../types.js'
 import { reduceErrorText } from './challenge.js'
 
-/** Page with one section per reason. */
-const TROUBLESHOOTING =
-  'https://github.com/oauth-resource-server/oauth-resource-server/blob/main/docs/troubleshooting.md'
+/** Folder of the site with one page per reason, made from docs/troubleshooting.md. */
+const REASONS = 'https://oauth-resource-server.github.io/oauth-resource-server/reasons'
 
 /** Details for the operator: never sent, never enumerable. */
 export interface Evidence {
@@ -87,11 +86,11 @@ export abstract class ResourceServerError extends Error {
   }
 
   /**
-   * URL of the section about {@link reason}: its meaning, and what to change. For the operator, as `hint` is. Not
-   * enumerable.
+   * URL of the page about {@link reason}: its meaning, and what to change. For the operator, as `hint` is. Not enumerable.
+   * Without a network, `npx oauth-resource-server explain --reason …` prints the same.
    */
   get documentation(): string {
-    return `${TROUBLESHOOTING}#${this.reason}`
+    return `${REASONS}/${this.reason}`
   }
 
   #headers: HeaderFields | undefined

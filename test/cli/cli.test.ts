@@ -564,7 +564,7 @@ describe('explain', () => {
       expect(JSON.parse(written)).toMatchObject({
         verdict: 'refused',
         reason,
-        documentation: expect.stringMatching(`#${reason}$`),
+        documentation: expect.stringMatching(`/reasons/${reason}$`),
         answer: { status }
       })
       if (signature) expect(written).not.toContain(signature)

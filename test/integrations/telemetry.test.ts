@@ -342,7 +342,7 @@ describe('logTo()', () => {
       status: 401,
       reason: 'expired',
       hint: expect.any(String),
-      documentation: expect.stringMatching(/#expired$/)
+      documentation: expect.stringMatching(/\/reasons\/expired$/)
     })
     expect(lines[1]).not.toHaveProperty('received')
     for (const secret of secrets) expect(JSON.stringify(lines)).not.toContain(secret)

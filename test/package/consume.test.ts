@@ -77,6 +77,8 @@ let bare: string
 /** The same, with Express and Fastify beside it, and what TypeScript needs. */
 let app: string
 let packed: readonly string[]
+/** Bytes of the tarball. */
+let size: number
 
 beforeAll(async () => {
   if (!existsSync(join(root, 'dist/src/index.js'))) throw new Error('there is no dist/: run `npm run build` first')
@@ -84,7 +86,8 @@ beforeAll(async () => {
   const { stdout } = await run('npm', ['pack', '--json', '--ignore-scripts', '--pack-destination', scratch], {
     cwd: root
   })
-  const [tarball] = JSON.parse(stdout) as [{ filename: string; files: { path: string }[] }]
+  const [tarball] = JSON.parse(stdout) as [{ filename: string; size: number; files: { path: string }[] }]
+  size = tarball.size
   packed = tarball.files.map(({ path }) => path)
   bare = await createProject('bare', join(scratch, tarball.filename), DEPENDENCIES)
   app = await createProject('app', join(scratch, tarball.filename), [
@@ -119,7 +122,7 @@ async function evaluate(project: string, name: string, source: string): Promise<
   return JSON.parse(stdout)
 }
 
-test('the tarball has the files that package.json names, its sources, and nothing else', async () => {
+test('the tarball has the files that package.json names, and neither sources nor source maps', async () => {
   const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
     exports: Record<string, string | Record<string, string>>
     dependencies: Record<string, string>
@@ -127,7 +130,7 @@ test('the tarball has the files that package.json names, its sources, and nothin
   expect(
     packed.filter(
       (path) =>
-        !/^dist\/|^(src|adapters|integrations|test-kit|conformance)\/.*\.ts$|^(package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/troubleshooting\.md)$/.test(
+        !/^dist\/.*\.(js|d\.ts)$|^skills\/.*\.md$|^(package\.json|README\.md|LICENSE|CHANGELOG\.md|llms\.txt|docs\/troubleshooting\.md)$/.test(
           path
         )
     )
@@ -140,6 +143,26 @@ test('the tarball has the files that package.json names, its sources, and nothin
     SUBPATHS.map((subpath) => `.${subpath}`)
   )
   expect(Object.keys(manifest.dependencies)).toEqual(DEPENDENCIES)
+})
+
+test('the tarball has less than 490 kB, and only declarations that an entry reaches, each of them', async () => {
+  expect(size).toBeLessThan(490_000)
+  const entries = Object.values(
+    (JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { exports: Record<string, { types?: string }> })
+      .exports
+  ).flatMap(({ types }) => (types === undefined ? [] : [types.replace('./', '')]))
+  const imported = await Promise.all(
+    packed
+      .filter((path) => path.endsWith('.d.ts'))
+      .map(async (path) =>
+        [...(await readFile(join(root, path), 'utf8')).matchAll(/['"](\.[^'"]+)\.js['"]/g)].map(([, to = '']) =>
+          join(dirname(path), `${to}.d.ts`)
+        )
+      )
+  )
+  expect([...new Set([...entries, ...imported.flat()])].toSorted()).toEqual(
+    packed.filter((path) => path.endsWith('.d.ts')).toSorted()
+  )
 })
 
 test('imports every subpath with no framework installed', async () => {

@@ -16,7 +16,13 @@ import { hasTerminal } from '../../scripts/pictures/terminal.mjs'
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const PICTURES = 'docs/pictures'
 /** Markdown files with pictures. */
-const PAGES = ['README.md', 'docs/troubleshooting.md', 'examples/playground/README.md']
+const PAGES = [
+  'README.md',
+  'docs/troubleshooting.md',
+  'docs/sender-constrained.md',
+  'docs/fleet.md',
+  'examples/playground/README.md'
+]
 
 // The scripts start servers, in processes of their own.
 vi.setConfig({ testTimeout: 120_000 })
@@ -52,6 +58,12 @@ test('the check names a picture with a status that the API does not answer', () 
   expect(output).toContain('sequence.svg is not current: run npm run pictures')
 })
 
+test('the pictures of TLS and of processes are what the script draws', () => {
+  expect(check('setups')).toEqual({ status: 0, output: 'The pictures are current.\n' })
+  change('tls.svg', 'A proxy ends TLS', 'Nothing ends TLS')
+  expect(check('setups').status).toBe(1)
+})
+
 test.skipIf(!hasTerminal())('the picture of explain is what it prints on a terminal, with its colours', () => {
   expect(check('explain')).toEqual({ status: 0, output: 'The pictures are current.\n' })
   change('explain.svg', 'class="red"', 'class="green"')
@@ -74,7 +86,7 @@ test('where Chromium is missing, the check says which pictures it did not compar
 test('every picture is shown by a page, with a text for people who cannot see it, and has less than 150 KiB', () => {
   const shown = PAGES.flatMap((page) => {
     const text = readFileSync(join(ROOT, page), 'utf8')
-    const inMarkdown = [...text.matchAll(/!\[([^\]]*)\]\(([^)]+)\)/g)].map(([, alt, file]) => [alt, file])
+    const inMarkdown = [...text.matchAll(/!\[([^\]]*)\]\((?!https:)([^)]+)\)/g)].map(([, alt, file]) => [alt, file])
     const inHtml = [...text.matchAll(/<img src="([^"]+)"[^>]* alt="([^"]*)"/g)].map(([, file, alt]) => [alt, file])
     const sources = [...text.matchAll(/srcset="([^"]+)"/g)].map(([, file]) => ['(the alt of its img)', file])
     return [...inMarkdown, ...inHtml, ...sources].map(([alt = '', file = '']) => ({
