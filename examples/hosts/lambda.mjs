@@ -11,9 +11,7 @@ const { ISSUER = 'https://as.example.com', RESOURCE = 'https://api.example.com',
 const api = resourceServer({
   resource: RESOURCE,
   issuers: [
-    JWKS_FILE === undefined
-      ? ISSUER
-      : { issuer: ISSUER, jwks: JSON.parse(readFileSync(JWKS_FILE, 'utf8')) } // keys in the bundle: nothing is fetched
+    JWKS_FILE === undefined ? ISSUER : { issuer: ISSUER, jwks: JSON.parse(readFileSync(JWKS_FILE, 'utf8')) } // keys in the bundle: nothing is fetched
   ]
 })
 // Lambda runs this before the first call. An outage here must not end the instance: the first call tries again.

@@ -35,7 +35,7 @@ createServer(async (request, response) => {
   if (metadata(request, response)) return
   const granted = await guard(request, response)
   if (!granted?.access) return // refused and answered
-  yoga.handle(request, response, { access: granted.access })
+  void yoga.handle(request, response, { access: granted.access })
 }).listen(Number(PORT), () => console.log(`Yoga: http://localhost:${PORT}/graphql`))
 
 /** @typedef {import('oauth-resource-server').Access} Access */
