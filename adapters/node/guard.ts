@@ -1,17 +1,10 @@
 /** Decides requests of `node:http` without a framework, and answers refusals and errors of handlers itself. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { emitWarning } from 'node:process'
-import {
-  type Access,
-  Misconfigured,
-  type Requirement,
-  type ResourceServer,
-  ResourceServerError
-} from '../../src/index.js'
+import type { Access, Requirement, ResourceServer, ResourceServerError } from '../../src/index.js'
 import type { Render } from '../shared/error-body.js'
 import { addHeaders, headersOf, isEmpty } from '../shared/headers.js'
 import { NodeRequest } from '../shared/node-request.js'
-import { answerWith } from '../shared/refusals.js'
+import { answerWith, asRefusal } from '../shared/refusals.js'
 import { closeWhenAnswered, cutOff, hasMore } from '../shared/streams.js'
 
 /** An accepted request; `access` is undefined where `optional` or `skipPreflight` accepted it without a token. */
@@ -68,16 +61,4 @@ function answer(
   if (hasMore(request)) response.setHeader('Connection', 'close')
   closeWhenAnswered(request)
   answerWith(refusal, request, response, render)
-}
-
-/** An error that is not this package's is a fault of a check: a process warning, and 500 to the client. */
-export function asRefusal(error: unknown): ResourceServerError {
-  if (error instanceof ResourceServerError) return error
-  warn(error)
-  return new Misconfigured('a check of the application failed')
-}
-
-/** Reports a fault that no answer to the client tells. */
-export function warn(fault: unknown): void {
-  emitWarning(fault instanceof Error ? fault : String(fault))
 }

@@ -7,9 +7,9 @@ import { world } from '../../src/adapter.js'
 import type { Access, Requirement, ResourceServer, ResourceServerError } from '../../src/index.js'
 import { oauthContent, type Render } from '../shared/error-body.js'
 import { NodeRequest } from '../shared/node-request.js'
-import { contentOf } from '../shared/refusals.js'
+import { asRefusal, contentOf, warn } from '../shared/refusals.js'
 import { type Http2Stream, INTERNAL_ERROR, NO_ERROR } from '../shared/streams.js'
-import { asRefusal, type Granted, warn } from './guard.js'
+import type { Granted } from './guard.js'
 
 /**
  * Decides one handshake, and answers refused ones. Resolves with undefined if it has answered, or if the client has

@@ -104,7 +104,8 @@ export function createRender(options: ErrorBodyOptions | undefined): Render {
   }
 }
 
-function factsOf({ status, code, description, reason, expose }: ResourceServerError): ErrorFacts {
+/** The facts that clients may read. */
+export function factsOf({ status, code, description, reason, expose }: ResourceServerError): ErrorFacts {
   return Object.freeze({ status, code, description: expose && code !== undefined ? description : undefined, reason })
 }
 

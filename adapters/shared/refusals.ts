@@ -1,6 +1,7 @@
 /** Passes refusals to frameworks, and answers them where there is no framework. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type HeaderFields, ResourceServerError } from '../../src/index.js'
+import { emitWarning } from 'node:process'
+import { type HeaderFields, Misconfigured, ResourceServerError } from '../../src/index.js'
 import { oauthContent, type Render } from './error-body.js'
 import { addHeaders, forgetContent, headersOf, mergeHeaders, setAll } from './headers.js'
 
@@ -70,4 +71,16 @@ export function answerWith(
   addHeaders({ ...error.headers, ...fields }, ...headersOf(response))
   response.statusCode = error.status
   response.end(method === 'HEAD' ? undefined : body)
+}
+
+/** An error that is not this package's is a fault of a check: a process warning, and 500 to the client. */
+export function asRefusal(error: unknown): ResourceServerError {
+  if (error instanceof ResourceServerError) return error
+  warn(error)
+  return new Misconfigured('a check of the application failed')
+}
+
+/** Reports a fault that no answer to the client tells. */
+export function warn(fault: unknown): void {
+  emitWarning(fault instanceof Error ? fault : String(fault))
 }

@@ -47,6 +47,16 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
   '/fetch': ['protect', 'protectedResourceMetadata'],
   '/hono': ['protect', 'protectedResourceMetadata', 'getAuth', 'getOptionalAuth'],
   '/node': ['protect', 'protectUpgrade', 'protectedResourceMetadata', 'enforce', 'refuse', 'onExpiry'],
+  '/nestjs': [
+    'ResourceServerModule',
+    'Protect',
+    'Public',
+    'Roles',
+    'Auth',
+    'OptionalAuth',
+    'protectSockets',
+    'enforce'
+  ],
   '/log': ['logTo'],
   '/otel': ['instrument'],
   '/mcp': ['authInfo', 'toolScopes', 'tokenVerifier'],
@@ -69,6 +79,8 @@ const EXPORTS: Readonly<Record<string, readonly string[]>> = {
   '/profiles': ['fapi2', 'mcp', 'auth0', 'entra', 'keycloak', 'cognito', 'okta', 'google', 'telnyx', 'duende']
 }
 const SUBPATHS = Object.keys(EXPORTS)
+/** Decorators need Nest at run time; the other adapters import only types of their framework. */
+const ALONE = SUBPATHS.filter((subpath) => subpath !== '/nestjs')
 const DEPENDENCIES = ['jose', 'lru-cache', 'undici']
 
 let scratch: string
@@ -124,7 +136,7 @@ async function evaluate(project: string, name: string, source: string): Promise<
 
 test('the tarball has the files that package.json names, and neither sources nor source maps', async () => {
   const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
-    exports: Record<string, string | Record<string, string>>
+    exports: Record<string, string | Record<string, string | Record<string, string>>>
     dependencies: Record<string, string>
   }
   expect(
@@ -136,7 +148,9 @@ test('the tarball has the files that package.json names, and neither sources nor
     )
   ).toEqual([])
   const targets = Object.values(manifest.exports).flatMap((target) =>
-    Object.values(typeof target === 'string' ? [target] : target)
+    Object.values(typeof target === 'string' ? [target] : target).flatMap((one) =>
+      typeof one === 'string' ? [one] : Object.values(one)
+    )
   )
   expect(targets.filter((target) => !packed.includes(target.replace('./', '')))).toEqual([])
   expect(Object.keys(manifest.exports).filter((path) => path !== './package.json')).toEqual(
@@ -170,10 +184,11 @@ test('imports every subpath with no framework installed', async () => {
     bare,
     'import.mjs',
     `const names = {}
-     for (const subpath of ${JSON.stringify(SUBPATHS)}) names[subpath] = Object.keys(await import('${NAME}' + subpath))
+     for (const subpath of ${JSON.stringify(ALONE)}) names[subpath] = Object.keys(await import('${NAME}' + subpath))
      console.log(JSON.stringify(names))`
   )
-  for (const [subpath, expected] of Object.entries(EXPORTS)) {
+  for (const subpath of ALONE) {
+    const expected = EXPORTS[subpath] as readonly string[]
     expect((names as Record<string, string[]>)[subpath], subpath).toEqual(expect.arrayContaining([...expected]))
   }
 })
@@ -183,11 +198,12 @@ test('requires every subpath from CommonJS, without a warning', async () => {
     bare,
     'require.cjs',
     `const names = {}
-     for (const subpath of ${JSON.stringify(SUBPATHS)}) names[subpath] = Object.keys(require('${NAME}' + subpath))
+     for (const subpath of ${JSON.stringify(ALONE)}) names[subpath] = Object.keys(require('${NAME}' + subpath))
      names.manifest = require('${NAME}/package.json').name
      console.log(JSON.stringify(names))`
   )
-  for (const [subpath, expected] of Object.entries(EXPORTS)) {
+  for (const subpath of ALONE) {
+    const expected = EXPORTS[subpath] as readonly string[]
     expect((names as Record<string, string[]>)[subpath], subpath).toEqual(expect.arrayContaining([...expected]))
   }
   expect(names).toMatchObject({ manifest: NAME })
@@ -392,6 +408,41 @@ export const more: unknown[] = [fromEnv, explainChecks, logTo, authInfo, toolSco
     }
   )
 })
+
+test.each(['node16', 'node18', 'commonjs'])(
+  'a NestJS project of CommonJS compiles and runs as `nest new` makes it, with module %s',
+  { timeout: 240_000 },
+  async (module) => {
+    for (const one of ['@nestjs', 'reflect-metadata', 'rxjs', 'tslib'])
+      await symlink(join(root, 'node_modules', one), join(app, 'node_modules', one), 'dir').catch(() => undefined)
+    const main = await readFile(join(root, 'examples/hosts/nest.ts'), 'utf8')
+    await mkdir(join(app, module), { recursive: true })
+    await writeFile(
+      join(app, module, 'main.ts'),
+      main.replace('void bootstrap()', 'bootstrap().then(() => process.exit())')
+    )
+    const compilerOptions = {
+      module,
+      ...(module === 'commonjs' && { moduleResolution: 'node10' }),
+      target: 'es2023',
+      types: ['node'],
+      strict: true,
+      skipLibCheck: true,
+      esModuleInterop: true,
+      isolatedModules: true,
+      experimentalDecorators: true,
+      emitDecoratorMetadata: true,
+      outDir: `${module}/dist`
+    }
+    await writeFile(join(app, `${module}.json`), JSON.stringify({ compilerOptions, files: [`${module}/main.ts`] }))
+    expect(await compile('typescript59', `${module}.json`)).toBe('')
+    const { stdout } = await run(process.execPath, [`${module}/dist/main.js`], {
+      cwd: app,
+      env: { PATH: process.env.PATH, PORT: '0' }
+    })
+    expect(stdout).toContain('NestJS: http://localhost:0/orders')
+  }
+)
 
 /** What the compiler says of a project. */
 async function compile(compiler: string, config: string): Promise<string> {
