@@ -1,9 +1,10 @@
 /**
- * What requests cost, counted and not timed (see `budget/count.mjs`): a slow path that creeps in shows here, on any machine.
+ * What requests cost, counted and not timed (see `budget/count.mjs` and `budget/calls.mjs`): a slow path that creeps in shows here, on any machine.
  * The numbers are exact. Who makes one smaller writes the smaller one down; who makes one larger says why in its place.
  */
-import { execFileSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { beforeAll, describe, expect, test } from 'vitest'
 
 interface Counts {
@@ -36,22 +37,27 @@ let counts: Readonly<Record<string, Counts>>
 let bytes: number
 let bytesOfFirstSight: number
 
-beforeAll(() => {
-  const script = fileURLToPath(new URL('budget/count.mjs', import.meta.url))
-  const {
-    'bytes of a warm request': memory,
-    'bytes of a first sight': more,
-    ...others
-  } = JSON.parse(
-    execFileSync(process.execPath, ['--expose-gc', script], {
-      encoding: 'utf8',
-      env: { ...process.env, NODE_OPTIONS: '', NODE_NO_WARNINGS: '1' }
-    })
-  )
+interface Calls {
+  readonly functions: number
+  /** Created by this package's code, not by Node.js or `JSON.parse`. */
+  readonly objects: number
+}
+let calls: Readonly<Record<string, Calls>>
+
+async function run(script: string, ...flags: readonly string[]) {
+  const file = fileURLToPath(new URL(`budget/${script}`, import.meta.url))
+  const env = { ...process.env, NODE_OPTIONS: '', NODE_NO_WARNINGS: '1', NODE_V8_COVERAGE: undefined }
+  return JSON.parse((await promisify(execFile)(process.execPath, [...flags, file], { env })).stdout)
+}
+
+beforeAll(async () => {
+  const [first, counted] = await Promise.all([run('calls.mjs'), run('count.mjs', '--expose-gc')])
+  calls = first
+  const { 'bytes of a warm request': memory, 'bytes of a first sight': more, ...others } = counted
   counts = others
   bytes = memory.bytes
   bytesOfFirstSight = more.bytes
-})
+}, 180_000)
 
 describe('a good token', () => {
   test('warm: costs nothing that can be counted, and creates no promise', () => {
@@ -70,6 +76,20 @@ describe('a good token', () => {
     expect(bytesOfFirstSight).toBeLessThan(3000)
   })
 
+  test.each([
+    ['warm', 37, 1],
+    ['first sight', 192, 12],
+    ['DPoP, warm', 120, 7]
+  ] as const)(
+    '%s: calls at most %i functions of this package, and creates at most %i objects',
+    (what, functions, objects) => {
+      expect(calls[what]?.functions).toBeGreaterThan(0)
+      expect(calls[what]?.functions).toBeLessThanOrEqual(functions)
+      expect(calls[what]?.objects).toBeGreaterThan(0)
+      expect(calls[what]?.objects).toBeLessThanOrEqual(objects)
+    }
+  )
+
   test('in a burst: is checked in a batch on this thread while there is time, with five promises for each waiting check', () => {
     expect(counts['a burst of 30']).toEqual({ ...NOTHING, verify: 30, parse: 30, promises: 5 * 28, isAsync: true })
   })
@@ -80,6 +100,11 @@ describe('a good token', () => {
 })
 
 describe('a bad token costs no signature check', () => {
+  test('expired: calls at most 93 functions of this package, and creates at most 12 objects', () => {
+    expect(calls['refused: expired']?.functions).toBeLessThanOrEqual(93)
+    expect(calls['refused: expired']?.objects).toBeLessThanOrEqual(12)
+  })
+
   test.each([
     ['garbage', 0],
     ['malformed', 0],

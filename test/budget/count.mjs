@@ -5,10 +5,11 @@
  * stays in place. Prints one JSON object: a scenario → its counts.
  */
 import { createHook } from 'node:async_hooks'
-import crypto, { generateKeyPairSync, sign } from 'node:crypto'
+import crypto from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { syncBuiltinESMExports } from 'node:module'
+import { createTokens, JKT, JWKS, RESOURCE, Request, seconds } from './tokens.mjs'
 
 const count = { verify: 0, pooled: 0, hash: 0, parse: 0, promises: 0, requests: 0 }
 
@@ -42,15 +43,11 @@ const { noClientAuth, ResourceServerError, resourceServer, scope } = await impor
 
 // ---- an authorization server
 
-const ISSUER_KEY = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-const CLIENT_KEY = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-const RESOURCE = 'https://api.example.com'
-const keys = [{ ...ISSUER_KEY.publicKey.export({ format: 'jwk' }), kid: 'k1', alg: 'ES256', use: 'sig' }]
 const server = createServer((request, response) => {
   count.requests++
   request.resume().on('end', () => {
     response.setHeader('Content-Type', 'application/json')
-    if (request.url === '/jwks') response.end(JSON.stringify({ keys }))
+    if (request.url === '/jwks') response.end(JSON.stringify(JWKS))
     else if (request.url === '/introspect') response.end(JSON.stringify({ active: true, aud: RESOURCE, scope: 'read' }))
     else
       response.end(
@@ -62,64 +59,7 @@ await once(server.listen(0, '127.0.0.1'), 'listening')
 const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
 const issuer = `http://127.0.0.1:${port}`
 
-// ---- tokens and requests
-
-const base64url = (/** @type {unknown} */ value) => Buffer.from(JSON.stringify(value)).toString('base64url')
-const seconds = () => Math.floor(Date.now() / 1000)
-let serial = 0
-
-/** @param {object} header @param {object} claims @param {import('node:crypto').KeyObject} key */
-function jws(header, claims, key) {
-  const input = `${base64url(header)}.${base64url(claims)}`
-  return `${input}.${sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
-}
-
-/** @param {object} [claims] @param {object} [header] */
-function accessToken(claims, header) {
-  const iat = seconds()
-  const all = { iss: issuer, aud: RESOURCE, sub: 'user', client_id: 'app', iat, exp: iat + 600, jti: `t${serial++}` }
-  return jws(
-    { typ: 'at+jwt', alg: 'ES256', kid: 'k1', ...header },
-    { ...all, scope: 'read write', ...claims },
-    ISSUER_KEY.privateKey
-  )
-}
-
-const { kty, crv, x, y } = CLIENT_KEY.publicKey.export({ format: 'jwk' })
-const jkt = hash('sha256', JSON.stringify({ crv, kty, x, y }), 'base64url')
-
-/** @param {string} token */
-function proof(token) {
-  const claims = {
-    jti: `p${serial++}`,
-    htm: 'GET',
-    htu: `${RESOURCE}/`,
-    iat: seconds(),
-    ath: hash('sha256', token, 'base64url')
-  }
-  return jws({ typ: 'dpop+jwt', alg: 'ES256', jwk: { kty, crv, x, y } }, claims, CLIENT_KEY.privateKey)
-}
-
-/** @type {readonly string[]} */
-const NONE = Object.freeze([])
-
-/** A request as an adapter would make it: its own strings. */
-class Request {
-  method = 'GET'
-  url = '/'
-
-  /** @param {string} authorization @param {string} [dpop] */
-  constructor(authorization, dpop) {
-    this.authorization = [Buffer.from(authorization).toString('latin1')]
-    this.dpop = dpop === undefined ? NONE : [Buffer.from(dpop).toString('latin1')]
-  }
-
-  /** @param {string} name */
-  fieldLines(name) {
-    if (name === 'authorization') return this.authorization
-    return name === 'dpop' ? this.dpop : NONE
-  }
-}
+const { accessToken, proof } = createTokens(issuer)
 
 const settings = { resource: RESOURCE, issuers: [{ issuer }] }
 const introspected = {
@@ -221,7 +161,7 @@ await counted('200 unknown keys', () =>
   })
 )
 
-const bound = accessToken({ cnf: { jkt } })
+const bound = accessToken({ cnf: { jkt: JKT } })
 await route.authorize(new Request(`DPoP ${bound}`, proof(bound)))
 const proven = new Request(`DPoP ${bound}`, proof(bound))
 await counted('DPoP, warm', () => route.authorize(proven))
