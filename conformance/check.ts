@@ -281,7 +281,7 @@ export interface SuiteIssuer {
   rotateKeys(): void
   /** True while the set has keys that no API may use. */
   readonly hasOddKeys: boolean
-  /** Adds keys that no API may use to the set, and replaces all others, so that APIs must read it; or withdraws the added ones. */
+  /** Adds keys that no API may use to the set, and a good one, which tells whether the API has read it; or withdraws them. */
   publishOddKeys(isPublished: boolean): void
   /** A token that such a key signed. @throws {Error} they are not published */
   odd(key: OddKey): string
@@ -291,9 +291,18 @@ export interface SuiteIssuer {
 
 /**
  * A key that is published and verifies nothing: `roca`, whose factors can be computed; `exponent`: 1; `operations`: for encryption;
- * `curve`: P-384 for ES256; `sha1`: the token is signed by RS1. `ecdsa-one` is good: s = 1; in `ecdsa-above-order` s is above the order.
+ * `curve`: P-384 for ES256; `sha1`: the token is signed by RS1. `control` and `ecdsa-one`, where s = 1, are good; in
+ * `ecdsa-above-order` s is above the order.
  */
-export type OddKey = 'roca' | 'exponent' | 'operations' | 'curve' | 'sha1' | 'ecdsa-one' | 'ecdsa-above-order'
+export type OddKey =
+  | 'control'
+  | 'roca'
+  | 'exponent'
+  | 'operations'
+  | 'curve'
+  | 'sha1'
+  | 'ecdsa-one'
+  | 'ecdsa-above-order'
 
 export type SigningAlgorithm = 'ES256' | 'RS256' | 'PS256' | 'EdDSA'
 

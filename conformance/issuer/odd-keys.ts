@@ -1,5 +1,5 @@
 /**
- * Published keys that verify nothing, or only what they are for, and a token signed by each: the groups of Project Wycheproof for
+ * Published keys that verify nothing, or only what they are for, a good key beside them, and a token signed by each: the groups of Project Wycheproof for
  * JSON Web Keys and ECDSA, with keys of our own. Its vectors cannot be sent to an API, because their payloads are not claims.
  *
  * Does NOT hold keys of the issuer: good tokens never name them.
@@ -19,8 +19,9 @@ import {
   randomBytes,
   sign
 } from 'node:crypto'
+import { createKey } from '../../test-kit/keys.js'
 import type { OddKey } from '../check.js'
-import { encodeText, type KeyRing } from './keys.js'
+import { encodeText, type KeyRing, signInput } from './keys.js'
 
 export interface OddKeys {
   /** For the key set of the issuer. */
@@ -42,7 +43,9 @@ export function createOddKeys(name: string, ring: KeyRing, claims: string, roca:
   const plain = { kty: 'RSA', n: publicJwk['n'], e: publicJwk['e'] }
   const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' })
   const edge = edgeKey((jwk) => made('edge', 'ES256', jwk, () => signatureOf(1n)))
+  const control = createKey('RS256', `${name}-control`)
   const keys: Readonly<Record<OddKey, Made>> = {
+    control: made('control', 'RS256', control.publicJwk, (input) => signInput(input, control)),
     roca: made('roca', 'RS256', publicPart(roca), (input) => sign('sha256', Buffer.from(input), roca)),
     exponent: made('exponent', 'RS256', { ...plain, e: 'AQ' }, (input) => pkcs1(input, 256)),
     operations: made('operations', 'RS256', { ...plain, use: undefined, key_ops: ['encrypt'] }, (input) =>

@@ -68,7 +68,6 @@ export class Tokens {
       JSON.stringify(this.claims()),
       this.roca
     )
-    this.rotateKeys()
   }
 
   rotateKeys(): void {

@@ -27,10 +27,10 @@ test('publishes odd keys whose tokens are valid but for the key', async () => {
     const bytes = Buffer.from(signature, 'base64url')
     return verify(hash, Buffer.from(`${head}.${claims}`), { key, dsaEncoding: 'ieee-p1363' }, bytes)
   }
-  const valid = (['roca', 'exponent', 'operations', 'curve', 'ecdsa-one'] as const).map((name) =>
+  const valid = (['control', 'roca', 'exponent', 'operations', 'curve', 'ecdsa-one'] as const).map((name) =>
     verdict(name, 'sha256')
   )
-  expect(valid).toEqual([true, true, true, true, true])
+  expect(valid).toEqual([true, true, true, true, true, true])
   expect(verdict('sha1', 'sha1')).toBe(true)
   expect(verdict('ecdsa-above-order', 'sha256')).toBe(false)
   issuer.publishOddKeys(false)

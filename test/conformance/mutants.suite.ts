@@ -55,7 +55,7 @@ function toldShort(others: readonly string[]): string {
   return others.length === 0 ? '' : `, and ${others.length} more`
 }
 
-test('an API written by hand passes all checks with the issuer', { timeout: 180_000 }, async () => {
+test('an API written by hand passes all checks with the issuer', { timeout: 600_000 }, async () => {
   expect(await failuresOf(undefined, issuerChecks)).toEqual([])
 })
 
@@ -81,7 +81,7 @@ const WEAK: readonly (readonly [weakness: string, id: string, others: readonly s
   ['active compared loosely', 'rfc7662-active-text', []],
   ['alg nOnE', 'alg-none-case', []],
   ['alg none', 'alg-none', ['alg-none-signed']],
-  ['alg of key ignored', 'alg-other-of-key', ['alg-curve-mix', 'alg-es256-of-another-key']],
+  ['alg of key ignored', 'alg-other-of-key', []],
   ['aud by prefix', 'rfc9068-aud-longer', ['rfc9068-aud-slash', 'rfc7662-aud-prefix']],
   ['aud in any case', 'rfc9068-aud-case', ['rfc7662-aud-case']],
   ['aud inside', 'rfc9068-aud-inside', []],
@@ -203,7 +203,7 @@ const WEAK: readonly (readonly [weakness: string, id: string, others: readonly s
     'scope-other',
     ['scope-missing', 'scope-longer', 'scope-shorter', 'scope-case', 'scope-inside', 'scope-number', 'scope-challenge']
   ],
-  ['shape', 'jws-padding', ['jws-trailing-character', 'jws-four-parts', 'jws-five-parts']],
+  ['shape', 'jws-four-parts', ['jws-five-parts']],
   ['short RSA keys', 'rsa-1024', []],
   [
     'signature',
@@ -214,6 +214,10 @@ const WEAK: readonly (readonly [weakness: string, id: string, others: readonly s
       'jws-cut-signature',
       'jws-zero-signature',
       'jws-long-signature',
+      'rsa-pkcs1-garbage',
+      'rsa-pkcs1-no-null',
+      'ps256-salt',
+      'eddsa-malleable',
       'ecdsa-zero',
       'ecdsa-r-zero',
       'ecdsa-s-zero',

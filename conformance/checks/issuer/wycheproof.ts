@@ -6,6 +6,7 @@
  */
 import type { Check, CheckContext, OddKey, Source, TokenFlaw } from '../../check.js'
 import { pkcs1 } from '../../issuer/odd-keys.js'
+import { requestsFor } from './jose.js'
 import {
   bearer,
   isAccepted,
@@ -86,25 +87,28 @@ const changeSet = 'Skip the keys of a set that you cannot use, and use the other
 const changeKey =
   'Check a published key before you use it: its type, size, exponent, curve, `use`, `key_ops` and `alg`.'
 
-/** In the notes of a run: the API refuses all tokens while the set has odd keys. */
-const UNREADABLE = 'a set with odd keys is unreadable'
+/** In the notes of a run: the API has not read a set with odd keys, or refuses the good key in it. */
+const UNREAD = 'a set with odd keys was not read'
 
 /**
- * Publishes the odd keys, and waits until the API has read a set with them.
+ * Publishes the odd keys, and waits until the API accepts a token of the good key among them.
  *
- * @throws {Failed} it accepts no token any more @throws {NotApplicable} an earlier check found that
+ * @throws {Failed} it fetched the set and accepts no such token @throws {NotApplicable} it did not fetch the set
  */
 async function publishOddKeys(context: CheckContext): Promise<void> {
   const { issuer, notes } = context
   if (issuer.hasOddKeys) return
-  if (notes.has(UNREADABLE)) context.skip('the API reads no set with keys that it cannot use: see jwk-set-unusable')
+  if (notes.has(UNREAD)) context.skip('the API has not read a set with keys that it cannot use: see jwk-set-unusable')
   issuer.publishOddKeys(true)
+  const before = requestsFor(context, '/keys')
   const seconds = recoverySeconds(context)
-  const { response, isRight } = await sendUntil(context, () => bearer(issuer.token()), isAccepted, seconds)
+  const { response, isRight } = await sendUntil(context, () => bearer(issuer.odd('control')), isAccepted, seconds)
   if (isRight) return
   issuer.publishOddKeys(false)
-  notes.add(UNREADABLE)
-  const expected = `The API accepts tokens of the good keys within ${seconds} seconds, although the set has keys that it cannot use.`
+  notes.add(UNREAD)
+  if (requestsFor(context, '/keys') === before)
+    context.skip(`the API did not fetch the keys within ${seconds} seconds, although a token named a new one`)
+  const expected = `The API accepts tokens of a new good key within ${seconds} seconds, although the set has keys that it cannot use.`
   context.fail({ expected, received: told(response), change: changeSet })
 }
 
