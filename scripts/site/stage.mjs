@@ -99,7 +99,7 @@ function onGitHub(target, fragment, path = 'A page') {
 /** The URL of a file of the repository: its page on the site, or GitHub's. @param {string} path @param {string} [fragment] */
 export function urlOf(path, fragment = '') {
   const place = placesOfPages().get(path)
-  return place === undefined ? onGitHub(path, fragment) : SITE + place.replace(/\.md$/, '') + fragment
+  return place === undefined ? onGitHub(path, fragment) : SITE + addressOf(place) + fragment
 }
 
 /** Each Markdown file of the repository that the site has → its place there. */
@@ -111,7 +111,10 @@ function placesOfPages() {
   return new Map([
     ...Object.entries(OTHERS),
     .../** @type {[string, string][]} */ (
-      docs.map((path) => [`docs/${path}`, path === 'README.md' ? 'questions.md' : path])
+      docs.map((path) => [
+        `docs/${path}`,
+        path === 'README.md' ? 'questions.md' : path.replace(/\/README\.md$/, '/index.md')
+      ])
     )
   ])
 }
@@ -172,9 +175,14 @@ function sidebarOf(places) {
     }))
 }
 
+/** The path of a page: `a/index.md` is `a/`. @param {string} place */
+function addressOf(place) {
+  return place.replace(/(?:(?<=\/)index)?\.md$/, '')
+}
+
 /** @param {string} place */
 function linkTo(place) {
-  return `/${place.replace(/\.md$/, '')}`
+  return `/${addressOf(place)}`
 }
 
 /** @param {string} path */

@@ -19,11 +19,13 @@ test('every document of docs/ is a page, and the sidebar has each page once, tho
     path.endsWith('.md')
   )
   expect(documents.length).toBeGreaterThan(20)
-  const places = documents.map((path) => (path === 'README.md' ? 'questions.md' : path))
+  const places = documents.map((path) =>
+    path === 'README.md' ? 'questions.md' : path.replace(/\/README\.md$/, '/index.md')
+  )
   expect(places.filter((place) => !pages.has(place))).toEqual([])
   const links = sidebar.flatMap(({ items }) => items.map(({ link }) => link))
-  const listed = [...pages.keys()].filter((place) => place !== 'index.md' && !/^reasons\/\w/.test(place))
-  expect(links.toSorted()).toEqual([...listed.map((place) => `/${place.replace(/\.md$/, '')}`), '/reasons/'].toSorted())
+  const listed = [...pages.keys()].filter((place) => place !== 'index.md' && !/^reasons\/(?!index)/.test(place))
+  expect(links.toSorted()).toEqual(listed.map((place) => `/${place.replace(/(?:(?<=\/)index)?\.md$/, '')}`).toSorted())
 })
 
 test('each reason has a page that says first what to change, and the list of reasons links to each', () => {
