@@ -10,9 +10,8 @@ const { ISSUER = 'https://as.example.com', RESOURCE = 'https://api.example.com',
 // Outside of the handler: the calls of one instance share keys and verified tokens.
 const api = resourceServer({
   resource: RESOURCE,
-  issuers: [
-    JWKS_FILE === undefined ? ISSUER : { issuer: ISSUER, jwks: JSON.parse(readFileSync(JWKS_FILE, 'utf8')) } // keys in the bundle: nothing is fetched
-  ]
+  // Keys in the bundle: nothing is fetched.
+  issuers: [JWKS_FILE === undefined ? ISSUER : { issuer: ISSUER, jwks: JSON.parse(readFileSync(JWKS_FILE, 'utf8')) }]
 })
 // Lambda runs this before the first call. An outage here must not end the instance: the first call tries again.
 await api.ready().catch((error) => console.error(error.message))

@@ -235,7 +235,7 @@ const loadedAfter = (load: string): string => `
   console.log(JSON.stringify([...loaded].sort()))`
 
 test('importing the package and all its adapters loads neither undici nor a framework', async () => {
-  const load = `for (const subpath of ${JSON.stringify(SUBPATHS)}) await import('${NAME}' + subpath)`
+  const load = `for (const subpath of ${JSON.stringify(ALONE)}) await import('${NAME}' + subpath)`
   const loaded = (await evaluate(app, 'loaded.mjs', loadedAfter(load))) as string[]
   expect(loaded).toContain(NAME)
   for (const name of ['undici', 'express', 'koa', 'fastify', 'hono']) expect(loaded).not.toContain(name)
@@ -409,7 +409,7 @@ export const more: unknown[] = [fromEnv, explainChecks, logTo, authInfo, toolSco
   )
 })
 
-test.each(['node16', 'node18', 'commonjs'])(
+test.each(['node16', 'commonjs'])(
   'a NestJS project of CommonJS compiles and runs as `nest new` makes it, with module %s',
   { timeout: 240_000 },
   async (module) => {
