@@ -5,7 +5,8 @@
  *   node bench/compare.mjs <directory A> <directory B> [--only hot,turn…] [--pairs 6] [--rounds 100] [--http]
  *
  * A directory is a checkout that was built (`dist/` in it). Both run in one process and take turns every few
- * milliseconds; such a process is started several times, because one is not like the next. Above 1, B is faster. Where
+ * milliseconds; such a process is started several times, because one is not like the next. Above 1, B is faster. The
+ * median of single calls hardly meets the collector or a neighbour; bursts have none. Where
  * the two are the same build, the first column is 1 within two or three hundredths, on a busy machine too.
  *
  * Does NOT tell whose garbage it is that is collected: both share one collector. Where that matters, as at a first sight,
@@ -75,10 +76,12 @@ const rounds = Number(values.rounds)
 
 console.log(`A ${a}\nB ${b}\n`)
 const authority = await startAuthority(a)
-console.log(`${'B times as fast as A'.padEnd(34)}${'by CPU'.padStart(16)}${'by clock'.padStart(16)}      A us     B us`)
+console.log(
+  `${'B times as fast as A'.padEnd(34)}${'by CPU'.padStart(16)}${'by clock'.padStart(16)}${'by median call'.padStart(16)}      A us     B us`
+)
 for (const [name, task, variant = {}] of chosen) {
-  /** @type {{ A: number[], B: number[], cpu: number[], wall: number[] }} */
-  const all = { A: [], B: [], cpu: [], wall: [] }
+  /** @type {{ A: number[], B: number[], cpu: number[], wall: number[], call: number[] }} */
+  const all = { A: [], B: [], cpu: [], wall: [], call: [] }
   for (let pair = 0; pair < Number(values.pairs); pair++) {
     // Code that is loaded second finds another state of the optimizer: each build is second as often as the other.
     const swapped = pair % 2 === 1
@@ -95,10 +98,12 @@ for (const [name, task, variant = {}] of chosen) {
     all.B.push(B.cpu)
     all.cpu.push(swapped ? 1 / seen.cpu : seen.cpu)
     all.wall.push(swapped ? 1 / seen.wall : seen.wall)
+    all.call.push(swapped ? 1 / seen.call : seen.call)
   }
-  const shown = (/** @type {readonly number[]} */ each) => `${median(each).toFixed(3)} ± ${deviation(each).toFixed(3)}`
+  const shown = (/** @type {readonly number[]} */ each) =>
+    Number.isNaN(median(each)) ? '-' : `${median(each).toFixed(3)} ± ${deviation(each).toFixed(3)}`
   console.log(
-    `${name.padEnd(34)}${shown(all.cpu).padStart(16)}${shown(all.wall).padStart(16)}` +
+    `${name.padEnd(34)}${shown(all.cpu).padStart(16)}${shown(all.wall).padStart(16)}${shown(all.call).padStart(16)}` +
       `${short(median(all.A)).padStart(10)}${short(median(all.B)).padStart(9)}`
   )
 }

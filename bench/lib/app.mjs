@@ -37,6 +37,13 @@ const frameworks = {
     })
     return app.listen(0, '127.0.0.1')
   },
+  hono: async (peer) => {
+    const [{ Hono }, { serve }] = await Promise.all([import('hono'), import('@hono/node-server')])
+    const app = new Hono()
+    if (peer) app.use(/** @type {any} */ (await peer.hono?.(setup)))
+    app.get('/items', (c) => c.json(ANSWER))
+    return /** @type {import('node:http').Server} */ (serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }))
+  },
   fastify: async (peer) => {
     const { default: fastify } = await import('fastify')
     const app = fastify()

@@ -64,9 +64,11 @@ export function message(child) {
  * @param {string} label
  * @param {readonly import('./types.d.ts').Lane[]} lanes
  * @param {readonly string[]} [flags] of node
+ * @param {string} [node] path of another one
  */
-export async function startContender(file, label, lanes, flags = []) {
+export async function startContender(file, label, lanes, flags = [], node = process.execPath) {
   const child = fork(here('contender.mjs'), [file, JSON.stringify(lanes)], {
+    execPath: node,
     execArgv: [...flags],
     env: { ...process.env, NODE_NO_WARNINGS: '1' }
   })
@@ -115,8 +117,13 @@ export async function interleave(contenders, task, rounds) {
 export function compareLanes(rounds) {
   const column = (/** @type {number} */ lane, /** @type {keyof Cost} */ kind) =>
     rounds.map((costs) => costs[lane]?.[kind] ?? Number.NaN)
-  const of = (/** @type {number} */ lane) => ({ wall: median(column(lane, 'wall')), cpu: median(column(lane, 'cpu')) })
+  const of = (/** @type {number} */ lane) => ({
+    wall: median(column(lane, 'wall')),
+    cpu: median(column(lane, 'cpu')),
+    call: median(column(lane, 'call'))
+  })
   const cpu = ratios(column(1, 'cpu'), column(0, 'cpu'))
   const wall = ratios(column(1, 'wall'), column(0, 'wall'))
-  return { cpu: median(cpu), wall: median(wall), spread: deviation(cpu), own: of(0), other: of(1) }
+  const call = ratios(column(1, 'call'), column(0, 'call'))
+  return { cpu: median(cpu), wall: median(wall), call: median(call), spread: deviation(cpu), own: of(0), other: of(1) }
 }

@@ -115,12 +115,18 @@ const issuer = `http://127.0.0.1:${/** @type {import('node:net').AddressInfo} */
 const few = 200
 const many = Number(count)
 const random = (/** @type {string} */ text) => createHash('sha512').update(text).digest('base64url')
+const noise = (/** @type {number} */ seed, /** @type {number} */ length) =>
+  Array.from({ length: Math.ceil(length / 86) }, (_, part) => random(`${seed} ${part}`))
+    .join('')
+    .slice(0, length)
 const forge = (/** @type {string} */ token, /** @type {number} */ i) => {
   const dot = token.lastIndexOf('.')
   const signature = Buffer.from(token.slice(dot + 1), 'base64url')
   signature[i % 60] = (signature[i % 60] ?? 0) ^ 1
   return `${token.slice(0, dot)}.${signature.toString('base64url')}`
 }
+/** Of a thousand issuers in turn, of which this server is the first. @param {number} i */
+const ofMany = (i) => mint('RS256', i % 1000 === 0 ? {} : { iss: `https://as-${i % 1000}.example.com` })
 const rs256 = await list(many, () => mint('RS256'))
 const es256 = await list(many, () => mint('ES256'))
 /** @type {Record<string, readonly string[]>} */
@@ -128,14 +134,20 @@ const tokens = {
   rs256,
   es256,
   others: await list(10_000, () => mint('ES256')),
-  garbage: Array.from({ length: few }, (_, i) => random(`${i}a`) + random(`${i}b`) + random(`${i}c`)),
+  issuers: await list(many, ofMany),
+  // All that are refused are as long as those that are accepted.
+  garbage: Array.from({ length: few }, (_, i) => noise(i, rs256[0]?.length ?? 0)),
   expired: await list(few, () => mint('RS256', { iat: now - 7200, exp: now - 3600 })),
-  audience: await list(few, () => mint('RS256', { aud: 'https://other.example.com' })),
-  kid: await list(few, (i) => mint('RS256', {}, { kid: `nobody-${i}` })),
+  audience: await list(few, () => mint('RS256', { aud: 'https://app.example.com' })),
+  kid: await list(few, (i) => mint('RS256', {}, { kid: `n-${String(i).padStart(3, '0')}` })),
   forged: rs256.slice(0, few).map(forge),
   opaque: Array.from({ length: few }, (_, i) => random(`opaque ${i}`)),
   scopes: await list(few, () => mint('RS256', { scope: Array.from({ length: 100 }, (_, i) => `scope:${i}`).join(' ') }))
 }
+
+for (const kind of ['garbage', 'expired', 'audience', 'kid', 'forged'])
+  for (const token of tokens[kind] ?? [])
+    if (token.length !== rs256[0]?.length) throw new Error(`a token ${kind} is not as long as the others`)
 
 /** Bound tokens of a hundred clients, with the keys to make proofs for them. */
 const clients = await Promise.all(

@@ -7,11 +7,12 @@ const PANELS = [
   { key: 'express', title: "Express: share of the unprotected server's requests kept", unit: '', most: 1 },
   { key: 'koa', title: 'Koa: share kept', unit: '', most: 1 },
   { key: 'fastify', title: 'Fastify: share kept', unit: '', most: 1 },
+  { key: 'hono', title: 'Hono: share kept', unit: '', most: 1 },
   // In what a bare check took meanwhile in the same process: another one may have had worse neighbours.
   { key: 'first', title: 'An RS256 token that was never seen: bare signature checks in its time', unit: '', most: 0 },
   { key: 'hot', title: 'One that was seen before: bare signature checks in its time', unit: '', most: 0 }
 ]
-const [WIDTH, LEFT, ROW, BAR, GAP] = [760, 250, 22, 14, 34]
+const [WIDTH, LEFT, ROW, BAR, GAP] = [840, 330, 22, 14, 34]
 
 const STYLE = `
   text { font: 13px system-ui, sans-serif; fill: #24292f }

@@ -62,7 +62,7 @@ async function sizesOf(task) {
 /** There and back again, so that nobody is always first. @param {Task} task @returns {Promise<Cost[]>} */
 async function round(task) {
   const n = await sizesOf(task)
-  const costs = drills.map(() => ({ wall: 0, cpu: 0 }))
+  const costs = drills.map(() => ({ wall: 0, cpu: 0, call: 0 }))
   const there = drills.map((_, i) => i)
   for (const i of [...there, ...there.toReversed()]) {
     const cost = await drills[i]?.({ ...task, ...task.lanes?.[i], n: n[i] ?? 1 })
@@ -70,6 +70,7 @@ async function round(task) {
     if (!cost || !sum) continue
     sum.wall += cost.wall / 2
     sum.cpu += cost.cpu / 2
+    sum.call += cost.call / 2
   }
   return costs
 }

@@ -16,11 +16,12 @@ export const EFFORTS = {
     pairs: { rounds: 8, milliseconds: 300, requests: 40_000 },
     starts: 7
   },
+  /** As warm as the full one, with fewer rounds: shows that a scenario works, and measures little. */
   quick: {
     rounds: 5,
-    milliseconds: 5,
-    servers: { rounds: 2, milliseconds: 200, warmUp: 1000 },
-    pairs: { rounds: 2, milliseconds: 200, requests: 10_000 },
+    milliseconds: 12,
+    servers: { rounds: 2, milliseconds: 200, warmUp: 1500 },
+    pairs: { rounds: 2, milliseconds: 200, requests: 40_000 },
     starts: 3
   }
 }
@@ -33,23 +34,26 @@ export const VERIFIERS = [
   'aws-jwt-verify',
   'jose',
   'oauth4webapi',
-  'express-oauth2-jwt-bearer'
+  'express-oauth2-jwt-bearer',
+  'better-auth',
+  'hono-jwk'
 ]
 
 /**
  * @param {string} builtPackage directory with `dist/`
  * @param {(typeof EFFORTS)['full']} effort
  * @param {(text: string) => void} progress
+ * @param {number} [tokens] of each algorithm
  */
-export async function createContext(builtPackage, effort, progress) {
+export async function createContext(builtPackage, effort, progress, tokens) {
   progress('signing tokens')
-  const authority = await startAuthority(builtPackage)
+  const authority = await startAuthority(builtPackage, tokens)
   /** @type {Map<string, Promise<import('./arena.mjs').Contender>>} */
   const started = new Map()
-  /** @param {readonly Lane[]} lanes @param {readonly string[]} [flags] */
-  const contender = (lanes, flags = []) => {
-    const key = JSON.stringify([lanes, flags])
-    const known = started.get(key) ?? startContender(authority.file, key, lanes, flags)
+  /** @param {readonly Lane[]} lanes @param {readonly string[]} [flags] @param {string} [node] */
+  const contender = (lanes, flags = [], node = process.execPath) => {
+    const key = JSON.stringify([lanes, flags, node])
+    const known = started.get(key) ?? startContender(authority.file, key, lanes, flags, node)
     started.set(key, known)
     return known
   }
@@ -68,9 +72,10 @@ export async function createContext(builtPackage, effort, progress) {
      * @param {readonly [Lane, Lane]} lanes
      * @param {Work} work
      * @param {readonly string[]} [flags]
+     * @param {string} [node] path of another Node.js
      */
-    compare: async (lanes, work, flags) => {
-      const one = await contender(lanes, flags)
+    compare: async (lanes, work, flags, node) => {
+      const one = await contender(lanes, flags, node)
       const rounds = await interleave([one], { milliseconds: effort.milliseconds, ...work }, effort.rounds)
       return compareLanes(rounds.get(one.label) ?? [])
     },

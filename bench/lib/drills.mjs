@@ -10,15 +10,20 @@
  *   bytes  allocated for one operation
  *   promises  that were the answer, of all
  *
+ * A refusal ends when its header fields and its body are written, as an adapter would send them.
+ *
  * Each call gets a new string, as an HTTP parser makes one for each request; what making it costs is nobody's.
  */
 import { createPrivateKey, hash, randomUUID, sign } from 'node:crypto'
+import { median } from './stats.mjs'
 
 /** @typedef {import('./types.d.ts').Slice} Slice */
 /** @typedef {import('./types.d.ts').Cost} Cost */
 /** @typedef {(input: never) => unknown} Operation */
 
 const AT_ONCE = 64
+/** Most single calls of one slice that are timed for their median, where a call is short. */
+const SINGLES = 4096
 const isPromise = (/** @type {unknown} */ value) => typeof (/** @type {any} */ (value)?.then) === 'function'
 const cpuNow = () => {
   const { user, system } = process.cpuUsage()
@@ -69,7 +74,7 @@ export function createDrills(peer, fixture) {
         await (peer.verifyPreparedProof?.(fixture) ?? peer.verifyProof?.(fixture))
       )
       const made = proofs(fixture.clients, fixture.audience, slice.n, peer.prepareProof)
-      return turns(verifyProof, made(), slice, made())
+      return turns({ operation: verifyProof, next: made(), another: made(), refuse: bare }, slice)
     }
     verify ??= /** @type {Operation} */ (await (peer.verifyPrepared?.(fixture) ?? peer.verify?.(fixture)))
     const next = source(slice)
@@ -89,7 +94,8 @@ export function createDrills(peer, fixture) {
     if (drill === 'bytes') return bytes(verify, next, slice)
     if (drill === 'burst') return burst(verify, next, slice)
     const another = source(slice, 'for nobody')
-    return drill === 'hot' ? hot(verify, next, slice, another) : turns(verify, next, slice, another)
+    if (drill === 'hot') return hot(verify, next, slice, another)
+    return turns({ operation: verify, next, another, refuse: peer.refuse ?? bare }, slice)
   }
 }
 
@@ -116,16 +122,48 @@ function shuffled(length, withRepetition) {
   return order
 }
 
+/**
+ * The least that a server sends with a 401, where a package leaves that to its user.
+ *
+ * @param {unknown} error
+ * @returns {import('./types.d.ts').Refusal}
+ */
+function bare(error) {
+  return {
+    headers: { 'WWW-Authenticate': 'Bearer error="invalid_token"' },
+    body: JSON.stringify({ error: 'invalid_token', error_description: /** @type {Error} */ (error).message })
+  }
+}
+
 /** @param {Operation} operation @param {() => unknown} next @param {Slice} slice @param {() => unknown} another as `next` @returns {Promise<Cost>} */
 async function hot(operation, next, { n }, another) {
   const whole = await repeated(operation, next, n)
   const empty = await repeated(noop, another, n)
-  return { wall: Math.max(0, whole.wall - empty.wall) / n, cpu: Math.max(0, whole.cpu - empty.cpu) / n }
+  const few = Math.max(8, Math.min(SINGLES, n >> 2))
+  const call = (await singles(operation, next, few)) - (await singles(noop, another, few))
+  return {
+    wall: Math.max(0, whole.wall - empty.wall) / n,
+    cpu: Math.max(0, whole.cpu - empty.cpu) / n,
+    call: Math.max(0, call)
+  }
 }
 
 const noop = () => undefined
 
-/** @param {Operation} operation @param {() => unknown} next @param {number} n @returns {Promise<Cost>} of all together */
+/** @param {Operation} operation @param {() => unknown} next @param {number} n @returns {Promise<number>} microseconds of the median call, and of reading the clock */
+async function singles(operation, next, n) {
+  const each = new Float64Array(n)
+  for (let i = 0; i < n; i++) {
+    const input = /** @type {never} */ (next())
+    const start = performance.now()
+    const result = operation(input)
+    if (isPromise(result)) await result
+    each[i] = performance.now() - start
+  }
+  return 1000 * median(each)
+}
+
+/** @param {Operation} operation @param {() => unknown} next @param {number} n @returns {Promise<{ wall: number, cpu: number }>} of all together */
 async function repeated(operation, next, n) {
   const before = cpuNow()
   const start = performance.now()
@@ -136,37 +174,51 @@ async function repeated(operation, next, n) {
   return { wall: (performance.now() - start) * 1000, cpu: cpuNow() - before }
 }
 
-/** @param {Operation} operation @param {() => unknown} next @param {Slice} slice @param {() => unknown} another as `next` @returns {Promise<Cost>} */
-async function turns(operation, next, { n, expect = 'good' }, another) {
+/**
+ * @typedef {object} Work
+ * @property {Operation} operation
+ * @property {() => unknown} next
+ * @property {() => unknown} another as `next`
+ * @property {(error: unknown) => import('./types.d.ts').Refusal} refuse
+ */
+
+/** @param {Work} work @param {Slice} slice @returns {Promise<Cost>} */
+async function turns(work, { n, expect = 'good' }) {
   const before = cpuNow()
-  const wall = await inTurns(operation, next, n, expect)
+  const each = await inTurns(work, n, expect)
   const between = cpuNow()
   // Nor is what turning the event loop costs anybody's.
-  const empty = await emptyTurns(n, another)
-  return { wall: wall / n, cpu: Math.max(0, between - before - empty) / n }
+  const empty = await emptyTurns(n, work.another)
+  const wall = each.reduce((sum, value) => sum + value, 0)
+  return { wall: wall / n, cpu: Math.max(0, between - before - empty) / n, call: median(each) }
 }
 
 /**
- * @param {Operation} operation
- * @param {() => unknown} next
+ * @param {Work} work
  * @param {number} n
  * @param {'good' | 'refused'} expect
- * @returns {Promise<number>} microseconds inside the operation, until it is settled
+ * @returns {Promise<Float64Array>} microseconds inside each operation, until it is settled and its refusal is written
  */
-function inTurns(operation, next, n, expect) {
+function inTurns({ operation, next, refuse }, n, expect) {
   return new Promise((resolve, reject) => {
-    let left = n
-    let spent = 0
+    const each = new Float64Array(n)
+    let done = 0
     let start = 0
-    /** @param {boolean} good @param {unknown} [error] */
-    const settled = (good, error) => {
-      spent += performance.now() - start
-      if (good !== (expect === 'good')) return reject(error ?? new Error('a token that should be refused was not'))
-      if (--left === 0) resolve(spent * 1000)
+    const settled = () => {
+      each[done++] = (performance.now() - start) * 1000
+      if (done === n) resolve(each)
       else setImmediate(step)
     }
-    const accepted = () => settled(true)
-    const refused = (/** @type {unknown} */ error) => settled(false, error)
+    const accepted = () => {
+      if (expect === 'good') settled()
+      else reject(new Error('a token that should be refused was not'))
+    }
+    const refused = (/** @type {unknown} */ error) => {
+      if (expect === 'good') return reject(error)
+      const { headers, body } = refuse(error)
+      if (body === '' || Object.keys(headers).length === 0) return reject(new Error('a refusal says nothing'))
+      settled()
+    }
     const step = () => {
       const input = /** @type {never} */ (next())
       start = performance.now()
@@ -177,7 +229,7 @@ function inTurns(operation, next, n, expect) {
         return refused(error)
       }
       if (isPromise(result)) /** @type {Promise<unknown>} */ (result).then(accepted, refused)
-      else settled(true)
+      else accepted()
     }
     setImmediate(step)
   })
@@ -206,7 +258,7 @@ function burst(operation, next, { n }) {
     let settled = 0
     const done = () => {
       if (++settled === n) {
-        resolve({ wall: ((performance.now() - start) * 1000) / n, cpu: (cpuNow() - before) / n })
+        resolve({ wall: ((performance.now() - start) * 1000) / n, cpu: (cpuNow() - before) / n, call: Number.NaN })
       } else if (left > 0) setImmediate(one)
     }
     const one = () => {
@@ -228,7 +280,7 @@ async function crowd(operation, next, { n }) {
   const before = cpuNow()
   const start = performance.now()
   await Promise.all(Array.from({ length: n }, () => operation(/** @type {never} */ (next()))))
-  return { wall: ((performance.now() - start) * 1000) / n, cpu: (cpuNow() - before) / n }
+  return { wall: ((performance.now() - start) * 1000) / n, cpu: (cpuNow() - before) / n, call: Number.NaN }
 }
 
 /** Counts, where the answer is known by then. @param {Operation} operation @param {() => unknown} next @param {Slice} slice @returns {Promise<Cost>} */
@@ -236,7 +288,7 @@ async function promises(operation, next, { n }) {
   await operation(/** @type {never} */ (next()))
   const answers = Array.from({ length: n }, () => operation(/** @type {never} */ (next())))
   const value = answers.filter(isPromise).length
-  return { wall: value, cpu: value }
+  return { wall: value, cpu: value, call: Number.NaN }
 }
 
 /**
@@ -258,7 +310,7 @@ async function bytes(operation, next, { n }) {
     return (process.memoryUsage().heapUsed - before) / n
   }
   const value = (await allocated(operation)) - (await allocated(noop))
-  return { wall: value, cpu: value }
+  return { wall: value, cpu: value, call: Number.NaN }
 }
 
 /** Characters of a field. */

@@ -1,7 +1,7 @@
 // @ts-check
 /** Results on the terminal, and as docs/performance.md with its chart. */
 import { readFileSync, writeFileSync } from 'node:fs'
-import { availableParallelism, cpus, loadavg, totalmem } from 'node:os'
+import { availableParallelism, cpus, totalmem } from 'node:os'
 import { drawChart } from './chart.mjs'
 import { isReached } from './result.mjs'
 import { short } from './stats.mjs'
@@ -53,8 +53,11 @@ function versions() {
   })
 }
 
-/** @param {readonly Finding[]} findings @param {number} seconds */
-export function writeReport(findings, seconds) {
+/**
+ * @param {readonly Finding[]} findings
+ * @param {{ readonly seconds: number, readonly neighbours: string }} run how long it took, and what other programs used
+ */
+export function writeReport(findings, { seconds, neighbours }) {
   const targets = findings.flatMap(({ result }) => result.targets)
   const sections = findings.map(({ scenario, result }) =>
     [
@@ -72,7 +75,8 @@ Made by \`npm run bench\` in ${Math.round(seconds / 60)} minutes; every figure h
 
 Compare ratios, not microseconds. Each package has a process of its own, in which it and the raw signature check take turns
 every few milliseconds, so that other work on the machine slows both. A ratio is the median over all rounds, ± the median
-absolute deviation; above 1 is faster. Processor time is that of all threads. Each package is configured as its README
+absolute deviation; above 1 is faster. Processor time is that of all threads, with the garbage collector. Beside it stands the
+ratio by median call: the median of single calls, hardly any of which meets the collector or another program. Each package is configured as its README
 recommends, with its cache if it has one, in a short file in \`bench/peers\`.
 
 ## Targets and results
@@ -88,7 +92,7 @@ ${readFileSync(new URL('../tried.md', import.meta.url), 'utf8').trim()}
 
 ## The machine and the versions
 
-${availableParallelism()} cores of ${cpu?.model.trim() ?? 'an unknown processor'}, ${Math.round(totalmem() / 2 ** 30)} GiB; load average at the end ${loadavg()[0]?.toFixed(1)}. Node.js
+${availableParallelism()} cores of ${cpu?.model.trim() ?? 'an unknown processor'}, ${Math.round(totalmem() / 2 ** 30)} GiB. ${neighbours} Node.js
 ${process.versions.node}, OpenSSL ${process.versions.openssl}, V8 ${process.versions.v8}, ${process.platform} ${process.arch}.
 
 ${versions().join(', ')}.

@@ -48,7 +48,8 @@ const LABELS = {
   'express-jwt': 'express-jwt + jwks-rsa',
   'passport-jwt': 'passport-jwt + jwks-rsa',
   'koa-jwt': 'koa-jwt + jwks-rsa',
-  'fastify-jwt': '@fastify/jwt + get-jwks'
+  'fastify-jwt': '@fastify/jwt + get-jwks',
+  'hono-jwk': 'Hono `jwk`'
 }
 /** @param {string} module */
 export const labelOf = (module) => LABELS[module] ?? module
@@ -63,22 +64,46 @@ export const labelOf = (module) => LABELS[module] ?? module
 export function costTable(caption, costs) {
   const own = costs.get('ours')
   const raw = own?.other
+  const [cpu, call] = [own?.cpu ?? 0, own?.call ?? 0]
   return {
     caption,
-    columns: ['', 'CPU, µs', 'by the clock, µs', 'times raw', '±', 'ours is faster by'],
+    columns: [
+      '',
+      'CPU, µs',
+      'by the clock, µs',
+      'median call, µs',
+      'times raw',
+      '±',
+      'by median call',
+      'ours is faster by',
+      'by median call'
+    ],
     rows: [
-      ['raw `crypto.verify`', short(raw?.cpu ?? 0), short(raw?.wall ?? 0), '1', '', times(own?.cpu ?? 0)],
-      ...[...costs].map(([label, { own: cost, cpu, spread }]) => [
+      [
+        'raw `crypto.verify`',
+        short(raw?.cpu ?? 0),
+        short(raw?.wall ?? 0),
+        short(raw?.call ?? 0),
+        '1',
+        '',
+        Number.isNaN(call) ? '-' : '1',
+        times(cpu),
+        times(call)
+      ],
+      ...[...costs].map(([label, one]) => [
         labelOf(label),
-        short(cost.cpu),
-        short(cost.wall),
-        short(cpu),
-        short(spread),
-        label === 'ours' ? '' : times((own?.cpu ?? 0) / cpu)
+        short(one.own.cpu),
+        short(one.own.wall),
+        short(one.own.call),
+        short(one.cpu),
+        short(one.spread),
+        short(one.call),
+        label === 'ours' ? '' : times(cpu / one.cpu),
+        label === 'ours' ? '' : times(call / one.call)
       ])
     ]
   }
 }
 
 /** @param {number} value */
-export const times = (value) => `${short(value)} ×`
+export const times = (value) => (Number.isFinite(value) ? `${short(value)} ×` : '-')

@@ -8,8 +8,8 @@ import { message } from './arena.mjs'
 import { load, requestBytes } from './load.mjs'
 import { deviation, median, ratios, short } from './stats.mjs'
 
-/** With it, a server stays on one core and the load comes from the others. */
-const canPin = availableParallelism() > 1 && spawnSync('taskset', ['--version']).status === 0
+/** With it, a server stays on some cores and the load comes from the others. */
+export const canPin = availableParallelism() > 1 && spawnSync('taskset', ['--version']).status === 0
 
 /**
  * @typedef {object} Server
@@ -23,14 +23,14 @@ const canPin = availableParallelism() > 1 && spawnSync('taskset', ['--version'])
  * @param {string} file the fixture
  * @param {string} framework
  * @param {Server} options
- * @param {boolean} pinned
+ * @param {number} cores that it may use, if `taskset` is there; 0 for all
  */
-async function startServer(file, framework, { label, module, variant = {} }, pinned) {
+async function startServer(file, framework, { label, module, variant = {} }, cores) {
   const url = module && new URL(`../peers/${module}.mjs`, import.meta.url).href
   const script = fileURLToPath(new URL('app.mjs', import.meta.url))
   const child = fork(script, [file, framework, url, JSON.stringify(variant)], {
     // From its start: it is to know that there is one core.
-    ...(pinned && canPin && { execPath: 'taskset', execArgv: ['-c', '0', process.execPath] }),
+    ...(cores > 0 && canPin && { execPath: 'taskset', execArgv: ['-c', `0-${cores - 1}`, process.execPath] }),
     env: { ...process.env, NODE_ENV: 'production', NODE_NO_WARNINGS: '1' }
   })
   const { port, openPort } = await message(child)
@@ -60,11 +60,11 @@ async function startServer(file, framework, { label, module, variant = {} }, pin
  * @param {string} framework
  * @param {readonly Server[]} list
  * @param {readonly { readonly tokens: string, readonly distinct: number }[]} kinds what is sent
- * @param {{ rounds: number, milliseconds: number, warmUp: number, connections?: number, ping?: boolean, pinned?: boolean }} effort
+ * @param {{ rounds: number, milliseconds: number, warmUp: number, connections?: number, ping?: boolean, cores?: number }} effort
  *   milliseconds of a round, and of the first one, which makes the code hot and counts for nothing
  * @returns {Promise<Map<string, Samples>>} by label, a space and the index of the kind
  */
-export async function interleaveServers(file, framework, list, kinds, { pinned = true, ...effort }) {
+export async function interleaveServers(file, framework, list, kinds, { cores = 1, ...effort }) {
   const isFilled = kinds.some(({ distinct }) => distinct > 1)
   /** @type {import('./types.d.ts').Fixture} */
   const fixture = JSON.parse(readFileSync(file, 'utf8'))
@@ -80,7 +80,7 @@ export async function interleaveServers(file, framework, list, kinds, { pinned =
     if (places[server]) places[server][kind] = (at + 1) % all.length
     return /** @type {Buffer} */ (all[at])
   }
-  const servers = await Promise.all(list.map((one) => startServer(file, framework, one, pinned)))
+  const servers = await Promise.all(list.map((one) => startServer(file, framework, one, cores)))
   // The one that has a cache of tokens has it full of others, which do not come again: none of the distinct ones is found.
   for (const [i, server] of servers.entries()) {
     if (!isFilled || list[i]?.module !== 'ours') continue
@@ -123,20 +123,20 @@ export async function interleaveServers(file, framework, list, kinds, { pinned =
  *
  * @param {string} file the fixture
  * @param {string} framework
- * @param {string} module
+ * @param {Server} one
  * @param {{ processes: number, rounds: number, milliseconds: number, requests: number }} effort `rounds` of each process,
  *   after so many requests to each of the two, which make the code hot
  * @returns {Promise<{ cpu: number, perSecond: number, own: number }>} what is kept of the other one's requests, by processor
  *   time and by the clock; microseconds of processor time for one of its own
  */
-export async function besideOpen(file, framework, module, { processes, rounds, milliseconds, ...warmUp }) {
+export async function besideOpen(file, framework, one, { processes, rounds, milliseconds, ...warmUp }) {
   /** @type {import('./types.d.ts').Fixture} */
   const fixture = JSON.parse(readFileSync(file, 'utf8'))
   const request = requestBytes('/items', `Bearer ${fixture.tokens['rs256']?.[0]}`)
   const columns = () => ({ cpu: /** @type {number[]} */ ([]), perSecond: /** @type {number[]} */ ([]) })
   const [own, open] = [columns(), columns()]
   for (let i = 0; i < processes; i++) {
-    const server = await startServer(file, framework, { label: module, module }, true)
+    const server = await startServer(file, framework, one, 1)
     /** @param {number} port @param {ReturnType<typeof columns>} to */
     const measure = async (port, to) => {
       const before = await server.cpu()

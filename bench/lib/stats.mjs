@@ -1,7 +1,7 @@
 // @ts-check
-/** @param {readonly number[]} values */
+/** @param {ArrayLike<number> & Iterable<number>} values */
 export function median(values) {
-  const sorted = [...values].sort((a, b) => a - b)
+  const sorted = Float64Array.from(values).sort()
   const middle = sorted.length >> 1
   if (sorted.length % 2 === 1) return sorted[middle] ?? Number.NaN
   return ((sorted[middle - 1] ?? Number.NaN) + (sorted[middle] ?? Number.NaN)) / 2

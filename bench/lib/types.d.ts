@@ -30,6 +30,12 @@ export interface DpopClient {
 /** Verifies one credential: returns or resolves if it is good, throws or rejects if not. */
 export type Verify = (authorization: string) => unknown
 
+/** Of a 401: its header fields, and its body. */
+export interface Refusal {
+  readonly headers: Readonly<Record<string, string | readonly string[]>>
+  readonly body: string
+}
+
 export interface Proof {
   readonly authorization: string
   readonly proof: string
@@ -50,9 +56,12 @@ export interface Peer {
   verifyPreparedProof?(setup: Setup): (prepared: never) => unknown
   /** `GET /items` at the URI `audience + '/items'`, with a DPoP proof. */
   verifyProof?(setup: Setup): ((request: Proof) => unknown) | Promise<(request: Proof) => unknown>
+  /** What a server sends for this error; left out where the package leaves that to its user. */
+  refuse?(error: unknown): Refusal
   /** Middleware, or a plugin, for a route that answers `{"ok":true}`. */
   express?(setup: Setup): unknown
   koa?(setup: Setup): unknown
+  hono?(setup: Setup): unknown
   /** Registers what is needed and returns the route's options. */
   fastify?(setup: Setup, app: import('fastify').FastifyInstance): Promise<Record<string, unknown>>
 }
@@ -82,8 +91,12 @@ export interface Lane {
   readonly variant?: Readonly<Record<string, unknown>>
 }
 
-/** Microseconds for one operation: by the clock, and of processor time in all threads of the process. */
+/** Microseconds for one operation. */
 export interface Cost {
+  /** By the clock, on average. */
   readonly wall: number
+  /** Of processor time in all threads of the process, on average. */
   readonly cpu: number
+  /** The median of single calls by the clock: hardly any of them meets the collector or a neighbour. NaN where there are none. */
+  readonly call: number
 }

@@ -36,5 +36,9 @@ export default {
     const call = called(middleware(setup, { requireSenderConstrained: 'dpop', dpop: { enabled: true } }))
     return ({ authorization, proof }) => call({ authorization, dpop: proof })
   },
+  refuse: (/** @type {any} */ error) => ({
+    headers: error.headers,
+    body: JSON.stringify({ error: error.code, error_description: error.message })
+  }),
   express: (setup) => middleware(setup)
 }

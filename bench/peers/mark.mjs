@@ -15,6 +15,10 @@ export default {
     ctx.state.auth = AUTH
     return next()
   },
+  hono: () => (/** @type {any} */ c, /** @type {() => Promise<void>} */ next) => {
+    c.set('auth', AUTH)
+    return next()
+  },
   fastify: async (_setup, app) => {
     app.decorateRequest('auth', null)
     app.addHook('onRequest', (/** @type {any} */ request, _reply, done) => {

@@ -24,12 +24,9 @@ async function create(setup) {
   return { api, requirement: scopes.length > 0 ? scope(...scopes) : scope('read') }
 }
 
-/** With their keys in the settings; the last one is that of the tokens. @param {import('../lib/types.d.ts').Setup} setup @param {number} count */
+/** The first of those that the tokens `issuers` are of, with keys in the settings, which each imports for itself. @param {import('../lib/types.d.ts').Setup} setup @param {number} count */
 const manyIssuers = ({ issuer, jwks }, count) =>
-  Array.from({ length: count }, (_, i) => ({
-    issuer: i === count - 1 ? issuer : `https://as-${i}.example.com`,
-    jwks
-  }))
+  Array.from({ length: count }, (_, i) => ({ issuer: i === 0 ? issuer : `https://as-${i}.example.com`, jwks }))
 
 /** @type {readonly string[]} */
 const NONE = []
@@ -97,6 +94,11 @@ export default {
         fieldLines: (/** @type {string} */ name) =>
           name === 'authorization' ? [authorization] : name === 'dpop' ? [proof] : NONE
       })
+  },
+  refuse: (/** @type {any} */ error) => ({ headers: error.headers, body: JSON.stringify(error) }),
+  hono: async (setup) => {
+    const [{ api, requirement }, { protect }] = [await create(setup), await load(setup, 'adapters/hono')]
+    return protect(api, requirement)
   },
   express: async (setup) => {
     const [{ api, requirement }, { protect }] = [await create(setup), await load(setup, 'adapters/express')]

@@ -12,7 +12,7 @@ export default {
   name: 'first-sight',
   title: 'Tokens that were never seen',
   about:
-    '12,000 distinct tokens in turn: one in each turn of the event loop, or 64 at once. The cache of tokens, if there is one, is full of others, as in a busy server. With room in it, the token is also stored for its next use. The raw check has its input ready.',
+    '12,000 distinct tokens in turn: one in each turn of the event loop, or 64 at once. The cache of tokens, if there is one, is full of others, as in a busy server. With room in it, the token is also stored for its next use. The raw check has its input ready. Processor time includes the garbage collector; the median of single calls hardly does. 64 at once are judged [in a server](#64-at-a-time-in-a-server).',
   run: async ({ besideRaw, progress }) => {
     /** @type {Record<string, Awaited<ReturnType<typeof besideRaw>>>} */
     const costs = {}
@@ -25,12 +25,19 @@ export default {
     progress('first-sight: with room in the cache')
     const kept = { module: 'ours', variant: { purpose: 'first sight', roomy: true } }
     const room = await besideRaw([['ours', kept]], { drill: 'turn', tokens: 'rs256' })
-    const of = (/** @type {string} */ key, module = 'ours') => costs[key]?.get(module)?.cpu ?? Number.NaN
+    const of = (/** @type {string} */ key, /** @type {'cpu' | 'call'} */ figure, module = 'ours') =>
+      costs[key]?.get(module)?.[figure] ?? Number.NaN
     return {
       targets: [
-        atLeast('first sight RS256: times raw', 0.9, of('turn rs256')),
-        atLeast('first sight ES256: times raw', 0.95, of('turn es256')),
-        atLeast('first sight RS256: times jose', 4, of('turn rs256') / of('turn rs256', 'jose'))
+        atLeast('first sight RS256: times raw, by median call', 0.85, of('turn rs256', 'call')),
+        atLeast('first sight RS256: times raw, by processor time', 0.8, of('turn rs256', 'cpu')),
+        atLeast('first sight RS256, with room: times raw, by median call', 0.83, room.get('ours')?.call ?? 0),
+        atLeast('first sight ES256: times raw, by median call', 0.93, of('turn es256', 'call')),
+        atLeast(
+          'first sight RS256: times jose, by processor time',
+          3,
+          of('turn rs256', 'cpu') / of('turn rs256', 'cpu', 'jose')
+        )
       ],
       tables: [
         costTable('RS256, one at a time, with room in the cache', room),

@@ -22,7 +22,7 @@ export default {
         warmUp: effort.servers.warmUp,
         connections: 64,
         ping: true,
-        pinned: false
+        cores: 0
       }
     )
     const [raw, ours] = [samples.get('raw 0'), samples.get('ours 0')]
