@@ -2,7 +2,7 @@
 /**
  * Measures the cost of verification, and compares it with other packages.
  *
- *   npm run bench                        everything, in a quarter of an hour; writes docs/performance.md and its chart
+ *   npm run bench                        everything, in about twenty minutes; writes docs/performance.md and its chart
  *   npm run bench -- --quick             five minutes: shows that everything works; too few rounds for a measure
  *   npm run bench -- --only hot,dpop     these scenarios; what the others found stays out, and nothing is written
  *   npm run bench -- --package <dir>     another checkout that was built

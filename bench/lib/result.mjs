@@ -74,9 +74,9 @@ export function costTable(caption, costs) {
       'median call, µs',
       'times raw',
       '±',
-      'by median call',
+      'times raw, median call',
       'ours is faster by',
-      'by median call'
+      'faster by, median call'
     ],
     rows: [
       [
