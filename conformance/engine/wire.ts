@@ -53,25 +53,25 @@ export function createWire(url: URL, { userAgent, ca, timeout = TIMEOUT }: WireO
     port: url.port === '' ? (isHttps ? 443 : 80) : Number(url.port),
     setHost: false
   }
-  const optionsOf = (request: WireRequest): RequestOptions => ({
+  const optionsOf = (request: WireRequest, isNew: boolean): RequestOptions => ({
     ...base,
     method: request.method ?? 'GET',
     path: targetOf(request, url),
     headers: linesOf(request, url, userAgent).flat(),
-    ...(isOwnConnection(request) ? { agent: false as const } : { agent }),
+    ...(isNew || isOwnConnection(request) ? { agent: false as const } : { agent }),
     ...(isHttps && tlsOf(request, ca))
   })
   const attempt = (request: WireRequest, isLast: boolean): Promise<WireResponse> =>
     new Promise((resolve, reject) => {
       const fail = (error: NodeJS.ErrnoException): void => reject(new NoAnswer(error))
-      const outgoing = (isHttps ? requestHttps : requestHttp)(optionsOf(request), (answer) => {
+      const outgoing = (isHttps ? requestHttps : requestHttp)(optionsOf(request, isLast), (answer) => {
         read(answer).then(resolve, fail)
       })
       outgoing.setTimeout(timeout, () => {
         outgoing.destroy(Object.assign(new Error(`no answer in ${timeout / 1000} seconds`), { code: 'ETIMEDOUT' }))
       })
       outgoing.on('error', (error: NodeJS.ErrnoException) => {
-        // The API closed an idle connection while the request was on its way (RFC 9112 §9.3.1).
+        // The API closed an idle connection while the request was on its way (RFC 9112 §9.3.1). Others may be closed too.
         if (!isLast && outgoing.reusedSocket && error.code === 'ECONNRESET') resolve(attempt(request, true))
         else fail(error)
       })
@@ -83,7 +83,7 @@ export function createWire(url: URL, { userAgent, ca, timeout = TIMEOUT }: WireO
     open: (request) =>
       new Promise((resolve, reject) => {
         const fail = (error: NodeJS.ErrnoException): void => reject(new NoAnswer(error))
-        const outgoing = (isHttps ? requestHttps : requestHttp)({ ...optionsOf(request), agent: false }, (answer) => {
+        const outgoing = (isHttps ? requestHttps : requestHttp)(optionsOf(request, true), (answer) => {
           outgoing.setTimeout(0)
           const one = openAnswer(answer)
           opened.add(one)
