@@ -11,6 +11,7 @@ import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, test } from 'vitest'
+import { parseAllDocuments } from 'yaml'
 import { LIMIT_REASONS, PROOF_REASONS, REQUEST_REASONS, TOKEN_REASONS } from '../src/errors/reasons.js'
 import {
   CredentialsMissing,
@@ -111,6 +112,11 @@ declare global {
 }
 `
 
+/** Pages that stand alone: a newcomer pastes one page into an empty folder. */
+const FRAMEWORKS = ['compose', 'graphql', 'kubernetes', 'lambda', 'nestjs', 'nextjs', 'trpc'].map(
+  (name) => `docs/${name}.md`
+)
+
 /** One program of all blocks, each a module: `tsc` is started once. */
 async function compile(blocks: readonly Block[], ambient: string): Promise<string> {
   rmSync(WORK, { recursive: true, force: true })
@@ -147,7 +153,7 @@ describe('code', () => {
     expect(CODE.filter(({ example }) => !example).length).toBeGreaterThan(3)
   })
 
-  test.each(CODE.filter(({ example }) => example !== undefined))('$where shows $example as it is', (block) => {
+  test.each(BLOCKS.filter(({ example }) => example !== undefined))('$where shows $example as it is', (block) => {
     expect(block.code).toBe(shown(block.example as string))
   })
 
@@ -196,6 +202,73 @@ function anchorsOf(path: string): string[] {
     return times === 0 ? name : `${name}-${times}`
   })
 }
+
+describe('YAML', () => {
+  const YAML = BLOCKS.filter(({ language }) => /^ya?ml$/.test(language))
+
+  test('there is some', () => expect(YAML.length).toBeGreaterThan(2))
+
+  test.each(YAML)('$where parses', ({ code }) => {
+    for (const document of parseAllDocuments(code)) expect(document.errors).toEqual([])
+  })
+
+  test('the probes of docs/kubernetes.md ask the port and the paths of the server', () => {
+    const [deployment] = parseAllDocuments(read('examples/kubernetes.yaml')).map((document) => document.toJS())
+    const { startupProbe, readinessProbe, livenessProbe } = deployment.spec.template.spec.containers[0]
+    const server = read('examples/kubernetes.mjs')
+    for (const { httpGet } of [startupProbe, readinessProbe, livenessProbe])
+      expect(server).toContain(`PROBE_PORT = '${httpGet.port}'`)
+    for (const { httpGet } of [startupProbe, readinessProbe]) expect(server).toContain(`'${httpGet.path}'`)
+  })
+})
+
+describe.each(FRAMEWORKS)('%s stands alone', (path) => {
+  const text = read(path)
+
+  test('it has an install line, names each file before it, and says how to try it', () => {
+    expect(text).toMatch(/npm install oauth-resource-server/)
+    for (const { 1: before = '', index } of text.matchAll(/((?:.*\n){2})<!-- examples\/\S+ -->\n/g))
+      expect(before, `the line before the file at ${index}`).toMatch(/`[\w./-]+\.(?:ts|js|mjs|yaml)`/)
+    expect(text).toMatch(/^## Try it$/m)
+    expect(text).toMatch(/npx oauth-resource-server issuer|compose\.yaml/)
+  })
+
+  test('its examples are whole files', () => {
+    const examples = blocksOf(path).flatMap(({ example }) => example ?? [])
+    expect(examples.length).toBeGreaterThan(0)
+    expect(examples.filter((example) => example.includes('#'))).toEqual([])
+  })
+})
+
+/** Questions of newcomers, as words that a row of the index has, and the page and heading with the code. */
+const QUESTIONS: readonly (readonly [string, string])[] = [
+  ['Auth0 permissions in Fastify', 'roles.md#auth0-permissions'],
+  ['require roles', 'roles.md#keycloak-roles'],
+  ['require roles', 'roles.md#roles-and-permissions'],
+  ['require roles', 'roles.md#my-own-roles-claim'],
+  ['Entra ID have version 1 or 2', 'profiles.md#versions-1-and-2'],
+  ['two audiences', 'issuers.md#two-audiences'],
+  ['certificates reach my API through nginx', 'sender-constrained.md#nginx'],
+  ['answers 401: why', 'troubleshooting.md#why-is-it-401'],
+  ['probes does Kubernetes need', 'kubernetes.md#readiness-and-liveness'],
+  ['AWS Lambda', 'lambda.md#aws-lambda'],
+  ['logout', 'revocation.md#logout-the-provider-tells'],
+  ['tenants', 'issuers.md#several-issuers-and-dynamic-tenants'],
+  ['another package today', 'migration.md#express-jwt-and-jwks-rsa']
+]
+
+describe('docs/README.md leads to code for the questions of newcomers', () => {
+  test.each(QUESTIONS)('%s: %s', (question, link) => {
+    const row = read('docs/README.md')
+      .split('\n')
+      .find((line) => line.startsWith('|') && line.split('|')[1]?.includes(question))
+    expect(row, 'a question of the index').toContain(`](${link})`)
+    const [file = '', fragment] = link.split('#')
+    const parts = read(`docs/${file}`).split(/^(?=#{1,6} )/m)
+    const under = parts.find((part) => anchor(/^#+ (.+)/.exec(part)?.[1] ?? '') === fragment)
+    expect(under, 'the text under that heading').toMatch(/^ *```(?:ts|js|diff|nginx|yaml|sh)\n/m)
+  })
+})
 
 describe('links', () => {
   test.each(DOCUMENTS.filter((path) => path.startsWith('docs/')))(

@@ -21,7 +21,7 @@ export function answer(error: ResourceServerError, request: NestRequest, respons
   response.send?.(Buffer.from(body))
 }
 
-/** What clients may read of a refusal: one sentence, and the members of its body. */
+/** A sentence and the members of the body: the parts of a refusal that clients may read. */
 export function readable(error: ResourceServerError): { readonly message: string; readonly body: object } {
   const { description = STATUS_CODES[error.status] ?? '' } = factsOf(error)
   return { message: description, body: error.toJSON() ?? {} }

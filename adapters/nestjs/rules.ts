@@ -6,7 +6,7 @@
 import 'reflect-metadata'
 import type { Requirement } from '../../src/index.js'
 
-/** What one class or method declares. */
+/** The requirements that one class or method declares. */
 export type Declared = readonly (Requirement | typeof PUBLIC)[]
 
 /** Stands for a handler that needs no token. */

@@ -30,7 +30,7 @@ const EXAMPLES: Readonly<Record<keyof ResourceServerModuleOptions, unknown>> = {
   errors: {}
 }
 
-/** What the guard, the filter and the module share. */
+/** Shared by the guard, the filter and the module. */
 export interface Settings {
   readonly api: ResourceServer<never>
   readonly render: Render

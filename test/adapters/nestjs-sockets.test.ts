@@ -118,7 +118,7 @@ describe.each(PLATFORMS)('gateways on %s', (_, platform) => {
     const client = open(app, app.as.token())
     await once(client, 'open')
     const answers: unknown[] = []
-    client.on('message', (text) => answers.push(String(text)))
+    client.on('message', (text: Buffer) => answers.push(String(text)))
     client.send(JSON.stringify({ event: 'me' }))
     // An answer to the ping comes after all answers to the message before it.
     client.ping()

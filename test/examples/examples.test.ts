@@ -19,7 +19,7 @@ import { type CertificateAndKey, createCertificateAuthority } from '../support/c
 import { startIssuer, type TestIssuer } from '../support/issuer.js'
 
 const EXAMPLES = new URL('../../examples/', import.meta.url)
-const SERVERS = ['express.mjs', 'fastify.mjs', 'hono.mjs', 'introspection.mjs', 'koa.mjs']
+const SERVERS = ['express.mjs', 'fastify.mjs', 'hono.mjs', 'introspection.mjs', 'koa.mjs', 'kubernetes.mjs']
 
 /** A log for another engine: `npm run postgres` tests it. */
 const LOGS = ['postgres-log.mjs']
@@ -63,6 +63,7 @@ async function run(example: string, env: Readonly<Record<string, string>> = {}, 
       CLIENT_ID: 'orders-api',
       CLIENT_SECRET: 's3cret',
       NONCE_SECRET: 'a secret of thirty-two characters',
+      PROBE_PORT: '0',
       ...env
     },
     stdio: ['ignore', 'pipe', 'inherit']
@@ -76,13 +77,14 @@ async function run(example: string, env: Readonly<Record<string, string>> = {}, 
 }
 
 /** Outside of the range that `listen(0)` of other tests draws from, so that nobody takes it before the example does. */
-async function freePort(): Promise<number> {
-  for (let port = 20_000 + (process.pid % 5000) * 2; ; port++) {
+async function freePort(from = 0): Promise<number> {
+  for (let port = 20_000 + from + (process.pid % 5000) * 2; ; port++) {
     const server = createServer().listen(port)
-    const free = await Promise.race([
-      once(server, 'listening').then(() => true),
-      once(server, 'error').then(() => false)
-    ])
+    // A port in use is an error, which rejects.
+    const free = await once(server, 'listening').then(
+      () => true,
+      () => false
+    )
     if (!free) continue
     server.close()
     await once(server, 'close')
@@ -105,6 +107,27 @@ test('runs every file of examples/, but those that have a test of their own', ()
       .filter((name) => name.endsWith('.mjs'))
       .sort()
   ).toEqual([...SERVERS, ...OTHERS, ...LOGS].sort())
+})
+
+describe('examples/kubernetes.mjs', () => {
+  const statusOf = (port: number, path: string): Promise<number | undefined> =>
+    fetch(`http://127.0.0.1:${port}${path}`).then(
+      ({ status }) => status,
+      () => undefined
+    )
+
+  test('is live at once, and ready when the keys are known, also after an outage at the start', async () => {
+    const port = await freePort(1)
+    await run('kubernetes.mjs', { PROBE_PORT: String(port), ISSUER: 'http://127.0.0.1:9' })
+    expect(await statusOf(port, '/live')).toBe(200)
+    expect(await statusOf(port, '/ready')).toBe(503)
+    child?.kill('SIGKILL')
+    await issuer?.close()
+
+    await run('kubernetes.mjs', { PROBE_PORT: String(port) })
+    await expect.poll(() => statusOf(port, '/ready'), { timeout: 20_000 }).toBe(200)
+    expect(await statusOf(port, '/live')).toBe(200)
+  })
 })
 
 describe.each(SERVERS)('examples/%s', (example) => {

@@ -4,15 +4,17 @@
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, existsSync, mkdirSync, rmSync, symlinkSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { createTRPCClient, httpBatchLink, TRPCClientError } from '@trpc/client'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { WebSocket } from 'ws'
 import { createTestIssuer, type TestIssuer } from '../../test-kit/issuer.js'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -171,15 +173,106 @@ describe('NestJS', () => {
   })
   afterAll(() => rmSync(NEST, { recursive: true, force: true }))
 
-  test.each(['express', 'fastify'])('protects a NestJS app by a guard and a filter, on %s', async (PLATFORM) => {
-    const host = await start(process.execPath, () => [join(NEST, 'nest.js')], { env: { PLATFORM } })
+  test('passes the scenario of all hosts, and opens what is public', async () => {
+    const host = await start(process.execPath, () => [join(NEST, 'nest.js')])
     await requireContract(host)
     const { as, origin } = host
-    // Whatever says nothing needs a token; whatever is public does not.
     expect(await ask(`${origin}/me`)).toMatchObject({ status: 401 })
     expect(await ask(`${origin}/me`, as.token({ scope: 'other' }))).toMatchObject({ body: { subject: 'user-1' } })
     expect(await ask(`${origin}/health`)).toMatchObject({ status: 200, body: { status: 'ok' } })
     expect(await ask(`${origin}/none`)).toMatchObject({ status: 404 })
+    const remove = (roles: readonly string[]): Promise<Answer> =>
+      ask(`${origin}/orders/1`, as.token({ scope: 'orders:write', roles }), { method: 'DELETE' })
+    expect(await remove(['orders-admin'])).toMatchObject({ status: 204 })
+    expect(await remove(['viewer'])).toMatchObject({ status: 403 })
+  })
+
+  test('protects resolvers', async () => {
+    await requireGraphql(await start(process.execPath, () => [join(NEST, 'nest-graphql.js')]))
+  })
+
+  test('protects a gateway', async () => {
+    const { as, origin } = await start(process.execPath, () => [join(NEST, 'nest-sockets.js')])
+    const open = (token?: string): WebSocket => {
+      const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
+      const client = new WebSocket(`${origin.replace('http', 'ws')}/sockets`, { headers })
+      client.on('error', () => undefined)
+      running.push(async () => client.terminate())
+      return client
+    }
+    const [, refused] = await once(open(), 'unexpected-response')
+    expect(refused.statusCode).toBe(401)
+    const client = open(as.token({ scope: 'orders:read' }))
+    await once(client, 'open')
+    client.send(JSON.stringify({ event: 'orders' }))
+    expect(String(((await once(client, 'message')) as [Buffer])[0])).toBe(
+      '{"event":"orders","data":"orders of user-1"}'
+    )
+  })
+})
+
+/** What every GraphQL example does with `me`, and with `orders`, which needs `orders:read`. */
+async function requireGraphql({ as, origin }: Running): Promise<void> {
+  const query = (text: string, token?: string): Promise<Answer> =>
+    ask(`${origin}/graphql`, token, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', accept: 'application/json' },
+      body: JSON.stringify({ query: text })
+    })
+  expect(await query('{ me orders }', as.token({ scope: 'orders:read' }))).toMatchObject({
+    status: 200,
+    body: { data: { me: 'user-1', orders: 'orders of user-1' } }
+  })
+  for (const token of [undefined, as.expired()])
+    expect(await query('{ me }', token)).toMatchObject({
+      status: 401,
+      challenge: expect.stringContaining('resource_metadata=')
+    })
+  const lacking = await query('{ orders }', as.token({ scope: 'x' }))
+  expect(lacking.status).toBe(403)
+  expect(JSON.stringify(lacking.body)).not.toContain('orders of')
+  const document = await ask(`${origin}/.well-known/oauth-protected-resource`)
+  expect(document).toMatchObject({ status: 200, body: { resource: origin } })
+}
+
+describe('AWS Lambda', () => {
+  const event = (token?: string): object => ({
+    version: '2.0',
+    rawPath: '/orders',
+    rawQueryString: '',
+    headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+    requestContext: { http: { method: 'GET', path: '/orders', sourceIp: '192.0.2.1' } }
+  })
+
+  test.each([
+    ['fetches the keys before the first call', false],
+    ['starts with keys in the bundle, and fetches nothing', true]
+  ])('%s', async (_, isBundled) => {
+    const as = await createTestIssuer()
+    await as.listen()
+    running.push(() => as.close())
+    as.options({ resource: 'https://api.example.com' })
+    const { jwks_uri: uri } = (await (await fetch(`${as.issuer}/.well-known/oauth-authorization-server`)).json()) as {
+      jwks_uri: string
+    }
+    const folder = mkdtempSync(join(tmpdir(), 'lambda-'))
+    running.push(async () => rmSync(folder, { recursive: true }))
+    writeFileSync(join(folder, 'jwks.json'), await (await fetch(uri)).text())
+    const before = as.requests.length
+    const program = `
+      import { handler } from ${JSON.stringify(pathToFileURL(join(HOSTS, 'lambda.mjs')).href)}
+      for (const event of ${JSON.stringify([event(as.token({ scope: 'orders:read' })), event()])}) {
+        const { statusCode, headers } = await handler(event, {})
+        console.log(statusCode, headers['www-authenticate'] ?? '')
+      }
+      process.exit()`
+    const env = { PATH: process.env.PATH, NODE_NO_WARNINGS: '1', ISSUER: as.issuer }
+    const { stdout } = await run(process.execPath, ['--input-type=module', '-e', program], {
+      cwd: HOSTS,
+      env: isBundled ? { ...env, JWKS_FILE: join(folder, 'jwks.json') } : env
+    })
+    expect(stdout).toMatch(/^200 \n401 Bearer scope="orders:read"/)
+    expect(as.requests.length > before).toBe(!isBundled)
   })
 })
 
@@ -219,6 +312,10 @@ describe('node:http and WebSockets', () => {
 })
 
 describe('GraphQL', () => {
+  test.each(['apollo.mjs', 'yoga.mjs'])('%s refuses requests and fields', async (example) => {
+    await requireGraphql(await start(process.execPath, () => [join(HOSTS, example)]))
+  })
+
   test('answers one 403 for all scopes that an operation lacks, before it resolves anything', async () => {
     const { as, origin } = await start(process.execPath, () => [join(HOSTS, 'graphql.mjs')])
     const query = (text: string, token?: string): Promise<Answer> =>
