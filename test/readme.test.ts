@@ -12,10 +12,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, test } from 'vitest'
 import { parseAllDocuments } from 'yaml'
-<<<<<<< HEAD
 import { reasonPages } from '../scripts/site/reasons.mjs'
-=======
->>>>>>> fw
 import { LIMIT_REASONS, PROOF_REASONS, REQUEST_REASONS, TOKEN_REASONS } from '../src/errors/reasons.js'
 import {
   CredentialsMissing,

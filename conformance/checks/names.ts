@@ -3,6 +3,8 @@
  * Final), and checks of MCP's conformance project (the `check` ids of its requirement lists by SEP).
  *
  * A check bears a name only if that suite sends the same request or holds a server to the same sentence.
+ *
+ * Tests: `test/conformance/checks.test.ts`.
  */
 
 const FAPI2 = 'fapi2-security-profile-final'

@@ -571,6 +571,25 @@ describe('every check', () => {
     }
   })
 
+  test('the six requirements of SEP-1932, and six modules of the OpenID suite, each have a check that bears their name', () => {
+    const borne = new Set(CHECKS.flatMap(({ also = [] }) => also))
+    const requirements = [
+      'validate-proof',
+      'iat-window',
+      'reject-401',
+      'asymmetric-only',
+      'nonce',
+      'audience-validation'
+    ]
+    const named = [...borne].filter((name) => name.startsWith('sep-1932-'))
+    for (const one of requirements)
+      expect(
+        named.some((name) => name.endsWith(one.replace('only', 'alg-only'))),
+        one
+      ).toBe(true)
+    expect([...borne].filter((name) => name.startsWith('fapi2-security-profile-final-'))).toHaveLength(6)
+  })
+
   test('ids are unique', () => {
     const ids = CHECKS.map(({ id }) => id)
     expect(new Set(ids).size).toBe(ids.length)

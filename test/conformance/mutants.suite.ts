@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Check } from '../../conformance/check.js'
 import { issuerChecks } from '../../conformance/checks/issuer/index.js'
-import { oddKeyChecks } from '../../conformance/checks/issuer/wycheproof.js'
+import { oddKeyChecks } from '../../conformance/checks/jose/wycheproof.js'
 import { type RunningIssuer, startSuiteIssuer } from '../../conformance/issuer.js'
 import { runConformance } from '../../conformance/run.js'
 import { DECLARED, HAS } from './oracle.js'

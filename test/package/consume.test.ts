@@ -142,7 +142,7 @@ test('the tarball has the files that package.json names, and neither sources nor
   expect(
     packed.filter(
       (path) =>
-        !/^dist\/.*\.(js|d\.ts)$|^skills\/.*\.md$|^(package\.json|README\.md|LICENSE|CHANGELOG\.md|llms\.txt|docs\/troubleshooting\.md)$/.test(
+        !/^dist\/.*\.(c?js|d\.c?ts)$|^skills\/.*\.md$|^(package\.json|README\.md|LICENSE|CHANGELOG\.md|llms\.txt|docs\/troubleshooting\.md)$/.test(
           path
         )
     )

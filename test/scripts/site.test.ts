@@ -131,6 +131,6 @@ test('every release in CHANGELOG.md has a date, newest first', () => {
   expect(headings[0]).toBe('Unreleased')
   const dates = headings.slice(1).map((text) => /^\d+\.\d+\.\d+ \((\d{4}-\d\d-\d\d)\)$/.exec(text)?.[1])
   expect(dates.length).toBeGreaterThan(0)
-  expect(dates).toEqual(dates.toSorted().reverse())
+  expect(dates).toEqual(dates.toSorted((one, other) => `${other}`.localeCompare(`${one}`)))
   expect(dates).not.toContain(undefined)
 })

@@ -80,7 +80,7 @@ export const BUGS: readonly Bug[] = [
     patches: [
       {
         file: 'src/jwt/looks.ts',
-        from: '      this.budget.failed(since)\n      for (const { reject } of asked) reject(error)',
+        from: '      this.budget.failed(since)\n      for (const { reject } of this.resolveFound(asked)) reject(error)',
         to: '      this.budget.failed(since)\n      const held = this.means.held()\n      for (const { reject, resolve } of asked) held === undefined ? reject(error) : resolve(held)'
       }
     ]

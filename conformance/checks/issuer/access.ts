@@ -4,8 +4,8 @@
  * Tests: `test/conformance/mutants.suite.ts`.
  */
 import type { Check, CheckContext, WireResponse } from '../../check.js'
+import * as source from '../sources.js'
 import { bearer, fieldOf, fromNow, isAccepted, refuses, requireAcceptance, requireRefusal, told } from './judge.js'
-import * as source from './sources.js'
 
 const changeScope = 'Compare the scopes of the token with those of the route as whole words, and answer 403.'
 const expectedScope = 'The API answers 403 with `WWW-Authenticate: Bearer error="insufficient_scope"`.'

@@ -7,9 +7,9 @@
 import { randomUUID } from 'node:crypto'
 import type { Check, CheckContext, SuiteEndpoint, SuiteFailure, WireRequest, WireResponse } from '../../check.js'
 import { NoAnswer } from '../../engine/wire.js'
-import { requestsFor, requireSilence } from './jose.js'
+import { requestsFor, requireSilence } from '../jose/jose.js'
+import * as source from '../sources.js'
 import { bearer, fieldOf, isAccepted, recoverySeconds, requireGood, sendUntil, told } from './judge.js'
-import * as source from './sources.js'
 
 /** Tokens of one flood, and the requests for keys that it may cause. */
 const FLOOD = { tokens: 25, requests: 5 }

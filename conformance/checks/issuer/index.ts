@@ -5,17 +5,17 @@
  * Tests: `test/conformance/checks.test.ts`.
  */
 import type { Check } from '../../check.js'
+import { jose } from '../jose/jose.js'
+import { keys } from '../jose/keys.js'
+import { wycheproof } from '../jose/wycheproof.js'
 import { access } from './access.js'
 import { faults } from './faults.js'
-import { jose } from './jose.js'
-import { keys } from './keys.js'
 import { revocation } from './revocation.js'
 import { rfc7662 } from './rfc7662.js'
 import { rfc8705 } from './rfc8705.js'
 import { rfc9068 } from './rfc9068.js'
 import { rfc9449 } from './rfc9449.js'
 import { rfc9701 } from './rfc9701.js'
-import { wycheproof } from './wycheproof.js'
 
 export const issuerChecks: readonly Check[] = [
   ...rfc9068,

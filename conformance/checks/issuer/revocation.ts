@@ -6,8 +6,8 @@
  */
 import { setTimeout } from 'node:timers/promises'
 import type { Check, CheckContext, OpenAnswer, RevocationWay, SuiteIssuer, WireResponse } from '../../check.js'
+import * as source from '../sources.js'
 import { bearer, fromNow, LOOK_EVERY, requireAcceptance, sendUntil, told } from './judge.js'
-import * as source from './sources.js'
 
 /** Seconds that a revocation may take, if the user names no other. */
 const SECONDS = 60

@@ -4,8 +4,8 @@
  * Tests: `test/conformance/mutants.suite.ts`.
  */
 import type { Check, CheckContext } from '../../check.js'
+import * as source from '../sources.js'
 import { bearer, fromNow, isAccepted, requireAcceptance, requireRefusal, told } from './judge.js'
-import * as source from './sources.js'
 
 type Answer = NonNullable<Parameters<CheckContext['issuer']['opaque']>[0]>
 

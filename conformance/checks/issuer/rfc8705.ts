@@ -6,8 +6,8 @@
  */
 import { X509Certificate } from 'node:crypto'
 import type { Check, CheckContext, ClientCertificate, WireRequest } from '../../check.js'
+import * as source from '../sources.js'
 import { type Fields, requireAcceptance, requireRefusal } from './judge.js'
-import * as source from './sources.js'
 
 const change = 'Compare the SHA-256 of the client certificate with `cnf.x5t#S256`, and refuse without a certificate.'
 

@@ -4,8 +4,8 @@
  * Tests: `test/conformance/mutants.suite.ts`.
  */
 import type { Check } from '../../check.js'
+import * as source from '../sources.js'
 import { accepts, bearer, fieldOf, fromNow, refuses, requireRefusal, told } from './judge.js'
-import * as source from './sources.js'
 
 const profile = 'rfc9068'
 const changeType = 'Accept a JWT as an access token only if its `typ` is `at+jwt` or `application/at+jwt`.'

@@ -7,8 +7,8 @@
 import { createHash, createHmac } from 'node:crypto'
 import type { Check, CheckContext, Level, ProofFlaw, ProofKey, Source, WireRequest, WireResponse } from '../../check.js'
 import * as names from '../names.js'
+import * as source from '../sources.js'
 import { type Fields, fieldOf, fromNow, isAccepted, requireAcceptance, requireRefusal, told } from './judge.js'
-import * as source from './sources.js'
 
 const FAPI = names.FAPI2_DPOP
 const refusedText = 'The API refuses the request with 401.'
@@ -459,6 +459,7 @@ const more: readonly Check[] = [
       url: 'https://www.rfc-editor.org/rfc/rfc9110#section-5.1',
       quote: 'Field names are case-insensitive'
     },
+    level: 'hardening',
     also: [FAPI],
     isGood: true,
     request: (client) => ({

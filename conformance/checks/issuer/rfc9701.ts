@@ -6,8 +6,8 @@
  * Tests: `test/conformance/mutants.suite.ts`.
  */
 import type { AnswerFlaw, Check, CheckContext, Source } from '../../check.js'
+import * as source from '../sources.js'
 import { bearer, fromNow, isAccepted, refuses, requireAcceptance, told } from './judge.js'
-import * as source from './sources.js'
 
 const SIGNED = 'application/token-introspection+jwt'
 

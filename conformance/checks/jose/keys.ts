@@ -4,7 +4,7 @@
  * Tests: `test/conformance/mutants.suite.ts`.
  */
 import type { Check } from '../../check.js'
-import { bearer, isAccepted, recoverySeconds, requireGood, sendUntil, told } from './judge.js'
+import { bearer, isAccepted, recoverySeconds, requireGood, sendUntil, told } from '../issuer/judge.js'
 
 /** Tokens that are sent at once. */
 const AT_ONCE = 5

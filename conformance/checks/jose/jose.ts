@@ -6,8 +6,16 @@
  */
 import { createHmac } from 'node:crypto'
 import type { Check, CheckContext, TokenFlaw } from '../../check.js'
-import { bearer, type FlawedToken, fromNow, isAccepted, refuses, requireAlgorithm, requireRefusal } from './judge.js'
-import * as source from './sources.js'
+import {
+  bearer,
+  type FlawedToken,
+  fromNow,
+  isAccepted,
+  refuses,
+  requireAlgorithm,
+  requireRefusal
+} from '../issuer/judge.js'
+import * as source from '../sources.js'
 
 const profile = 'rfc9068'
 const changeKey =

@@ -3,7 +3,7 @@
  *
  * Tests: `test/conformance/checks.test.ts`.
  */
-import type { Source } from '../../check.js'
+import type { Source } from '../check.js'
 
 function rfc(number: number, section: string, quote: string): Source {
   const url = `https://www.rfc-editor.org/rfc/rfc${number}#section-${section}`

@@ -6,7 +6,6 @@
  */
 import type { Check, CheckContext, OddKey, Source, TokenFlaw } from '../../check.js'
 import { pkcs1 } from '../../issuer/odd-keys.js'
-import { requestsFor } from './jose.js'
 import {
   bearer,
   isAccepted,
@@ -16,8 +15,9 @@ import {
   requireRefusal,
   sendUntil,
   told
-} from './judge.js'
-import * as source from './sources.js'
+} from '../issuer/judge.js'
+import * as source from '../sources.js'
+import { requestsFor } from './jose.js'
 
 const profile = 'rfc9068'
 const change = 'Verify signatures with a library that passes the vectors of Project Wycheproof, and update it.'
