@@ -24,16 +24,17 @@ interface WithMiddleware {
   use?(middleware: (client: Client, next: (error?: Error) => void) => void): unknown
 }
 
-/** How `ws` asks about a handshake, and gets its refusal. */
-type Verify = (
-  info: { readonly req: NestRequest },
-  done: (isAccepted: boolean, status?: number, body?: string, headers?: Readonly<Record<string, unknown>>) => void
-) => void
+/** How `ws` gets the decision about a handshake. */
+type Done = (isAccepted: boolean, status?: number, body?: string, headers?: Readonly<Record<string, unknown>>) => void
+
+/** How `ws` asks about a handshake: a function with one parameter returns its answer. */
+type Verify = (info: { readonly req: NestRequest }, done: Done) => unknown
 
 /**
  * Wraps `WsAdapter` or `IoAdapter`: `app.useWebSocketAdapter(protectSockets(app, new WsAdapter(app)))`. Each handshake
  * needs a valid token that satisfies the requirements. `ws` clients get the refusal in plain HTTP, those of socket.io a
- * `connect_error` with its members in `data`. A connection is closed when its token ends or is revoked.
+ * `connect_error` with its members in `data`. A connection is closed when its token ends or is revoked. An own
+ * `verifyClient` of the gateway is asked about handshakes with a token that is accepted.
  *
  * @throws {TypeError} at once, for an invalid requirement
  * @throws {Error} Nest's own: the app does not import the module
@@ -47,21 +48,24 @@ export function protectSockets<Adapter extends WebSocketAdapter>(
   const protection = (settings.api as ResourceServer).protect(...requirements)
   const decide = (request: NestRequest): Promise<boolean> =>
     decideShared(settings, protection, { request, response: undefined })
-  const verifyClient: Verify = ({ req }, done) => {
-    decide(req).then(
-      () => done(true),
-      (error: unknown) => {
-        const refusal = asRefusal(error)
-        const { body, fields } = contentOf(refusal, settings.render)
-        // `ws` writes a text of its own for an empty body, and its length.
-        const { 'Content-Length': _, ...others } = fields
-        done(false, refusal.status, body, { ...refusal.headers, ...others })
-      }
-    )
-  }
+  const verifyBefore =
+    (own: Verify | undefined): Verify =>
+    (info, done) => {
+      decide(info.req).then(
+        () => verifyOwn(own, info, done),
+        (error: unknown) => {
+          const refusal = asRefusal(error)
+          const { body, fields } = contentOf(refusal, settings.render)
+          // `ws` writes a text of its own for an empty body, and its length.
+          const { 'Content-Length': _, ...others } = fields
+          done(false, refusal.status, body, { ...refusal.headers, ...others })
+        }
+      )
+    }
   const create = adapter.create.bind(adapter)
   const bindClientConnect = adapter.bindClientConnect.bind(adapter)
-  adapter.create = (port: number, options?: object) => {
+  adapter.create = (port: number, options?: { readonly verifyClient?: Verify }) => {
+    const verifyClient = verifyBefore(options?.verifyClient)
     const server = create(port, { ...options, verifyClient }) as WithMiddleware
     server.use?.((client, next) => {
       decide(client.request as NestRequest).then(
@@ -82,6 +86,12 @@ export function protectSockets<Adapter extends WebSocketAdapter>(
       return callback(client, ...others)
     })
   return adapter
+}
+
+function verifyOwn(own: Verify | undefined, info: { readonly req: NestRequest }, done: Done): void {
+  if (own === undefined) done(true)
+  else if (own.length > 1) own(info, done)
+  else done(own(info, done) === true)
 }
 
 function endWithToken(client: Client, signal: AbortSignal | undefined): void {

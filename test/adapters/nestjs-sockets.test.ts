@@ -13,7 +13,7 @@ import { listen, method, PLATFORMS } from './nest-apps.js'
 
 const RESOURCE = 'https://api.example.com'
 
-function createGateway(): new () => object {
+function createGateway(options: object = {}): new () => object {
   class Orders {
     me(access: Access): object {
       return { event: 'me', data: access.subject }
@@ -24,7 +24,7 @@ function createGateway(): new () => object {
   }
   method(Orders, 'me', [SubscribeMessage('me'), Protect()], [Auth()])
   method(Orders, 'orders', [SubscribeMessage('orders'), Protect(scope('orders:read'))], [Auth()])
-  WebSocketGateway({ path: '/sockets' })(Orders)
+  WebSocketGateway({ path: '/sockets', ...options })(Orders)
   return Orders
 }
 
@@ -36,12 +36,13 @@ interface Started {
 
 async function start(
   platform: (typeof PLATFORMS)[number][1],
-  prepare: (app: INestApplication) => void
+  prepare: (app: INestApplication) => void,
+  options?: object
 ): Promise<Started> {
   const as = await createTestIssuer()
   const api = resourceServer(as.options({ resource: RESOURCE })) as ResourceServer
   const imports = [ResourceServerModule.forRoot({ api })]
-  const origin = await listen(platform, { imports, providers: [createGateway()] }, prepare)
+  const origin = await listen(platform, { imports, providers: [createGateway(options)] }, prepare)
   return { as, api, origin }
 }
 
@@ -82,6 +83,44 @@ describe.each(PLATFORMS)('gateways on %s', (_, platform) => {
       expect(response.statusCode).toBe(status)
       expect(response.headers['www-authenticate']).toMatch(challenge)
     }
+  })
+
+  test.each([
+    ['returns its answer', ({ origin }: { origin?: string }) => origin !== 'https://evil.example', 401],
+    [
+      'calls back with it',
+      ({ origin }: { origin?: string }, done: (isAccepted: boolean, status?: number) => void) =>
+        done(origin !== 'https://evil.example', 403),
+      403
+    ]
+  ] as const)('ws: the verifyClient of a gateway that %s is asked too', async (_, verifyClient, status) => {
+    let asked = 0
+    const counted =
+      verifyClient.length > 1
+        ? (info: object, done: () => void) => {
+            asked++
+            return verifyClient(info, done)
+          }
+        : (info: object) => {
+            asked++
+            return verifyClient(info, () => undefined)
+          }
+    const app = await start(platform, withWs, { verifyClient: counted })
+    const openFrom = (origin: string, token: string): WebSocket => {
+      const client = new WebSocket(`${app.origin.replace('http', 'ws')}/sockets`, {
+        headers: { authorization: `Bearer ${token}`, origin }
+      })
+      client.on('error', () => undefined)
+      onTestFinished(() => client.terminate())
+      return client
+    }
+    await once(openFrom('https://app.example', app.as.token()), 'open')
+    const [, response] = await once(openFrom('https://evil.example', app.as.token()), 'unexpected-response')
+    expect(response.statusCode).toBe(status)
+    expect(asked).toBe(2)
+    // A refused token is refused first.
+    await once(openFrom('https://app.example', app.as.expired()), 'unexpected-response')
+    expect(asked).toBe(2)
   })
 
   test('ws: checks the requirements of each message', async () => {
