@@ -43,8 +43,12 @@ const REFUSED = '// @ts-ignore: error 1479 of `module: node16` and `node18`. Nod
 for (const { default: file, types, require } of targets) {
   const from = `'./${basename(file)}'`
   const lines = [REFUSED, `export * from ${from}`]
-  if (/\bas default\b|\bexport default\b/.test(readFileSync(`${root}/${types}`, 'utf8')))
+  let code = `module.exports = require(${from})\n`
+  if (/\bas default\b|\bexport default\b/.test(readFileSync(`${root}/${types}`, 'utf8'))) {
     lines.push(REFUSED, `export { default } from ${from}`)
+    // Told apart from `module.exports =` by tools that read the file.
+    code = `Object.assign(exports, require(${from}))\nexports.default = require(${from}).default\nexports.__esModule = true\n`
+  }
   writeFileSync(`${root}/${require.types}`, `${lines.join('\n')}\n`)
-  writeFileSync(`${root}/${require.default}`, `module.exports = require(${from})\n`)
+  writeFileSync(`${root}/${require.default}`, code)
 }
