@@ -150,7 +150,7 @@ describe.skipIf(!hasChromium)('the playground at any API', { timeout: 120_000 },
     })
     const tampered = await breakIn(page, 'tampered')
     expect(tampered).toMatchObject({ status: '401', failed: [expect.stringContaining('signature')] })
-    expect(await page.getAttribute('#result .hint a', 'href')).toMatch(/troubleshooting.*#signature$/)
+    expect(await page.getAttribute('#result .hint a', 'href')).toMatch(/\/reasons\/signature$/)
     expect(await page.getAttribute('[data-break=expired]', 'aria-disabled')).toBe('true')
     expect(await page.textContent('#lacks-expired')).toContain('npx oauth-resource-server issuer')
   })

@@ -1,4 +1,4 @@
-/** The built command as a process of its own: each flag, each exit code, and what it writes where. */
+/** The built command as a process of its own, every night: each flag, each exit code, and what it writes where. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
