@@ -102,7 +102,8 @@ export function tableIn(text) {
  */
 export function marked(text, name) {
   const [begin, end] = [text.indexOf(`<!-- ${name}: begin -->`), text.indexOf(`<!-- ${name}: end -->`)]
-  if (begin < 0 || end < begin) throw new Error(`there are no markers for ${name}`)
+  if (begin < 0 || end < begin)
+    throw new Error(`the page has no markers for ${name}: write <!-- ${name}: begin --> and <!-- ${name}: end -->`)
   const line = (/** @type {number} */ index) => text.slice(0, index).split('\n').length
   return { text: text.slice(begin, end), lines: [line(begin), line(end)] }
 }

@@ -3,7 +3,7 @@
  * How many cores other programs use: what the whole machine was busy with, less what this process and its descendants
  * used. Figures that were measured beside others' work say little, and do not belong on a page.
  *
- * On Linux from /proc, at any time. Elsewhere only while this process has no children, whose time nobody tells there.
+ * On Linux from /proc, at any time. Elsewhere only while this process has no children, because other systems do not report their time.
  * Does NOT count interrupts: those of the benchmark's own requests are among them.
  */
 import { readdirSync, readFileSync } from 'node:fs'

@@ -12,7 +12,7 @@ test.each([
 ])(
   'node --test runs %s, and all its %i tests pass',
   async (file, count) => {
-    // What node --test tells its children would be believed by this one.
+    // The child must not take over the environment that `node --test` sets for its own children.
     const { NODE_TEST_CONTEXT: _, ...env } = process.env
     const { stdout } = await promisify(execFile)(
       process.execPath,

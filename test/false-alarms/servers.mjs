@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url'
 import { createFolder, freePort, run } from '../counterparts/servers/process.mjs'
 
 /**
- * What a server is told.
+ * The settings that each server gets.
  *
  * @typedef {{ issuer: string, audience: string, port: number }} Place
  */

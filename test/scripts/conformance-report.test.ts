@@ -62,7 +62,7 @@ test('keeps every verdict, and what failed with its API', () => {
   expect(tableOf(summary)).toContain('| `node` | outside | 0 | 1 | 0 | 0 | 0 | 0 |')
 })
 
-test('the page says that it is no certification, names the version, and obeys no text', () => {
+test('the page says that it is no certification, names the version, and shows every text as text', () => {
   const page = pageOf(at(4000))
   expect(page).toContain(NOTICE)
   expect(page).toContain('1.2.3-test')
