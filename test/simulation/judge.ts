@@ -78,8 +78,9 @@ export class Judge {
   }
 
   private refused(fleet: Fleet, ask: Ask, reason: string): string | undefined {
-    for (const one of fleet.revocations)
-      if (reason === 'revoked' && mayCover(one, ask.token)) ask.process.heeded.add(one)
+    const covering = reason === 'revoked' ? fleet.revocations.filter((one) => mayCover(one, ask.token)) : []
+    // Of several, it is unknown which one the process heeds.
+    if (covering.length === 1) ask.process.heeded.add(covering[0] as Revocation)
     return badness(fleet, ask) === undefined ? 'nothing is wrong with it' : undefined
   }
 
