@@ -78,8 +78,8 @@ describe('a good token', () => {
 
   test.each([
     ['warm', 37, 1],
-    ['first sight', 192, 12],
-    ['DPoP, warm', 120, 7]
+    ['first sight', 194, 10],
+    ['DPoP, warm', 121, 7]
   ] as const)(
     '%s: calls at most %i functions of this package, and creates at most %i objects',
     (what, functions, objects) => {
@@ -100,9 +100,10 @@ describe('a good token', () => {
 })
 
 describe('a bad token costs no signature check', () => {
-  test('expired: calls at most 93 functions of this package, and creates at most 12 objects', () => {
-    expect(calls['refused: expired']?.functions).toBeLessThanOrEqual(93)
-    expect(calls['refused: expired']?.objects).toBeLessThanOrEqual(12)
+  // Six more than with a RegExp for the alphabet, which cost more than they do: its signature is decoded too.
+  test('expired: calls at most 99 functions of this package, and creates at most 11 objects', () => {
+    expect(calls['refused: expired']?.functions).toBeLessThanOrEqual(99)
+    expect(calls['refused: expired']?.objects).toBeLessThanOrEqual(11)
   })
 
   test.each([

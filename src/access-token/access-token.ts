@@ -19,7 +19,7 @@ import { issuerHint, requireAccessTokenKind, requireClaimValues, requireTime, ve
 import { isJwe } from '../jwt/compact.js'
 import { createDecrypt, type Decrypt } from '../jwt/decryption.js'
 import type { DecryptionKeySettings } from '../jwt/decryption-keys.js'
-import { readUnverifiedJwt, type UnverifiedJwt, verifyJwt } from '../jwt/verify-jwt.js'
+import { readUnverifiedClaims, readUnverifiedJwt, type UnverifiedJwt, verifyJwt } from '../jwt/verify-jwt.js'
 import type { VerifySignature } from '../jwt/verify-signature.js'
 import type { Shared } from '../sharing/shared.js'
 import type { Awaitable, Claims, Credentials, ResourceRequest } from '../types.js'
@@ -208,7 +208,7 @@ class Verifier implements AccessTokenVerifier {
 
   private verifyJwt(received: Received, request: ResourceRequest): Awaitable<VerifiedAccessToken> {
     const { issuers, callers } = this.means
-    const iss = received.jwt.unverifiedClaims()['iss']
+    const iss = readUnverifiedClaims(received.jwt)['iss']
     if (typeof iss !== 'string') throw new InvalidToken('claim', { expected: 'iss: a string', received: iss })
     const issuer = issuers.named(iss)
     return isPromise(issuer)
@@ -231,7 +231,7 @@ class Verifier implements AccessTokenVerifier {
   ): Awaitable<VerifiedAccessToken> {
     const { issuers, callers, now } = this.means
     if (issuer === undefined) {
-      const { iss } = received.jwt.unverifiedClaims()
+      const { iss } = readUnverifiedClaims(received.jwt)
       throw new InvalidToken('issuer', { expected: issuers.names, received: iss, ...issuerHint(iss) })
     }
     if (issuer.settings.tokens === 'opaque') return this.introspect(received.field, received.token, issuer, request)
@@ -277,8 +277,8 @@ class Verifier implements AccessTokenVerifier {
     keySetVersion: number,
     since: number
   ): VerifiedAccessToken {
-    const claims = jwt.unverifiedClaims()
-    const bytes = bytesOf(field, freezeAll(claims))
+    const claims = readUnverifiedClaims(jwt)
+    const bytes = bytesOf(field, freezeAll(claims, jwt.mayBeWide))
     const accessToken = this.create(field, claims, issuer, 'signature')
     accessToken.keySetVersion = keySetVersion
     const until = Math.min((accessToken.expiresAt as number) + this.means.clockTolerance, since + REMEMBER_FOR)

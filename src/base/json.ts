@@ -50,9 +50,10 @@ export function isTooDeep(value: unknown, levels: number = MAX_DEPTH): boolean {
 }
 
 /**
- * Freezes a JSON value at every level, without recursion: a token may nest as deep as it is long.
+ * Freezes a JSON value at every level.
  *
- * Does NOT end for a value that contains itself, which parsed JSON never does.
+ * Does NOT end for a value that contains itself, or nests deeper than the stack: parsed JSON has at most
+ * {@link MAX_DEPTH} levels.
  */
 export function deepFreeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null) freezeAll(value)
@@ -88,40 +89,34 @@ const WIDE = /[^\0-\xff]/
 /**
  * Freezes a value as {@link deepFreeze} does, and estimates its size.
  *
+ * @param mayBeWide  false if no string in it has a character beyond Latin-1; saves a look at each of them
  * @returns approximate bytes of heap that the value holds: accurate to a fifth if tokens share the names of their
  * members
  */
-export function freezeAll(value: object): number {
+export function freezeAll(value: object, mayBeWide: boolean = true): number {
   let bytes = 0
-  const pending: object[] = [value]
-  for (let one = pending.pop(); one !== undefined; one = pending.pop()) {
-    // Iterated with `for … of`: `for … in` over an array would cost more than the rest of this function.
-    if (Array.isArray(one)) {
-      bytes += BYTES.list + (one.length > 0 ? BYTES.elements + BYTES.place * one.length : 0)
-      for (const member of one) {
-        if (typeof member === 'object' && member !== null) pending.push(member)
-        else bytes += bytesOfPrimitive(member)
-      }
-    } else {
-      let count = 0
-      for (const name in one) {
-        if (!Object.hasOwn(one, name)) continue
-        const member = (one as Readonly<Record<string, unknown>>)[name]
-        count++
-        if (typeof member === 'object' && member !== null) pending.push(member)
-        else bytes += bytesOfPrimitive(member)
-      }
-      bytes += count === 0 ? BYTES.emptyObject : BYTES.object + BYTES.place * count
-      if (count > SHARED_NAMES) bytes += BYTES.ownName * count
+  // Two loops: `for … in` over an array would cost more than the rest of this function.
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) bytes += freezeMember(value[i], mayBeWide)
+    bytes += BYTES.list + (value.length > 0 ? BYTES.elements + BYTES.place * value.length : 0)
+  } else {
+    let count = 0
+    for (const name in value) {
+      if (!Object.hasOwn(value, name)) continue
+      bytes += freezeMember((value as Readonly<Record<string, unknown>>)[name], mayBeWide)
+      count++
     }
-    Object.freeze(one)
+    bytes += count === 0 ? BYTES.emptyObject : BYTES.object + BYTES.place * count
+    if (count > SHARED_NAMES) bytes += BYTES.ownName * count
   }
+  Object.freeze(value)
   return bytes
 }
 
-function bytesOfPrimitive(value: unknown): number {
-  if (typeof value === 'string') return BYTES.text + (WIDE.test(value) ? 2 : 1) * value.length
-  return typeof value === 'number' && value !== (value | 0) ? BYTES.fraction : 0
+function freezeMember(value: unknown, mayBeWide: boolean): number {
+  if (typeof value === 'string') return BYTES.text + (mayBeWide && WIDE.test(value) ? 2 : 1) * value.length
+  if (typeof value === 'number') return value === (value | 0) ? 0 : BYTES.fraction
+  return typeof value === 'object' && value !== null ? freezeAll(value, mayBeWide) : 0
 }
 
 /** Bytes of a token's own objects without its field and claims: the token, its access, its list of audiences. */

@@ -9,7 +9,7 @@ import { type CacheStats, createMemo, type Memo } from '../base/cache.js'
 import { InvalidProof, InvalidToken, ProofNonceRequired, TooManyRequests, Unavailable } from '../errors/errors.js'
 import type { SignatureAlgorithm } from '../jwt/algorithms.js'
 import { algorithmsFor, createSignatureKey, type SignatureKey } from '../jwt/algorithms.js'
-import { decodeObject, isCanonical, isMediaType, splitJws, type UnverifiedJws } from '../jwt/compact.js'
+import { isCanonical, isMediaType, splitJws, type UnverifiedJws } from '../jwt/compact.js'
 import { importPublicKey, isPrivate, sha256, thumbprint } from '../jwt/key-set.js'
 import type { VerifySignature } from '../jwt/verify-signature.js'
 import { isOwnerQuotaExceeded } from '../sharing/memory-once-store.js'
@@ -112,8 +112,8 @@ class ProofVerifier {
   verify(lines: readonly string[], expected: Expected): Awaitable<string | undefined> {
     const jws = readProof(lines)
     const remembered = this.known.get(expected.jkt)
-    const proofKey = remembered?.header === jws.header ? remembered : readHeader(jws.header, this.settings.algorithms)
-    const claims = readClaims(jws.payload)
+    const proofKey = remembered?.header === jws.header ? remembered : readHeader(jws, this.settings.algorithms)
+    const claims = readClaims(jws.unverifiedPayload)
     if (!isCanonical(jws.signature)) throw new InvalidProof('proof_malformed')
     const verifying = this.context.verifySignature(proofKey.key, jws.signingInput, jws.signature)
     return andThen(verifying, (valid) => {
@@ -224,8 +224,8 @@ function readProof(lines: readonly string[]): UnverifiedJws {
 }
 
 /** Checks 3 to 5 of the header, and check 7. */
-function readHeader(segment: string, algorithms: readonly SignatureAlgorithm[]): ProofKey {
-  const header = decodeObject(segment)
+function readHeader(jws: UnverifiedJws, algorithms: readonly SignatureAlgorithm[]): ProofKey {
+  const header = jws.unverifiedHeader
   if (!header) throw new InvalidProof('proof_malformed')
   const { typ, alg, jwk, crit, b64 } = header
   if (typ === undefined || alg === undefined || jwk === undefined) throw new InvalidProof('proof_claim')
@@ -240,7 +240,7 @@ function readHeader(segment: string, algorithms: readonly SignatureAlgorithm[]):
   const key = importPublicKey(jwk)
   if (typeof key === 'string') throw new InvalidProof('proof_key', { expected: `not a key that ${key}` })
   // A copy: a substring would keep the whole proof in memory.
-  return { header: Buffer.from(segment).toString(), key: createSignatureKey(algorithm, key), jkt: thumbprint(key) }
+  return { header: Buffer.from(jws.header).toString(), key: createSignatureKey(algorithm, key), jkt: thumbprint(key) }
 }
 
 /** Checks the key's `use`, `key_ops` and `alg` (RFC 7517 §4.2 to §4.4). Null and empty members are ignored. */
@@ -268,8 +268,7 @@ interface ProofClaims {
 }
 
 /** Check 3 of the claims. Unknown claims are ignored. */
-function readClaims(segment: string): ProofClaims {
-  const claims = decodeObject(segment)
+function readClaims(claims: Claims | undefined): ProofClaims {
   if (!claims) throw new InvalidProof('proof_malformed')
   const { jti, htm, htu, iat, ath } = claims
   requireThere(jti, 'jti')

@@ -15,7 +15,12 @@ import { isAbsent } from '../jwt/claim-places.js'
 import { MAX_IAT_AHEAD } from '../jwt/claims.js'
 import { isJwe, isMediaType } from '../jwt/compact.js'
 import type { Decrypt } from '../jwt/decryption.js'
-import { readUnverifiedJwt, type UnverifiedJwt, verifyIssuerSignature } from '../jwt/verify-jwt.js'
+import {
+  readUnverifiedClaims,
+  readUnverifiedJwt,
+  type UnverifiedJwt,
+  verifyIssuerSignature
+} from '../jwt/verify-jwt.js'
 import type { VerifySignature } from '../jwt/verify-signature.js'
 import type { Claims } from '../types.js'
 
@@ -72,7 +77,7 @@ function readMembers(
   { resource, now, clockTolerance }: SignedAnswerMeans,
   about: string
 ): Claims {
-  const { iss, aud, iat, exp, nbf, token_introspection: members } = jwt.unverifiedClaims()
+  const { iss, aud, iat, exp, nbf, token_introspection: members } = readUnverifiedClaims(jwt)
   const time = now()
   const audiences = [settings.introspection?.clientId, resource, settings.introspection?.responseAudience]
   const problem =

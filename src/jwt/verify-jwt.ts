@@ -19,26 +19,13 @@ import {
   requireClaimValues,
   verifyClaims
 } from './claims.js'
-import { decodeObject, isCanonical, isMediaType, splitJws, type UnverifiedJws } from './compact.js'
+import { isCanonical, isMediaType, splitJws, type UnverifiedJws } from './compact.js'
 import type { CertificateThumbprints, KeySet } from './key-set.js'
 import type { Missing } from './looks.js'
 import type { VerifySignature } from './verify-signature.js'
 
-/** A parsed JWT. Nothing in it has been verified. */
-export interface UnverifiedJwt {
-  /** The first segment, encoded. */
-  readonly header: string
-  readonly unverifiedHeader: Claims
-  /**
-   * The claims, parsed on the first call.
-   *
-   * @throws {InvalidToken} the payload is not a JSON object
-   */
-  unverifiedClaims(): Claims
-  /** `header.payload`: the signed text. */
-  readonly signingInput: string
-  readonly signature: string
-}
+/** A JWS whose header is a JSON object with an `alg`. Nothing in it has been verified. */
+export type UnverifiedJwt = UnverifiedJws & { readonly unverifiedHeader: Claims }
 
 /**
  * Parses a token as a JWT. Returns undefined unless it has three base64url segments, of which the first decodes to a
@@ -47,40 +34,16 @@ export interface UnverifiedJwt {
  * @param known cache of parsed headers, by their text
  */
 export function readUnverifiedJwt(token: string, known?: Memo<Claims>): UnverifiedJwt | undefined {
-  const jws = splitJws(token)
-  if (jws === undefined) return undefined
-  const header = known?.get(jws.header) ?? decodeObject(jws.header)
-  return typeof header?.['alg'] === 'string' ? new SplitJwt(jws, header) : undefined
+  const jws = splitJws(token, known)
+  return typeof jws?.unverifiedHeader?.['alg'] === 'string' ? (jws as UnverifiedJwt) : undefined
 }
 
-class SplitJwt implements UnverifiedJwt {
-  readonly unverifiedHeader: Claims
-  readonly #jws: UnverifiedJws
-  #claims: Claims | undefined
-
-  constructor(jws: UnverifiedJws, unverifiedHeader: Claims) {
-    this.#jws = jws
-    this.unverifiedHeader = unverifiedHeader
-  }
-
-  get header(): string {
-    return this.#jws.header
-  }
-
-  get signingInput(): string {
-    return this.#jws.signingInput
-  }
-
-  get signature(): string {
-    return this.#jws.signature
-  }
-
-  unverifiedClaims(): Claims {
-    this.#claims ??= decodeObject(this.#jws.payload)
-    if (!this.#claims)
-      throw new InvalidToken('malformed', { expected: `a JSON object of at most ${MAX_DEPTH} levels as payload` })
-    return this.#claims
-  }
+/** @throws {InvalidToken} the payload is not a JSON object */
+export function readUnverifiedClaims(jwt: UnverifiedJws): Claims {
+  const claims = jwt.unverifiedPayload
+  if (claims === undefined)
+    throw new InvalidToken('malformed', { expected: `a JSON object of at most ${MAX_DEPTH} levels as payload` })
+  return claims
 }
 
 /**
@@ -117,7 +80,7 @@ export function verifyJwt<Keys extends KeySet>(
   rules: JwtRules<Keys>
 ): undefined | Promise<undefined> {
   const search = createKeySearch(jwt, issuer.algorithms, rules.keySet, rules.verifySignature)
-  const claims = jwt.unverifiedClaims()
+  const claims = readUnverifiedClaims(jwt)
   requireType(jwt.unverifiedHeader['typ'], issuer.tokenProfile)
   if (issuer.tokenProfile === 'legacy') requireAccessTokenClaims(claims, issuer)
   else requireClaimValues(claims, issuer.requiredClaimValues)
@@ -214,7 +177,7 @@ async function verifyAgain<Keys extends KeySet>(
   search: KeySearch<Keys>
 ): Promise<undefined> {
   const { jwt, algorithm, kid, certificate, keySet } = search
-  const missing = { kid, algorithm, iat: jwt.unverifiedClaims()['iat'] }
+  const missing = { kid, algorithm, iat: readUnverifiedClaims(jwt)['iat'] }
   let set = known
   let isWrong = wasWrong
   for (let further = MAX_SETS - 1; further >= 0; further--) {

@@ -8,9 +8,10 @@
 
 import { verify } from 'node:crypto'
 import { availableParallelism } from 'node:os'
-import { MAX_RSA_BITS } from '../base/bounds.js'
+import { createScratch } from '../base/scratch.js'
 import { world } from '../base/world.js'
 import type { SignatureKey } from './algorithms.js'
+import { decodeSignature } from './compact.js'
 import { MAX_ECDSA, writeEcdsa } from './ecdsa.js'
 
 /**
@@ -33,8 +34,6 @@ const WAITING_AT_MOST = 256
 const POOLED_AT_MOST = 32
 /** Bytes of the reused buffer for signing inputs on this thread; a longer input gets its own buffer. */
 const SCRATCH = 4096
-/** Maximum bytes of a signature: that of the longest RSA key. */
-const MAX_SIGNATURE = MAX_RSA_BITS / 8
 
 /** A check that waits for its turn. */
 interface Waiting {
@@ -63,7 +62,6 @@ class Checks {
   private readonly now: () => number
   private readonly pooledAtMost: number
   private readonly inputs = createScratch(SCRATCH)
-  private readonly signatures = createScratch(MAX_SIGNATURE)
   private readonly ecdsa = createScratch(MAX_ECDSA)
   /** The waiting checks, oldest first from {@link first}. */
   private readonly ring = Array.from<Waiting | undefined>({ length: WAITING_AT_MOST })
@@ -114,12 +112,11 @@ class Checks {
   }
 
   private verifyHere(key: SignatureKey, signingInput: string, signature: string): boolean {
+    const { inputs, ecdsa } = this
     const fits = signingInput.length <= SCRATCH
-    const input = fits ? this.inputs.write(signingInput, 'latin1') : Buffer.from(signingInput, 'latin1')
-    const bytes = this.signatures.write(signature, 'base64url')
-    // Shorter if the decoder skipped a character; callers pass canonical base64url.
-    if (bytes.length !== key.signatureLength) return false
-    const { ecdsa } = this
+    const input = fits ? inputs.first(inputs.bytes.write(signingInput, 'latin1')) : Buffer.from(signingInput, 'latin1')
+    const bytes = decodeSignature(signature)
+    if (bytes?.length !== key.signatureLength) return false
     return verify(key.digest, input, key.input, key.isEcdsa ? ecdsa.first(writeEcdsa(bytes, ecdsa.bytes)) : bytes)
   }
 
@@ -152,22 +149,4 @@ class Checks {
       reject(error)
     }
   }
-}
-
-interface Scratch {
-  readonly bytes: Buffer
-  first(length: number): Buffer
-  write(text: string, encoding: 'latin1' | 'base64url'): Buffer
-}
-
-/** A buffer reused by each check on this thread. `first(n)` is a view of its first n bytes, created once per length. */
-function createScratch(size: number): Scratch {
-  const bytes = Buffer.allocUnsafeSlow(size)
-  const views = Array.from<Buffer | undefined>({ length: size + 1 })
-  const first = (length: number): Buffer => {
-    const view = views[length] ?? bytes.subarray(0, length)
-    views[length] = view
-    return view
-  }
-  return { bytes, first, write: (text, encoding) => first(bytes.write(text, encoding)) }
 }

@@ -16,7 +16,12 @@ import type { SignatureAlgorithm } from '../jwt/algorithms.js'
 import { MAX_IAT_AHEAD } from '../jwt/claims.js'
 import { isMediaType } from '../jwt/compact.js'
 import type { JsonWebKeySet } from '../jwt/key-set.js'
-import { readUnverifiedJwt, type UnverifiedJwt, verifyIssuerSignature } from '../jwt/verify-jwt.js'
+import {
+  readUnverifiedClaims,
+  readUnverifiedJwt,
+  type UnverifiedJwt,
+  verifyIssuerSignature
+} from '../jwt/verify-jwt.js'
 import { borrow, type Internals } from '../server/internals.js'
 import type { Claims } from '../types.js'
 
@@ -160,7 +165,7 @@ export function hasMediaType(contentType: string | undefined, expected: `applica
 export function readEvent(text: string): { readonly jwt: UnverifiedJwt; readonly claims: Claims } | undefined {
   try {
     const jwt = text.length <= MAX_EVENT_LENGTH ? readUnverifiedJwt(text) : undefined
-    return jwt && { jwt, claims: jwt.unverifiedClaims() }
+    return jwt && { jwt, claims: readUnverifiedClaims(jwt) }
   } catch (error) {
     if (error instanceof InvalidToken) return undefined
     throw error

@@ -15,7 +15,7 @@ import { InvalidToken, Misconfigured, TooManyRequests, Unavailable } from '../er
 import type { Issuer } from '../issuer/issuer.js'
 import { MAX_IAT_AHEAD } from '../jwt/claims.js'
 import { decodeBase64url, isMediaType } from '../jwt/compact.js'
-import { readUnverifiedJwt, verifyIssuerSignature } from '../jwt/verify-jwt.js'
+import { readUnverifiedClaims, readUnverifiedJwt, verifyIssuerSignature } from '../jwt/verify-jwt.js'
 import type { VerifySignature } from '../jwt/verify-signature.js'
 import type { Claims } from '../types.js'
 
@@ -78,7 +78,7 @@ export async function readStatusListToken(
   if (jwt === undefined) throw new Misconfigured(`${about} is not a signed JWT`)
   const keySetVersion = issuer.keySetVersion()
   try {
-    const claims = jwt.unverifiedClaims()
+    const claims = readUnverifiedClaims(jwt)
     const problem = findProblem(jwt.unverifiedHeader, claims, { uri, issuer, now: now(), clockTolerance })
     if (problem) throw new Misconfigured(`${about} does not follow draft-ietf-oauth-status-list §5.1: ${problem}`)
     await verifyIssuerSignature(jwt, issuer.settings.algorithms, issuer.keySet, verifySignature)

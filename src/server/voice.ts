@@ -21,7 +21,7 @@ import type { ResourceServerError } from '../errors/errors.js'
 import { factsOf, inOneLine, sentenceOf } from '../errors/facts.js'
 import type { Issuer } from '../issuer/issuer.js'
 import type { Issuers } from '../issuer/issuers.js'
-import { decodeObject, splitJws } from '../jwt/compact.js'
+import { splitJws } from '../jwt/compact.js'
 import type { LogLine, ResourceRequest } from '../types.js'
 
 /** Seconds for which a failure is not said again. */
@@ -179,8 +179,7 @@ function subjectOf(request: ResourceRequest, rules: CredentialRules, issuers: Is
 function select(request: ResourceRequest, rules: CredentialRules, issuers: Issuers): Issuer | undefined {
   try {
     const { token } = readCredentials(request, rules) ?? { token: '' }
-    const jws = splitJws(token)
-    const iss = jws && decodeObject(jws.payload)?.['iss']
+    const iss = splitJws(token)?.unverifiedPayload?.['iss']
     if (typeof iss === 'string') return issuers.recall(iss)
     // A resolver is not called to say something about a failure.
     const asked = issuers.names && issuers.forOpaque(token)

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { withAnswer } from '../../src/access-token/fresh.js'
 import { readScopes, withImplied } from '../../src/access-token/scopes.js'
-import { deepFreeze } from '../../src/base/json.js'
+import { deepFreeze, MAX_DEPTH, parseObject } from '../../src/base/json.js'
 import { Problems } from '../../src/base/options/problems.js'
 import type { IssuerOptions } from '../../src/issuer/settings.js'
 import { readIssuerOptions } from '../../src/issuer/settings.js'
@@ -469,9 +469,12 @@ describe('deepFreeze', () => {
     for (const one of [null, 'x', 7, undefined]) expect(deepFreeze(one)).toBe(one)
   })
 
-  test('handles the nesting of the longest possible token', () => {
-    const deep = JSON.parse(`${'['.repeat(6000)}${']'.repeat(6000)}`) as unknown[]
-    expect(Object.isFrozen(deepFreeze(deep))).toBe(true)
+  test('freezes the innermost value of the deepest object that is accepted', () => {
+    const text = `${'{"a":'.repeat(MAX_DEPTH - 1)}[]${'}'.repeat(MAX_DEPTH - 1)}`
+    let inner: unknown = deepFreeze(parseObject(text))
+    for (let i = 1; i < MAX_DEPTH; i++) inner = (inner as Claims)['a']
+    expect(inner).toEqual([])
+    expect(Object.isFrozen(inner)).toBe(true)
   })
 })
 

@@ -1,6 +1,7 @@
 /** Segments as bytes and as objects, and how many a text has. The rules are in rfc/rfc7515-jws.test.ts. */
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { decodeBase64url, decodeObject, isCanonical, isJwe } from '../../src/jwt/compact.js'
+import { decodeBase64url, decodeObject, decodeSignature, isCanonical, isJwe, splitJws } from '../../src/jwt/compact.js'
 import { base64url } from '../support/issuer.js'
 
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
@@ -68,4 +69,74 @@ test('JOS-15 (RFC 7516 §7.1): five segments are a JWE, of which the first says 
     'a b.c.d.e.f'
   ])
     expect(isJwe(text), text).toBe(false)
+})
+
+describe('splitJws', () => {
+  /** What RFC 7515 §7.1 says, as one expression. The code decides by decoded lengths, which costs less. */
+  const COMPACT = /^([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)$/
+
+  const requireSame = (text: string): void => {
+    const jws = splitJws(text)
+    const [, header, payload, signature] = COMPACT.exec(text) ?? []
+    const isSame =
+      jws?.header === header &&
+      jws?.signature === signature &&
+      jws?.signingInput === (header && `${header}.${payload}`) &&
+      (signature === undefined || decodeSignature(signature)?.equals(Buffer.from(signature, 'base64url')))
+    // Asserted only where it differs: an assertion for each of so many texts takes seconds.
+    if (!isSame) expect([text, jws?.header, jws?.signature]).toEqual([text, header, signature, 'and the same bytes'])
+  }
+
+  test('JOS-02: takes the same texts as the expression, whatever is written in place of any character', () => {
+    // U+0141 and U+0141 + 0xFF00 have the lower eight bits of "A"; U+212A is a Kelvin sign.
+    const codes = [...Array.from({ length: 0x180 }, (_, code) => code), 0x212a, 0xff41, 0x2e2e, 0x012d, 0xfffd]
+    for (const lengths of [
+      [4, 4, 4],
+      [5, 6, 7],
+      [6, 7, 5],
+      [7, 5, 6],
+      [1, 1, 1],
+      [2, 3, 0]
+    ]) {
+      const text = lengths.map((length) => 'abcdefgh'.slice(0, length)).join('.')
+      for (let at = 0; at <= text.length; at++)
+        for (const code of codes)
+          for (const removed of [0, 1])
+            requireSame(text.slice(0, at) + String.fromCharCode(code) + text.slice(at + removed))
+    }
+  })
+
+  test('JOS-02: takes the same texts as the expression, for any text', () => {
+    const character = fc.oneof(
+      { weight: 30, arbitrary: fc.constantFrom(...Array.from(ALPHABET)) },
+      { weight: 2, arbitrary: fc.constant('.') },
+      { weight: 1, arbitrary: fc.constantFrom(...Array.from('+/=~ \n\t,\0\x7f\xa0\xe9\u0141\u012e\ud800')) }
+    )
+    const segment = fc.string({ unit: character, maxLength: 40 })
+    const text = fc.oneof(
+      fc.string({ unit: character, maxLength: 60 }),
+      fc.tuple(segment, segment, segment).map((parts) => parts.join('.'))
+    )
+    fc.assert(fc.property(text, requireSame), { numRuns: 20_000 })
+  })
+
+  test('takes segments longer than its buffers, and a signature longer than any key makes', () => {
+    for (const length of [16_383, 16_384, 16_385, 100_001, 100_002]) {
+      const long = 'A'.repeat(length)
+      for (const text of [`${long}.a.b`, `a.${long}.b`, `a.b.${long}`, `a.b.${long}!`, `a.${long}!.b`])
+        requireSame(text)
+    }
+  })
+
+  test('does not read a part of another text: neither one that is decoded between, nor a longer one before', () => {
+    const payloads = ['{"a":"long enough to leave something behind"}', '{"b":2}', '{"c":"\u0141"}', '{']
+    const all = payloads.map((text) => splitJws(`aa.${Buffer.from(text).toString('base64url')}.aa`))
+    expect(all.map((jws) => jws?.unverifiedPayload)).toEqual([
+      ...payloads.slice(0, 3).map((one) => JSON.parse(one)),
+      undefined
+    ])
+    const [first, second] = [Buffer.alloc(64, 1), Buffer.alloc(64, 2)].map((bytes) => bytes.toString('base64url'))
+    for (const one of [first, second, first, first, 'AAAA', first] as string[])
+      expect(decodeSignature(one)).toEqual(Buffer.from(one, 'base64url'))
+  })
 })
