@@ -10,15 +10,19 @@ interface Held {
 
 test('estimates the memory of a cached token to within a fifth, for any length and claims', () => {
   const script = fileURLToPath(new URL('../budget/heap.mjs', import.meta.url))
-  const measure = (): readonly (readonly [string, Held])[] => {
+  const measure = (...kinds: readonly string[]): readonly (readonly [string, Held])[] => {
     const env = { ...process.env, NODE_OPTIONS: '' }
-    const output = execFileSync(process.execPath, ['--expose-gc', script], { encoding: 'utf8', env })
-    const kinds = Object.entries(JSON.parse(output) as Readonly<Record<string, Held>>)
-    expect(kinds.length).toBeGreaterThan(10)
-    return kinds.filter(([, { held, counted }]) => !(counted > 0.8 * held && counted < 1.2 * held))
+    const output = execFileSync(process.execPath, ['--expose-gc', script, ...kinds], { encoding: 'utf8', env })
+    return Object.entries(JSON.parse(output) as Readonly<Record<string, Held>>)
   }
-  const wrong = measure()
+  const isWrong = ([, { held, counted }]: readonly [string, Held]): boolean =>
+    !(counted > 0.8 * held && counted < 1.2 * held)
+
+  const all = measure()
+  expect(all.length).toBeGreaterThan(10)
+  let wrong = all.filter(isWrong)
   // The heap holds other things too, and what it holds of them varies: a wrong count is wrong each time.
-  const again = wrong.length === 0 ? [] : measure().map(([kind]) => kind)
-  expect(wrong.filter(([kind]) => again.includes(kind))).toEqual([])
+  for (let again = 0; again < 3 && wrong.length > 0; again++)
+    wrong = measure(...wrong.map(([kind]) => kind)).filter(isWrong)
+  expect(wrong).toEqual([])
 }, 180_000)
