@@ -40,6 +40,7 @@ function matches(id: string, pattern: string): boolean {
 }
 
 const WHY: Readonly<Record<Need, string>> = {
+  bearer: 'the API takes no Bearer tokens, only DPoP',
   issuer: 'needs the authorization server of the suite (--test-deployment), and an API that accepts its JWTs',
   introspection: 'needs an API that introspects tokens',
   dpop: 'needs an API that accepts DPoP-bound tokens',

@@ -13,6 +13,7 @@ import {
   clientSecretBasic,
   logoutTokenReceiver,
   type Receiver,
+  type ResourceServerOptions,
   resourceServer,
   scope,
   securityEventReceiver
@@ -47,21 +48,35 @@ export async function issuerFor(origin: string): Promise<RunningIssuer> {
   return issuer
 }
 
-/** @param signedResponse  asks for signed introspection answers (RFC 9701) */
-export async function startOracle(signedResponse = false): Promise<TestedApi> {
+export interface OracleOptions {
+  /** Asks for signed introspection answers (RFC 9701). Default false. */
+  readonly signedResponse?: boolean
+  /** Default: one of its own. Keys take long to make, so tests share one. */
+  readonly issuer?: RunningIssuer
+  /** Answers a good token with 405 if the method is another one. Default: all methods are in order. */
+  readonly method?: string
+  /** Options of the resource server in place of those of the oracle. */
+  readonly server?: Partial<ResourceServerOptions>
+}
+
+export async function startOracle(options: OracleOptions = {}): Promise<TestedApi> {
   let listener: RequestListener = () => {}
   const origin = await listen((request, response) => listener(request, response))
-  const issuer = await issuerFor(origin)
+  const issuer = options.issuer ?? (await issuerFor(origin))
   const restart = async (): Promise<void> => {
-    listener = listenerOf(origin, issuer, signedResponse)
+    listener = listenerOf(origin, issuer, options)
   }
   await restart()
   return { url: `${origin}/orders`, issuer, restart }
 }
 
-function listenerOf(origin: string, issuer: RunningIssuer, signedResponse: boolean): RequestListener {
+function listenerOf(
+  origin: string,
+  issuer: RunningIssuer,
+  { signedResponse = false, method, server }: OracleOptions
+): RequestListener {
   const api = resourceServer({
-    resource: `${origin}/orders`,
+    resource: issuer.audience,
     publicUrl: origin,
     issuers: [
       {
@@ -80,7 +95,8 @@ function listenerOf(origin: string, issuer: RunningIssuer, signedResponse: boole
     scopes: ['orders:read', 'orders:write'],
     clientCertificate: { trustedProxies: ['127.0.0.1'] },
     http: { timeout: 1, deadline: 2 },
-    log: false
+    log: false,
+    ...server
   })
   onTestFinished(() => api.close())
   const guards = {
@@ -115,6 +131,8 @@ function listenerOf(origin: string, issuer: RunningIssuer, signedResponse: boole
     }
     if (!Object.hasOwn(guards, path)) return response.writeHead(404).end()
     const guard = guards[path as keyof typeof guards]
-    if (await guard(request, response)) response.writeHead(200, { 'Content-Type': 'application/json' }).end('[]')
+    if (!(await guard(request, response))) return
+    if (method !== undefined && request.method !== method) response.writeHead(405, { Allow: method }).end()
+    else response.writeHead(200, { 'Content-Type': 'application/json' }).end('[]')
   }
 }

@@ -240,6 +240,44 @@ describe('with the authorization server of the suite', () => {
     expect(code).toBe(0)
   })
 
+  test('waits with --wait for an API that reads the metadata of the issuer while it starts', async () => {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    server.close()
+    await once(server, 'close')
+    const url = `http://127.0.0.1:${port}/orders`
+    const flags = ['--test-deployment', '--port', '0', '--scope', 'orders:read', '--wait', '60']
+    const { told, ended } = await start([url, ...flags, ...only])
+    const issuer = (await told(ISSUER))[1] as string
+    await told(/Waiting at most 60 seconds for /)
+    expect(await (await fetch(`${issuer}/.well-known/oauth-authorization-server`)).json()).toMatchObject({ issuer })
+    const api = resourceServer({ resource: url, publicUrl: new URL(url).origin, issuers: [issuer], log: false })
+    onTestFinished(() => api.close())
+    const guard = protect(api, scope('orders:read'))
+    const late = createServer(async (request, response) => {
+      if (await guard(request, response)) response.end('[]')
+    }).listen(port, '127.0.0.1')
+    onTestFinished(() => {
+      late.close()
+      late.closeAllConnections()
+    })
+    const { code, out } = await ended
+    expect(verdictsOf(out)).toMatchObject({ 'rfc9068-aud-other': 'passed', 'jws-tampered': 'passed' })
+    expect(code).toBe(0)
+  })
+
+  test('ends with 2 where the API has not started after --wait, and names its issuer', async () => {
+    const args = ['http://127.0.0.1:1/orders', '--test-deployment', '--port', '0', '--wait', '0.1']
+    const { code, err } = await run(args)
+    const [, issuer] = ISSUER.exec(err) ?? []
+    expect(code).toBe(2)
+    expect(err).toContain(
+      'was expected to answer within 0.1 seconds, and the last request got no answer (ECONNREFUSED)'
+    )
+    expect(err).toContain(`Start the API, let it trust the issuer ${issuer},`)
+  })
+
   test('says what to configure to an API that does not trust it', async () => {
     const { url, trust } = await startTrusting()
     trust('https://as.example.com')
