@@ -51,6 +51,7 @@ export interface Source {
  * - `second-issuer`: the API trusts a second authorization server of the suite
  * - `bearer`: the API takes Bearer tokens, and not DPoP alone
  * - `https`, `methods`: the URL is https; the user allowed other methods than GET, HEAD and OPTIONS
+ * - `fapi2`: the API follows the FAPI 2.0 Security Profile: declared, or selected by its profile
  * - `revocation`: the API takes revocations in the way that the user named
  */
 export type Need =
@@ -64,6 +65,7 @@ export type Need =
   | 'second-issuer'
   | 'https'
   | 'methods'
+  | 'fapi2'
   | 'revocation'
 
 /** A request as it goes over the wire: header fields as lines in order, names as written, repetition allowed. */

@@ -217,6 +217,7 @@ async function begin(
   if (metadata !== undefined) has.add('metadata')
   if (url.protocol === 'https:') has.add('https')
   if (options.methods === true) has.add('methods')
+  if (isFapi(options)) has.add('fapi2')
   const { declared = {}, issuer } = options
   requireBinding(declared)
   requireMethod(declared, has)
@@ -249,6 +250,11 @@ async function begin(
       throw new NotApplicable(why)
     }
   }
+}
+
+/** FAPI 2.0 asks more than the RFCs: of an API that is selected as one of this profile. */
+function isFapi({ profiles, only }: ConformanceOptions): boolean {
+  return profiles?.includes('fapi2') === true || only?.some((id) => id.startsWith('fapi2-')) === true
 }
 
 /** @throws {RunProblem} a binding that does not exist */

@@ -50,6 +50,7 @@ const WHY: Readonly<Record<Need, string>> = {
   'second-issuer': 'needs an API that trusts two issuers',
   https: 'the URL is not https',
   methods: 'sends other methods than GET, HEAD and OPTIONS: allow them with --methods',
+  fapi2: 'needs an API that follows FAPI 2.0: declare it by --profile fapi2',
   revocation: 'needs an API that takes revocations'
 }
 

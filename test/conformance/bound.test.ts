@@ -1,5 +1,6 @@
 /** APIs that accept no token that is not bound to a key of the client: the suite finds it out, and sends all tokens so. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { CHECKS } from '../../conformance/checks/index.js'
 import { type RunningIssuer, startSuiteIssuer } from '../../conformance/issuer.js'
 import type { Report } from '../../conformance/report/report.js'
 import { type ConformanceOptions, runConformance } from '../../conformance/run.js'
@@ -107,6 +108,28 @@ test('an API that accepts certificate-bound tokens alone is tested with a certif
   expect(report.binding).toBe('certificate')
   const passed = ['rfc9068-aud-other', 'rfc7662-active', 'rfc8705-own', 'rfc6750-challenge-bearer']
   expect(idsOf(report, 'passed')).toEqual(expect.arrayContaining(passed))
+})
+
+describe('FAPI 2.0', () => {
+  const only = ['fapi2-dpop-rs256']
+
+  test('is not held against an API that is not declared to follow it', async () => {
+    const { url } = await startWeakApi('proof by RS256', issuer)
+    const { results } = await runConformance(url, { issuer, checks: CHECKS.filter(({ id }) => only.includes(id)) })
+    expect(results.map(({ verdict, why }) => [verdict, why])).toEqual([
+      ['not applicable', 'needs an API that follows FAPI 2.0: declare it by --profile fapi2']
+    ])
+  })
+
+  test.each([
+    ['by default, which accepts RS256', {}, 'failed'],
+    ['with the algorithms of FAPI', { dpop: { algorithms: ['ES256'] } }, 'passed'],
+    ['with nonces', { dpop: { algorithms: ['ES256'], nonces: 'required' } }, 'passed'],
+    ['with nonces, and RS256', { dpop: { nonces: 'required' } }, 'failed']
+  ] as const)('this package %s', async (_, server, verdict) => {
+    const report = await hold({ dpop: {}, ...server }, { only })
+    expect(report.results[0]).toMatchObject({ id: 'fapi2-dpop-rs256', level: 'MUST', verdict })
+  })
 })
 
 test('an API that refuses all of them is told which issuer to trust', async () => {

@@ -46,7 +46,7 @@ test('an API of this package that takes DPoP alone passes all checks', TIME, asy
 })
 
 test('an API of this package that takes DPoP alone, with nonces, passes the checks of tokens', TIME, async () => {
-  const server = { requireSenderConstrained: 'dpop', dpop: { nonces: 'required' } } as const
+  const server = { requireSenderConstrained: 'dpop', dpop: { nonces: 'required', algorithms: ['ES256'] } } as const
   // A proof with a nonce need not be compared with the clock.
   const lacks = either(OTHER_SERVERS, NO_BEARER, /^dpop-iat-/)
   await requirePass({ server, lacks }, { profiles: ['rfc6750', 'rfc9068', 'rfc7662', 'dpop', 'fapi2'], has: NO_MTLS })

@@ -39,7 +39,7 @@ export const DECLARED: Declared = {
   revocationSeconds: 70
 }
 
-export const HAS: readonly Need[] = ['introspection', 'dpop', 'mtls', 'scopes', 'second-issuer', 'revocation']
+export const HAS: readonly Need[] = ['introspection', 'dpop', 'mtls', 'scopes', 'second-issuer', 'fapi2', 'revocation']
 
 /** @returns an issuer whose good tokens are for the API at this origin, until the test ends */
 export async function issuerFor(origin: string): Promise<RunningIssuer> {
@@ -94,6 +94,8 @@ function listenerOf(
     ],
     scopes: ['orders:read', 'orders:write'],
     clientCertificate: { trustedProxies: ['127.0.0.1'] },
+    // FAPI 2.0 §5.4.1. By default RS256 is accepted too.
+    dpop: { algorithms: ['ES256', 'PS256', 'EdDSA'] },
     http: { timeout: 1, deadline: 2 },
     log: false,
     ...server

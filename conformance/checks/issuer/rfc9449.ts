@@ -15,15 +15,17 @@ const refusedText = 'The API refuses the request with 401.'
 const changeProof = 'Check all points of RFC 9449 §4.3 before you use the token.'
 
 /** A client with a bound token, whose first request the API accepted. */
-class ProvenClient {
+export class ProvenClient {
   readonly key: ProofKey
   readonly token: string
   private readonly context: CheckContext
-  private nonce: string | undefined
+  nonce: string | undefined
 
-  constructor(context: CheckContext, key: ProofKey) {
+  /** @param nonce  that the API gave to another client of the suite */
+  constructor(context: CheckContext, key: ProofKey, nonce?: string) {
     this.context = context
     this.key = key
+    this.nonce = nonce
     this.token = context.issuer.token({ claims: { cnf: { jkt: key.jkt } } })
   }
 
@@ -61,7 +63,7 @@ class ProvenClient {
 }
 
 /** @throws {Failed} the API refuses a good proof */
-async function provenClient(context: CheckContext): Promise<ProvenClient> {
+export async function provenClient(context: CheckContext): Promise<ProvenClient> {
   const client = new ProvenClient(context, context.issuer.dpopKey())
   const response = await client.prove()
   if (!isAccepted(response))
