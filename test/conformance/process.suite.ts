@@ -31,12 +31,16 @@ interface Running {
   readonly told: (pattern: RegExp) => Promise<RegExpExecArray>
 }
 
-/** Starts the command in a new folder with these files. */
-async function start(args: readonly string[], files: Record<string, string> = {}): Promise<Running> {
+/** Starts the command in a new folder with these files, and Node.js with these options. */
+async function start(
+  args: readonly string[],
+  files: Record<string, string> = {},
+  node: readonly string[] = []
+): Promise<Running> {
   const folder = await mkdtemp(join(tmpdir(), 'conformance-'))
   onTestFinished(() => rm(folder, { recursive: true, force: true }))
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
-  const child = spawn(process.execPath, [COMMAND, 'conformance', ...args], {
+  const child = spawn(process.execPath, [...node, COMMAND, 'conformance', ...args], {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe']
   })
@@ -60,8 +64,12 @@ async function start(args: readonly string[], files: Record<string, string> = {}
   return { folder, ended, told }
 }
 
-async function run(args: readonly string[], files?: Record<string, string>): Promise<Ended & { folder: string }> {
-  const { folder, ended } = await start(args, files)
+async function run(
+  args: readonly string[],
+  files?: Record<string, string>,
+  node?: readonly string[]
+): Promise<Ended & { folder: string }> {
+  const { folder, ended } = await start(args, files, node)
   return { folder, ...(await ended) }
 }
 
@@ -178,6 +186,50 @@ describe('conformance as a process', () => {
     const { code, out } = await run([await startPlain(), '--only', 'rfc6750-*', '--max-requests', '4'])
     expect(code).toBe(2)
     expect(out).toContain('Allow more: --max-requests NUMBER.')
+  })
+})
+
+/** Time goes on only when the command waits, which ends at once and is told. The suite takes any host for a public one. */
+const CLOCK = `import dns from 'node:dns/promises'
+import { syncBuiltinESMExports } from 'node:module'
+import timers from 'node:timers/promises'
+let now = Date.now()
+Date.now = () => now
+timers.setTimeout = async (milliseconds) => {
+  now += milliseconds
+  process.stderr.write(\`wait \${milliseconds}\\n\`)
+}
+dns.lookup = async () => [{ address: '192.0.2.1', family: 4 }]
+syncBuiltinESMExports()
+`
+
+describe('the rate', () => {
+  /** Waits of a run in milliseconds, and the requests that the API received. */
+  async function paced(
+    flags: readonly string[],
+    host = '127.0.0.1'
+  ): Promise<{ readonly waits: readonly number[]; readonly received: number }> {
+    let received = 0
+    const url = (await startPlain(() => void received++)).replace('127.0.0.1', host)
+    const only = ['--only', 'rfc6750-unknown-token', '--only', 'hardening-long-token']
+    const { code, err } = await run([url, ...only, ...flags], { 'clock.mjs': CLOCK }, ['--import', './clock.mjs'])
+    expect({ code, err: err.replace(/wait [\d.]+\n/g, '') }).toEqual({ code: 0, err: '' })
+    return { waits: [...err.matchAll(/wait ([\d.]+)/g)].map(([, one]) => Number(one)), received }
+  }
+
+  test('of --rate is kept: each request but the first waits for its turn', async () => {
+    const { waits, received } = await paced(['--rate', '8'])
+    expect(received).toBeGreaterThan(3)
+    expect(waits).toEqual(Array.from({ length: received - 1 }, () => 125))
+  })
+
+  test('is two a second for a host that is not private', async () => {
+    const { waits, received } = await paced(['--mine'], 'localhost')
+    expect(waits).toEqual(Array.from({ length: received - 1 }, () => 500))
+  })
+
+  test('has no limit for a private host', async () => {
+    expect((await paced([])).waits).toEqual([])
   })
 })
 
