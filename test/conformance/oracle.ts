@@ -19,6 +19,7 @@ import {
   securityEventReceiver
 } from '../../src/index.js'
 import { listen } from './apis.js'
+import { FACTS, FEATURES } from './declared.mjs'
 
 export interface TestedApi {
   readonly url: string
@@ -27,19 +28,11 @@ export interface TestedApi {
   readonly restart: () => Promise<void>
 }
 
-/** The facts about the oracle and its weakened copies that a user of the suite would declare. */
-export const DECLARED: Declared = {
-  scopedRoutes: [{ target: '/write', scope: 'orders:write' }],
-  stepUp: { target: '/admin', acr: 'strong', maxAge: 300 },
-  certificateField: 'Client-Cert',
-  revokedBy: ['introspection', 'status-list', 'event', 'logout'],
-  eventTarget: '/events',
-  logoutTarget: '/logout',
-  stream: '/stream',
-  revocationSeconds: 70
-}
+/** As the facts of the reported adapters, and a route whose answer stays open. */
+export const DECLARED: Declared = { ...FACTS, stream: '/stream' }
 
-export const HAS: readonly Need[] = ['introspection', 'dpop', 'mtls', 'scopes', 'second-issuer', 'fapi2', 'revocation']
+/** The oracle follows FAPI 2.0, too. */
+export const HAS: readonly Need[] = [...FEATURES, 'fapi2']
 
 /** @returns an issuer whose good tokens are for the API at this origin, until the test ends */
 export async function issuerFor(origin: string): Promise<RunningIssuer> {
