@@ -49,10 +49,13 @@ export interface Source {
  * - `introspection`: the API trusts it, and accepts its opaque tokens; `dpop`, `mtls`: tokens bound to a key or certificate
  * - `metadata`: the API serves RFC 9728 metadata; `scopes`: the user named a route and the scope that it needs
  * - `second-issuer`: the API trusts a second authorization server of the suite
+ * - `bearer`: the API takes Bearer tokens, and not DPoP alone
  * - `https`, `methods`: the URL is https; the user allowed other methods than GET, HEAD and OPTIONS
+ * - `fapi2`: the API follows the FAPI 2.0 Security Profile: declared, or selected by its profile
  * - `revocation`: the API takes revocations in the way that the user named
  */
 export type Need =
+  | 'bearer'
   | 'issuer'
   | 'introspection'
   | 'dpop'
@@ -62,6 +65,7 @@ export type Need =
   | 'second-issuer'
   | 'https'
   | 'methods'
+  | 'fapi2'
   | 'revocation'
 
 /** A request as it goes over the wire: header fields as lines in order, names as written, repetition allowed. */
@@ -70,6 +74,8 @@ export interface WireRequest {
   readonly method?: string
   /** The request target as written. Default: that of the URL under test. */
   readonly target?: string
+  /** An access token, which the run adds as the API takes it: as a Bearer token, with a DPoP proof, or with a client certificate. */
+  readonly token?: string
   readonly fields?: readonly (readonly [name: string, value: string])[]
   readonly body?: string
   /** The client certificate of the TLS connection, and its key, as PEM. */
@@ -148,8 +154,15 @@ export interface Check {
   readonly run: (context: CheckContext) => Promise<void>
 }
 
+/** The key of the client to which an API wants all tokens bound: that of DPoP proofs, or of a client certificate. */
+export type Binding = 'dpop' | 'certificate'
+
 /** Facts about the API that the user declares, because no request can find them out. */
 export interface Declared {
+  /** The API accepts only tokens that are bound in this way. Default: the run finds it out. */
+  readonly binding?: Binding
+  /** The form of a request with credentials, for an API that does not answer GET. Another method needs `methods`. */
+  readonly request?: Pick<WireRequest, 'fields' | 'body'> & { readonly method: string }
   /** Routes that need one scope each, which the good token does not have. */
   readonly scopedRoutes?: readonly { readonly target: string; readonly scope: string }[]
   /** A route that needs another authentication (RFC 9470): by `acr`, by age in seconds, or both. */
@@ -183,6 +196,8 @@ export interface CheckContext {
   readonly send: (request?: WireRequest) => Promise<WireResponse>
   /** As `send`, but for an answer that may stay open. The run closes it at its end. */
   readonly open: (request: WireRequest) => Promise<OpenAnswer>
+  /** The scheme of tokens: `DPoP` for an API that takes no Bearer tokens. */
+  readonly scheme: 'Bearer' | 'DPoP'
   /** The features that were declared or detected. */
   readonly has: ReadonlySet<Need>
   /** The answer to the first request of the run: a GET of the URL without a token. */
@@ -263,8 +278,8 @@ export interface SuiteIssuer {
    * @param flaw  of the signed answer (RFC 9701), if the API asks for one
    */
   opaque(answer?: Readonly<Record<string, unknown>> | ((json: string) => string), flaw?: AnswerFlaw): string
-  /** A token that `revoke()` marks in the status list. */
-  listed(): string
+  /** A token with these claims that `revoke()` marks in the status list. */
+  listed(claims?: Readonly<Record<string, unknown>>): string
   /** Makes an opaque or listed token invalid. */
   revoke(token: string): void
   /** Signs a security event or a logout token with these claims; `unpublished`: by an unknown key with a published `kid`. */
@@ -281,8 +296,12 @@ export interface SuiteIssuer {
   rotateKeys(): void
   /** True while the set has keys that no API may use. */
   readonly hasOddKeys: boolean
-  /** Adds keys that no API may use to the set, and a good one, which tells whether the API has read it; or withdraws them. */
-  publishOddKeys(isPublished: boolean): void
+  /**
+   * Adds keys that no API may use to the set, and a good one, which tells whether the API has read it; or withdraws them.
+   *
+   * @param claims  of the tokens that they sign, over good ones
+   */
+  publishOddKeys(isPublished: boolean, claims?: Readonly<Record<string, unknown>>): void
   /** A token that such a key signed. @throws {Error} they are not published */
   odd(key: OddKey): string
   fail(endpoint: SuiteEndpoint, failure: SuiteFailure): void

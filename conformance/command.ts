@@ -10,7 +10,7 @@ import process from 'node:process'
 import { createInterface } from 'node:readline/promises'
 import { readArguments, readGivenFile, UsageError } from '../src/cli/command.js'
 import type { Terminal } from '../src/cli/terminal.js'
-import { type Level, PROFILES, type Profile } from './check.js'
+import { type Binding, type Level, PROFILES, type Profile } from './check.js'
 import { CHECKS } from './checks/index.js'
 import { type Config, readConfig } from './config.js'
 import { isPrivateHost } from './engine/place.js'
@@ -43,6 +43,8 @@ the URL of a route that needs a token. Test only servers that are yours.
   --rate NUMBER           requests a second (2; unlimited for a private host)
   --max-requests NUMBER   requests in all (300; unlimited for a private host)
   --timeout SECONDS       until a request without an answer fails (10)
+  --wait SECONDS          for an API that starts after this command (0)
+  --binding NAME          the API takes only tokens bound by dpop or certificate
   --mine                  the host is yours: do not ask
   --ca FILE               PEM of the authority of the API's certificate
   --fail-on LEVEL         MUST, SHOULD (default), MAY or hardening
@@ -69,6 +71,8 @@ const FLAGS = {
   rate: { type: 'string' },
   'max-requests': { type: 'string' },
   timeout: { type: 'string' },
+  wait: { type: 'string' },
+  binding: { type: 'string' },
   mine: { type: 'boolean' },
   ca: { type: 'string' },
   'fail-on': { type: 'string' },
@@ -119,10 +123,17 @@ export async function runCommand(
 /** Runs the checks, with the authorization server of the suite if a flag asks for it. */
 async function runWithIssuer(url: string, config: Config, values: IssuerValues, terminal: Terminal): Promise<Report> {
   const options = await optionsOf(config, terminal)
-  if (!wantsIssuer(values)) return runConformance(url, options)
+  const tellWait = (): void => {
+    if (config.wait !== undefined) terminal.err(`Waiting at most ${config.wait} seconds for ${url}.\n`)
+  }
+  if (!wantsIssuer(values)) {
+    tellWait()
+    return runConformance(url, options)
+  }
   const { declared, has } = declaredBy(values)
   const issuer = await startIssuer(values, new URL(url), terminal)
   try {
+    tellWait()
     return await runConformance(url, {
       ...options,
       issuer,
@@ -161,6 +172,8 @@ function merge(config: Config, values: Values, url: string | undefined, folder: 
     ...(values.rate !== undefined && { rate: numberOf(values.rate, 'rate') }),
     ...(values['max-requests'] !== undefined && { maxRequests: numberOf(values['max-requests'], 'max-requests') }),
     ...(values.timeout !== undefined && { timeout: numberOf(values.timeout, 'timeout') }),
+    ...(values.wait !== undefined && { wait: numberOf(values.wait, 'wait') }),
+    ...(values.binding !== undefined && { declared: { ...config.declared, binding: values.binding as Binding } }),
     ...(values.json !== undefined && { json: values.json }),
     ...(values.junit !== undefined && { junit: values.junit }),
     ...(values.html !== undefined && { html: values.html }),

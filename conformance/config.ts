@@ -24,6 +24,8 @@ export interface Config {
   readonly maxRequests?: number
   /** Seconds. */
   readonly timeout?: number
+  /** Seconds to wait for the API to start. */
+  readonly wait?: number
   /** A PEM file, from the folder of the configuration. */
   readonly ca?: string
   readonly failOn?: Level
@@ -55,6 +57,7 @@ const KINDS: Readonly<Record<keyof Config, Kind>> = {
   rate: 'number',
   maxRequests: 'number',
   timeout: 'number',
+  wait: 'number',
   ca: 'string',
   failOn: 'string',
   json: 'string',

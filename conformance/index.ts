@@ -7,6 +7,7 @@
  * Tests: `test/conformance/run.test.ts`.
  */
 export type {
+  Binding,
   Check,
   CheckContext,
   Declared,

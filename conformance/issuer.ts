@@ -75,7 +75,7 @@ async function startOne(
     now,
     token: (flaw) => made.issue(flaw),
     opaque: (answer, flaw) => made.opaque(answer, flaw),
-    listed: () => made.listed(),
+    listed: (claims) => made.listed(claims),
     revoke: (token) => made.revoke(token),
     signed: (typ, claims, key) => made.signed(typ, claims, key),
     dpopKey: (algorithm) => createProofKey(now, algorithm),
@@ -87,7 +87,7 @@ async function startOne(
     get hasOddKeys() {
       return made.odd !== undefined
     },
-    publishOddKeys: (isPublished) => made.publishOddKeys(isPublished),
+    publishOddKeys: (isPublished, claims) => made.publishOddKeys(isPublished, claims),
     odd: (key) => {
       if (made.odd === undefined) throw new Error('the odd keys are not published')
       return made.odd.token(key)

@@ -7,6 +7,7 @@
  * Tests: `test/conformance/run.test.ts`.
  */
 import {
+  type Binding,
   type Check,
   type CheckContext,
   type Declared,
@@ -24,9 +25,11 @@ import {
 import { CHECKS } from './checks/index.js'
 import { curlOf, shortened } from './engine/curl.js'
 import { findMetadata, probe } from './engine/detect.js'
-import { detectFeatures } from './engine/features.js'
+import { findFeatures, findScheme } from './engine/features.js'
 import { BudgetSpent, createPace } from './engine/pace.js'
+import { untilAnswered } from './engine/patience.js'
 import { isPrivateHost } from './engine/place.js'
+import { boundIssuer, type Presentation, sendPresented } from './engine/presentation.js'
 import { RunProblem, select, whyNot } from './engine/select.js'
 import { createWire, NoAnswer } from './engine/wire.js'
 import { countsOf, type Exchange, NOTICE, REPORT_VERSION, type Report, type Result } from './report/report.js'
@@ -38,6 +41,8 @@ export { RunProblem } from './engine/select.js'
 const RATE = 2
 /** Requests in all to such a host. */
 const MAX_REQUESTS = 300
+/** Methods that need no permission. */
+const SAFE: readonly string[] = ['GET', 'HEAD', 'OPTIONS']
 const NAME = 'oauth-resource-server conformance'
 /** Answers that a report keeps of one check. */
 const MAX_EXCHANGES = 12
@@ -63,6 +68,8 @@ export interface ConformanceOptions {
   readonly ca?: string | undefined
   /** Milliseconds until a request without an answer fails. Default 10,000. */
   readonly timeout?: number | undefined
+  /** Seconds to wait for the first answer of an API that starts after the suite. Default 0. */
+  readonly wait?: number | undefined
   /** The authorization server of the suite, which the API trusts. */
   readonly issuer?: SuiteIssuer | undefined
   /** Features of the API that the suite cannot detect. */
@@ -96,6 +103,7 @@ export async function runConformance(target: string | URL, options: ConformanceO
     )
   const run = createRun(url, isPrivate, options)
   try {
+    if (options.wait !== undefined) await run.wait(options.wait)
     const context = await run.begin()
     const profiles = PROFILES.filter((profile) => checks.some((check) => check.profile === profile))
     const results = await runAll(run, context, checks, profiles)
@@ -108,6 +116,7 @@ export async function runConformance(target: string | URL, options: ConformanceO
       started: started.toISOString(),
       seconds: Math.round((Date.now() - started.getTime()) / 100) / 10,
       mode: options.issuer === undefined ? 'outside' : 'issuer',
+      ...(context.binding !== undefined && { binding: context.binding }),
       features: [...context.has],
       profiles,
       requests: run.requests(),
@@ -140,9 +149,15 @@ async function isHostPrivate(url: URL): Promise<boolean> {
   }
 }
 
-type Context = Omit<CheckContext, 'send'>
+/** `open` sends a request as it is. */
+type Context = Omit<CheckContext, 'send'> & {
+  readonly presentation: Presentation
+  readonly binding: Binding | undefined
+}
 
 interface Run {
+  /** Waits for the first answer. These requests are not counted. */
+  wait(seconds: number): Promise<void>
   begin(): Promise<Context>
   one(check: Check, context: Context): Promise<Result>
   requests(): number
@@ -164,7 +179,7 @@ function createRun(url: URL, isPrivate: boolean, options: ConformanceOptions): R
   })
   const send = (request: WireRequest = {}): Promise<WireResponse> => {
     const method = request.method ?? 'GET'
-    if (!['GET', 'HEAD', 'OPTIONS'].includes(method) && options.methods !== true)
+    if (!SAFE.includes(method) && options.methods !== true)
       throw new Error(`a check sent ${method}, which is not allowed: it must name the need methods`)
     return pace.run(() => wire.send(request), request.isOnce ? 0 : undefined)
   }
@@ -172,6 +187,8 @@ function createRun(url: URL, isPrivate: boolean, options: ConformanceOptions): R
     options,
     requests: () => pace.sent,
     close: () => wire.close(),
+    wait: (seconds) =>
+      untilAnswered(url, () => wire.send({}), { seconds, rate: options.rate, issuer: options.issuer?.url }),
     begin: () => begin(url, isPrivate, options, { send, open: (request) => pace.run(() => wire.open(request), 0) }),
     one: async (check, context) => {
       const why = isLeftOut(check, url, options) ? NOT_MCP : whyNot(check, context.has)
@@ -200,20 +217,22 @@ async function begin(
   if (metadata !== undefined) has.add('metadata')
   if (url.protocol === 'https:') has.add('https')
   if (options.methods === true) has.add('methods')
-  if (options.issuer !== undefined) {
-    const { status } = await send(goodRequest(options.issuer, 'issuer'))
-    const found = await detectFeatures(url, options.issuer, send)
-    // An API that introspects every token accepts no JWT that the authorization server does not know.
-    const takesJwts = status !== 401 && status !== 403
-    if (!takesJwts && !found.includes('introspection'))
-      throw new RunProblem(
-        `The API refuses a good token of the suite (${status}). Configure it to trust the issuer ${options.issuer.url} for the audience ${options.issuer.audience}, and run again.`
-      )
-    for (const need of takesJwts ? (['issuer', ...found] as const) : found) has.add(need)
-  }
+  if (isFapi(options)) has.add('fapi2')
+  const { declared = {}, issuer } = options
+  requireBinding(declared)
+  requireMethod(declared, has)
+  const survey = { url, declared, has, send }
+  const { presentation, binding, needs } =
+    issuer === undefined ? findScheme(survey, first) : await findFeatures(survey, issuer)
+  for (const need of needs) has.add(need)
+  if (presentation.scheme === 'Bearer') has.add('bearer')
+  const bound = issuer && boundIssuer(issuer, presentation)
   return {
     url,
-    declared: options.declared ?? {},
+    declared,
+    presentation,
+    binding,
+    scheme: presentation.scheme,
     has,
     probe: first,
     metadata,
@@ -221,8 +240,8 @@ async function begin(
     open,
     isPrivate,
     get issuer(): SuiteIssuer {
-      if (options.issuer === undefined) throw new NotApplicable('needs the authorization server of the suite')
-      return options.issuer
+      if (bound === undefined) throw new NotApplicable('needs the authorization server of the suite')
+      return bound
     },
     fail: (finding) => {
       throw new Failed(finding)
@@ -233,10 +252,23 @@ async function begin(
   }
 }
 
-/** A request with a good token of the kind that the API accepts: a JWT, or an opaque one for an API that introspects all. */
-function goodRequest(issuer: SuiteIssuer, kind: 'issuer' | 'introspection'): WireRequest {
-  const token = kind === 'issuer' ? issuer.token() : issuer.opaque()
-  return { fields: [['Authorization', `Bearer ${token}`]] }
+/** FAPI 2.0 asks more than the RFCs: of an API that is selected as one of this profile. */
+function isFapi({ profiles, only }: ConformanceOptions): boolean {
+  return profiles?.includes('fapi2') === true || only?.some((id) => id.startsWith('fapi2-')) === true
+}
+
+/** @throws {RunProblem} a binding that does not exist */
+function requireBinding({ binding }: Declared): void {
+  if (binding !== undefined && binding !== 'dpop' && binding !== 'certificate')
+    throw new RunProblem(`The binding is ${String(binding)}, and must be dpop or certificate.`)
+}
+
+/** @throws {RunProblem} the declared request has a method that the user does not allow */
+function requireMethod({ request }: Declared, has: ReadonlySet<Need>): void {
+  if (request !== undefined && !SAFE.includes(request.method) && !has.has('methods'))
+    throw new RunProblem(
+      `declared.request has the method ${request.method}, and only ${SAFE.join(', ')} are allowed. Allow it: --methods, or methods: true.`
+    )
 }
 
 async function runAll(
@@ -272,7 +304,7 @@ function stillGood(profile: Profile, kind: 'issuer' | 'introspection'): Check {
     level: 'hardening',
     needs: [kind],
     async run({ send, issuer, fail }) {
-      const { status } = await send(goodRequest(issuer, kind))
+      const { status } = await send({ token: kind === 'issuer' ? issuer.token() : issuer.opaque() })
       if (status === 401 || status === 403 || status >= 500)
         fail({
           expected: 'The API accepts a good token as it did at the start.',
@@ -320,9 +352,10 @@ async function runOnce(check: Check, context: Context, send: Send, url: URL): Pr
       throw error
     }
   }
+  const { presentation, open } = context
   const tools = {
-    send: { value: (request: WireRequest = {}) => recorded(request, send) },
-    open: { value: (request: WireRequest) => recorded(request, context.open) }
+    send: { value: (request: WireRequest = {}) => sendPresented(presentation, request, (one) => recorded(one, send)) },
+    open: { value: (request: WireRequest) => sendPresented(presentation, request, (one) => recorded(one, open)) }
   }
   try {
     // Getters of the context stay getters: the issuer is asked for only by checks that need it.

@@ -30,36 +30,36 @@ import * as onHono from 'oauth-resource-server/hono'
 import * as onKoa from 'oauth-resource-server/koa'
 import { authInfo, toolScopes } from 'oauth-resource-server/mcp'
 import * as onNode from 'oauth-resource-server/node'
+import { FACTS, FEATURES } from '../test/conformance/declared.mjs'
 
 /**
  * @typedef {import('oauth-resource-server').ResourceServer} ResourceServer
  * @typedef {import('oauth-resource-server').Receiver} Receiver
  * @typedef {import('node:http').RequestListener} Listener
  * @typedef {{ api: ResourceServer, events: Receiver, logout: Receiver }} Parts
- * @typedef {{ name: string, path: string, create: (parts: Parts) => Listener | Promise<Listener> }} Adapter
+ * @typedef {import('oauth-resource-server/conformance').Declared} Declared
+ * @typedef {import('oauth-resource-server/conformance').Need} Need
+ * @typedef {{ name: string, path: string, create: (parts: Parts) => Listener | Promise<Listener>, facts?: Declared, features?: readonly Need[] }} Adapter
  */
 
 const READ = scope('orders:read')
 const WRITE = scope('orders:write')
 const STRONG = authentication({ acr: 'strong', maxAge: 300 })
 
-/** The facts about these APIs that no request can find out. @type {import('oauth-resource-server/conformance').Declared} */
-export const DECLARED = {
-  scopedRoutes: [{ target: '/write', scope: 'orders:write' }],
-  stepUp: { target: '/admin', acr: 'strong', maxAge: 300 },
-  certificateField: 'Client-Cert',
-  revokedBy: ['introspection', 'status-list', 'event', 'logout'],
-  eventTarget: '/events',
-  logoutTarget: '/logout',
-  revocationSeconds: 70
+const { scopedRoutes: _routes, stepUp: _stepUp, ...ONE_ROUTE } = FACTS
+/** An MCP server answers GET with 405, and has one route: scopes of tools are checked within it. @type {Declared} */
+const MCP_FACTS = {
+  ...ONE_ROUTE,
+  request: {
+    method: 'POST',
+    fields: [
+      ['Content-Type', 'application/json'],
+      ['Accept', 'application/json, text/event-stream']
+    ],
+    body: '{"jsonrpc":"2.0","id":1,"method":"tools/list"}'
+  }
 }
-
-/**
- * Declared, not detected: a feature that fails must fail its checks, and not turn them into "not applicable".
- *
- * @type {readonly import('oauth-resource-server/conformance').Need[]}
- */
-export const HAS = ['introspection', 'dpop', 'mtls', 'scopes', 'second-issuer', 'revocation']
+const MCP_FEATURES = FEATURES.filter((need) => need !== 'scopes')
 
 /** @type {readonly Adapter[]} */
 export const ADAPTERS = [
@@ -69,7 +69,7 @@ export const ADAPTERS = [
   { name: 'hono', path: '/orders', create: createHono },
   { name: 'fetch', path: '/orders', create: createFetch },
   { name: 'node', path: '/orders', create: createNode },
-  { name: 'mcp', path: '/mcp', create: createMcp }
+  { name: 'mcp', path: '/mcp', create: createMcp, facts: MCP_FACTS, features: MCP_FEATURES }
 ]
 
 /** @param {Parts} parts */
@@ -187,10 +187,12 @@ function createNode({ api, events, logout }) {
 }
 
 /** The server of examples/mcp.mjs. @param {Parts} parts */
-function createMcp({ api }) {
+function createMcp({ api, events, logout }) {
   const checksOf = toolScopes({ whoami: [] })
   const app = express()
   app.use(onExpress.protectedResourceMetadata(api))
+  app.use('/events', onExpress.securityEvents(events))
+  app.use('/logout', onExpress.backchannelLogout(logout))
   app.post('/mcp', onExpress.protect(api, READ), express.json(), async (req, res) => {
     await onExpress.enforce(api, req, ...checksOf(req.body))
     const transport = new StreamableHTTPServerTransport({ enableJsonResponse: true })

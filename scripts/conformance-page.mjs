@@ -11,7 +11,14 @@ import { loadTypeScript } from './load-typescript.mjs'
  * @typedef {{ version: 1, tool: string, toolVersion: string, notice: string, apis: Api[], checks: Check[], failed: (Remark & { level: string, expected: string, change: string })[], notApplicable: Remark[], errors: Remark[] }} Summary
  */
 
-const { STYLE } = await loadTypeScript('conformance/report/style.ts')
+/** @type {typeof import('../conformance/report/page.ts')} */
+const { html, htmlPage } = await loadTypeScript('conformance/report/page.ts')
+
+/** The table of all checks is wide. */
+const MATRIX = `.scroll { overflow-x: auto } .matrix td, .matrix th { text-align: center } .matrix td:first-child, .matrix th:first-child { text-align: left; white-space: normal; min-width: 14rem; color: var(--text) }
+.matrix .good { color: var(--good) } .matrix .bad { color: var(--must); font-weight: 700 } .matrix .none { color: var(--dim) }
+@media (max-width: 40rem) { .matrix thead { display: table-header-group } .matrix tr { display: table-row } .matrix td { display: table-cell; padding: .3rem .5rem } }
+`
 
 const MARKS = { passed: '✓', failed: '✗', 'not applicable': '–', error: '!' }
 
@@ -77,28 +84,13 @@ export function tableOf({ apis, toolVersion }) {
 export function pageOf(summary) {
   const { apis, checks, failed, errors, notApplicable, notice, tool, toolVersion } = summary
   const profiles = [...new Set(checks.map(({ profile }) => profile))]
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>Resource server checks: the adapters of oauth-resource-server</title>
-<style>${STYLE}
-.scroll { overflow-x: auto } .matrix td, .matrix th { text-align: center } .matrix td:first-child, .matrix th:first-child { text-align: left; white-space: normal; min-width: 14rem; color: var(--text) }
-.matrix .good { color: var(--good) } .matrix .bad { color: var(--must); font-weight: 700 } .matrix .none { color: var(--dim) }
-@media (max-width: 40rem) { .matrix thead { display: table-header-group } .matrix tr { display: table-row } .matrix td { display: table-cell; padding: .3rem .5rem } }
-</style>
-</head>
-<body>
-<header>
-<h1>Resource server checks</h1>
-<p class="url">The adapters of oauth-resource-server</p>
-<p>An API of each adapter, configured as in the README and with every feature that the suite can test. The adapter mcp answers GET with 405, as an MCP server may, so it is tested from outside.</p>
-<p class="notice">${html(notice)} Made by ${html(tool)} ${html(toolVersion)}. The suite and the adapters have the same authors.</p>
-</header>
-<main>
-<section>
+  return htmlPage({
+    title: 'the adapters of oauth-resource-server',
+    style: MATRIX,
+    header: `<p class="url">The adapters of oauth-resource-server</p>
+<p>An API of each adapter, configured as in the README and with every feature that the suite can test.</p>
+<p class="notice">${html(notice)} Made by ${html(tool)} ${html(toolVersion)}. The suite and the adapters have the same authors.</p>`,
+    main: `<section>
 <h2>Totals</h2>
 ${matrix(['', ...apis.map(({ name }) => name)], totalsOf(apis))}
 </section>
@@ -124,11 +116,8 @@ ${profiles
 <h2>Not applicable</h2>
 <p>None of these counts as passed.</p>
 ${reasons(notApplicable)}
-</section>
-</main>
-</body>
-</html>
-`
+</section>`
+  })
 }
 
 /** @param {Api[]} apis @returns {string[][]} */
@@ -222,9 +211,4 @@ function reasons(remarks) {
       return `<h3>${html(why)}</h3>\n<p class="ids">${list.join(' ')}</p>`
     })
     .join('\n')
-}
-
-/** @param {string} text */
-function html(text) {
-  return text.replace(/[&<>"']/g, (one) => `&#${one.charCodeAt(0)};`)
 }

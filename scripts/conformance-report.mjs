@@ -16,7 +16,8 @@ import process from 'node:process'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
 import { failuresOf, runConformance, startSuiteIssuer } from 'oauth-resource-server/conformance'
-import { ADAPTERS, createParts, DECLARED, HAS } from './conformance-apis.mjs'
+import { FACTS, FEATURES } from '../test/conformance/declared.mjs'
+import { ADAPTERS, createParts } from './conformance-apis.mjs'
 import { pageOf, summaryOf, tableOf } from './conformance-page.mjs'
 
 /** @typedef {import('oauth-resource-server/conformance').Report} Report */
@@ -27,7 +28,7 @@ const SELF = fileURLToPath(import.meta.url)
 /**
  * @param {(typeof ADAPTERS)[number]} adapter @returns {Promise<Report>}
  */
-async function hold({ name, path, create }) {
+async function hold({ path, create, facts = FACTS, features = FEATURES }) {
   /** @type {import('node:http').RequestListener} */
   let listener = () => {}
   const server = createServer((request, response) => listener(request, response))
@@ -39,13 +40,13 @@ async function hold({ name, path, create }) {
   const parts = createParts(origin, path, issuer)
   listener = await create(parts)
   try {
-    // An MCP server answers GET with 405: the suite cannot see with GET that it accepts a token.
-    const withIssuer = name !== 'mcp'
     return await runConformance(`${origin}${path}`, {
       methods: true,
       // New RSA keys, which the suite makes in this process, may hold up an answer of the API.
       timeout: 30_000,
-      ...(withIssuer && { issuer, declared: DECLARED, has: HAS })
+      issuer,
+      declared: facts,
+      has: features
     })
   } finally {
     server.close()

@@ -3,9 +3,10 @@
  * Writes evidence.json: what speaks for a version of this package, in one file. Each part says how it was obtained, and when: run in
  * this call, left in coverage/ by an earlier command on this machine, or recorded in a committed file on a date.
  *
- *   npm run evidence -- [--out evidence.json] [--only rules,mutation] [--run conformance,fuzz]
+ *   npm run evidence -- [--out evidence.json] [--only rules,mutation] [--run conformance,fuzz] [--fuzz-seconds 60]
  *
- * `--run` obtains slow parts in this call: `conformance` (some minutes) and `fuzz` (a minute). After `npm run build`.
+ * `--run` obtains slow parts in this call: `conformance` (some minutes) and `fuzz` (a minute, or `--fuzz-seconds`). After `npm run
+ * build`.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -172,14 +173,21 @@ async function conformance(isRun) {
   return ranNow(how, summaryOf(await holdAdapters(undefined, () => {})))
 }
 
-/** @param {boolean} isRun @returns {Part} */
-function fuzz(isRun) {
+/** @param {boolean} isRun @param {number} budget seconds @returns {Part} */
+function fuzz(isRun, budget) {
   const [how, path] = ['npm run fuzz', 'coverage/fuzz.json']
-  if (isRun) spawnSync(process.execPath, ['scripts/fuzz.mjs', '--seconds', '60'], { cwd: root, stdio: 'ignore' })
+  if (isRun) {
+    const { stderr } = spawnSync(process.execPath, ['scripts/fuzz.mjs', '--seconds', String(budget)], {
+      cwd: root,
+      encoding: 'utf8'
+    })
+    // The command removes the counts of an earlier run before it begins.
+    if (!existsSync(join(root, path))) throw new Error(`npm run fuzz left no counts in ${path}: ${stderr.trim()}`)
+  }
   if (!existsSync(join(root, path))) return missing(how)
   /** @type {{ seed: number, seconds: number, reports: { target: string, executions: number, findings: unknown[] }[] }} */
   const { seed, seconds, reports } = readJson(path)
-  const targets = reports.map(({ target, executions, findings }) => ({ target, executions, findings: findings.length }))
+  const targets = reports.map(({ target, executions, findings }) => ({ target, executions, findings }))
   const data = { seed, seconds, targets }
   return isRun ? ranNow(how, data) : leftBehind(how, path, data)
 }
@@ -192,7 +200,11 @@ function npmPackage() {
   return ranNow('npm pack --dry-run --json --ignore-scripts, of the build in dist', data)
 }
 
-/** The parts, in the order of the file. @type {Record<string, (run: ReadonlySet<string>) => Part | Promise<Part>>} */
+/**
+ * The parts, in the order of the file.
+ *
+ * @type {Record<string, (run: ReadonlySet<string>, fuzzSeconds: number) => Part | Promise<Part>>}
+ */
 const PARTS = {
   package: npmPackage,
   sbom: () => {
@@ -207,18 +219,20 @@ const PARTS = {
   soak: () => reliability('npm run soak', 'soak', 'coverage/soak.json'),
   simulation: () => reliability('npm run simulate -- --bugs: deliberate bugs, and the seeds that find them', 'bugs'),
   mutation,
-  fuzz: (run) => fuzz(run.has('fuzz'))
+  fuzz: (run, fuzzSeconds) => fuzz(run.has('fuzz'), fuzzSeconds)
 }
 
-/** @param {{ only?: readonly string[] | undefined, run?: readonly string[] | undefined }} options */
-export async function evidence({ only = Object.keys(PARTS), run = [] } = {}) {
+/** @param {{ only?: readonly string[] | undefined, run?: readonly string[] | undefined, fuzzSeconds?: number }} options */
+export async function evidence({ only = Object.keys(PARTS), run = [], fuzzSeconds = 60 } = {}) {
+  if (!(fuzzSeconds > 0)) throw new TypeError('--fuzz-seconds must be a number above 0')
   for (const name of only)
     if (!Object.hasOwn(PARTS, name)) throw new TypeError(`--only ${name}: use ${Object.keys(PARTS).join(', ')}`)
   for (const name of run)
     if (name !== 'conformance' && name !== 'fuzz') throw new TypeError(`--run ${name}: use conformance or fuzz`)
   /** @type {Record<string, Part>} */
   const parts = {}
-  for (const [name, obtain] of Object.entries(PARTS)) if (only.includes(name)) parts[name] = await obtain(new Set(run))
+  for (const [name, obtain] of Object.entries(PARTS))
+    if (only.includes(name)) parts[name] = await obtain(new Set(run), fuzzSeconds)
   return {
     version: 1,
     notice:
@@ -234,9 +248,18 @@ export async function evidence({ only = Object.keys(PARTS), run = [] } = {}) {
 
 async function main() {
   const { values } = parseArgs({
-    options: { out: { type: 'string', default: 'evidence.json' }, only: { type: 'string' }, run: { type: 'string' } }
+    options: {
+      out: { type: 'string', default: 'evidence.json' },
+      only: { type: 'string' },
+      run: { type: 'string' },
+      'fuzz-seconds': { type: 'string', default: '60' }
+    }
   })
-  const made = await evidence({ only: values.only?.split(','), run: values.run?.split(',') })
+  const made = await evidence({
+    only: values.only?.split(','),
+    run: values.run?.split(','),
+    fuzzSeconds: Number(values['fuzz-seconds'])
+  })
   writeFileSync(values.out, `${JSON.stringify(made, null, 2)}\n`)
   for (const [name, { source, when, how }] of Object.entries(made.parts))
     console.log(`${name}: ${source === 'missing' ? 'missing' : `${source}, ${when ?? 'date unknown'}`} (${how})`)

@@ -164,6 +164,14 @@ export const STEP_UP: Source = rfc(
   'The authentication event associated with the access token presented with the request does not meet the authentication requirements of the protected resource.'
 )
 
+export const FAPI_ALGORITHMS: Source = {
+  name: 'FAPI 2.0 Security Profile',
+  section: '§5.4.1',
+  url: 'https://openid.net/specs/fapi-security-profile-2_0-final.html#section-5.4.1',
+  quote:
+    'Authorization servers, clients, and resource servers when creating or processing JWTs shall: [...] use PS256, ES256, or EdDSA (using the Ed25519 variant) algorithms'
+}
+
 /** A condition of RFC 9449 §4.3: "To validate a DPoP proof, the receiving server MUST ensure the following". */
 export function proofRule(quote: string): Source {
   return rfc(9449, '4.3', quote)

@@ -34,13 +34,21 @@ export async function probe(url: URL, send: Send): Promise<WireResponse> {
   return response
 }
 
+const UNTRUSTED = /CERT|SELF_SIGNED|UNABLE_TO_(?:GET|VERIFY)|ISSUER/
+const NOT_TLS: readonly string[] = ['EPROTO', 'ERR_SSL_WRONG_VERSION_NUMBER']
+
+/** True if the next request would fail in the same way. */
+export function isLasting({ code }: NoAnswer): boolean {
+  return UNTRUSTED.test(code) || NOT_TLS.includes(code)
+}
+
 /** One sentence on what happened, and one on what to do. */
-function adviceOf({ code, message }: NoAnswer, url: URL): string {
-  if (/CERT|SELF_SIGNED|UNABLE_TO_(?:GET|VERIFY)|ISSUER/.test(code))
+export function adviceOf({ code, message }: NoAnswer, url: URL): string {
+  if (UNTRUSTED.test(code))
     return `The certificate of ${url.host} is not trusted (${code}). Give the certificate of its authority: --ca FILE.`
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
     return `${url.hostname} is not a known host (${code}). Check the URL.`
-  if (code === 'EPROTO' || code === 'ERR_SSL_WRONG_VERSION_NUMBER')
+  if (NOT_TLS.includes(code))
     return `${url.host} does not speak TLS (${code}). Begin the URL with http:// if the API is on this machine.`
   return `${url.origin} does not answer (${code}: ${message}). Start the API, and check the host and port.`
 }

@@ -40,6 +40,7 @@ function matches(id: string, pattern: string): boolean {
 }
 
 const WHY: Readonly<Record<Need, string>> = {
+  bearer: 'the API takes no Bearer tokens, only DPoP',
   issuer: 'needs the authorization server of the suite (--test-deployment), and an API that accepts its JWTs',
   introspection: 'needs an API that introspects tokens',
   dpop: 'needs an API that accepts DPoP-bound tokens',
@@ -49,6 +50,7 @@ const WHY: Readonly<Record<Need, string>> = {
   'second-issuer': 'needs an API that trusts two issuers',
   https: 'the URL is not https',
   methods: 'sends other methods than GET, HEAD and OPTIONS: allow them with --methods',
+  fapi2: 'needs an API that follows FAPI 2.0: declare it by --profile fapi2',
   revocation: 'needs an API that takes revocations'
 }
 

@@ -12,6 +12,8 @@ import { text } from 'node:stream/consumers'
 import type { SuiteEndpoint, SuiteFailure, SuiteRequest } from '../check.js'
 import { type Answer, answerFailure, createBomb } from './failures.js'
 
+/** Milliseconds for which an idle connection stays open. */
+const KEEP_ALIVE = 60_000
 /** Entries of the request log. */
 const MAX_REQUESTS = 10_000
 
@@ -91,6 +93,8 @@ export function createEndpoints(documents: () => Documents, tls?: TlsOptions): E
     serve(request, response).catch(() => response.destroy())
   }
   const server: Server = tls === undefined ? createServer(listener) : createTlsServer({ ...tls }, listener)
+  // The suite makes RSA keys in this process, for seconds: the API must not find its connection closed after that.
+  server.keepAliveTimeout = KEEP_ALIVE
   const endSilence = (): void => {
     for (const response of waiting) response.destroy()
     waiting.clear()

@@ -20,6 +20,8 @@ const LIFETIME = 600
 /** Maximum opaque tokens that one run issues. */
 const MAX_OPAQUE = 10_000
 
+type Members = Readonly<Record<string, unknown>>
+
 export interface TokensOptions {
   readonly issuer: string
   readonly audience: string
@@ -58,14 +60,14 @@ export class Tokens {
     return [...(this.odd?.published ?? []), ...this.keys.published]
   }
 
-  publishOddKeys(isPublished: boolean): void {
+  publishOddKeys(isPublished: boolean, claims: Members = {}): void {
     this.odd = undefined
     if (!isPublished) return
     this.roca ??= createRocaKey()
     this.odd = createOddKeys(
       `${this.name}-odd-${++this.generation}`,
       this.keys,
-      JSON.stringify(this.claims()),
+      JSON.stringify({ ...this.claims(), ...claims }),
       this.roca
     )
   }
@@ -95,7 +97,7 @@ export class Tokens {
     return this.strangers.of(algorithm)
   }
 
-  private claims(): Readonly<Record<string, unknown>> {
+  private claims(): Members {
     const { issuer, audience, scope } = this.options
     return accessTokenClaims({ issuer, audience, at: this.now(), lifetime: LIFETIME }, { scope })
   }
@@ -124,10 +126,10 @@ export class Tokens {
     return [SIGNED, `${input}.${signature.toString('base64url')}`]
   }
 
-  listed(): string {
+  listed(claims: Members = {}): string {
     const index = this.statusList.add()
     const status = { status_list: { idx: index, uri: new URL('/status', this.options.issuer).href } }
-    const token = this.issue({ claims: { status } })
+    const token = this.issue({ claims: { ...claims, status } })
     this.listedAt.set(token, index)
     return token
   }

@@ -3,32 +3,20 @@
  *
  * Tests: `test/conformance/report.test.ts`.
  */
+import { html, htmlPage } from './page.js'
 import { countsOf, type Report, type Result } from './report.js'
-import { STYLE } from './style.js'
 import { countsLine, modeLine, sourceLine, toolLine, troubles } from './text.js'
 
 /** Writes a report as one HTML page without scripts, light and dark. */
 export function htmlReport(report: Report): string {
   const bad = troubles(report)
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>Resource server checks: ${html(report.url)}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<header>
-<h1>Resource server checks</h1>
-<p class="url">${html(report.url)}</p>
+  return htmlPage({
+    title: report.url,
+    header: `<p class="url">${html(report.url)}</p>
 <p>${html(report.started.slice(0, 16).replace('T', ' '))} UTC, ${html(modeLine(report))}.</p>
 <p class="counts">${html(countsLine(report.counts))}</p>
-<p class="notice">${html(report.notice)} Made by ${html(toolLine(report))}.</p>
-</header>
-<main>
-<section>
+<p class="notice">${html(report.notice)} Made by ${html(toolLine(report))}.</p>`,
+    main: `<section>
 <h2>${bad.length === 0 ? 'Nothing failed' : 'What failed'}</h2>
 ${bad.map((one) => failureOf(one)).join('\n')}
 </section>
@@ -43,11 +31,8 @@ ${report.profiles
   )
   .join('\n')}
 </section>
-${notApplicable(report)}
-</main>
-</body>
-</html>
-`
+${notApplicable(report)}`
+  })
 }
 
 const MARKS: Readonly<Record<Exclude<Result['verdict'], 'not applicable'>, string>> = {
@@ -127,11 +112,4 @@ function notApplicable({ results }: Report): string {
 <p>The API does not have the feature, or the run did not allow the check. None of these counts as passed.</p>
 ${parts.join('\n')}
 </section>`
-}
-
-/** Escapes text, and replaces what would reorder or hide it. */
-function html(text: string): string {
-  return text
-    .replace(/(?![\n\t])[\p{Cc}\p{Bidi_Control}]/gu, '\uFFFD')
-    .replace(/[&<>"']/g, (one) => `&#${one.charCodeAt(0)};`)
 }

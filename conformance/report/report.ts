@@ -3,7 +3,7 @@
  *
  * Tests: `test/conformance/report.test.ts`.
  */
-import { type Finding, LEVELS, type Level, type Need, type Profile, type Source } from '../check.js'
+import { type Binding, type Finding, LEVELS, type Level, type Need, type Profile, type Source } from '../check.js'
 
 /** Raised when a member changes its meaning or goes; a new member does not raise it. */
 export const REPORT_VERSION = 1
@@ -59,6 +59,8 @@ export interface Report {
   readonly seconds: number
   /** `outside`: only a URL. `issuer`: the API trusts the suite's authorization server. */
   readonly mode: 'outside' | 'issuer'
+  /** The key to which the API wants all tokens bound. Undefined for an API that takes tokens that are not bound. */
+  readonly binding?: Binding
   /** Features that were detected or declared. */
   readonly features: readonly Need[]
   readonly profiles: readonly Profile[]

@@ -31,10 +31,15 @@ export function toolLine({ tool, toolVersion }: Report): string {
   return `${tool} ${toolVersion}`
 }
 
+const BOUND: Readonly<Record<NonNullable<Report['binding']>, string>> = {
+  dpop: 'tokens sent with DPoP',
+  certificate: 'tokens bound to a client certificate'
+}
+
 /** The mode, requests and time of the run, in one line. */
-export function modeLine({ mode, requests, seconds }: Report): string {
+export function modeLine({ mode, binding, requests, seconds }: Report): string {
   const how = mode === 'outside' ? 'from outside, without a token of the API' : "with the suite's authorization server"
-  return `${how}; ${requests} requests in ${seconds} seconds`
+  return `${how}${binding === undefined ? '' : `, ${BOUND[binding]}`}; ${requests} requests in ${seconds} seconds`
 }
 
 /** The worst first: MUST, SHOULD, MAY, hardening, then what could not be run. */

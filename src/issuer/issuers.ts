@@ -331,10 +331,11 @@ function revised(before: Known | undefined, said: unknown, settings: IssuerSetti
 }
 
 /**
- * False for a URL that would be requested differently from how it is written: a resolver may compare or extend its text.
- * Any other text is only a name.
+ * False for an empty name, which no issuer has, and for a URL that would be requested differently from how it is written: a resolver
+ * may compare or extend its text. Any other text is only a name.
  */
 function isUsableName({ unverifiedIssuer }: Name): boolean {
+  if (unverifiedIssuer === '') return false
   return unverifiedIssuer === undefined || !isHttp(unverifiedIssuer) || isAskedAsWritten(unverifiedIssuer)
 }
 

@@ -76,6 +76,24 @@ describe('the command', () => {
     expect(JSON.parse(out)).toMatchObject({ version: 1 })
   })
 
+  test('waits with --wait, and says so', async () => {
+    let sent = 0
+    const url = await startPlain(({ answer }) => {
+      if (++sent === 1) answer.status = 503
+    })
+    const { err, code } = await run([url, '--wait', '60', '--only', 'rfc6750-no-token'])
+    expect({ err, code }).toEqual({ err: `Waiting at most 60 seconds for ${url}.\n`, code: 0 })
+  })
+
+  test('sends tokens with DPoP if --binding says so, and refuses another binding', async () => {
+    const url = await startPlain()
+    const { out } = await run([url, '--binding', 'dpop', '--only', 'rfc6750-null-token', '--json', '-'])
+    expect(JSON.parse(out)).toMatchObject({ binding: 'dpop', results: [{ verdict: 'passed' }] })
+    await expect(run([url, '--binding', 'mtls'])).rejects.toThrow(
+      'The binding is mtls, and must be dpop or certificate.'
+    )
+  })
+
   test('reads the file, and a flag replaces a member', async () => {
     const url = await startPlain()
     const path = await folder({

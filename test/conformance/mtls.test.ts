@@ -6,11 +6,13 @@ import type { AddressInfo } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { protect } from '../../adapters/node.js'
+import type { Check } from '../../conformance/check.js'
 import { rfc8705 } from '../../conformance/checks/issuer/rfc8705.js'
+import { rfc9068 } from '../../conformance/checks/issuer/rfc9068.js'
 import type { Verdict } from '../../conformance/index.js'
 import { type RunningIssuer, startSuiteIssuer } from '../../conformance/issuer.js'
 import { runConformance } from '../../conformance/run.js'
-import { resourceServer } from '../../src/index.js'
+import { type ResourceServerOptions, resourceServer } from '../../src/index.js'
 import { createCertificateAuthority } from '../support/certificates.js'
 
 const authority = createCertificateAuthority()
@@ -24,7 +26,10 @@ beforeAll(async () => {
 afterAll(() => issuer.close())
 
 /** Verdicts of the checks by id, of an API behind TLS that asks for a certificate and takes any. */
-async function verdictsOf(listenerAt: (origin: string) => RequestListener): Promise<Record<string, Verdict>> {
+async function verdictsOf(
+  listenerAt: (origin: string) => RequestListener,
+  checks: readonly Check[] = rfc8705
+): Promise<Record<string, Verdict>> {
   let listener: RequestListener = () => {}
   const tls = { ...own, requestCert: true, rejectUnauthorized: false }
   const server = createServer(tls, (request, response) => listener(request, response))
@@ -39,7 +44,7 @@ async function verdictsOf(listenerAt: (origin: string) => RequestListener): Prom
   const report = await runConformance(`${origin}/orders`, {
     issuer,
     has: ['mtls'],
-    checks: rfc8705,
+    checks,
     ca: authority.cert
   })
   return Object.fromEntries(report.results.map(({ id, verdict }) => [id, verdict]))
@@ -57,21 +62,36 @@ const BOUND = [
 const inField = { 'rfc9440-malformed': 'not applicable', 'rfc9440-twice': 'not applicable' }
 const passed = Object.fromEntries(BOUND.map((id) => [`rfc8705-${id}`, 'passed']))
 
-test('the node adapter passes with certificates of the TLS connection', async () => {
-  const verdicts = await verdictsOf((origin) => {
-    const api = resourceServer({
-      resource: 'https://api.example.com',
-      publicUrl: origin,
-      issuers: [{ issuer: issuer.url }],
-      log: false
-    })
-    onTestFinished(() => api.close())
-    const guard = protect(api)
-    return async (request, response) => {
-      if (await guard(request, response)) response.writeHead(200).end('[]')
-    }
+/** An API of the node adapter at this origin. */
+function listenerOf(origin: string, options: Partial<ResourceServerOptions> = {}): RequestListener {
+  const api = resourceServer({
+    resource: 'https://api.example.com',
+    publicUrl: origin,
+    issuers: [{ issuer: issuer.url }],
+    log: false,
+    ...options
   })
+  onTestFinished(() => api.close())
+  const guard = protect(api)
+  return async (request, response) => {
+    if (await guard(request, response)) response.writeHead(200).end('[]')
+  }
+}
+
+test('the node adapter passes with certificates of the TLS connection', async () => {
+  const verdicts = await verdictsOf((origin) => listenerOf(origin))
   expect(verdicts).toEqual({ ...passed, ...inField, 'good-token-after-mtls': 'passed' })
+})
+
+test('an API that takes certificate-bound tokens alone gets those of all checks on connections with the certificate', async () => {
+  const tokens = rfc9068.filter(({ id }) => /^rfc9068-(?:typ|aud)-/.test(id))
+  const verdicts = await verdictsOf(
+    (origin) => listenerOf(origin, { requireSenderConstrained: 'certificate' }),
+    [...tokens, ...rfc8705]
+  )
+  const accepted = { 'rfc9068-aud-array': 'passed', 'good-token-after-rfc9068': 'passed' }
+  expect(verdicts).toMatchObject({ ...passed, ...inField, ...accepted, 'rfc9068-aud-other': 'passed' })
+  expect(Object.values(verdicts)).not.toContain('failed')
 })
 
 test('an API that asks for a certificate and compares nothing fails, but for the check of a good one', async () => {

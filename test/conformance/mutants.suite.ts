@@ -176,6 +176,7 @@ const WEAK: readonly (readonly [weakness: string, id: string, others: readonly s
   ['one scope only', 'scope-enough', []],
   ['private key in proof', 'dpop-private-key', []],
   ['proof alg none', 'dpop-alg-none', []],
+  ['proof by RS256', 'fapi2-dpop-rs256', []],
   ['proof ath', 'dpop-ath', ['dpop-no-ath']],
   ['proof beside Bearer', 'dpop-as-bearer-with-proof', []],
   ['proof exp', 'dpop-expired', []],

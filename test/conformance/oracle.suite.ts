@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { PROFILES } from '../../conformance/check.js'
 import { type ConformanceOptions, runConformance } from '../../conformance/run.js'
-import { DECLARED, HAS, startOracle } from './oracle.js'
+import { DECLARED, HAS, type OracleOptions, startOracle } from './oracle.js'
 
 const TIME = { timeout: 900_000 }
 
@@ -12,10 +12,10 @@ const OTHER_SERVERS =
 
 /** Runs the checks against an API that must pass them. @param lacks  ids of checks that may be not applicable */
 async function requirePass(
-  { signedResponse = false, lacks = /^$/ }: { readonly signedResponse?: boolean; readonly lacks?: RegExp },
+  { lacks = /^$/, ...api }: OracleOptions & { readonly lacks?: RegExp },
   more: ConformanceOptions
 ): Promise<void> {
-  const { url, issuer, restart } = await startOracle(signedResponse)
+  const { url, issuer, restart } = await startOracle(api)
   const declared = { ...DECLARED, restart }
   const { results } = await runConformance(url, { issuer, has: HAS, declared, methods: true, ...more })
   const bad = results.filter(({ verdict }) => verdict === 'failed' || verdict === 'error')
@@ -32,4 +32,22 @@ test('an API of this package passes all checks, and all of them are applicable',
 
 test('an API of this package that asks for signed answers passes the checks of introspection', TIME, async () => {
   await requirePass({ signedResponse: true }, { only: ['rfc7662-*', 'rfc9701-*'] })
+})
+
+/** What such an API does not have: Bearer tokens and, as it is declared here, certificates. */
+const NO_BEARER =
+  /^(?:rfc6750-(?:challenge-bearer|challenge-characters|attributes-once|error-code|empty-token|two-tokens-in-one|comma-list|query-token|body-token|cookie-token)|rfc9110-scheme-case|rfc8705-.*|rfc9440-.*)$/
+const NO_MTLS = HAS.filter((need) => need !== 'mtls')
+const either = (...patterns: readonly RegExp[]): RegExp => new RegExp(patterns.map(({ source }) => source).join('|'))
+
+test('an API of this package that takes DPoP alone passes all checks', TIME, async () => {
+  const server = { requireSenderConstrained: 'dpop' } as const
+  await requirePass({ server, lacks: either(OTHER_SERVERS, NO_BEARER) }, { profiles: PROFILES, has: NO_MTLS })
+})
+
+test('an API of this package that takes DPoP alone, with nonces, passes the checks of tokens', TIME, async () => {
+  const server = { requireSenderConstrained: 'dpop', dpop: { nonces: 'required', algorithms: ['ES256'] } } as const
+  // A proof with a nonce need not be compared with the clock.
+  const lacks = either(OTHER_SERVERS, NO_BEARER, /^dpop-iat-/)
+  await requirePass({ server, lacks }, { profiles: ['rfc6750', 'rfc9068', 'rfc7662', 'dpop', 'fapi2'], has: NO_MTLS })
 })

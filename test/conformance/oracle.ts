@@ -13,11 +13,13 @@ import {
   clientSecretBasic,
   logoutTokenReceiver,
   type Receiver,
+  type ResourceServerOptions,
   resourceServer,
   scope,
   securityEventReceiver
 } from '../../src/index.js'
 import { listen } from './apis.js'
+import { FACTS, FEATURES } from './declared.mjs'
 
 export interface TestedApi {
   readonly url: string
@@ -26,19 +28,11 @@ export interface TestedApi {
   readonly restart: () => Promise<void>
 }
 
-/** The facts about the oracle and its weakened copies that a user of the suite would declare. */
-export const DECLARED: Declared = {
-  scopedRoutes: [{ target: '/write', scope: 'orders:write' }],
-  stepUp: { target: '/admin', acr: 'strong', maxAge: 300 },
-  certificateField: 'Client-Cert',
-  revokedBy: ['introspection', 'status-list', 'event', 'logout'],
-  eventTarget: '/events',
-  logoutTarget: '/logout',
-  stream: '/stream',
-  revocationSeconds: 70
-}
+/** As the facts of the reported adapters, and a route whose answer stays open. */
+export const DECLARED: Declared = { ...FACTS, stream: '/stream' }
 
-export const HAS: readonly Need[] = ['introspection', 'dpop', 'mtls', 'scopes', 'second-issuer', 'revocation']
+/** The oracle follows FAPI 2.0, too. */
+export const HAS: readonly Need[] = [...FEATURES, 'fapi2']
 
 /** @returns an issuer whose good tokens are for the API at this origin, until the test ends */
 export async function issuerFor(origin: string): Promise<RunningIssuer> {
@@ -47,21 +41,35 @@ export async function issuerFor(origin: string): Promise<RunningIssuer> {
   return issuer
 }
 
-/** @param signedResponse  asks for signed introspection answers (RFC 9701) */
-export async function startOracle(signedResponse = false): Promise<TestedApi> {
+export interface OracleOptions {
+  /** Asks for signed introspection answers (RFC 9701). Default false. */
+  readonly signedResponse?: boolean
+  /** Default: one of its own. Keys take long to make, so tests share one. */
+  readonly issuer?: RunningIssuer
+  /** Answers a good token with 405 if the method is another one. Default: all methods are in order. */
+  readonly method?: string
+  /** Options of the resource server in place of those of the oracle. */
+  readonly server?: Partial<ResourceServerOptions>
+}
+
+export async function startOracle(options: OracleOptions = {}): Promise<TestedApi> {
   let listener: RequestListener = () => {}
   const origin = await listen((request, response) => listener(request, response))
-  const issuer = await issuerFor(origin)
+  const issuer = options.issuer ?? (await issuerFor(origin))
   const restart = async (): Promise<void> => {
-    listener = listenerOf(origin, issuer, signedResponse)
+    listener = listenerOf(origin, issuer, options)
   }
   await restart()
   return { url: `${origin}/orders`, issuer, restart }
 }
 
-function listenerOf(origin: string, issuer: RunningIssuer, signedResponse: boolean): RequestListener {
+function listenerOf(
+  origin: string,
+  issuer: RunningIssuer,
+  { signedResponse = false, method, server }: OracleOptions
+): RequestListener {
   const api = resourceServer({
-    resource: `${origin}/orders`,
+    resource: issuer.audience,
     publicUrl: origin,
     issuers: [
       {
@@ -79,8 +87,11 @@ function listenerOf(origin: string, issuer: RunningIssuer, signedResponse: boole
     ],
     scopes: ['orders:read', 'orders:write'],
     clientCertificate: { trustedProxies: ['127.0.0.1'] },
+    // FAPI 2.0 §5.4.1. By default RS256 is accepted too.
+    dpop: { algorithms: ['ES256', 'PS256', 'EdDSA'] },
     http: { timeout: 1, deadline: 2 },
-    log: false
+    log: false,
+    ...server
   })
   onTestFinished(() => api.close())
   const guards = {
@@ -115,6 +126,8 @@ function listenerOf(origin: string, issuer: RunningIssuer, signedResponse: boole
     }
     if (!Object.hasOwn(guards, path)) return response.writeHead(404).end()
     const guard = guards[path as keyof typeof guards]
-    if (await guard(request, response)) response.writeHead(200, { 'Content-Type': 'application/json' }).end('[]')
+    if (!(await guard(request, response))) return
+    if (method !== undefined && request.method !== method) response.writeHead(405, { Allow: method }).end()
+    else response.writeHead(200, { 'Content-Type': 'application/json' }).end('[]')
   }
 }

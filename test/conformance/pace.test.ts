@@ -25,7 +25,14 @@ function start(options: Partial<PaceOptions> = {}): { pace: ReturnType<typeof cr
 }
 
 describe('pace', () => {
-  test('sends two requests a second, also when they are asked for at once', async () => {
+  test('lets requests that are asked for at once leave one after the other', async () => {
+    const waits: number[] = []
+    const { pace } = start({ wait: async (milliseconds) => void waits.push(milliseconds) })
+    await Promise.all(Array.from({ length: 4 }, () => pace.run(async () => answer(401))))
+    expect(waits).toEqual([500, 1000, 1500])
+  })
+
+  test('sends two requests a second', async () => {
     const { pace, clock } = start()
     const times: number[] = []
     for (let i = 0; i < 4; i++)

@@ -31,12 +31,16 @@ interface Running {
   readonly told: (pattern: RegExp) => Promise<RegExpExecArray>
 }
 
-/** Starts the command in a new folder with these files. */
-async function start(args: readonly string[], files: Record<string, string> = {}): Promise<Running> {
+/** Starts the command in a new folder with these files, and Node.js with these options. */
+async function start(
+  args: readonly string[],
+  files: Record<string, string> = {},
+  node: readonly string[] = []
+): Promise<Running> {
   const folder = await mkdtemp(join(tmpdir(), 'conformance-'))
   onTestFinished(() => rm(folder, { recursive: true, force: true }))
   for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text)
-  const child = spawn(process.execPath, [COMMAND, 'conformance', ...args], {
+  const child = spawn(process.execPath, [...node, COMMAND, 'conformance', ...args], {
     cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe']
   })
@@ -60,8 +64,12 @@ async function start(args: readonly string[], files: Record<string, string> = {}
   return { folder, ended, told }
 }
 
-async function run(args: readonly string[], files?: Record<string, string>): Promise<Ended & { folder: string }> {
-  const { folder, ended } = await start(args, files)
+async function run(
+  args: readonly string[],
+  files?: Record<string, string>,
+  node?: readonly string[]
+): Promise<Ended & { folder: string }> {
+  const { folder, ended } = await start(args, files, node)
   return { folder, ...(await ended) }
 }
 
@@ -181,6 +189,50 @@ describe('conformance as a process', () => {
   })
 })
 
+/** Time goes on only when the command waits, which ends at once and is told. The suite takes any host for a public one. */
+const CLOCK = `import dns from 'node:dns/promises'
+import { syncBuiltinESMExports } from 'node:module'
+import timers from 'node:timers/promises'
+let now = Date.now()
+Date.now = () => now
+timers.setTimeout = async (milliseconds) => {
+  now += milliseconds
+  process.stderr.write(\`wait \${milliseconds}\\n\`)
+}
+dns.lookup = async () => [{ address: '192.0.2.1', family: 4 }]
+syncBuiltinESMExports()
+`
+
+describe('the rate', () => {
+  /** Waits of a run in milliseconds, and the requests that the API received. */
+  async function paced(
+    flags: readonly string[],
+    host = '127.0.0.1'
+  ): Promise<{ readonly waits: readonly number[]; readonly received: number }> {
+    let received = 0
+    const url = (await startPlain(() => void received++)).replace('127.0.0.1', host)
+    const only = ['--only', 'rfc6750-unknown-token', '--only', 'hardening-long-token']
+    const { code, err } = await run([url, ...only, ...flags], { 'clock.mjs': CLOCK }, ['--import', './clock.mjs'])
+    expect({ code, err: err.replace(/wait [\d.]+\n/g, '') }).toEqual({ code: 0, err: '' })
+    return { waits: [...err.matchAll(/wait ([\d.]+)/g)].map(([, one]) => Number(one)), received }
+  }
+
+  test('of --rate is kept: each request but the first waits for its turn', async () => {
+    const { waits, received } = await paced(['--rate', '8'])
+    expect(received).toBeGreaterThan(3)
+    expect(waits).toEqual(Array.from({ length: received - 1 }, () => 125))
+  })
+
+  test('is two a second for a host that is not private', async () => {
+    const { waits, received } = await paced(['--mine'], 'localhost')
+    expect(waits).toEqual(Array.from({ length: received - 1 }, () => 500))
+  })
+
+  test('has no limit for a private host', async () => {
+    expect((await paced([])).waits).toEqual([])
+  })
+})
+
 describe('a run that does not begin ends with 2, and says what to change', () => {
   test('an API that does not answer', async () => {
     const server = createServer().listen(0, '127.0.0.1')
@@ -238,6 +290,44 @@ describe('with the authorization server of the suite', () => {
     expect(verdictsOf(out)).toMatchObject({ 'rfc9068-aud-other': 'passed', 'jws-tampered': 'passed' })
     expect(err).toContain(`Remove the issuer ${issuer} from the configuration of the API now.`)
     expect(code).toBe(0)
+  })
+
+  test('waits with --wait for an API that reads the metadata of the issuer while it starts', async () => {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    server.close()
+    await once(server, 'close')
+    const url = `http://127.0.0.1:${port}/orders`
+    const flags = ['--test-deployment', '--port', '0', '--scope', 'orders:read', '--wait', '60']
+    const { told, ended } = await start([url, ...flags, ...only])
+    const issuer = (await told(ISSUER))[1] as string
+    await told(/Waiting at most 60 seconds for /)
+    expect(await (await fetch(`${issuer}/.well-known/oauth-authorization-server`)).json()).toMatchObject({ issuer })
+    const api = resourceServer({ resource: url, publicUrl: new URL(url).origin, issuers: [issuer], log: false })
+    onTestFinished(() => api.close())
+    const guard = protect(api, scope('orders:read'))
+    const late = createServer(async (request, response) => {
+      if (await guard(request, response)) response.end('[]')
+    }).listen(port, '127.0.0.1')
+    onTestFinished(() => {
+      late.close()
+      late.closeAllConnections()
+    })
+    const { code, out } = await ended
+    expect(verdictsOf(out)).toMatchObject({ 'rfc9068-aud-other': 'passed', 'jws-tampered': 'passed' })
+    expect(code).toBe(0)
+  })
+
+  test('ends with 2 where the API has not started after --wait, and names its issuer', async () => {
+    const args = ['http://127.0.0.1:1/orders', '--test-deployment', '--port', '0', '--wait', '0.1']
+    const { code, err } = await run(args)
+    const [, issuer] = ISSUER.exec(err) ?? []
+    expect(code).toBe(2)
+    expect(err).toContain(
+      'was expected to answer within 0.1 seconds, and the last request got no answer (ECONNREFUSED)'
+    )
+    expect(err).toContain(`Start the API, let it trust the issuer ${issuer},`)
   })
 
   test('says what to configure to an API that does not trust it', async () => {

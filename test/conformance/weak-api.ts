@@ -564,6 +564,10 @@ class WeakApi {
     if (alg === 'none' && this.has('proof alg none')) return
     if (alg === 'HS256' && this.has('proof by a secret')) return
     if (signature.length === 0 && this.has('proof without signature')) return
+    if (alg === 'RS256' && this.has('proof by RS256')) {
+      this.rule('', verify('sha256', Buffer.from(input), createPublicKey({ key: jwk, format: 'jwk' }), signature))
+      return
+    }
     this.rule('', alg === 'ES256' && jwk.kty === 'EC', this.badProof())
     const { kty, crv, x, y } = jwk as Record<string, string>
     const key = createPublicKey({ key: { kty, crv, x, y } as JsonWebKey, format: 'jwk' })
@@ -721,6 +725,7 @@ function sha256(text: string): string {
   return createHash('sha256').update(text).digest('base64url')
 }
 
-function thumbprintOf({ kty, k, crv, x, y }: JsonWebKey): string {
+function thumbprintOf({ kty, k, crv, x, y, e, n }: JsonWebKey): string {
+  if (kty === 'RSA') return sha256(JSON.stringify({ e, kty, n }))
   return sha256(JSON.stringify(kty === 'oct' ? { k, kty } : { crv, kty, x, y }))
 }

@@ -53,6 +53,12 @@ test('says how to name a part that does not exist', () => {
   )
 })
 
+test('refuses a budget for the fuzzer that is not a number', () => {
+  expect(() =>
+    execFileSync(process.execPath, [SCRIPT, '--run', 'fuzz', '--fuzz-seconds', 'all'], { stdio: 'pipe' })
+  ).toThrow(/--fuzz-seconds must be a number above 0/)
+})
+
 test('reads the first table of a page, with pipes in its cells', () => {
   const page = 'Text | text\n\n| A | B |\n|---|--:|\n| 1 | x \\| y |\n| 2 | z |\n\n| C |\n|---|\n| 3 |\n'
   expect(tableIn(page)).toEqual([

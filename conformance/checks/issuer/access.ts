@@ -5,7 +5,7 @@
  */
 import type { Check, CheckContext, WireResponse } from '../../check.js'
 import * as source from '../sources.js'
-import { bearer, fieldOf, fromNow, isAccepted, refuses, requireAcceptance, requireRefusal, told } from './judge.js'
+import { fieldOf, fromNow, isAccepted, refuses, requireAcceptance, requireRefusal, told, withToken } from './judge.js'
 
 const changeScope = 'Compare the scopes of the token with those of the route as whole words, and answer 403.'
 const expectedScope = 'The API answers 403 with `WWW-Authenticate: Bearer error="insufficient_scope"`.'
@@ -43,7 +43,7 @@ const scopes: readonly Check[] = [
       run: (context) =>
         eachRoute(context, async (target, scope) => {
           const token = context.issuer.token({ claims: { scope: scopeOf(scope) } })
-          await requireRefusal(context, bearer(token, [], target), expectedScope, changeScope)
+          await requireRefusal(context, withToken(token, target), expectedScope, changeScope)
         })
     })
   ),
@@ -57,7 +57,7 @@ const scopes: readonly Check[] = [
     run: (context) =>
       eachRoute(context, async (target, scope) => {
         const token = context.issuer.token({ claims: { scope: `openid ${scope} profile` } })
-        await requireAcceptance(context, bearer(token, [], target), 'The API accepts the token.', changeScope)
+        await requireAcceptance(context, withToken(token, target), 'The API accepts the token.', changeScope)
       })
   },
   {
@@ -70,7 +70,7 @@ const scopes: readonly Check[] = [
     run: (context) =>
       eachRoute(context, async (target) => {
         const token = context.issuer.token({ claims: { scope: undefined } })
-        const response = await requireRefusal(context, bearer(token, [], target), expectedScope, changeScope)
+        const response = await requireRefusal(context, withToken(token, target), expectedScope, changeScope)
         if (
           response.status !== 403 ||
           !/\berror="?insufficient_scope\b/.test(fieldOf(response, 'www-authenticate') ?? '')
@@ -106,7 +106,7 @@ function stepUpRefusal(
       const authentication = claims(route, context) ?? context.skip('the route does not need this')
       const token = context.issuer.token({ claims: authentication })
       const expected = 'The API answers 401 with `error="insufficient_user_authentication"`.'
-      const response = await requireRefusal(context, bearer(token, [], route.target), expected, changeStepUp)
+      const response = await requireRefusal(context, withToken(token, route.target), expected, changeStepUp)
       requireStepUpChallenge(context, response, expected)
     }
   }
@@ -139,7 +139,7 @@ const steps: readonly Check[] = [
     run: async (context) => {
       const { target, acr } = stepUp(context)
       const token = context.issuer.token({ claims: { acr, auth_time: fromNow(context, -1) } })
-      await requireAcceptance(context, bearer(token, [], target), 'The API accepts the token.', changeStepUp)
+      await requireAcceptance(context, withToken(token, target), 'The API accepts the token.', changeStepUp)
     }
   }
 ]
@@ -178,7 +178,7 @@ const issuers: readonly Check[] = [
     run: async (context) => {
       const { issuer } = context
       for (const one of [issuer, issuer.second ?? issuer, issuer]) {
-        const response = await context.send(bearer(one.token()))
+        const response = await context.send(withToken(one.token()))
         if (!isAccepted(response))
           context.fail({ expected: 'The API accepts the token.', received: told(response), change: changeIssuer })
       }

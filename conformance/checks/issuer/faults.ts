@@ -9,7 +9,7 @@ import type { Check, CheckContext, SuiteEndpoint, SuiteFailure, WireRequest, Wir
 import { NoAnswer } from '../../engine/wire.js'
 import { requestsFor, requireSilence } from '../jose/jose.js'
 import * as source from '../sources.js'
-import { bearer, fieldOf, isAccepted, recoverySeconds, requireGood, sendUntil, told } from './judge.js'
+import { fieldOf, isAccepted, recoverySeconds, requireGood, sendUntil, told, withToken } from './judge.js'
 
 /** Tokens of one flood, and the requests for keys that it may cause. */
 const FLOOD = { tokens: 25, requests: 5 }
@@ -50,7 +50,7 @@ async function during(
   } finally {
     context.issuer.recover()
     const seconds = recoverySeconds(context)
-    const { response, isRight } = await sendUntil(context, () => bearer(good()), isAccepted, seconds)
+    const { response, isRight } = await sendUntil(context, () => withToken(good()), isAccepted, seconds)
     if (!isRight)
       context.fail({
         expected: `The API accepts good tokens within ${seconds} seconds after the outage.`,
@@ -62,7 +62,7 @@ async function during(
 
 /** @throws {Failed} no answer in the time that the suite waits */
 async function sendDuring(context: CheckContext, token: string): Promise<WireResponse> {
-  return context.send(bearer(token)).catch((error: unknown) => {
+  return context.send(withToken(token)).catch((error: unknown) => {
     if (!(error instanceof NoAnswer)) throw error
     return context.fail({
       expected: 'The API answers in time.',
@@ -116,7 +116,7 @@ const retryAfter: Check = {
   run: async (context) => {
     const { issuer } = context
     const look = async (): Promise<void> => {
-      const response = await context.send(bearer(issuer.opaque()))
+      const response = await context.send(withToken(issuer.opaque()))
       if (fieldOf(response, 'retry-after') === undefined)
         context.fail({
           expected: 'The answer has the field Retry-After.',
@@ -194,7 +194,7 @@ const flood: Check = {
     const { issuer } = context
     const before = requestsFor(context, '/keys')
     const flooding = (): WireRequest => ({
-      ...bearer(issuer.token({ key: 'unpublished', header: { kid: randomUUID() } })),
+      ...withToken(issuer.token({ key: 'unpublished', header: { kid: randomUUID() } })),
       // 429 is a good answer. A suite that waited as long as it asks for would count the fetches of minutes.
       isOnce: true
     })
@@ -221,7 +221,7 @@ const junk: Check = {
   needs: ['issuer', 'introspection'],
   run: async (context) => {
     const before = requestsFor(context, '/introspect')
-    for (const one of JUNK) await context.send({ ...bearer(one), isOnce: true })
+    for (const one of JUNK) await context.send({ ...withToken(one), isOnce: true })
     const count = requestsFor(context, '/introspect') - before
     if (count > 0)
       context.fail({
@@ -245,7 +245,7 @@ const lie: Check = {
       const [seen, before] = [requestsFor(context, '/.well-known/'), requestsFor(context, '/lie/')]
       await declared.restart?.()
       const header = { kid: issuer.strangerKey()['kid'] }
-      const response = await context.send(bearer(issuer.token({ key: 'unpublished', header })))
+      const response = await context.send(withToken(issuer.token({ key: 'unpublished', header })))
       const hasUsed = requestsFor(context, '/lie/') > before
       if (isAccepted(response) || hasUsed)
         context.fail({
@@ -268,7 +268,7 @@ const stampede: Check = {
   level: 'hardening',
   needs: ['introspection'],
   run: async (context) => {
-    const request = bearer(context.issuer.opaque())
+    const request = withToken(context.issuer.opaque())
     const before = requestsFor(context, '/introspect')
     await Promise.all(Array.from({ length: 20 }, () => context.send(request)))
     const count = requestsFor(context, '/introspect') - before
@@ -291,10 +291,10 @@ const canary: Check = {
     const { issuer } = context
     const before = requestsFor(context, '/canary/')
     const places = { iss: `${issuer.canary}iss`, jku: `${issuer.canary}jku` }
-    await context.send(bearer(issuer.token({ claims: { iss: places.iss } })))
+    await context.send(withToken(issuer.token({ claims: { iss: places.iss } })))
     const status = { status_list: { idx: 0, uri: `${issuer.canary}status` } }
-    await context.send(bearer(issuer.token({ key: 'unpublished', claims: { status } })))
-    await context.send(bearer(issuer.token({ key: 'unpublished', header: { jku: places.jku, kid: 'attacker' } })))
+    await context.send(withToken(issuer.token({ key: 'unpublished', claims: { status } })))
+    await context.send(withToken(issuer.token({ key: 'unpublished', header: { jku: places.jku, kid: 'attacker' } })))
     requireSilence(context, '/canary/', before)
   }
 }

@@ -9,6 +9,7 @@ import { jose } from '../jose/jose.js'
 import { keys } from '../jose/keys.js'
 import { wycheproof } from '../jose/wycheproof.js'
 import { access } from './access.js'
+import { fapi2 } from './fapi2.js'
 import { faults } from './faults.js'
 import { revocation } from './revocation.js'
 import { rfc7662 } from './rfc7662.js'
@@ -25,6 +26,7 @@ export const issuerChecks: readonly Check[] = [
   ...rfc7662,
   ...rfc9701,
   ...rfc9449,
+  ...fapi2,
   ...rfc8705,
   ...revocation,
   ...keys,

@@ -26,9 +26,9 @@ export const LOOK_EVERY = 250
 
 export type Fields = readonly (readonly [name: string, value: string])[]
 
-/** A request with this token as a bearer token. */
-export function bearer(token: string, fields: Fields = [], target?: string): WireRequest {
-  return { fields: [['Authorization', `Bearer ${token}`], ...fields], ...(target !== undefined && { target }) }
+/** A request with this token, which the run presents as the API takes it. */
+export function withToken(token: string, target?: string): WireRequest {
+  return { token, ...(target !== undefined && { target }) }
 }
 
 export function isAccepted({ status }: WireResponse): boolean {
@@ -90,7 +90,7 @@ export async function requireAcceptance(
  * @throws {NotApplicable} the API does not accept a good token any more
  */
 export async function requireGood(context: CheckContext, good: () => string): Promise<void> {
-  if (!isAccepted(await context.send(bearer(good()))))
+  if (!isAccepted(await context.send(withToken(good()))))
     context.skip('the API refuses good tokens since an earlier check, which failed')
 }
 
@@ -129,14 +129,14 @@ export interface FlawedToken {
 /** A check that the API refuses a token with one flaw. */
 export function refuses(data: FlawedToken): Check {
   return sendsOne(data, (context, token) =>
-    requireRefusal(context, bearer(token), 'The API refuses the token with 401.', data.change)
+    requireRefusal(context, withToken(token), 'The API refuses the token with 401.', data.change)
   )
 }
 
 /** A check that the API accepts an unusual but good token. */
 export function accepts(data: FlawedToken): Check {
   return sendsOne(data, (context, token) =>
-    requireAcceptance(context, bearer(token), 'The API accepts the token.', data.change)
+    requireAcceptance(context, withToken(token), 'The API accepts the token.', data.change)
   )
 }
 
@@ -160,7 +160,7 @@ function sendsOne(
 /** @throws {NotApplicable} the API does not accept a good token of this algorithm, so nothing of it can be tested */
 export async function requireAlgorithm(context: CheckContext, algorithm: TokenFlaw['algorithm']): Promise<void> {
   if (algorithm === undefined || algorithm === 'RS256') return
-  const response = await context.send(bearer(context.issuer.token({ algorithm })))
+  const response = await context.send(withToken(context.issuer.token({ algorithm })))
   if (!isAccepted(response)) context.skip(`the API does not accept tokens signed by ${algorithm}`)
 }
 

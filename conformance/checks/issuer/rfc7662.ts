@@ -3,9 +3,9 @@
  *
  * Tests: `test/conformance/mutants.suite.ts`.
  */
-import type { Check, CheckContext } from '../../check.js'
+import type { Check, CheckContext, WireRequest } from '../../check.js'
 import * as source from '../sources.js'
-import { bearer, fromNow, isAccepted, requireAcceptance, requireRefusal, told } from './judge.js'
+import { fromNow, isAccepted, requireAcceptance, requireRefusal, told, withToken } from './judge.js'
 
 type Answer = NonNullable<Parameters<CheckContext['issuer']['opaque']>[0]>
 
@@ -16,7 +16,8 @@ function refusesAnswer(
   id: string,
   title: string,
   answer: (context: CheckContext) => Answer,
-  change: string = changeMember
+  change: string = changeMember,
+  request: (token: string) => WireRequest = withToken
 ): Check {
   const isActive = change === changeActive
   return {
@@ -28,7 +29,7 @@ function refusesAnswer(
     needs: ['introspection'],
     run: async (context) => {
       const token = context.issuer.opaque(answer(context))
-      await requireRefusal(context, bearer(token), 'The API refuses the token with 401.', change)
+      await requireRefusal(context, request(token), 'The API refuses the token with 401.', change)
     }
   }
 }
@@ -43,7 +44,7 @@ function neverAccepts(id: string, title: string, answer: Answer): Check {
     source: source.ACTIVE,
     needs: ['introspection'],
     run: async (context) => {
-      const response = await context.send(bearer(context.issuer.opaque(answer)))
+      const response = await context.send(withToken(context.issuer.opaque(answer)))
       if (isAccepted(response))
         context.fail({
           expected: 'The API does not accept the token.',
@@ -65,7 +66,7 @@ export const rfc7662: readonly Check[] = [
     needs: ['introspection'],
     run: async (context) => {
       const change = 'Ask the introspection endpoint about tokens that are not JWTs.'
-      await requireAcceptance(context, bearer(context.issuer.opaque()), 'The API accepts the token.', change)
+      await requireAcceptance(context, withToken(context.issuer.opaque()), 'The API accepts the token.', change)
     }
   },
   refusesAnswer('inactive', 'A token that is not active is refused.', () => () => '{"active":false}', changeActive),
@@ -83,7 +84,7 @@ export const rfc7662: readonly Check[] = [
     source: source.ACTIVE,
     needs: ['introspection'],
     run: async (context) => {
-      const request = bearer('an-opaque-token-that-nobody-issued')
+      const request = withToken('an-opaque-token-that-nobody-issued')
       await requireRefusal(context, request, 'The API refuses the token with 401.', changeActive)
     }
   },
@@ -130,6 +131,8 @@ export const rfc7662: readonly Check[] = [
     ({ issuer }) => ({
       token_type: 'DPoP',
       cnf: { jkt: issuer.dpopKey().jkt }
-    })
+    }),
+    changeMember,
+    (token) => ({ fields: [['Authorization', `Bearer ${token}`]] })
   )
 ]

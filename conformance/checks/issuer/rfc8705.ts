@@ -4,31 +4,22 @@
  *
  * Tests: `test/conformance/mutants.suite.ts`.
  */
-import { X509Certificate } from 'node:crypto'
 import type { Check, CheckContext, ClientCertificate, WireRequest } from '../../check.js'
+import { encoded, withCertificate } from '../../engine/presentation.js'
 import * as source from '../sources.js'
 import { type Fields, requireAcceptance, requireRefusal } from './judge.js'
 
 const change = 'Compare the SHA-256 of the client certificate with `cnf.x5t#S256`, and refuse without a certificate.'
 
 /** A request with a token and with a certificate, in the field or on the connection. */
-function withCertificate(
+function presenting(
   { declared }: CheckContext,
   token: string,
   certificate: ClientCertificate | undefined,
   more: Fields = []
 ): WireRequest {
-  const field = declared.certificateField
-  const authorization = ['Authorization', `Bearer ${token}`] as const
-  if (certificate === undefined) return { fields: [authorization, ...more] }
-  return field === undefined
-    ? { fields: [authorization, ...more], certificate }
-    : { fields: [authorization, [field, encoded(certificate)], ...more] }
-}
-
-/** The certificate as RFC 9440 §2.1 writes it. */
-function encoded({ cert }: ClientCertificate): string {
-  return `:${new X509Certificate(cert).raw.toString('base64')}:`
+  const request = withCertificate({ fields: [['Authorization', `Bearer ${token}`]] }, certificate, declared)
+  return { ...request, fields: [...(request.fields ?? []), ...more] }
 }
 
 interface CertificateCheck {
@@ -82,17 +73,17 @@ export const rfc8705: readonly Check[] = [
     id: 'own',
     title: 'A token with the certificate that it is bound to is accepted.',
     isGood: true,
-    request: (context, certificate, token) => withCertificate(context, token, certificate)
+    request: (context, certificate, token) => presenting(context, token, certificate)
   }),
   certificateCheck({
     id: 'other',
     title: 'A token with another certificate is refused.',
-    request: (context, _, token) => withCertificate(context, token, context.issuer.certificate())
+    request: (context, _, token) => presenting(context, token, context.issuer.certificate())
   }),
   certificateCheck({
     id: 'missing',
     title: 'A bound token without a certificate is refused.',
-    request: (context, _, token) => withCertificate(context, token, undefined)
+    request: (context, _, token) => presenting(context, token, undefined)
   }),
   certificateCheck({
     id: 'thumbprint-prefix',
@@ -101,7 +92,7 @@ export const rfc8705: readonly Check[] = [
       const { issuer } = context
       const half = issuer.thumbprintOf(certificate).slice(0, 21)
       const token = issuer.token({ claims: { cnf: { 'x5t#S256': half + 'A'.repeat(22) } } })
-      return withCertificate(context, token, certificate)
+      return presenting(context, token, certificate)
     }
   }),
   certificateCheck({
@@ -109,14 +100,14 @@ export const rfc8705: readonly Check[] = [
     title: 'A thumbprint that is not text is refused.',
     isHardening: true,
     request: (context, certificate) =>
-      withCertificate(context, context.issuer.token({ claims: { cnf: { 'x5t#S256': 5 } } }), certificate)
+      presenting(context, context.issuer.token({ claims: { cnf: { 'x5t#S256': 5 } } }), certificate)
   }),
   certificateCheck({
     id: 'unknown-confirmation',
     title: 'A token that is bound in a way the API does not know is refused.',
     isHardening: true,
     request: (context, certificate) =>
-      withCertificate(context, context.issuer.token({ claims: { cnf: { 'urn:example:unknown': 'x' } } }), certificate)
+      presenting(context, context.issuer.token({ claims: { cnf: { 'urn:example:unknown': 'x' } } }), certificate)
   }),
   certificateCheck({
     id: 'two-bindings',
@@ -125,16 +116,16 @@ export const rfc8705: readonly Check[] = [
     request: (context, certificate) => {
       const { issuer } = context
       const cnf = { 'x5t#S256': issuer.thumbprintOf(certificate), jkt: issuer.dpopKey().jkt }
-      return withCertificate(context, issuer.token({ claims: { cnf } }), certificate)
+      return presenting(context, issuer.token({ claims: { cnf } }), certificate)
     }
   }),
   fieldCheck('malformed', 'A malformed certificate field is refused.', (context, _, token, field) =>
-    withCertificate(context, token, undefined, [[field, ':AAAA:']])
+    presenting(context, token, undefined, [[field, ':AAAA:']])
   ),
   fieldCheck(
     'twice',
     'A certificate field with two lines is refused, whichever line is right.',
     (context, certificate, token, field) =>
-      withCertificate(context, token, certificate, [[field, encoded(context.issuer.certificate())]])
+      presenting(context, token, certificate, [[field, encoded(context.issuer.certificate())]])
   )
 ]

@@ -5,7 +5,7 @@
  */
 import type { Check } from '../../check.js'
 import * as source from '../sources.js'
-import { accepts, bearer, fieldOf, fromNow, refuses, requireRefusal, told } from './judge.js'
+import { accepts, fieldOf, fromNow, refuses, requireRefusal, told, withToken } from './judge.js'
 
 const profile = 'rfc9068'
 const changeType = 'Accept a JWT as an access token only if its `typ` is `at+jwt` or `application/at+jwt`.'
@@ -224,7 +224,7 @@ const errors: readonly Check[] = [
       const token = context.issuer.token({ claims: { iat: fromNow(context, -7200), exp: fromNow(context, -3600) } })
       const expected = 'The API answers 401 with `WWW-Authenticate: Bearer error="invalid_token"`.'
       const change = 'Name the error in the challenge, so that the client gets a new token.'
-      const response = await requireRefusal(context, bearer(token), expected, change)
+      const response = await requireRefusal(context, withToken(token), expected, change)
       const challenge = fieldOf(response, 'www-authenticate') ?? ''
       if (response.status !== 401 || !/\berror\s*=\s*"?invalid_token\b/i.test(challenge))
         context.fail({ expected, received: told(response), change })

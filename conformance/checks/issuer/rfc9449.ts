@@ -15,23 +15,25 @@ const refusedText = 'The API refuses the request with 401.'
 const changeProof = 'Check all points of RFC 9449 §4.3 before you use the token.'
 
 /** A client with a bound token, whose first request the API accepted. */
-class ProvenClient {
+export class ProvenClient {
   readonly key: ProofKey
   readonly token: string
   private readonly context: CheckContext
-  private nonce: string | undefined
+  nonce: string | undefined
 
-  constructor(context: CheckContext, key: ProofKey) {
+  /** @param nonce  that the API gave to another client of the suite */
+  constructor(context: CheckContext, key: ProofKey, nonce?: string) {
     this.context = context
     this.key = key
+    this.nonce = nonce
     this.token = context.issuer.token({ claims: { cnf: { jkt: key.jkt } } })
   }
 
-  proof(flaw: ProofFlaw = {}, key: ProofKey = this.key): string {
-    const { url } = this.context
+  proof(flaw: ProofFlaw = {}, key: ProofKey = this.key, token: string = this.token): string {
+    const { url, declared } = this.context
     const nonce = this.nonce === undefined ? {} : { nonce: this.nonce }
     return key.proof(
-      { method: 'GET', url: url.href, token: this.token },
+      { method: declared.request?.method ?? 'GET', url: url.href, token },
       { ...flaw, claims: { ...nonce, ...flaw.claims } }
     )
   }
@@ -61,7 +63,7 @@ class ProvenClient {
 }
 
 /** @throws {Failed} the API refuses a good proof */
-async function provenClient(context: CheckContext): Promise<ProvenClient> {
+export async function provenClient(context: CheckContext): Promise<ProvenClient> {
   const client = new ProvenClient(context, context.issuer.dpopKey())
   const response = await client.prove()
   if (!isAccepted(response))
@@ -175,9 +177,13 @@ const contents: readonly Check[] = [
     names.SEP_PROOF
   ]),
   flawed('htm', 'A proof for another method is refused.', HTM, { claims: { htm: 'PUT' } }),
-  flawed('htm-case', 'A proof for the method in lower case is refused.', HTM, { claims: { htm: 'get' } }, [
-    names.SEP_PROOF
-  ]),
+  flawed(
+    'htm-case',
+    'A proof for the method in lower case is refused.',
+    HTM,
+    ({ declared }) => ({ claims: { htm: (declared.request?.method ?? 'GET').toLowerCase() } }),
+    [names.SEP_PROOF]
+  ),
   flawed('htu', 'A proof for another URL is refused.', HTU, { claims: { htu: 'https://another-api.example/' } }),
   flawed(
     'htu-path',
@@ -277,14 +283,14 @@ const keys: readonly Check[] = [
 ]
 
 /** The token is bound to the secret, so that nothing but the algorithm is wrong. */
-function hmacRequest({ key }: ProvenClient, { issuer, url }: CheckContext): WireRequest {
+function hmacRequest(client: ProvenClient, { issuer }: CheckContext): WireRequest {
   const secret = 'a secret that everybody knows'
   const jwk = { kty: 'oct', k: Buffer.from(secret).toString('base64url') }
   const jkt = createHash('sha256')
     .update(JSON.stringify({ k: jwk.k, kty: jwk.kty }))
     .digest('base64url')
   const token = issuer.token({ claims: { cnf: { jkt } } })
-  const proof = key.proof({ method: 'GET', url: url.href, token }, { header: { alg: 'HS256', jwk } })
+  const proof = client.proof({ header: { alg: 'HS256', jwk } }, client.key, token)
   const input = proof.slice(0, proof.lastIndexOf('.'))
   const signature = createHmac('sha256', secret).update(input).digest('base64url')
   return {
@@ -341,9 +347,9 @@ const requests: readonly Check[] = [
     id: 'dpop-unbound',
     title: 'A token that is not bound is refused under the scheme DPoP.',
     source: source.DPOP_ALL,
-    request: (client, { issuer, url }) => {
-      const token = issuer.token()
-      const proof = client.key.proof({ method: 'GET', url: url.href, token })
+    request: (client, { issuer }) => {
+      const token = issuer.token({ claims: { cnf: undefined } })
+      const proof = client.proof({}, client.key, token)
       return {
         fields: [
           ['Authorization', `DPoP ${token}`],
@@ -357,9 +363,9 @@ const requests: readonly Check[] = [
     title: 'A bound token for another API is refused, although its proof is good.',
     source: source.AUDIENCE,
     also: [names.SEP_AUDIENCE],
-    request: (client, { issuer, url }) => {
+    request: (client, { issuer }) => {
       const token = issuer.token({ claims: { aud: 'https://another-api.example', cnf: { jkt: client.key.jkt } } })
-      const proof = client.key.proof({ method: 'GET', url: url.href, token })
+      const proof = client.proof({}, client.key, token)
       return {
         fields: [
           ['Authorization', `DPoP ${token}`],

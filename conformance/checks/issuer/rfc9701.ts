@@ -7,7 +7,7 @@
  */
 import type { AnswerFlaw, Check, CheckContext, Source } from '../../check.js'
 import * as source from '../sources.js'
-import { bearer, fromNow, isAccepted, refuses, requireAcceptance, told } from './judge.js'
+import { fromNow, isAccepted, refuses, requireAcceptance, told, withToken } from './judge.js'
 
 const SIGNED = 'application/token-introspection+jwt'
 
@@ -16,7 +16,7 @@ const change =
 
 /** Sends an opaque token whose signed answer has this flaw. @throws {NotApplicable} the API does not ask for signed answers */
 async function sendAnswered(context: CheckContext, flaw: AnswerFlaw): Promise<Parameters<typeof isAccepted>[0]> {
-  const response = await context.send(bearer(context.issuer.opaque({}, flaw)))
+  const response = await context.send(withToken(context.issuer.opaque({}, flaw)))
   const asked = context.issuer.requests.findLast(({ path }) => path === '/introspect')
   if (asked?.accept.includes(SIGNED) !== true) context.skip(`the API does not ask for answers of the type ${SIGNED}`)
   return response
@@ -58,7 +58,7 @@ export const rfc9701: readonly Check[] = [
     needs: ['issuer', 'introspection'],
     run: async (context) => {
       await sendAnswered(context, {})
-      await requireAcceptance(context, bearer(context.issuer.opaque()), 'The API accepts the token.', change)
+      await requireAcceptance(context, withToken(context.issuer.opaque()), 'The API accepts the token.', change)
     }
   },
   neverAccepts('signature', 'A signed answer by an unpublished key accepts nothing.', { key: 'unpublished' }),

@@ -7,13 +7,13 @@
 import { createHmac } from 'node:crypto'
 import type { Check, CheckContext, TokenFlaw } from '../../check.js'
 import {
-  bearer,
   type FlawedToken,
   fromNow,
   isAccepted,
   refuses,
   requireAlgorithm,
-  requireRefusal
+  requireRefusal,
+  withToken
 } from '../issuer/judge.js'
 import * as source from '../sources.js'
 
@@ -199,7 +199,7 @@ const keyPlaces: readonly Check[] = KEY_PLACES.map(([id, title, headerOf]) => ({
     const path = `/canary/${id.replace('kid-url', 'kid')}`
     const before = requestsFor(context, path)
     const expected = 'The API refuses the token with 401, and requests nothing that the token names.'
-    await requireRefusal(context, bearer(issuer.token({ header, key: 'unpublished' })), expected, changeKey)
+    await requireRefusal(context, withToken(issuer.token({ header, key: 'unpublished' })), expected, changeKey)
     requireSilence(context, path, before)
   }
 }))
@@ -294,12 +294,12 @@ const repeated: readonly Check[] = TWICE.map(([id, title, part, last]) => ({
     const member = last(context)
     const alone = context.issuer.token({ [part]: member })
     // Another check finds this: an API that does not look at the member cannot tell which of two it would take.
-    if (isAccepted(await context.send(bearer(alone)))) context.skip('the API accepts the last value alone')
+    if (isAccepted(await context.send(withToken(alone)))) context.skip('the API accepts the last value alone')
     const written = JSON.stringify(member).slice(1, -1)
     const append = (json: string): string => `${json.slice(0, -1)},${written}}`
     const token = context.issuer.token(part === 'header' ? { headerText: append } : { claimsText: append })
     const change = 'Refuse JSON with a member twice, or use the last one everywhere.'
-    await requireRefusal(context, bearer(token), 'The API refuses the token with 401.', change)
+    await requireRefusal(context, withToken(token), 'The API refuses the token with 401.', change)
   }
 }))
 
@@ -358,7 +358,7 @@ const goodEcdsa: Check = {
     await requireAlgorithm(context, 'ES256')
     const { kid } = context.issuer.publicKey('EdDSA').jwk
     const token = context.issuer.token({ algorithm: 'ES256', header: { kid } })
-    await requireRefusal(context, bearer(token), 'The API refuses the token with 401.', changeAlgorithm)
+    await requireRefusal(context, withToken(token), 'The API refuses the token with 401.', changeAlgorithm)
   }
 }
 

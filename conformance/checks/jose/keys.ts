@@ -4,7 +4,7 @@
  * Tests: `test/conformance/mutants.suite.ts`.
  */
 import type { Check } from '../../check.js'
-import { bearer, isAccepted, recoverySeconds, requireGood, sendUntil, told } from '../issuer/judge.js'
+import { isAccepted, recoverySeconds, requireGood, sendUntil, told, withToken } from '../issuer/judge.js'
 
 /** Tokens that are sent at once. */
 const AT_ONCE = 5
@@ -21,11 +21,16 @@ export const keys: readonly Check[] = [
     run: async (context) => {
       const seconds = recoverySeconds(context)
       context.issuer.rotateKeys()
-      const { response, isRight } = await sendUntil(context, () => bearer(context.issuer.token()), isAccepted, seconds)
+      const { response, isRight } = await sendUntil(
+        context,
+        () => withToken(context.issuer.token()),
+        isAccepted,
+        seconds
+      )
       const change = 'Fetch the keys again when a token names an unknown `kid`, with a pause between two fetches.'
       const expected = `The API accepts a token of a new key within ${seconds} seconds.`
       if (!isRight) context.fail({ expected, received: told(response), change })
-      const sent = Array.from({ length: AT_ONCE }, () => context.send(bearer(context.issuer.token())))
+      const sent = Array.from({ length: AT_ONCE }, () => context.send(withToken(context.issuer.token())))
       const refused = (await Promise.all(sent)).find((one) => !isAccepted(one))
       if (refused !== undefined)
         context.fail({ expected: 'The API accepts all tokens of the new key.', received: told(refused), change })
@@ -44,9 +49,9 @@ export const keys: readonly Check[] = [
       await requireGood(context, () => issuer.token())
       const old = issuer.token()
       issuer.rotateKeys()
-      await sendUntil(context, () => bearer(issuer.token()), isAccepted, recoverySeconds(context))
+      await sendUntil(context, () => withToken(issuer.token()), isAccepted, recoverySeconds(context))
       const isRefused = (answer: Parameters<typeof isAccepted>[0]): boolean => !isAccepted(answer)
-      const { response, isRight } = await sendUntil(context, () => bearer(old), isRefused, seconds)
+      const { response, isRight } = await sendUntil(context, () => withToken(old), isRefused, seconds)
       if (!isRight)
         context.fail({
           expected: `The API refuses tokens of a removed key within ${seconds} seconds.`,

@@ -7,14 +7,14 @@
 import type { Check, CheckContext, OddKey, Source, TokenFlaw } from '../../check.js'
 import { pkcs1 } from '../../issuer/odd-keys.js'
 import {
-  bearer,
   isAccepted,
   recoverySeconds,
   refuses,
   requireAcceptance,
   requireRefusal,
   sendUntil,
-  told
+  told,
+  withToken
 } from '../issuer/judge.js'
 import * as source from '../sources.js'
 import { requestsFor } from './jose.js'
@@ -102,7 +102,7 @@ async function publishOddKeys(context: CheckContext): Promise<void> {
   issuer.publishOddKeys(true)
   const before = requestsFor(context, '/keys')
   const seconds = recoverySeconds(context)
-  const { response, isRight } = await sendUntil(context, () => bearer(issuer.odd('control')), isAccepted, seconds)
+  const { response, isRight } = await sendUntil(context, () => withToken(issuer.odd('control')), isAccepted, seconds)
   if (isRight) return
   issuer.publishOddKeys(false)
   notes.add(UNREAD)
@@ -142,7 +142,7 @@ const odd: readonly Check[] = ODD.map(([key, id, title, text]) => ({
   needs: ['issuer'],
   run: async (context) => {
     await publishOddKeys(context)
-    await requireRefusal(context, bearer(context.issuer.odd(key)), 'The API refuses the token with 401.', changeKey)
+    await requireRefusal(context, withToken(context.issuer.odd(key)), 'The API refuses the token with 401.', changeKey)
   }
 }))
 
@@ -156,9 +156,9 @@ const range: Check = {
   run: async (context) => {
     const { issuer } = context
     await publishOddKeys(context)
-    const small = await context.send(bearer(issuer.odd('ecdsa-one')))
+    const small = await context.send(withToken(issuer.odd('ecdsa-one')))
     if (!isAccepted(small)) context.skip('the API does not accept the same signature with s = 1, which is valid')
-    const request = bearer(issuer.odd('ecdsa-above-order'))
+    const request = withToken(issuer.odd('ecdsa-above-order'))
     await requireRefusal(context, request, 'The API refuses the token with 401.', change)
   }
 }
@@ -171,7 +171,7 @@ const after: Check = {
   needs: ['issuer'],
   run: async (context) => {
     context.issuer.publishOddKeys(false)
-    await requireAcceptance(context, bearer(context.issuer.token()), 'The API accepts the token.', changeSet)
+    await requireAcceptance(context, withToken(context.issuer.token()), 'The API accepts the token.', changeSet)
   }
 }
 

@@ -30,9 +30,11 @@ const answers: readonly Hardening[] = [
     async run(context) {
       const marker = 'conformanceEcho7f3a91'
       const token = `${part({ alg: 'RS256', kid: marker })}.${part({ iss: `https://${marker}.invalid` })}.${marker}`
-      for (const value of [`Bearer ${marker}`, `Bearer ${token}`, `Bearer ${marker} ${marker}`]) {
-        const response = await context.send(authorized(value))
-        const shown = [...response.fields.map(([, one]) => one), response.body].some((one) => one.includes(marker))
+      for (const one of [marker, token, `${marker} ${marker}`]) {
+        const response = await context.send({ token: one })
+        const shown = [...response.fields.map(([, value]) => value), response.body].some((text) =>
+          text.includes(marker)
+        )
         if (shown)
           context.fail({
             expected: 'The answer repeats nothing of the token.',
@@ -144,51 +146,59 @@ async function oddAnswers(context: CheckContext): Promise<readonly WireResponse[
   return [
     context.probe,
     await refusalOfUnknown(context),
-    await context.send(authorized('Bearer e30.e30.e30')),
+    await context.send({ token: 'e30.e30.e30' }),
     await context.send({ target: `${context.url.pathname}?%` })
   ]
 }
 
 const breaking: readonly Hardening[] = (
   [
-    ['long-token', 'A token of 7,000 characters', `Bearer ${'A'.repeat(7000)}`],
+    ['long-token', 'A token of 7,000 characters', `${'A'.repeat(7000)}`],
     [
       'deep-jwt',
       'A JWT whose header is deeply nested',
-      `Bearer ${Buffer.from(`${'['.repeat(1500)}`).toString('base64url')}.e30.AAAA`
+      `${Buffer.from(`${'['.repeat(1500)}`).toString('base64url')}.e30.AAAA`
     ],
-    ['header-null', 'A JWT whose header is null', `Bearer ${part(null)}.${part({})}.AAAA`],
-    ['header-list', 'A JWT whose header is a list', `Bearer ${part([])}.${part([])}.AAAA`],
+    ['header-null', 'A JWT whose header is null', `${part(null)}.${part({})}.AAAA`],
+    ['header-list', 'A JWT whose header is a list', `${part([])}.${part([])}.AAAA`],
     [
       'header-prototype',
       'A JWT whose header names __proto__',
-      `Bearer ${Buffer.from('{"alg":"__proto__","kid":"__proto__","__proto__":{"alg":"none"}}').toString('base64url')}.${part({ iss: '__proto__' })}.AAAA`
+      `${Buffer.from('{"alg":"__proto__","kid":"__proto__","__proto__":{"alg":"none"}}').toString('base64url')}.${part({ iss: '__proto__' })}.AAAA`
     ],
     [
       'header-numbers',
       'A JWT whose members are numbers',
-      `Bearer ${part({ alg: 1, kid: 2, typ: 3 })}.${part({ iss: 4, exp: 'x' })}.AAAA`
+      `${part({ alg: 1, kid: 2, typ: 3 })}.${part({ iss: 4, exp: 'x' })}.AAAA`
     ],
     [
       'claims-invalid-utf8',
       'A JWT that is not UTF-8',
-      `Bearer ${part({ alg: 'RS256' })}.${Buffer.from([0x7b, 0xff, 0xfe, 0x7d]).toString('base64url')}.AAAA`
+      `${part({ alg: 'RS256' })}.${Buffer.from([0x7b, 0xff, 0xfe, 0x7d]).toString('base64url')}.AAAA`
     ],
-    ['not-base64url', 'A JWT that is not base64url', 'Bearer a+b/c==.%%%.***'],
-    [
-      'encrypted-jwt',
-      'An encrypted JWT of rubbish',
-      `Bearer ${part({ alg: 'RSA-OAEP-256', enc: 'A256GCM' })}.AA.AA.AA.AA`
-    ],
-    ['latin-1', 'Octets outside ASCII', 'Bearer \u00e9\u00ff\u00a0'],
-    ['tab', 'A tab in place of the space', 'Bearer\tabc'],
-    ['scheme-only', 'An unknown scheme alone', 'Conformance']
+    ['not-base64url', 'A JWT that is not base64url', 'a+b/c==.%%%.***'],
+    ['encrypted-jwt', 'An encrypted JWT of rubbish', `${part({ alg: 'RSA-OAEP-256', enc: 'A256GCM' })}.AA.AA.AA.AA`],
+    ['latin-1', 'Octets outside ASCII', '\u00e9\u00ff\u00a0']
+  ] as const
+).map(([id, what, token]) => ({
+  id: `hardening-${id}`,
+  title: `${what} is refused, and breaks nothing.`,
+  async run(context: CheckContext) {
+    refuses(context, await context.send({ token }), what)
+  }
+}))
+
+/** Fields that are not a scheme and a token. */
+const strange: readonly Hardening[] = (
+  [
+    ['tab', 'A tab in place of the space', (scheme: string) => `${scheme}\tabc`],
+    ['scheme-only', 'An unknown scheme alone', () => 'Conformance']
   ] as const
 ).map(([id, what, value]) => ({
   id: `hardening-${id}`,
   title: `${what} is refused, and breaks nothing.`,
   async run(context: CheckContext) {
-    refuses(context, await context.send(authorized(value)), what)
+    refuses(context, await context.send(authorized(value(context.scheme))), what)
   }
 }))
 
@@ -199,7 +209,7 @@ const twice: readonly Hardening[] = [
     async run(context) {
       refuses(
         context,
-        await context.send(authorized(`Bearer ${UNKNOWN}`, `Bearer ${UNKNOWN}x`)),
+        await context.send({ token: UNKNOWN, ...authorized(`${context.scheme} ${UNKNOWN}x`) }),
         'A second Authorization line'
       )
     }
@@ -230,7 +240,7 @@ const twice: readonly Hardening[] = [
     title: 'TRACE does not repeat credentials.',
     needs: ['methods'],
     async run({ send, fail }) {
-      const response = await send({ method: 'TRACE', ...authorized(`Bearer ${UNKNOWN}`) })
+      const response = await send({ method: 'TRACE', token: UNKNOWN })
       if (!response.body.includes(UNKNOWN)) return
       fail({
         expected: 'TRACE is refused, or answered without Authorization.',
@@ -327,10 +337,15 @@ const detours: readonly Hardening[] = [
   }
 ]
 
-export const hardeningChecks: readonly Check[] = [...answers, ...breaking, ...twice, ...paths, ...detours].map(
-  (one) => ({
-    ...one,
-    profile: 'hardening',
-    level: 'hardening'
-  })
-)
+export const hardeningChecks: readonly Check[] = [
+  ...answers,
+  ...breaking,
+  ...strange,
+  ...twice,
+  ...paths,
+  ...detours
+].map((one) => ({
+  ...one,
+  profile: 'hardening',
+  level: 'hardening'
+}))

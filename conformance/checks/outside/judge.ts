@@ -48,5 +48,5 @@ export function refuses({ fail }: Pick<CheckContext, 'fail'>, response: WireResp
 
 /** The answer to an unknown token. A check on its challenge does not apply if the API does not challenge. */
 export async function refusalOfUnknown({ send }: CheckContext): Promise<WireResponse> {
-  return send(authorized(`Bearer ${UNKNOWN}`))
+  return send({ token: UNKNOWN })
 }

@@ -9,7 +9,7 @@
 import { challengesOf, fieldOf, parameterOf } from '../../challenge.js'
 import type { Check, Source } from '../../check.js'
 import { metadataUrlOf, objectOf } from '../../engine/detect.js'
-import { authorized, told, UNKNOWN } from './judge.js'
+import { told, UNKNOWN } from './judge.js'
 
 const BASE = 'https://modelcontextprotocol.io/specification/2026-07-28/basic/authorization'
 
@@ -87,7 +87,7 @@ export const mcpChecks: readonly Check[] = [
     level: 'MUST',
     source: mcp('Token Handling', 'Invalid or expired tokens MUST receive a HTTP 401 response.', BASE),
     async run({ send, fail }) {
-      const response = await send(authorized(`Bearer ${UNKNOWN}`))
+      const response = await send({ token: UNKNOWN })
       if (response.status === 401) return
       fail({
         expected: 'Status 401.',

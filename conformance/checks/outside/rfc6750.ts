@@ -58,7 +58,7 @@ const challenges: readonly Check[] = [
       '3',
       'If the protected resource request does not include authentication credentials or does not contain an access token that enables access to the protected resource, the resource server MUST include the HTTP "WWW-Authenticate" response header field'
     ),
-    async run({ send, fail }) {
+    async run({ send, fail, scheme }) {
       const response = await send()
       if (response.status === 401 && response.fields.some(([name]) => name === 'www-authenticate')) return
       fail({
@@ -67,7 +67,7 @@ const challenges: readonly Check[] = [
         change:
           response.status < 400
             ? 'Protect this route, or give the suite the URL of a route that needs a token. Do not redirect API clients to a login page.'
-            : 'Answer 401 with WWW-Authenticate: Bearer and at least one parameter, such as realm.'
+            : `Answer 401 with WWW-Authenticate: ${scheme} and at least one parameter, such as realm.`
       })
     }
   },
@@ -76,6 +76,7 @@ const challenges: readonly Check[] = [
     title: 'The challenge has the scheme Bearer and at least one parameter.',
     profile: 'rfc6750',
     level: 'MUST',
+    needs: ['bearer'],
     source: rfc(
       6750,
       '3',
@@ -120,10 +121,10 @@ const challenges: readonly Check[] = [
     async run(context) {
       const response = await context.send(authorized('Basic Y29uZm9ybWFuY2U6c3VpdGU='))
       refuses(context, response, 'A request with Basic credentials')
-      const error = parameterOf(challengeOf(response), 'error')
+      const error = parameterOf(challengeOf(response, context.scheme), 'error')
       if (error === undefined) return
       context.fail({
-        expected: 'A Bearer challenge without an error code.',
+        expected: `A ${context.scheme} challenge without an error code.`,
         received: `error="${error}".`,
         change: 'Treat an unsupported scheme like a request without credentials.'
       })
@@ -134,6 +135,7 @@ const challenges: readonly Check[] = [
     title: 'The attributes of the challenge have only the characters that are allowed.',
     profile: 'rfc6750',
     level: 'MUST',
+    needs: ['bearer'],
     source: rfc(6750, '3', `${VALUES} MUST NOT include characters outside the set %x20-21 / %x23-5B / %x5D-7E.`),
     async run(context) {
       for (const response of [context.probe, await refusalOfUnknown(context)])
@@ -152,6 +154,7 @@ const challenges: readonly Check[] = [
     title: 'No attribute of the challenge appears twice.',
     profile: 'rfc6750',
     level: 'MUST',
+    needs: ['bearer'],
     source: rfc(6750, '3', 'The "realm" attribute MUST NOT appear more than once.'),
     async run(context) {
       for (const response of [context.probe, await refusalOfUnknown(context)]) {
@@ -171,6 +174,7 @@ const challenges: readonly Check[] = [
     title: 'A refused token is answered with an error code.',
     profile: 'rfc6750',
     level: 'SHOULD',
+    needs: ['bearer'],
     source: rfc(
       6750,
       '3',
@@ -234,7 +238,7 @@ const garbage: readonly Check[] = [
       profile: 'rfc6750',
       level: 'MUST',
       source: NOT_ENABLED,
-      run: async (context) => refuses(context, await context.send(authorized(`Bearer ${token}`)), what)
+      run: async (context) => refuses(context, await context.send({ token }), what)
     })
   ),
   {
@@ -245,7 +249,7 @@ const garbage: readonly Check[] = [
     source: INVALID_TOKEN,
     async run(context) {
       for (const [, what, token] of GARBAGE) {
-        const response = await context.send(authorized(`Bearer ${token}`))
+        const response = await context.send({ token })
         // 400 is in order where the token cannot be read, and other checks find success and server errors.
         const isOther = response.status > 401 && response.status < 500
         if (!isOther) continue
@@ -271,6 +275,7 @@ const malformed: readonly Check[] = (
   profile: 'rfc6750',
   level: 'SHOULD',
   source: INVALID_REQUEST,
+  needs: ['bearer'],
   async run(context: CheckContext) {
     const response = await context.send(authorized(value))
     refuses(context, response, what)
@@ -289,6 +294,7 @@ const places: readonly Check[] = [
     title: 'A token in the query is not taken.',
     profile: 'rfc6750',
     level: 'SHOULD',
+    needs: ['bearer'],
     source: rfc(
       6750,
       '2.3',
@@ -306,6 +312,7 @@ const places: readonly Check[] = [
     title: 'A token in a cookie is not taken.',
     profile: 'hardening',
     level: 'hardening',
+    needs: ['bearer'],
     run: (context) =>
       ignores(context, { fields: [['Cookie', `access_token=${UNKNOWN}; token=${UNKNOWN}`]] }, 'a cookie')
   },
@@ -319,7 +326,7 @@ const places: readonly Check[] = [
       '2.2',
       'The "application/x-www-form-urlencoded" method SHOULD NOT be used except in application contexts where participating browsers do not have access to the "Authorization" request header field.'
     ),
-    needs: ['methods'],
+    needs: ['bearer', 'methods'],
     run: (context) =>
       ignores(
         context,

@@ -42,13 +42,8 @@ export const rfc9110Checks: readonly Check[] = [
       '15.5.2',
       'The server generating a 401 response MUST send a WWW-Authenticate header field (Section 11.6.1) containing at least one challenge applicable to the target resource.'
     ),
-    async run({ send, fail }) {
-      for (const request of [
-        authorized(`Bearer ${UNKNOWN}`),
-        authorized('Bearer'),
-        authorized(UNKNOWN),
-        { method: 'HEAD' }
-      ]) {
+    async run({ send, fail, scheme }) {
+      for (const request of [{ token: UNKNOWN }, authorized(scheme), authorized(UNKNOWN), { method: 'HEAD' }]) {
         const response = await send(request)
         if (response.status === 401 && challengesOf(response).challenges.length === 0)
           fail({
@@ -107,6 +102,7 @@ export const rfc9110Checks: readonly Check[] = [
     title: 'The scheme Bearer is read in any case.',
     profile: 'rfc6750',
     level: 'hardening',
+    needs: ['bearer'],
     source: rfc(9110, '11.1', 'It uses a case-insensitive token to identify the authentication scheme'),
     async run(context) {
       const usual = await refusalOfUnknown(context)

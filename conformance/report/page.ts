@@ -1,9 +1,10 @@
 /**
- * The style of the HTML report. Each pair of colours has a contrast of at least 4.5.
+ * The frame of the HTML reports: of one API, and of the adapters of this package together.
  *
  * Tests: `test/conformance/report.test.ts`.
  */
-export const STYLE = `
+/** Each pair of colours has a contrast of at least 4.5. */
+const STYLE = `
 :root { color-scheme: light dark; --text: #1b1f24; --dim: #57606a; --ground: #fff; --box: #f3f5f7; --line: #d0d7de; --must: #b42318; --should: #8a5a00; --good: #1a7f37; --link: #0a5ad4 }
 @media (prefers-color-scheme: dark) { :root { --text: #e6edf3; --dim: #9aa6b2; --ground: #0d1117; --box: #171c23; --line: #333b45; --must: #ff8a80; --should: #e3b341; --good: #56d364; --link: #79b8ff } }
 body { margin: 0 auto; padding: 1.5rem; max-width: 60rem; font: 1rem/1.5 system-ui, sans-serif; color: var(--text); background: var(--ground) }
@@ -20,3 +21,44 @@ td:first-child { white-space: nowrap } td code { overflow-wrap: anywhere } .pass
 @media (max-width: 40rem) { thead { display: none } tr { display: block; padding: .5rem 0; border-bottom: 1px solid var(--line) } td { display: block; border: 0; padding: .1rem 0 } td:last-child { white-space: normal } }
 @media print { :root { color-scheme: light; --text: #000; --dim: #444; --ground: #fff; --box: #f3f5f7; --line: #bbb; --must: #900; --should: #640; --good: #060; --link: #000 } body { max-width: none; padding: 0 } article, tr { break-inside: avoid } h2, h3 { break-after: avoid } details { display: none } pre { border: 1px solid #bbb } }
 `
+
+/** The parts of a page, as HTML. */
+export interface Page {
+  /** Text, which is escaped. */
+  readonly title: string
+  readonly header: string
+  readonly main: string
+  /** CSS after the common one. */
+  readonly style?: string
+}
+
+/** One file without scripts, light and dark. */
+export function htmlPage({ title, header, main, style = '' }: Page): string {
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>Resource server checks: ${html(title)}</title>
+<style>${STYLE}${style}</style>
+</head>
+<body>
+<header>
+<h1>Resource server checks</h1>
+${header}
+</header>
+<main>
+${main}
+</main>
+</body>
+</html>
+`
+}
+
+/** Escapes text, and replaces what would reorder or hide it. */
+export function html(text: string): string {
+  return text
+    .replace(/(?![\n\t])[\p{Cc}\p{Bidi_Control}]/gu, '\uFFFD')
+    .replace(/[&<>"']/g, (one) => `&#${one.charCodeAt(0)};`)
+}
