@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -436,6 +436,10 @@ describe.skipIf(!isInstalled)('with npm install --prefix .ci/hosts', () => {
     rmSync(NEXT, { recursive: true, force: true })
     mkdirSync(NEXT)
     cpSync(join(HOSTS, 'next'), NEXT, { recursive: true })
+    // As `create-next-app` writes it: cacheComponents refuses what older routes export, such as `dynamic`.
+    renameSync(join(NEXT, 'next.config.mjs'), join(NEXT, 'page.config.mjs'))
+    const config = "import page from './page.config.mjs'\nexport default { ...page, cacheComponents: true }\n"
+    writeFileSync(join(NEXT, 'next.config.mjs'), config)
     const link = join(INSTALLED, 'oauth-resource-server')
     rmSync(link, { force: true })
     symlinkSync(ROOT, link, 'dir')
