@@ -13,8 +13,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { createTRPCClient, httpBatchLink, TRPCClientError } from '@trpc/client'
+import { createClient } from 'graphql-ws'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { WebSocket } from 'ws'
+import { type CloseEvent, WebSocket } from 'ws'
 import { createTestIssuer, type TestIssuer } from '../../test-kit/issuer.js'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -27,6 +28,8 @@ const isInstalled = existsSync(join(INSTALLED, '.bin/next'))
 const bin = (name: string): string => join(INSTALLED, '.bin', name)
 
 const run = promisify(execFile)
+/** Seconds: the default of `clockTolerance`. */
+const CLOCK_TOLERANCE = 30
 
 interface Running {
   readonly as: TestIssuer
@@ -314,6 +317,72 @@ describe('node:http and WebSockets', () => {
 describe('GraphQL', () => {
   test.each(['apollo.mjs', 'yoga.mjs'])('%s refuses requests and fields', async (example) => {
     await requireGraphql(await start(process.execPath, () => [join(HOSTS, example)]))
+  })
+
+  test('lets subscriptions of graphql-ws connect with a token, closes them with it, and their clients connect again', async () => {
+    const { as, origin } = await start(process.execPath, () => [join(HOSTS, 'subscriptions.mjs')])
+    const url = `${origin.replace('http', 'ws')}/graphql`
+    /** What an operation yields, or its errors, or the code that closes its connection. */
+    const operate = async (query: string, { given, sent }: { given?: unknown; sent?: string }): Promise<unknown> => {
+      class Impl extends WebSocket {
+        constructor(address: string, protocols: string[]) {
+          super(address, protocols, { headers: sent === undefined ? {} : { authorization: `Bearer ${sent}` } })
+        }
+      }
+      const connectionParams = given === undefined ? {} : { authorization: given }
+      const client = createClient({ url, webSocketImpl: Impl, connectionParams, retryAttempts: 0 })
+      running.push(async () => client.dispose())
+      try {
+        const results: unknown[] = []
+        for await (const { data } of client.iterate({ query })) results.push(data)
+        return results
+      } catch (error) {
+        return (error as CloseEvent).code ?? error
+      }
+    }
+    const subscribe = (how: { given?: unknown; sent?: string }): Promise<unknown> =>
+      operate('subscription { orders }', how)
+    const good = as.token({ scope: 'orders:read' })
+    expect(await subscribe({ given: `Bearer ${good}` })).toEqual([{ orders: 'orders of user-1' }])
+    expect(await subscribe({ sent: good })).toEqual([{ orders: 'orders of user-1' }])
+    expect(await operate('{ me }', { sent: good })).toEqual([{ me: 'user-1' }])
+    expect(await subscribe({ sent: good, given: `Bearer ${good}` })).toBe(4400)
+    expect(await subscribe({})).toBe(4401)
+    for (const bad of [as.expired(), as.wrongAudience(), as.tampered(), as.unsigned(), 'opaque'])
+      expect(await subscribe({ given: `Bearer ${bad}` })).toBe(4401)
+    for (const given of ['', 7, null, [`Bearer ${good}`], { token: good }])
+      expect([4400, 4401]).toContain(await subscribe({ given }))
+    const lacking = as.token({ scope: 'other' })
+    expect(await subscribe({ given: `Bearer ${lacking}` })).toMatchObject([
+      { message: 'This needs the scope orders:read' }
+    ])
+
+    const now = Math.floor(Date.now() / 1000)
+    const ending = as.token({ iat: now - 3600, exp: now - CLOCK_TOLERANCE + 3 })
+    const tokens = [ending, good]
+    const client = createClient({
+      url,
+      webSocketImpl: WebSocket,
+      lazy: false,
+      retryWait: async () => undefined,
+      connectionParams: () => ({ authorization: `Bearer ${tokens.shift()}` })
+    })
+    running.push(async () => client.dispose())
+    const events: unknown[] = []
+    await new Promise<void>((resolve) => {
+      client.on('closed', (event) => events.push((event as CloseEvent).code))
+      client.on('connected', () => events.push('connected') === 3 && resolve())
+    })
+    expect(events).toEqual(['connected', 4403, 'connected'])
+  })
+
+  test('tells a subscription to try again later while the authorization server is down', async () => {
+    const { as, origin } = await start(process.execPath, () => [join(HOSTS, 'subscriptions.mjs')], { isDown: true })
+    const client = new WebSocket(`${origin.replace('http', 'ws')}/graphql`, 'graphql-transport-ws')
+    running.push(async () => client.terminate())
+    await once(client, 'open')
+    client.send(JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${as.token()}` } }))
+    expect((await once(client, 'close'))[0]).toBe(1013)
   })
 
   test('answers one 403 for all scopes that an operation lacks, before it resolves anything', async () => {
