@@ -168,6 +168,71 @@ async function requireContract({ as, origin }: Running): Promise<void> {
   expect(twice.status).toBe(400)
 }
 
+/** What an operation yields, or its errors, or the code that closes its connection. */
+async function operate(
+  origin: string,
+  query: string,
+  { given, sent }: { given?: unknown; sent?: string }
+): Promise<unknown> {
+  class Impl extends WebSocket {
+    constructor(address: string, protocols: string[]) {
+      super(address, protocols, { headers: sent === undefined ? {} : { authorization: `Bearer ${sent}` } })
+    }
+  }
+  const client = createClient({
+    url: `${origin.replace('http', 'ws')}/graphql`,
+    webSocketImpl: Impl,
+    connectionParams: given === undefined ? {} : { authorization: given },
+    retryAttempts: 0
+  })
+  running.push(async () => client.dispose())
+  try {
+    const results: unknown[] = []
+    for await (const { data, errors } of client.iterate({ query })) results.push(...(errors ?? [data]))
+    return results
+  } catch (error) {
+    return (error as CloseEvent).code ?? error
+  }
+}
+
+/** What subscriptions of graphql-ws do with tokens in the handshake and in `connectionParams`. */
+async function requireSubscriptions({ as, origin }: Running): Promise<void> {
+  const good = as.token({ scope: 'orders:read' })
+  // Accepted for three more seconds, within the leeway.
+  const now = Math.floor(Date.now() / 1000)
+  const tokens = [as.token({ iat: now - 3600, exp: now - CLOCK_TOLERANCE + 3 }), good]
+  const lasting = createClient({
+    url: `${origin.replace('http', 'ws')}/graphql`,
+    webSocketImpl: WebSocket,
+    lazy: false,
+    retryWait: async () => undefined,
+    connectionParams: () => ({ authorization: `Bearer ${tokens.shift()}` })
+  })
+  running.push(async () => lasting.dispose())
+  const events: unknown[] = []
+  const again = new Promise<void>((resolve) => {
+    lasting.on('closed', (event) => events.push((event as CloseEvent).code))
+    lasting.on('connected', () => events.push('connected') === 3 && resolve())
+  })
+
+  const subscribe = (how: { given?: unknown; sent?: string }): Promise<unknown> =>
+    operate(origin, 'subscription { orders }', how)
+  expect(await subscribe({ given: `Bearer ${good}` })).toEqual([{ orders: 'orders of user-1' }])
+  expect(await subscribe({ sent: good })).toEqual([{ orders: 'orders of user-1' }])
+  expect(await operate(origin, '{ me }', { sent: good })).toEqual([{ me: 'user-1' }])
+  expect(await subscribe({ sent: good, given: `Bearer ${good}` })).toBe(4400)
+  expect(await subscribe({})).toBe(4401)
+  for (const bad of [as.expired(), as.wrongAudience(), as.tampered(), as.unsigned(), 'opaque'])
+    expect(await subscribe({ given: `Bearer ${bad}` })).toBe(4401)
+  for (const given of ['', 7, null, [`Bearer ${good}`], { token: good }])
+    expect([4400, 4401]).toContain(await subscribe({ given }))
+  const lacking = as.token({ scope: 'other' })
+  expect(await subscribe({ given: `Bearer ${lacking}` })).toMatchObject([{ message: expect.stringContaining('scope') }])
+  expect(await operate(origin, '{ me }', { given: `Bearer ${lacking}` })).toEqual([{ me: 'user-1' }])
+  await again
+  expect(events).toEqual(['connected', 4403, 'connected'])
+}
+
 describe('NestJS', () => {
   beforeAll(async () => {
     rmSync(NEST, { recursive: true, force: true })
@@ -192,6 +257,10 @@ describe('NestJS', () => {
 
   test('protects resolvers', async () => {
     await requireGraphql(await start(process.execPath, () => [join(NEST, 'nest-graphql.js')]))
+  })
+
+  test('lets subscriptions of resolvers connect with a token, closes them with it, and their clients connect again', async () => {
+    await requireSubscriptions(await start(process.execPath, () => [join(NEST, 'nest-subscriptions.js')]))
   })
 
   test('protects a gateway', async () => {
@@ -320,60 +389,7 @@ describe('GraphQL', () => {
   })
 
   test('lets subscriptions of graphql-ws connect with a token, closes them with it, and their clients connect again', async () => {
-    const { as, origin } = await start(process.execPath, () => [join(HOSTS, 'subscriptions.mjs')])
-    const url = `${origin.replace('http', 'ws')}/graphql`
-    /** What an operation yields, or its errors, or the code that closes its connection. */
-    const operate = async (query: string, { given, sent }: { given?: unknown; sent?: string }): Promise<unknown> => {
-      class Impl extends WebSocket {
-        constructor(address: string, protocols: string[]) {
-          super(address, protocols, { headers: sent === undefined ? {} : { authorization: `Bearer ${sent}` } })
-        }
-      }
-      const connectionParams = given === undefined ? {} : { authorization: given }
-      const client = createClient({ url, webSocketImpl: Impl, connectionParams, retryAttempts: 0 })
-      running.push(async () => client.dispose())
-      try {
-        const results: unknown[] = []
-        for await (const { data } of client.iterate({ query })) results.push(data)
-        return results
-      } catch (error) {
-        return (error as CloseEvent).code ?? error
-      }
-    }
-    const subscribe = (how: { given?: unknown; sent?: string }): Promise<unknown> =>
-      operate('subscription { orders }', how)
-    const good = as.token({ scope: 'orders:read' })
-    expect(await subscribe({ given: `Bearer ${good}` })).toEqual([{ orders: 'orders of user-1' }])
-    expect(await subscribe({ sent: good })).toEqual([{ orders: 'orders of user-1' }])
-    expect(await operate('{ me }', { sent: good })).toEqual([{ me: 'user-1' }])
-    expect(await subscribe({ sent: good, given: `Bearer ${good}` })).toBe(4400)
-    expect(await subscribe({})).toBe(4401)
-    for (const bad of [as.expired(), as.wrongAudience(), as.tampered(), as.unsigned(), 'opaque'])
-      expect(await subscribe({ given: `Bearer ${bad}` })).toBe(4401)
-    for (const given of ['', 7, null, [`Bearer ${good}`], { token: good }])
-      expect([4400, 4401]).toContain(await subscribe({ given }))
-    const lacking = as.token({ scope: 'other' })
-    expect(await subscribe({ given: `Bearer ${lacking}` })).toMatchObject([
-      { message: 'This needs the scope orders:read' }
-    ])
-
-    const now = Math.floor(Date.now() / 1000)
-    const ending = as.token({ iat: now - 3600, exp: now - CLOCK_TOLERANCE + 3 })
-    const tokens = [ending, good]
-    const client = createClient({
-      url,
-      webSocketImpl: WebSocket,
-      lazy: false,
-      retryWait: async () => undefined,
-      connectionParams: () => ({ authorization: `Bearer ${tokens.shift()}` })
-    })
-    running.push(async () => client.dispose())
-    const events: unknown[] = []
-    await new Promise<void>((resolve) => {
-      client.on('closed', (event) => events.push((event as CloseEvent).code))
-      client.on('connected', () => events.push('connected') === 3 && resolve())
-    })
-    expect(events).toEqual(['connected', 4403, 'connected'])
+    await requireSubscriptions(await start(process.execPath, () => [join(HOSTS, 'subscriptions.mjs')]))
   })
 
   test('tells a subscription to try again later while the authorization server is down', async () => {
