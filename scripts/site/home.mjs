@@ -38,7 +38,7 @@ export function homePage(read) {
   const profiles = read('docs/profiles.md')
   return `${[
     HERO,
-    '<div class="home">',
+    '<div class="front">',
     '## Paste this',
     'The server is whole. `ISSUER` is your authorization server, `RESOURCE` the identifier of this API in `aud`. [More hosts](hosts.md): NestJS, Next.js, GraphQL, tRPC, AWS Lambda, Bun and Deno.',
     [

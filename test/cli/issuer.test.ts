@@ -892,7 +892,15 @@ describe('the server', () => {
   })
 
   test('--host: warns about a host that other machines reach, and prints the variable that permits plain http to it', () => {
-    const settings = { resources: [RESOURCE], scopes: [], user: 'alice', host: 'issuer', port: 4010, opaque: false }
+    const settings = {
+      resources: [RESOURCE],
+      scopes: [],
+      user: 'alice',
+      host: 'issuer',
+      issuer: undefined,
+      port: 4010,
+      opaque: false
+    }
     const issuer = 'http://issuer:4010'
     const credentials = { clientId: 'client', clientSecret: 'secret' }
     const running = { issuer, client: credentials, api: credentials }
@@ -909,6 +917,11 @@ describe('the server', () => {
     expect(printedLocally).toContain(`\n${code}\n`)
     expect(printed).not.toContain('in code')
     expect(instructions(local, { ...settings, host: '::1', opaque: true }, false, terminal)).not.toContain('in code')
+    const named = { ...settings, host: '0.0.0.0', issuer: 'http://localhost:4010' }
+    const printedInContainer = instructions({ ...running, issuer: named.issuer }, named, false, terminal)
+    expect(printedInContainer).toContain('Anyone who can reach this machine gets tokens for your API.')
+    expect(printedInContainer).not.toContain('INSECURE_HOSTS')
+    expect(printedInContainer).toContain('export OAUTH_RS_ISSUER=http://localhost:4010')
   })
 
   test('quotes a resource for the shell', async () => {
@@ -928,6 +941,10 @@ describe('bad input', () => {
     [['--resource', RESOURCE, '--port', 'http'], '--port "http" is not a port: give a number from 0 to 65535'],
     [['--resource', RESOURCE, '--port', '65536'], 'is not a port'],
     [['--resource', RESOURCE, '--host', '0.0.0.0'], 'is not an address that an API can call'],
+    [['--resource', RESOURCE, '--host', '', '--issuer', 'http://localhost:4010'], 'is not an address'],
+    [['--resource', RESOURCE, '--issuer', 'http://localhost:4010/'], 'is not an http origin: write --issuer http://'],
+    [['--resource', RESOURCE, '--issuer', 'https://localhost'], 'is not an http origin'],
+    [['--resource', RESOURCE, '--issuer', 'localhost:4010'], 'is not an http origin'],
     [['--resource', RESOURCE, '--host', 'http://x'], 'is not a host: give a name in lower case or an address'],
     [['--resource', RESOURCE, '--opaqe'], 'issuer has no such option. Did you mean --opaque?'],
     [['--resource'], '--resource needs a value'],

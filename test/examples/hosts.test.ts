@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,8 +13,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { createTRPCClient, httpBatchLink, TRPCClientError } from '@trpc/client'
+import { createClient } from 'graphql-ws'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
-import { WebSocket } from 'ws'
+import { type CloseEvent, WebSocket } from 'ws'
 import { createTestIssuer, type TestIssuer } from '../../test-kit/issuer.js'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -27,6 +28,8 @@ const isInstalled = existsSync(join(INSTALLED, '.bin/next'))
 const bin = (name: string): string => join(INSTALLED, '.bin', name)
 
 const run = promisify(execFile)
+/** Seconds: the default of `clockTolerance`. */
+const CLOCK_TOLERANCE = 30
 
 interface Running {
   readonly as: TestIssuer
@@ -165,6 +168,71 @@ async function requireContract({ as, origin }: Running): Promise<void> {
   expect(twice.status).toBe(400)
 }
 
+/** What an operation yields, or its errors, or the code that closes its connection. */
+async function operate(
+  origin: string,
+  query: string,
+  { given, sent }: { given?: unknown; sent?: string }
+): Promise<unknown> {
+  class Impl extends WebSocket {
+    constructor(address: string, protocols: string[]) {
+      super(address, protocols, { headers: sent === undefined ? {} : { authorization: `Bearer ${sent}` } })
+    }
+  }
+  const client = createClient({
+    url: `${origin.replace('http', 'ws')}/graphql`,
+    webSocketImpl: Impl,
+    connectionParams: given === undefined ? {} : { authorization: given },
+    retryAttempts: 0
+  })
+  running.push(async () => client.dispose())
+  try {
+    const results: unknown[] = []
+    for await (const { data, errors } of client.iterate({ query })) results.push(...(errors ?? [data]))
+    return results
+  } catch (error) {
+    return (error as CloseEvent).code ?? error
+  }
+}
+
+/** What subscriptions of graphql-ws do with tokens in the handshake and in `connectionParams`. */
+async function requireSubscriptions({ as, origin }: Running): Promise<void> {
+  const good = as.token({ scope: 'orders:read' })
+  // Accepted for three more seconds, within the leeway.
+  const now = Math.floor(Date.now() / 1000)
+  const tokens = [as.token({ iat: now - 3600, exp: now - CLOCK_TOLERANCE + 3 }), good]
+  const lasting = createClient({
+    url: `${origin.replace('http', 'ws')}/graphql`,
+    webSocketImpl: WebSocket,
+    lazy: false,
+    retryWait: async () => undefined,
+    connectionParams: () => ({ authorization: `Bearer ${tokens.shift()}` })
+  })
+  running.push(async () => lasting.dispose())
+  const events: unknown[] = []
+  const again = new Promise<void>((resolve) => {
+    lasting.on('closed', (event) => events.push((event as CloseEvent).code))
+    lasting.on('connected', () => events.push('connected') === 3 && resolve())
+  })
+
+  const subscribe = (how: { given?: unknown; sent?: string }): Promise<unknown> =>
+    operate(origin, 'subscription { orders }', how)
+  expect(await subscribe({ given: `Bearer ${good}` })).toEqual([{ orders: 'orders of user-1' }])
+  expect(await subscribe({ sent: good })).toEqual([{ orders: 'orders of user-1' }])
+  expect(await operate(origin, '{ me }', { sent: good })).toEqual([{ me: 'user-1' }])
+  expect(await subscribe({ sent: good, given: `Bearer ${good}` })).toBe(4400)
+  expect(await subscribe({})).toBe(4401)
+  for (const bad of [as.expired(), as.wrongAudience(), as.tampered(), as.unsigned(), 'opaque'])
+    expect(await subscribe({ given: `Bearer ${bad}` })).toBe(4401)
+  for (const given of ['', 7, null, [`Bearer ${good}`], { token: good }])
+    expect([4400, 4401]).toContain(await subscribe({ given }))
+  const lacking = as.token({ scope: 'other' })
+  expect(await subscribe({ given: `Bearer ${lacking}` })).toMatchObject([{ message: expect.stringContaining('scope') }])
+  expect(await operate(origin, '{ me }', { given: `Bearer ${lacking}` })).toEqual([{ me: 'user-1' }])
+  await again
+  expect(events).toEqual(['connected', 4403, 'connected'])
+}
+
 describe('NestJS', () => {
   beforeAll(async () => {
     rmSync(NEST, { recursive: true, force: true })
@@ -189,6 +257,10 @@ describe('NestJS', () => {
 
   test('protects resolvers', async () => {
     await requireGraphql(await start(process.execPath, () => [join(NEST, 'nest-graphql.js')]))
+  })
+
+  test('lets subscriptions of resolvers connect with a token, closes them with it, and their clients connect again', async () => {
+    await requireSubscriptions(await start(process.execPath, () => [join(NEST, 'nest-subscriptions.js')]))
   })
 
   test('protects a gateway', async () => {
@@ -316,6 +388,19 @@ describe('GraphQL', () => {
     await requireGraphql(await start(process.execPath, () => [join(HOSTS, example)]))
   })
 
+  test('lets subscriptions of graphql-ws connect with a token, closes them with it, and their clients connect again', async () => {
+    await requireSubscriptions(await start(process.execPath, () => [join(HOSTS, 'subscriptions.mjs')]))
+  })
+
+  test('tells a subscription to try again later while the authorization server is down', async () => {
+    const { as, origin } = await start(process.execPath, () => [join(HOSTS, 'subscriptions.mjs')], { isDown: true })
+    const client = new WebSocket(`${origin.replace('http', 'ws')}/graphql`, 'graphql-transport-ws')
+    running.push(async () => client.terminate())
+    await once(client, 'open')
+    client.send(JSON.stringify({ type: 'connection_init', payload: { authorization: `Bearer ${as.token()}` } }))
+    expect((await once(client, 'close'))[0]).toBe(1013)
+  })
+
   test('answers one 403 for all scopes that an operation lacks, before it resolves anything', async () => {
     const { as, origin } = await start(process.execPath, () => [join(HOSTS, 'graphql.mjs')])
     const query = (text: string, token?: string): Promise<Answer> =>
@@ -436,6 +521,10 @@ describe.skipIf(!isInstalled)('with npm install --prefix .ci/hosts', () => {
     rmSync(NEXT, { recursive: true, force: true })
     mkdirSync(NEXT)
     cpSync(join(HOSTS, 'next'), NEXT, { recursive: true })
+    // As `create-next-app` writes it: cacheComponents refuses what older routes export, such as `dynamic`.
+    renameSync(join(NEXT, 'next.config.mjs'), join(NEXT, 'page.config.mjs'))
+    const config = "import page from './page.config.mjs'\nexport default { ...page, cacheComponents: true }\n"
+    writeFileSync(join(NEXT, 'next.config.mjs'), config)
     const link = join(INSTALLED, 'oauth-resource-server')
     rmSync(link, { force: true })
     symlinkSync(ROOT, link, 'dir')

@@ -3,8 +3,23 @@ import { readFileSync } from 'node:fs'
 import { defineConfig } from 'vitepress'
 import { anchorOf } from '../../../scripts/site/markdown.mjs'
 
-/** A question is a few words, of which a page may lack one; its title counts more than its text. */
-const SEARCH = { combineWith: 'AND', fuzzy: 0.1, prefix: true, boost: { title: 4, titles: 2, text: 1 } }
+/**
+ * A question is a few words, and a page may lack one of them, so one word is enough: the page with most of them comes first.
+ * The functions run in the browser, without anything around them.
+ */
+const SEARCH = {
+  combineWith: 'OR',
+  fuzzy: 0.1,
+  prefix: true,
+  boost: { title: 3, titles: 1, text: 1 },
+  processTerm: (term) =>
+    /^(?:an?|and|are|by|can|do|does|for|from|get|how|i|in|is|it|my|of|on|or|the|to|what|which|with)$/i.test(term)
+      ? null
+      : term.toLowerCase().replace(/^nextjs$/, 'next'),
+  // Lists repeat the words of the guides, and hosts.md only links to the frameworks: a search would find these first.
+  boostDocument: (id) =>
+    id.includes('/reference') ? 0.4 : /\/(?:questions|performance|conformance|examples|hosts)/.test(id) ? 0.6 : 1
+}
 const ICON =
   '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#0550ae"/><path d="M9 16h10m-4-5 5 5-5 5M23 8v16" fill="none" stroke="#fff" stroke-width="3" stroke-linecap="round" stroke-linejoin="round"/></svg>'
 const { homepage, repository } = readJson('../../../package.json')

@@ -74,8 +74,10 @@ export function instructions(
 ): string {
   const { resources, scopes, user, opaque } = settings
   const [resource = '', ...more] = resources
-  const { host } = new URL(identifier)
-  const isLocal = isLoopback(new URL(`http://${hostInUrl(settings.host)}`))
+  const url = new URL(identifier)
+  const isLocal = isLoopback(url)
+  const isPrivate = isLoopback(new URL(`http://${hostInUrl(settings.host)}`))
+  const reached = settings.issuer === undefined ? url.host : 'this machine'
   const paint = painter(terminal)
   const variables = {
     OAUTH_RS_RESOURCE: resource,
@@ -83,7 +85,7 @@ export function instructions(
     OAUTH_RS_CLIENT_ID: api.clientId,
     OAUTH_RS_CLIENT_SECRET: api.clientSecret,
     ...(opaque && { OAUTH_RS_TOKENS: 'opaque' }),
-    ...(!isLocal && { OAUTH_RS_INSECURE_HOSTS: host })
+    ...(!isLocal && { OAUTH_RS_INSECURE_HOSTS: url.host })
   }
   const parameters = { grant_type: 'client_credentials', resource, scope: scopes.join(' ') }
   const fields = Object.entries(parameters)
@@ -91,7 +93,7 @@ export function instructions(
     .map(([name, value]) => `--data-urlencode ${quote(`${name}=${value}`)}`)
   const lines = [
     `${paint('bold', 'Authorization server for development')}  ${identifier}`,
-    ...(isLocal ? [] : [paint('yellow', `Anyone who can reach ${host} gets tokens for your API.`)]),
+    ...(isPrivate ? [] : [paint('yellow', `Anyone who can reach ${reached} gets tokens for your API.`)]),
     '',
     'Start your API with these variables, as fromEnv(process.env) reads them:',
     '',

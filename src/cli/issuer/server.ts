@@ -74,7 +74,7 @@ export async function startIssuer(
   server.listen(settings.port, settings.host.replace(/^\[|\]$/g, ''))
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
-  const issuer = new URL(`http://${hostInUrl(settings.host)}:${port}`).origin
+  const issuer = settings.issuer ?? new URL(`http://${hostInUrl(settings.host)}:${port}`).origin
   const secret = (): string => randomBytes(32).toString('base64url')
   const client = { clientId: 'client', clientSecret: secret() }
   const api = { clientId: 'api', clientSecret: secret() }

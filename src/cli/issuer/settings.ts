@@ -19,6 +19,8 @@ export interface IssuerSettings {
   /** The person who gives consent in the browser: `sub` of the tokens. */
   readonly user: string
   readonly host: string
+  /** Origin by which APIs and clients call this issuer. Undefined: host and port. */
+  readonly issuer: string | undefined
   /** 0 for any free port. */
   readonly port: number
   /** Access tokens are opaque, not JWTs. */
@@ -39,6 +41,9 @@ secrets are new at each start. Not for production: it has no login.
   --user NAME      the person who gives consent in the browser; default ${DEFAULT_USER}
   --host HOST      listen on this name or address of this machine, which other
                    machines may reach; default ${LOOPBACK}
+  --issuer URL     the issuer's name, if it is called by another than HOST and
+                   NUMBER, as in a container: --host 0.0.0.0 with
+                   --issuer http://localhost:${DEFAULT_PORT}
 
 Registration of clients, consent in a browser, PKCE and refresh tokens need
 the package oidc-provider: npm i -D oidc-provider
@@ -56,6 +61,7 @@ export function readSettings(args: readonly string[]): IssuerSettings {
     scope: { type: 'string', multiple: true, default: [] },
     user: { type: 'string', default: DEFAULT_USER },
     host: { type: 'string', default: LOOPBACK },
+    issuer: { type: 'string' },
     port: { type: 'string', default: String(DEFAULT_PORT) },
     opaque: { type: 'boolean', default: false }
   })
@@ -65,7 +71,8 @@ export function readSettings(args: readonly string[]): IssuerSettings {
     resources: readResources(values.resource),
     scopes: readScopes(values.scope),
     user: readUser(values.user),
-    host: readHost(values.host),
+    host: readHost(values.host, values.issuer),
+    issuer: readIssuer(values.issuer),
     port: readPort(values.port),
     opaque: values.opaque
   }
@@ -101,10 +108,10 @@ function readUser(user: string): string {
   return user
 }
 
-function readHost(host: string): string {
-  if (/^(?:0\.0\.0\.0|::|\[::\]|)$/.test(host))
+function readHost(host: string, issuer: string | undefined): string {
+  if (/^(?:0\.0\.0\.0|::|\[::\]|)$/.test(host) && (host === '' || issuer === undefined))
     throw new UsageError(
-      `--host ${show(host)} is not an address that an API can call: give the name or address at which the API reaches this machine`
+      `--host ${show(host)} is not an address that an API can call: give the name or address at which the API reaches this machine, or add --issuer http://localhost:${DEFAULT_PORT}`
     )
   const name = hostInUrl(host)
   if (!/^[\w.:[\]-]+$/.test(name) || !URL.canParse(`http://${name}`) || new URL(`http://${name}`).hostname !== name)
@@ -112,6 +119,15 @@ function readHost(host: string): string {
       `--host ${show(host)} is not a host: give a name in lower case or an address, without scheme and port`
     )
   return host
+}
+
+function readIssuer(issuer: string | undefined): string | undefined {
+  if (issuer === undefined) return undefined
+  if (!issuer.startsWith('http://') || !URL.canParse(issuer) || new URL(issuer).origin !== issuer)
+    throw new UsageError(
+      `--issuer ${show(issuer)} is not an http origin: write --issuer http://localhost:${DEFAULT_PORT}, in lower case and without a path`
+    )
+  return issuer
 }
 
 function readPort(port: string): number {

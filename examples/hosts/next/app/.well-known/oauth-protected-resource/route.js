@@ -1,6 +1,5 @@
 import { protectedResourceMetadata } from 'oauth-resource-server/fetch'
 import { api } from '../../../api.js'
 
-export const dynamic = 'force-dynamic'
 export const GET = protectedResourceMetadata(api)
 export { GET as HEAD, GET as OPTIONS }
