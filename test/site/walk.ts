@@ -24,7 +24,7 @@ const TYPES: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
   '.png': 'image/png'
 }
-/** Questions of newcomers: the page and heading that answers, and words that a newcomer types. */
+/** Questions of newcomers: the page, or page and heading, that answers, and words that a newcomer types. */
 const SEARCHES: readonly (readonly [answer: string, queries: readonly string[]])[] = [
   [
     'roles#auth0-permissions',
@@ -45,7 +45,8 @@ const SEARCHES: readonly (readonly [answer: string, queries: readonly string[]])
   ['issuers#several-issuers-and-dynamic-tenants', ['tenants', 'multi-tenant', 'multitenancy', 'several issuers']],
   ['migration#express-jwt-and-jwks-rsa', ['express-jwt', 'migrate from express-jwt', 'express-jwt jwks-rsa']],
   ['nestjs#nestjs', ['nestjs', 'nest']],
-  ['graphql#graphql', ['graphql']],
+  ['graphql', ['graphql']],
+  ['graphql#subscriptions', ['graphql subscriptions', 'graphql-ws']],
   ['nextjs#nextjs', ['nextjs', 'next.js']],
   ['trpc#trpc', ['trpc']],
   ['compose#docker-compose', ['docker compose', 'docker']]
@@ -210,7 +211,8 @@ describe.skipIf(!hasChromium || !isBuilt)('the site', () => {
     for (const [answer, queries] of SEARCHES) {
       for (const query of queries) {
         const first = await found(query)
-        if (!first.includes(answer)) missed.push(`${query}: expected ${answer}, found ${first.join(', ')}`)
+        if (!first.some((link) => `${link}#`.startsWith(`${answer}#`)))
+          missed.push(`${query}: expected ${answer}, found ${first.join(', ')}`)
       }
     }
     expect(missed).toEqual([])
