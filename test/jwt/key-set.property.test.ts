@@ -242,6 +242,7 @@ describe('an introspection answer', () => {
         { aud: undefined },
         { aud: [RESOURCE, 1] },
         { exp: now - 30 },
+        { exp: 1e11 + 1 },
         { exp: String(now + 300) },
         { nbf: now + 31 },
         { iat: now + 61 },
@@ -282,7 +283,8 @@ describe('an introspection answer', () => {
           active === true,
           iss === undefined || iss === issuer.issuer,
           [aud].flat().includes(RESOURCE) && [aud].flat().every((one) => typeof one === 'string'),
-          exp === undefined || (typeof exp === 'number' && exp > now - 30),
+          // A larger number than 1e11 is in milliseconds.
+          exp === undefined || (typeof exp === 'number' && exp > now - 30 && exp <= 1e11),
           nbf === undefined || (typeof nbf === 'number' && nbf <= now + 30),
           iat === undefined || (typeof iat === 'number' && iat <= now + 60),
           scopes(scope).includes('read') && scopes(scope).every((one) => typeof one === 'string' && !/\t/.test(one)),
