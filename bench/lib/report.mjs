@@ -79,6 +79,9 @@ absolute deviation; above 1 is faster. Processor time is that of all threads, wi
 ratio by median call: the median of single calls, hardly any of which meets the collector or another program. Each package is configured as its README
 recommends, with its cache if it has one, in a short file in \`bench/peers\`.
 
+The targets were set on a quiet machine whose raw RS256 check takes 20 µs. A host that is shared with others changes these
+figures: [how much](#what-is-left).
+
 ## Targets and results
 
 ${markdown(
