@@ -52,7 +52,7 @@ export async function untilAnswered(
   }
 }
 
-/** @returns why there is no answer yet, or undefined after one */
+/** @returns the reason why no answer came; undefined after an answer */
 async function attempt(url: URL, send: () => Promise<WireResponse>): Promise<string | undefined> {
   try {
     const { status } = await send()

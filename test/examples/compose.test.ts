@@ -6,7 +6,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -14,6 +13,7 @@ import { promisify } from 'node:util'
 import { request } from 'undici'
 import { afterAll, expect, test } from 'vitest'
 import { parse } from 'yaml'
+import { freePort } from '../support/ports.js'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** What the containers find in their folder. */
@@ -33,15 +33,6 @@ const closing: (() => unknown)[] = []
 afterAll(async () => {
   for (const close of closing) await close()
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0)
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 /** Starts a service's command, and waits until it says that it listens. @returns what it printed */
 async function start({ command, environment }: Service, started: string): Promise<string> {

@@ -5,7 +5,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { connect, createServer, type Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -17,6 +17,7 @@ import { createClient } from 'graphql-ws'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { type CloseEvent, WebSocket } from 'ws'
 import { createTestIssuer, type TestIssuer } from '../../test-kit/issuer.js'
+import { freePort } from '../support/ports.js'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const HOSTS = join(ROOT, 'examples/hosts')
@@ -41,15 +42,6 @@ const running: (() => Promise<unknown>)[] = []
 afterEach(async () => {
   for (const end of running.splice(0).reverse()) await end()
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0)
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 /** Starts an issuer, then the host against it, and waits for a line that names its port. */
 async function start(

@@ -79,7 +79,7 @@ export class Judge {
 
   private refused(fleet: Fleet, ask: Ask, reason: string): string | undefined {
     const covering = reason === 'revoked' ? fleet.revocations.filter((one) => mayCover(one, ask.token)) : []
-    // Of several, it is unknown which one the process heeds.
+    // If several cover the token, the refusal does not show which one the process heeds.
     if (covering.length === 1) ask.process.heeded.add(covering[0] as Revocation)
     return badness(fleet, ask) === undefined ? 'nothing is wrong with it' : undefined
   }
