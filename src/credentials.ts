@@ -100,7 +100,8 @@ export function readUsedScheme(request: ResourceRequest, accepted: readonly Sche
   const [line, another] = request.fieldLines('authorization')
   if (line === undefined || another !== undefined) return undefined
   if (isJoined(line)) return undefined
-  const scheme = schemeNamed(line.split(/[ \t]/, 1)[0] as string)
+  const end = line.search(/[ \t]/)
+  const scheme = schemeOf(line, end < 0 ? line.length : end)
   return accepted.find((one) => one === scheme)
 }
 

@@ -236,16 +236,16 @@ class Verifier implements AccessTokenVerifier {
     }
     if (issuer.settings.tokens === 'opaque') return this.introspect(received.field, received.token, issuer, request)
     // With fresh keys the only wait is a turn to check the signature, which needs no deadline.
-    return now() < issuer.keySetSettledUntil()
-      ? this.verifyHere(received, issuer)
-      : callers.inTime(this.verifyHere(received, issuer), request, 'jwks')
+    const time = now()
+    return time < issuer.keySetSettledUntil()
+      ? this.verifyHere(received, issuer, time)
+      : callers.inTime(this.verifyHere(received, issuer, time), request, 'jwks')
   }
 
-  private verifyHere(received: Received, issuer: Issuer): Awaitable<VerifiedAccessToken> {
-    const { now, clockTolerance, verifySignature } = this.means
+  private verifyHere(received: Received, issuer: Issuer, since: number): Awaitable<VerifiedAccessToken> {
+    const { clockTolerance, verifySignature } = this.means
     const { jwt, wrapping } = received
     if (issuer.settings.requireEncrypted && wrapping === 'none') throw new InvalidToken('not_encrypted')
-    const since = now()
     // Read before the keys are: if a key leaves meanwhile, the cached result is already outdated.
     const keySetVersion = issuer.keySetVersion()
     const verifying = verifyJwt(jwt, issuer.settings, {

@@ -42,15 +42,21 @@ export function formatChallenge(scheme: string, parameters: ChallengeParameters)
   if (realm !== undefined) parts.push(`realm="${realm.replace(/["\\]/g, '\\$&')}"`)
   if (error !== undefined) parts.push(`error="${reduceErrorText(error)}"`)
   if (errorDescription !== undefined) parts.push(`error_description="${reduceErrorText(errorDescription)}"`)
-  const scopes = scope?.filter(isScopeToken) ?? []
-  if (scopes.length > 0) parts.push(`scope="${scopes.join(' ')}"`)
-  const acrs = acrValues?.filter(isScopeToken) ?? []
-  if (acrs.length > 0) parts.push(`acr_values="${acrs.join(' ')}"`)
+  const scopes = joinTokens(scope)
+  if (scopes !== '') parts.push(`scope="${scopes}"`)
+  const acrs = joinTokens(acrValues)
+  if (acrs !== '') parts.push(`acr_values="${acrs}"`)
   if (maxAge !== undefined) parts.push(`max_age="${maxAge}"`)
   if (algs !== undefined) parts.push(`algs="${algs.join(' ')}"`)
   if (resourceMetadata !== undefined) parts.push(`resource_metadata="${resourceMetadata}"`)
   if (parts.length === 0) throw new TypeError(`a ${scheme} challenge needs a parameter`)
   return `${scheme} ${parts.join(', ')}`
+}
+
+/** The values of a list that fit into it, each of which is a scope-token, delimited by spaces. */
+function joinTokens(values: readonly string[] | undefined): string {
+  if (values === undefined) return ''
+  return values.every(isScopeToken) ? values.join(' ') : values.filter(isScopeToken).join(' ')
 }
 
 /** Replaces characters that RFC 6750 §3 does not allow in `error_description` by spaces, and trims. */

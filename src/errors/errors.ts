@@ -6,6 +6,7 @@
 import type { AuthenticationRequirement, HeaderFields } from '../types.js'
 import type { ChallengeParameters } from './challenge.js'
 import {
+  type Entry,
   LIMIT_REASONS,
   type LimitReason,
   PROOF_REASONS,
@@ -16,9 +17,9 @@ import {
   type TokenReason
 } from './reasons.js'
 import { Refusal } from './refusal.js'
-import { type Evidence, ResourceServerError } from './resource-server-error.js'
+import { type Answer, type Evidence, ResourceServerError } from './resource-server-error.js'
 
-export { Refusal } from './refusal.js'
+export { type Advertisement, Refusal } from './refusal.js'
 export { ResourceServerError } from './resource-server-error.js'
 
 /** Longest `Retry-After` passed on, in seconds; a server can ask again. */
@@ -38,6 +39,26 @@ export type Dependency =
   | 'replay'
   | 'decryption'
 
+/** Details for the operator, with advice that replaces the catalogue's where more is known. */
+type Advice = Evidence & { readonly hint?: string }
+
+/**
+ * The answer of an error of the catalogue, which clients can cause at any rate: written member by member, because copying
+ * members takes half as long as a refusal.
+ */
+function answer(status: number, code: string, reason: string, entry: Entry, evidence?: Advice): Answer {
+  return {
+    status,
+    code,
+    reason,
+    stack: false,
+    description: entry.description,
+    hint: evidence?.hint ?? entry.hint,
+    expected: evidence?.expected,
+    received: evidence?.received
+  }
+}
+
 /** 401 without an error code: the request has no authentication information (RFC 6750 §3.1). */
 export class CredentialsMissing extends Refusal {
   constructor() {
@@ -56,8 +77,8 @@ export class InvalidRequest extends Refusal {
   declare readonly reason: RequestReason
 
   /** @param evidence.hint replaces the catalogue's hint where more is known; never contains data of the request */
-  constructor(reason: RequestReason, evidence?: { readonly hint?: string }) {
-    super({ status: 400, code: 'invalid_request', reason, stack: false, ...REQUEST_REASONS[reason], ...evidence })
+  constructor(reason: RequestReason, evidence?: Pick<Advice, 'hint'>) {
+    super(answer(400, 'invalid_request', reason, REQUEST_REASONS[reason], evidence))
   }
 
   // Other scopes do not fix a malformed request, so none are named.
@@ -74,8 +95,8 @@ export class InvalidToken extends Refusal {
   declare readonly reason: TokenReason
 
   /** @param evidence.hint replaces the catalogue's hint where more is known; never contains data of the token */
-  constructor(reason: TokenReason, evidence?: Evidence & { readonly hint?: string }) {
-    super({ status: 401, code: 'invalid_token', reason, stack: false, ...TOKEN_REASONS[reason], ...evidence })
+  constructor(reason: TokenReason, evidence?: Advice) {
+    super(answer(401, 'invalid_token', reason, TOKEN_REASONS[reason], evidence))
   }
 }
 
@@ -84,8 +105,8 @@ export class InvalidProof extends Refusal {
   declare readonly reason: ProofReason
 
   /** @param evidence.hint replaces the catalogue's hint where more is known; never contains data of the proof */
-  constructor(reason: ProofReason, evidence?: Evidence & { readonly hint?: string }) {
-    super({ status: 401, code: 'invalid_dpop_proof', reason, stack: false, ...PROOF_REASONS[reason], ...evidence })
+  constructor(reason: ProofReason, evidence?: Advice) {
+    super(answer(401, 'invalid_dpop_proof', reason, PROOF_REASONS[reason], evidence))
   }
 }
 
@@ -248,7 +269,7 @@ export class TooManyRequests extends ResourceServerError {
 
   /** @param options.retryAfter  seconds, default 1 */
   constructor(reason: LimitReason, { retryAfter = 1, ...evidence }: Evidence & { readonly retryAfter?: number } = {}) {
-    super({ status: 429, code: 'too_many_requests', reason, stack: false, ...LIMIT_REASONS[reason], ...evidence })
+    super(answer(429, 'too_many_requests', reason, LIMIT_REASONS[reason], evidence))
     this.retryAfter = wholeSeconds(retryAfter)
   }
 

@@ -5,7 +5,7 @@
  * Tests: `test/errors/errors.test.ts`.
  */
 
-interface Entry {
+export interface Entry {
   /** `error_description` on the wire. */
   readonly description: string
   /** For the operator's log: the usual cause, and what to change. */

@@ -14,29 +14,42 @@ export interface Advertisement {
   readonly realm?: string | undefined
   /** Schemes that this server advertises, in order. */
   readonly schemes?: readonly Scheme[]
+  /** RFC 9449 §7.1. */
+  readonly algs?: readonly string[] | undefined
+  readonly resourceMetadata?: string | undefined
+}
+
+/** The values of one request in a challenge. */
+export interface Occasion {
   /** The scheme that the request used, if it is accepted here and the only one. */
   readonly used?: Scheme | undefined
   /** Scopes that the route needs, without duplicates. */
   readonly scope?: readonly string[] | undefined
-  /** RFC 9449 §7.1. */
-  readonly algs?: readonly string[] | undefined
-  readonly resourceMetadata?: string | undefined
   /** Fields that scripts of another origin can read only if exposed (RFC 9449 §7.1); empty for the same origin. */
   readonly expose?: readonly string[]
 }
 
+const BEARER: readonly Scheme[] = Object.freeze(['Bearer'])
+const DPOP: readonly Scheme[] = Object.freeze(['DPoP'])
+/** For an error that no server advertises for: its challenge has its own values alone. */
+const NO_SERVER: Advertisement = Object.freeze({})
+/** A challenge needs a parameter. */
+const NO_SERVER_NO_CODE: Advertisement = Object.freeze({ realm: 'api' })
+const NO_OCCASION: Occasion = Object.freeze({})
+
 /** The request was refused; the response carries a challenge (RFC 6750 §3, RFC 9110 §11.6.1). */
 export abstract class Refusal extends ResourceServerError {
-  #advertisement: Advertisement | undefined
+  #server: Advertisement | undefined
+  #occasion: Occasion = NO_OCCASION
 
   protected ownHeaders(): HeaderFields {
-    // Thrown outside of a server: the challenge then has only the error's own values.
-    return this.#answer(this.#advertisement ?? { realm: this.code === undefined ? 'api' : undefined })
+    return this.#answer(this.#server ?? (this.code === undefined ? NO_SERVER_NO_CODE : NO_SERVER), this.#occasion)
   }
 
   /** Adds the server's values. Only `authorize.ts` and token lifetimes call it. @internal */
-  advertise(advertisement: Advertisement): this {
-    this.#advertisement = advertisement
+  advertise(server: Advertisement, occasion: Occasion = NO_OCCASION): this {
+    this.#server = server
+    this.#occasion = occasion
     this.forgetHeaders()
     return this
   }
@@ -47,43 +60,52 @@ export abstract class Refusal extends ResourceServerError {
   }
 
   /** Challenge parameters that only this error has. */
-  protected ownParameters(): ChallengeParameters {
-    return {}
+  protected ownParameters(): Pick<ChallengeParameters, 'acrValues' | 'maxAge'> | undefined {
+    return undefined
   }
 
   /** Header fields that only this error has. */
-  protected ownFields(): HeaderFields {
-    return {}
+  protected ownFields(): HeaderFields | undefined {
+    return undefined
   }
 
   /**
    * Formats one line per scheme. A client that used DPoP gets only a DPoP challenge, since its token works with no
    * other scheme. Any other client gets every scheme, with the error under the scheme it used (RFC 9449 §7.2).
    */
-  #answer({
-    realm,
-    schemes = ['Bearer'],
-    used,
-    scope,
-    algs,
-    resourceMetadata,
-    expose = []
-  }: Advertisement): HeaderFields {
-    const common = { realm, scope: this.requiredScopes(scope), resourceMetadata }
-    const error =
-      this.code === undefined ? {} : { error: this.code, errorDescription: this.description, ...this.ownParameters() }
-    const lines = (used === 'DPoP' ? [used] : schemes).map((scheme) =>
-      formatChallenge(scheme, {
-        ...common,
-        ...((used === undefined || used === scheme) && error),
-        algs: scheme === 'DPoP' ? algs : undefined
-      })
-    )
-    return {
+  #answer(server: Advertisement, { used, scope, expose }: Occasion): HeaderFields {
+    const { schemes = BEARER } = server
+    const scopes = this.requiredScopes(scope)
+    const lines: string[] = []
+    for (const scheme of used === 'DPoP' ? DPOP : schemes)
+      lines.push(this.#challenge(scheme, used === undefined || used === scheme, server, scopes))
+    const fields: Record<string, string | readonly string[]> = {
       'WWW-Authenticate': lines,
-      'Cache-Control': 'no-store',
-      ...this.ownFields(),
-      ...(expose.length > 0 && { 'Access-Control-Expose-Headers': expose.join(', ') })
+      'Cache-Control': 'no-store'
     }
+    if (expose !== undefined && expose.length > 0) fields['Access-Control-Expose-Headers'] = expose.join(', ')
+    const own = this.ownFields()
+    return own === undefined ? fields : { ...fields, ...own }
+  }
+
+  /** Clients without a token come often, so the parameters are one object, without copies. */
+  #challenge(
+    scheme: Scheme,
+    hasError: boolean,
+    { realm, algs, resourceMetadata }: Advertisement,
+    scope: readonly string[] | undefined
+  ): string {
+    const isSaid = hasError && this.code !== undefined
+    const own = isSaid ? this.ownParameters() : undefined
+    return formatChallenge(scheme, {
+      realm,
+      error: isSaid ? this.code : undefined,
+      errorDescription: isSaid ? this.description : undefined,
+      scope,
+      acrValues: own?.acrValues,
+      maxAge: own?.maxAge,
+      algs: scheme === 'DPoP' ? algs : undefined,
+      resourceMetadata
+    })
   }
 }

@@ -10,21 +10,13 @@ import type { AccessTokenVerifier } from '../access-token/access-token.js'
 import { VerifiedAccessToken } from '../access-token/verified-access-token.js'
 import { accessTokenOf, type Confirm, isConfirmed } from '../confirmation/confirmation.js'
 import { type CredentialRules, readCredentials, readUsedScheme } from '../credentials.js'
-import { CredentialsMissing, Refusal, ResourceServerError } from '../errors/errors.js'
+import { type Advertisement, CredentialsMissing, Refusal, ResourceServerError } from '../errors/errors.js'
 import { requireTime } from '../jwt/claims.js'
 import { asError, type Enforcement, enforce, isPreflight, type Policy } from '../policy/policy.js'
 import type { Live } from '../revocation/live.js'
-import type { Access, Awaitable, Credentials, ResourceRequest, Scheme } from '../types.js'
+import type { Access, Awaitable, Credentials, ResourceRequest } from '../types.js'
 import type { Events } from './diagnostics.js'
 import type { ProtectedResourceMetadata } from './protected-resource.js'
-
-/** Values that challenges tell about this server (RFC 6750 §3, RFC 9728 §5.1, RFC 9449 §7.1). */
-export interface Advertisement {
-  readonly realm: string | undefined
-  readonly schemes: readonly Scheme[]
-  readonly algs: readonly string[]
-  readonly resourceMetadata: string | undefined
-}
 
 /** The steps in their order, and the state that they share. */
 export interface Stations {
@@ -37,6 +29,7 @@ export interface Stations {
   /** Seconds of leeway for `exp`. */
   readonly clockTolerance: number
   readonly events: Events
+  /** Values that challenges tell about this server (RFC 6750 §3, RFC 9728 §5.1, RFC 9449 §7.1). */
   readonly advertisement: Advertisement
   /** Header fields of a refusal that scripts of other origins may read. */
   readonly exposed: readonly string[]
@@ -181,7 +174,7 @@ function refuse(stations: Stations, error: unknown, request: ResourceRequest, sc
   if (error instanceof Refusal) {
     const used = readUsedScheme(request, credentialRules.accepted)
     const expose = request.fieldLines('origin').length > 0 ? stations.exposed : NOTHING_EXPOSED
-    error.advertise({ ...advertisement, used, scope, expose })
+    error.advertise(advertisement, { used, scope, expose })
   }
   events.refusal(error, request, stations.proven.get(request))
   return error

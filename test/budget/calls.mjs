@@ -154,6 +154,8 @@ async function count(name, make, status = 200) {
       outcome = route.authorize(request)
     } catch (error) {
       outcome = error
+      // A server writes both: a line for each of two schemes, and the body.
+      if (error instanceof ResourceServerError) JSON.stringify([error.headers, error])
     }
     each.push(counted())
     if (outcome instanceof Promise) throw new Error(`${name}: answered with a promise, so not all of it was counted`)
