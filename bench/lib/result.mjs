@@ -43,6 +43,7 @@ export function isReached({ relation, target, got }) {
 const LABELS = {
   ours: '**oauth-resource-server**',
   raw: 'raw `crypto.verify`',
+  minimal: 'the same checks in one function, without a cache',
   mark: 'sets `auth`, and nothing else',
   mcp: 'MCP SDK `requireBearerAuth` + jose',
   'express-jwt': 'express-jwt + jwks-rsa',
