@@ -18,7 +18,7 @@ export default {
   name: 'refusals',
   title: 'Tokens that are refused',
   about:
-    '200 RS256 tokens of each kind in turn, one in each turn of the event loop, until header fields and body are written: by the package where it has them, else the least that a server would send. All tokens are equally long. All but the forged ones could be refused without a signature check. fast-jwt and jsonwebtoken have one fixed key and so no unknown `kid`.',
+    '200 RS256 tokens of each kind in turn, one in each turn of the event loop, in a process that accepted 6,000 others before, until header fields and body are written: by the package where it has them, else the least that a server would send. All tokens are equally long. All but the forged ones could be refused without a signature check. fast-jwt and jsonwebtoken have one fixed key and so no unknown `kid`.',
   run: async ({ besideRaw, progress }) => {
     /** @type {Map<string, Awaited<ReturnType<typeof besideRaw>>>} */
     const costs = new Map()
