@@ -241,12 +241,13 @@ export interface SuiteRequest {
 export type SuiteEndpoint = 'metadata' | 'keys' | 'introspection' | 'status-list'
 
 /**
- * An HTTP status, with fields if need be; or an answer that is late, redirects, or is not what it should be. `bomb`: 32 MiB in a few
+ * An HTTP status, with fields if need be; or an answer that does not come, comes half a second `late`, redirects, or is not what it should be. `bomb`: 32 MiB in a few
  * kilobytes; `endless`: 64 MiB, if the API takes them; `lie`, of metadata: that of another issuer, whose keys are at `/lie/keys`.
  */
 export type SuiteFailure =
   | { readonly status: number; readonly fields?: Readonly<Record<string, string>> }
   | 'silence'
+  | 'late'
   | 'reset'
   | 'garbage'
   | 'redirect'

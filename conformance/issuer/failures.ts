@@ -11,6 +11,8 @@ import type { SuiteFailure } from '../check.js'
 const BOMB_BYTES = 32 * 1024 * 1024
 /** Bytes after which an `endless` answer ends, because the API has read enough to be sure that it has no limit. */
 const ENDLESS_BYTES = 64 * 1024 * 1024
+/** Milliseconds by which a `late` answer comes later: requests at once have all arrived by then, and no API gives up so soon. */
+const LATE = 500
 const CHUNK = Buffer.alloc(64 * 1024, ' ')
 
 /** The media type and the body of a good answer. */
@@ -29,6 +31,7 @@ export interface FailedAnswer {
 export function answerFailure(response: ServerResponse, { failure, answer, bomb, took }: FailedAnswer): void {
   const [type, body] = answer
   if (failure === 'reset') response.socket?.destroy()
+  else if (failure === 'late') setTimeout(() => response.writeHead(200, { 'Content-Type': type }).end(body), LATE)
   else if (failure === 'garbage') response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html>')
   else if (failure === 'redirect') response.writeHead(302, { Location: '/canary/redirect' }).end()
   else if (failure === 'empty') response.writeHead(200, { 'Content-Type': type }).end('{"keys":[]}')

@@ -4,6 +4,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Level } from '../../conformance/check.js'
 import { CHECKS } from '../../conformance/checks/index.js'
@@ -184,4 +185,17 @@ test.each([
   ['dpop-good-scheme-case', 'hardening']
 ])('%s is of level %s: no text obliges the API', (id, level) => {
   expect(CHECKS.find((check) => check.id === id)?.level).toBe(level)
+})
+
+test('an API that shares one introspection passes, although its requests come one after another', async () => {
+  const asking = new Map<string, Promise<boolean>>()
+  let arrived = 0
+  const shares: Read = async (token) => {
+    await sleep(10 * (arrived++ % 20))
+    const asked = asking.get(token) ?? introspects(token).finally(() => asking.delete(token))
+    asking.set(token, asked)
+    return asked
+  }
+  const report = await reportOf(shares, ['faults-stampede'])
+  expect(verdicts(report)['faults-stampede']).toBe('passed')
 })

@@ -268,9 +268,16 @@ const stampede: Check = {
   level: 'hardening',
   needs: ['introspection'],
   run: async (context) => {
-    const request = withToken(context.issuer.opaque())
+    const { issuer } = context
+    const request = withToken(issuer.opaque())
     const before = requestsFor(context, '/introspect')
-    await Promise.all(Array.from({ length: 20 }, () => context.send(request)))
+    // A busy machine or a proxy spreads the requests: all of them arrive before the first answer does.
+    issuer.fail('introspection', 'late')
+    try {
+      await Promise.all(Array.from({ length: 20 }, () => context.send(request)))
+    } finally {
+      issuer.recover()
+    }
     const count = requestsFor(context, '/introspect') - before
     if (count > 5)
       context.fail({
