@@ -44,7 +44,7 @@ function asException(error: unknown, response: NestResponse): object {
 /** Responses of requests over HTTP: a handler that calls `enforce()` has the request alone. */
 const responses = new WeakMap<NestRequest, NestResponse>()
 
-/** What `enforce()` throws in a handler: as the guard does over HTTP, and the refusal itself elsewhere. */
+/** Makes the error that `enforce()` throws: over HTTP that of the guard, and elsewhere the refusal itself. */
 export function toThrow(error: unknown, request: NestRequest): object {
   const response = responses.get(request)
   return response === undefined ? passable(error) : asException(error, response)
