@@ -227,6 +227,11 @@ describe.skipIf(!hasChromium || !isBuilt)('the site', () => {
     expect(await found('require roles')).not.toEqual([])
     await page.screenshot({ path: `${PICTURES}/search-${name}.png` })
     expect(await overhang()).toBeLessThanOrEqual(0)
+    // Beside a scroll bar, which covers a part of the window, as on a desktop.
+    const edges = await page
+      .locator('.VPLocalSearchBox .shell')
+      .evaluate((box) => [box, box.parentElement as Element].map((one) => one.getBoundingClientRect().right))
+    expect(edges[0]).toBeLessThanOrEqual(edges[1] as number)
     expect(await faultsBeyondTheBox()).toEqual([])
   })
 
