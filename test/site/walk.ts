@@ -326,7 +326,7 @@ describe.skipIf(!hasChromium || !isBuilt)('the site', () => {
     // Beside a scroll bar, which covers a part of the window, as on a desktop.
     const edges = await page
       .locator('.VPLocalSearchBox .shell')
-      .evaluate((box) => [box, box.parentElement as Element].map((one) => one.getBoundingClientRect().right))
+      .evaluate((box) => [box, box.parentElement ?? box].map((one) => one.getBoundingClientRect().right))
     expect(edges[0]).toBeLessThanOrEqual(edges[1] as number)
     expect(await faultsBeyondTheBox()).toEqual([])
   })
