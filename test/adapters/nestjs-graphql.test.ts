@@ -3,7 +3,7 @@ import type { DynamicModule } from '@nestjs/common'
 import type { AbstractHttpAdapter } from '@nestjs/core'
 import { GraphQLModule, Query, Resolver } from '@nestjs/graphql'
 import { MercuriusDriver, type MercuriusDriverConfig } from '@nestjs/mercurius'
-import { defaultErrorFormatter } from 'mercurius'
+import mercurius from 'mercurius'
 import { describe, expect, test } from 'vitest'
 import { Auth, Protect, Public, ResourceServerModule } from '../../adapters/nestjs.js'
 import { type Access, type ResourceServer, resourceServer, scope } from '../../src/index.js'
@@ -199,7 +199,7 @@ describe('@nestjs/graphql with Mercurius', () => {
   test('has the status of a refusal with an errorFormatter', async () => {
     const { as, query } = await create({
       errorFormatter: (execution, context) => {
-        const formatted = defaultErrorFormatter(execution, context)
+        const formatted = mercurius.defaultErrorFormatter(execution, context)
         const refusals = execution.errors?.map(({ extensions }) => extensions['http'] as { status: number } | undefined)
         return { ...formatted, statusCode: refusals?.find((one) => one)?.status ?? formatted.statusCode }
       }
