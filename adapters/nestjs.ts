@@ -8,10 +8,11 @@
 import { createParamDecorator } from '@nestjs/common'
 import type { Access, Check, ResourceServer } from '../src/index.js'
 import { exchangeOf, type NestRequest, read } from './nestjs/exchange.js'
+import { toThrow } from './nestjs/guard.js'
 import { findAccess, requireAccess } from './shared/access.js'
 import { enforceIn } from './shared/enforce.js'
-import { passable } from './shared/refusals.js'
 
+export { RefusalException } from './nestjs/answers.js'
 export { Protect, Public, Roles } from './nestjs/decorators.js'
 export { AccessTokenGuard, RefusalFilter } from './nestjs/guard.js'
 export { RESOURCE_SERVER, ResourceServerModule } from './nestjs/module.js'
@@ -56,7 +57,7 @@ export function getOptionalAuth(request: object): Access | undefined {
  * operation needs. A refusal carries the same challenge as one of {@link Protect}.
  *
  * @param request the request of Express or Fastify: `@Req()`, or `req` of a GraphQL context
- * @throws {ResourceServerError} the refusal, which the module's filter answers
+ * @throws {RefusalException} the refusal, which the module's filter answers; in a resolver, {ResourceServerError}
  * @throws {Error} no guard ran, or the request was accepted without a token
  */
 export function enforce<Scope extends string, Role extends string>(
@@ -64,5 +65,5 @@ export function enforce<Scope extends string, Role extends string>(
   request: object,
   ...checks: readonly Check<NoInfer<Scope>, NoInfer<Role>>[]
 ): Promise<void> {
-  return enforceIn({ getAuth, read, toThrow: passable }, request as NestRequest, api, checks)
+  return enforceIn({ getAuth, read, toThrow }, request as NestRequest, api, checks)
 }

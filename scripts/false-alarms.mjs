@@ -20,9 +20,9 @@ import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { jsonReport, runConformance, startSuiteIssuer } from 'oauth-resource-server/conformance'
-import { freePort } from '../test/counterparts/servers/process.mjs'
 import { judge } from '../test/false-alarms/judge.mjs'
 import { SERVERS } from '../test/false-alarms/servers.mjs'
+import { freePort } from '../test/support/ports.mjs'
 
 /** Packages of Debian, one server at a time: one that is missing must not keep the others away. */
 const PACKAGES = [

@@ -1,5 +1,6 @@
 /** Refusals as HTTP, GraphQL and WebSocket clients get them. No answer has a token, a hint, or the message of a 5xx. */
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
+import { HttpException } from '@nestjs/common'
 import type { ResourceServerError } from '../../src/index.js'
 import { factsOf, type Render } from '../shared/error-body.js'
 import { addHeaders, forgetContent } from '../shared/headers.js'
@@ -19,6 +20,21 @@ export function answer(error: ResourceServerError, request: NestRequest, respons
   response.code(error.status)
   // Fastify adds a charset to JSON text, but JSON has none (RFC 8259 §11).
   response.send?.(Buffer.from(body))
+}
+
+/**
+ * A refusal over HTTP, as Nest's own exceptions are: a filter of the application that catches everything answers it with
+ * its status, not with 500. Its header fields, with the challenge, are on the response already.
+ */
+export class RefusalException extends HttpException {
+  /** The error with its reason and hint. */
+  readonly refusal: ResourceServerError
+
+  constructor(refusal: ResourceServerError) {
+    const { message, body } = readable(refusal)
+    super({ statusCode: refusal.status, message, ...body }, refusal.status, { cause: refusal })
+    this.refusal = refusal
+  }
 }
 
 /** A sentence and the members of the body: the parts of a refusal that clients may read. */

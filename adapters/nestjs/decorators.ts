@@ -2,7 +2,7 @@
 import { UseFilters, UseGuards } from '@nestjs/common'
 import { type Requirement, roles } from '../../src/index.js'
 import { AccessTokenGuard, RefusalFilter } from './guard.js'
-import { type Declared, declare, isDeclared, PUBLIC } from './rules.js'
+import { type Declared, declareAt, isDeclared, PUBLIC } from './rules.js'
 
 /**
  * A handler, or all handlers of a class, need a valid token that satisfies these requirements, and those of the class as
@@ -27,8 +27,8 @@ export function Roles(...names: string[]): ClassDecorator & MethodDecorator {
 
 /** A handler, or all handlers of a class without requirements of their own, need no token. */
 export function Public(): ClassDecorator & MethodDecorator {
-  return (target: object, _name?: string | symbol, descriptor?: PropertyDescriptor) =>
-    declare(descriptor?.value ?? target, [PUBLIC])
+  return (target: object, name?: string | symbol, descriptor?: PropertyDescriptor) =>
+    declareAt([PUBLIC], target, name, descriptor)
 }
 
 function decorator(declared: Declared): ClassDecorator & MethodDecorator {
@@ -38,6 +38,6 @@ function decorator(declared: Declared): ClassDecorator & MethodDecorator {
     if (!isDeclared(place))
       for (const apply of [UseGuards(AccessTokenGuard), UseFilters(RefusalFilter)])
         apply(target as never, name as never, descriptor as never)
-    declare(place, declared)
+    declareAt(declared, target, name, descriptor)
   }
 }

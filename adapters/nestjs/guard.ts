@@ -13,7 +13,7 @@ import { findAccess } from '../shared/access.js'
 import { addHeaders } from '../shared/headers.js'
 import { passable, surface } from '../shared/refusals.js'
 import { createRun, type Run } from '../shared/run.js'
-import { answer, graphqlError, tellClient } from './answers.js'
+import { answer, graphqlError, RefusalException, tellClient } from './answers.js'
 import {
   exchangeOf,
   headersOf,
@@ -31,9 +31,24 @@ const run: Run<NestRequest, NestResponse, () => boolean, boolean> = createRun({
   headersOf,
   isSent,
   refuse: (error, response): boolean => {
-    throw isSent(response) ? passable(error) : surface(error, ...headersOf(response))
+    throw asException(error, response)
   }
 })
+
+/** Sets the header fields of a refusal, if there is a response for them. @returns the error to throw */
+function asException(error: unknown, response: NestResponse): object {
+  const surfaced = isSent(response) ? passable(error) : surface(error, ...headersOf(response))
+  return surfaced instanceof ResourceServerError ? new RefusalException(surfaced) : surfaced
+}
+
+/** Responses of requests over HTTP: a handler that calls `enforce()` has the request alone. */
+const responses = new WeakMap<NestRequest, NestResponse>()
+
+/** Makes the error that `enforce()` throws: over HTTP that of the guard, and elsewhere the refusal itself. */
+export function toThrow(error: unknown, request: NestRequest): object {
+  const response = responses.get(request)
+  return response === undefined ? passable(error) : asException(error, response)
+}
 
 function save(request: NestRequest, access: Access | undefined): void {
   request.auth = access
@@ -52,7 +67,7 @@ export class AccessTokenGuard implements CanActivate {
     this.#settings = settings
   }
 
-  /** @throws {ResourceServerError} the refusal, for the filter */
+  /** @throws {RefusalException} over HTTP, for the filter; elsewhere {ResourceServerError} */
   canActivate(context: ExecutionContext): Promise<boolean> {
     let decision = decisions.get(context)
     if (decision === undefined) {
@@ -67,13 +82,26 @@ export class AccessTokenGuard implements CanActivate {
     if (protection === null) return true
     const { request, response } = exchangeOf(context)
     if (context.getType() !== 'http' || response === undefined)
-      return decideShared(this.#settings, protection, { request, response })
+      return decideShared(this.#settings, protection, { request, response }).catch((error: unknown) => {
+        throw challenged(error, response)
+      })
+    responses.set(request, response)
     return (await run(protection, read(request), request, response, pass)) ?? false
   }
 }
 
 Injectable()(AccessTokenGuard)
 Inject(SETTINGS)(AccessTokenGuard, undefined, 0)
+
+/**
+ * Sets the header fields of the first refusal of a GraphQL request, for servers that do not read `extensions.http`. One
+ * is enough: a query can have a thousand refused fields.
+ */
+function challenged(error: unknown, response: NestResponse | undefined): unknown {
+  if (!(error instanceof ResourceServerError) || response === undefined || isSent(response)) return error
+  if (!response.hasHeader('WWW-Authenticate')) addHeaders(error.headers, ...headersOf(response))
+  return error
+}
 
 /** First steps of requests that several handlers share. */
 const authentications = new WeakMap<NestRequest, Promise<Access | undefined>>()
@@ -113,14 +141,15 @@ export async function decideShared(
  * Answers refusals with their own status, challenge and body, which Nest's own filter would make a 500. In GraphQL they
  * become an error with the same status and challenge; in gateways a message `exception` to the client.
  */
-export class RefusalFilter implements ExceptionFilter<ResourceServerError> {
+export class RefusalFilter implements ExceptionFilter<ResourceServerError | RefusalException> {
   readonly #settings: Settings
 
   constructor(settings: Settings) {
     this.#settings = settings
   }
 
-  catch(error: ResourceServerError, host: ArgumentsHost): unknown {
+  catch(thrown: ResourceServerError | RefusalException, host: ArgumentsHost): unknown {
+    const error = thrown instanceof RefusalException ? thrown.refusal : thrown
     const type = host.getType<string>()
     if (type === 'graphql') return graphqlError(error)
     if (type === 'ws') return tellClient(error, host.switchToWs().getClient())
@@ -129,5 +158,5 @@ export class RefusalFilter implements ExceptionFilter<ResourceServerError> {
   }
 }
 
-Catch(ResourceServerError)(RefusalFilter)
+Catch(ResourceServerError, RefusalException)(RefusalFilter)
 Inject(SETTINGS)(RefusalFilter, undefined, 0)

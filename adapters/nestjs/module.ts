@@ -18,10 +18,11 @@ import {
   HttpAdapterHost,
   MetadataScanner
 } from '@nestjs/core'
+import type { ResourceServer } from '../../src/index.js'
 import { answeredWithMetadata, writeMetadata } from '../shared/metadata.js'
 import { type NestRequest, read } from './exchange.js'
 import { AccessTokenGuard, RefusalFilter } from './guard.js'
-import { isDeclared } from './rules.js'
+import { isDeclared, isReplaced } from './rules.js'
 import {
   type ResourceServerModuleAsyncOptions,
   type ResourceServerModuleOptions,
@@ -57,14 +58,14 @@ export class ResourceServerModule implements NestModule, OnModuleInit {
 
   /** @throws {TypeError} at once, for invalid options */
   static forRoot(options: ResourceServerModuleOptions): DynamicModule {
-    const settings = readOptions(options)
-    return dynamicModule({ provide: SETTINGS, useValue: settings }, [])
+    return dynamicModule({ provide: OPTIONS, useValue: checked(options) }, [])
   }
 
   /** Options from a factory, such as one that reads Nest's ConfigService. Invalid options stop the start. */
   static forRootAsync({ imports = [], inject = [], useFactory }: ResourceServerModuleAsyncOptions): DynamicModule {
-    const create = async (...given: unknown[]): Promise<Settings> => readOptions(await useFactory(...given))
-    return dynamicModule({ provide: SETTINGS, inject, useFactory: create }, imports)
+    const create = async (...given: unknown[]): Promise<ResourceServerModuleOptions> =>
+      checked(await useFactory(...given))
+    return dynamicModule({ provide: OPTIONS, inject, useFactory: create }, imports)
   }
 
   /** Called by Nest before it registers routes, so no route can take the place of the metadata. */
@@ -76,7 +77,8 @@ export class ResourceServerModule implements NestModule, OnModuleInit {
   }
 
   /**
-   * Compiles the requirements of all handlers: a mistake stops the start, and the metadata knows all scopes.
+   * Compiles the requirements of all handlers: a mistake stops the start, and the metadata knows all scopes. So do
+   * requirements that another decorator took away with the method, which would leave the handler open.
    *
    * @throws {TypeError} naming the class and the method
    */
@@ -90,9 +92,10 @@ export class ResourceServerModule implements NestModule, OnModuleInit {
     if (prototype === undefined) return
     for (const name of this.#scanner.getAllMethodNames(prototype)) {
       const handler = prototype[name]
-      if (handler === undefined || !(isDeclared(handler) || isDeclared(controller))) continue
+      if (handler === undefined) continue
       try {
-        this.#settings.protectionOf(controller, handler)
+        if (isReplaced(prototype, name)) throw new TypeError(REPLACED)
+        if (isDeclared(handler) || isDeclared(controller)) this.#settings.protectionOf(controller, handler)
       } catch (error) {
         throw new TypeError(`oauth-resource-server: ${controller.name}.${name}: ${(error as Error).message}`, {
           cause: error
@@ -102,14 +105,37 @@ export class ResourceServerModule implements NestModule, OnModuleInit {
   }
 }
 
-function dynamicModule(settings: Provider<Settings>, imports: NonNullable<ModuleMetadata['imports']>): DynamicModule {
+const REPLACED =
+  'a decorator replaced the method, which took the requirements with it: write Protect(), Roles() and Public() above that decorator'
+
+const OPTIONS = Symbol('oauth-resource-server.options')
+
+/** @throws {TypeError} invalid options, before anything injects them */
+function checked(options: ResourceServerModuleOptions): ResourceServerModuleOptions {
+  readOptions(options)
+  return options
+}
+
+type Imports = NonNullable<ModuleMetadata['imports']>
+
+/** The settings take the API by its token, so that a test can put another in its place. */
+function dynamicModule(options: Provider<ResourceServerModuleOptions>, imports: Imports): DynamicModule {
   return {
     module: ResourceServerModule,
     global: true,
     imports: [DiscoveryModule, ...imports],
     providers: [
-      settings,
-      { provide: RESOURCE_SERVER, inject: [SETTINGS], useFactory: ({ api }: Settings) => api },
+      options,
+      {
+        provide: RESOURCE_SERVER,
+        inject: [OPTIONS],
+        useFactory: ({ api }: ResourceServerModuleOptions) => api
+      },
+      {
+        provide: SETTINGS,
+        inject: [OPTIONS, RESOURCE_SERVER],
+        useFactory: (given: ResourceServerModuleOptions, api: ResourceServer<never>) => readOptions({ ...given, api })
+      },
       AccessTokenGuard,
       RefusalFilter,
       { provide: APP_GUARD, useExisting: AccessTokenGuard },

@@ -15,8 +15,25 @@ export const PUBLIC: unique symbol = Symbol.for('oauth-resource-server.public')
 const RULE = Symbol.for('oauth-resource-server.rule')
 
 /** Adds to what other decorators declared on the same class or method. */
-export function declare(place: object, declared: Declared): void {
+function declare(place: object, declared: Declared): void {
   Reflect.defineMetadata(RULE, [...declared, ...declaredOn(place)], place)
+}
+
+/** As {@link declare}, on a class or a method, and remembers the name of the method. */
+export function declareAt(declared: Declared, target: object, name?: string | symbol, at?: PropertyDescriptor): void {
+  declare(at?.value ?? target, declared)
+  if (name !== undefined) Reflect.defineMetadata(RULE, true, target, name)
+}
+
+/**
+ * True if a decorator replaced a method after its requirements were declared: they belong to the old function, and Nest
+ * calls the new one.
+ */
+export function isReplaced(prototype: object, name: string): boolean {
+  let owner: object | null = prototype
+  while (owner !== null && !Object.hasOwn(owner, name)) owner = Object.getPrototypeOf(owner)
+  if (owner === null || !Reflect.hasOwnMetadata(RULE, owner, name)) return false
+  return !isDeclared((owner as Readonly<Record<string, object>>)[name] as object)
 }
 
 /** True if `place` itself has a requirement or `Public()`. */

@@ -6,8 +6,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { request } from 'node:http'
-import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
+import { freePort } from '../../test/support/ports.mjs'
 
 /** The origins of the picture: those of README.md. They replace the free ports of a run. */
 const API = 'http://localhost:3000'
@@ -220,21 +220,5 @@ function start(file, args, env = {}) {
       child.kill('SIGTERM')
       await ended
     }
-  }
-}
-
-/** A port below those that `listen(0)` draws from, so that no other process gets it before the API does. */
-async function freePort() {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 10_000)
-    const server = createServer().listen(port)
-    const isFree = await Promise.race([
-      once(server, 'listening').then(() => true),
-      once(server, 'error').then(() => false)
-    ])
-    if (!isFree) continue
-    server.close()
-    await once(server, 'close')
-    return port
   }
 }

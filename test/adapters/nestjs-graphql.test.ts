@@ -2,6 +2,8 @@ import { ApolloDriver, type ApolloDriverConfig } from '@nestjs/apollo'
 import type { DynamicModule } from '@nestjs/common'
 import type { AbstractHttpAdapter } from '@nestjs/core'
 import { GraphQLModule, Query, Resolver } from '@nestjs/graphql'
+import { MercuriusDriver, type MercuriusDriverConfig } from '@nestjs/mercurius'
+import mercurius from 'mercurius'
 import { describe, expect, test } from 'vitest'
 import { Auth, Protect, Public, ResourceServerModule } from '../../adapters/nestjs.js'
 import { type Access, type ResourceServer, resourceServer, scope } from '../../src/index.js'
@@ -33,20 +35,33 @@ interface Answer {
   readonly body: { readonly data?: unknown; readonly errors?: readonly Record<string, unknown>[] }
 }
 
+const SCHEMA = 'type Query { me: String, orders: String, health: String }'
+
 async function createApp(
   platform: () => AbstractHttpAdapter,
   options: object = {},
   graphql: Partial<ApolloDriverConfig> = {}
 ): Promise<{ as: TestIssuer; query: (text: string, fields?: Record<string, string>) => Promise<Answer> }> {
+  return createAppWith(
+    platform,
+    GraphQLModule.forRoot<ApolloDriverConfig>({
+      driver: ApolloDriver,
+      typeDefs: SCHEMA,
+      playground: false,
+      preserveHttpStatusForExecutionErrors: false,
+      ...graphql
+    }),
+    options
+  )
+}
+
+async function createAppWith(
+  platform: () => AbstractHttpAdapter,
+  module: DynamicModule,
+  options: object
+): Promise<{ as: TestIssuer; query: (text: string, fields?: Record<string, string>) => Promise<Answer> }> {
   const as = await createTestIssuer()
   const api = resourceServer(as.options({ resource: RESOURCE, ...options })) as ResourceServer
-  const module: DynamicModule = GraphQLModule.forRoot<ApolloDriverConfig>({
-    driver: ApolloDriver,
-    typeDefs: 'type Query { me: String, orders: String, health: String }',
-    playground: false,
-    preserveHttpStatusForExecutionErrors: false,
-    ...graphql
-  })
   const origin = await listen(platform, {
     imports: [ResourceServerModule.forRoot({ api }), module],
     providers: [Orders]
@@ -151,5 +166,50 @@ describe.each(PLATFORMS)('@nestjs/graphql with Apollo on %s', (name, platform) =
   test('a context without a request refuses, as a fault of the app', async () => {
     const { as, query } = await createApp(platform, {}, { context: () => ({ req: Object.create(null) }) })
     expect(await query('{ me }', bearer(as.token()))).toMatchObject({ body: { data: { me: null } } })
+  })
+})
+
+describe('@nestjs/graphql with Mercurius', () => {
+  const create = (own: Partial<MercuriusDriverConfig> = {}): ReturnType<typeof createAppWith> => {
+    const platform = PLATFORMS[1]?.[1] as (typeof PLATFORMS)[number][1]
+    const options = { driver: MercuriusDriver, typeDefs: SCHEMA, ...own }
+    return createAppWith(platform, GraphQLModule.forRoot<MercuriusDriverConfig>(options), {
+      dpop: { nonces: 'offered' }
+    })
+  }
+
+  test('has the challenge of the first refusal, once for any number of refused fields', async () => {
+    const { as, query } = await create()
+    const many = Array.from({ length: 100 }, (_, index) => `a${index}: orders`).join(' ')
+    const absent = await query(`{ health me ${many} }`)
+    expect(absent).toMatchObject({
+      status: 200,
+      challenge: `Bearer resource_metadata="${RESOURCE}/.well-known/oauth-protected-resource"`,
+      body: { data: { health: 'ok', me: null, a0: null, a99: null } }
+    })
+    expect(await query('{ me }', bearer(as.expired()))).toMatchObject({
+      challenge: expect.stringContaining('error="invalid_token"'),
+      body: { data: { me: null }, errors: [{ extensions: { error: 'invalid_token' } }] }
+    })
+    expect(await query('{ me }', bearer(as.token()))).toMatchObject({ status: 200, challenge: null })
+    const fields = { ...as.dpop({ method: 'POST', url: `${RESOURCE}/graphql` }) }
+    expect(await query('{ me }', fields)).toMatchObject({ status: 200, nonce: expect.any(String) })
+  })
+
+  test('has the status of a refusal with an errorFormatter', async () => {
+    const { as, query } = await create({
+      errorFormatter: (execution, context) => {
+        const formatted = mercurius.defaultErrorFormatter(execution, context)
+        const refusals = execution.errors?.map(({ extensions }) => extensions['http'] as { status: number } | undefined)
+        return { ...formatted, statusCode: refusals?.find((one) => one)?.status ?? formatted.statusCode }
+      }
+    })
+    expect(await query('{ me }')).toMatchObject({ status: 401 })
+    expect(await query('{ me orders }', bearer(as.token({ scope: 'x' })))).toMatchObject({
+      status: 403,
+      body: { data: { me: 'user-1', orders: null } }
+    })
+    expect(await query('{ me }', bearer(as.token()))).toMatchObject({ status: 200 })
+    expect(await query('{ none }')).toMatchObject({ status: 400 })
   })
 })

@@ -1,5 +1,27 @@
-import { Controller, Get, type INestApplication, Injectable, Module, Post, Req } from '@nestjs/common'
-import { describe, expect, test } from 'vitest'
+import {
+  type ArgumentsHost,
+  Catch,
+  Controller,
+  type ExecutionContext,
+  Get,
+  HttpException,
+  type INestApplication,
+  Inject,
+  Injectable,
+  Module,
+  Post,
+  Req,
+  Scope,
+  Sse,
+  UseFilters,
+  UseGuards,
+  VersioningType
+} from '@nestjs/common'
+import { APP_FILTER, APP_GUARD, HttpAdapterHost, REQUEST } from '@nestjs/core'
+import { ClientProxyFactory, MessagePattern, type MicroserviceOptions, Transport } from '@nestjs/microservices'
+import { Test } from '@nestjs/testing'
+import { fromEvent, interval, lastValueFrom, map, takeUntil } from 'rxjs'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import {
   Auth,
   enforce,
@@ -15,6 +37,7 @@ import {
 } from '../../adapters/nestjs.js'
 import { type Access, optional, type ResourceServer, resourceServer, scope } from '../../src/index.js'
 import { createTestIssuer, type TestIssuer } from '../../test-kit/issuer.js'
+import { freePort } from '../support/ports.mjs'
 import { listen, method, PLATFORMS } from './nest-apps.js'
 
 const RESOURCE = 'https://api.example.com'
@@ -81,6 +104,14 @@ function createControllers(): readonly (new () => object)[] {
   return [Orders, Plain, Open]
 }
 
+/** A decorator that calls the method from a function of its own, as many for logs and transactions do. */
+function replace(_target: object, _name: string, descriptor: PropertyDescriptor): void {
+  const own = descriptor.value as (...given: unknown[]) => unknown
+  descriptor.value = function wrapper(...given: unknown[]): unknown {
+    return own.apply(this, given)
+  }
+}
+
 async function createApi(
   options: Partial<Parameters<TestIssuer['options']>[0]> = {}
 ): Promise<{ as: TestIssuer; api: ResourceServer }> {
@@ -90,7 +121,7 @@ async function createApi(
 }
 
 describe.each(PLATFORMS)('NestJS on %s', (_, platform) => {
-  const serve = (options: ResourceServerModuleOptions, prepare?: (app: INestApplication) => void): Promise<string> =>
+  const serve = (options: ResourceServerModuleOptions, prepare?: (app: INestApplication) => unknown): Promise<string> =>
     listen(platform, { imports: [ResourceServerModule.forRoot(options)], controllers: createControllers() }, prepare)
 
   test('refuses with the status, challenge and body of every adapter', async () => {
@@ -294,7 +325,198 @@ describe.each(PLATFORMS)('NestJS on %s', (_, platform) => {
     expect(calls).toEqual(['user-1'])
   })
 
+  describe('a filter of the application that catches everything', () => {
+    /** The one of Nest's documentation. */
+    class CatchAll {
+      readonly #host: HttpAdapterHost
+      constructor(host: HttpAdapterHost) {
+        this.#host = host
+      }
+      catch(error: unknown, context: ArgumentsHost): void {
+        const statusCode = error instanceof HttpException ? error.getStatus() : 500
+        this.#host.httpAdapter.reply(context.switchToHttp().getResponse(), { statusCode, own: true }, statusCode)
+      }
+    }
+    Catch()(CatchAll)
+    Inject(HttpAdapterHost)(CatchAll, undefined, 0)
+
+    test.each([
+      [
+        'useGlobalFilters()',
+        (app: INestApplication) => void app.useGlobalFilters(new CatchAll(app.get(HttpAdapterHost)))
+      ],
+      ['APP_FILTER', undefined],
+      ['@UseFilters() on the class', undefined]
+    ] as const)('keeps the status and the challenge of a refusal: %s', async (place, prepare) => {
+      const { as, api } = await createApi()
+      class Filtered {
+        get(): object {
+          return {}
+        }
+        async bulk(request: object): Promise<object> {
+          await enforce(api, request, scope('bulk'))
+          return {}
+        }
+      }
+      method(Filtered, 'get', [Get('filtered')])
+      method(Filtered, 'bulk', [Get('bulk')], [Req()])
+      if (place.startsWith('@')) UseFilters(CatchAll)(Filtered)
+      Controller()(Filtered)
+      const providers = place === 'APP_FILTER' ? [{ provide: APP_FILTER, useClass: CatchAll }] : [CatchAll]
+      const imports = [ResourceServerModule.forRoot({ api })]
+      const origin = await listen(platform, { imports, controllers: [Filtered], providers }, prepare)
+      const absent = await ask(`${origin}/filtered`)
+      expect(absent.status).toBe(401)
+      expect(absent.headers.get('www-authenticate')).toBe(`Bearer ${METADATA}`)
+      const expired = await ask(`${origin}/filtered`, as.expired())
+      expect(expired.status).toBe(401)
+      expect(expired.headers.get('www-authenticate')).toContain('error="invalid_token"')
+      const lacking = await ask(`${origin}/bulk`, as.token({ scope: 'x' }))
+      expect(lacking.status).toBe(403)
+      expect(lacking.headers.get('www-authenticate')).toContain('scope="bulk"')
+    })
+  })
+
+  test('a class that extends another has the requirements of both, and a handler that it inherits its own', async () => {
+    const { as, api } = await createApi()
+    class Base {
+      inherited(): object {
+        return {}
+      }
+    }
+    method(Base, 'inherited', [Get('inherited'), Protect(scope('method'))])
+    Protect(scope('parent'))(Base)
+    class Child extends Base {}
+    Protect(scope('child'))(Child)
+    Controller('child')(Child)
+    class Open extends Base {}
+    Public()(Open)
+    Controller('open')(Open)
+    const imports = [ResourceServerModule.forRoot({ api })]
+    const origin = await listen(platform, { imports, controllers: [Child, Open] })
+    const lacking = await ask(`${origin}/child/inherited`, as.token({ scope: 'x' }))
+    expect(lacking.status).toBe(403)
+    expect(lacking.headers.get('www-authenticate')).toContain('scope="method child parent"')
+    expect((await ask(`${origin}/child/inherited`, as.token({ scope: 'method child parent' }))).status).toBe(200)
+    // Public() on the class ends the search, and the method has a requirement.
+    expect((await ask(`${origin}/open/inherited`)).status).toBe(401)
+    expect((await ask(`${origin}/open/inherited`, as.token({ scope: 'method' }))).status).toBe(200)
+  })
+
+  test('works with versions, a prefix and providers of a request', async () => {
+    const { as, api } = await createApi()
+    class PerRequest {
+      readonly #request: object
+      constructor(request: object) {
+        this.#request = request
+      }
+      get subject(): string | undefined {
+        return getAuth(this.#request).subject
+      }
+    }
+    Injectable({ scope: Scope.REQUEST })(PerRequest)
+    Inject(REQUEST)(PerRequest, undefined, 0)
+    class Versioned {
+      readonly #per: PerRequest
+      constructor(per: PerRequest) {
+        this.#per = per
+      }
+      get(): object {
+        return { subject: this.#per.subject }
+      }
+    }
+    method(Versioned, 'get', [Get(), Protect(scope('orders:read'))])
+    Inject(PerRequest)(Versioned, undefined, 0)
+    Controller({ path: 'orders', version: '2' })(Versioned)
+    const parts = {
+      imports: [ResourceServerModule.forRoot({ api })],
+      controllers: [Versioned],
+      providers: [PerRequest]
+    }
+    const origin = await listen(platform, parts, (app) => {
+      app.setGlobalPrefix('api').enableVersioning({ type: VersioningType.URI })
+    })
+    expect((await ask(`${origin}/api/v2/orders`)).status).toBe(401)
+    const good = await ask(`${origin}/api/v2/orders`, as.token({ scope: 'orders:read' }))
+    expect(good).toMatchObject({ status: 200, body: { subject: 'user-1' } })
+  })
+
+  test('@Sse(): a stream ends when its token is revoked, with takeUntil() and the signal', async () => {
+    const { as, api } = await createApi()
+    class Streams {
+      events(access: Access): object {
+        const ticks = interval(5).pipe(map((tick) => ({ data: { tick } })))
+        return ticks.pipe(takeUntil(fromEvent(access.signal, 'abort')))
+      }
+    }
+    method(Streams, 'events', [Sse('events'), Protect(scope('orders:read'))], [Auth()])
+    Controller()(Streams)
+    const imports = [ResourceServerModule.forRoot({ api })]
+    const origin = await listen(platform, { imports, controllers: [Streams] })
+    expect((await ask(`${origin}/events`)).status).toBe(401)
+    const token = as.token({ scope: 'orders:read', jti: 'stream' })
+    const { status, body } = await fetch(`${origin}/events`, { headers: { authorization: `Bearer ${token}` } })
+    expect(status).toBe(200)
+    const reader = (body as ReadableStream<Uint8Array>).getReader()
+    expect(new TextDecoder().decode((await reader.read()).value)).toMatch(/data|^\n/)
+    await api.revoke({ issuer: as.issuer, jti: 'stream' } as never)
+    while (!(await reader.read()).done);
+  })
+
+  test('a guard of an own module after ours, and one of a class, find the access', async () => {
+    const { as, api } = await createApi()
+    const seen: unknown[] = []
+    class Tenant {
+      canActivate(context: ExecutionContext): boolean {
+        seen.push(getAuth(context.switchToHttp().getRequest()).subject)
+        return true
+      }
+    }
+    Injectable()(Tenant)
+    class Tenants {}
+    Module({ providers: [{ provide: APP_GUARD, useClass: Tenant }] })(Tenants)
+    class Guarded {
+      get(): object {
+        return {}
+      }
+    }
+    method(Guarded, 'get', [Get('guarded')])
+    UseGuards(Tenant)(Guarded)
+    Controller()(Guarded)
+    const after = { module: Tenants }
+    const imports = [ResourceServerModule.forRoot({ api }), after]
+    const origin = await listen(platform, { imports, controllers: [Guarded], providers: [Tenant] })
+    expect((await ask(`${origin}/guarded`)).status).toBe(401)
+    expect(seen).toEqual([])
+    expect((await ask(`${origin}/guarded`, as.token())).status).toBe(200)
+    expect(seen).toEqual(['user-1', 'user-1'])
+  })
+
+  test('overrideProvider(RESOURCE_SERVER) puts an API of the test in the place of the real one', async () => {
+    const real = await createApi()
+    const { as, api } = await createApi()
+    class App {}
+    Module({ imports: [ResourceServerModule.forRoot({ api: real.api })], controllers: [...createControllers()] })(App)
+    const testing = Test.createTestingModule({ imports: [App] }).overrideProvider(RESOURCE_SERVER)
+    const app = (await testing.useValue(api).compile()).createNestApplication(platform(), { logger: false })
+    onTestFinished(() => app.close())
+    await app.listen(0, '127.0.0.1')
+    const origin = await app.getUrl()
+    expect((await ask(`${origin}/me`, as.token())).status).toBe(200)
+    expect((await ask(`${origin}/me`, real.as.token())).status).toBe(401)
+  })
+
   test.each([
+    [
+      'a decorator that replaced a method after Protect()',
+      [replace, Protect(scope('a'))],
+      /^oauth-resource-server: Wrong\.get: a decorator replaced the method.*above that decorator/
+    ],
+    [
+      'a decorator that replaced a method after Public()',
+      [replace, Public()],
+      /^oauth-resource-server: Wrong\.get: a decorator replaced the method/
+    ],
     [
       'a requirement that was not called',
       [Protect('orders:read' as never)],
@@ -322,6 +544,45 @@ describe.each(PLATFORMS)('NestJS on %s', (_, platform) => {
     await expect(
       listen(platform, { imports: [ResourceServerModule.forRoot({ api })], controllers: [Wrong] })
     ).rejects.toThrow(message)
+  })
+})
+
+describe('microservices of a hybrid app', () => {
+  class Messages {
+    sum(numbers: number[]): number {
+      return numbers.reduce((one, other) => one + other)
+    }
+    secret(): string {
+      return 'secret'
+    }
+    open(): string {
+      return 'open'
+    }
+  }
+  method(Messages, 'sum', [MessagePattern('sum')])
+  method(Messages, 'secret', [MessagePattern('secret'), Protect(scope('a'))])
+  method(Messages, 'open', [MessagePattern('open'), Public()])
+  Controller()(Messages)
+
+  test.each([
+    [true, ['error', 'error', 'open']],
+    // Nest's default: the global guard does not run.
+    [false, [3, 'error', 'open']]
+  ])('inheritAppConfig: %s', async (inheritAppConfig, expected) => {
+    const { api } = await createApi()
+    const port = await freePort()
+    const options = { host: '127.0.0.1', port }
+    const platform = PLATFORMS[0]?.[1] as (typeof PLATFORMS)[number][1]
+    const imports = [ResourceServerModule.forRoot({ api })]
+    await listen(platform, { imports, controllers: [Messages] }, async (app) => {
+      app.connectMicroservice<MicroserviceOptions>({ transport: Transport.TCP, options }, { inheritAppConfig })
+      await app.startAllMicroservices()
+    })
+    const client = ClientProxyFactory.create({ transport: Transport.TCP, options })
+    onTestFinished(() => client.close())
+    const send = (pattern: string): Promise<unknown> =>
+      lastValueFrom(client.send(pattern, [1, 2])).catch(({ status }: { status: unknown }) => status)
+    expect([await send('sum'), await send('secret'), await send('open')]).toEqual(expected)
   })
 })
 

@@ -32,6 +32,7 @@ import {
   type WarningEvent
 } from '../../src/index.js'
 import { createDpopKey, createKey } from '../../test-kit/keys.js'
+import { freePort } from '../support/ports.mjs'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const RESOURCE = 'http://localhost:3999'
@@ -182,15 +183,6 @@ async function ask(
     if (!(error instanceof ResourceServerError)) throw error
     return `${error.status} ${error.reason}`
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** The Express server of the README. @returns a function that returns its standard error so far */

@@ -4,22 +4,31 @@
  */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
+import { createServer as createTlsServer, type ServerOptions } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { onTestFinished } from 'vitest'
 import { protect, protectedResourceMetadata } from '../../adapters/node.js'
 import { resourceServer, scope } from '../../src/index.js'
 import { createTestIssuer, type TestIssuer } from '../../test-kit/issuer.js'
 
-/** Listens on a free port of loopback until the test ends. @returns the origin */
-export async function listen(listener: RequestListener): Promise<string> {
-  const server = createServer(listener)
+/** Listens on a free port of loopback until the test ends, with `tls` by https. @returns the origin */
+export async function listen(listener: RequestListener, tls?: ServerOptions): Promise<string> {
+  const server = tls ? createTlsServer(tls, listener) : createServer(listener)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => {
     server.close()
     server.closeAllConnections()
   })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return `${tls ? 'https' : 'http'}://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+/** An API by https that refuses everything, with `fields` in its answer. @returns the URL of its route */
+export async function startRefusing(tls: ServerOptions, fields: readonly string[] = []): Promise<string> {
+  const origin = await listen((_request, response) => {
+    response.writeHead(401, ['WWW-Authenticate', 'Bearer realm="orders"', ...fields]).end()
+  }, tls)
+  return `${origin}/orders`
 }
 
 /** An API of this package with the node adapter. @returns the URL of its route */

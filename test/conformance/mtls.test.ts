@@ -1,8 +1,5 @@
 /** The checks of client certificates on the TLS connection itself (RFC 8705), against the node adapter and an API that compares nothing. */
-import { once } from 'node:events'
 import type { RequestListener } from 'node:http'
-import { createServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
 import type { TLSSocket } from 'node:tls'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { protect } from '../../adapters/node.js'
@@ -14,6 +11,7 @@ import { type RunningIssuer, startSuiteIssuer } from '../../conformance/issuer.j
 import { runConformance } from '../../conformance/run.js'
 import { type ResourceServerOptions, resourceServer } from '../../src/index.js'
 import { createCertificateAuthority } from '../support/certificates.js'
+import { listen } from './apis.js'
 
 const authority = createCertificateAuthority()
 const own = authority.issue({ commonName: 'localhost', sans: ['localhost', '127.0.0.1'] })
@@ -32,14 +30,7 @@ async function verdictsOf(
 ): Promise<Record<string, Verdict>> {
   let listener: RequestListener = () => {}
   const tls = { ...own, requestCert: true, rejectUnauthorized: false }
-  const server = createServer(tls, (request, response) => listener(request, response))
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  onTestFinished(() => {
-    server.close()
-    server.closeAllConnections()
-  })
-  const origin = `https://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const origin = await listen((request, response) => listener(request, response), tls)
   listener = listenerAt(origin)
   const report = await runConformance(`${origin}/orders`, {
     issuer,

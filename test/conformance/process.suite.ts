@@ -3,8 +3,6 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type RequestListener } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Agent } from 'undici'
@@ -13,10 +11,12 @@ import { protect } from '../../adapters/node.js'
 import type { Report } from '../../conformance/report/report.js'
 import { resourceServer, scope } from '../../src/index.js'
 import { createCertificateAuthority } from '../support/certificates.js'
-import { listen, startPlain } from './apis.js'
+import { freePort } from '../support/ports.mjs'
+import { listen, startPlain, startRefusing } from './apis.js'
 
 const COMMAND = join(import.meta.dirname, '../../dist/src/cli/main.js')
 const authority = createCertificateAuthority()
+const own = authority.issue({ commonName: 'localhost', sans: ['localhost', '127.0.0.1'] })
 
 interface Ended {
   readonly code: number | null
@@ -75,21 +75,6 @@ async function run(
 
 const verdictsOf = (json: string): Record<string, string> =>
   Object.fromEntries((JSON.parse(json) as Report).results.map(({ id, verdict }) => [id, verdict]))
-
-/** An API by https, with a certificate of the authority of this test. */
-async function startHttps(): Promise<string> {
-  const certificate = authority.issue({ commonName: 'localhost', sans: ['localhost', '127.0.0.1'] })
-  const server = createTlsServer(certificate, (_request, response) => {
-    response.writeHead(401, ['WWW-Authenticate', 'Bearer realm="orders"']).end()
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  onTestFinished(() => {
-    server.close()
-    server.closeAllConnections()
-  })
-  return `https://127.0.0.1:${(server.address() as AddressInfo).port}/orders`
-}
 
 /** An API that answers nothing before it knows its issuer. */
 async function startTrusting(): Promise<{ readonly url: string; readonly trust: (issuer: string) => void }> {
@@ -235,12 +220,7 @@ describe('the rate', () => {
 
 describe('a run that does not begin ends with 2, and says what to change', () => {
   test('an API that does not answer', async () => {
-    const server = createServer().listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const { port } = server.address() as AddressInfo
-    server.close()
-    await once(server, 'close')
-    const { code, out, err } = await run([`http://127.0.0.1:${port}/orders`])
+    const { code, out, err } = await run([`http://127.0.0.1:${await freePort()}/orders`])
     expect({ code, out }).toEqual({ code: 2, out: '' })
     expect(err).toMatch(/does not answer \(ECONNREFUSED.*Start the API/)
   })
@@ -252,7 +232,7 @@ describe('a run that does not begin ends with 2, and says what to change', () =>
   })
 
   test('a certificate that is not trusted, and with --ca it is', async () => {
-    const url = await startHttps()
+    const url = await startRefusing(own)
     const args = [url, '--only', 'rfc6750-no-token']
     const [{ code, err }, trusted] = await Promise.all([
       run(args),
@@ -293,11 +273,7 @@ describe('with the authorization server of the suite', () => {
   })
 
   test('waits with --wait for an API that reads the metadata of the issuer while it starts', async () => {
-    const server = createServer().listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const { port } = server.address() as AddressInfo
-    server.close()
-    await once(server, 'close')
+    const port = await freePort()
     const url = `http://127.0.0.1:${port}/orders`
     const flags = ['--test-deployment', '--port', '0', '--scope', 'orders:read', '--wait', '60']
     const { told, ended } = await start([url, ...flags, ...only])

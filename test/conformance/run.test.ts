@@ -1,15 +1,12 @@
 /** The run: what it says of URLs that cannot be tested, which checks it runs, and what a check may send. */
-import { once } from 'node:events'
-import { createServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Check } from '../../conformance/check.js'
 import { outsideChecks } from '../../conformance/checks/outside/index.js'
 import { isPrivateHost } from '../../conformance/engine/place.js'
 import { runConformance } from '../../conformance/index.js'
 import { exitCodeOf } from '../../conformance/report/report.js'
 import { createCertificateAuthority } from '../support/certificates.js'
-import { listen, startPlain } from './apis.js'
+import { listen, startPlain, startRefusing } from './apis.js'
 
 const checkOf = (more: Partial<Check>): Check => ({
   id: 'test-check',
@@ -203,26 +200,10 @@ describe('the run', () => {
 
 describe('https', () => {
   const authority = createCertificateAuthority()
-
-  async function start(
-    more: { minVersion?: 'TLSv1.1'; ciphers?: string } = {},
-    fields: string[] = []
-  ): Promise<string> {
-    const certificate = authority.issue({ commonName: 'localhost', sans: ['localhost', '127.0.0.1'] })
-    const server = createServer({ ...certificate, ...more }, (_request, response) => {
-      response.writeHead(401, ['WWW-Authenticate', 'Bearer realm="x"', ...fields]).end()
-    })
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    onTestFinished(() => {
-      server.close()
-      server.closeAllConnections()
-    })
-    return `https://127.0.0.1:${(server.address() as AddressInfo).port}/orders`
-  }
+  const own = authority.issue({ commonName: 'localhost', sans: ['localhost', '127.0.0.1'] })
 
   test('a certificate that is not trusted: says so, and names --ca', async () => {
-    await expect(runConformance(await start())).rejects.toThrow(
+    await expect(runConformance(await startRefusing(own))).rejects.toThrow(
       /certificate of 127\.0\.0\.1:\d+ is not trusted \(.*--ca FILE/
     )
   })
@@ -234,7 +215,7 @@ describe('https', () => {
   }
 
   test('an API with TLS 1.2 and Strict-Transport-Security passes', async () => {
-    expect(await verdicts(await start({}, ['Strict-Transport-Security', 'max-age=31536000']))).toEqual({
+    expect(await verdicts(await startRefusing(own, ['Strict-Transport-Security', 'max-age=31536000']))).toEqual({
       'rfc6750-https': 'passed',
       'rfc9325-tls11': 'passed',
       'hardening-hsts': 'passed'
@@ -242,7 +223,9 @@ describe('https', () => {
   })
 
   test('an API with TLS 1.1 and without Strict-Transport-Security fails', async () => {
-    expect(await verdicts(await start({ minVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' }))).toEqual({
+    expect(
+      await verdicts(await startRefusing({ ...own, minVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' }))
+    ).toEqual({
       'rfc6750-https': 'passed',
       'rfc9325-tls11': 'failed',
       'hardening-hsts': 'failed'

@@ -13,7 +13,7 @@ import { promisify } from 'node:util'
 import { request } from 'undici'
 import { afterAll, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { freePort } from '../support/ports.js'
+import { freePort } from '../support/ports.mjs'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** What the containers find in their folder. */

@@ -7,7 +7,6 @@ import { hash, X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -17,6 +16,7 @@ import { Agent, request } from 'undici'
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest'
 import { type CertificateAndKey, createCertificateAuthority } from '../support/certificates.js'
 import { startIssuer, type TestIssuer } from '../support/issuer.js'
+import { freePort } from '../support/ports.mjs'
 
 const EXAMPLES = new URL('../../examples/', import.meta.url)
 const SERVERS = ['express.mjs', 'fastify.mjs', 'hono.mjs', 'introspection.mjs', 'koa.mjs', 'kubernetes.mjs']
@@ -76,22 +76,6 @@ async function run(example: string, env: Readonly<Record<string, string>> = {}, 
   return { origin, line, issuer }
 }
 
-/** Outside of the range that `listen(0)` of other tests draws from, so that nobody takes it before the example does. */
-async function freePort(from = 0): Promise<number> {
-  for (let port = 20_000 + from + (process.pid % 5000) * 2; ; port++) {
-    const server = createServer().listen(port)
-    // A port in use is an error, which rejects.
-    const free = await once(server, 'listening').then(
-      () => true,
-      () => false
-    )
-    if (!free) continue
-    server.close()
-    await once(server, 'close')
-    return port
-  }
-}
-
 /** A token for the example, by the standard claims of the issuer. */
 function claims(origin: string, scope: string): Record<string, unknown> {
   return { aud: origin, scope, sub: 'alice' }
@@ -117,7 +101,7 @@ describe('examples/kubernetes.mjs', () => {
     )
 
   test('is live at once, and ready when the keys are known, also after an outage at the start', async () => {
-    const port = await freePort(1)
+    const port = await freePort()
     await run('kubernetes.mjs', { PROBE_PORT: String(port), ISSUER: 'http://127.0.0.1:9' })
     expect(await statusOf(port, '/live')).toBe(200)
     expect(await statusOf(port, '/ready')).toBe(503)

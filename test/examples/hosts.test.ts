@@ -17,7 +17,7 @@ import { createClient } from 'graphql-ws'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { type CloseEvent, WebSocket } from 'ws'
 import { createTestIssuer, type TestIssuer } from '../../test-kit/issuer.js'
-import { freePort } from '../support/ports.js'
+import { freePort } from '../support/ports.mjs'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const HOSTS = join(ROOT, 'examples/hosts')

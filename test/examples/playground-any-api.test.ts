@@ -12,6 +12,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { startPlayground } from '../../examples/playground/server.mjs'
 import { createTestIssuer, type TestIssuer } from '../../test-kit/issuer.js'
 import { breakIn, conversationIn, hasChromium, launch, PATIENCE, shownIn } from '../support/browser.js'
+import { freePort } from '../support/ports.mjs'
 import { startTls } from '../support/tls.js'
 
 const EXPRESS = fileURLToPath(new URL('../../examples/express.mjs', import.meta.url))
@@ -41,15 +42,6 @@ function describing(metadata: (origin: string) => object): Promise<string> {
     if (url === '/metadata') response.end(JSON.stringify(metadata(origin)))
     else response.writeHead(401, { 'WWW-Authenticate': challenge }).end()
   })
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** README's Express server, as a newcomer starts it. @returns its protected URL */

@@ -5,13 +5,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { startPlayground } from '../../examples/playground/server.mjs'
 import { breakIn, conversationIn, faultsOf, hasChromium, launch, PATIENCE, shownIn } from '../support/browser.js'
+import { freePort } from '../support/ports.mjs'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** Inside the package, so that the server finds it by its name. */
@@ -58,15 +57,6 @@ async function ended(child: ChildProcess): Promise<void> {
   const exited = once(child, 'exit')
   child.kill('SIGTERM')
   await exited
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 describe.skipIf(!hasChromium)('from nothing to a broken token', { timeout: 180_000 }, () => {

@@ -10,7 +10,8 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { createFolder, freePort, run } from '../counterparts/servers/process.mjs'
+import { createFolder, run } from '../counterparts/servers/process.mjs'
+import { freePort } from '../support/ports.mjs'
 
 /**
  * The settings that each server gets.

@@ -23,6 +23,7 @@ import {
   createCertificateAuthority,
   createSelfSignedCertificate
 } from '../support/certificates.js'
+import { freePort } from '../support/ports.mjs'
 import { accessToken, api } from '../support/refusals.js'
 
 interface Proxy {
@@ -113,14 +114,6 @@ const selfSigned = createSelfSignedCertificate('client')
 
 const bound = ({ cert }: CertificateAndKey): string =>
   accessToken({ claims: { cnf: { 'x5t#S256': hash('sha256', new X509Certificate(cert).raw, 'base64url') } } })
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  const port = await listen(server)
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 async function listen(server: Server): Promise<number> {
   server.listen(0, '127.0.0.1')

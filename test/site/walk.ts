@@ -28,22 +28,118 @@ const TYPES: Readonly<Record<string, string>> = {
 const SEARCHES: readonly (readonly [answer: string, queries: readonly string[]])[] = [
   [
     'roles#auth0-permissions',
-    ['auth0 fastify permissions', 'auth0 permissions', 'How do I use Auth0 permissions in Fastify?']
+    [
+      'auth0 fastify permissions',
+      'auth0 permissions',
+      'How do I use Auth0 permissions in Fastify?',
+      'auth0 rbac fastify',
+      'fastify auth0'
+    ]
   ],
-  ['roles#keycloak-roles', ['keycloak roles', 'keycloak realm_access roles']],
-  ['roles#roles-and-permissions', ['require roles', 'how do I require roles in express', 'roles and permissions']],
+  [
+    'roles#keycloak-roles',
+    ['keycloak roles', 'keycloak realm_access roles', 'keycloak client roles express', 'How do I check Keycloak roles?']
+  ],
+  [
+    'roles#roles-and-permissions',
+    [
+      'require roles',
+      'how do I require roles in express',
+      'roles and permissions',
+      'rbac',
+      'role based access',
+      'how to check user roles'
+    ]
+  ],
   ['roles#my-own-roles-claim', ['roles', 'custom roles claim', 'my own roles claim']],
-  ['profiles#versions-1-and-2', ['entra v1 v2', 'entra v1 token', 'azure ad v1 v2 tokens', 'Entra ID versions']],
-  ['issuers#two-audiences', ['two audiences', 'multiple audiences', 'two aud values']],
-  ['sender-constrained#nginx', ['nginx mtls', 'client certificate nginx', 'nginx client certificates']],
+  [
+    'profiles#versions-1-and-2',
+    [
+      'entra v1 v2',
+      'entra v1 token',
+      'azure ad v1 v2 tokens',
+      'Entra ID versions',
+      'azure ad v2.0 issuer sts.windows.net',
+      'accessTokenAcceptedVersion'
+    ]
+  ],
+  [
+    'issuers#two-audiences',
+    [
+      'two audiences',
+      'multiple audiences',
+      'two aud values',
+      'accept more than one audience',
+      'api with several audiences'
+    ]
+  ],
+  [
+    'sender-constrained#nginx',
+    [
+      'nginx mtls',
+      'client certificate nginx',
+      'nginx client certificates',
+      'mutual tls behind nginx',
+      'ssl_client_escaped_cert'
+    ]
+  ],
   ['sender-constrained#client-certificates', ['mtls', 'mutual tls', 'client certificates']],
-  ['troubleshooting#why-is-it-401', ['why 401', '401', '401 unauthorized', 'Why do I get a 401?']],
-  ['kubernetes#readiness-and-liveness', ['kubernetes readiness', 'readiness probe', 'liveness']],
-  ['lambda#aws-lambda', ['lambda', 'aws lambda', 'How do I protect an API on AWS Lambda?']],
+  [
+    'troubleshooting#why-is-it-401',
+    [
+      'why 401',
+      '401',
+      '401 unauthorized',
+      'Why do I get a 401?',
+      'why is my token refused',
+      'unauthorized error',
+      'token rejected 401 debug'
+    ]
+  ],
+  [
+    'kubernetes#readiness-and-liveness',
+    [
+      'kubernetes readiness',
+      'readiness probe',
+      'liveness',
+      'k8s probes',
+      'kubernetes health check',
+      'readiness endpoint'
+    ]
+  ],
+  [
+    'lambda#aws-lambda',
+    ['lambda', 'aws lambda', 'How do I protect an API on AWS Lambda?', 'serverless', 'deploy on lambda']
+  ],
+  ['lambda', ['api gateway']],
   ['lambda#a-cold-start-without-a-request', ['lambda cold start', 'cold starts']],
-  ['revocation#logout-the-provider-tells', ['logout', 'backchannel logout', 'back-channel logout', 'single logout']],
-  ['issuers#several-issuers-and-dynamic-tenants', ['tenants', 'multi-tenant', 'multitenancy', 'several issuers']],
-  ['migration#express-jwt-and-jwks-rsa', ['express-jwt', 'migrate from express-jwt', 'express-jwt jwks-rsa']],
+  [
+    'revocation#logout-the-provider-tells',
+    ['logout', 'backchannel logout', 'back-channel logout', 'single logout', 'log out users', 'signout', 'logout token']
+  ],
+  [
+    'issuers#several-issuers-and-dynamic-tenants',
+    [
+      'tenants',
+      'multi-tenant',
+      'multitenancy',
+      'several issuers',
+      'issuer per tenant',
+      'saas tenants',
+      'multiple issuers'
+    ]
+  ],
+  [
+    'migration#express-jwt-and-jwks-rsa',
+    [
+      'express-jwt',
+      'migrate from express-jwt',
+      'express-jwt jwks-rsa',
+      'replace express-jwt',
+      'jwks-rsa',
+      'coming from express-jwt'
+    ]
+  ],
   ['nestjs#nestjs', ['nestjs', 'nest']],
   ['graphql', ['graphql']],
   ['graphql#subscriptions', ['graphql subscriptions', 'graphql-ws']],
@@ -227,6 +323,11 @@ describe.skipIf(!hasChromium || !isBuilt)('the site', () => {
     expect(await found('require roles')).not.toEqual([])
     await page.screenshot({ path: `${PICTURES}/search-${name}.png` })
     expect(await overhang()).toBeLessThanOrEqual(0)
+    // Beside a scroll bar, which covers a part of the window, as on a desktop.
+    const edges = await page
+      .locator('.VPLocalSearchBox .shell')
+      .evaluate((box) => [box, box.parentElement ?? box].map((one) => one.getBoundingClientRect().right))
+    expect(edges[0]).toBeLessThanOrEqual(edges[1] as number)
     expect(await faultsBeyondTheBox()).toEqual([])
   })
 

@@ -21,6 +21,7 @@ import { Redis as Ioredis } from 'ioredis'
 import { Redis as Iovalkey } from 'iovalkey'
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest'
 import type { RedisClient, RedisSubscriber } from '../../integrations/redis.js'
+import { freePort } from './ports.mjs'
 
 export const CLIENTS = ['ioredis', 'iovalkey', 'node-redis'] as const
 export type ClientName = (typeof CLIENTS)[number]
@@ -163,15 +164,6 @@ async function connect(
   client.on('error', () => undefined)
   if (client.status !== 'ready') await once(client, 'ready')
   return { client, end: () => client.disconnect() }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
 
 /** Passes bytes on to `port` until it is told to hold them back: a network that has gone silent, and may come back. */

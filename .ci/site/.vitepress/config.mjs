@@ -15,7 +15,11 @@ const SEARCH = {
   processTerm: (term) =>
     /^(?:an?|and|are|by|can|do|does|for|from|get|how|i|in|is|it|my|of|on|or|the|to|what|which|with)$/i.test(term)
       ? null
-      : term.toLowerCase().replace(/^nextjs$/, 'next'),
+      : term
+          .toLowerCase()
+          .replace(/^nextjs$/, 'next')
+          .replace(/^unauthori[sz]ed$/, '401')
+          .replace(/^sign-?out$/, 'logout'),
   // Lists repeat the words of the guides, and hosts.md only links to the frameworks: a search would find these first.
   boostDocument: (id) =>
     id.includes('/reference') ? 0.4 : /\/(?:questions|performance|conformance|examples|hosts)/.test(id) ? 0.6 : 1

@@ -1,21 +1,9 @@
-/** What the servers of this folder share: a free port, a folder of their own, a process that ends with the test. */
+/** What the servers of this folder share: a folder of their own, a process that ends with the test. */
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-
-/** @returns {Promise<number>} */
-export async function freePort() {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 /** @param {string} name */
 export const createFolder = (name) => mkdtempSync(join(tmpdir(), `${name}-`))

@@ -4,7 +4,8 @@ import { generateKeyPairSync } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { basic, createFolder, freePort, post, run } from '../process.mjs'
+import { freePort } from '../../../support/ports.mjs'
+import { basic, createFolder, post, run } from '../process.mjs'
 
 const SECRET = 'the-secret-of-the-client'
 // Debian's own Python has Debian's packages.

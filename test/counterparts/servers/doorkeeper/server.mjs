@@ -1,6 +1,7 @@
 /** Doorkeeper in a Rails application: see config.ru. */
 import { fileURLToPath } from 'node:url'
-import { basic, createFolder, freePort, post, run } from '../process.mjs'
+import { freePort } from '../../../support/ports.mjs'
+import { basic, createFolder, post, run } from '../process.mjs'
 
 const SECRET = 'the-secret-of-the-client'
 

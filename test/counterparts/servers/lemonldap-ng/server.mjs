@@ -3,7 +3,8 @@ import { generateKeyPairSync, randomUUID } from 'node:crypto'
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { basic, createFolder, freePort, post, run } from '../process.mjs'
+import { freePort } from '../../../support/ports.mjs'
+import { basic, createFolder, post, run } from '../process.mjs'
 
 const SECRET = 'the-secret-of-the-client'
 const read = (/** @type {string} */ name) => readFileSync(new URL(name, import.meta.url), 'utf8')
