@@ -23,8 +23,10 @@ import {
   type WireResponse
 } from './check.js'
 import { CHECKS } from './checks/index.js'
+import { type Bounded, boundProblem } from './engine/bounds.js'
 import { curlOf, shortened } from './engine/curl.js'
-import { findMetadata, probe } from './engine/detect.js'
+import { needsOf, requireDeclared, requireNeeds } from './engine/declared.js'
+import { adviceOf, findMetadata, probe } from './engine/detect.js'
 import { findFeatures, findScheme } from './engine/features.js'
 import { BudgetSpent, createPace } from './engine/pace.js'
 import { untilAnswered } from './engine/patience.js'
@@ -94,6 +96,7 @@ export interface ConformanceOptions {
  */
 export async function runConformance(target: string | URL, options: ConformanceOptions = {}): Promise<Report> {
   const url = urlOf(target)
+  requireOptions(options)
   const checks = select(options.checks ?? CHECKS, options)
   const started = new Date()
   const isPrivate = await isHostPrivate(url)
@@ -104,7 +107,9 @@ export async function runConformance(target: string | URL, options: ConformanceO
   const run = createRun(url, isPrivate, options)
   try {
     if (options.wait !== undefined) await run.wait(options.wait)
-    const context = await run.begin()
+    const context = await run.begin().catch((error: unknown) => {
+      throw beginProblem(error, url)
+    })
     const profiles = PROFILES.filter((profile) => checks.some((check) => check.profile === profile))
     const results = await runAll(run, context, checks, profiles)
     return {
@@ -128,14 +133,36 @@ export async function runConformance(target: string | URL, options: ConformanceO
   }
 }
 
+/** @throws {RunProblem} a number out of its bounds, or a fact that cannot be read */
+function requireOptions({ rate, maxRequests, timeout, wait, has = [], declared = {} }: ConformanceOptions): void {
+  const seconds = timeout === undefined ? undefined : timeout / 1000
+  for (const [name, value] of Object.entries({ rate, maxRequests, timeout: seconds, wait })) {
+    const problem = value === undefined ? undefined : boundProblem(name as Bounded, value)
+    if (problem !== undefined)
+      throw new RunProblem(`${name} ${problem}${name === 'timeout' ? ' seconds' : ''}, and is ${value}.`)
+  }
+  requireNeeds(has)
+  requireDeclared(declared)
+}
+
+/** The requests before the first check are those of the run: an API that stops to answer them cannot be tested. */
+function beginProblem(error: unknown, url: URL): unknown {
+  if (error instanceof BudgetSpent) return new RunProblem(error.message, { cause: error })
+  if (error instanceof NoAnswer) return new RunProblem(adviceOf(error, url), { cause: error })
+  return error
+}
+
 function urlOf(target: string | URL): URL {
   if (!URL.canParse(String(target)))
     throw new RunProblem('The target is not a URL: write https://api.example.com/route.')
   const url = new URL(target)
   if (url.protocol !== 'https:' && url.protocol !== 'http:')
-    throw new RunProblem(`The URL begins with ${url.protocol} and must begin with https: (or http: for this machine).`)
+    throw new RunProblem(
+      `The URL begins with ${url.protocol} and must begin with https:// (or http:// for this machine).`
+    )
   if (url.username !== '' || url.password !== '')
     throw new RunProblem('The URL has a user name or password. Remove them: the suite sends its own credentials.')
+  if (url.port === '0') throw new RunProblem('The URL has the port 0, on which no server listens. Write its port.')
   url.hash = ''
   return url
 }
@@ -213,13 +240,12 @@ async function begin(
 ): Promise<Context> {
   const first = await probe(url, send)
   const metadata = await findMetadata(url, first, send)
-  const has = new Set<Need>(options.has)
+  const { declared = {}, issuer } = options
+  const has = new Set<Need>([...(options.has ?? []), ...needsOf(declared)])
   if (metadata !== undefined) has.add('metadata')
   if (url.protocol === 'https:') has.add('https')
   if (options.methods === true) has.add('methods')
   if (isFapi(options)) has.add('fapi2')
-  const { declared = {}, issuer } = options
-  requireBinding(declared)
   requireMethod(declared, has)
   const survey = { url, declared, has, send }
   const { presentation, binding, needs } =
@@ -255,12 +281,6 @@ async function begin(
 /** FAPI 2.0 asks more than the RFCs: of an API that is selected as one of this profile. */
 function isFapi({ profiles, only }: ConformanceOptions): boolean {
   return profiles?.includes('fapi2') === true || only?.some((id) => id.startsWith('fapi2-')) === true
-}
-
-/** @throws {RunProblem} a binding that does not exist */
-function requireBinding({ binding }: Declared): void {
-  if (binding !== undefined && binding !== 'dpop' && binding !== 'certificate')
-    throw new RunProblem(`The binding is ${String(binding)}, and must be dpop or certificate.`)
 }
 
 /** @throws {RunProblem} the declared request has a method that the user does not allow */

@@ -31,6 +31,10 @@ export async function probe(url: URL, send: Send): Promise<WireResponse> {
     throw new RunProblem(
       `${url.href} answers ${response.status} to GET without a token. Give the URL of a route that exists and needs a token.`
     )
+  if (response.status === 429)
+    throw new RunProblem(
+      `${url.origin} answers 429, however long the suite waits. Raise its limit for this client, and run again.`
+    )
   return response
 }
 
@@ -50,6 +54,12 @@ export function adviceOf({ code, message }: NoAnswer, url: URL): string {
     return `${url.hostname} is not a known host (${code}). Check the URL.`
   if (NOT_TLS.includes(code))
     return `${url.host} does not speak TLS (${code}). Begin the URL with http:// if the API is on this machine.`
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return `${url.origin} answers with more header fields than 16 KiB (${code}). Give the URL of an API whose answers have fewer.`
+  if (code.startsWith('HPE_'))
+    return `${url.origin} answers, but not by HTTP (${code}). Check the port, and begin the URL with https:// if the API speaks TLS.`
+  if (code === 'ECONNRESET')
+    return `${url.origin} closes the connection without an answer (${code}). Check the port, begin the URL with https:// if the API speaks TLS, and look into its log.`
   return `${url.origin} does not answer (${code}: ${message}). Start the API, and check the host and port.`
 }
 

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { Check } from '../../conformance/check.js'
+import type { Check, Declared } from '../../conformance/check.js'
 import { outsideChecks } from '../../conformance/checks/outside/index.js'
 import { isPrivateHost } from '../../conformance/engine/place.js'
 import { runConformance } from '../../conformance/index.js'
@@ -32,6 +32,31 @@ describe('bad input', () => {
     const error = await runConformance(url).catch((one: unknown) => one)
     expect(error).toMatchObject({ name: 'RunProblem', message: expect.stringMatching(expected) })
     expect(String(error)).not.toContain('secret')
+  })
+
+  test('an API that answers 429, however long the suite waits', async () => {
+    const url = await startPlain(({ answer }) => Object.assign(answer, { status: 429, fields: [['Retry-After', '0']] }))
+    await expect(runConformance(url)).rejects.toThrow(/answers 429, however long the suite waits\. Raise its limit/)
+  })
+
+  test.each([
+    [{ rate: 1e-9 }, 'rate must be a number from 0.01, and is 1e-9.'],
+    [{ maxRequests: 0 }, 'maxRequests must be a whole number from 1, and is 0.'],
+    [{ timeout: 1e12 }, 'timeout must be a number from 0.001 to 3,600 seconds, and is 1000000000.'],
+    [{ has: ['xyz' as 'mtls'] }, 'has names the unknown feature xyz. Known: bearer'],
+    [{ declared: { scopedroutes: [] } as Declared }, 'declared has the unknown member scopedroutes. Known: binding'],
+    [{ declared: { request: { methd: 'POST' } as never } }, 'declared.request must be an object with method'],
+    [{ declared: { request: { method: 'GET', fields: [['A']] as never } } }, 'declared.request must be'],
+    [{ declared: { stepUp: { target: '/admin' } } }, 'declared.stepUp must be an object such as'],
+    [{ declared: { revokedBy: ['fax' as 'event'] } }, 'declared.revokedBy must be a list of introspection'],
+    [
+      { declared: { revocationSeconds: -1 } },
+      'declared.revocationSeconds must be a number from 0 to 86,400, and is -1.'
+    ],
+    [{ declared: { restart: 'npm start' as never } }, 'declared.restart must be a function, and is "npm start".']
+  ])('%j: says what is wrong', async (options, message) => {
+    const error = await runConformance('http://127.0.0.1:1', options).catch((one: unknown) => one)
+    expect(error).toMatchObject({ name: 'RunProblem', message: expect.stringContaining(message) })
   })
 
   test('a route that does not exist', async () => {
@@ -72,6 +97,10 @@ test.each([
   ['http://172.31.0.1', true],
   ['http://192.168.1.1', true],
   ['http://localhost', true],
+  ['http://0.0.0.0', true],
+  ['http://[::]', true],
+  ['http://[::ffff:10.0.0.1]', true],
+  ['http://[::ffff:192.0.2.1]', false],
   ['http://172.32.0.1', false],
   ['http://8.8.8.8', false],
   ['http://[2001:db8::1]', false]
