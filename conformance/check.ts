@@ -93,6 +93,8 @@ export interface WireResponse {
   readonly fields: readonly (readonly [name: string, value: string])[]
   /** At most 64 KiB. */
   readonly body: string
+  /** True if the API redirects to the place to which it redirects a request without a token: a login page accepts nothing. */
+  readonly isTurnedAway?: true
 }
 
 /** An answer whose body may go on. */
@@ -168,7 +170,7 @@ export interface Declared {
   /** A route that needs another authentication (RFC 9470): by `acr`, by age in seconds, or both. */
   readonly stepUp?: { readonly target: string; readonly acr?: string; readonly maxAge?: number }
   /** The field in which the API takes a client certificate from a proxy (RFC 9440), such as `Client-Cert`. */
-  readonly certificateField?: string
+  readonly certificateField?: string | undefined
   /** The ways in which the API learns of revoked tokens. */
   readonly revokedBy?: readonly RevocationWay[]
   /** The request target that takes security events (RFC 8935). */
@@ -242,7 +244,8 @@ export type SuiteEndpoint = 'metadata' | 'keys' | 'introspection' | 'status-list
 
 /**
  * An HTTP status, with fields if need be; or an answer that is late, redirects, or is not what it should be. `bomb`: 32 MiB in a few
- * kilobytes; `endless`: 64 MiB, if the API takes them; `lie`, of metadata: that of another issuer, whose keys are at `/lie/keys`.
+ * kilobytes; `endless`: 64 MiB, if the API takes them; `lie`, of metadata: that of another issuer, whose keys are at `/lie/keys`; of the
+ * status list: one that an unknown key signed.
  */
 export type SuiteFailure =
   | { readonly status: number; readonly fields?: Readonly<Record<string, string>> }
@@ -292,6 +295,8 @@ export interface SuiteIssuer {
   publicKey(algorithm: SigningAlgorithm): { readonly jwk: Readonly<Record<string, unknown>>; readonly pem: string }
   /** The public part of the RS256 key that signs tokens with `key: 'unpublished'`. */
   strangerKey(): Readonly<Record<string, unknown>>
+  /** A certificate of that key, as `x5c` writes it (RFC 7515 §4.1.6). */
+  strangerCertificate(): string
   /** Replaces all keys; the former ones are no longer published. */
   rotateKeys(): void
   /** True while the set has keys that no API may use. */

@@ -13,6 +13,7 @@ import { RunProblem } from './engine/select.js'
 import { createEndpoints, type Documents, type TlsOptions } from './issuer/endpoints.js'
 import type { Answer } from './issuer/failures.js'
 import { createProofKey } from './issuer/proofs.js'
+import { createStatusList, type StatusList } from './issuer/status-list.js'
 import { Tokens } from './issuer/tokens.js'
 
 /** The port that APIs are told to trust, if the user names no other. The second issuer has the next one. */
@@ -106,6 +107,7 @@ async function startOne(
     certificate: () => createCertificate('client-1'),
     thumbprintOf: ({ cert }) => thumbprint(cert),
     publicKey: (algorithm) => publicKeyOf(made, algorithm),
+    strangerCertificate: () => certificateOf(made),
     strangerKey: () => made.stranger('RS256').publicJwk,
     rotateKeys: () => made.rotateKeys(),
     get hasOddKeys() {
@@ -167,22 +169,33 @@ function documentsOf(tokens: Tokens): Documents {
       ...more
     })
   ]
+  const statusList = (list: StatusList, signer?: 'unpublished'): Answer => [
+    'application/statuslist+jwt',
+    tokens.signed(
+      'statuslist+jwt',
+      {
+        sub: place('/status'),
+        exp: Math.floor(tokens.now()) + 60,
+        ttl: 1,
+        status_list: list.content()
+      },
+      signer
+    )
+  ]
   return {
     metadata: () => metadata({}),
     lie: () => metadata({ issuer: 'https://another-issuer.example', jwks_uri: place('/lie/keys') }),
     keys: () => ['application/json', JSON.stringify({ keys: tokens.published })],
     'lie-keys': () => ['application/json', JSON.stringify({ keys: [tokens.stranger('RS256').publicJwk] })],
     introspection: (question) => tokens.introspect(question),
-    'status-list': () => [
-      'application/statuslist+jwt',
-      tokens.signed('statuslist+jwt', {
-        sub: place('/status'),
-        exp: Math.floor(tokens.now()) + 60,
-        ttl: 1,
-        status_list: tokens.statusList.content()
-      })
-    ]
+    'status-list': () => statusList(tokens.statusList),
+    'forged-list': () => statusList(createStatusList(), 'unpublished')
   }
+}
+
+function certificateOf(tokens: Tokens): string {
+  const { cert } = createCertificate('attacker', tokens.stranger('RS256').privateKey)
+  return cert.replace(/-----[A-Z ]+-----|\s/g, '')
 }
 
 function publicKeyOf(

@@ -26,7 +26,7 @@ import { CHECKS } from './checks/index.js'
 import { type Bounded, boundProblem } from './engine/bounds.js'
 import { curlOf, shortened } from './engine/curl.js'
 import { needsOf, requireDeclared, requireNeeds } from './engine/declared.js'
-import { adviceOf, findMetadata, probe } from './engine/detect.js'
+import { adviceOf, findMetadata, probe, redirectOf } from './engine/detect.js'
 import { findFeatures, findScheme } from './engine/features.js'
 import { BudgetSpent, createPace } from './engine/pace.js'
 import { untilAnswered } from './engine/patience.js'
@@ -204,11 +204,13 @@ function createRun(url: URL, isPrivate: boolean, options: ConformanceOptions): R
     ca: options.ca,
     timeout: options.timeout
   })
-  const send = (request: WireRequest = {}): Promise<WireResponse> => {
+  let login: string | undefined
+  const send = async (request: WireRequest = {}): Promise<WireResponse> => {
     const method = request.method ?? 'GET'
     if (!SAFE.includes(method) && options.methods !== true)
       throw new Error(`a check sent ${method}, which is not allowed: it must name the need methods`)
-    return pace.run(() => wire.send(request), request.isOnce ? 0 : undefined)
+    const response = await pace.run(() => wire.send(request), request.isOnce ? 0 : undefined)
+    return login !== undefined && redirectOf(response) === login ? { ...response, isTurnedAway: true } : response
   }
   return {
     options,
@@ -216,7 +218,11 @@ function createRun(url: URL, isPrivate: boolean, options: ConformanceOptions): R
     close: () => wire.close(),
     wait: (seconds) =>
       untilAnswered(url, () => wire.send({}), { seconds, rate: options.rate, issuer: options.issuer?.url }),
-    begin: () => begin(url, isPrivate, options, { send, open: (request) => pace.run(() => wire.open(request), 0) }),
+    begin: async () => {
+      const first = await probe(url, send)
+      login = redirectOf(first)
+      return begin(url, isPrivate, options, { first, send, open: (request) => pace.run(() => wire.open(request), 0) })
+    },
     one: async (check, context) => {
       const why = isLeftOut(check, url, options) ? NOT_MCP : whyNot(check, context.has)
       if (why !== undefined) return { ...toldOf(check), verdict: 'not applicable', why, exchanges: [] }
@@ -236,9 +242,8 @@ async function begin(
   url: URL,
   isPrivate: boolean,
   options: ConformanceOptions,
-  { send, open }: Pick<CheckContext, 'send' | 'open'>
+  { first, send, open }: Pick<CheckContext, 'send' | 'open'> & { readonly first: WireResponse }
 ): Promise<Context> {
-  const first = await probe(url, send)
   const metadata = await findMetadata(url, first, send)
   const { declared = {}, issuer } = options
   const has = new Set<Need>([...(options.has ?? []), ...needsOf(declared)])
@@ -337,6 +342,18 @@ function stillGood(profile: Profile, kind: 'issuer' | 'introspection'): Check {
 }
 
 /** The request was HTTP, so its answer had to be: a connection that ends without one tells of a process that ended. */
+function failureOf(error: unknown): unknown {
+  if (!(error instanceof NoAnswer)) return error
+  if (error.code === 'ECONNRESET') return CLOSED
+  if (!error.code.startsWith('HPE_')) return error
+  return new Failed({
+    expected: 'The API answers the request by HTTP.',
+    received: `${error.message} (${error.code}).`,
+    change: 'Answer by HTTP/1.1 (RFC 9112). The answer to HEAD has no body.',
+    level: 'SHOULD'
+  })
+}
+
 const CLOSED = new Failed({
   expected: 'The API answers the request.',
   received: 'The API closed the connection without an answer.',
@@ -382,7 +399,7 @@ async function runOnce(check: Check, context: Context, send: Send, url: URL): Pr
     await check.run(Object.create(context, tools) as CheckContext)
     return { ...told, verdict: 'passed', exchanges }
   } catch (error) {
-    const failed = error instanceof NoAnswer && error.code === 'ECONNRESET' ? CLOSED : error
+    const failed = failureOf(error)
     if (failed instanceof Failed) {
       // A check that sent nothing judged the first answer.
       if (exchanges.length === 0) exchanges.push({ sent: curlOf({}, url), ...answerOf(context.probe) })

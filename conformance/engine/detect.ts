@@ -6,7 +6,7 @@
  *
  * Tests: `test/conformance/run.test.ts`.
  */
-import { challengesOf, parameterOf } from '../challenge.js'
+import { challengesOf, fieldOf, parameterOf } from '../challenge.js'
 import type { Metadata, WireRequest, WireResponse } from '../check.js'
 import { RunProblem } from './select.js'
 import { NoAnswer } from './wire.js'
@@ -38,6 +38,12 @@ export async function probe(url: URL, send: Send): Promise<WireResponse> {
   return response
 }
 
+/** The place to which an answer redirects, without its query. Undefined if it does not. */
+export function redirectOf(response: Pick<WireResponse, 'status' | 'fields'>): string | undefined {
+  if (response.status < 300 || response.status > 399) return undefined
+  return fieldOf(response, 'location')?.split(/[?#]/)[0]
+}
+
 const UNTRUSTED = /CERT|SELF_SIGNED|UNABLE_TO_(?:GET|VERIFY)|ISSUER/
 const NOT_TLS: readonly string[] = ['EPROTO', 'ERR_SSL_WRONG_VERSION_NUMBER']
 
@@ -63,7 +69,7 @@ export function adviceOf({ code, message }: NoAnswer, url: URL): string {
   return `${url.origin} does not answer (${code}: ${message}). Start the API, and check the host and port.`
 }
 
-/** The document that the challenge names, or else the one at the well-known place. */
+/** The document that the challenge names, or else the one at a well-known place, or where the string is appended to the path. */
 export async function findMetadata(url: URL, first: WireResponse, send: Send): Promise<Metadata | undefined> {
   const named = challengesOf(first)
     .challenges.map((one) => parameterOf(one, 'resource_metadata'))
@@ -71,7 +77,12 @@ export async function findMetadata(url: URL, first: WireResponse, send: Send): P
   const candidates = [
     ...(named === undefined ? [] : [{ place: new URL(named), isNamed: true }]),
     { place: metadataUrlOf(url), isNamed: false },
-    { place: metadataUrlOf(new URL('/', url)), isNamed: false }
+    { place: metadataUrlOf(new URL('/', url)), isNamed: false },
+    // Not a place of RFC 9728, but servers that append the string are common: the checks say where the document belongs.
+    {
+      place: new URL(`${url.pathname.replace(/\/$/, '')}/.well-known/oauth-protected-resource`, url),
+      isNamed: false
+    }
   ].filter(({ place }) => place.origin === url.origin)
   for (const { place, isNamed } of candidates) {
     const response = await send({ target: `${place.pathname}${place.search}` })

@@ -70,8 +70,13 @@ async function tryTokens(survey: Survey, issuer: SuiteIssuer, binding: Binding |
   const presentation = createPresentation(survey.url, survey.declared, binding)
   const bound = boundIssuer(issuer, presentation)
   const statusOf = async (token: string): Promise<number> =>
-    (await sendPresented(presentation, { token }, survey.send)).status
+    statusOfAnswer(await sendPresented(presentation, { token }, survey.send))
   return { presentation, binding, jwt: await statusOf(bound.token()), opaque: await statusOf(bound.opaque()) }
+}
+
+/** A redirect to a login page is a refusal. */
+function statusOfAnswer({ status, isTurnedAway }: WireResponse): number {
+  return isTurnedAway ? 401 : status
 }
 
 function isRefusal(status: number): boolean {
@@ -86,8 +91,8 @@ async function foundBy(survey: Survey, issuer: SuiteIssuer, attempt: Attempt): P
   if (!isRefusal(jwt)) needs.push('issuer')
   if (opaque < 400) needs.push('introspection')
   if (second !== undefined) {
-    const { status } = await sendPresented(presentation, { token: second.token() }, survey.send)
-    if (status < 400) needs.push('second-issuer')
+    const answer = await sendPresented(presentation, { token: second.token() }, survey.send)
+    if (statusOfAnswer(answer) < 400) needs.push('second-issuer')
   }
   if (binding === 'certificate') needs.push('mtls')
   const takesDpop = binding === 'dpop' || (await tryTokens(survey, issuer, 'dpop')).jwt < 400

@@ -3,8 +3,8 @@
  */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type AddressInfo, createServer as createNetServer } from 'node:net'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import type { Level } from '../../conformance/check.js'
 import { CHECKS } from '../../conformance/checks/index.js'
 import { type ConformanceOptions, runConformance } from '../../conformance/index.js'
@@ -100,6 +100,47 @@ test('an API that fails on a token in place of refusing it breaks RFC 6750 §3.1
     ['good-token-after-rfc9068', 'hardening']
   ])
   expect(counts.failed).toEqual({ MUST: 1, SHOULD: 1, MAY: 0, hardening: 1 })
+})
+
+test('a redirect to the login page is neither acceptance nor a refusal, and a redirect of a good request is acceptance', async () => {
+  const origin = await listen((request, response) => {
+    const [, body = ''] = /^Bearer [\w-]+\.([\w-]+)\./.exec(request.headers.authorization ?? '') ?? []
+    const isGood = body !== '' && !Buffer.from(body, 'base64url').toString().includes('another')
+    const Location = isGood ? 'https://files.example/1' : `/login?next=${encodeURIComponent(request.url ?? '')}`
+    response.writeHead(302, { Location }).end()
+  })
+  const only = ['rfc9068-aud-other', 'rfc9068-aud-array', 'rfc9068-iss-other']
+  const { results } = await runConformance(`${origin}/orders`, { issuer, only })
+  expect(results.map(({ id, verdict, level, finding }) => [id, verdict, level, finding?.received])).toEqual([
+    ['rfc9068-iss-other', 'failed', 'SHOULD', 'The API answered 302. It redirected in place of refusing.'],
+    ['rfc9068-aud-other', 'failed', 'SHOULD', 'The API answered 302. It redirected in place of refusing.'],
+    ['rfc9068-aud-array', 'failed', 'MUST', 'The API answered 302.'],
+    ['good-token-after-rfc9068', 'passed', 'hardening', undefined]
+  ])
+})
+
+test('an API that redirects each request to its login page does not trust the issuer', async () => {
+  const origin = await listen((_request, response) => response.writeHead(302, { Location: '/login' }).end())
+  await expect(runConformance(`${origin}/orders`, { issuer })).rejects.toThrow(/refuses a good token of the suite/)
+})
+
+test('an answer that is not HTTP has failed, such as one to HEAD that has a body', async () => {
+  const server = createNetServer((socket) => {
+    socket.on('error', () => {})
+    socket.on('data', () =>
+      socket.end('HTTP/1.0 401 No\r\nWWW-Authenticate: Bearer realm="x"\r\nContent-Length: 1\r\n\r\nx')
+    )
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => void server.close())
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/orders`
+  const { results } = await runConformance(url, { only: ['rfc9110-head'] })
+  expect(results[0]).toMatchObject({
+    verdict: 'failed',
+    level: 'SHOULD',
+    finding: { received: expect.stringContaining('HPE_') }
+  })
 })
 
 test('an API that closes the connection has failed, and one that no longer listens ends the check as an error of the run', async () => {

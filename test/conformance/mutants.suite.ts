@@ -236,8 +236,12 @@ const WEAK: readonly (readonly [weakness: string, id: string, others: readonly s
   ['signed answers: plain ones taken', 'rfc9701-plain', []],
   ['signed answers: signature', 'rfc9701-signature', ['rfc9701-tampered']],
   ['signed answers: typ', 'rfc9701-typ', []],
-  ['step-up as scope', 'rfc9470-missing', ['rfc9470-acr-other', 'rfc9470-acr-longer', 'rfc9470-max-age']],
-  ['step-up without claims', 'rfc9470-missing', []],
+  [
+    'step-up as scope',
+    'rfc9470-missing',
+    ['rfc9470-challenge', 'rfc9470-acr-other', 'rfc9470-acr-longer', 'rfc9470-max-age']
+  ],
+  ['step-up without claims', 'rfc9470-missing', ['rfc9470-challenge']],
   ['sub of any type', 'jwt-sub-number', []],
   ['thumbprint by prefix', 'rfc8705-thumbprint-prefix', []],
   ['thumbprint of any type', 'rfc8705-thumbprint-number', []],
@@ -286,7 +290,40 @@ const WEAK: readonly (readonly [weakness: string, id: string, others: readonly s
   ['proof by a secret', 'dpop-hmac', []],
   ['unbound token as DPoP', 'dpop-unbound', []],
   ['use ignored', 'jwk-use-enc', []],
-  ['x5u requested', 'jws-x5u', []]
+  ['x5u requested', 'jws-x5u', []],
+  ['token in the query', 'rfc6750-good-query-token', []],
+  ['token in a cookie', 'rfc6750-good-cookie-token', []],
+  ['token in another field', 'rfc6750-good-other-fields', []],
+  ['token in the body of GET', 'rfc6750-good-body-of-get', []],
+  ['token in a form body', 'rfc6750-good-body-token', []],
+  ['first token of two', 'rfc6750-good-first-of-two', []],
+  ['first of a list', 'rfc6750-good-comma-list', []],
+  [
+    'scheme not at the beginning',
+    'rfc6750-good-other-scheme',
+    ['rfc6750-good-comma-list', 'rfc6750-good-first-of-two', 'jws-padding', 'jws-trailing-character']
+  ],
+  ['first Authorization line of two', 'rfc6750-good-two-lines', []],
+  ['last Authorization line of two', 'rfc6750-good-two-lines', []],
+  ['any scheme', 'rfc6750-good-other-scheme', ['rfc6750-good-first-of-two']],
+  ['no scheme', 'rfc6750-good-no-scheme', []],
+  ['Bearer in one case', 'rfc6750-good-scheme-case', []],
+  ['public answers', 'hardening-good-not-public', []],
+  ['token repeated', 'hardening-good-no-echo', []],
+  ['x5c in token', 'jws-x5c-key', []],
+  ['metadata of iss requested', 'canary', []],
+  ['aud of the origin', 'rfc9068-aud-origin', []],
+  ['aud flattened', 'rfc9068-aud-pattern', []],
+  ['cache by claims', 'jws-cached-signature', []],
+  ['cache by jti', 'jws-cached-signature', []],
+  ['htu of any scheme', 'dpop-htu-scheme', []],
+  ['htu of any port', 'dpop-htu-port', ['dpop-htu-scheme']],
+  ['jkt of opaque tokens ignored', 'rfc7662-dpop-other-key', []],
+  ['cnf of opaque tokens ignored', 'rfc7662-certificate-other', ['rfc7662-dpop-as-bearer']],
+  ['answers kept by URL', 'rfc6750-good-then-none', []],
+  ['user of the connection', 'rfc6750-good-then-none', []],
+  ['step-up not described', 'rfc9470-challenge', []],
+  ['scopes of opaque tokens ignored', 'rfc7662-scope-missing', []]
 ]
 
 test.each(WEAK)('catches an API with the weakness: %s', { timeout: 180_000 }, async (weakness, id, others) => {
@@ -328,6 +365,8 @@ const SLOW: readonly (readonly [weakness: string, id: string])[] = [
   ['streams cut', 'stream-good'],
   ['streams of expired tokens', 'stream-expired'],
   ['streams of revoked tokens', 'stream-revoked'],
+  ['cache without an end', 'rfc9068-exp-cached'],
+  ['status list not verified', 'revocation-status-list-forged'],
   ['status list not read', 'revocation-status-list'],
   ['waits for ever', 'faults-introspection-silence']
 ]
