@@ -170,7 +170,7 @@ export interface Declared {
   /** A route that needs another authentication (RFC 9470): by `acr`, by age in seconds, or both. */
   readonly stepUp?: { readonly target: string; readonly acr?: string; readonly maxAge?: number }
   /** The field in which the API takes a client certificate from a proxy (RFC 9440), such as `Client-Cert`. */
-  readonly certificateField?: string | undefined
+  readonly certificateField?: string
   /** The ways in which the API learns of revoked tokens. */
   readonly revokedBy?: readonly RevocationWay[]
   /** The request target that takes security events (RFC 8935). */
