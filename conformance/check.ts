@@ -212,6 +212,8 @@ export interface CheckContext {
   readonly isPrivate: boolean
   /** The suite's authorization server. @throws {NotApplicable} without one */
   readonly issuer: SuiteIssuer
+  /** Tells seconds that the check measured, in the report of each verdict: `from the revocation to the refusal`. */
+  readonly measured: (seconds: number, what: string) => void
   /** @throws {Failed} */
   readonly fail: (finding: Finding) => never
   /** @throws {NotApplicable} */

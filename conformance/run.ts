@@ -270,6 +270,7 @@ async function begin(
     notes: new Set(),
     open,
     isPrivate,
+    measured: () => {},
     get issuer(): SuiteIssuer {
       if (bound === undefined) throw new NotApplicable('needs the authorization server of the suite')
       return bound
@@ -371,14 +372,20 @@ async function runTwice(check: Check, context: Context, send: Send, url: URL): P
 
 async function runOnce(check: Check, context: Context, send: Send, url: URL): Promise<Result> {
   const exchanges: Exchange[] = []
-  const told = toldOf(check)
+  const measured: string[] = []
+  const told = (): ReturnType<typeof toldOf> & Pick<Result, 'measured'> => ({
+    ...toldOf(check),
+    ...(measured.length > 0 && { measured })
+  })
   const recorded = async <T extends Omit<WireResponse, 'body'>>(
     request: WireRequest,
     ask: (request: WireRequest) => Promise<T>
   ): Promise<T> => {
     const sent = curlOf(request, url)
     const keep = (one: Omit<Exchange, 'sent'>): void => {
-      if (exchanges.length < MAX_EXCHANGES) exchanges.push({ sent, ...one })
+      // The last one decided, so it is always kept.
+      if (exchanges.length === MAX_EXCHANGES) exchanges.pop()
+      exchanges.push({ sent, ...one })
     }
     try {
       const response = await ask(request)
@@ -391,24 +398,27 @@ async function runOnce(check: Check, context: Context, send: Send, url: URL): Pr
   }
   const { presentation, open } = context
   const tools = {
+    measured: {
+      value: (seconds: number, what: string) => void measured.push(`${seconds.toFixed(1)} seconds ${what}`)
+    },
     send: { value: (request: WireRequest = {}) => sendPresented(presentation, request, (one) => recorded(one, send)) },
     open: { value: (request: WireRequest) => sendPresented(presentation, request, (one) => recorded(one, open)) }
   }
   try {
     // Getters of the context stay getters: the issuer is asked for only by checks that need it.
     await check.run(Object.create(context, tools) as CheckContext)
-    return { ...told, verdict: 'passed', exchanges }
+    return { ...told(), verdict: 'passed', exchanges }
   } catch (error) {
     const failed = failureOf(error)
     if (failed instanceof Failed) {
       // A check that sent nothing judged the first answer.
       if (exchanges.length === 0) exchanges.push({ sent: curlOf({}, url), ...answerOf(context.probe) })
-      const { level = told.level, ...finding } = failed.finding
-      return { ...told, level: laxer(level, told.level), verdict: 'failed', finding, exchanges }
+      const { level = check.level, ...finding } = failed.finding
+      return { ...told(), level: laxer(level, check.level), verdict: 'failed', finding, exchanges }
     }
-    if (error instanceof NotApplicable) return { ...told, verdict: 'not applicable', why: error.message, exchanges }
-    if (error instanceof BudgetSpent) return { ...told, verdict: 'error', why: error.message, exchanges }
-    return { ...told, verdict: 'error', why: `${(error as Error).name}: ${(error as Error).message}`, exchanges }
+    if (error instanceof NotApplicable) return { ...told(), verdict: 'not applicable', why: error.message, exchanges }
+    if (error instanceof BudgetSpent) return { ...told(), verdict: 'error', why: error.message, exchanges }
+    return { ...told(), verdict: 'error', why: `${(error as Error).name}: ${(error as Error).message}`, exchanges }
   }
 }
 

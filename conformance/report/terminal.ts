@@ -51,7 +51,8 @@ export function progressLine(index: number, total: number, id: string, columns =
 function lineOf(one: Result, paint: (colour: Colour, text: string) => string): string {
   const [mark, colour] = MARKS[one.verdict]
   const why = one.verdict === 'not applicable' ? paint('dim', `: ${one.why}`) : ''
-  return `${paint(colour, mark)} ${one.id}${why}`
+  const measured = one.measured === undefined ? '' : paint('dim', `: ${one.measured.join(', ')}`)
+  return `${paint(colour, mark)} ${one.id}${why}${measured}`
 }
 
 function failureOf(one: Result, style: TerminalStyle, verbose: boolean): string[] {

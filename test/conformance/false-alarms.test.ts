@@ -60,6 +60,16 @@ test('an API that introspects every token is tested with opaque tokens, and chec
   expect(report.results.find(({ id }) => id === 'rfc9068-typ-jwt')?.why).toMatch(/an API that accepts its JWTs$/)
 })
 
+test('a revocation that the API learns of is measured', async () => {
+  const report = await reportOf(introspects, ['revocation-introspection'], {
+    declared: { revokedBy: ['introspection'] }
+  })
+  expect(report.results[0]).toMatchObject({
+    verdict: 'passed',
+    measured: [expect.stringMatching(/^\d+\.\d seconds from the revocation to the refusal$/)]
+  })
+})
+
 test('a member that stands twice is not judged where the API accepts its last value alone', async () => {
   const report = await reportOf(comparesExp, ['jwt-exp-twice', 'jwt-aud-twice', 'jws-typ-twice'])
   expect(verdicts(report)).toMatchObject({

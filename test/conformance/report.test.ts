@@ -75,6 +75,12 @@ describe.each(Object.entries(forms))('%s', (name, write) => {
     expect(write(reportOf([one({})]))).toContain('1.2.3-test')
   })
 
+  test('tells what was measured', () => {
+    const report = reportOf([one({ measured: ['0.3 seconds from the revocation to the refusal'] })])
+    const text = name === 'terminal' ? terminalReport(report, { hasColour: false }, true) : write(report)
+    expect(text.includes('0.3 seconds from the revocation')).toBe(name !== 'badge')
+  })
+
   test('obeys nothing that an answer of the API holds', () => {
     const evil = '\u001b[31m</script><b>&"\'\u202e]]>\n::error::x ##[error]y\u0000'
     const text = write(

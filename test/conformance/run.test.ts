@@ -196,6 +196,40 @@ describe('the run', () => {
     expect([timed, others]).toEqual([2, 1])
   })
 
+  test('keeps the last exchange of a check that sends many', async () => {
+    const check = checkOf({
+      run: async ({ send }) => {
+        for (let index = 0; index < 20; index++) await send({ target: `/orders?index=${index}` })
+      }
+    })
+    const { results } = await runConformance(await startPlain(), { checks: [check] })
+    expect(results[0]?.exchanges).toHaveLength(12)
+    expect(results[0]?.exchanges[0]?.sent).toContain('index=0')
+    expect(results[0]?.exchanges.at(-1)?.sent).toContain('index=19')
+  })
+
+  test('tells what a check measured, whether it passes or fails', async () => {
+    const failure = { expected: 'a', received: 'b', change: 'c' }
+    const { results } = await runConformance(await startPlain(), {
+      checks: [
+        checkOf({ run: async ({ measured }) => measured(0.26, 'from the revocation to the refusal') }),
+        checkOf({
+          id: 'test-slow',
+          run: async ({ measured, fail }) => {
+            measured(61, 'after the revocation without a refusal')
+            fail(failure)
+          }
+        }),
+        checkOf({ id: 'test-other' })
+      ]
+    })
+    expect(results.map(({ measured }) => measured)).toEqual([
+      ['0.3 seconds from the revocation to the refusal'],
+      ['61.0 seconds after the revocation without a refusal'],
+      undefined
+    ])
+  })
+
   test('takes the order and the ids that are selected, and ends at the first failure with bail', async () => {
     const url = await startPlain(({ answer }) => {
       answer.fields = answer.fields.filter(([name]) => name === 'WWW-Authenticate')

@@ -64,6 +64,7 @@ async function requireEnd(
     context.fail({ expected: 'The API takes the event.', received: told(answer), change })
   const most = context.declared.revocationSeconds ?? SECONDS
   const { response, seconds, isRight } = await sendUntil(context, () => withToken(token), isRefused, most)
+  context.measured(seconds, isRight ? 'from the revocation to the refusal' : 'after the revocation without a refusal')
   if (!isRight)
     context.fail({
       expected: `The API refuses a revoked token with 401 within ${most} seconds.`,
@@ -162,7 +163,9 @@ function streamCheck(
       const { token, end } = start(context)
       const answer = await context.open(withToken(token, target))
       const seconds = answer.status < 400 && !answer.hasEnded ? ((await end?.()) ?? WATCHED) : 0
+      const began = performance.now()
       const hasEnded = await endsWithin(answer, seconds)
+      if (end !== undefined && hasEnded) context.measured((performance.now() - began) / 1000, 'until the answer ended')
       answer.close()
       const received = `The API answered ${answer.status}${hasEnded ? ', and the answer ended' : ''}.`
       if (seconds === 0 || (end === undefined && hasEnded))
