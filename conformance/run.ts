@@ -219,7 +219,7 @@ function createRun(url: URL, isPrivate: boolean, options: ConformanceOptions): R
     wait: (seconds) =>
       untilAnswered(url, () => wire.send({}), { seconds, rate: options.rate, issuer: options.issuer?.url }),
     begin: async () => {
-      const first = await probe(url, send)
+      const first = await probe(url, send, options.issuer !== undefined)
       login = redirectOf(first)
       return begin(url, isPrivate, options, { first, send, open: (request) => pace.run(() => wire.open(request), 0) })
     },
@@ -254,7 +254,7 @@ async function begin(
   requireMethod(declared, has)
   const survey = { url, declared, has, send }
   const { presentation, binding, needs } =
-    issuer === undefined ? findScheme(survey, first) : await findFeatures(survey, issuer)
+    issuer === undefined ? findScheme(survey, first) : await findFeatures(survey, issuer, first)
   for (const need of needs) has.add(need)
   if (presentation.scheme === 'Bearer') has.add('bearer')
   const bound = issuer && boundIssuer(issuer, presentation)

@@ -19,15 +19,21 @@ export function metadataUrlOf(resource: URL): URL {
   return new URL(`/.well-known/oauth-protected-resource${path}${resource.search}`, resource)
 }
 
-/** @throws {RunProblem} no answer, or an answer that says that there is nothing to check at this URL */
-export async function probe(url: URL, send: Send): Promise<WireResponse> {
+/** Answers that may hide a route from clients without a token (RFC 9110 §15.5.4), or say that there is none. */
+export const HIDDEN: readonly number[] = [404, 410]
+
+/**
+ * @param mayHide  the run has good tokens, which tell whether the route exists
+ * @throws {RunProblem} no answer, or an answer that says that there is nothing to check at this URL
+ */
+export async function probe(url: URL, send: Send, mayHide: boolean): Promise<WireResponse> {
   let response: WireResponse
   try {
     response = await send()
   } catch (error) {
     throw error instanceof NoAnswer ? new RunProblem(adviceOf(error, url), { cause: error }) : error
   }
-  if (response.status === 404 || response.status === 410)
+  if (HIDDEN.includes(response.status) && !mayHide)
     throw new RunProblem(
       `${url.href} answers ${response.status} to GET without a token. Give the URL of a route that exists and needs a token.`
     )

@@ -6,6 +6,7 @@
  */
 import { challengeOf } from '../challenge.js'
 import type { Binding, Declared, Need, SuiteIssuer, WireRequest, WireResponse } from '../check.js'
+import { HIDDEN } from './detect.js'
 import { boundIssuer, createPresentation, type Presentation, sendPresented } from './presentation.js'
 import { RunProblem } from './select.js'
 
@@ -46,7 +47,7 @@ interface Attempt extends Omit<Found, 'needs'> {
  *
  * @throws {RunProblem} the API accepts none of them
  */
-export async function findFeatures(survey: Survey, issuer: SuiteIssuer): Promise<Found> {
+export async function findFeatures(survey: Survey, issuer: SuiteIssuer, first: WireResponse): Promise<Found> {
   const attempts: Attempt[] = []
   for (const binding of bindingsOf(survey)) {
     const attempt = await tryTokens(survey, issuer, binding)
@@ -54,8 +55,13 @@ export async function findFeatures(survey: Survey, issuer: SuiteIssuer): Promise
     if (Math.min(attempt.jwt, attempt.opaque) < 400) return foundBy(survey, issuer, attempt)
   }
   // A status such as 405 is neither success nor a refusal of the token.
-  const odd = attempts.find(({ jwt }) => !isRefusal(jwt))
+  const isHidden = HIDDEN.includes(first.status)
+  const odd = attempts.find(({ jwt }) => !isRefusal(jwt) && !(isHidden && HIDDEN.includes(jwt)))
   if (odd !== undefined) return foundBy(survey, issuer, odd)
+  if (isHidden)
+    throw new RunProblem(
+      `${survey.url.href} answers ${first.status} without a token, and ${attempts[0]?.jwt} to a good token of the suite. Give the URL of a route that exists, and let the API trust the issuer ${issuer.url} for the audience ${issuer.audience}.`
+    )
   throw new RunProblem(
     `The API refuses a good token of the suite (${attempts[0]?.jwt}). Configure it to trust the issuer ${issuer.url} for the audience ${issuer.audience}, and run again.`
   )

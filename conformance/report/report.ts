@@ -41,7 +41,7 @@ export interface Result {
   readonly finding?: Finding
   /** Why the check is not applicable, or could not be run. */
   readonly why?: string
-  /** What the check measured: `0.3 seconds from the revocation to the refusal`. */
+  /** Times that the check measured, such as `0.3 seconds from the revocation to the refusal`. */
   readonly measured?: readonly string[]
   /** True if a check that measures time failed once and was repeated. */
   readonly isRepeated?: true

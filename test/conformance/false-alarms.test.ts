@@ -129,6 +129,28 @@ test('a redirect to the login page is neither acceptance nor a refusal, and a re
   ])
 })
 
+test('404 in place of 401 or 403 is advice, and good tokens tell that the route exists', async () => {
+  const origin = await listen(async (request, response) => {
+    const [, token] = /^Bearer ([\w.-]+)$/.exec(request.headers.authorization ?? '') ?? []
+    const isGood = token !== undefined && (await comparesExp(token).catch(() => false))
+    response.writeHead(isGood && request.url === '/orders' ? 200 : 404).end()
+  })
+  const declared = { scopedRoutes: [{ target: '/write', scope: 'orders:write' }] }
+  const only = ['rfc6750-*', 'scope-challenge', 'rfc9068-error-code', 'rfc9110-*']
+  const skip = ['rfc6750-good-*', 'rfc6750-unsigned-*', 'rfc6750-jwt-*', 'rfc6750-unknown-issuer']
+  const report = await runConformance(`${origin}/orders`, { issuer, only, skip, declared })
+  expect(report.counts.failed).toMatchObject({ MUST: 0, SHOULD: 0, MAY: 0 })
+  const failed = report.results.filter(({ verdict }) => verdict === 'failed').map(({ id }) => id)
+  expect(failed).toEqual(expect.arrayContaining(['rfc6750-no-token', 'rfc6750-error-code', 'scope-challenge']))
+})
+
+test('a route that answers 404 to a good token too is not tested', async () => {
+  const origin = await listen((_request, response) => response.writeHead(404).end())
+  await expect(runConformance(`${origin}/orders`, { issuer })).rejects.toThrow(
+    /answers 404 without a token, and 404 to a good token of the suite\. Give the URL of a route that exists/
+  )
+})
+
 test('an API that redirects each request to its login page does not trust the issuer', async () => {
   const origin = await listen((_request, response) => response.writeHead(302, { Location: '/login' }).end())
   await expect(runConformance(`${origin}/orders`, { issuer })).rejects.toThrow(/refuses a good token of the suite/)

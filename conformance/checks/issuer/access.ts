@@ -5,6 +5,7 @@
  */
 import { challengesOf, parameterOf } from '../../challenge.js'
 import type { Check, CheckContext, WireResponse } from '../../check.js'
+import { hiddenLevel } from '../outside/judge.js'
 import * as source from '../sources.js'
 import { fieldOf, fromNow, isAccepted, refuses, requireAcceptance, requireRefusal, told, withToken } from './judge.js'
 
@@ -76,7 +77,12 @@ const scopes: readonly Check[] = [
           response.status !== 403 ||
           !/\berror="?insufficient_scope\b/.test(fieldOf(response, 'www-authenticate') ?? '')
         )
-          context.fail({ expected: expectedScope, received: told(response), change: changeScope })
+          context.fail({
+            expected: expectedScope,
+            received: told(response),
+            change: changeScope,
+            ...hiddenLevel(response)
+          })
       })
   }
 ]

@@ -244,7 +244,8 @@ const forgedList: Check = {
   }
 }
 
-const isRefused = ({ status }: WireResponse): boolean => status === 401
+/** 503 and 429 tell nothing about the token. */
+const isRefused = ({ status }: WireResponse): boolean => [401, 403, 404].includes(status)
 
 /** Revocation in four ways. */
 export const revocation: readonly Check[] = [

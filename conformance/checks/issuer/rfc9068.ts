@@ -4,6 +4,7 @@
  * Tests: `test/conformance/mutants.suite.ts`.
  */
 import type { Check, WireResponse } from '../../check.js'
+import { hiddenLevel } from '../outside/judge.js'
 import * as source from '../sources.js'
 import {
   accepts,
@@ -303,7 +304,7 @@ const errors: readonly Check[] = [
       const response = await requireRefusal(context, withToken(token), expected, change)
       const challenge = fieldOf(response, 'www-authenticate') ?? ''
       if (response.status !== 401 || !/\berror\s*=\s*"?invalid_token\b/i.test(challenge))
-        context.fail({ expected, received: told(response), change })
+        context.fail({ expected, received: told(response), change, ...hiddenLevel(response) })
     }
   }
 ]
