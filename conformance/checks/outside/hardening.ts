@@ -79,6 +79,15 @@ const answers: readonly Hardening[] = [
     title: 'No answer shows the version of the server.',
     async run(context) {
       const { probe, fail } = context
+      const shown = ['server', 'x-powered-by', 'x-aspnet-version', 'x-aspnetmvc-version', 'via']
+        .flatMap((name) => valuesOf(probe, name).map((value) => `${name}: ${value}`))
+        .find((line) => /^x-|\/\d+\.\d+|\b\d+\.\d+\.\d+/.test(line) && !/^via: \d\.\d \S+$/.test(line))
+      if (shown !== undefined)
+        fail({
+          expected: 'No field names a version or a framework.',
+          received: `${shown.slice(0, 120)}.`,
+          change: 'Turn the field off (Express: app.disable("x-powered-by"); nginx: server_tokens off).'
+        })
       for (const { status, body } of await oddAnswers(context)) {
         const [named] = PRODUCT.exec(body) ?? []
         if (named !== undefined)
@@ -88,15 +97,6 @@ const answers: readonly Hardening[] = [
             change: 'Replace the pages that the server makes for errors by your own.'
           })
       }
-      const shown = ['server', 'x-powered-by', 'x-aspnet-version', 'x-aspnetmvc-version', 'via']
-        .flatMap((name) => valuesOf(probe, name).map((value) => `${name}: ${value}`))
-        .find((line) => /^x-|\/\d+\.\d+|\b\d+\.\d+\.\d+/.test(line) && !/^via: \d\.\d \S+$/.test(line))
-      if (shown === undefined) return
-      fail({
-        expected: 'No field names a version or a framework.',
-        received: `${shown.slice(0, 120)}.`,
-        change: 'Turn the field off (Express: app.disable("x-powered-by"); nginx: server_tokens off).'
-      })
     }
   },
   {
