@@ -28,7 +28,7 @@ import {
 } from './issuer-flags.js'
 import { badge, htmlReport, jsonReport, junitReport, progressLine, terminalReport } from './report/index.js'
 import { exitCodeOf, type Report } from './report/report.js'
-import { type ConformanceOptions, RunProblem, runConformance } from './run.js'
+import { type ConformanceOptions, RunProblem, readyRun, runConformance } from './run.js'
 
 export const HELP: string = `Usage:
   oauth-resource-server conformance URL [options]
@@ -137,6 +137,7 @@ async function runWithIssuer(url: string, config: Config, values: IssuerValues, 
   }
   const { declared: flagged, has } = declaredBy(values)
   const declared = { ...config.declared, ...flagged }
+  readyRun(url, { ...options, declared })
   const issuer = await startIssuer(values, new URL(url), terminal)
   try {
     tellWait()

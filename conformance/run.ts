@@ -95,9 +95,7 @@ export interface ConformanceOptions {
  *   not trust `issuer`
  */
 export async function runConformance(target: string | URL, options: ConformanceOptions = {}): Promise<Report> {
-  const url = urlOf(target)
-  requireOptions(options)
-  const checks = select(options.checks ?? CHECKS, options)
+  const { url, checks } = readyRun(target, options)
   const started = new Date()
   const isPrivate = await isHostPrivate(url)
   if (!isPrivate && options.mine !== true)
@@ -131,6 +129,16 @@ export async function runConformance(target: string | URL, options: ConformanceO
   } finally {
     run.close()
   }
+}
+
+/** All that can be said of a run before anything is sent or served. @throws {RunProblem} */
+export function readyRun(
+  target: string | URL,
+  options: ConformanceOptions
+): { readonly url: URL; readonly checks: readonly Check[] } {
+  const url = urlOf(target)
+  requireOptions(options)
+  return { url, checks: select(options.checks ?? CHECKS, options) }
 }
 
 /** @throws {RunProblem} a number out of its bounds, or a fact that cannot be read */

@@ -236,6 +236,17 @@ describe('mistakes', () => {
     expect(code).toBe(2)
   })
 
+  test('an id that no check has, before the issuer is served', async () => {
+    let told = ''
+    const err = (text: string): void => {
+      told += text
+    }
+    await expect(run(['http://127.0.0.1', ...ISSUER, '--only', 'x'], {}, { err })).rejects.toThrow(
+      'No check has the id x'
+    )
+    expect(told).toBe('')
+  })
+
   test('a flag replaces the same fact of the file', async () => {
     const path = await folder({
       'conformance.config.json': '{"issuer":{"test-deployment":true,"port":0},"declared":{"stream":"no path"}}'
