@@ -63,6 +63,8 @@ export function createPace(options: PaceOptions): Pace {
     const free = Math.max(next, now())
     next = free + 1000 / rate
     if (free > now()) await wait(free - now())
+    // A timer that was late does not shorten the time to the next request.
+    next = Math.max(next, now() + 1000 / rate)
   }
   return {
     get sent() {

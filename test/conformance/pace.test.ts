@@ -43,6 +43,25 @@ describe('pace', () => {
     expect(times).toEqual([0, 500, 1000, 1500])
   })
 
+  test('keeps the distance after a timer that was late', async () => {
+    const clock = { now: 1_000_000 }
+    const pace = createPace({
+      rate: 2,
+      maxRequests: 100,
+      now: () => clock.now,
+      wait: async (milliseconds) => {
+        clock.now += milliseconds + 180
+      }
+    })
+    const times: number[] = []
+    for (let index = 0; index < 4; index++)
+      await pace.run(async () => {
+        times.push(clock.now - 1_000_000)
+        return answer(401)
+      })
+    expect(times).toEqual([0, 680, 1360, 2040])
+  })
+
   test('does not wait with an infinite rate', async () => {
     const { pace, clock } = start({ rate: Number.POSITIVE_INFINITY })
     for (let i = 0; i < 50; i++) await pace.run(async () => answer(401))
