@@ -88,12 +88,14 @@ const WEAK: readonly (readonly [weakness: string, id: string, others: readonly s
   ['aud not a list', 'rfc9068-aud-array', []],
   ['aud object', 'jwt-aud-object', []],
   ['aud of answer', 'rfc7662-aud-other', ['rfc7662-aud-prefix', 'rfc7662-aud-case', 'rfc7662-aud-array-other']],
-  ['aud shorter', 'rfc9068-aud-prefix', []],
+  ['aud shorter', 'rfc9068-aud-prefix', ['rfc9068-aud-origin']],
   ['aud with slash', 'rfc9068-aud-slash', []],
   [
     'aud',
     'rfc9068-aud-other',
     [
+      'rfc9068-aud-origin',
+      'rfc9068-aud-pattern',
       'rfc9068-aud-missing',
       'rfc9068-aud-array-other',
       'rfc9068-aud-empty',
@@ -115,7 +117,11 @@ const WEAK: readonly (readonly [weakness: string, id: string, others: readonly s
     'dpop-as-bearer',
     ['rfc7662-dpop-as-bearer', 'dpop-as-bearer-with-proof', 'rfc8705-two-bindings']
   ],
-  ['certificate', 'rfc8705-other', ['rfc8705-thumbprint-prefix', 'rfc8705-thumbprint-number']],
+  [
+    'certificate',
+    'rfc8705-other',
+    ['rfc7662-certificate-other', 'rfc8705-thumbprint-prefix', 'rfc8705-thumbprint-number']
+  ],
   ['crit', 'jws-crit-unknown', ['jws-crit-absent', 'jws-crit-empty', 'jws-crit-text', 'jws-b64']],
   ['empty aud', 'rfc9068-aud-empty', []],
   ['empty crit', 'jws-crit-empty', []],
@@ -162,7 +168,7 @@ const WEAK: readonly (readonly [weakness: string, id: string, others: readonly s
   ['malformed proof', 'dpop-malformed', []],
   ['missing active', 'rfc7662-active-missing', []],
   ['missing aud', 'rfc9068-aud-missing', []],
-  ['missing certificate', 'rfc8705-missing', []],
+  ['missing certificate', 'rfc8705-missing', ['rfc7662-certificate-other']],
   ['missing exp', 'rfc9068-exp-missing', []],
   ['missing iss', 'rfc9068-iss-missing', []],
   ['missing typ', 'rfc9068-typ-missing', []],
@@ -181,10 +187,10 @@ const WEAK: readonly (readonly [weakness: string, id: string, others: readonly s
   ['proof beside Bearer', 'dpop-as-bearer-with-proof', []],
   ['proof exp', 'dpop-expired', []],
   ['proof htm', 'dpop-htm', ['dpop-no-htm', 'dpop-htm-case']],
-  ['proof htu', 'dpop-htu', ['dpop-no-htu', 'dpop-htu-path', 'dpop-htu-host']],
+  ['proof htu', 'dpop-htu', ['dpop-htu-port', 'dpop-htu-scheme', 'dpop-no-htu', 'dpop-htu-path', 'dpop-htu-host']],
   ['proof iat of any type', 'dpop-no-iat', ['dpop-iat-text']],
   ['proof jti', 'dpop-no-jti', ['dpop-jti-number']],
-  ['proof key', 'dpop-other-key', []],
+  ['proof key', 'dpop-other-key', ['rfc7662-dpop-other-key']],
   ['proof signature', 'dpop-signature', ['dpop-no-signature', 'dpop-key-swap', 'dpop-challenge']],
   ['proof typ', 'dpop-typ', ['dpop-no-typ']],
   ['proof without ath', 'dpop-no-ath', []],
@@ -194,7 +200,7 @@ const WEAK: readonly (readonly [weakness: string, id: string, others: readonly s
   ['proofs of ten minutes', 'dpop-iat-window', []],
   ['proofs of the future', 'dpop-iat-future', []],
   ['replay', 'dpop-replay', []],
-  ['scope as text breaks', 'scope-missing', ['scope-number', 'scope-challenge']],
+  ['scope as text breaks', 'scope-missing', ['rfc7662-scope-missing', 'scope-number', 'scope-challenge']],
   ['scope by prefix', 'scope-longer', []],
   ['scope by text', 'scope-inside', ['scope-longer']],
   ['scope in any case', 'scope-case', []],
@@ -202,7 +208,16 @@ const WEAK: readonly (readonly [weakness: string, id: string, others: readonly s
   [
     'scope',
     'scope-other',
-    ['scope-missing', 'scope-longer', 'scope-shorter', 'scope-case', 'scope-inside', 'scope-number', 'scope-challenge']
+    [
+      'rfc7662-scope-missing',
+      'scope-missing',
+      'scope-longer',
+      'scope-shorter',
+      'scope-case',
+      'scope-inside',
+      'scope-number',
+      'scope-challenge'
+    ]
   ],
   ['shape', 'jws-four-parts', ['jws-five-parts']],
   ['short RSA keys', 'rsa-1024', []],
@@ -210,6 +225,7 @@ const WEAK: readonly (readonly [weakness: string, id: string, others: readonly s
     'signature',
     'jws-unpublished-key',
     [
+      'jws-cached-signature',
       'jws-tampered',
       'jws-no-signature',
       'jws-cut-signature',
@@ -253,6 +269,7 @@ const WEAK: readonly (readonly [weakness: string, id: string, others: readonly s
     'unknown kid accepted',
     'jws-kid-url',
     [
+      'jws-x5c-key',
       'issuers-key-of-another',
       'issuers-name-of-another',
       'alg-hmac-empty',

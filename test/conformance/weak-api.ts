@@ -480,7 +480,7 @@ class WeakApi {
     if (Array.isArray(aud) && aud.length === 0 && this.has('empty aud')) return true
     const list = Array.isArray(aud) ? (this.has('aud flattened') ? aud.flat() : aud) : [aud]
     return list.some((one) => {
-      const text = String(one)
+      const text = typeof one === 'string' ? one : ''
       if (this.has('aud of the origin') && URL.canParse(text) && new URL(text).pathname === '/')
         return new URL(text).origin === new URL(own).origin
       if (this.has('aud by prefix')) return text.startsWith(own)
