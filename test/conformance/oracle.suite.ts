@@ -36,7 +36,7 @@ test('an API of this package that asks for signed answers passes the checks of i
 
 /** What such an API does not have: Bearer tokens and, as it is declared here, certificates. */
 const NO_BEARER =
-  /^(?:rfc6750-(?:challenge-bearer|challenge-characters|attributes-once|error-code|empty-token|two-tokens-in-one|comma-list|query-token|body-token|cookie-token|good-(?!then-none).*)|rfc9110-scheme-case|rfc8705-.*|rfc9440-.*)$/
+  /^(?:rfc6750-(?:challenge-bearer|challenge-characters|attributes-once|error-code|empty-token|two-tokens-in-one|comma-list|query-token|body-token|cookie-token|good-(?!then-none).*)|rfc9110-scheme-case|rfc7662-certificate-other|rfc8705-.*|rfc9440-.*)$/
 const { certificateField: _field, ...declared } = DECLARED
 const NO_MTLS: ConformanceOptions = { has: HAS.filter((need) => need !== 'mtls'), declared }
 const either = (...patterns: readonly RegExp[]): RegExp => new RegExp(patterns.map(({ source }) => source).join('|'))
