@@ -93,6 +93,8 @@ export interface WireResponse {
   readonly fields: readonly (readonly [name: string, value: string])[]
   /** At most 64 KiB. */
   readonly body: string
+  /** True if the API redirects to the place to which it redirects a request without a token: a login page accepts nothing. */
+  readonly isTurnedAway?: true
 }
 
 /** An answer whose body may go on. */
@@ -210,6 +212,8 @@ export interface CheckContext {
   readonly isPrivate: boolean
   /** The suite's authorization server. @throws {NotApplicable} without one */
   readonly issuer: SuiteIssuer
+  /** Tells seconds that the check measured, in the report of each verdict: `from the revocation to the refusal`. */
+  readonly measured: (seconds: number, what: string) => void
   /** @throws {Failed} */
   readonly fail: (finding: Finding) => never
   /** @throws {NotApplicable} */
@@ -241,8 +245,9 @@ export interface SuiteRequest {
 export type SuiteEndpoint = 'metadata' | 'keys' | 'introspection' | 'status-list'
 
 /**
- * An HTTP status, with fields if need be; or an answer that does not come, comes half a second `late`, redirects, or is not what it should be. `bomb`: 32 MiB in a few
- * kilobytes; `endless`: 64 MiB, if the API takes them; `lie`, of metadata: that of another issuer, whose keys are at `/lie/keys`.
+ * An HTTP status, with fields if need be; or an answer that does not come, comes half a second `late`, redirects, or is not what it
+ * should be. `bomb`: 32 MiB in a few kilobytes; `endless`: 64 MiB, if the API takes them; `lie`, of metadata: that of another issuer,
+ * whose keys are at `/lie/keys`; of the status list: one that an unknown key signed.
  */
 export type SuiteFailure =
   | { readonly status: number; readonly fields?: Readonly<Record<string, string>> }
@@ -293,6 +298,8 @@ export interface SuiteIssuer {
   publicKey(algorithm: SigningAlgorithm): { readonly jwk: Readonly<Record<string, unknown>>; readonly pem: string }
   /** The public part of the RS256 key that signs tokens with `key: 'unpublished'`. */
   strangerKey(): Readonly<Record<string, unknown>>
+  /** A certificate of that key, as `x5c` writes it (RFC 7515 §4.1.6). */
+  strangerCertificate(): string
   /** Replaces all keys; the former ones are no longer published. */
   rotateKeys(): void
   /** True while the set has keys that no API may use. */

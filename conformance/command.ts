@@ -4,15 +4,18 @@
  *
  * Tests: `test/conformance/command.test.ts`.
  */
-import { writeFile } from 'node:fs/promises'
+import { X509Certificate } from 'node:crypto'
+import { access, constants, stat, writeFile } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import process from 'node:process'
 import { createInterface } from 'node:readline/promises'
+import { createSecureContext } from 'node:tls'
 import { readArguments, readGivenFile, UsageError } from '../src/cli/command.js'
 import type { Terminal } from '../src/cli/terminal.js'
 import { type Binding, type Level, PROFILES, type Profile } from './check.js'
 import { CHECKS } from './checks/index.js'
 import { type Config, readConfig } from './config.js'
+import { type Bounded, boundProblem } from './engine/bounds.js'
 import { isPrivateHost } from './engine/place.js'
 import {
   declaredBy,
@@ -25,7 +28,7 @@ import {
 } from './issuer-flags.js'
 import { badge, htmlReport, jsonReport, junitReport, progressLine, terminalReport } from './report/index.js'
 import { exitCodeOf, type Report } from './report/report.js'
-import { type ConformanceOptions, RunProblem, runConformance } from './run.js'
+import { type ConformanceOptions, RunProblem, readyRun, runConformance } from './run.js'
 
 export const HELP: string = `Usage:
   oauth-resource-server conformance URL [options]
@@ -56,7 +59,8 @@ ${ISSUER_HELP}
 Exit code:
   0  nothing failed of the level of --fail-on or a stricter one
   1  something failed
-  2  the API was not reached, a check was not run, or the arguments are wrong
+  2  the API was not reached, a check was not run, none of the checks applied,
+     or the arguments are wrong
 
 This is no certification by OpenID or MCP.
 `
@@ -108,8 +112,9 @@ export async function runCommand(
     const url = config.url
     if (url === undefined || !URL.canParse(url))
       throw new UsageError(
-        'conformance needs the URL of a route that needs a token: conformance https://api.example.com/orders'
+        'conformance needs the URL of a route that needs a token, which begins with https:// or http://: conformance https://api.example.com/orders'
       )
+    await requireFiles(config, folder)
     const mine = config.mine === true || (await isMine(new URL(url), ask))
     const report = await runWithIssuer(url, { ...config, mine }, { ...config.issuer, ...values }, terminal)
     await write(report, config, folder, terminal)
@@ -130,14 +135,16 @@ async function runWithIssuer(url: string, config: Config, values: IssuerValues, 
     tellWait()
     return runConformance(url, options)
   }
-  const { declared, has } = declaredBy(values)
+  const { declared: flagged, has } = declaredBy(values)
+  const declared = { ...config.declared, ...flagged }
+  readyRun(url, { ...options, declared })
   const issuer = await startIssuer(values, new URL(url), terminal)
   try {
     tellWait()
     return await runConformance(url, {
       ...options,
       issuer,
-      declared: { ...declared, ...config.declared },
+      declared,
       has: [...has, ...(config.has ?? [])],
       methods: config.methods ?? (declared.eventTarget !== undefined || declared.logoutTarget !== undefined)
     })
@@ -170,7 +177,9 @@ function merge(config: Config, values: Values, url: string | undefined, folder: 
     ...(values.methods !== undefined && { methods: values.methods }),
     ...(values.mine !== undefined && { mine: values.mine }),
     ...(values.rate !== undefined && { rate: numberOf(values.rate, 'rate') }),
-    ...(values['max-requests'] !== undefined && { maxRequests: numberOf(values['max-requests'], 'max-requests') }),
+    ...(values['max-requests'] !== undefined && {
+      maxRequests: numberOf(values['max-requests'], 'max-requests', 'maxRequests')
+    }),
     ...(values.timeout !== undefined && { timeout: numberOf(values.timeout, 'timeout') }),
     ...(values.wait !== undefined && { wait: numberOf(values.wait, 'wait') }),
     ...(values.binding !== undefined && { declared: { ...config.declared, binding: values.binding as Binding } }),
@@ -188,10 +197,11 @@ function merge(config: Config, values: Values, url: string | undefined, folder: 
   }
 }
 
-function numberOf(text: string, flag: string): number {
-  const value = Number(text)
-  if (Number.isFinite(value) && value > 0) return value
-  throw new UsageError(`--${flag} needs a number above 0.`)
+function numberOf(text: string, flag: string, name: Bounded = flag as Bounded): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text)
+  const problem = boundProblem(name, value)
+  if (problem === undefined) return value
+  throw new UsageError(`--${flag} ${problem}.`)
 }
 
 /** Asks once. Without a terminal, the run itself says that --mine is missing. */
@@ -220,7 +230,7 @@ async function optionsOf(config: Config, terminal: Terminal): Promise<Conformanc
   const { url: _url, issuer: _issuer, ...options } = config
   return {
     ...options,
-    ca: config.ca === undefined ? undefined : await readGivenFile(config.ca, '--ca', terminal),
+    ca: config.ca === undefined ? undefined : await readAuthority(config.ca, terminal),
     timeout: config.timeout === undefined ? undefined : config.timeout * 1000,
     onStart: ({ id }, index, total) => {
       if (terminal.isTTY) terminal.err(`\r\u001b[K${progressLine(index, total, id, terminal.columns)}`)
@@ -230,6 +240,52 @@ async function optionsOf(config: Config, terminal: Terminal): Promise<Conformanc
       terminal.err(`The API asks for fewer requests (429): waiting ${seconds} seconds. Lower --rate to avoid this.\n`)
     },
     onResult: clear
+  }
+}
+
+/** @throws {UsageError} a file that has no certificate in PEM */
+async function readAuthority(path: string, terminal: Terminal): Promise<string> {
+  const pem = await readGivenFile(path, '--ca', terminal)
+  try {
+    createSecureContext({ ca: new X509Certificate(pem).toString() })
+    return pem
+  } catch (cause) {
+    throw new UsageError(
+      '--ca: the file holds no certificate in PEM. Give a file with -----BEGIN CERTIFICATE-----, the certificate of the authority.',
+      { cause }
+    )
+  }
+}
+
+/**
+ * Looks at the files of the reports before anything is sent: a run may take ten minutes.
+ *
+ * @throws {UsageError} two reports on standard output, or a file that cannot be written
+ */
+async function requireFiles({ json, junit, html, badge }: Config, folder: string): Promise<void> {
+  const files = Object.entries({ json, junit, html, badge }).filter(([, file]) => file !== undefined)
+  const standard = files.filter(([, file]) => file === '-').map(([flag]) => `--${flag}`)
+  if (standard.length > 1)
+    throw new UsageError(
+      `Standard output holds one report, and ${standard.join(' and ')} name it. Write the others to files.`
+    )
+  for (const [flag, file = ''] of files) {
+    if (file === '-') continue
+    if (file === '') throw new UsageError(`--${flag} needs the name of a file, and got an empty text.`)
+    const path = resolve(folder, file)
+    if (
+      await stat(path).then(
+        (one) => one.isDirectory(),
+        () => false
+      )
+    )
+      throw new UsageError(`--${flag} needs the name of a file, and got that of a folder (EISDIR).`)
+    await access(dirname(path), constants.W_OK).catch((cause: NodeJS.ErrnoException) => {
+      throw new UsageError(
+        `The report of --${flag} cannot be written (${cause.code}): name a file in a folder that exists and that you may write to.`,
+        { cause }
+      )
+    })
   }
 }
 

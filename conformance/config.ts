@@ -7,7 +7,9 @@ import { access, readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { type Declared, type Level, type Need, PROFILES, type Profile } from './check.js'
+import { type Bounded, boundProblem } from './engine/bounds.js'
 import { RunProblem } from './engine/select.js'
+import { type IssuerValues, issuerValuesOf } from './issuer-flags.js'
 
 /** Members of the file. A flag of the command replaces the member of the same meaning. */
 export interface Config {
@@ -38,7 +40,7 @@ export interface Config {
   readonly has?: readonly Need[]
   readonly declared?: Declared
   /** Flags of the authorization server of the suite, by their names without dashes. */
-  readonly issuer?: Readonly<Record<string, string | boolean>>
+  readonly issuer?: IssuerValues
 }
 
 const NAMES = ['conformance.config.json', 'conformance.config.mjs', 'conformance.config.js']
@@ -109,15 +111,15 @@ async function load(path: string): Promise<unknown> {
 /** @throws {RunProblem} */
 function checkConfig(value: unknown, path: string): Config {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new RunProblem(
-      `${path} holds ${Array.isArray(value) ? 'a list' : typeof value}. Write a JSON object, or export default an object.`
-    )
+    throw new RunProblem(`${path} holds ${kindOf(value)}. Write a JSON object, or export default an object.`)
   for (const [name, member] of Object.entries(value)) {
     const kind = Object.hasOwn(KINDS, name) ? KINDS[name as keyof Config] : undefined
     if (kind === undefined)
       throw new RunProblem(`${path} has the unknown member ${name}. Known: ${Object.keys(KINDS).join(', ')}.`)
     if (!isOfKind(member, kind))
       throw new RunProblem(`${path}: ${name} must be ${WORDS[kind]}, and is ${JSON.stringify(member)?.slice(0, 60)}.`)
+    const problem = kind === 'number' ? boundProblem(name as Bounded, member) : undefined
+    if (problem !== undefined) throw new RunProblem(`${path}: ${name} ${problem}, and is ${String(member)}.`)
   }
   const config = value as Config
   const profile = config.profiles?.find((one) => !PROFILES.includes(one))
@@ -125,13 +127,19 @@ function checkConfig(value: unknown, path: string): Config {
     throw new RunProblem(`${path}: ${profile} is not a profile. Use one of these: ${PROFILES.join(', ')}.`)
   if (config.failOn !== undefined && !LEVELS.includes(config.failOn))
     throw new RunProblem(`${path}: failOn must be one of ${LEVELS.join(', ')}.`)
-  return config
+  return config.issuer === undefined ? config : { ...config, issuer: issuerValuesOf(config.issuer, path) }
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return 'null'
+  if (value === undefined) return 'no default export'
+  return Array.isArray(value) ? 'a list' : `a ${typeof value}`
 }
 
 const WORDS: Readonly<Record<Kind, string>> = {
   string: 'a text',
   boolean: 'true or false',
-  number: 'a number above 0',
+  number: 'a number',
   strings: 'a list of texts',
   object: 'an object'
 }
@@ -139,6 +147,5 @@ const WORDS: Readonly<Record<Kind, string>> = {
 function isOfKind(value: unknown, kind: Kind): boolean {
   if (kind === 'strings') return Array.isArray(value) && value.every((one) => typeof one === 'string')
   if (kind === 'object') return typeof value === 'object' && value !== null && !Array.isArray(value)
-  if (kind === 'number') return typeof value === 'number' && value > 0
   return typeof value === kind
 }

@@ -6,6 +6,7 @@
 import { readGivenFile, UsageError } from '../src/cli/command.js'
 import type { Terminal } from '../src/cli/terminal.js'
 import type { Declared, Need, RevocationWay } from './check.js'
+import { RunProblem } from './engine/select.js'
 import { DEFAULT_PORT, type RunningIssuer, startSuiteIssuer } from './issuer.js'
 
 export const ISSUER_FLAGS = {
@@ -51,6 +52,33 @@ An API that takes its issuer from MCP_CONFORMANCE_AUTH_SERVER_URL is started
 with that variable set to http://127.0.0.1:9797.
 `
 
+type IssuerFlag = keyof typeof ISSUER_FLAGS
+
+/**
+ * The member `issuer` of a configuration file: flags by their names without dashes. A number may stand for its text.
+ *
+ * @throws {RunProblem} a flag that does not exist, or a value that the flag does not take
+ */
+export function issuerValuesOf(given: Readonly<Record<string, unknown>>, path: string): IssuerValues {
+  const values: [string, IssuerValues[string]][] = []
+  for (const [name, value] of Object.entries(given)) {
+    if (!Object.hasOwn(ISSUER_FLAGS, name))
+      throw new RunProblem(
+        `${path}: issuer has the unknown member ${name}. Known: ${Object.keys(ISSUER_FLAGS).join(', ')}.`
+      )
+    const { type, ...flag } = ISSUER_FLAGS[name as IssuerFlag]
+    const text = typeof value === 'number' ? String(value) : value
+    const isList = 'multiple' in flag && Array.isArray(text) && text.every((one) => typeof one === 'string')
+    // oxlint-disable-next-line valid-typeof -- the type of a flag is the name of a type of JavaScript
+    if (typeof text !== type && !isList)
+      throw new RunProblem(
+        `${path}: issuer.${name} must be ${type === 'boolean' ? 'true or false' : 'multiple' in flag ? 'a list of texts' : 'a text'}, and is ${String(JSON.stringify(value)).slice(0, 60)}.`
+      )
+    values.push([name, text as IssuerValues[string]])
+  }
+  return Object.fromEntries(values)
+}
+
 const WAYS: readonly string[] = ['introspection', 'status-list', 'event', 'logout']
 
 /** Values of the flags, by name without dashes. */
@@ -80,11 +108,7 @@ export function declaredBy(values: IssuerValues): { readonly declared: Declared;
     ...(text('stream') !== undefined && { stream: text('stream') as string }),
     ...(seconds !== undefined && { revocationSeconds: numberOf(seconds, '--revocation-seconds') })
   }
-  const has: Need[] = []
-  if (scopedRoutes.length > 0) has.push('scopes')
-  if (certificateField !== undefined || values['mtls'] === true) has.push('mtls')
-  if (ways.length > 0) has.push('revocation')
-  return { declared, has }
+  return { declared, has: values['mtls'] === true ? ['mtls'] : [] }
 }
 
 function pair(value: string, flag: string, example: string): readonly [string, string] {
@@ -102,7 +126,7 @@ function numberOf(value: string, flag: string): number {
 
 /** True if a flag asks for the authorization server. */
 export function wantsIssuer(values: IssuerValues): boolean {
-  return Object.keys(ISSUER_FLAGS).some((name) => values[name] !== undefined)
+  return Object.keys(ISSUER_FLAGS).some((name) => values[name] !== undefined && values[name] !== false)
 }
 
 /**
@@ -122,6 +146,7 @@ export async function startIssuer(values: IssuerValues, url: URL, terminal: Term
   const { tls, 'tls-key': key } = { tls: text('tls'), 'tls-key': text('tls-key') }
   if ((tls === undefined) !== (key === undefined)) throw new UsageError('--tls and --tls-key need each other.')
   const [host, issuer, scope] = [text('host'), text('issuer'), text('scope')]
+  if (text('audience') === '') throw new UsageError('--audience is an empty text: write the identifier of the API.')
   const running = await startSuiteIssuer({
     port: number,
     audience: text('audience') ?? url.origin + url.pathname,

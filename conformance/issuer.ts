@@ -9,9 +9,11 @@
 import { createPublicKey } from 'node:crypto'
 import { createCertificate, thumbprint } from '../test-kit/keys.js'
 import type { SuiteIssuer } from './check.js'
+import { RunProblem } from './engine/select.js'
 import { createEndpoints, type Documents, type TlsOptions } from './issuer/endpoints.js'
 import type { Answer } from './issuer/failures.js'
 import { createProofKey } from './issuer/proofs.js'
+import { createStatusList, type StatusList } from './issuer/status-list.js'
 import { Tokens } from './issuer/tokens.js'
 
 /** The port that APIs are told to trust, if the user names no other. The second issuer has the next one. */
@@ -41,12 +43,17 @@ export interface RunningIssuer extends SuiteIssuer {
 /**
  * Starts the authorization server of the suite, and a second one beside it.
  *
- * @throws {Error} a port is in use: the message names it and the flag to change it
+ * @throws {RunProblem} an identifier that cannot be served, a certificate that cannot be read, or a port in use: the message names the
+ *   flag to change
  */
 export async function startSuiteIssuer(options: SuiteIssuerOptions): Promise<RunningIssuer> {
   const { port = DEFAULT_PORT } = options
-  const { issuer: _first, ...shared } = options
-  const second = await startOne({ ...shared, port: port && port + 1 }, undefined)
+  const { issuer: first, ...shared } = options
+  if (first !== undefined) requireIdentifier(first)
+  const second = await startOne(
+    { ...shared, port: port && port + 1, ...(first !== undefined && secondOf(first, port)) },
+    undefined
+  )
   try {
     return await startOne({ ...options, port }, second)
   } catch (error) {
@@ -55,12 +62,30 @@ export async function startSuiteIssuer(options: SuiteIssuerOptions): Promise<Run
   }
 }
 
+/** @throws {RunProblem} not an origin: the documents of this server are at its root */
+function requireIdentifier(issuer: string): void {
+  const isOrigin =
+    URL.canParse(issuer) && /^https?:$/.test(new URL(issuer).protocol) && new URL(issuer).origin === issuer
+  if (!isOrigin)
+    throw new RunProblem(
+      'The issuer (--issuer) must be http:// or https://, a host in lower case and a port, without a path or a final slash: http://host.docker.internal:9797.'
+    )
+}
+
+/** The identifier of the second server, if the name of the first one shows its port: then the API reaches both by this name. */
+function secondOf(first: string, port: number): { readonly issuer: string } | undefined {
+  const url = new URL(first)
+  if (port === 0 || url.port !== String(port)) return undefined
+  url.port = String(port + 1)
+  return { issuer: url.origin }
+}
+
 async function startOne(
   { port = DEFAULT_PORT, host = '127.0.0.1', issuer, tls, audience, scope }: SuiteIssuerOptions,
   second: RunningIssuer | undefined
 ): Promise<RunningIssuer> {
   let tokens: Tokens | undefined
-  const endpoints = createEndpoints(() => documentsOf(tokens as Tokens), tls)
+  const endpoints = endpointsOf(() => documentsOf(tokens as Tokens), tls)
   const url = issuer ?? (await listen(endpoints, port, host))
   if (issuer !== undefined) await listen(endpoints, port, host)
   const made = new Tokens({ issuer: url, audience, scope })
@@ -82,6 +107,7 @@ async function startOne(
     certificate: () => createCertificate('client-1'),
     thumbprintOf: ({ cert }) => thumbprint(cert),
     publicKey: (algorithm) => publicKeyOf(made, algorithm),
+    strangerCertificate: () => certificateOf(made),
     strangerKey: () => made.stranger('RS256').publicJwk,
     rotateKeys: () => made.rotateKeys(),
     get hasOddKeys() {
@@ -100,15 +126,30 @@ async function startOne(
   }
 }
 
+function endpointsOf(documents: () => Documents, tls: TlsOptions | undefined): ReturnType<typeof createEndpoints> {
+  try {
+    return createEndpoints(documents, tls)
+  } catch (cause) {
+    throw new RunProblem(
+      `The certificate (--tls) and key (--tls-key) of the issuer cannot be used (${(cause as NodeJS.ErrnoException).code ?? (cause as Error).message}). Give both in PEM: the certificate, and the private key that belongs to it, without a passphrase.`,
+      { cause }
+    )
+  }
+}
+
+const NO_ADDRESS: readonly string[] = ['ENOTFOUND', 'EAI_AGAIN', 'EADDRNOTAVAIL', 'EINVAL']
+
 async function listen(endpoints: ReturnType<typeof createEndpoints>, port: number, host: string): Promise<string> {
   try {
     return await endpoints.listen(port, host)
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'unknown error'
-    throw new Error(
-      `the suite's authorization server cannot listen on ${host}:${port} (${code}): end the process that uses the port, or name another with --port`,
-      { cause: error }
-    )
+    const change = NO_ADDRESS.includes(code)
+      ? 'Give an address of this machine: --host 127.0.0.1, or 0.0.0.0 for all of them.'
+      : 'End the process that uses the port, or name another one with --port.'
+    throw new RunProblem(`The suite's authorization server cannot listen on ${host}:${port} (${code}). ${change}`, {
+      cause: error
+    })
   }
 }
 
@@ -128,22 +169,33 @@ function documentsOf(tokens: Tokens): Documents {
       ...more
     })
   ]
+  const statusList = (list: StatusList, signer?: 'unpublished'): Answer => [
+    'application/statuslist+jwt',
+    tokens.signed(
+      'statuslist+jwt',
+      {
+        sub: place('/status'),
+        exp: Math.floor(tokens.now()) + 60,
+        ttl: 1,
+        status_list: list.content()
+      },
+      signer
+    )
+  ]
   return {
     metadata: () => metadata({}),
     lie: () => metadata({ issuer: 'https://another-issuer.example', jwks_uri: place('/lie/keys') }),
     keys: () => ['application/json', JSON.stringify({ keys: tokens.published })],
     'lie-keys': () => ['application/json', JSON.stringify({ keys: [tokens.stranger('RS256').publicJwk] })],
     introspection: (question) => tokens.introspect(question),
-    'status-list': () => [
-      'application/statuslist+jwt',
-      tokens.signed('statuslist+jwt', {
-        sub: place('/status'),
-        exp: Math.floor(tokens.now()) + 60,
-        ttl: 1,
-        status_list: tokens.statusList.content()
-      })
-    ]
+    'status-list': () => statusList(tokens.statusList),
+    'forged-list': () => statusList(createStatusList(), 'unpublished')
   }
+}
+
+function certificateOf(tokens: Tokens): string {
+  const { cert } = createCertificate('attacker', tokens.stranger('RS256').privateKey)
+  return cert.replace(/-----[A-Z ]+-----|\s/g, '')
 }
 
 function publicKeyOf(

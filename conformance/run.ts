@@ -23,8 +23,10 @@ import {
   type WireResponse
 } from './check.js'
 import { CHECKS } from './checks/index.js'
+import { type Bounded, boundProblem } from './engine/bounds.js'
 import { curlOf, shortened } from './engine/curl.js'
-import { findMetadata, probe } from './engine/detect.js'
+import { needsOf, requireDeclared, requireNeeds } from './engine/declared.js'
+import { adviceOf, findMetadata, probe, redirectOf } from './engine/detect.js'
 import { findFeatures, findScheme } from './engine/features.js'
 import { BudgetSpent, createPace } from './engine/pace.js'
 import { untilAnswered } from './engine/patience.js'
@@ -93,8 +95,7 @@ export interface ConformanceOptions {
  *   not trust `issuer`
  */
 export async function runConformance(target: string | URL, options: ConformanceOptions = {}): Promise<Report> {
-  const url = urlOf(target)
-  const checks = select(options.checks ?? CHECKS, options)
+  const { url, checks } = readyRun(target, options)
   const started = new Date()
   const isPrivate = await isHostPrivate(url)
   if (!isPrivate && options.mine !== true)
@@ -104,7 +105,9 @@ export async function runConformance(target: string | URL, options: ConformanceO
   const run = createRun(url, isPrivate, options)
   try {
     if (options.wait !== undefined) await run.wait(options.wait)
-    const context = await run.begin()
+    const context = await run.begin().catch((error: unknown) => {
+      throw beginProblem(error, url)
+    })
     const profiles = PROFILES.filter((profile) => checks.some((check) => check.profile === profile))
     const results = await runAll(run, context, checks, profiles)
     return {
@@ -128,14 +131,46 @@ export async function runConformance(target: string | URL, options: ConformanceO
   }
 }
 
+/** All that can be said of a run before anything is sent or served. @throws {RunProblem} */
+export function readyRun(
+  target: string | URL,
+  options: ConformanceOptions
+): { readonly url: URL; readonly checks: readonly Check[] } {
+  const url = urlOf(target)
+  requireOptions(options)
+  return { url, checks: select(options.checks ?? CHECKS, options) }
+}
+
+/** @throws {RunProblem} a number out of its bounds, or a fact that cannot be read */
+function requireOptions({ rate, maxRequests, timeout, wait, has = [], declared = {} }: ConformanceOptions): void {
+  const seconds = timeout === undefined ? undefined : timeout / 1000
+  for (const [name, value] of Object.entries({ rate, maxRequests, timeout: seconds, wait })) {
+    const problem = value === undefined ? undefined : boundProblem(name as Bounded, value)
+    if (problem !== undefined)
+      throw new RunProblem(`${name} ${problem}${name === 'timeout' ? ' seconds' : ''}, and is ${value}.`)
+  }
+  requireNeeds(has)
+  requireDeclared(declared)
+}
+
+/** The requests before the first check are those of the run: an API that stops to answer them cannot be tested. */
+function beginProblem(error: unknown, url: URL): unknown {
+  if (error instanceof BudgetSpent) return new RunProblem(error.message, { cause: error })
+  if (error instanceof NoAnswer) return new RunProblem(adviceOf(error, url), { cause: error })
+  return error
+}
+
 function urlOf(target: string | URL): URL {
   if (!URL.canParse(String(target)))
     throw new RunProblem('The target is not a URL: write https://api.example.com/route.')
   const url = new URL(target)
   if (url.protocol !== 'https:' && url.protocol !== 'http:')
-    throw new RunProblem(`The URL begins with ${url.protocol} and must begin with https: (or http: for this machine).`)
+    throw new RunProblem(
+      `The URL begins with ${url.protocol} and must begin with https:// (or http:// for this machine).`
+    )
   if (url.username !== '' || url.password !== '')
     throw new RunProblem('The URL has a user name or password. Remove them: the suite sends its own credentials.')
+  if (url.port === '0') throw new RunProblem('The URL has the port 0, on which no server listens. Write its port.')
   url.hash = ''
   return url
 }
@@ -177,11 +212,13 @@ function createRun(url: URL, isPrivate: boolean, options: ConformanceOptions): R
     ca: options.ca,
     timeout: options.timeout
   })
-  const send = (request: WireRequest = {}): Promise<WireResponse> => {
+  let login: string | undefined
+  const send = async (request: WireRequest = {}): Promise<WireResponse> => {
     const method = request.method ?? 'GET'
     if (!SAFE.includes(method) && options.methods !== true)
       throw new Error(`a check sent ${method}, which is not allowed: it must name the need methods`)
-    return pace.run(() => wire.send(request), request.isOnce ? 0 : undefined)
+    const response = await pace.run(() => wire.send(request), request.isOnce ? 0 : undefined)
+    return login !== undefined && redirectOf(response) === login ? { ...response, isTurnedAway: true } : response
   }
   return {
     options,
@@ -189,7 +226,11 @@ function createRun(url: URL, isPrivate: boolean, options: ConformanceOptions): R
     close: () => wire.close(),
     wait: (seconds) =>
       untilAnswered(url, () => wire.send({}), { seconds, rate: options.rate, issuer: options.issuer?.url }),
-    begin: () => begin(url, isPrivate, options, { send, open: (request) => pace.run(() => wire.open(request), 0) }),
+    begin: async () => {
+      const first = await probe(url, send, options.issuer !== undefined)
+      login = redirectOf(first)
+      return begin(url, isPrivate, options, { first, send, open: (request) => pace.run(() => wire.open(request), 0) })
+    },
     one: async (check, context) => {
       const why = isLeftOut(check, url, options) ? NOT_MCP : whyNot(check, context.has)
       if (why !== undefined) return { ...toldOf(check), verdict: 'not applicable', why, exchanges: [] }
@@ -209,21 +250,19 @@ async function begin(
   url: URL,
   isPrivate: boolean,
   options: ConformanceOptions,
-  { send, open }: Pick<CheckContext, 'send' | 'open'>
+  { first, send, open }: Pick<CheckContext, 'send' | 'open'> & { readonly first: WireResponse }
 ): Promise<Context> {
-  const first = await probe(url, send)
   const metadata = await findMetadata(url, first, send)
-  const has = new Set<Need>(options.has)
+  const { declared = {}, issuer } = options
+  const has = new Set<Need>([...(options.has ?? []), ...needsOf(declared)])
   if (metadata !== undefined) has.add('metadata')
   if (url.protocol === 'https:') has.add('https')
   if (options.methods === true) has.add('methods')
   if (isFapi(options)) has.add('fapi2')
-  const { declared = {}, issuer } = options
-  requireBinding(declared)
   requireMethod(declared, has)
   const survey = { url, declared, has, send }
   const { presentation, binding, needs } =
-    issuer === undefined ? findScheme(survey, first) : await findFeatures(survey, issuer)
+    issuer === undefined ? findScheme(survey, first) : await findFeatures(survey, issuer, first)
   for (const need of needs) has.add(need)
   if (presentation.scheme === 'Bearer') has.add('bearer')
   const bound = issuer && boundIssuer(issuer, presentation)
@@ -239,6 +278,7 @@ async function begin(
     notes: new Set(),
     open,
     isPrivate,
+    measured: () => {},
     get issuer(): SuiteIssuer {
       if (bound === undefined) throw new NotApplicable('needs the authorization server of the suite')
       return bound
@@ -255,12 +295,6 @@ async function begin(
 /** FAPI 2.0 asks more than the RFCs: of an API that is selected as one of this profile. */
 function isFapi({ profiles, only }: ConformanceOptions): boolean {
   return profiles?.includes('fapi2') === true || only?.some((id) => id.startsWith('fapi2-')) === true
-}
-
-/** @throws {RunProblem} a binding that does not exist */
-function requireBinding({ binding }: Declared): void {
-  if (binding !== undefined && binding !== 'dpop' && binding !== 'certificate')
-    throw new RunProblem(`The binding is ${String(binding)}, and must be dpop or certificate.`)
 }
 
 /** @throws {RunProblem} the declared request has a method that the user does not allow */
@@ -317,6 +351,18 @@ function stillGood(profile: Profile, kind: 'issuer' | 'introspection'): Check {
 }
 
 /** The request was HTTP, so its answer had to be: a connection that ends without one tells of a process that ended. */
+function failureOf(error: unknown): unknown {
+  if (!(error instanceof NoAnswer)) return error
+  if (error.code === 'ECONNRESET') return CLOSED
+  if (!error.code.startsWith('HPE_')) return error
+  return new Failed({
+    expected: 'The API answers the request by HTTP.',
+    received: `${error.message} (${error.code}).`,
+    change: 'Answer by HTTP/1.1 (RFC 9112). The answer to HEAD has no body.',
+    level: 'SHOULD'
+  })
+}
+
 const CLOSED = new Failed({
   expected: 'The API answers the request.',
   received: 'The API closed the connection without an answer.',
@@ -334,14 +380,20 @@ async function runTwice(check: Check, context: Context, send: Send, url: URL): P
 
 async function runOnce(check: Check, context: Context, send: Send, url: URL): Promise<Result> {
   const exchanges: Exchange[] = []
-  const told = toldOf(check)
+  const measured: string[] = []
+  const told = (): ReturnType<typeof toldOf> & Pick<Result, 'measured'> => ({
+    ...toldOf(check),
+    ...(measured.length > 0 && { measured })
+  })
   const recorded = async <T extends Omit<WireResponse, 'body'>>(
     request: WireRequest,
     ask: (request: WireRequest) => Promise<T>
   ): Promise<T> => {
     const sent = curlOf(request, url)
     const keep = (one: Omit<Exchange, 'sent'>): void => {
-      if (exchanges.length < MAX_EXCHANGES) exchanges.push({ sent, ...one })
+      // The last one decided, so it is always kept.
+      if (exchanges.length === MAX_EXCHANGES) exchanges.pop()
+      exchanges.push({ sent, ...one })
     }
     try {
       const response = await ask(request)
@@ -354,24 +406,27 @@ async function runOnce(check: Check, context: Context, send: Send, url: URL): Pr
   }
   const { presentation, open } = context
   const tools = {
+    measured: {
+      value: (seconds: number, what: string) => void measured.push(`${seconds.toFixed(1)} seconds ${what}`)
+    },
     send: { value: (request: WireRequest = {}) => sendPresented(presentation, request, (one) => recorded(one, send)) },
     open: { value: (request: WireRequest) => sendPresented(presentation, request, (one) => recorded(one, open)) }
   }
   try {
     // Getters of the context stay getters: the issuer is asked for only by checks that need it.
     await check.run(Object.create(context, tools) as CheckContext)
-    return { ...told, verdict: 'passed', exchanges }
+    return { ...told(), verdict: 'passed', exchanges }
   } catch (error) {
-    const failed = error instanceof NoAnswer && error.code === 'ECONNRESET' ? CLOSED : error
+    const failed = failureOf(error)
     if (failed instanceof Failed) {
       // A check that sent nothing judged the first answer.
       if (exchanges.length === 0) exchanges.push({ sent: curlOf({}, url), ...answerOf(context.probe) })
-      const { level = told.level, ...finding } = failed.finding
-      return { ...told, level: laxer(level, told.level), verdict: 'failed', finding, exchanges }
+      const { level = check.level, ...finding } = failed.finding
+      return { ...told(), level: laxer(level, check.level), verdict: 'failed', finding, exchanges }
     }
-    if (error instanceof NotApplicable) return { ...told, verdict: 'not applicable', why: error.message, exchanges }
-    if (error instanceof BudgetSpent) return { ...told, verdict: 'error', why: error.message, exchanges }
-    return { ...told, verdict: 'error', why: `${(error as Error).name}: ${(error as Error).message}`, exchanges }
+    if (error instanceof NotApplicable) return { ...told(), verdict: 'not applicable', why: error.message, exchanges }
+    if (error instanceof BudgetSpent) return { ...told(), verdict: 'error', why: error.message, exchanges }
+    return { ...told(), verdict: 'error', why: `${(error as Error).name}: ${(error as Error).message}`, exchanges }
   }
 }
 

@@ -5,6 +5,7 @@
 import {
   constants,
   createHash,
+  createPublicKey,
   generateKeyPairSync,
   type KeyObject,
   randomUUID,
@@ -114,24 +115,33 @@ export function thumbprint(certificate: string | Uint8Array): string {
   return createHash('sha256').update(new X509Certificate(certificate).raw).digest('base64url')
 }
 
-/** Creates a self-signed certificate, valid from 2020 to 2049. */
-export function createCertificate(commonName: string): ClientCertificate {
-  const { publicKey, privateKey } = PAIRS.ES256()
-  const ecdsaWithSha256 = sequence(der(0x06, Buffer.from('2a8648ce3d040302', 'hex')))
+/** `ecdsa-with-SHA256` and `sha256WithRSAEncryption` (RFC 5758 §3.2, RFC 4055 §5), by the type of the key. */
+const CERTIFICATE_ALGORITHMS: Readonly<Record<string, string>> = {
+  ec: '06082a8648ce3d040302',
+  rsa: '06092a864886f70d01010b0500'
+}
+
+/** Creates a self-signed certificate, valid from 2020 to 2049. @param privateKey  default: a new one for ES256 */
+export function createCertificate(
+  commonName: string,
+  privateKey: KeyObject = PAIRS.ES256().privateKey
+): ClientCertificate {
+  const publicKey = createPublicKey(privateKey)
+  const algorithm = sequence(Buffer.from(CERTIFICATE_ALGORITHMS[privateKey.asymmetricKeyType ?? ''] ?? '', 'hex'))
   const name = sequence(
     der(0x31, sequence(der(0x06, Buffer.from('550403', 'hex')), der(0x0c, Buffer.from(commonName))))
   )
   const time = (value: string): Buffer => der(0x17, Buffer.from(value))
   const toBeSigned = sequence(
     der(0x02, Buffer.of(1)),
-    ecdsaWithSha256,
+    algorithm,
     name,
     sequence(time('200101000000Z'), time('491231235959Z')),
     name,
     publicKey.export({ type: 'spki', format: 'der' })
   )
   const signature = der(0x03, Buffer.of(0), sign('sha256', toBeSigned, privateKey))
-  const body = sequence(toBeSigned, ecdsaWithSha256, signature).toString('base64').replace(/.{64}/g, '$&\n').trimEnd()
+  const body = sequence(toBeSigned, algorithm, signature).toString('base64').replace(/.{64}/g, '$&\n').trimEnd()
   return {
     cert: `-----BEGIN CERTIFICATE-----\n${body}\n-----END CERTIFICATE-----\n`,
     key: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string

@@ -117,6 +117,37 @@ export const ALLOWED_ALGORITHMS: Source = rfc(
   '3.1',
   'Libraries MUST enable the caller to specify a supported set of algorithms and MUST NOT use any other algorithms when performing cryptographic operations.'
 )
+export const QUERY_TOKEN: Source = rfc(
+  6750,
+  '2.3',
+  'Because of the security weaknesses associated with the URI method (see Section 5), including the high likelihood that the URL containing the access token will be logged, it SHOULD NOT be used unless it is impossible to transport the access token'
+)
+export const NO_TOKEN: Source = rfc(
+  6750,
+  '3',
+  'If the protected resource request does not include authentication credentials or does not contain an access token that enables access to the protected resource, the resource server MUST include the HTTP "WWW-Authenticate" response header field'
+)
+export const BODY_OF_GET: Source = rfc(6750, '2.2', 'In particular, this means that the "GET" method MUST NOT be used.')
+export const BODY_TOKEN: Source = rfc(
+  6750,
+  '2.2',
+  'The "application/x-www-form-urlencoded" method SHOULD NOT be used except in application contexts where participating browsers do not have access to the "Authorization" request header field.'
+)
+export const INVALID_REQUEST: Source = rfc(
+  6750,
+  '3.1',
+  'The request is missing a required parameter, [...] repeats the same parameter, uses more than one method for including an access token, or is otherwise malformed. The resource server SHOULD respond with the HTTP 400 (Bad Request) status code.'
+)
+export const SCHEME_CASE: Source = rfc(
+  9110,
+  '11.1',
+  'It uses a case-insensitive token to identify the authentication scheme'
+)
+export const SHARED_CACHE: Source = rfc(
+  9111,
+  '3.5',
+  'unless the response contains a Cache-Control field with a response directive (Section 5.2.2) that allows it to be stored by a shared cache'
+)
 export const INVALID_TOKEN: Source = rfc(
   6750,
   '3.1',

@@ -6,7 +6,7 @@
  *
  * Tests: `test/conformance/run.test.ts`.
  */
-import { challengesOf, parameterOf } from '../challenge.js'
+import { challengesOf, fieldOf, parameterOf } from '../challenge.js'
 import type { Metadata, WireRequest, WireResponse } from '../check.js'
 import { RunProblem } from './select.js'
 import { NoAnswer } from './wire.js'
@@ -19,19 +19,35 @@ export function metadataUrlOf(resource: URL): URL {
   return new URL(`/.well-known/oauth-protected-resource${path}${resource.search}`, resource)
 }
 
-/** @throws {RunProblem} no answer, or an answer that says that there is nothing to check at this URL */
-export async function probe(url: URL, send: Send): Promise<WireResponse> {
+/** Answers that may hide a route from clients without a token (RFC 9110 §15.5.4), or say that there is none. */
+export const HIDDEN: readonly number[] = [404, 410]
+
+/**
+ * @param mayHide  the run has good tokens, which tell whether the route exists
+ * @throws {RunProblem} no answer, or an answer that says that there is nothing to check at this URL
+ */
+export async function probe(url: URL, send: Send, mayHide: boolean): Promise<WireResponse> {
   let response: WireResponse
   try {
     response = await send()
   } catch (error) {
     throw error instanceof NoAnswer ? new RunProblem(adviceOf(error, url), { cause: error }) : error
   }
-  if (response.status === 404 || response.status === 410)
+  if (HIDDEN.includes(response.status) && !mayHide)
     throw new RunProblem(
       `${url.href} answers ${response.status} to GET without a token. Give the URL of a route that exists and needs a token.`
     )
+  if (response.status === 429)
+    throw new RunProblem(
+      `${url.origin} answers 429, however long the suite waits. Raise its limit for this client, and run again.`
+    )
   return response
+}
+
+/** The place to which an answer redirects, without its query. Undefined if it does not. */
+export function redirectOf(response: Pick<WireResponse, 'status' | 'fields'>): string | undefined {
+  if (response.status < 300 || response.status > 399) return undefined
+  return fieldOf(response, 'location')?.split(/[?#]/)[0]
 }
 
 const UNTRUSTED = /CERT|SELF_SIGNED|UNABLE_TO_(?:GET|VERIFY)|ISSUER/
@@ -50,10 +66,16 @@ export function adviceOf({ code, message }: NoAnswer, url: URL): string {
     return `${url.hostname} is not a known host (${code}). Check the URL.`
   if (NOT_TLS.includes(code))
     return `${url.host} does not speak TLS (${code}). Begin the URL with http:// if the API is on this machine.`
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return `${url.origin} answers with more header fields than 16 KiB (${code}). Give the URL of an API whose answers have fewer.`
+  if (code.startsWith('HPE_'))
+    return `${url.origin} answers, but not by HTTP (${code}). Check the port, and begin the URL with https:// if the API speaks TLS.`
+  if (code === 'ECONNRESET')
+    return `${url.origin} closes the connection without an answer (${code}). Check the port, begin the URL with https:// if the API speaks TLS, and look into its log.`
   return `${url.origin} does not answer (${code}: ${message}). Start the API, and check the host and port.`
 }
 
-/** The document that the challenge names, or else the one at the well-known place. */
+/** The document that the challenge names, or else the one at a well-known place, or where the string is appended to the path. */
 export async function findMetadata(url: URL, first: WireResponse, send: Send): Promise<Metadata | undefined> {
   const named = challengesOf(first)
     .challenges.map((one) => parameterOf(one, 'resource_metadata'))
@@ -61,7 +83,12 @@ export async function findMetadata(url: URL, first: WireResponse, send: Send): P
   const candidates = [
     ...(named === undefined ? [] : [{ place: new URL(named), isNamed: true }]),
     { place: metadataUrlOf(url), isNamed: false },
-    { place: metadataUrlOf(new URL('/', url)), isNamed: false }
+    { place: metadataUrlOf(new URL('/', url)), isNamed: false },
+    // Not a place of RFC 9728, but servers that append the string are common: the checks say where the document belongs.
+    {
+      place: new URL(`${url.pathname.replace(/\/$/, '')}/.well-known/oauth-protected-resource`, url),
+      isNamed: false
+    }
   ].filter(({ place }) => place.origin === url.origin)
   for (const { place, isNamed } of candidates) {
     const response = await send({ target: `${place.pathname}${place.search}` })

@@ -6,6 +6,7 @@
  */
 import { challengeOf } from '../challenge.js'
 import type { Binding, Declared, Need, SuiteIssuer, WireRequest, WireResponse } from '../check.js'
+import { HIDDEN } from './detect.js'
 import { boundIssuer, createPresentation, type Presentation, sendPresented } from './presentation.js'
 import { RunProblem } from './select.js'
 
@@ -46,7 +47,7 @@ interface Attempt extends Omit<Found, 'needs'> {
  *
  * @throws {RunProblem} the API accepts none of them
  */
-export async function findFeatures(survey: Survey, issuer: SuiteIssuer): Promise<Found> {
+export async function findFeatures(survey: Survey, issuer: SuiteIssuer, first: WireResponse): Promise<Found> {
   const attempts: Attempt[] = []
   for (const binding of bindingsOf(survey)) {
     const attempt = await tryTokens(survey, issuer, binding)
@@ -54,8 +55,13 @@ export async function findFeatures(survey: Survey, issuer: SuiteIssuer): Promise
     if (Math.min(attempt.jwt, attempt.opaque) < 400) return foundBy(survey, issuer, attempt)
   }
   // A status such as 405 is neither success nor a refusal of the token.
-  const odd = attempts.find(({ jwt }) => !isRefusal(jwt))
+  const isHidden = HIDDEN.includes(first.status)
+  const odd = attempts.find(({ jwt }) => !isRefusal(jwt) && !(isHidden && HIDDEN.includes(jwt)))
   if (odd !== undefined) return foundBy(survey, issuer, odd)
+  if (isHidden)
+    throw new RunProblem(
+      `${survey.url.href} answers ${first.status} without a token, and ${attempts[0]?.jwt} to a good token of the suite. Give the URL of a route that exists, and let the API trust the issuer ${issuer.url} for the audience ${issuer.audience}.`
+    )
   throw new RunProblem(
     `The API refuses a good token of the suite (${attempts[0]?.jwt}). Configure it to trust the issuer ${issuer.url} for the audience ${issuer.audience}, and run again.`
   )
@@ -70,8 +76,13 @@ async function tryTokens(survey: Survey, issuer: SuiteIssuer, binding: Binding |
   const presentation = createPresentation(survey.url, survey.declared, binding)
   const bound = boundIssuer(issuer, presentation)
   const statusOf = async (token: string): Promise<number> =>
-    (await sendPresented(presentation, { token }, survey.send)).status
+    statusOfAnswer(await sendPresented(presentation, { token }, survey.send))
   return { presentation, binding, jwt: await statusOf(bound.token()), opaque: await statusOf(bound.opaque()) }
+}
+
+/** A redirect to a login page is a refusal. */
+function statusOfAnswer({ status, isTurnedAway }: WireResponse): number {
+  return isTurnedAway ? 401 : status
 }
 
 function isRefusal(status: number): boolean {
@@ -86,8 +97,8 @@ async function foundBy(survey: Survey, issuer: SuiteIssuer, attempt: Attempt): P
   if (!isRefusal(jwt)) needs.push('issuer')
   if (opaque < 400) needs.push('introspection')
   if (second !== undefined) {
-    const { status } = await sendPresented(presentation, { token: second.token() }, survey.send)
-    if (status < 400) needs.push('second-issuer')
+    const answer = await sendPresented(presentation, { token: second.token() }, survey.send)
+    if (statusOfAnswer(answer) < 400) needs.push('second-issuer')
   }
   if (binding === 'certificate') needs.push('mtls')
   const takesDpop = binding === 'dpop' || (await tryTokens(survey, issuer, 'dpop')).jwt < 400

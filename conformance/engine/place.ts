@@ -9,6 +9,8 @@ import { BlockList, isIP } from 'node:net'
 const PRIVATE = new BlockList()
 for (const [network, prefix] of [
   ['127.0.0.0', 8],
+  // "This host": Linux and macOS connect to loopback.
+  ['0.0.0.0', 32],
   ['10.0.0.0', 8],
   ['172.16.0.0', 12],
   ['192.168.0.0', 16],
@@ -18,6 +20,7 @@ for (const [network, prefix] of [
   PRIVATE.addSubnet(network, prefix, 'ipv4')
 for (const [network, prefix] of [
   ['::1', 128],
+  ['::', 128],
   ['fc00::', 7],
   ['fe80::', 10]
 ] as const)

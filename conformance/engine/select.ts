@@ -39,7 +39,8 @@ function matches(id: string, pattern: string): boolean {
   return pattern.endsWith('*') ? id.startsWith(pattern.slice(0, -1)) : id === pattern
 }
 
-const WHY: Readonly<Record<Need, string>> = {
+/** Why a check does not apply, by the feature that is missing. */
+export const WHY: Readonly<Record<Need, string>> = {
   bearer: 'the API takes no Bearer tokens, only DPoP',
   issuer: 'needs the authorization server of the suite (--test-deployment), and an API that accepts its JWTs',
   introspection: 'needs an API that introspects tokens',

@@ -6,14 +6,16 @@
  *
  * Tests: `test/conformance/wire.test.ts`.
  */
-import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http'
+import { type ClientRequest, Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http'
 import { Agent as HttpsAgent, type RequestOptions, request as requestHttps } from 'node:https'
 import type { OpenAnswer, WireRequest, WireResponse } from '../check.js'
 
 /** Maximum bytes of a body that are read. */
 const MAX_BODY = 65_536
-/** Milliseconds until a request without an answer fails. */
+/** Milliseconds until a request without an answer fails, and until a body that goes on is cut. */
 const TIMEOUT = 10_000
+/** Milliseconds for the first event of a stream: its status is known. */
+const MAX_EVENT_WAIT = 500
 
 export interface WireOptions {
   readonly userAgent: string
@@ -65,11 +67,9 @@ export function createWire(url: URL, { userAgent, ca, timeout = TIMEOUT }: WireO
     new Promise((resolve, reject) => {
       const fail = (error: NodeJS.ErrnoException): void => reject(new NoAnswer(error))
       const outgoing = (isHttps ? requestHttps : requestHttp)(optionsOf(request), (answer) => {
-        read(answer).then(resolve, fail)
+        read(answer, timeout).then(resolve, fail)
       })
-      outgoing.setTimeout(timeout, () => {
-        outgoing.destroy(Object.assign(new Error(`no answer in ${timeout / 1000} seconds`), { code: 'ETIMEDOUT' }))
-      })
+      limitHead(outgoing, timeout)
       outgoing.on('error', (error: NodeJS.ErrnoException) => {
         // The API closed an idle connection while the request was on its way (RFC 9112 §9.3.1).
         if (!isLast && outgoing.reusedSocket && error.code === 'ECONNRESET') {
@@ -88,14 +88,11 @@ export function createWire(url: URL, { userAgent, ca, timeout = TIMEOUT }: WireO
       new Promise((resolve, reject) => {
         const fail = (error: NodeJS.ErrnoException): void => reject(new NoAnswer(error))
         const outgoing = (isHttps ? requestHttps : requestHttp)({ ...optionsOf(request), agent: false }, (answer) => {
-          outgoing.setTimeout(0)
           const one = openAnswer(answer)
           opened.add(one)
           resolve(one)
         })
-        outgoing.setTimeout(timeout, () => {
-          outgoing.destroy(Object.assign(new Error(`no answer in ${timeout / 1000} seconds`), { code: 'ETIMEDOUT' }))
-        })
+        limitHead(outgoing, timeout)
         outgoing.on('error', fail)
         outgoing.end(request.body)
       }),
@@ -167,17 +164,40 @@ function fieldsOf({ rawHeaders }: IncomingMessage): WireResponse['fields'] {
   return fields
 }
 
-async function read(answer: IncomingMessage): Promise<WireResponse> {
-  const fields = fieldsOf(answer)
-  const status = answer.statusCode ?? 0
+/** Ends a request whose header has not come in time, however slowly its octets come. */
+function limitHead(outgoing: ClientRequest, timeout: number): void {
+  const timer = setTimeout(() => {
+    outgoing.destroy(Object.assign(new Error(`no answer in ${timeout / 1000} seconds`), { code: 'ETIMEDOUT' }))
+  }, timeout)
+  outgoing.on('response', () => clearTimeout(timer))
+  outgoing.on('close', () => clearTimeout(timer))
+}
+
+/** Reads an answer until its end, at most 64 KiB, and at most for this time: an answer that goes on is cut. */
+function read(answer: IncomingMessage, timeout: number): Promise<WireResponse> {
+  const isEvents = /^text\/event-stream\b/i.test(answer.headers['content-type'] ?? '')
   const chunks: Buffer[] = []
   let size = 0
-  for await (const chunk of answer as AsyncIterable<Buffer>) {
-    chunks.push(chunk)
-    size += chunk.length
-    // Leaving the loop closes the connection: an endless answer (an event stream) ends here.
-    if (size >= MAX_BODY) break
-    if (/^text\/event-stream\b/i.test(answer.headers['content-type'] ?? '')) break
-  }
-  return { status, fields, body: Buffer.concat(chunks).subarray(0, MAX_BODY).toString('utf8') }
+  return new Promise((resolve, reject) => {
+    const finish = (): void => {
+      clearTimeout(timer)
+      const body = Buffer.concat(chunks).subarray(0, MAX_BODY).toString('utf8')
+      resolve({ status: answer.statusCode ?? 0, fields: fieldsOf(answer), body })
+    }
+    const cut = (): void => {
+      finish()
+      answer.destroy()
+    }
+    const timer = setTimeout(cut, isEvents ? Math.min(timeout, MAX_EVENT_WAIT) : timeout)
+    answer.on('data', (chunk: Buffer) => {
+      chunks.push(chunk)
+      size += chunk.length
+      if (isEvents || size >= MAX_BODY) cut()
+    })
+    answer.on('end', finish)
+    answer.on('error', (error) => {
+      clearTimeout(timer)
+      reject(error)
+    })
+  })
 }

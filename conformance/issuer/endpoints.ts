@@ -26,6 +26,8 @@ export interface Documents {
   'lie-keys'(): Answer
   introspection(question: Question): Answer
   'status-list'(): Answer
+  /** A list that marks no token, signed by an unknown key with a published `kid`. */
+  'forged-list'(): Answer
 }
 
 /** A request for introspection. */
@@ -74,7 +76,7 @@ export function createEndpoints(documents: () => Documents, tls?: TlsOptions): E
     const answer =
       endpoint === 'introspection'
         ? content.introspection(questionOf(request, body))
-        : content[failure === 'lie' ? 'lie' : endpoint]()
+        : content[failure === 'lie' ? (endpoint === 'status-list' ? 'forged-list' : 'lie') : endpoint]()
     if (failure === 'silence') waiting.add(response)
     else if (failure === undefined || failure === 'lie')
       response.writeHead(200, { 'Content-Type': answer[0] }).end(answer[1])

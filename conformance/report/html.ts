@@ -92,7 +92,7 @@ function rowOf(one: Result): string {
       ? `<a href="#${html(one.id)}">${MARKS[one.verdict]}</a>`
       : MARKS.passed
   const source = html(sourceLine(one))
-  return `<tr class="${one.verdict}"><td>${mark}</td><td>${html(one.title)}<br><code>${html(one.id)}</code></td><td>${one.source === undefined ? source : `<a href="${html(one.source.url)}">${source}</a>`}</td></tr>`
+  return `<tr class="${one.verdict}"><td>${mark}</td><td>${html(one.title)}<br><code>${html(one.id)}</code>${one.measured === undefined ? '' : `<br>Measured: ${html(one.measured.join(', '))}`}</td><td>${one.source === undefined ? source : `<a href="${html(one.source.url)}">${source}</a>`}</td></tr>`
 }
 
 /** The ids by their reason: hundreds of rows with the same reason would hide the others. */

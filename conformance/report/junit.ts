@@ -59,7 +59,10 @@ function isSkipped(one: Result, counted: ReadonlySet<Result>): boolean {
 
 function caseOf(one: Result, counted: ReadonlySet<Result>): string {
   const head = `<testcase classname="${one.profile}" name="${xml(`${one.id}: ${one.title}`)}"`
-  if (one.verdict === 'passed') return `${head}/>`
+  if (one.verdict === 'passed')
+    return one.measured === undefined
+      ? `${head}/>`
+      : `${head}><system-out>${xml(one.measured.join(', '))}</system-out></testcase>`
   if (one.verdict === 'error') return `${head}><error message="${xml(one.why ?? '')}"/></testcase>`
   if (isSkipped(one, counted))
     return `${head}><skipped message="${xml(one.why ?? detailOf(one).replaceAll('\n', ' '))}"/></testcase>`

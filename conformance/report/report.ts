@@ -41,6 +41,8 @@ export interface Result {
   readonly finding?: Finding
   /** Why the check is not applicable, or could not be run. */
   readonly why?: string
+  /** Times that the check measured, such as `0.3 seconds from the revocation to the refusal`. */
+  readonly measured?: readonly string[]
   /** True if a check that measures time failed once and was repeated. */
   readonly isRepeated?: true
   readonly exchanges: readonly Exchange[]
@@ -95,8 +97,11 @@ export function failuresOf({ results }: Pick<Report, 'results'>, failOn: Level =
   return results.filter(({ verdict, level }) => verdict === 'failed' && counted.includes(level))
 }
 
-/** 0: nothing failed that counts. 1: something did. 2: a check could not be run, and nothing failed. */
+/**
+ * 0: nothing failed that counts. 1: something did. 2: nothing failed that counts, and a check could not be run or none applied: such a
+ * run has shown nothing.
+ */
 export function exitCodeOf(report: Report, failOn?: Level): 0 | 1 | 2 {
   if (failuresOf(report, failOn).length > 0) return 1
-  return report.counts.errors > 0 ? 2 : 0
+  return report.counts.errors > 0 || report.counts.notApplicable === report.results.length ? 2 : 0
 }

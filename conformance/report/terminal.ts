@@ -29,12 +29,11 @@ export function terminalReport(report: Report, style: TerminalStyle, verbose = f
     paint('bold', report.url),
     ...wrap(`Tested ${modeLine(report)}.`, ''),
     '',
-    ...(verbose ? report.results.map((one) => lineOf(one, paint)) : []),
+    ...(verbose ? report.results.flatMap((one) => linesOf(one, style)) : []),
     ...(verbose ? [''] : []),
     ...bad.flatMap((one) => [...failureOf(one, style, verbose), '']),
-    paint(
-      bad.some(({ level, verdict }) => verdict === 'failed' && level === 'MUST') ? 'red' : 'bold',
-      countsLine(report.counts)
+    ...wrap(countsLine(report.counts), '', 2).map((line) =>
+      paint(bad.some(({ level, verdict }) => verdict === 'failed' && level === 'MUST') ? 'red' : 'bold', line)
     ),
     ...(verbose || report.counts.notApplicable === 0 ? [] : [...whyNotLines(report, wrap)]),
     paint('dim', toolLine(report)),
@@ -48,10 +47,12 @@ export function progressLine(index: number, total: number, id: string, columns =
   return `[${String(index + 1).padStart(String(total).length)}/${total}] ${id}`.slice(0, columns - 1)
 }
 
-function lineOf(one: Result, paint: (colour: Colour, text: string) => string): string {
+function linesOf(one: Result, style: TerminalStyle): string[] {
+  const { paint, wrap } = toolsOf(style)
   const [mark, colour] = MARKS[one.verdict]
-  const why = one.verdict === 'not applicable' ? paint('dim', `: ${one.why}`) : ''
-  return `${paint(colour, mark)} ${one.id}${why}`
+  const remark = one.verdict === 'not applicable' ? one.why : one.measured?.join(', ')
+  const [first = '', ...more] = wrap(`${one.id}${remark === undefined ? '' : `: ${remark}`}`, '  ', 2)
+  return [`${paint(colour, mark)}${first.slice(1)}`, ...more.map((line) => paint('dim', line))]
 }
 
 function failureOf(one: Result, style: TerminalStyle, verbose: boolean): string[] {

@@ -4,7 +4,7 @@ import { PROFILES, type Profile } from '../../conformance/check.js'
 import { CHECKS } from '../../conformance/checks/index.js'
 import { outsideChecks } from '../../conformance/checks/outside/index.js'
 import { runConformance } from '../../conformance/run.js'
-import { type Exchange, type Flaw, startOurs, startPlain } from './apis.js'
+import { type Exchange, type Flaw, listen, startOurs, startPlain } from './apis.js'
 
 const OUTSIDE: readonly Profile[] = ['rfc6750', 'rfc9728', 'mcp', 'hardening']
 
@@ -405,6 +405,71 @@ const FLAWS: readonly (readonly [flaw: string, id: string, others: readonly stri
       if (given(exchange).includes('e30.e30')) exchange.answer.body = 'Error: x\n    at verify (/app/auth.js:10:5)'
     }
   ],
+  [
+    'a version in the page of an error',
+    'hardening-no-version',
+    [],
+    (exchange) => {
+      if (exchange.query === '%') exchange.answer.body = '<center>nginx/1.18.0</center>'
+    }
+  ],
+  [
+    'other methods are open',
+    'hardening-other-methods',
+    [],
+    openIf(({ request, path }) => request.method === 'PROPFIND' && path === '/orders')
+  ],
+  [
+    'the host that the client claims is repeated',
+    'hardening-forwarded-host',
+    [],
+    (exchange) =>
+      setChallenge(exchange, (value) =>
+        value.replace('127.0.0.1', String(exchange.request.headers['x-forwarded-host'] ?? '127.0.0.1'))
+      )
+  ],
+  [
+    'a DPoP challenge without algorithms',
+    'rfc9449-challenge-algs',
+    [],
+    (exchange) => setChallenge(exchange, (value) => `${value}, DPoP realm="orders"`)
+  ],
+  [
+    'a DPoP challenge with a symmetric algorithm',
+    'rfc9449-challenge-algs',
+    [],
+    (exchange) => setChallenge(exchange, (value) => `${value}, DPoP algs="ES256 HS256"`)
+  ],
+  [
+    'max_age in words',
+    'rfc9470-max-age-number',
+    [],
+    (exchange) => setChallenge(exchange, (value) => `${value}, max_age="5m"`)
+  ],
+  [
+    'a symmetric algorithm for proofs in the metadata',
+    'rfc9728-member-types',
+    [],
+    (exchange) => setDocument(exchange, { dpop_signing_alg_values_supported: ['ES256', 'HS256'] })
+  ],
+  [
+    'the well-known string behind the path',
+    'rfc9728-place',
+    ['mcp-discovery', 'rfc9728-challenge'],
+    (exchange) => {
+      const { path, isMetadata, answer, origin } = exchange
+      setChallenge(exchange, (value) => value.replace(/, resource_metadata="[^"]*"/, ''))
+      if (isMetadata) Object.assign(answer, { status: 404, body: '' })
+      if (path !== '/orders/.well-known/oauth-protected-resource') return
+      const document = { resource: `${origin}/orders`, authorization_servers: ['https://as.example.com'] }
+      answer.status = 200
+      answer.fields = [
+        ['Content-Type', 'application/json'],
+        ['Access-Control-Allow-Origin', '*']
+      ]
+      answer.body = JSON.stringify(document)
+    }
+  ],
   ['X-Powered-By', 'hardening-no-version', [], ({ answer }) => void answer.fields.push(['X-Powered-By', 'Express'])],
   [
     'a session cookie',
@@ -501,7 +566,13 @@ const PATHS: readonly (readonly [id: string, target: string])[] = [
   ['hardening-path-path-parameter', '/orders;conformance=1'],
   ['hardening-path-encoded-slash', '/%2forders'],
   ['hardening-path-extension', '/orders.json'],
-  ['hardening-path-encoded-end', '/orders%00']
+  ['hardening-path-encoded-end', '/orders%00'],
+  ['hardening-path-one-capital', '/Orders'],
+  ['hardening-path-dot-dot-parameter', '/conformance/..;/orders'],
+  ['hardening-path-first-parameter', '/;conformance=1/orders'],
+  ['hardening-path-twice-encoded', '/%256frders'],
+  ['hardening-path-encoded-space', '/orders%20'],
+  ['hardening-path-backslash', '/%5corders']
 ]
 
 /** A member of the header or of the claims of the token, if it is a JWT. */
@@ -521,6 +592,16 @@ describe('APIs with one flaw', () => {
   test.each(FLAWS)('%s: found by %s', async (_flaw, id, others, change) => {
     const found = await failuresOf(await startPlain(change))
     expect(Object.keys(found).toSorted()).toEqual([id, ...others].toSorted())
+  })
+
+  test('hardening-path-inner-double-slash: finds a guard that does not know the path /api//orders', async () => {
+    const origin = await listen(({ url }, response) => {
+      const status = url === '/api//orders' ? 200 : url === '/api/orders' ? 401 : 404
+      response.writeHead(status, { 'WWW-Authenticate': 'Bearer realm="x"' }).end('[]')
+    })
+    const { results } = await runConformance(`${origin}/api/orders`, { only: ['hardening-path-*'] })
+    const failed = results.filter(({ verdict }) => verdict === 'failed')
+    expect(failed.map(({ id }) => id)).toEqual(['hardening-path-inner-double-slash'])
   })
 
   test.each(PATHS)('%s: finds a guard that does not know the path %s', async (id, target) => {
@@ -545,7 +626,8 @@ describe('APIs with one flaw', () => {
       'mcp-metadata',
       ...FLAWS.map(([, id]) => id),
       ...READERS,
-      ...PATHS.map(([id]) => id)
+      ...PATHS.map(([id]) => id),
+      'hardening-path-inner-double-slash'
     ])
     const unproved = outsideChecks.map(({ id }) => id).filter((id) => !meant.has(id))
     expect(unproved).toEqual([

@@ -90,7 +90,7 @@ describe('the command', () => {
     const { out } = await run([url, '--binding', 'dpop', '--only', 'rfc6750-null-token', '--json', '-'])
     expect(JSON.parse(out)).toMatchObject({ binding: 'dpop', results: [{ verdict: 'passed' }] })
     await expect(run([url, '--binding', 'mtls'])).rejects.toThrow(
-      'The binding is mtls, and must be dpop or certificate.'
+      'declared.binding must be dpop or certificate, and is "mtls".'
     )
   })
 
@@ -146,24 +146,113 @@ describe('a host that is neither loopback nor private', () => {
   })
 })
 
+const ISSUER = ['--test-deployment', '--port', '0'] as const
+
 describe('mistakes', () => {
   test.each([
     [[], /needs the URL of a route/],
     [['orders'], /needs the URL of a route/],
     [['http://127.0.0.1', 'http://127.0.0.2'], /takes one URL/],
-    [['http://127.0.0.1', '--rate', 'fast'], /--rate needs a number above 0/],
+    [['http://127.0.0.1', '--rate', 'fast'], /--rate must be a number from 0\.01\./],
+    [['http://127.0.0.1', '--rate', '1e-9'], /--rate must be a number from 0\.01\./],
+    [['http://127.0.0.1', '--max-requests', '0.5'], /--max-requests must be a whole number from 1\./],
+    [['http://127.0.0.1', '--timeout', '1e12'], /--timeout must be a number from 0\.001 to 3,600\./],
+    [['http://127.0.0.1', '--wait', '1e12'], /--wait must be a number from 0 to 86,400\./],
+    [['127.0.0.1:8080/orders'], /begins with https:\/\/ or http:\/\//],
+    [['localhost:8080/orders'], /begins with localhost: and must begin with https:\/\//],
+    [['http://127.0.0.1:0/'], /port 0, on which no server listens/],
+    [['http://127.0.0.1', '--ca', 'text.pem'], /--ca: the file holds no certificate in PEM/],
+    [['http://127.0.0.1', '--json', '-', '--html', '-'], /holds one report, and --json and --html name it/],
+    [['http://127.0.0.1', '--json', '.'], /--json needs the name of a file, and got that of a folder/],
+    [['http://127.0.0.1', '--html='], /--html needs the name of a file, and got an empty text/],
+    [['http://127.0.0.1', ...ISSUER, '--issuer', 'example'], /The issuer \(--issuer\) must be http:\/\/ or https:\/\//],
+    [['http://127.0.0.1', ...ISSUER, '--issuer', 'http://x:9797/tenant'], /without a path/],
+    [
+      ['http://127.0.0.1', ...ISSUER, '--host', 'no-such-host.invalid'],
+      /cannot listen on .*Give an address of this machine/
+    ],
+    [
+      ['http://127.0.0.1', ...ISSUER, '--tls', 'text.pem', '--tls-key', 'text.pem'],
+      /--tls-key\) of the issuer cannot be used/
+    ],
+    [['http://127.0.0.1', ...ISSUER, '--audience='], /--audience is an empty text/],
+    [
+      ['http://127.0.0.1', ...ISSUER, '--certificate-field', 'Bad:Name'],
+      /declared\.certificateField must be the name of a field/
+    ],
+    [
+      ['http://127.0.0.1', ...ISSUER, '--event-target', 'events'],
+      /declared\.eventTarget must be a path that begins with a slash/
+    ],
+    [['http://127.0.0.1', ...ISSUER, '--scoped-route', '/a='], /declared\.scopedRoutes must be a list of objects/],
     [['http://127.0.0.1', '--fail-on', 'WILL'], /--fail-on needs MUST, SHOULD/],
     [['http://127.0.0.1', '--ca', 'nothing.pem'], /--ca: there is no such file/],
     [['http://127.0.0.1', '--profile', 'x'], /x is not a profile\. Use one of these: rfc6750/],
     [['http://127.0.0.1', '--skp', 'x'], /Did you mean --skip/],
     [['http://127.0.0.1:1'], /does not answer/]
   ])('%j', async (args, expected) => {
-    const error = await run(args).catch((one: unknown) => one)
+    const readFile = async (path: string): Promise<string> => {
+      if (path.endsWith('text.pem')) return 'a text'
+      throw Object.assign(new Error('missing'), { code: 'ENOENT' })
+    }
+    const error = await run(args, {}, { readFile }).catch((one: unknown) => one)
     expect(error).toBeInstanceOf(UsageError)
     expect((error as Error).message).toMatch(expected)
   })
 
-  test('a report in a folder that does not exist', async () => {
-    await expect(run([await startPlain(), '--json', 'no/such/a.json'])).rejects.toThrow(/cannot be written \(ENOENT\)/)
+  test('a report in a folder that does not exist, before anything is sent', async () => {
+    let sent = 0
+    const url = await startPlain(() => void sent++)
+    await expect(run([url, '--json', 'no/such/a.json'])).rejects.toThrow(/--json cannot be written \(ENOENT\)/)
+    expect(sent).toBe(0)
+  })
+
+  test('fewer requests than the run needs to begin', async () => {
+    const error = await run([await startPlain(), '--max-requests', '1']).catch((one: unknown) => one)
+    expect(error).toBeInstanceOf(UsageError)
+    expect((error as Error).message).toMatch(/All 1 requests that were allowed are sent\. Allow more: --max-requests/)
+  })
+
+  test('an API that answers the first request and no other', async () => {
+    let sent = 0
+    const url = await startPlain(({ request }) => {
+      if (sent++ > 0) request.socket.destroy()
+    })
+    const error = await run([url]).catch((one: unknown) => one)
+    expect(error).toBeInstanceOf(UsageError)
+    expect((error as Error).message).toMatch(/closes the connection without an answer \(ECONNRESET\)/)
+  })
+
+  test('a port that is in use', async () => {
+    const { port } = new URL(await startPlain())
+    const error = await run(['http://127.0.0.1', '--test-deployment', '--port', port]).catch((one: unknown) => one)
+    expect(error).toBeInstanceOf(UsageError)
+    expect((error as Error).message).toMatch(/cannot listen on 127\.0\.0\.1:\d+ \(EADDRINUSE\).*--port/)
+  })
+
+  test('a selection of which nothing applies: 2, for nothing was shown', async () => {
+    const { out, code } = await run([await startPlain(), '--profile', 'dpop'])
+    expect(out).toMatch(/0 passed, \d+ not applicable/)
+    expect(code).toBe(2)
+  })
+
+  test('an id that no check has, before the issuer is served', async () => {
+    let told = ''
+    const err = (text: string): void => {
+      told += text
+    }
+    await expect(run(['http://127.0.0.1', ...ISSUER, '--only', 'x'], {}, { err })).rejects.toThrow(
+      'No check has the id x'
+    )
+    expect(told).toBe('')
+  })
+
+  test('a flag replaces the same fact of the file', async () => {
+    const path = await folder({
+      'conformance.config.json': '{"issuer":{"test-deployment":true,"port":0},"declared":{"stream":"no path"}}'
+    })
+    const start = (...args: string[]): Promise<unknown> => run(['http://127.0.0.1:1', ...args], { folder: path })
+    await expect(start()).rejects.toThrow('declared.stream must be a path')
+    await expect(start('--stream', '/stream')).rejects.toThrow('does not answer')
   })
 })

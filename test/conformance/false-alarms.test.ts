@@ -3,9 +3,9 @@
  */
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer as createNetServer } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import type { Level } from '../../conformance/check.js'
 import { CHECKS } from '../../conformance/checks/index.js'
 import { type ConformanceOptions, runConformance } from '../../conformance/index.js'
@@ -61,6 +61,16 @@ test('an API that introspects every token is tested with opaque tokens, and chec
   expect(report.results.find(({ id }) => id === 'rfc9068-typ-jwt')?.why).toMatch(/an API that accepts its JWTs$/)
 })
 
+test('a revocation that the API learns of is measured', async () => {
+  const report = await reportOf(introspects, ['revocation-introspection'], {
+    declared: { revokedBy: ['introspection'] }
+  })
+  expect(report.results[0]).toMatchObject({
+    verdict: 'passed',
+    measured: [expect.stringMatching(/^\d+\.\d seconds from the revocation to the refusal$/)]
+  })
+})
+
 test('a member that stands twice is not judged where the API accepts its last value alone', async () => {
   const report = await reportOf(comparesExp, ['jwt-exp-twice', 'jwt-aud-twice', 'jws-typ-twice'])
   expect(verdicts(report)).toMatchObject({
@@ -101,6 +111,69 @@ test('an API that fails on a token in place of refusing it breaks RFC 6750 §3.1
     ['good-token-after-rfc9068', 'hardening']
   ])
   expect(counts.failed).toEqual({ MUST: 1, SHOULD: 1, MAY: 0, hardening: 1 })
+})
+
+test('a redirect to the login page is neither acceptance nor a refusal, and a redirect of a good request is acceptance', async () => {
+  const origin = await listen((request, response) => {
+    const [, body = ''] = /^Bearer [\w-]+\.([\w-]+)\./.exec(request.headers.authorization ?? '') ?? []
+    const isGood = body !== '' && !Buffer.from(body, 'base64url').toString().includes('another')
+    const Location = isGood ? 'https://files.example/1' : `/login?next=${encodeURIComponent(request.url ?? '')}`
+    response.writeHead(302, { Location }).end()
+  })
+  const only = ['rfc9068-aud-other', 'rfc9068-aud-array', 'rfc9068-iss-other']
+  const { results } = await runConformance(`${origin}/orders`, { issuer, only })
+  expect(results.map(({ id, verdict, level, finding }) => [id, verdict, level, finding?.received])).toEqual([
+    ['rfc9068-iss-other', 'failed', 'SHOULD', 'The API answered 302. It redirected in place of refusing.'],
+    ['rfc9068-aud-other', 'failed', 'SHOULD', 'The API answered 302. It redirected in place of refusing.'],
+    ['rfc9068-aud-array', 'failed', 'MUST', 'The API answered 302.'],
+    ['good-token-after-rfc9068', 'passed', 'hardening', undefined]
+  ])
+})
+
+test('404 in place of 401 or 403 is advice, and good tokens tell that the route exists', async () => {
+  const origin = await listen(async (request, response) => {
+    const [, token] = /^Bearer ([\w.-]+)$/.exec(request.headers.authorization ?? '') ?? []
+    const isGood = token !== undefined && (await comparesExp(token).catch(() => false))
+    response.writeHead(isGood && request.url === '/orders' ? 200 : 404).end()
+  })
+  const declared = { scopedRoutes: [{ target: '/write', scope: 'orders:write' }] }
+  const only = ['rfc6750-*', 'scope-challenge', 'rfc9068-error-code', 'rfc9110-*']
+  const skip = ['rfc6750-good-*', 'rfc6750-unsigned-*', 'rfc6750-jwt-*', 'rfc6750-unknown-issuer']
+  const report = await runConformance(`${origin}/orders`, { issuer, only, skip, declared })
+  expect(report.counts.failed).toMatchObject({ MUST: 0, SHOULD: 0, MAY: 0 })
+  const failed = report.results.filter(({ verdict }) => verdict === 'failed').map(({ id }) => id)
+  expect(failed).toEqual(expect.arrayContaining(['rfc6750-no-token', 'rfc6750-error-code', 'scope-challenge']))
+})
+
+test('a route that answers 404 to a good token too is not tested', async () => {
+  const origin = await listen((_request, response) => response.writeHead(404).end())
+  await expect(runConformance(`${origin}/orders`, { issuer })).rejects.toThrow(
+    /answers 404 without a token, and 404 to a good token of the suite\. Give the URL of a route that exists/
+  )
+})
+
+test('an API that redirects each request to its login page does not trust the issuer', async () => {
+  const origin = await listen((_request, response) => response.writeHead(302, { Location: '/login' }).end())
+  await expect(runConformance(`${origin}/orders`, { issuer })).rejects.toThrow(/refuses a good token of the suite/)
+})
+
+test('an answer that is not HTTP has failed, such as one to HEAD that has a body', async () => {
+  const server = createNetServer((socket) => {
+    socket.on('error', () => {})
+    socket.on('data', () =>
+      socket.end('HTTP/1.0 401 No\r\nWWW-Authenticate: Bearer realm="x"\r\nContent-Length: 1\r\n\r\nx')
+    )
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => void server.close())
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/orders`
+  const { results } = await runConformance(url, { only: ['rfc9110-head'] })
+  expect(results[0]).toMatchObject({
+    verdict: 'failed',
+    level: 'SHOULD',
+    finding: { received: expect.stringContaining('HPE_') }
+  })
 })
 
 test('an API that closes the connection has failed, and one that no longer listens ends the check as an error of the run', async () => {

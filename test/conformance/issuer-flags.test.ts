@@ -24,8 +24,9 @@ test('reads routes, certificates and ways of revocation into facts and features'
       revocationSeconds: 5,
       stream: '/events'
     },
-    has: ['scopes', 'mtls', 'revocation']
+    has: []
   })
+  expect(declaredBy({ mtls: true })).toEqual({ declared: {}, has: ['mtls'] })
 })
 
 test.each([
@@ -38,5 +39,6 @@ test.each([
 
 test('serves no issuer without --test-deployment', async () => {
   expect(wantsIssuer({ port: '0' })).toBe(true)
+  expect(wantsIssuer({ 'test-deployment': false })).toBe(false)
   await expect(startIssuer({ port: '0' }, new URL('http://127.0.0.1/a'), terminal)).rejects.toThrow('--test-deployment')
 })

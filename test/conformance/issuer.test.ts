@@ -1,7 +1,8 @@
 /** The authorization server of the suite: documents, tokens and failures over a real socket. */
-import { createPublicKey, type JsonWebKey, verify } from 'node:crypto'
-import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { createPublicKey, type JsonWebKey, verify, X509Certificate } from 'node:crypto'
+import { afterAll, afterEach, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { type RunningIssuer, startSuiteIssuer } from '../../conformance/issuer.js'
+import { freePort } from '../support/ports.mjs'
 
 /** Shared, because its keys take long to make. */
 let issuer: RunningIssuer
@@ -119,3 +120,51 @@ test('signs an introspection answer for the client that asks for it, and no othe
 })
 
 const partOf = (part: string): unknown => JSON.parse(Buffer.from(part, 'base64url').toString())
+
+test('the second issuer has the name of the first one, with the next port', async () => {
+  const start = async (attempts: number): Promise<RunningIssuer> => {
+    const port = await freePort()
+    const options = { port, issuer: `http://host.docker.internal:${port}`, audience: 'https://api.example.com' }
+    // Another program may have taken the next port.
+    return startSuiteIssuer(options).catch((error: unknown) => {
+      if (attempts === 0) throw error
+      return start(attempts - 1)
+    })
+  }
+  const named = await start(5)
+  onTestFinished(() => named.close())
+  const { port } = new URL(named.url)
+  expect(named.second?.url).toBe(`http://host.docker.internal:${Number(port) + 1}`)
+})
+
+test('the certificate of the unknown key verifies what this key signs', () => {
+  const certificate = new X509Certificate(Buffer.from(issuer.strangerCertificate(), 'base64'))
+  expect(certificate.verify(certificate.publicKey)).toBe(true)
+  const [head, body, signature = ''] = issuer.token({ key: 'unpublished' }).split('.')
+  const isSigned = verify(
+    'sha256',
+    Buffer.from(`${head}.${body}`),
+    certificate.publicKey,
+    Buffer.from(signature, 'base64url')
+  )
+  expect(isSigned).toBe(true)
+})
+
+test('a forged status list marks no token, and an unknown key signed it', async () => {
+  const listed = issuer.listed()
+  issuer.revoke(listed)
+  const read = async (): Promise<string> => (await fetch(`${issuer.url}/status`)).text()
+  const good = await read()
+  issuer.fail('status-list', 'lie')
+  const forged = await read()
+  const part = (token: string, index: number): Record<string, unknown> =>
+    JSON.parse(Buffer.from(token.split('.')[index] ?? '', 'base64url').toString())
+  expect(part(forged, 0)).toEqual(part(good, 0))
+  expect(part(forged, 1)['status_list']).not.toEqual(part(good, 1)['status_list'])
+  const key = createPublicKey({ key: issuer.publicKey('RS256').jwk as JsonWebKey, format: 'jwk' })
+  const isSigned = (token: string): boolean => {
+    const [head, body, signature = ''] = token.split('.')
+    return verify('sha256', Buffer.from(`${head}.${body}`), key, Buffer.from(signature, 'base64url'))
+  }
+  expect([isSigned(good), isSigned(forged)]).toEqual([true, false])
+})

@@ -88,12 +88,14 @@ const WEAK: readonly (readonly [weakness: string, id: string, others: readonly s
   ['aud not a list', 'rfc9068-aud-array', []],
   ['aud object', 'jwt-aud-object', []],
   ['aud of answer', 'rfc7662-aud-other', ['rfc7662-aud-prefix', 'rfc7662-aud-case', 'rfc7662-aud-array-other']],
-  ['aud shorter', 'rfc9068-aud-prefix', []],
+  ['aud shorter', 'rfc9068-aud-prefix', ['rfc9068-aud-origin']],
   ['aud with slash', 'rfc9068-aud-slash', []],
   [
     'aud',
     'rfc9068-aud-other',
     [
+      'rfc9068-aud-origin',
+      'rfc9068-aud-pattern',
       'rfc9068-aud-missing',
       'rfc9068-aud-array-other',
       'rfc9068-aud-empty',
@@ -115,7 +117,11 @@ const WEAK: readonly (readonly [weakness: string, id: string, others: readonly s
     'dpop-as-bearer',
     ['rfc7662-dpop-as-bearer', 'dpop-as-bearer-with-proof', 'rfc8705-two-bindings']
   ],
-  ['certificate', 'rfc8705-other', ['rfc8705-thumbprint-prefix', 'rfc8705-thumbprint-number']],
+  [
+    'certificate',
+    'rfc8705-other',
+    ['rfc7662-certificate-other', 'rfc8705-thumbprint-prefix', 'rfc8705-thumbprint-number']
+  ],
   ['crit', 'jws-crit-unknown', ['jws-crit-absent', 'jws-crit-empty', 'jws-crit-text', 'jws-b64']],
   ['empty aud', 'rfc9068-aud-empty', []],
   ['empty crit', 'jws-crit-empty', []],
@@ -162,7 +168,7 @@ const WEAK: readonly (readonly [weakness: string, id: string, others: readonly s
   ['malformed proof', 'dpop-malformed', []],
   ['missing active', 'rfc7662-active-missing', []],
   ['missing aud', 'rfc9068-aud-missing', []],
-  ['missing certificate', 'rfc8705-missing', []],
+  ['missing certificate', 'rfc8705-missing', ['rfc7662-certificate-other']],
   ['missing exp', 'rfc9068-exp-missing', []],
   ['missing iss', 'rfc9068-iss-missing', []],
   ['missing typ', 'rfc9068-typ-missing', []],
@@ -181,10 +187,10 @@ const WEAK: readonly (readonly [weakness: string, id: string, others: readonly s
   ['proof beside Bearer', 'dpop-as-bearer-with-proof', []],
   ['proof exp', 'dpop-expired', []],
   ['proof htm', 'dpop-htm', ['dpop-no-htm', 'dpop-htm-case']],
-  ['proof htu', 'dpop-htu', ['dpop-no-htu', 'dpop-htu-path', 'dpop-htu-host']],
+  ['proof htu', 'dpop-htu', ['dpop-htu-port', 'dpop-htu-scheme', 'dpop-no-htu', 'dpop-htu-path', 'dpop-htu-host']],
   ['proof iat of any type', 'dpop-no-iat', ['dpop-iat-text']],
   ['proof jti', 'dpop-no-jti', ['dpop-jti-number']],
-  ['proof key', 'dpop-other-key', []],
+  ['proof key', 'dpop-other-key', ['rfc7662-dpop-other-key']],
   ['proof signature', 'dpop-signature', ['dpop-no-signature', 'dpop-key-swap', 'dpop-challenge']],
   ['proof typ', 'dpop-typ', ['dpop-no-typ']],
   ['proof without ath', 'dpop-no-ath', []],
@@ -194,7 +200,7 @@ const WEAK: readonly (readonly [weakness: string, id: string, others: readonly s
   ['proofs of ten minutes', 'dpop-iat-window', []],
   ['proofs of the future', 'dpop-iat-future', []],
   ['replay', 'dpop-replay', []],
-  ['scope as text breaks', 'scope-missing', ['scope-number', 'scope-challenge']],
+  ['scope as text breaks', 'scope-missing', ['rfc7662-scope-missing', 'scope-number', 'scope-challenge']],
   ['scope by prefix', 'scope-longer', []],
   ['scope by text', 'scope-inside', ['scope-longer']],
   ['scope in any case', 'scope-case', []],
@@ -202,7 +208,16 @@ const WEAK: readonly (readonly [weakness: string, id: string, others: readonly s
   [
     'scope',
     'scope-other',
-    ['scope-missing', 'scope-longer', 'scope-shorter', 'scope-case', 'scope-inside', 'scope-number', 'scope-challenge']
+    [
+      'rfc7662-scope-missing',
+      'scope-missing',
+      'scope-longer',
+      'scope-shorter',
+      'scope-case',
+      'scope-inside',
+      'scope-number',
+      'scope-challenge'
+    ]
   ],
   ['shape', 'jws-four-parts', ['jws-five-parts']],
   ['short RSA keys', 'rsa-1024', []],
@@ -210,6 +225,7 @@ const WEAK: readonly (readonly [weakness: string, id: string, others: readonly s
     'signature',
     'jws-unpublished-key',
     [
+      'jws-cached-signature',
       'jws-tampered',
       'jws-no-signature',
       'jws-cut-signature',
@@ -236,8 +252,12 @@ const WEAK: readonly (readonly [weakness: string, id: string, others: readonly s
   ['signed answers: plain ones taken', 'rfc9701-plain', []],
   ['signed answers: signature', 'rfc9701-signature', ['rfc9701-tampered']],
   ['signed answers: typ', 'rfc9701-typ', []],
-  ['step-up as scope', 'rfc9470-missing', ['rfc9470-acr-other', 'rfc9470-acr-longer', 'rfc9470-max-age']],
-  ['step-up without claims', 'rfc9470-missing', []],
+  [
+    'step-up as scope',
+    'rfc9470-missing',
+    ['rfc9470-challenge', 'rfc9470-acr-other', 'rfc9470-acr-longer', 'rfc9470-max-age']
+  ],
+  ['step-up without claims', 'rfc9470-missing', ['rfc9470-challenge']],
   ['sub of any type', 'jwt-sub-number', []],
   ['thumbprint by prefix', 'rfc8705-thumbprint-prefix', []],
   ['thumbprint of any type', 'rfc8705-thumbprint-number', []],
@@ -249,6 +269,7 @@ const WEAK: readonly (readonly [weakness: string, id: string, others: readonly s
     'unknown kid accepted',
     'jws-kid-url',
     [
+      'jws-x5c-key',
       'issuers-key-of-another',
       'issuers-name-of-another',
       'alg-hmac-empty',
@@ -286,7 +307,40 @@ const WEAK: readonly (readonly [weakness: string, id: string, others: readonly s
   ['proof by a secret', 'dpop-hmac', []],
   ['unbound token as DPoP', 'dpop-unbound', []],
   ['use ignored', 'jwk-use-enc', []],
-  ['x5u requested', 'jws-x5u', []]
+  ['x5u requested', 'jws-x5u', []],
+  ['token in the query', 'rfc6750-good-query-token', []],
+  ['token in a cookie', 'rfc6750-good-cookie-token', []],
+  ['token in another field', 'rfc6750-good-other-fields', []],
+  ['token in the body of GET', 'rfc6750-good-body-of-get', []],
+  ['token in a form body', 'rfc6750-good-body-token', []],
+  ['first token of two', 'rfc6750-good-first-of-two', []],
+  ['first of a list', 'rfc6750-good-comma-list', []],
+  [
+    'scheme not at the beginning',
+    'rfc6750-good-other-scheme',
+    ['rfc6750-good-comma-list', 'rfc6750-good-first-of-two', 'jws-padding', 'jws-trailing-character']
+  ],
+  ['first Authorization line of two', 'rfc6750-good-two-lines', []],
+  ['last Authorization line of two', 'rfc6750-good-two-lines', []],
+  ['any scheme', 'rfc6750-good-other-scheme', ['rfc6750-good-first-of-two']],
+  ['no scheme', 'rfc6750-good-no-scheme', []],
+  ['Bearer in one case', 'rfc6750-good-scheme-case', []],
+  ['public answers', 'hardening-good-not-public', []],
+  ['token repeated', 'hardening-good-no-echo', []],
+  ['x5c in token', 'jws-x5c-key', []],
+  ['metadata of iss requested', 'canary', []],
+  ['aud of the origin', 'rfc9068-aud-origin', []],
+  ['aud flattened', 'rfc9068-aud-pattern', []],
+  ['cache by claims', 'jws-cached-signature', []],
+  ['cache by jti', 'jws-cached-signature', []],
+  ['htu of any scheme', 'dpop-htu-scheme', []],
+  ['htu of any port', 'dpop-htu-port', ['dpop-htu-scheme']],
+  ['jkt of opaque tokens ignored', 'rfc7662-dpop-other-key', []],
+  ['cnf of opaque tokens ignored', 'rfc7662-certificate-other', ['rfc7662-dpop-as-bearer']],
+  ['answers kept by URL', 'rfc6750-good-then-none', []],
+  ['user of the connection', 'rfc6750-good-then-none', []],
+  ['step-up not described', 'rfc9470-challenge', []],
+  ['scopes of opaque tokens ignored', 'rfc7662-scope-missing', []]
 ]
 
 test.each(WEAK)('catches an API with the weakness: %s', { timeout: 180_000 }, async (weakness, id, others) => {
@@ -328,6 +382,8 @@ const SLOW: readonly (readonly [weakness: string, id: string])[] = [
   ['streams cut', 'stream-good'],
   ['streams of expired tokens', 'stream-expired'],
   ['streams of revoked tokens', 'stream-revoked'],
+  ['cache without an end', 'rfc9068-exp-cached'],
+  ['status list not verified', 'revocation-status-list-forged'],
   ['status list not read', 'revocation-status-list'],
   ['waits for ever', 'faults-introspection-silence']
 ]

@@ -75,6 +75,12 @@ describe.each(Object.entries(forms))('%s', (name, write) => {
     expect(write(reportOf([one({})]))).toContain('1.2.3-test')
   })
 
+  test('tells what was measured', () => {
+    const report = reportOf([one({ measured: ['0.3 seconds from the revocation to the refusal'] })])
+    const text = name === 'terminal' ? terminalReport(report, { hasColour: false }, true) : write(report)
+    expect(text.includes('0.3 seconds from the revocation')).toBe(name !== 'badge')
+  })
+
   test('obeys nothing that an answer of the API holds', () => {
     const evil = '\u001b[31m</script><b>&"\'\u202e]]>\n::error::x ##[error]y\u0000'
     const text = write(
@@ -92,6 +98,19 @@ describe.each(Object.entries(forms))('%s', (name, write) => {
 })
 
 describe('terminal', () => {
+  test.each([60, 80])('wraps all but commands to %i columns, with --verbose too', (columns) => {
+    const bad = (['MUST', 'SHOULD', 'MAY', 'hardening'] as const).flatMap((level) =>
+      Array.from({ length: 12 }, () => failure({ level }))
+    )
+    const why = 'needs the authorization server of the suite (--test-deployment), and an API that accepts its JWTs'
+    const report = reportOf([...bad, one({ verdict: 'not applicable', why }), one({ verdict: 'error', why })])
+    for (const verbose of [false, true]) {
+      const lines = terminalReport(report, { columns, hasColour: false }, verbose).split('\n')
+      const wide = lines.filter((line) => line.length > columns && !/curl|https:/.test(line))
+      expect(wide).toEqual([])
+    }
+  })
+
   test('shows what failed and not what passed, in 80 columns but for commands', () => {
     const long = failure({
       finding: { expected: 'word '.repeat(60), received: 'word '.repeat(60), change: 'word '.repeat(60) }

@@ -1,6 +1,6 @@
 /** The run: what it says of URLs that cannot be tested, which checks it runs, and what a check may send. */
 import { describe, expect, test } from 'vitest'
-import type { Check } from '../../conformance/check.js'
+import type { Check, Declared } from '../../conformance/check.js'
 import { outsideChecks } from '../../conformance/checks/outside/index.js'
 import { isPrivateHost } from '../../conformance/engine/place.js'
 import { runConformance } from '../../conformance/index.js'
@@ -29,6 +29,31 @@ describe('bad input', () => {
     const error = await runConformance(url).catch((one: unknown) => one)
     expect(error).toMatchObject({ name: 'RunProblem', message: expect.stringMatching(expected) })
     expect(String(error)).not.toContain('secret')
+  })
+
+  test('an API that answers 429, however long the suite waits', async () => {
+    const url = await startPlain(({ answer }) => Object.assign(answer, { status: 429, fields: [['Retry-After', '0']] }))
+    await expect(runConformance(url)).rejects.toThrow(/answers 429, however long the suite waits\. Raise its limit/)
+  })
+
+  test.each([
+    [{ rate: 1e-9 }, 'rate must be a number from 0.01, and is 1e-9.'],
+    [{ maxRequests: 0 }, 'maxRequests must be a whole number from 1, and is 0.'],
+    [{ timeout: 1e12 }, 'timeout must be a number from 0.001 to 3,600 seconds, and is 1000000000.'],
+    [{ has: ['xyz' as 'mtls'] }, 'has names the unknown feature xyz. Known: bearer'],
+    [{ declared: { scopedroutes: [] } as Declared }, 'declared has the unknown member scopedroutes. Known: binding'],
+    [{ declared: { request: { methd: 'POST' } as never } }, 'declared.request must be an object with method'],
+    [{ declared: { request: { method: 'GET', fields: [['A']] as never } } }, 'declared.request must be'],
+    [{ declared: { stepUp: { target: '/admin' } } }, 'declared.stepUp must be an object such as'],
+    [{ declared: { revokedBy: ['fax' as 'event'] } }, 'declared.revokedBy must be a list of introspection'],
+    [
+      { declared: { revocationSeconds: -1 } },
+      'declared.revocationSeconds must be a number from 0 to 86,400, and is -1.'
+    ],
+    [{ declared: { restart: 'npm start' as never } }, 'declared.restart must be a function, and is "npm start".']
+  ])('%j: says what is wrong', async (options, message) => {
+    const error = await runConformance('http://127.0.0.1:1', options).catch((one: unknown) => one)
+    expect(error).toMatchObject({ name: 'RunProblem', message: expect.stringContaining(message) })
   })
 
   test('a route that does not exist', async () => {
@@ -69,6 +94,10 @@ test.each([
   ['http://172.31.0.1', true],
   ['http://192.168.1.1', true],
   ['http://localhost', true],
+  ['http://0.0.0.0', true],
+  ['http://[::]', true],
+  ['http://[::ffff:10.0.0.1]', true],
+  ['http://[::ffff:192.0.2.1]', false],
   ['http://172.32.0.1', false],
   ['http://8.8.8.8', false],
   ['http://[2001:db8::1]', false]
@@ -162,6 +191,40 @@ describe('the run', () => {
       ['failed', undefined]
     ])
     expect([timed, others]).toEqual([2, 1])
+  })
+
+  test('keeps the last exchange of a check that sends many', async () => {
+    const check = checkOf({
+      run: async ({ send }) => {
+        for (let index = 0; index < 20; index++) await send({ target: `/orders?index=${index}` })
+      }
+    })
+    const { results } = await runConformance(await startPlain(), { checks: [check] })
+    expect(results[0]?.exchanges).toHaveLength(12)
+    expect(results[0]?.exchanges[0]?.sent).toContain('index=0')
+    expect(results[0]?.exchanges.at(-1)?.sent).toContain('index=19')
+  })
+
+  test('tells what a check measured, whether it passes or fails', async () => {
+    const failure = { expected: 'a', received: 'b', change: 'c' }
+    const { results } = await runConformance(await startPlain(), {
+      checks: [
+        checkOf({ run: async ({ measured }) => measured(0.26, 'from the revocation to the refusal') }),
+        checkOf({
+          id: 'test-slow',
+          run: async ({ measured, fail }) => {
+            measured(61, 'after the revocation without a refusal')
+            fail(failure)
+          }
+        }),
+        checkOf({ id: 'test-other' })
+      ]
+    })
+    expect(results.map(({ measured }) => measured)).toEqual([
+      ['0.3 seconds from the revocation to the refusal'],
+      ['61.0 seconds after the revocation without a refusal'],
+      undefined
+    ])
   })
 
   test('takes the order and the ids that are selected, and ends at the first failure with bail', async () => {

@@ -156,7 +156,7 @@ export async function startWeakApi(weakness?: string, shared?: RunningIssuer): P
     try {
       if (request.url === '/stream') return await api.stream(request, response)
       const body = await api.answer(request)
-      response.writeHead(200, { 'Content-Type': 'application/json' }).end(body)
+      response.writeHead(200, api.fieldsOfSuccess(request)).end(body)
     } catch (error) {
       const { status, fields } = api.refusalOf(error)
       response.writeHead(status, fields).end()
@@ -179,6 +179,9 @@ class WeakApi {
   /** Introspections that are on their way, by token. */
   private readonly asking = new Map<string, Promise<string>>()
   private readonly answers = new Map<string, string>()
+  private readonly known = new WeakSet<object>()
+  private isKept = false
+  private readonly verified = new Map<string, Members>()
 
   constructor(origin: string, issuer: RunningIssuer, weakness: string | undefined) {
     this.origin = origin
@@ -208,17 +211,33 @@ class WeakApi {
       return { status: 503, fields: this.has('503 without Retry-After') ? {} : { 'Retry-After': '1' } }
     }
     if (!(error instanceof Refusal)) return { status: 500, fields: {} }
+    if (this.has('login page')) return { status: 302, fields: { Location: '/login?next=orders' } }
     const code = this.has('no error code') && error.code === 'invalid_token' ? '' : ` error="${error.code}"`
-    const challenge = { 'WWW-Authenticate': `${error.scheme}${code}` }
+    const isStepUp = error.code === 'insufficient_user_authentication' && !this.has('step-up not described')
+    const more = isStepUp ? ', acr_values="strong", max_age="300"' : ''
+    const challenge = { 'WWW-Authenticate': `${error.scheme}${code}${more}` }
     if (this.has('401 for scopes') && error.status === 403) return { status: 401, fields: challenge }
     return { status: error.status, fields: challenge }
+  }
+
+  fieldsOfSuccess({ headers }: IncomingMessage): Record<string, string> {
+    return {
+      'Content-Type': 'application/json',
+      ...(this.has('public answers') && { 'Cache-Control': 'public, max-age=60' }),
+      ...(this.has('token repeated') && { 'X-Seen': headers.authorization ?? '' })
+    }
   }
 
   async answer(request: IncomingMessage): Promise<string> {
     const path = request.url?.split('?')[0] ?? ''
     if (path === '/events') return this.takeEvent(await text(request))
     if (path === '/logout') return this.takeLogout(new URLSearchParams(await text(request)).get('logout_token') ?? '')
+    const hasCredentials = request.headers.authorization !== undefined
+    if (this.known.has(request.socket) && !hasCredentials && this.has('user of the connection')) return '[]'
+    if (this.isKept && !hasCredentials && this.has('answers kept by URL')) return '[]'
     this.requireRights(path, await this.claimsOf(request, path))
+    this.known.add(request.socket)
+    this.isKept ||= path === '/orders'
     return '[]'
   }
 
@@ -236,7 +255,7 @@ class WeakApi {
   }
 
   private async claimsOf(request: IncomingMessage, path: string): Promise<Members> {
-    const [scheme = '', token = ''] = (request.headers.authorization ?? '').split(' ')
+    const [scheme, token] = await this.credentialsOf(request)
     const isDpop = this.has('DPoP in one case') ? scheme === 'DPoP' : scheme.toLowerCase() === 'dpop'
     if (!isDpop && scheme.toLowerCase() !== 'bearer') throw new Refusal(401, 'invalid_request')
     this.rule('junk introspected', /^[\w.~+/-]+=*$/.test(token))
@@ -247,7 +266,52 @@ class WeakApi {
     return claims
   }
 
+  private async credentialsOf(request: IncomingMessage): Promise<readonly [scheme: string, token: string]> {
+    const lines = request.headersDistinct.authorization ?? []
+    if (lines.length === 0) return ['Bearer', (await this.tokenElsewhere(request)) ?? '']
+    const isLast = this.has('last Authorization line of two')
+    if (lines.length > 1 && !isLast && !this.has('first Authorization line of two'))
+      throw new Refusal(400, 'invalid_request')
+    const line = (isLast ? lines.at(-1) : lines[0]) as string
+    if (this.has('no scheme') && !/^dpop /i.test(line)) return ['Bearer', line.replace(/^bearer[ :]?/i, '')]
+    if (this.has('any scheme')) return [/^dpop /i.test(line) ? 'DPoP' : 'Bearer', line.split(' ')[1] ?? '']
+    if (this.has('scheme not at the beginning') && !/^dpop /i.test(line))
+      return ['Bearer', /bearer ([\w.-]+)/i.exec(line)?.[1] ?? '']
+    const [scheme = '', token = '', ...more] = line.split(' ')
+    if (this.has('first of a list') && token.endsWith(',')) return [scheme, token.slice(0, -1)]
+    if (more.length > 0 && !this.has('first token of two')) throw new Refusal(400, 'invalid_request')
+    if (this.has('Bearer in one case') && scheme.toLowerCase() === 'bearer' && scheme !== 'Bearer') return ['', '']
+    return [scheme, token]
+  }
+
+  private async tokenElsewhere(request: IncomingMessage): Promise<string | undefined> {
+    const { method, headers, url = '' } = request
+    if (this.has('token in the query')) return new URL(url, this.origin).searchParams.get('access_token') ?? undefined
+    if (this.has('token in a cookie')) return /access_token=([^;]+)/.exec(headers.cookie ?? '')?.[1]
+    if (this.has('token in another field')) return headers['x-access-token'] as string | undefined
+    const isRead = this.has(method === 'GET' ? 'token in the body of GET' : 'token in a form body')
+    return isRead ? (new URLSearchParams(await text(request)).get('access_token') ?? undefined) : undefined
+  }
+
+  /** What a cache of verified tokens is keyed by, where that is a weakness. */
+  private keyInCache(token: string): string | undefined {
+    const [, body = ''] = token.split('.')
+    if (this.has('cache without an end')) return token
+    if (this.has('cache by claims')) return body
+    if (this.has('cache by jti')) return String(objectOf(Buffer.from(body, 'base64url').toString(), false)['jti'])
+    return undefined
+  }
+
   private async readJwt(token: string): Promise<Members> {
+    const key = this.keyInCache(token)
+    const known = key === undefined ? undefined : this.verified.get(key)
+    if (known !== undefined) return known
+    const claims = await this.verifyJwt(token)
+    if (key !== undefined) this.verified.set(key, claims)
+    return claims
+  }
+
+  private async verifyJwt(token: string): Promise<Members> {
     if (this.has('JWE breaks') && token.split('.').length === 5) throw new TypeError('not a JWS')
     const plain = this.has('further segments ignored') ? token.split('.').slice(0, 3).join('.') : token
     const lenient = this.has('base64 read leniently') ? plain.replace(/[^\w.-]/g, '') : plain
@@ -295,6 +359,10 @@ class WeakApi {
     if (this.has('iss with slash') && this.issuers.has(text.replace(/\/$/, ''))) return first as IssuerClient
     if (this.has('iss in any case') && this.issuers.has(text.toLowerCase())) return first as IssuerClient
     if (this.has('missing iss') && iss === undefined) return first as IssuerClient
+    if (this.has('metadata of iss requested') && URL.canParse(text)) {
+      const { origin, pathname } = new URL(text)
+      void fetch(`${origin}/.well-known/oauth-authorization-server${pathname}`).catch(() => {})
+    }
     if (this.has('iss requested') && text.includes('/canary/')) void fetch(text).catch(() => {})
     this.rule('iss', false)
     return first as IssuerClient
@@ -328,7 +396,11 @@ class WeakApi {
   }
 
   private async keyInToken(header: Members): Promise<Known | undefined> {
-    const { jwk, jku, x5u, kid } = header
+    const { jwk, jku, x5u, x5c, kid } = header
+    if (this.has('x5c in token') && Array.isArray(x5c)) {
+      const certificate = Buffer.from(String(x5c[0]), 'base64')
+      if (certificate.length > 100) return { jwk: {}, key: new X509Certificate(certificate).publicKey }
+    }
     if (this.has('jwk in token') && jwk !== undefined)
       return { jwk: jwk as Known['jwk'], key: createPublicKey({ key: jwk as JsonWebKey, format: 'jwk' }) }
     for (const [name, place] of Object.entries({ jku, x5u, kid }))
@@ -406,9 +478,11 @@ class WeakApi {
     if (this.has('aud not a list')) return aud === own
     if (aud === undefined && this.has('missing aud')) return true
     if (Array.isArray(aud) && aud.length === 0 && this.has('empty aud')) return true
-    const list = Array.isArray(aud) ? aud : [aud]
+    const list = Array.isArray(aud) ? (this.has('aud flattened') ? aud.flat() : aud) : [aud]
     return list.some((one) => {
-      const text = String(one)
+      const text = typeof one === 'string' ? one : ''
+      if (this.has('aud of the origin') && URL.canParse(text) && new URL(text).pathname === '/')
+        return new URL(text).origin === new URL(own).origin
       if (this.has('aud by prefix')) return text.startsWith(own)
       if (this.has('aud shorter')) return text !== '' && own.startsWith(text)
       if (this.has('aud in any case')) return text.toLowerCase() === own.toLowerCase()
@@ -502,6 +576,12 @@ class WeakApi {
     if (entry === undefined || this.has('status list not read')) return
     if (!entry.uri.startsWith(`${String(iss)}/status`)) throw new Refusal(401, 'invalid_token')
     const token = await get(entry.uri, {}, (name) => this.has(name))
+    const [head = '', body = '', signature = ''] = token.split('.')
+    const kid = objectOf(Buffer.from(head, 'base64url').toString(), true)['kid']
+    const known = await this.issuers.get(String(iss))?.keyOf(kid)
+    const isSigned =
+      known !== undefined && this.isSigned('RS256', known.key, `${head}.${body}`, Buffer.from(signature, 'base64url'))
+    if (!isSigned && !this.has('status list not verified')) throw new Outage('forged')
     const { status_list: list } = objectOf(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString(), true) as {
       status_list: { lst: string }
     }
@@ -516,7 +596,9 @@ class WeakApi {
     { cnf }: Members,
     isDpop: boolean
   ): void {
-    const { jkt, 'x5t#S256': x5t, ...others } = (cnf ?? {}) as Members
+    const isOpaque = !token.includes('.')
+    const confirmation = isOpaque && this.has('cnf of opaque tokens ignored') && !isDpop ? {} : cnf
+    const { jkt, 'x5t#S256': x5t, ...others } = (confirmation ?? {}) as Members
     this.rule('unknown cnf', Object.keys(others).length === 0)
     if (x5t !== undefined) this.requireCertificate(request, x5t)
     if (jkt !== undefined && !isDpop) {
@@ -556,6 +638,7 @@ class WeakApi {
     this.requireFresh(claims)
     if (jkt === undefined && this.has('unbound token as DPoP')) return
     const own = thumbprintOf(jwk)
+    if (!token.includes('.') && this.has('jkt of opaque tokens ignored')) return
     rule('proof key', own.length === String(jkt).length && timingSafeEqual(Buffer.from(own), Buffer.from(String(jkt))))
   }
 
@@ -582,7 +665,9 @@ class WeakApi {
     if (this.has('htu in one case') && !htu.startsWith(this.origin)) return false
     if (this.has('htu by prefix')) return htu.startsWith(own)
     if (this.has('htu host by prefix')) return htu.startsWith(this.origin) && new URL(htu).pathname === path
-    const { origin, pathname } = new URL(htu)
+    const { origin, pathname, host, hostname } = new URL(htu)
+    if (this.has('htu of any scheme')) return host + pathname === new URL(own).host + path
+    if (this.has('htu of any port')) return hostname + pathname === new URL(own).hostname + path
     return origin + pathname === own
   }
 
@@ -630,6 +715,7 @@ class WeakApi {
     if (needed === undefined) throw new Refusal(404, 'not_found')
     if (this.has('scope as text breaks') && typeof claims['scope'] !== 'string') throw new TypeError('no text')
     const text = typeof claims['scope'] === 'string' ? claims['scope'] : ''
+    if (claims['active'] === true && this.has('scopes of opaque tokens ignored')) return
     const granted = text.split(' ')
     const isGranted = this.has('scope by text')
       ? text.includes(needed)

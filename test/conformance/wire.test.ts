@@ -99,6 +99,35 @@ describe('wire', () => {
     expect((await wire.send({ target: '/events' })).body).toBe('data: 1\n\n')
   })
 
+  test('cuts a body that goes on slowly, and an event stream without events, and ends a header that does', async () => {
+    const url = await listen((request, response) => {
+      const type = request.url === '/events' ? 'text/event-stream' : 'text/plain'
+      response.writeHead(200, { 'Content-Type': type }).flushHeaders()
+      if (request.url === '/events') return
+      const timer = setInterval(() => response.write('x'), 20)
+      response.on('close', () => clearInterval(timer))
+    })
+    const wire = createWire(new URL(url), { userAgent: 'suite', timeout: 200 })
+    onTestFinished(() => wire.close())
+    expect(await wire.send({})).toMatchObject({ status: 200, body: expect.stringMatching(/^x+$/) })
+    expect(await wire.send({ target: '/events' })).toMatchObject({ status: 200, body: '' })
+    const server = createServer((socket) => {
+      socket.on('error', () => {})
+      socket.write('HTTP/1.1 200 OK\r\nA: ')
+      const timer = setInterval(() => socket.write('x'), 20)
+      socket.on('close', () => clearInterval(timer))
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    onTestFinished(() => void server.close())
+    const slow = createWire(new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`), {
+      userAgent: 'suite',
+      timeout: 200
+    })
+    onTestFinished(() => slow.close())
+    await expect(slow.send({})).rejects.toMatchObject({ name: 'NoAnswer', code: 'ETIMEDOUT' })
+  })
+
   test('holds an answer open until the API ends it', async () => {
     let end: (() => void) | undefined
     const url = await listen((_request, response) => {

@@ -3,7 +3,9 @@
  *
  * Tests: `test/conformance/mutants.suite.ts`.
  */
+import { challengesOf, parameterOf } from '../../challenge.js'
 import type { Check, CheckContext, WireResponse } from '../../check.js'
+import { hiddenLevel } from '../outside/judge.js'
 import * as source from '../sources.js'
 import { fieldOf, fromNow, isAccepted, refuses, requireAcceptance, requireRefusal, told, withToken } from './judge.js'
 
@@ -75,7 +77,12 @@ const scopes: readonly Check[] = [
           response.status !== 403 ||
           !/\berror="?insufficient_scope\b/.test(fieldOf(response, 'www-authenticate') ?? '')
         )
-          context.fail({ expected: expectedScope, received: told(response), change: changeScope })
+          context.fail({
+            expected: expectedScope,
+            received: told(response),
+            change: changeScope,
+            ...hiddenLevel(response)
+          })
       })
   }
 ]
@@ -129,6 +136,30 @@ const steps: readonly Check[] = [
   stepUpRefusal('max-age', 'An authentication that is too long ago is refused.', ({ acr, maxAge }, context) =>
     maxAge === undefined ? undefined : { acr, auth_time: fromNow(context, -maxAge - 600) }
   ),
+  {
+    id: 'rfc9470-challenge',
+    title: 'The challenge of a route with step-up says which authentication it needs.',
+    profile: 'fapi2',
+    level: 'hardening',
+    source: source.STEP_UP,
+    needs: ['issuer'],
+    run: async (context) => {
+      const { target, acr, maxAge } = stepUp(context)
+      const response = await context.send(withToken(context.issuer.token(), target))
+      const { challenges } = challengesOf(response)
+      const values = challenges.flatMap((one) => parameterOf(one, 'acr_values')?.split(' ') ?? [])
+      const age = challenges.map((one) => parameterOf(one, 'max_age')).find(Boolean)
+      const isNamed = (acr === undefined || values.includes(acr)) && (maxAge === undefined || age === String(maxAge))
+      if (isNamed) return
+      const words = [acr === undefined ? '' : `acr_values="${acr}"`, maxAge === undefined ? '' : `max_age="${maxAge}"`]
+      context.fail({
+        expected: `${words.filter(Boolean).join(' and ')} in the challenge.`,
+        received: told(response),
+        change:
+          'Name them in the challenge: without them a client cannot ask the authorization server for a better token.'
+      })
+    }
+  },
   {
     id: 'rfc9470-enough',
     title: 'A token with the needed authentication is accepted.',

@@ -50,7 +50,12 @@ async function during(
   } finally {
     context.issuer.recover()
     const seconds = recoverySeconds(context)
-    const { response, isRight } = await sendUntil(context, () => withToken(good()), isAccepted, seconds)
+    const {
+      response,
+      isRight,
+      seconds: passed
+    } = await sendUntil(context, () => withToken(good()), isAccepted, seconds)
+    if (isRight) context.measured(passed, 'from the end of the outage to the first good token that was accepted')
     if (!isRight)
       context.fail({
         expected: `The API accepts good tokens within ${seconds} seconds after the outage.`,

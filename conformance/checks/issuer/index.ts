@@ -12,6 +12,7 @@ import { access } from './access.js'
 import { fapi2 } from './fapi2.js'
 import { faults } from './faults.js'
 import { revocation } from './revocation.js'
+import { rfc6750 } from './rfc6750.js'
 import { rfc7662 } from './rfc7662.js'
 import { rfc8705 } from './rfc8705.js'
 import { rfc9068 } from './rfc9068.js'
@@ -20,6 +21,7 @@ import { rfc9701 } from './rfc9701.js'
 
 export const issuerChecks: readonly Check[] = [
   ...rfc9068,
+  ...rfc6750,
   ...access,
   ...jose,
   ...wycheproof,

@@ -1,6 +1,6 @@
 /**
- * Sends tokens and judges the answers, for the checks with an authorization server: accepted is a status below 400, refused is a
- * status of the client's fault. A server that fails itself (500) has not refused.
+ * Sends tokens and judges the answers, for the checks with an authorization server: accepted is a status below 400 that is not a
+ * redirect to a login page, refused is a status of the client's fault. A server that fails itself (500) has not refused.
  *
  * Tests: `test/conformance/mutants.suite.ts`.
  */
@@ -31,8 +31,8 @@ export function withToken(token: string, target?: string): WireRequest {
   return { token, ...(target !== undefined && { target }) }
 }
 
-export function isAccepted({ status }: WireResponse): boolean {
-  return status < 400
+export function isAccepted({ status, isTurnedAway }: WireResponse): boolean {
+  return status < 400 && isTurnedAway !== true
 }
 
 /** The value of the field, or of its lines joined. */
@@ -59,7 +59,20 @@ export async function requireRefusal(
   const seconds = first.status === 503 ? Number(fieldOf(first, 'retry-after')) : Number.NaN
   if (seconds <= MAX_WAIT) await setTimeout(seconds * 1000)
   const response = seconds <= MAX_WAIT ? await context.send(request) : first
+  requireRefused(context, response, expected, change)
+  return response
+}
+
+/** @throws {Failed} the answer accepts the request, or is one of a failure */
+export function requireRefused(context: CheckContext, response: WireResponse, expected: string, change: string): void {
   if (isAccepted(response)) context.fail({ expected, received: `${told(response)} It accepted the request.`, change })
+  if (response.isTurnedAway)
+    context.fail({
+      expected,
+      received: `${told(response)} It redirected in place of refusing.`,
+      change: 'Answer 401 with a challenge: a client of an API cannot follow a redirect to a login page.',
+      level: 'SHOULD'
+    })
   if (response.status >= 500)
     context.fail({
       expected,
@@ -69,7 +82,6 @@ export async function requireRefusal(
       // The quoted texts forbid to accept the token. RFC 6750 §3.1 says that the API SHOULD answer 401.
       level: 'SHOULD'
     })
-  return response
 }
 
 /** @throws {Failed} the API refused the request */

@@ -6,8 +6,9 @@
  */
 import { setTimeout } from 'node:timers/promises'
 import type { Check, CheckContext, OpenAnswer, RevocationWay, SuiteIssuer, WireResponse } from '../../check.js'
+import { requestsFor } from '../jose/jose.js'
 import * as source from '../sources.js'
-import { fromNow, LOOK_EVERY, requireAcceptance, sendUntil, told, withToken } from './judge.js'
+import { fromNow, isAccepted, LOOK_EVERY, requireAcceptance, sendUntil, told, withToken } from './judge.js'
 
 /** Seconds that a revocation may take, if the user names no other. */
 const SECONDS = 60
@@ -62,8 +63,8 @@ async function requireEnd(
   if (answer !== undefined && answer.status >= 300)
     context.fail({ expected: 'The API takes the event.', received: told(answer), change })
   const most = context.declared.revocationSeconds ?? SECONDS
-  const isRefused = ({ status }: WireResponse): boolean => status === 401
   const { response, seconds, isRight } = await sendUntil(context, () => withToken(token), isRefused, most)
+  context.measured(seconds, isRight ? 'from the revocation to the refusal' : 'after the revocation without a refusal')
   if (!isRight)
     context.fail({
       expected: `The API refuses a revoked token with 401 within ${most} seconds.`,
@@ -162,7 +163,9 @@ function streamCheck(
       const { token, end } = start(context)
       const answer = await context.open(withToken(token, target))
       const seconds = answer.status < 400 && !answer.hasEnded ? ((await end?.()) ?? WATCHED) : 0
+      const began = performance.now()
       const hasEnded = await endsWithin(answer, seconds)
+      if (end !== undefined && hasEnded) context.measured((performance.now() - began) / 1000, 'until the answer ended')
       answer.close()
       const received = `The API answered ${answer.status}${hasEnded ? ', and the answer ended' : ''}.`
       if (seconds === 0 || (end === undefined && hasEnded))
@@ -199,6 +202,51 @@ const streams: readonly Check[] = [
   })
 ]
 
+/** The list goes to the API over a cache, such as a CDN: only its signature says whose it is. */
+const forgedList: Check = {
+  id: 'revocation-status-list-forged',
+  title: 'A status list that an unknown key signed brings no revoked token back.',
+  profile: 'revocation',
+  level: 'hardening',
+  needs: ['issuer', 'revocation'],
+  isTimed: true,
+  run: async (context) => {
+    const { issuer, declared } = context
+    if (declared.revokedBy?.includes('status-list') !== true)
+      context.skip('the API is not told of revocations by status-list')
+    const seconds = declared.revocationSeconds ?? SECONDS
+    const token = issuer.listed()
+    issuer.revoke(token)
+    const { isRight } = await sendUntil(context, () => withToken(token), isRefused, seconds)
+    if (!isRight) context.skip('the API does not refuse the token by its status list, which another check says')
+    issuer.fail('status-list', 'lie')
+    try {
+      const before = requestsFor(context, '/status')
+      const isAsked = (): boolean => requestsFor(context, '/status') > before
+      const asked = await sendUntil(
+        context,
+        () => withToken(token),
+        (one) => isAsked() || isAccepted(one),
+        seconds
+      )
+      if (!asked.isRight) context.skip('the API did not read the status list again')
+      // The answer that comes while the list is read may be one by the former list.
+      for (const response of [asked.response, await context.send(withToken(token))])
+        if (isAccepted(response))
+          context.fail({
+            expected: 'The API does not accept the token.',
+            received: `${told(response)} It accepted the request.`,
+            change: 'Verify the signature, `typ`, `sub` and times of a status list token with the keys of its issuer.'
+          })
+    } finally {
+      issuer.recover()
+    }
+  }
+}
+
+/** 503 and 429 tell nothing about the token. */
+const isRefused = ({ status }: WireResponse): boolean => [401, 403, 404].includes(status)
+
 /** Revocation in four ways. */
 export const revocation: readonly Check[] = [
   ...streams,
@@ -214,6 +262,7 @@ export const revocation: readonly Check[] = [
     way: 'status-list',
     start: byServer((issuer) => issuer.listed())
   }),
+  forgedList,
   wayCheck({
     id: 'event',
     title: 'A security event ends the tokens of its user.',

@@ -3,9 +3,10 @@
  *
  * Tests: `test/conformance/mutants.suite.ts`.
  */
-import type { Check, CheckContext, WireRequest } from '../../check.js'
+import type { Check, CheckContext, WireRequest, WireResponse } from '../../check.js'
+import { withCertificate } from '../../engine/presentation.js'
 import * as source from '../sources.js'
-import { fromNow, isAccepted, requireAcceptance, requireRefusal, told, withToken } from './judge.js'
+import { fieldOf, fromNow, isAccepted, requireAcceptance, requireRefusal, told, withToken } from './judge.js'
 
 type Answer = NonNullable<Parameters<CheckContext['issuer']['opaque']>[0]>
 
@@ -54,6 +55,78 @@ function neverAccepts(id: string, title: string, answer: Answer): Check {
     }
   }
 }
+
+/** Rules that an API may apply to JWTs, and forget for opaque tokens. */
+const bindings: readonly Check[] = [
+  {
+    id: 'rfc7662-dpop-other-key',
+    title: 'An active token that is bound to a DPoP key is refused with a good proof by another key.',
+    profile: 'rfc7662',
+    level: 'MUST',
+    source: source.DPOP_ALL,
+    needs: ['introspection', 'dpop'],
+    run: async (context) => {
+      const { issuer, url, declared } = context
+      const method = declared.request?.method ?? 'GET'
+      const own = issuer.dpopKey()
+      const token = issuer.opaque({ token_type: 'DPoP', cnf: { jkt: own.jkt } })
+      const send = (key: typeof own, nonce?: string): Promise<WireResponse> =>
+        context.send({
+          fields: [
+            ['Authorization', `DPoP ${token}`],
+            ['DPoP', key.proof({ method, url: url.href, token }, nonce === undefined ? {} : { claims: { nonce } })]
+          ]
+        })
+      const first = await send(own)
+      const nonce = fieldOf(first, 'dpop-nonce')
+      if (!isAccepted(first) && (nonce === undefined || !isAccepted(await send(own, nonce))))
+        context.skip('the API accepts no opaque tokens that are bound to a DPoP key')
+      const response = await send(issuer.dpopKey(), nonce)
+      if (isAccepted(response))
+        context.fail({
+          expected: 'The API refuses the token with 401.',
+          received: `${told(response)} It accepted the request.`,
+          change: 'Compare `cnf.jkt` of the introspection answer with the key of the proof, as for a JWT.'
+        })
+    }
+  },
+  {
+    id: 'rfc7662-scope-missing',
+    title: 'An active token without scopes gets 403 on a route that needs one.',
+    profile: 'rfc7662',
+    level: 'SHOULD',
+    source: source.INSUFFICIENT_SCOPE,
+    needs: ['introspection', 'scopes'],
+    run: async (context) => {
+      const change = 'Compare the scopes of the introspection answer with those of the route, as for a JWT.'
+      for (const { target } of context.declared.scopedRoutes ?? []) {
+        const token = context.issuer.opaque({ scope: undefined })
+        await requireRefusal(context, withToken(token, target), 'The API answers 403.', change)
+      }
+    }
+  },
+  {
+    id: 'rfc7662-certificate-other',
+    title: 'An active token that is bound to a certificate is refused with another certificate, and without one.',
+    profile: 'rfc7662',
+    level: 'MUST',
+    source: source.CERTIFICATE,
+    needs: ['introspection', 'mtls'],
+    run: async (context) => {
+      const { issuer, declared } = context
+      const token = issuer.opaque({ cnf: { 'x5t#S256': issuer.thumbprintOf(issuer.certificate()) } })
+      const request: WireRequest = { fields: [['Authorization', `Bearer ${token}`]] }
+      const change = 'Compare `cnf.x5t#S256` of the introspection answer with the certificate, as for a JWT.'
+      for (const certificate of [issuer.certificate(), undefined])
+        await requireRefusal(
+          context,
+          withCertificate(request, certificate, declared),
+          'The API refuses the token with 401.',
+          change
+        )
+    }
+  }
+]
 
 /** RFC 7662. */
 export const rfc7662: readonly Check[] = [
@@ -134,5 +207,6 @@ export const rfc7662: readonly Check[] = [
     }),
     changeMember,
     (token) => ({ fields: [['Authorization', `Bearer ${token}`]] })
-  )
+  ),
+  ...bindings
 ]

@@ -3,9 +3,21 @@
  *
  * Tests: `test/conformance/mutants.suite.ts`.
  */
-import type { Check } from '../../check.js'
+import type { Check, WireResponse } from '../../check.js'
+import { hiddenLevel } from '../outside/judge.js'
 import * as source from '../sources.js'
-import { accepts, fieldOf, fromNow, refuses, requireRefusal, told, withToken } from './judge.js'
+import {
+  accepts,
+  fieldOf,
+  fromNow,
+  isAccepted,
+  refuses,
+  requireAcceptance,
+  requireRefusal,
+  sendUntil,
+  told,
+  withToken
+} from './judge.js'
 
 const profile = 'rfc9068'
 const changeType = 'Accept a JWT as an access token only if its `typ` is `at+jwt` or `application/at+jwt`.'
@@ -112,7 +124,32 @@ const AUDIENCES: readonly (readonly [id: string, title: string, aud: (own: strin
   ['inside', 'An audience that contains the identifier of the API among other text is refused.', (own) => `x ${own} y`]
 ]
 
+/** Audiences that a lenient comparison of URLs or patterns takes for the API. */
+const lenient: readonly Check[] = [
+  refuses({
+    id: 'rfc9068-aud-origin',
+    title: 'An audience that is the origin of the API, without its path, is refused.',
+    profile,
+    flaw: (context) => {
+      const { audience } = context.issuer
+      const url = URL.canParse(audience) ? new URL(audience) : undefined
+      if (url === undefined || url.origin === 'null' || url.pathname === '/')
+        return context.skip('the identifier of the API is not a URL with a path')
+      return { claims: { aud: [url.origin, `${url.origin}/`] } }
+    },
+    change: changeAudience
+  }),
+  refuses({
+    id: 'rfc9068-aud-pattern',
+    title: 'An audience that is a pattern, or lists one inside another list, is refused.',
+    profile,
+    flaw: ({ issuer }) => ({ claims: { aud: ['*', '.*', '', [issuer.audience]] } }),
+    change: changeAudience
+  })
+]
+
 const audiences: readonly Check[] = [
+  ...lenient,
   ...AUDIENCES.map(([id, title, aud]) =>
     refuses({
       id: `rfc9068-aud-${id}`,
@@ -202,6 +239,46 @@ const times: readonly Check[] = [
   })
 ]
 
+/** Seconds after `exp`, in steps: the last one after which the API accepts a new token, and the first one after which it refuses. */
+const LEEWAYS = [0, 5, 15, 35, 65, 125] as const
+
+/** An API that keeps verified tokens must know when each of them ends. */
+const cached: Check = {
+  id: 'rfc9068-exp-cached',
+  title: 'A token that was accepted before is refused from its end on, as a new one is.',
+  profile,
+  level: 'MUST',
+  source: source.EXPIRY,
+  needs: ['issuer'],
+  isTimed: true,
+  run: async (context) => {
+    const { issuer } = context
+    const endedAt = (exp: number): string => issuer.token({ claims: { iat: exp - 600, exp } })
+    let accepted = -1
+    let leeway: number | undefined
+    for (const seconds of LEEWAYS) {
+      if (isAccepted(await context.send(withToken(endedAt(fromNow(context, -seconds)))))) accepted = seconds
+      else {
+        leeway = seconds
+        break
+      }
+    }
+    if (leeway === undefined) return context.skip('the API has a leeway of more than two minutes')
+    const exp = fromNow(context, 2 - Math.max(accepted, 0))
+    const token = endedAt(exp)
+    await requireAcceptance(context, withToken(token), 'The API accepts the token before its end.', changeTime)
+    const isOver = (response: WireResponse): boolean => !isAccepted(response)
+    const seconds = exp + leeway + 1 - issuer.now()
+    const { response, isRight } = await sendUntil(context, () => withToken(token), isOver, seconds)
+    if (!isRight)
+      context.fail({
+        expected: `The API refuses the token at the latest ${leeway} seconds after its end, as it refuses a new one then.`,
+        received: `${told(response)} It accepted the request.`,
+        change: 'Keep no verified token longer than until its `exp`.'
+      })
+  }
+}
+
 const required: readonly Check[] = (['sub', 'client_id', 'iat', 'jti'] as const).map((claim) =>
   refuses({
     id: `rfc9068-claim-${claim.replace('_', '-')}`,
@@ -227,10 +304,10 @@ const errors: readonly Check[] = [
       const response = await requireRefusal(context, withToken(token), expected, change)
       const challenge = fieldOf(response, 'www-authenticate') ?? ''
       if (response.status !== 401 || !/\berror\s*=\s*"?invalid_token\b/i.test(challenge))
-        context.fail({ expected, received: told(response), change })
+        context.fail({ expected, received: told(response), change, ...hiddenLevel(response) })
     }
   }
 ]
 
 /** RFC 9068. */
-export const rfc9068: readonly Check[] = [...types, ...issuers, ...audiences, ...times, ...required, ...errors]
+export const rfc9068: readonly Check[] = [...types, ...issuers, ...audiences, ...times, cached, ...required, ...errors]

@@ -202,6 +202,24 @@ const contents: readonly Check[] = [
     [names.SEP_PROOF]
   ),
   flawed(
+    'htu-scheme',
+    'A proof for the same URL with the other scheme is refused.',
+    HTU,
+    ({ url }) => ({
+      claims: { htu: `${url.protocol === 'https:' ? 'http:' : 'https:'}//${url.host}${url.pathname}` }
+    }),
+    [names.SEP_PROOF]
+  ),
+  flawed(
+    'htu-port',
+    'A proof for another port is refused.',
+    HTU,
+    ({ url }) => ({
+      claims: { htu: `${url.protocol}//${url.hostname}:${url.port === '1' ? 2 : 1}${url.pathname}` }
+    }),
+    [names.SEP_PROOF]
+  ),
+  flawed(
     'ath',
     'A proof for another token is refused.',
     'ensure that the value of the ath claim equals the hash of that access token',

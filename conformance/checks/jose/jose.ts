@@ -11,6 +11,7 @@ import {
   fromNow,
   isAccepted,
   refuses,
+  requireAcceptance,
   requireAlgorithm,
   requireRefusal,
   withToken
@@ -160,7 +161,11 @@ function hmac(secret: string | Buffer): TokenFlaw {
 }
 
 /** Header members that name a key or a place of keys. Tokens with them are signed by a key of an attacker. */
-const KEY_PLACES: readonly (readonly [id: string, title: string, header: (canary: string, jwk: object) => object])[] = [
+const KEY_PLACES: readonly (readonly [
+  id: string,
+  title: string,
+  header: (canary: string, jwk: object, certificate: string) => object
+])[] = [
   ['jwk', 'A key inside the token is not used.', (_, jwk) => ({ jwk, kid: undefined })],
   ['jwk-kid', 'A key inside the token with its own `kid` is not used.', (_, jwk) => ({ jwk, kid: 'attacker' })],
   [
@@ -174,6 +179,11 @@ const KEY_PLACES: readonly (readonly [id: string, title: string, header: (canary
     (canary) => ({ x5u: `${canary}x5u`, kid: 'attacker' })
   ],
   ['x5c', 'A certificate in `x5c` that is not one does not break the API.', () => ({ x5c: ['AAAA'], kid: 'attacker' })],
+  [
+    'x5c-key',
+    'The key of a certificate in `x5c` is not used.',
+    (_canary, _jwk, certificate) => ({ x5c: [certificate], kid: undefined })
+  ],
   ['kid-url', 'A `kid` that is a URL is not requested.', (canary) => ({ kid: `${canary}kid` })],
   ['kid-path', 'A `kid` that is a path of a file is refused.', () => ({ kid: '../../../../etc/passwd' })],
   ['kid-sql', 'A `kid` with SQL is refused.', () => ({ kid: "x' UNION SELECT 'secret" })],
@@ -195,7 +205,9 @@ const keyPlaces: readonly Check[] = KEY_PLACES.map(([id, title, headerOf]) => ({
   needs: ['issuer'],
   run: async (context) => {
     const { issuer } = context
-    const header = { ...headerOf(issuer.canary, { ...issuer.strangerKey(), kid: 'attacker' }) }
+    const header = {
+      ...headerOf(issuer.canary, { ...issuer.strangerKey(), kid: 'attacker' }, issuer.strangerCertificate())
+    }
     const path = `/canary/${id.replace('kid-url', 'kid')}`
     const before = requestsFor(context, path)
     const expected = 'The API refuses the token with 401, and requests nothing that the token names.'
@@ -206,7 +218,9 @@ const keyPlaces: readonly Check[] = KEY_PLACES.map(([id, title, headerOf]) => ({
 
 /** How many requests for a path the authorization server has seen. */
 export function requestsFor({ issuer }: CheckContext, path: string): number {
-  return issuer.requests.filter((request) => request.path.startsWith(path)).length
+  // RFC 8414 §3.1 inserts the well-known string in front of the path of an issuer.
+  const isMeant = (one: string): boolean => (path.startsWith('/canary/') ? one.includes(path) : one.startsWith(path))
+  return issuer.requests.filter((request) => isMeant(request.path)).length
 }
 
 /** @param before  the count before the check. @throws {Failed} the API requested a place that only a token names */
@@ -362,9 +376,30 @@ const goodEcdsa: Check = {
   }
 }
 
+/** A cache by the claims, or by a part of the token, takes a forged one for the token that it knows. */
+const cached: Check = {
+  id: 'jws-cached-signature',
+  title: 'After a good token, the same token with another signature is refused, and so is one with the same `jti`.',
+  profile,
+  level: 'MUST',
+  source: source.VALID_SIGNATURE,
+  needs: ['issuer'],
+  run: async (context) => {
+    const { issuer } = context
+    const claims = { jti: `suite-${Math.floor(issuer.now() * 1000)}` }
+    const good = issuer.token({ claims })
+    const change = 'Key the cache of verified tokens by the whole token, or by its hash.'
+    await requireAcceptance(context, withToken(good), 'The API accepts the good token.', change)
+    const other = good.slice(0, -10) + (good.at(-10) === 'A' ? 'B' : 'A') + good.slice(-9)
+    for (const token of [other, issuer.token({ claims, key: 'unpublished' })])
+      await requireRefusal(context, withToken(token), 'The API refuses the token with 401.', change)
+  }
+}
+
 /** RFC 7515 to RFC 7519, RFC 8725. */
 export const jose: readonly Check[] = [
   ...signatures,
+  cached,
   ...ecdsa,
   ...none,
   ...algorithms,

@@ -21,12 +21,12 @@ export const keys: readonly Check[] = [
     run: async (context) => {
       const seconds = recoverySeconds(context)
       context.issuer.rotateKeys()
-      const { response, isRight } = await sendUntil(
-        context,
-        () => withToken(context.issuer.token()),
-        isAccepted,
-        seconds
-      )
+      const {
+        response,
+        isRight,
+        seconds: passed
+      } = await sendUntil(context, () => withToken(context.issuer.token()), isAccepted, seconds)
+      if (isRight) context.measured(passed, 'from the rotation to the first token of a new key that was accepted')
       const change = 'Fetch the keys again when a token names an unknown `kid`, with a pause between two fetches.'
       const expected = `The API accepts a token of a new key within ${seconds} seconds.`
       if (!isRight) context.fail({ expected, received: told(response), change })
@@ -51,7 +51,8 @@ export const keys: readonly Check[] = [
       issuer.rotateKeys()
       await sendUntil(context, () => withToken(issuer.token()), isAccepted, recoverySeconds(context))
       const isRefused = (answer: Parameters<typeof isAccepted>[0]): boolean => !isAccepted(answer)
-      const { response, isRight } = await sendUntil(context, () => withToken(old), isRefused, seconds)
+      const { response, isRight, seconds: passed } = await sendUntil(context, () => withToken(old), isRefused, seconds)
+      if (isRight) context.measured(passed, 'from the first token of a new key to the refusal of the removed one')
       if (!isRight)
         context.fail({
           expected: `The API refuses tokens of a removed key within ${seconds} seconds.`,

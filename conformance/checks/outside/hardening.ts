@@ -77,16 +77,26 @@ const answers: readonly Hardening[] = [
   {
     id: 'hardening-no-version',
     title: 'No answer shows the version of the server.',
-    async run({ probe, fail }) {
+    async run(context) {
+      const { probe, fail } = context
       const shown = ['server', 'x-powered-by', 'x-aspnet-version', 'x-aspnetmvc-version', 'via']
         .flatMap((name) => valuesOf(probe, name).map((value) => `${name}: ${value}`))
         .find((line) => /^x-|\/\d+\.\d+|\b\d+\.\d+\.\d+/.test(line) && !/^via: \d\.\d \S+$/.test(line))
-      if (shown === undefined) return
-      fail({
-        expected: 'No field names a version or a framework.',
-        received: `${shown.slice(0, 120)}.`,
-        change: 'Turn the field off (Express: app.disable("x-powered-by"); nginx: server_tokens off).'
-      })
+      if (shown !== undefined)
+        fail({
+          expected: 'No field names a version or a framework.',
+          received: `${shown.slice(0, 120)}.`,
+          change: 'Turn the field off (Express: app.disable("x-powered-by"); nginx: server_tokens off).'
+        })
+      for (const { status, body } of await oddAnswers(context)) {
+        const [named] = PRODUCT.exec(body) ?? []
+        if (named !== undefined)
+          fail({
+            expected: 'No body names a version of a product.',
+            received: `${named} in the body of an answer with status ${status}.`,
+            change: 'Replace the pages that the server makes for errors by your own.'
+          })
+      }
     }
   },
   {
@@ -138,6 +148,10 @@ const answers: readonly Hardening[] = [
     }
   }
 ]
+
+/** Products that write their version into pages of errors. */
+const PRODUCT =
+  /\b(?:nginx|openresty|tengine|apache(?: tomcat)?|tomcat|jetty:?|undertow|wildfly|glassfish|weblogic|microsoft-iis|iis|kestrel|werkzeug|gunicorn|uvicorn|python|php|ruby|puma|passenger|envoy|traefik|caddy|lighttpd|express|node\.js|openssl)[ /:(]+v?\d+(?:\.\d+)+/i
 
 const STACK =
   /\bat [^\s(]+ \([^)\n]+:\d+:\d+\)|Traceback \(most recent call last\)|\bat (?:java|javax|org|com|sun)\.[\w.$]+\(|goroutine \d+ \[|\bin \/[\w./-]+\.php:\d+|at [\w.<>`]+\([^)]*\) in [A-Z/][^\n]*:line \d+|node_modules\//
@@ -215,6 +229,14 @@ const twice: readonly Hardening[] = [
     }
   },
   {
+    id: 'hardening-other-methods',
+    title: 'POST, PROPFIND and a method that does not exist let no request through without a token.',
+    needs: ['methods'],
+    async run(context) {
+      for (const method of ['POST', 'PROPFIND', 'CONFORMANCE']) await hidesRoute(context, { method })
+    }
+  },
+  {
     id: 'hardening-options',
     title: 'OPTIONS without a token shows nothing of the resource.',
     async run({ send, fail }) {
@@ -268,7 +290,22 @@ function tricksOf({ pathname, search }: URL): readonly (readonly [id: string, wh
     ['encoded-letter', 'an encoded letter', `${before}/${escaped}${search}`],
     ['encoded-slash', 'an encoded slash', `${before}/%2f${name}${search}`],
     ['extension', 'an extension', `${pathname.replace(/\/$/, '')}.json${search}`],
-    ['encoded-end', 'an encoded control character', `${pathname}%00${search}`]
+    ['encoded-end', 'an encoded control character', `${pathname}%00${search}`],
+    [
+      'inner-double-slash',
+      'two slashes before its last segment',
+      `${before}${before === '' ? '' : '/'}/${name}${search}`
+    ],
+    [
+      'one-capital',
+      'a last segment that begins with a capital',
+      `${before}/${name.charAt(0).toUpperCase()}${name.slice(1)}${search}`
+    ],
+    ['dot-dot-parameter', 'a parameter that goes back', `${before}/conformance/..;/${name}${search}`],
+    ['first-parameter', 'a parameter in front of its last segment', `${before}/;conformance=1/${name}${search}`],
+    ['twice-encoded', 'a letter that is encoded twice', `${before}/${escaped.replace('%', '%25')}${search}`],
+    ['encoded-space', 'an encoded space at its end', `${pathname}%20${search}`],
+    ['backslash', 'a backslash', `${before}/%5c${name}${search}`]
   ]
 }
 
@@ -319,6 +356,28 @@ const detours: readonly Hardening[] = [
           ['X-Real-IP', '127.0.0.1']
         ]
       })
+  },
+  {
+    id: 'hardening-forwarded-host',
+    title: 'The challenge repeats no host that the client claims.',
+    async run({ send, fail }) {
+      const response = await send({
+        fields: [
+          ['X-Forwarded-Host', 'conformance.invalid'],
+          ['X-Forwarded-Proto', 'https'],
+          ['X-Original-Host', 'conformance.invalid'],
+          ['Forwarded', 'host=conformance.invalid;proto=https']
+        ]
+      })
+      const shown = response.fields.find(([, value]) => value.includes('conformance.invalid'))
+      if (shown === undefined) return
+      fail({
+        expected: 'The fields of the answer name the public host of the API.',
+        received: `${shown[0]}: ${shown[1].slice(0, 160)}.`,
+        change:
+          'Configure the public URL of the API, or take X-Forwarded-Host from known proxies alone: a cache may keep the answer for others.'
+      })
+    }
   },
   {
     id: 'hardening-identity-fields',

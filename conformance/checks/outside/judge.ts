@@ -3,7 +3,7 @@
  *
  * Tests: `test/conformance/checks.test.ts`.
  */
-import type { CheckContext, Source, WireRequest, WireResponse } from '../../check.js'
+import type { CheckContext, Finding, Source, WireRequest, WireResponse } from '../../check.js'
 
 /** A section of an RFC. @param section for example `3.1` */
 export function rfc(number: number, section: string, quote: string): Source {
@@ -30,6 +30,11 @@ export const part = (value: unknown): string => Buffer.from(JSON.stringify(value
 export function told({ status, fields }: WireResponse): string {
   const lines = fields.filter(([name]) => name === 'www-authenticate').map(([, value]) => value.slice(0, 160))
   return lines.length === 0 ? `status ${status}` : `status ${status} with WWW-Authenticate: ${lines.join(' | ')}`
+}
+
+/** No text forbids an API to hide a route: 404 in place of 401 or 403 (RFC 9110 §15.5.4) is advice. */
+export function hiddenLevel({ status }: Pick<WireResponse, 'status'>): Pick<Finding, 'level'> {
+  return status === 404 ? { level: 'hardening' } : {}
 }
 
 /** Fails unless the answer is a refusal: 4xx. A server error or a redirect is neither a yes nor a refusal. */

@@ -6,7 +6,7 @@
 import { challengeOf, challengesOf, parameterOf } from '../../challenge.js'
 import type { Check, CheckContext, WireRequest } from '../../check.js'
 import { FAPI2_HAPPY_FLOW } from '../names.js'
-import { authorized, part, refusalOfUnknown, refuses, rfc, told, UNKNOWN } from './judge.js'
+import { authorized, hiddenLevel, part, refusalOfUnknown, refuses, rfc, told, UNKNOWN } from './judge.js'
 
 const NO_ERROR = rfc(
   6750,
@@ -67,7 +67,8 @@ const challenges: readonly Check[] = [
         change:
           response.status < 400
             ? 'Protect this route, or give the suite the URL of a route that needs a token. Do not redirect API clients to a login page.'
-            : `Answer 401 with WWW-Authenticate: ${scheme} and at least one parameter, such as realm.`
+            : `Answer 401 with WWW-Authenticate: ${scheme} and at least one parameter, such as realm.`,
+        ...hiddenLevel(response)
       })
     }
   },
@@ -190,7 +191,8 @@ const challenges: readonly Check[] = [
         expected: 'error="invalid_token" in the Bearer challenge.',
         received: `The API answers ${told(response)}.`,
         change:
-          'Add error="invalid_token" where a token was sent: clients get a new token then, and do not ask the user.'
+          'Add error="invalid_token" where a token was sent: clients get a new token then, and do not ask the user.',
+        ...hiddenLevel(response)
       })
     }
   }
@@ -256,7 +258,8 @@ const garbage: readonly Check[] = [
         context.fail({
           expected: `${what} is refused with 401.`,
           received: `The API answers ${told(response)}.`,
-          change: 'Answer 401 with error="invalid_token": 403 says that the token is good.'
+          change: 'Answer 401 with error="invalid_token": 403 says that the token is good.',
+          ...hiddenLevel(response)
         })
       }
     }
@@ -283,7 +286,8 @@ const malformed: readonly Check[] = (
     context.fail({
       expected: `${what} is refused with 400 (or 401).`,
       received: `The API answers ${told(response)}.`,
-      change: 'Answer 400 with error="invalid_request".'
+      change: 'Answer 400 with error="invalid_request".',
+      ...hiddenLevel(response)
     })
   }
 }))

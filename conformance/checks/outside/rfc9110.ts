@@ -98,6 +98,48 @@ export const rfc9110Checks: readonly Check[] = [
     }
   },
   {
+    id: 'rfc9449-challenge-algs',
+    title: 'A DPoP challenge names the algorithms of proofs, and all of them are asymmetric.',
+    profile: 'rfc6750',
+    level: 'SHOULD',
+    source: rfc(
+      9449,
+      '7.1',
+      'An algs parameter SHOULD be included to signal to the client the JWS algorithms that are acceptable for the DPoP proof JWT.'
+    ),
+    async run({ probe, fail, skip }) {
+      const challenge = challengeOf(probe, 'DPoP')
+      if (challenge === undefined) return skip('the API asks for no DPoP proofs')
+      const algs = parameterOf(challenge, 'algs')
+      if (algs !== undefined && /^\S+(?: \S+)*$/.test(algs) && !/\bnone\b|\bHS\d/i.test(algs)) return
+      fail({
+        expected: 'algs="ES256 …" in the DPoP challenge: asymmetric algorithms, separated by spaces.',
+        received: algs === undefined ? `No algs: ${told(probe)}.` : `algs=${JSON.stringify(algs.slice(0, 120))}.`,
+        change: 'Add algs with the algorithms that you accept, without none and HS256.'
+      })
+    }
+  },
+  {
+    id: 'rfc9470-max-age-number',
+    title: 'The challenge parameter `max_age` is a number of seconds.',
+    profile: 'rfc6750',
+    level: 'hardening',
+    source: rfc(9470, '3', 'it has to represent a non-negative integer'),
+    async run(context) {
+      const ages = [context.probe, await refusalOfUnknown(context)]
+        .flatMap((response) => challengesOf(response).challenges)
+        .flatMap((one) => parameterOf(one, 'max_age') ?? [])
+      if (ages.length === 0) context.skip('no challenge has max_age')
+      const wrong = ages.find((age) => !/^\d+$/.test(age))
+      if (wrong !== undefined)
+        context.fail({
+          expected: 'max_age="300".',
+          received: `max_age=${JSON.stringify(wrong.slice(0, 80))}.`,
+          change: 'Write the seconds in digits.'
+        })
+    }
+  },
+  {
     id: 'rfc9110-scheme-case',
     title: 'The scheme Bearer is read in any case.',
     profile: 'rfc6750',

@@ -54,7 +54,10 @@ function wrongMember(document: Readonly<Record<string, unknown>>): string | unde
   const other = methods?.find((one) => !['header', 'body', 'query'].includes(one))
   if (other !== undefined) return `bearer_methods_supported has ${JSON.stringify(other.slice(0, 40))}`
   const isNone = (document['resource_signing_alg_values_supported'] as string[] | undefined)?.includes('none')
-  return isNone ? 'resource_signing_alg_values_supported has none' : undefined
+  if (isNone) return 'resource_signing_alg_values_supported has none'
+  const proofs = document['dpop_signing_alg_values_supported'] as string[] | undefined
+  const weak = proofs?.find((one) => /^(?:none|HS\d+)$/i.test(one))
+  return weak === undefined ? undefined : `dpop_signing_alg_values_supported has ${weak}, which is not asymmetric`
 }
 
 const documents: readonly Check[] = [
