@@ -239,8 +239,11 @@ const times: readonly Check[] = [
   })
 ]
 
-/** Seconds after `exp`, in steps: the last one after which the API accepts a new token, and the first one after which it refuses. */
-const LEEWAYS = [0, 5, 15, 35, 65, 125] as const
+/**
+ * Seconds after `exp`, in steps, to find how late the API accepts a new token. Each is a little less than a usual leeway (5, 10, 30,
+ * 60, 120), so the wait until the token ends is short.
+ */
+const LEEWAYS = [0, 4, 9, 28, 58, 118] as const
 
 /** An API that keeps verified tokens must know when each of them ends. */
 const cached: Check = {
