@@ -178,7 +178,7 @@ export function metadataUrl(resource: string): string {
 }
 
 function wellKnownUrl(resource: string, wellKnown: string): string {
-  const [, origin, rest] = /^([^/]*\/\/[^/?]*)(.*)$/.exec(resource) as unknown as [string, string, string]
+  const [, origin, rest] = /^([^/]*\/\/[^/?]*)(.*)$/s.exec(resource) as unknown as [string, string, string]
   return new URL(`${origin}${wellKnown}${rest.replace(/^\/(?=$|\?)/, '')}`).href
 }
 

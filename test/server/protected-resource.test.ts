@@ -35,7 +35,9 @@ describe('metadataUrl', () => {
       fc.property(fc.webPath(), fc.string({ unit: 'grapheme' }), (path, name) => {
         const resource = `https://api.example.com${path}/${name.replaceAll('#', '')}`
         expect(metadataUrl(resource)).toMatch(/^[\x21\x23-\x5B\x5D-\x7E]+$/)
-      })
+      }),
+      // A line separator, which `.` of a RegExp does not match.
+      { examples: [['', '\u2028']] }
     )
   })
 
