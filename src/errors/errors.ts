@@ -44,7 +44,7 @@ type Advice = Evidence & { readonly hint?: string }
 
 /**
  * The answer of an error of the catalogue, which clients can cause at any rate: written member by member, because copying
- * members takes half as long as a refusal.
+ * members took half of the time of a refusal.
  */
 function answer(status: number, code: string, reason: string, entry: Entry, evidence?: Advice): Answer {
   return {

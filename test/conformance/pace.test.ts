@@ -85,7 +85,7 @@ describe('pace', () => {
     ['nothing', undefined, 5],
     ['an hour, which is shortened', '3600', 60],
     ['a number without sense, which is shortened', '99999999999999999999', 60],
-    ['a negative number, which is none', '-5', 5],
+    ['a negative number', '-5', 5],
     ['a date of the past', new Date(0).toUTCString(), 0],
     ['a word', 'soon', 5]
   ])('waits as a 429 asks, by %s', async (_how, field, seconds) => {

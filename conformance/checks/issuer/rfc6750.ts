@@ -6,6 +6,7 @@
  */
 import { valuesOf } from '../../challenge.js'
 import type { Check, CheckContext, Level, Need, Source, WireRequest } from '../../check.js'
+import { UNKNOWN } from '../outside/judge.js'
 import * as source from '../sources.js'
 import { isAccepted, requireAcceptance, requireRefusal, requireRefused, withToken } from './judge.js'
 
@@ -188,7 +189,7 @@ const afterwards: Check = {
       'Decide for each request by its own token: no cache in front of the guard, and no user that belongs to a connection.'
     await requireAcceptance(context, withToken(context.issuer.token()), 'The API accepts the good token.', change)
     await requireRefusal(context, {}, expected, change)
-    await requireRefusal(context, withToken('conformance-suite-token-that-nobody-issued'), expected, change)
+    await requireRefusal(context, withToken(UNKNOWN), expected, change)
   }
 }
 
