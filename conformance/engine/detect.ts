@@ -19,7 +19,7 @@ export function metadataUrlOf(resource: URL): URL {
   return new URL(`/.well-known/oauth-protected-resource${path}${resource.search}`, resource)
 }
 
-/** Status codes that hide a route from clients without a token (RFC 9110 §15.5.4). A route that does not exist has them too. */
+/** Status codes of a route that is hidden from clients without a token (RFC 9110 §15.5.4), and of one that does not exist. */
 export const HIDDEN: readonly number[] = [404, 410]
 
 /**

@@ -55,3 +55,8 @@ export function refuses({ fail }: Pick<CheckContext, 'fail'>, response: WireResp
 export async function refusalOfUnknown({ send }: CheckContext): Promise<WireResponse> {
   return send({ token: UNKNOWN })
 }
+
+/** The answers to a request without a token, and to a request with an unknown token. */
+export async function refusalsOf(context: CheckContext): Promise<readonly WireResponse[]> {
+  return [context.probe, await refusalOfUnknown(context)]
+}

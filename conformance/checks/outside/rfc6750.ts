@@ -6,7 +6,7 @@
 import { challengeOf, challengesOf, parameterOf } from '../../challenge.js'
 import type { Check, CheckContext, WireRequest } from '../../check.js'
 import { FAPI2_HAPPY_FLOW } from '../names.js'
-import { authorized, hiddenLevel, part, refusalOfUnknown, refuses, rfc, told, UNKNOWN } from './judge.js'
+import { authorized, hiddenLevel, part, refusalOfUnknown, refusalsOf, refuses, rfc, told, UNKNOWN } from './judge.js'
 
 const NO_ERROR = rfc(
   6750,
@@ -139,7 +139,7 @@ const challenges: readonly Check[] = [
     needs: ['bearer'],
     source: rfc(6750, '3', `${VALUES} MUST NOT include characters outside the set %x20-21 / %x23-5B / %x5D-7E.`),
     async run(context) {
-      for (const response of [context.probe, await refusalOfUnknown(context)])
+      for (const response of await refusalsOf(context))
         for (const { name, value } of challengeOf(response)?.parameters ?? []) {
           if (CHARACTERS[name.toLowerCase()]?.test(value) ?? true) continue
           context.fail({
@@ -158,7 +158,7 @@ const challenges: readonly Check[] = [
     needs: ['bearer'],
     source: rfc(6750, '3', 'The "realm" attribute MUST NOT appear more than once.'),
     async run(context) {
-      for (const response of [context.probe, await refusalOfUnknown(context)]) {
+      for (const response of await refusalsOf(context)) {
         const names = challengeOf(response)?.parameters.map(({ name }) => name.toLowerCase()) ?? []
         const twice = names.find((name, index) => names.indexOf(name) !== index)
         if (twice !== undefined)

@@ -6,7 +6,7 @@
 import { challengeOf, challengesOf, fieldOf, parameterOf } from '../../challenge.js'
 import type { Check, WireResponse } from '../../check.js'
 import { NoAnswer } from '../../engine/wire.js'
-import { authorized, refusalOfUnknown, rfc, told, UNKNOWN } from './judge.js'
+import { authorized, refusalOfUnknown, refusalsOf, rfc, told, UNKNOWN } from './judge.js'
 
 export const rfc9110Checks: readonly Check[] = [
   {
@@ -20,7 +20,7 @@ export const rfc9110Checks: readonly Check[] = [
       'A sender MUST NOT generate protocol elements that do not match the grammar defined by the corresponding ABNF rules.'
     ),
     async run(context) {
-      for (const response of [context.probe, await refusalOfUnknown(context)]) {
+      for (const response of await refusalsOf(context)) {
         const { problem } = challengesOf(response)
         if (problem !== undefined)
           context.fail({
@@ -65,7 +65,7 @@ export const rfc9110Checks: readonly Check[] = [
       'Authentication parameters are name/value pairs, where the name token is matched case-insensitively and each parameter name MUST only occur once per challenge.'
     ),
     async run(context) {
-      for (const response of [context.probe, await refusalOfUnknown(context)])
+      for (const response of await refusalsOf(context))
         for (const { scheme, parameters } of challengesOf(response).challenges) {
           const names = parameters.map(({ name }) => name.toLowerCase())
           const twice = names.find((name, index) => names.indexOf(name) !== index)
@@ -85,7 +85,7 @@ export const rfc9110Checks: readonly Check[] = [
     level: 'MUST',
     source: rfc(9110, '11.5', 'For historical reasons, a sender MUST only generate the quoted-string syntax.'),
     async run(context) {
-      const realms = [context.probe, await refusalOfUnknown(context)]
+      const realms = (await refusalsOf(context))
         .flatMap((response) => challengesOf(response).challenges)
         .flatMap(({ parameters }) => parameters.filter(({ name }) => name.toLowerCase() === 'realm'))
       if (realms.length === 0) context.skip('no challenge has a realm')
@@ -126,7 +126,7 @@ export const rfc9110Checks: readonly Check[] = [
     level: 'hardening',
     source: rfc(9470, '3', 'it has to represent a non-negative integer'),
     async run(context) {
-      const ages = [context.probe, await refusalOfUnknown(context)]
+      const ages = (await refusalsOf(context))
         .flatMap((response) => challengesOf(response).challenges)
         .flatMap((one) => parameterOf(one, 'max_age') ?? [])
       if (ages.length === 0) context.skip('no challenge has max_age')
